@@ -1,0 +1,24 @@
+"""What the graded cells call: `check("gaussian_kl", globals())`.
+
+One module per section holds its exercises, each with a probe and a judge (see `core`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from course_utils.checks import core, theory
+from course_utils.settings import CourseError
+
+EXERCISES = {exercise.answer: exercise for section in (theory,) for exercise in section.EXERCISES}
+
+
+def check(answer: str, namespace: Mapping[str, Any], seed: int = 0) -> core.Report:
+    """Check the notebook's answer of that name and report what holds, what fails and why.
+
+    Raises CourseError for a name that no exercise has.
+    """
+    if answer not in EXERCISES:
+        raise CourseError(f"No exercise asks for '{answer}'; did the graded cell change?")
+    return core.run(EXERCISES[answer], namespace, seed)

@@ -1,0 +1,227 @@
+"""Every number the lessons quote.
+
+Likelihoods and bounds are in nats per image; accuracies are shares of test images. A function that
+averages over images also gives the standard error of that average, so that a difference can be weighed
+against the chance of the test set. No function here trains a course model or changes its mode for good.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from course_utils import objectives
+
+RESULT_MIME = "application/vnd.vae-course.result+json"
+BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over `count` images with its standard error."""
+
+    mean: float
+    standard_error: float
+    count: int
+
+    @classmethod
+    def of(cls, values: Tensor) -> Estimate:
+        """From one value per image, (N,) with N > 1."""
+        values = values.double()
+        return cls(values.mean().item(), (values.std() / math.sqrt(len(values))).item(), len(values))
+
+    def __repr__(self) -> str:
+        return f"{self.mean:.2f} ± {self.standard_error:.2f}"
+
+
+@dataclass(frozen=True)
+class TestElbo:
+    """-ELBO of a model on held-out images, nats per image, and its two parts. Lower is better."""
+
+    model: str
+    data: str
+    negative_elbo: Estimate
+    reconstruction: float
+    kl: float
+
+    __test__ = False  # the name tells pytest otherwise
+
+    def __repr__(self) -> str:
+        return (
+            f"{self.model} on {self.data}: test -ELBO {self.negative_elbo} nats per image"
+            f" = {self.reconstruction:.2f} reconstruction + {self.kl:.2f} KL"
+            f" ({self.negative_elbo.count:,} images)"
+        )
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        """The sentence for the reader, the numbers for the report at the end of `course run`."""
+        numbers = {
+            "model": self.model,
+            "data": self.data,
+            "negative_elbo": self.negative_elbo.mean,
+            "standard_error": self.negative_elbo.standard_error,
+            "images": self.negative_elbo.count,
+            "reconstruction": self.reconstruction,
+            "kl": self.kl,
+        }
+        return {"text/plain": repr(self), RESULT_MIME: numbers}
+
+
+@contextmanager
+def judged(model: nn.Module, seed: int | None = None) -> Iterator[None]:
+    """Evaluation mode and no gradients inside, noise from `seed`; mode and random state back after."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad(), torch.random.fork_rng(enabled=seed is not None):
+            if seed is not None:
+                torch.manual_seed(seed)
+            yield
+    finally:
+        model.train(was_training)
+
+
+def _batches(*data: Tensor, size: int = BATCH) -> Iterator[tuple[Tensor, ...]]:
+    return zip(*(tensor.split(size) for tensor in data), strict=True)
+
+
+def test_elbo(
+    model: nn.Module, images: Tensor, *condition: Tensor, model_name: str, data_name: str, seed: int = 0
+) -> TestElbo:
+    """-ELBO with one sample of z per image; `condition` holds the labels for a CVAE."""
+    reconstructions, kls = [], []
+    with judged(model, seed):
+        for x, *y in _batches(images, *condition):
+            mu, logvar = model.encode(x, *y)
+            z = objectives.reparameterize(mu, logvar)
+            reconstructions.append(objectives.bernoulli_nll(model.decode(z, *y), x))
+            kls.append(objectives.gaussian_kl(mu, logvar).sum(1))
+    reconstruction, kl = torch.cat(reconstructions), torch.cat(kls)
+    return TestElbo(
+        model_name,
+        data_name,
+        Estimate.of(reconstruction + kl),
+        reconstruction.mean().item(),
+        kl.mean().item(),
+    )
+
+
+test_elbo.__test__ = False  # type: ignore[attr-defined]
+
+
+def binarize(images: Tensor, seed: int = 0) -> Tensor:
+    """Each pixel 1 with probability its grey value: (N, 1, 28, 28) of 0 and 1."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.bernoulli(images.cpu(), generator=generator).to(images.device)
+
+
+def log_likelihood(
+    model: nn.Module, images: Tensor, *condition: Tensor, samples: int, seed: int = 0
+) -> Estimate:
+    """Importance-weighted estimate of log p(x), a lower bound in expectation (Burda et al. 2016).
+
+    Raises ValueError unless the images are binary: on grey ones the Bernoulli is no density.
+    """
+    if not ((images == 0) | (images == 1)).all():
+        raise ValueError("log p(x) of a Bernoulli decoder needs images of 0 and 1: binarize them first")
+    bounds = []
+    with judged(model, seed):
+        for x, *y in _batches(images, *condition, size=250):
+            log_w = objectives.log_weights(model, x, samples, *y)
+            bounds.append(objectives.importance_weighted_bound(log_w))
+    return Estimate.of(torch.cat(bounds))
+
+
+def bits_per_dimension(nats: float, pixels: int = 784) -> float:
+    """A negative log-likelihood in nats per image as bits per pixel."""
+    return nats / (pixels * math.log(2))
+
+
+def pixel_entropy(images: Tensor) -> Estimate:
+    """Entropy of the grey values read as probabilities: the floor of the cross-entropy, nats per image."""
+    p = images.flatten(1)
+    return Estimate.of(torch.special.entr(p).sum(1) + torch.special.entr(1 - p).sum(1))
+
+
+def posterior(model: nn.Module, images: Tensor, *condition: Tensor) -> tuple[Tensor, Tensor]:
+    """mu and logvar of q(z|x) for every image, each (N, latent_dim)."""
+    with judged(model):
+        pairs = [model.encode(x, *y) for x, *y in _batches(images, *condition)]
+    return torch.cat([mu for mu, _ in pairs]), torch.cat([logvar for _, logvar in pairs])
+
+
+def codes(model: nn.Module, images: Tensor, *condition: Tensor) -> Tensor:
+    """One point per image, (N, latent_dim): the autoencoder's code, or the mean of q(z|x)."""
+    with judged(model):
+        encoded = [model.encode(x, *y) for x, *y in _batches(images, *condition)]
+    return torch.cat([code[0] if isinstance(code, tuple) else code for code in encoded])
+
+
+def decode(model: nn.Module, z: Tensor, *condition: Tensor) -> Tensor:
+    """Decoded images in [0, 1], (N, 1, 28, 28): for a VAE the mean of p(x|z)."""
+    with judged(model):
+        return torch.cat([model.decode(part, *y).sigmoid() for part, *y in _batches(z, *condition)])
+
+
+def kl_per_dimension(model: nn.Module, images: Tensor, *condition: Tensor) -> Tensor:
+    """KL(q(z_j|x) || p(z_j)) averaged over images, (latent_dim,), nats."""
+    return objectives.gaussian_kl(*posterior(model, images, *condition)).mean(0)
+
+
+def active_units(model: nn.Module, images: Tensor, *condition: Tensor, threshold: float = 0.01) -> int:
+    """Latent dimensions whose posterior mean varies over images by more than `threshold` (Burda et al.)."""
+    mu, _ = posterior(model, images, *condition)
+    return int((mu.var(0) > threshold).sum())
+
+
+def reconstruction_error(model: nn.Module, images: Tensor, *condition: Tensor) -> float:
+    """Mean squared error per pixel of the reconstruction without noise."""
+    return F.mse_loss(decode(model, codes(model, images, *condition), *condition), images).item()
+
+
+def knn_accuracy(
+    train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor, neighbours: int = 5
+) -> float:
+    """Share of test points that the majority of their nearest training points classifies rightly."""
+    classifier = KNeighborsClassifier(neighbours)
+    return _accuracy(classifier, train, train_labels, test, test_labels)
+
+
+def linear_probe_accuracy(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor) -> float:
+    """Share of test points that a logistic regression on standardised features classifies rightly."""
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+    return _accuracy(classifier, train, train_labels, test, test_labels)
+
+
+def _accuracy(classifier: Any, *tensors: Tensor) -> float:
+    train, train_labels, test, test_labels = (tensor.flatten(1) if tensor.ndim > 1 else tensor
+                                              for tensor in (t.cpu() for t in tensors))  # fmt: skip
+    classifier.fit(train.numpy(), train_labels.numpy())
+    return float(classifier.score(test.numpy(), test_labels.numpy()))
+
+
+def round_trip_error(model: nn.Module, z: Tensor) -> Tensor:
+    """How much of a decoded point the model's own encoder loses: (N,), a share of the image's energy.
+
+    With x = decode(z): |decode(encode(x)) - x|^2 / |x|^2. Near 0 where x is like what the encoder was
+    trained on; large where the decoder drew something that the encoder has never met.
+    """
+    x = decode(model, z)
+    again = decode(model, codes(model, x))
+    return (again - x).flatten(1).square().sum(1) / x.flatten(1).square().sum(1)
+
+
+def hole_share(model: nn.Module, z: Tensor, threshold: float = 0.1) -> Estimate:
+    """Share of the points z that are holes: their decoding loses more than `threshold` on a round trip."""
+    return Estimate.of((round_trip_error(model, z) > threshold).float())

@@ -1,0 +1,163 @@
+"""The four models of the course, each as small as the mathematics allows.
+
+Every model is two maps. The encoder takes an image x to a code: a point z for the autoencoder, the
+mean and log-variance of q(z|x) = N(mu, diag(exp(logvar))) for the variational ones (Kingma & Welling
+2014, arXiv:1312.6114). The decoder takes z to logits: the image is their sigmoid, read as a grey value
+by the autoencoder and as the mean of p(x|z) by the others. No model draws a sample: randomness belongs
+to the objective, `objectives.reparameterize`, where it can be seen. `forward` is therefore the
+reconstruction without noise.
+
+Layers carry the names and positions of the usual textbook code (`encoder`, `fc_mu`, `fc_logvar`,
+`fc_decode`, `decoder`), so weights saved from there load here.
+
+Shapes: images x (N, 1, 28, 28) in [0, 1], codes z, mu, logvar (N, latent_dim), logits (N, 1, 28, 28).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+PIXELS = 28 * 28
+
+
+class Autoencoder(nn.Module):
+    """784-256-128-latent and mirrored back; ReLU inside. (Hinton & Salakhutdinov 2006, simplified.)"""
+
+    def __init__(self, latent_dim: int = 32) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+        self.encoder = nn.Sequential(
+            nn.Linear(PIXELS, 256), nn.ReLU(),
+            nn.Linear(256, 128), nn.ReLU(),
+            nn.Linear(128, latent_dim),
+        )  # fmt: skip
+        self.decoder = nn.Sequential(
+            nn.Linear(latent_dim, 128), nn.ReLU(),
+            nn.Linear(128, 256), nn.ReLU(),
+            nn.Linear(256, PIXELS),
+        )  # fmt: skip
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.encoder(x.flatten(1))
+
+    def decode(self, z: Tensor) -> Tensor:
+        return self.decoder(z).view(-1, 1, 28, 28)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of the reconstruction."""
+        return self.decode(self.encode(x))
+
+
+class VAE(nn.Module):
+    """784-512-256 to the two heads of q(z|x), and latent-256-512-784 back."""
+
+    def __init__(self, latent_dim: int = 20) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+        self.encoder = nn.Sequential(
+            nn.Linear(PIXELS, 512), nn.ReLU(),
+            nn.Linear(512, 256), nn.ReLU(),
+        )  # fmt: skip
+        self.fc_mu = nn.Linear(256, latent_dim)
+        self.fc_logvar = nn.Linear(256, latent_dim)
+        self.decoder = nn.Sequential(
+            nn.Linear(latent_dim, 256), nn.ReLU(),
+            nn.Linear(256, 512), nn.ReLU(),
+            nn.Linear(512, PIXELS),
+        )  # fmt: skip
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """mu and logvar of q(z|x)."""
+        hidden = self.encoder(x.flatten(1))
+        return self.fc_mu(hidden), self.fc_logvar(hidden)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Logits of p(x|z)."""
+        return self.decoder(z).view(-1, 1, 28, 28)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of the reconstruction from the mean of q(z|x)."""
+        mu, _ = self.encode(x)
+        return self.decode(mu)
+
+
+class ConvVAE(nn.Module):
+    """Two strided convolutions down to 64x7x7 and two transposed ones back: a quarter of VAE's weights."""
+
+    def __init__(self, latent_dim: int = 20) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+        self.encoder = nn.Sequential(
+            nn.Conv2d(1, 32, kernel_size=3, stride=2, padding=1), nn.ReLU(),   # 32 x 14 x 14
+            nn.Conv2d(32, 64, kernel_size=3, stride=2, padding=1), nn.ReLU(),  # 64 x 7 x 7
+        )  # fmt: skip
+        self.fc_mu = nn.Linear(64 * 7 * 7, latent_dim)
+        self.fc_logvar = nn.Linear(64 * 7 * 7, latent_dim)
+        self.fc_decode = nn.Linear(latent_dim, 64 * 7 * 7)
+        self.decoder = nn.Sequential(
+            nn.ConvTranspose2d(64, 32, kernel_size=4, stride=2, padding=1), nn.ReLU(),  # 32 x 14 x 14
+            nn.ConvTranspose2d(32, 1, kernel_size=4, stride=2, padding=1),              # 1 x 28 x 28
+        )  # fmt: skip
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """mu and logvar of q(z|x)."""
+        hidden = self.encoder(x).flatten(1)
+        return self.fc_mu(hidden), self.fc_logvar(hidden)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Logits of p(x|z)."""
+        hidden = F.relu(self.fc_decode(z)).view(-1, 64, 7, 7)
+        return self.decoder(hidden)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of the reconstruction from the mean of q(z|x)."""
+        mu, _ = self.encode(x)
+        return self.decode(mu)
+
+
+class CVAE(nn.Module):
+    """The VAE with a label y joined one-hot to the pixels and to z (Sohn, Lee & Yan 2015).
+
+    The prior is p(z|y) = N(0, I) for every y: z is assumed independent of the class. Labels y (N,) int64.
+    """
+
+    def __init__(self, latent_dim: int = 20, num_classes: int = 10) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+        self.num_classes = num_classes
+        self.encoder = nn.Sequential(
+            nn.Linear(PIXELS + num_classes, 512), nn.ReLU(),
+            nn.Linear(512, 256), nn.ReLU(),
+        )  # fmt: skip
+        self.fc_mu = nn.Linear(256, latent_dim)
+        self.fc_logvar = nn.Linear(256, latent_dim)
+        self.decoder = nn.Sequential(
+            nn.Linear(latent_dim + num_classes, 256), nn.ReLU(),
+            nn.Linear(256, 512), nn.ReLU(),
+            nn.Linear(512, PIXELS),
+        )  # fmt: skip
+
+    def one_hot(self, y: Tensor) -> Tensor:
+        """Labels (N,) as rows (N, num_classes) with a single 1."""
+        return F.one_hot(y, self.num_classes).float()
+
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """mu and logvar of q(z|x, y)."""
+        hidden = self.encoder(torch.cat([x.flatten(1), self.one_hot(y)], dim=1))
+        return self.fc_mu(hidden), self.fc_logvar(hidden)
+
+    def decode(self, z: Tensor, y: Tensor) -> Tensor:
+        """Logits of p(x|z, y)."""
+        return self.decoder(torch.cat([z, self.one_hot(y)], dim=1)).view(-1, 1, 28, 28)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Logits of the reconstruction from the mean of q(z|x, y)."""
+        mu, _ = self.encode(x, y)
+        return self.decode(mu, y)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Number of trained weights."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)

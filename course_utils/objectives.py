@@ -1,0 +1,148 @@
+r"""What the models are trained for: the evidence lower bound and its parts.
+
+For one image x, a decoder p(x|z), the prior p(z) = N(0, I) and q(z|x) = N(mu, diag(sigma^2)):
+
+    log p(x) = ELBO + KL(q(z|x) || p(z|x)),    ELBO = E_q[log p(x|z)] - KL(q(z|x) || p(z))
+
+(Kingma & Welling 2014, arXiv:1312.6114; Burda et al. 2016, arXiv:1509.00519, for the bound with K
+samples; Higgins et al. 2017 for beta.) Everything is in nats. A function that returns (N,) gives nats
+per image; `Terms` are averaged over the batch and only there: summing over pixels and latent
+dimensions first is what keeps beta at the value it is said to have (see `real_beta`).
+
+Shapes: images x and logits (N, 1, 28, 28), mu, logvar and z (N, latent_dim). `condition` is what a
+conditional model takes besides the image or the code: the labels (N,) of a CVAE, nothing for the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def gaussian_kl(mu: Tensor, logvar: Tensor) -> Tensor:
+    """KL(N(mu, diag(exp(logvar))) || N(0, I)) per dimension, (N, latent_dim), nats.
+
+    Kept per dimension because section 3 looks at each; sum over dim 1 for nats per image.
+    """
+    return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)
+
+
+def reparameterize(mu: Tensor, logvar: Tensor, eps: Tensor | None = None) -> Tensor:
+    """z = mu + sigma * eps with eps ~ N(0, I): a sample of q(z|x) that gradients pass through.
+
+    `eps`, shaped like mu, replaces the noise where a test or a figure needs the same draw twice.
+    """
+    sigma = (0.5 * logvar).exp()
+    if eps is None:
+        eps = torch.randn_like(sigma)
+    return mu + sigma * eps
+
+
+def bernoulli_nll(x_logits: Tensor, x: Tensor) -> Tensor:
+    """-log p(x|z) for independent pixels, summed over pixels: nats per image, (N,).
+
+    A likelihood for binary x. On grey x it is the cross-entropy that the textbooks use: a fine
+    objective, but not a normalised log-likelihood, and its floor is the pixels' entropy, not 0.
+    """
+    return F.binary_cross_entropy_with_logits(x_logits, x, reduction="none").flatten(1).sum(1)
+
+
+def gaussian_nll(x_mean: Tensor, x: Tensor, sigma: float) -> Tensor:
+    """-log N(x; x_mean, sigma^2 I) summed over pixels: nats per image, (N,); negative for small sigma."""
+    squares = ((x - x_mean) / sigma).square()
+    return 0.5 * (squares + math.log(2 * math.pi * sigma**2)).flatten(1).sum(1)
+
+
+class Terms(NamedTuple):
+    """A loss and what it is made of: nats per image, averaged over the batch. Scalars."""
+
+    loss: Tensor
+    reconstruction: Tensor
+    kl: Tensor
+
+
+def negative_elbo(model: nn.Module, x: Tensor, *condition: Tensor, beta: float = 1.0) -> Terms:
+    """The VAE's loss with one sample of z per image: reconstruction + beta * KL.
+
+    With beta = 1 it is an unbiased estimate of -ELBO; with any other it is the beta-VAE's objective.
+    """
+    mu, logvar = model.encode(x, *condition)
+    z = reparameterize(mu, logvar)
+    x_logits = model.decode(z, *condition)
+
+    reconstruction = bernoulli_nll(x_logits, x).mean()
+    kl = gaussian_kl(mu, logvar).sum(1).mean()
+    return Terms(reconstruction + beta * kl, reconstruction, kl)
+
+
+class SquaredError(NamedTuple):
+    """The autoencoder's loss: squared error averaged over pixels and over the batch. Scalar."""
+
+    loss: Tensor
+
+
+def mean_squared_error(model: nn.Module, x: Tensor) -> SquaredError:
+    """The plain autoencoder's loss between x and the sigmoid of the model's logits."""
+    return SquaredError(F.mse_loss(model(x).sigmoid(), x))
+
+
+def gaussian_log_density(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+    """log N(z; mu, diag(exp(logvar))) summed over the last dimension, nats."""
+    squares = (z - mu) ** 2 / logvar.exp()
+    return -0.5 * (squares + logvar + math.log(2 * math.pi)).sum(-1)
+
+
+def log_weights(model: nn.Module, x: Tensor, samples: int, *condition: Tensor) -> Tensor:
+    """log p(x|z_k) + log p(z_k) - log q(z_k|x) for `samples` draws z_k ~ q(z|x): (samples, N), nats.
+
+    x should be binary for these to be weights of a likelihood.
+    """
+    mu, logvar = model.encode(x, *condition)
+    zero = torch.zeros(())
+    rows = []
+    for _ in range(samples):
+        z = reparameterize(mu, logvar)
+        log_likelihood = -bernoulli_nll(model.decode(z, *condition), x)
+        log_prior = gaussian_log_density(z, zero, zero)
+        log_posterior = gaussian_log_density(z, mu, logvar)
+        rows.append(log_likelihood + log_prior - log_posterior)
+    return torch.stack(rows)
+
+
+def importance_weighted_bound(log_w: Tensor) -> Tensor:
+    """log (1/K) sum_k w_k from log-weights (K, N): (N,), nats per image.
+
+    A lower bound on log p(x) in expectation that rises with K; K = 1 is the ELBO's one-sample
+    estimate. logsumexp keeps it finite where exp(log_w) would underflow; without - log K it would be
+    off by log K nats.
+    """
+    return torch.logsumexp(log_w, dim=0) - math.log(log_w.shape[0])
+
+
+def real_beta(
+    *,
+    reconstruction: str = "sum",
+    kl: str = "sum",
+    pixels: int = 784,
+    latent_dim: int = 20,
+    sigma: float | None = None,
+    beta: float = 1.0,
+) -> float:
+    """The beta that a loss as written really trains with, once both its terms are sums in nats.
+
+    `reconstruction` and `kl` say how each term is reduced within an image, 'sum' or 'mean' over pixels
+    and over latent dimensions. `sigma` is None for cross-entropy; for squared error it is the standard
+    deviation you claim for p(x|z), since SSE / (2 sigma^2) is the Gaussian's -log p(x|z) up to a
+    constant. `beta` is the factor in front of the KL term in the code.
+    """
+    for reduction in (reconstruction, kl):
+        if reduction not in ("sum", "mean"):
+            raise ValueError(f"a reduction is 'sum' or 'mean', not {reduction!r}")
+    reconstruction_weight = 1.0 if reconstruction == "sum" else 1.0 / pixels
+    kl_weight = 1.0 if kl == "sum" else 1.0 / latent_dim
+    nats_per_unit = 1.0 if sigma is None else 1.0 / (2 * sigma**2)
+    return beta * kl_weight / reconstruction_weight * nats_per_unit

@@ -1,0 +1,307 @@
+"""Every figure of the lessons.
+
+Each function takes arrays or tensors, returns a `Picture` and shows nothing: the notebook displays it
+as a cell's value. A Picture is a matplotlib Figure made without pyplot, so no global state is left
+behind, and it carries its alternative text into the notebook's output, where nbconvert finds it.
+
+The ten class colours keep apart for colour-blind readers as far as ten colours can; every map also
+writes each class's name at its median, so that colour is never the only sign.
+"""
+
+from __future__ import annotations
+
+import io
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9",
+           "#b09a00", "#882255", "#7f7f7f", "#332288", "#e69f00")  # fmt: skip
+MARKERS = "osD^vP"
+DPI = 110
+WIDTH = 8.5  # inches; what a notebook's output column shows without scaling
+
+STYLE: dict[str, Any] = {
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e3e3e3",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "axes.prop_cycle": matplotlib.cycler(color=COLOURS),
+    "image.cmap": "gray",
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+}
+
+
+class Picture(Figure):
+    """A Figure with alternative text, shown by notebooks as PNG."""
+
+    def __init__(self, width: float, height: float, title: str, alt: str) -> None:
+        super().__init__(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+        self.alt = f"{title}. {alt}"
+        self.suptitle(title, fontsize=11.5)
+
+    def __repr__(self) -> str:
+        return f"<Picture: {self.alt}>"
+
+    def png(self) -> bytes:
+        """The picture as a PNG file."""
+        buffer = io.BytesIO()
+        with matplotlib.rc_context(STYLE):
+            self.savefig(buffer, format="png", dpi=DPI)
+        return buffer.getvalue()
+
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, Any]]:
+        data = {"image/png": b64encode(self.png()).decode(), "text/plain": repr(self)}
+        return data, {"image/png": {"alt": self.alt}}
+
+
+def to_numpy(values: ArrayLike | Tensor) -> np.ndarray:
+    """Any array or tensor, from any device, as a NumPy array."""
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+
+
+def _axes(picture: Picture, rows: int, columns: int, **options: Any) -> np.ndarray:
+    """A grid of axes drawn in the course's style, always two-dimensional."""
+    with matplotlib.rc_context(STYLE):
+        return picture.subplots(rows, columns, squeeze=False, **options)
+
+
+def _show(axes: Axes, image: np.ndarray) -> None:
+    """One grey image on a scale of [0, 1], without ticks but with its label kept."""
+    axes.imshow(image.reshape(image.shape[-2:]), vmin=0, vmax=1, cmap="gray", interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    axes.grid(False)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def image_rows(
+    rows: Mapping[str, ArrayLike | Tensor],
+    title: str,
+    columns: Sequence[str] = (),
+) -> Picture:
+    """Images in labelled rows, e.g. originals over reconstructions: each value (N, 1, 28, 28)."""
+    count = max(len(images) for images in rows.values())
+    size = min(0.8, (WIDTH - 1.5) / count)
+    alt = f"Rows of {count} images, from the top: {', '.join(rows)}."
+    picture = Picture(WIDTH, size * 1.1 * len(rows) + (0.85 if columns else 0.6), title, alt)
+    grid = _axes(picture, len(rows), count)
+    for axes_row, (label, images) in zip(grid, rows.items(), strict=True):
+        for axes in axes_row[len(images) :]:
+            axes.set_visible(False)
+        for axes, image in zip(axes_row, to_numpy(images), strict=False):
+            _show(axes, image)
+        axes_row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=10)
+    for axes, name in zip(grid[0], columns, strict=False):
+        axes.set_title(name, fontsize=9)
+    return picture
+
+
+def _tile(images: np.ndarray, columns: int) -> np.ndarray:
+    """Images (rows * columns, 1, h, w) side by side as one (rows * h, columns * w)."""
+    count, _, height, width = images.shape
+    tiles = images.reshape(count // columns, columns, height, width)
+    return tiles.transpose(0, 2, 1, 3).reshape(-1, columns * width)
+
+
+def image_grids(
+    grids: Mapping[str, ArrayLike | Tensor], title: str, columns: int, size: float = 3.6
+) -> Picture:
+    """Square grids of samples side by side, one per entry: each value (rows * columns, 1, 28, 28)."""
+    names = ", ".join(grids)
+    width = min(WIDTH, size * len(grids))
+    alt = f"Grids of images with {columns} columns, from the left: {names}."
+    tallest = max(len(images) / columns for images in grids.values()) / columns
+    picture = Picture(max(width, 4.5), width / len(grids) * tallest + 0.75, title, alt)
+    for axes, (name, images) in zip(_axes(picture, 1, len(grids))[0], grids.items(), strict=True):
+        _show(axes, _tile(to_numpy(images), columns))
+        axes.set_title(name)
+    return picture
+
+
+def plane_grids(grids: Mapping[str, tuple[ArrayLike | Tensor, ArrayLike | Tensor]], title: str) -> Picture:
+    """Decoded planes beside each other: name -> (coordinates (n,), images (n * n, 1, 28, 28)).
+
+    Row i, column j shows the image decoded from z = (coordinates[j], coordinates[i]); z2 grows upwards.
+    """
+    alt = f"Decoded images over a plane, z1 to the right, z2 upwards, from the left: {', '.join(grids)}."
+    picture = Picture(WIDTH, WIDTH / max(2, len(grids)) + 0.6, title, alt)
+    for axes, (name, (ticks, images)) in zip(_axes(picture, 1, len(grids))[0], grids.items(), strict=True):
+        ticks = to_numpy(ticks)
+        n = len(ticks)
+        by_row = to_numpy(images).reshape(n, n, 1, 28, 28)[::-1].reshape(n * n, 1, 28, 28)
+        _show(axes, _tile(by_row, n))
+        shown = np.unique(np.linspace(0, n - 1, min(n, 5)).round().astype(int))
+        axes.set_xticks(shown * 28 + 14, [f"{ticks[i]:.1f}" for i in shown])
+        axes.set_yticks((n - 1 - shown) * 28 + 14, [f"{ticks[i]:.1f}" for i in shown])
+        axes.set(xlabel="z1", ylabel="z2", title=name)
+    return picture
+
+
+def maps(
+    panels: Mapping[str, ArrayLike | Tensor],
+    labels: ArrayLike | Tensor,
+    class_names: Sequence[str],
+    title: str,
+    axis_names: tuple[str, str] = ("z1", "z2"),
+) -> Picture:
+    """Points of the plane coloured by class, one panel per entry: each value (N, 2)."""
+    labels = to_numpy(labels)
+    alt = (
+        f"Scatter plots of {len(labels):,} points coloured by class ({', '.join(class_names)}), "
+        f"{axis_names[0]} against {axis_names[1]}, from the left: {', '.join(panels)}."
+    )
+    width = WIDTH if len(panels) > 1 else 6.2
+    picture = Picture(width, width / max(len(panels), 1.25) + 0.4, title, alt)
+    for axes, (name, points) in zip(_axes(picture, 1, len(panels))[0], panels.items(), strict=True):
+        points = to_numpy(points)
+        for index, class_name in enumerate(class_names):
+            members = points[labels == index]
+            if len(members) == 0:
+                continue
+            size = float(np.clip(9000 / len(labels), 2, 14))
+            axes.scatter(*members.T, s=size, color=COLOURS[index], alpha=0.55, linewidths=0)
+            axes.annotate(
+                class_name,
+                np.median(members, axis=0),
+                ha="center",
+                va="center",
+                fontsize=9 if len(class_name) > 2 else 12,
+                fontweight="bold",
+                color=COLOURS[index],
+                path_effects=[withStroke(linewidth=3, foreground="white")],
+            )
+        axes.set(xlabel=axis_names[0], ylabel=axis_names[1], title=name)
+    return picture
+
+
+def lines(
+    series: Mapping[str, tuple[ArrayLike | Tensor, ArrayLike | Tensor]],
+    title: str,
+    x: str,
+    y: str,
+    errors: Mapping[str, ArrayLike | Tensor] | None = None,
+    level: tuple[str, float] | None = None,
+    log_x: bool = False,
+) -> Picture:
+    """Curves over a common axis: name -> (xs, ys); `errors` are one standard error, `level` a dashed line."""
+    alt = f"Line chart of {y} against {x}, one line each: {', '.join(series)}."
+    picture = Picture(6.8, 3.7, title, alt)
+    axes = _axes(picture, 1, 1)[0, 0]
+    _draw_lines(axes, series, errors or {})
+    if level is not None:
+        axes.axhline(level[1], color="#444444", linestyle="--", linewidth=1.2, label=level[0])
+    if log_x:
+        axes.set_xscale("log")
+    axes.set(xlabel=x, ylabel=y)
+    if len(series) > 1 or level is not None:
+        axes.legend()
+    return picture
+
+
+def panels(
+    charts: Mapping[str, Mapping[str, tuple[ArrayLike | Tensor, ArrayLike | Tensor]]],
+    title: str,
+    x: str | Sequence[str],
+    y: str | Sequence[str],
+) -> Picture:
+    """Several line charts side by side: panel name -> the `series` of `lines`."""
+    xs = [x] * len(charts) if isinstance(x, str) else list(x)
+    ys = [y] * len(charts) if isinstance(y, str) else list(y)
+    content = "; ".join(
+        f"{name}: {', '.join(series)}, {y_name} against {x_name}"
+        for (name, series), x_name, y_name in zip(charts.items(), xs, ys, strict=True)
+    )
+    picture = Picture(WIDTH, 3.3, title, f"Line charts. {content}.")
+    for axes, (name, series), x_name, y_name in zip(
+        _axes(picture, 1, len(charts))[0], charts.items(), xs, ys, strict=True
+    ):
+        _draw_lines(axes, series, {})
+        axes.set(title=name, xlabel=x_name, ylabel=y_name)
+        if len(series) > 1:
+            axes.legend()
+    return picture
+
+
+def _draw_lines(axes: Axes, series: Mapping[str, Any], errors: Mapping[str, Any]) -> None:
+    """Lines told apart by colour and by marker."""
+    for index, (name, (xs, ys)) in enumerate(series.items()):
+        error = to_numpy(errors[name]) if name in errors else None
+        axes.errorbar(
+            to_numpy(xs),
+            to_numpy(ys),
+            yerr=error,
+            label=name,
+            color=COLOURS[index % len(COLOURS)],
+            marker=MARKERS[index % len(MARKERS)],
+            markersize=4,
+            capsize=2,
+        )
+
+
+def points(
+    named: Mapping[str, tuple[float, float]], title: str, x: str, y: str, connect: bool = True
+) -> Picture:
+    """Single named points in the plane, joined in the order given: a rate-distortion curve."""
+    alt = f"Points of {y} against {x}: {', '.join(named)}."
+    picture = Picture(6.8, 4.0, title, alt)
+    axes = _axes(picture, 1, 1)[0, 0]
+    positions = np.array(list(named.values()), dtype=float)
+    axes.plot(*positions.T, "o-" if connect else "o", color=COLOURS[0], markersize=5)
+    for name, position in zip(named, positions, strict=True):
+        axes.annotate(name, position, xytext=(6, 6), textcoords="offset points", fontsize=9)
+    axes.margins(0.12)
+    axes.set(xlabel=x, ylabel=y)
+    return picture
+
+
+def bars(groups: Mapping[str, Mapping[str, float]], title: str, y: str, errors: bool = False) -> Picture:
+    """Bars side by side: chart name -> {bar name: height}; a value may be (height, error)."""
+    content = "; ".join(f"{name}: {', '.join(map(str, values))}" for name, values in groups.items())
+    picture = Picture(WIDTH, 3.4, title, f"Bar charts of {y}. {content}.")
+    for axes, (name, values) in zip(_axes(picture, 1, len(groups))[0], groups.items(), strict=True):
+        heights = np.array([v[0] if errors else v for v in values.values()], dtype=float)  # type: ignore[index]
+        spread = [v[1] for v in values.values()] if errors else None  # type: ignore[index]
+        places = np.arange(len(values))
+        axes.bar(places, heights, yerr=spread, capsize=3, color=COLOURS[0], width=0.7)
+        slanted = max(len(str(key)) for key in values) * len(values) * len(groups) > 75
+        axes.set_xticks(
+            places,
+            [str(key) for key in values],
+            rotation=35 if slanted else 0,
+            ha="right" if slanted else "center",
+        )
+        axes.grid(axis="x", visible=False)
+        axes.set(title=name if len(groups) > 1 else "", ylabel=y)
+    return picture
+
+
+def confusion(matrix: ArrayLike, class_names: Sequence[str], title: str) -> Picture:
+    """A confusion matrix (C, C) of counts as shares of each true class's row."""
+    counts = np.asarray(matrix, dtype=float)
+    shares = counts / counts.sum(1, keepdims=True).clip(min=1)
+    picture = Picture(6.4, 5.6, title, "Matrix of true class (rows) against predicted class (columns).")
+    axes = _axes(picture, 1, 1)[0, 0]
+    axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
+    axes.grid(False)
+    axes.set_xticks(range(len(class_names)), class_names, rotation=45, ha="right")
+    axes.set_yticks(range(len(class_names)), class_names)
+    axes.set(xlabel="predicted class", ylabel="true class")
+    for i, j in np.ndindex(shares.shape):
+        if shares[i, j] >= 0.005:
+            colour = "white" if shares[i, j] > 0.5 else "black"
+            axes.text(j, i, f"{shares[i, j]:.0%}", ha="center", va="center", fontsize=7.5, color=colour)
+    return picture

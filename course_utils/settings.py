@@ -1,0 +1,93 @@
+"""What a run of the course is allowed to cost, and where it runs.
+
+Three environment variables, read here and nowhere else:
+
+- `COURSE_BUDGET`: `smoke`, `laptop` (the default) or `full`;
+- `COURSE_DATASET`: which images the lessons use; unset, MNIST where its files are already in the data
+  folder and the embedded `digits` where they are not, so that nothing is downloaded unasked;
+- `COURSE_DATA`: the folder with data sets in torchvision's layout, `data/` in the project by default.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+
+class CourseError(Exception):
+    """Something the reader can put right; the message is one sentence that says how."""
+
+    def _render_traceback_(self) -> list[str]:
+        """IPython shows this instead of a traceback: the sentence is all that helps here."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much of the full course one run may do; the same cells run under each budget.
+
+    `train_images` and `test_images` cap the data (None: all of it), `epoch_share` scales the number of
+    epochs, `importance_samples` is K in the importance-weighted estimates of log p(x).
+    """
+
+    name: str
+    train_images: int | None
+    test_images: int | None
+    epoch_share: float
+    importance_samples: int
+
+    def epochs(self, full: int) -> int:
+        """Epochs under this budget of a training that takes `full` epochs under the full one."""
+        return max(1, round(full * self.epoch_share))
+
+    def __str__(self) -> str:
+        images = "all images" if self.train_images is None else f"{self.train_images:,} images"
+        return f"budget '{self.name}': {images}, {self.epoch_share:.0%} of the epochs"
+
+
+BUDGETS = {
+    budget.name: budget
+    for budget in (
+        Budget("smoke", 640, 256, 0.0, 16),
+        Budget("laptop", 12_000, 2_000, 0.6, 100),
+        Budget("full", None, None, 1.0, 500),
+    )
+}
+
+
+def one_of(kind: str, name: str, known: list[str]) -> str:
+    """`name` if it is among `known`, otherwise a CourseError that lists what there is."""
+    if name not in known:
+        raise CourseError(f"There is no {kind} '{name}'; choose one of: {', '.join(known)}.")
+    return name
+
+
+def budget() -> Budget:
+    """The budget named by COURSE_BUDGET."""
+    return BUDGETS[one_of("budget", os.environ.get("COURSE_BUDGET") or "laptop", list(BUDGETS))]
+
+
+def project_folder() -> Path:
+    """The nearest folder upwards that holds the course, or the working folder where there is none."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "nbgrader_config.py").is_file():
+            return folder
+    return here
+
+
+def data_folder() -> Path:
+    """The folder named by COURSE_DATA, relative to the project; `data/` by default."""
+    return project_folder() / (os.environ.get("COURSE_DATA") or "data")
+
+
+def device() -> torch.device:
+    """The fastest device here: CUDA, then Apple's GPU, then the processor."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")

@@ -1,0 +1,27 @@
+"""nbgrader's settings: sources in solutions/, releases in notebooks/, one folder per section."""
+
+import sys
+from pathlib import Path
+
+c = get_config()  # noqa: F821 - nbgrader and Jupyter provide it
+
+c.CourseDirectory.course_id = "vae-course"
+c.CourseDirectory.source_directory = "solutions"
+c.CourseDirectory.release_directory = "notebooks"
+
+c.ClearSolutions.code_stub = {"python": "# Write your code here.\nraise NotImplementedError()"}
+c.ClearSolutions.text_stub = "*Write your answer here.*"
+
+# A deleted graded cell would otherwise stay without a score.
+c.OverwriteCells.add_missing_cells = True
+# nbgrader's 30 s would interrupt a training cell on a slow machine.
+c.Execute.timeout = 600
+
+# Scores do not depend on the demonstrations between the exercises, so `nbgrader autograde` runs those at
+# the smallest budget and on embedded data. Only its own process: JupyterLab reads this file as well.
+if Path(sys.argv[0]).stem == "nbgrader":
+    import os
+
+    os.environ.setdefault("COURSE_BUDGET", "smoke")
+    os.environ.setdefault("COURSE_DATASET", "digits")
+    os.environ.setdefault("TQDM_DISABLE", "1")
