@@ -108,14 +108,11 @@ def for_lesson(budget: Budget, *, clothing: bool = False) -> Dataset:
     Where real data is wanted and cannot be had, the lesson goes on with the stand-in and says so in one
     line. `clothing` selects Fashion-MNIST where digits are real, `garments` where they are embedded.
     """
-    asked = os.environ.get("COURSE_DATASET")
-    if asked:
-        settings.one_of("data set", asked, NAMES)
-    name = asked or ("mnist" if is_on_disk("mnist") else "digits")
+    name = wanted()
     if clothing:
         name = "fashion-mnist" if name in REAL else "garments"
     try:
-        dataset = load(name, download=bool(asked))
+        dataset = load(name, download=bool(os.environ.get("COURSE_DATASET")))
     except CourseError as problem:
         if name not in REAL:
             raise
@@ -124,6 +121,12 @@ def for_lesson(budget: Budget, *, clothing: bool = False) -> Dataset:
     dataset = dataset.at_most(budget.train_images, budget.test_images).to(settings.device())
     print(f"{dataset}; {budget}; {settings.device()}")
     return dataset
+
+
+def wanted(name: str | None = None) -> str:
+    """The data set of that name; without one, COURSE_DATASET's; unset, what needs no download."""
+    name = name or os.environ.get("COURSE_DATASET") or ("mnist" if is_on_disk("mnist") else "digits")
+    return settings.one_of("data set", name, NAMES)
 
 
 def is_on_disk(name: str) -> bool:

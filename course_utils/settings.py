@@ -13,8 +13,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 class CourseError(Exception):
@@ -44,8 +46,9 @@ class Budget:
         return max(1, round(full * self.epoch_share))
 
     def __str__(self) -> str:
-        images = "all images" if self.train_images is None else f"{self.train_images:,} images"
-        return f"budget '{self.name}': {images}, {self.epoch_share:.0%} of the epochs"
+        images = "all images" if self.train_images is None else f"up to {self.train_images:,} images"
+        epochs = f"{self.epoch_share:.0%} of the full epochs" if self.epoch_share else "1 epoch each"
+        return f"budget '{self.name}': {images}, {epochs}"
 
 
 BUDGETS = {
@@ -65,9 +68,9 @@ def one_of(kind: str, name: str, known: list[str]) -> str:
     return name
 
 
-def budget() -> Budget:
-    """The budget named by COURSE_BUDGET."""
-    return BUDGETS[one_of("budget", os.environ.get("COURSE_BUDGET") or "laptop", list(BUDGETS))]
+def budget(name: str | None = None) -> Budget:
+    """The budget of that name; without one, the budget named by COURSE_BUDGET."""
+    return BUDGETS[one_of("budget", name or os.environ.get("COURSE_BUDGET") or "laptop", list(BUDGETS))]
 
 
 def project_folder() -> Path:
@@ -86,6 +89,8 @@ def data_folder() -> Path:
 
 def device() -> torch.device:
     """The fastest device here: CUDA, then Apple's GPU, then the processor."""
+    import torch  # here, so that the command line answers at once
+
     if torch.cuda.is_available():
         return torch.device("cuda")
     if torch.backends.mps.is_available():

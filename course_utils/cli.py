@@ -1,0 +1,177 @@
+"""The `course` command: run, build, and nothing clever.
+
+Every error that a user can put right ends in one sentence and exit status 2.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from course_utils import settings
+
+# Modules that import torch or nbgrader are imported by the commands that need them: `course --help`
+# should not take seconds.
+
+console = Console()
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Turn errors that the user can put right into one sentence on stderr."""
+    try:
+        yield
+    except settings.CourseError as problem:
+        raise _Stop(str(problem)) from None
+    except PermissionError as problem:
+        raise _Stop(f"{problem.filename} is not yours to write: work in a folder of your own.") from None
+    except KeyboardInterrupt:
+        raise _Stop(
+            "Interrupted; finished notebooks are kept, the same command goes on from there."
+        ) from None
+
+
+class _Stop(click.ClickException):
+    exit_code = 2
+
+    def show(self, file: object = None) -> None:
+        Console(stderr=True, soft_wrap=True).print(f"course: {self.message}", style="red", highlight=False)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="vae-course")
+def main() -> None:
+    """A course on variational autoencoders: run it, release it."""
+
+
+@main.command()
+@click.option(
+    "--section", "numbers", type=int, multiple=True, metavar="N", help="Only this section; repeatable."
+)
+@click.option("--data", metavar="NAME", help="digits, mnist, garments or fashion-mnist.")
+@click.option("--budget", metavar="NAME", help="smoke, laptop (default) or full.")
+@click.option("--fresh", is_flag=True, help="Run again also what an earlier run has finished.")
+@click.option("--store", is_flag=True, help="Keep the outputs in solutions/ (for maintainers).")
+def run(numbers: tuple[int, ...], data: str | None, budget: str | None, fresh: bool, store: bool) -> None:
+    """Execute the course and write it as web pages to build/site/."""
+    with _one_sentence():
+        _run(numbers, data, budget, fresh, store)
+
+
+def _run(numbers: tuple[int, ...], data: str | None, budget: str | None, fresh: bool, store: bool) -> None:
+    from course_utils import data as datasets
+    from course_utils import runner, sections, site
+
+    chosen = settings.budget(budget)
+    lessons = sections.lessons(numbers)
+    source = sections.folder("solutions")
+    name = datasets.wanted(data)
+    if data:
+        datasets.load(name)  # real data that cannot be had is better reported now than in ten minutes
+
+    build = source.parent / "build"
+    jobs, threads = runner.plan_jobs(len(lessons))
+    environment = {
+        "COURSE_BUDGET": chosen.name,
+        "COURSE_DATASET": name,
+        "COURSE_DATA": str(settings.data_folder()),
+        "OMP_NUM_THREADS": str(threads),
+        "TQDM_DISABLE": "1",
+    }
+    plan = runner.Run(source, build / "run" / f"{name}-{chosen.name}", environment, jobs)
+    if fresh:
+        plan.forget(lessons)
+
+    console.print(f"Running {len(lessons)} notebooks, {jobs} at a time; data '{name}', {chosen}.")
+    started = time.monotonic()
+    with _progress() as bars:
+        tasks = {lesson: bars.add_task(lesson.title, total=None) for lesson in lessons}
+        executed = runner.execute(
+            plan, lessons, lambda lesson, done, total: bars.update(tasks[lesson], completed=done, total=total)
+        )
+    seconds = time.monotonic() - started
+
+    good = [one for one in executed if not one.failure]
+    if store:
+        for one in good:
+            runner.store(one, source)
+    used = sorted({row["data"] for one in good for row in one.results}) or [name]
+    summary = f"Data: {', '.join(used)}; {chosen}; seed 0."
+    index = site.write(good, build / "site", summary)
+    (build / "results.json").write_text(
+        json.dumps({one.lesson.name: one.results for one in good}, indent=1), encoding="utf-8"
+    )
+    _report(executed, summary, seconds, index)
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("cells"),
+        TimeElapsedColumn(),
+        console=console,
+    )
+
+
+def _report(executed: list, summary: str, seconds: float, index: Path) -> None:
+    """The end of a run: data, test ELBO of each model, graded cells, the page to open."""
+    table = Table("section", "model", "data", "test -ELBO", title="Nats per image, lower is better")
+    for one in executed:
+        for row in one.results:
+            value = f"{row['negative_elbo']:.2f} ± {row['standard_error']:.2f}"
+            table.add_row(one.lesson.title, row["model"], row["data"], value)
+    if table.row_count:
+        console.print(table)
+    console.print(summary, highlight=False)
+
+    reports = [row for one in executed for row in one.reports]
+    passing = sum(row["points"] == row["of"] for row in reports)
+    console.print(f"Graded cells with full points: {passing} of {len(reports)}.")
+    reused = sum(one.reused for one in executed)
+    again = f" ({reused} notebooks taken from an earlier run; --fresh runs them again)" if reused else ""
+    console.print(f"Time: {seconds:.0f} s{again}.")
+    console.print(f"Open: {index}", soft_wrap=True, highlight=False)
+
+    failed = [f"{one.lesson.path}: {one.failure}" for one in executed if one.failure]
+    failed += [
+        f"exercise {r['exercise']}: {r['points']:g} of {r['of']} points"
+        for r in reports
+        if r["points"] != r["of"]
+    ]
+    if failed:
+        raise settings.CourseError("Not everything ran as it should: " + "; ".join(failed) + ".")
+
+
+@main.command()
+@click.option("--check", is_flag=True, help="Change nothing; fail if notebooks/ is not what would be made.")
+def build(check: bool) -> None:
+    """Make the student notebooks from solutions/ with nbgrader."""
+    with _one_sentence():
+        from course_utils import release, sections
+
+        root = sections.folder("solutions").parent
+        if not check:
+            release.build(root)
+            console.print(f"Student notebooks are in {root / 'notebooks'}.", soft_wrap=True, highlight=False)
+            return
+        differing = release.drift(root)
+        if differing:
+            raise settings.CourseError(
+                f"notebooks/ is not what solutions/ gives: {', '.join(differing)}; run `course build`."
+            )
+        console.print("notebooks/ is what nbgrader makes of solutions/.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
