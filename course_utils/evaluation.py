@@ -18,10 +18,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from course_utils import objectives
+from course_utils.models import Model
 
 RESULT_MIME = "application/vnd.vae-course.result+json"
 BATCH = 1000
@@ -79,7 +80,7 @@ class TestElbo:
 
 
 @contextmanager
-def judged(model: nn.Module, seed: int | None = None) -> Iterator[None]:
+def judged(model: Model, seed: int | None = None) -> Iterator[None]:
     """Evaluation mode and no gradients inside, noise from `seed`; mode and random state back after."""
     was_training = model.training
     model.eval()
@@ -97,7 +98,7 @@ def _batches(*data: Tensor, size: int = BATCH) -> Iterator[tuple[Tensor, ...]]:
 
 
 def test_elbo(
-    model: nn.Module, images: Tensor, *condition: Tensor, model_name: str, data_name: str, seed: int = 0
+    model: Model, images: Tensor, *condition: Tensor, model_name: str, data_name: str, seed: int = 0
 ) -> TestElbo:
     """-ELBO with one sample of z per image; `condition` holds the labels for a CVAE."""
     reconstructions, kls = [], []
@@ -126,9 +127,7 @@ def binarize(images: Tensor, seed: int = 0) -> Tensor:
     return torch.bernoulli(images.cpu(), generator=generator).to(images.device)
 
 
-def log_likelihood(
-    model: nn.Module, images: Tensor, *condition: Tensor, samples: int, seed: int = 0
-) -> Estimate:
+def log_likelihood(model: Model, images: Tensor, *condition: Tensor, samples: int, seed: int = 0) -> Estimate:
     """Importance-weighted estimate of log p(x), a lower bound in expectation (Burda et al. 2016).
 
     Raises ValueError unless the images are binary: on grey ones the Bernoulli is no density.
@@ -154,38 +153,38 @@ def pixel_entropy(images: Tensor) -> Estimate:
     return Estimate.of(torch.special.entr(p).sum(1) + torch.special.entr(1 - p).sum(1))
 
 
-def posterior(model: nn.Module, images: Tensor, *condition: Tensor) -> tuple[Tensor, Tensor]:
+def posterior(model: Model, images: Tensor, *condition: Tensor) -> tuple[Tensor, Tensor]:
     """mu and logvar of q(z|x) for every image, each (N, latent_dim)."""
     with judged(model):
         pairs = [model.encode(x, *y) for x, *y in _batches(images, *condition)]
     return torch.cat([mu for mu, _ in pairs]), torch.cat([logvar for _, logvar in pairs])
 
 
-def codes(model: nn.Module, images: Tensor, *condition: Tensor) -> Tensor:
+def codes(model: Model, images: Tensor, *condition: Tensor) -> Tensor:
     """One point per image, (N, latent_dim): the autoencoder's code, or the mean of q(z|x)."""
     with judged(model):
         encoded = [model.encode(x, *y) for x, *y in _batches(images, *condition)]
     return torch.cat([code[0] if isinstance(code, tuple) else code for code in encoded])
 
 
-def decode(model: nn.Module, z: Tensor, *condition: Tensor) -> Tensor:
+def decode(model: Model, z: Tensor, *condition: Tensor) -> Tensor:
     """Decoded images in [0, 1], (N, 1, 28, 28): for a VAE the mean of p(x|z)."""
     with judged(model):
         return torch.cat([model.decode(part, *y).sigmoid() for part, *y in _batches(z, *condition)])
 
 
-def kl_per_dimension(model: nn.Module, images: Tensor, *condition: Tensor) -> Tensor:
+def kl_per_dimension(model: Model, images: Tensor, *condition: Tensor) -> Tensor:
     """KL(q(z_j|x) || p(z_j)) averaged over images, (latent_dim,), nats."""
     return objectives.gaussian_kl(*posterior(model, images, *condition)).mean(0)
 
 
-def active_units(model: nn.Module, images: Tensor, *condition: Tensor, threshold: float = 0.01) -> int:
+def active_units(model: Model, images: Tensor, *condition: Tensor, threshold: float = 0.01) -> int:
     """Latent dimensions whose posterior mean varies over images by more than `threshold` (Burda et al.)."""
     mu, _ = posterior(model, images, *condition)
     return int((mu.var(0) > threshold).sum())
 
 
-def reconstruction_error(model: nn.Module, images: Tensor, *condition: Tensor) -> float:
+def reconstruction_error(model: Model, images: Tensor, *condition: Tensor) -> float:
     """Mean squared error per pixel of the reconstruction without noise."""
     return F.mse_loss(decode(model, codes(model, images, *condition), *condition), images).item()
 
@@ -211,7 +210,7 @@ def _accuracy(classifier: Any, *tensors: Tensor) -> float:
     return float(classifier.score(test.numpy(), test_labels.numpy()))
 
 
-def round_trip_error(model: nn.Module, z: Tensor) -> Tensor:
+def round_trip_error(model: Model, z: Tensor) -> Tensor:
     """How much of a decoded point the model's own encoder loses: (N,), a share of the image's energy.
 
     With x = decode(z): |decode(encode(x)) - x|^2 / |x|^2. Near 0 where x is like what the encoder was
@@ -222,6 +221,6 @@ def round_trip_error(model: nn.Module, z: Tensor) -> Tensor:
     return (again - x).flatten(1).square().sum(1) / x.flatten(1).square().sum(1)
 
 
-def hole_share(model: nn.Module, z: Tensor, threshold: float = 0.1) -> Estimate:
+def hole_share(model: Model, z: Tensor, threshold: float = 0.1) -> Estimate:
     """Share of the points z that are holes: their decoding loses more than `threshold` on a round trip."""
     return Estimate.of((round_trip_error(model, z) > threshold).float())

@@ -15,11 +15,16 @@ Shapes: images x (N, 1, 28, 28) in [0, 1], codes z, mu, logvar (N, latent_dim), 
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 PIXELS = 28 * 28
+
+# An nn.Module with `encode` and `decode`. PyTorch's own type hides such methods from type checkers.
+Model: TypeAlias = Any
 
 
 class Autoencoder(nn.Module):

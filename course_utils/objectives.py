@@ -19,8 +19,10 @@ import math
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
+
+from course_utils.models import Model
 
 
 def gaussian_kl(mu: Tensor, logvar: Tensor) -> Tensor:
@@ -65,7 +67,7 @@ class Terms(NamedTuple):
     kl: Tensor
 
 
-def negative_elbo(model: nn.Module, x: Tensor, *condition: Tensor, beta: float = 1.0) -> Terms:
+def negative_elbo(model: Model, x: Tensor, *condition: Tensor, beta: float = 1.0) -> Terms:
     """The VAE's loss with one sample of z per image: reconstruction + beta * KL.
 
     With beta = 1 it is an unbiased estimate of -ELBO; with any other it is the beta-VAE's objective.
@@ -85,7 +87,7 @@ class SquaredError(NamedTuple):
     loss: Tensor
 
 
-def mean_squared_error(model: nn.Module, x: Tensor) -> SquaredError:
+def mean_squared_error(model: Model, x: Tensor) -> SquaredError:
     """The plain autoencoder's loss between x and the sigmoid of the model's logits."""
     return SquaredError(F.mse_loss(model(x).sigmoid(), x))
 
@@ -96,7 +98,7 @@ def gaussian_log_density(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
     return -0.5 * (squares + logvar + math.log(2 * math.pi)).sum(-1)
 
 
-def log_weights(model: nn.Module, x: Tensor, samples: int, *condition: Tensor) -> Tensor:
+def log_weights(model: Model, x: Tensor, samples: int, *condition: Tensor) -> Tensor:
     """log p(x|z_k) + log p(z_k) - log q(z_k|x) for `samples` draws z_k ~ q(z|x): (samples, N), nats.
 
     x should be binary for these to be weights of a likelihood.

@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import io
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any, TypeAlias, TypeVar
 
 import matplotlib
 import numpy as np
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from numpy.typing import ArrayLike
 from torch import Tensor
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9",
@@ -29,7 +30,7 @@ MARKERS = "osD^vP"
 DPI = 110
 WIDTH = 8.5  # inches; what a notebook's output column shows without scaling
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.size": 10,
     "axes.titlesize": 10,
     "axes.spines.top": False,
@@ -38,11 +39,25 @@ STYLE: dict[str, Any] = {
     "grid.color": "#e3e3e3",
     "grid.linewidth": 0.6,
     "axes.axisbelow": True,
-    "axes.prop_cycle": matplotlib.cycler(color=COLOURS),
+    "axes.prop_cycle": cycler(color=COLOURS),
     "image.cmap": "gray",
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
 }
+
+Values: TypeAlias = np.ndarray | Tensor | Sequence[Any]  # images, coordinates or plain numbers
+Draw = TypeVar("Draw", bound=Callable[..., Any])
+
+
+def styled(draw: Draw) -> Draw:
+    """Let `draw` work in the course's style, and leave matplotlib's own settings alone."""
+
+    @wraps(draw)
+    def in_style(*args: Any, **kwargs: Any) -> Any:
+        with matplotlib.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return in_style  # type: ignore[return-value]
 
 
 class Picture(Figure):
@@ -56,11 +71,11 @@ class Picture(Figure):
     def __repr__(self) -> str:
         return f"<Picture: {self.alt}>"
 
+    @styled
     def png(self) -> bytes:
         """The picture as a PNG file."""
         buffer = io.BytesIO()
-        with matplotlib.rc_context(STYLE):
-            self.savefig(buffer, format="png", dpi=DPI)
+        self.savefig(buffer, format="png", dpi=DPI)
         return buffer.getvalue()
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, Any]]:
@@ -68,15 +83,14 @@ class Picture(Figure):
         return data, {"image/png": {"alt": self.alt}}
 
 
-def to_numpy(values: ArrayLike | Tensor) -> np.ndarray:
+def to_numpy(values: Values) -> np.ndarray:
     """Any array or tensor, from any device, as a NumPy array."""
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
-def _axes(picture: Picture, rows: int, columns: int, **options: Any) -> np.ndarray:
-    """A grid of axes drawn in the course's style, always two-dimensional."""
-    with matplotlib.rc_context(STYLE):
-        return picture.subplots(rows, columns, squeeze=False, **options)
+def _axes(picture: Picture, rows: int, columns: int) -> np.ndarray:
+    """A grid of axes, always two-dimensional."""
+    return picture.subplots(rows, columns, squeeze=False)
 
 
 def _show(axes: Axes, image: np.ndarray) -> None:
@@ -88,12 +102,13 @@ def _show(axes: Axes, image: np.ndarray) -> None:
         spine.set_visible(False)
 
 
+@styled
 def image_rows(
-    rows: Mapping[str, ArrayLike | Tensor],
+    rows: Mapping[str, Values],
     title: str,
     columns: Sequence[str] = (),
 ) -> Picture:
-    """Images in labelled rows, e.g. originals over reconstructions: each value (N, 1, 28, 28)."""
+    """Values in labelled rows, e.g. originals over reconstructions: each value (N, 1, 28, 28)."""
     count = max(len(images) for images in rows.values())
     size = min(0.8, (WIDTH - 1.5) / count)
     alt = f"Rows of {count} images, from the top: {', '.join(rows)}."
@@ -111,15 +126,14 @@ def image_rows(
 
 
 def _tile(images: np.ndarray, columns: int) -> np.ndarray:
-    """Images (rows * columns, 1, h, w) side by side as one (rows * h, columns * w)."""
+    """Values (rows * columns, 1, h, w) side by side as one (rows * h, columns * w)."""
     count, _, height, width = images.shape
     tiles = images.reshape(count // columns, columns, height, width)
     return tiles.transpose(0, 2, 1, 3).reshape(-1, columns * width)
 
 
-def image_grids(
-    grids: Mapping[str, ArrayLike | Tensor], title: str, columns: int, size: float = 3.6
-) -> Picture:
+@styled
+def image_grids(grids: Mapping[str, Values], title: str, columns: int, size: float = 3.6) -> Picture:
     """Square grids of samples side by side, one per entry: each value (rows * columns, 1, 28, 28)."""
     names = ", ".join(grids)
     width = min(WIDTH, size * len(grids))
@@ -132,7 +146,8 @@ def image_grids(
     return picture
 
 
-def plane_grids(grids: Mapping[str, tuple[ArrayLike | Tensor, ArrayLike | Tensor]], title: str) -> Picture:
+@styled
+def plane_grids(grids: Mapping[str, tuple[Values, Values]], title: str) -> Picture:
     """Decoded planes beside each other: name -> (coordinates (n,), images (n * n, 1, 28, 28)).
 
     Row i, column j shows the image decoded from z = (coordinates[j], coordinates[i]); z2 grows upwards.
@@ -151,9 +166,10 @@ def plane_grids(grids: Mapping[str, tuple[ArrayLike | Tensor, ArrayLike | Tensor
     return picture
 
 
+@styled
 def maps(
-    panels: Mapping[str, ArrayLike | Tensor],
-    labels: ArrayLike | Tensor,
+    panels: Mapping[str, Values],
+    labels: Values,
     class_names: Sequence[str],
     title: str,
     axis_names: tuple[str, str] = ("z1", "z2"),
@@ -188,12 +204,13 @@ def maps(
     return picture
 
 
+@styled
 def lines(
-    series: Mapping[str, tuple[ArrayLike | Tensor, ArrayLike | Tensor]],
+    series: Mapping[str, tuple[Values, Values]],
     title: str,
     x: str,
     y: str,
-    errors: Mapping[str, ArrayLike | Tensor] | None = None,
+    errors: Mapping[str, Values] | None = None,
     level: tuple[str, float] | None = None,
     log_x: bool = False,
 ) -> Picture:
@@ -212,8 +229,9 @@ def lines(
     return picture
 
 
+@styled
 def panels(
-    charts: Mapping[str, Mapping[str, tuple[ArrayLike | Tensor, ArrayLike | Tensor]]],
+    charts: Mapping[str, Mapping[str, tuple[Values, Values]]],
     title: str,
     x: str | Sequence[str],
     y: str | Sequence[str],
@@ -252,6 +270,7 @@ def _draw_lines(axes: Axes, series: Mapping[str, Any], errors: Mapping[str, Any]
         )
 
 
+@styled
 def points(
     named: Mapping[str, tuple[float, float]], title: str, x: str, y: str, connect: bool = True
 ) -> Picture:
@@ -259,7 +278,7 @@ def points(
     alt = f"Points of {y} against {x}: {', '.join(named)}."
     picture = Picture(6.8, 4.0, title, alt)
     axes = _axes(picture, 1, 1)[0, 0]
-    positions = np.array(list(named.values()), dtype=float)
+    positions = np.array([list(position) for position in named.values()])
     axes.plot(*positions.T, "o-" if connect else "o", color=COLOURS[0], markersize=5)
     for name, position in zip(named, positions, strict=True):
         axes.annotate(name, position, xytext=(6, 6), textcoords="offset points", fontsize=9)
@@ -268,13 +287,14 @@ def points(
     return picture
 
 
-def bars(groups: Mapping[str, Mapping[str, float]], title: str, y: str, errors: bool = False) -> Picture:
+@styled
+def bars(groups: Mapping[str, Mapping[str, Any]], title: str, y: str, errors: bool = False) -> Picture:
     """Bars side by side: chart name -> {bar name: height}; a value may be (height, error)."""
     content = "; ".join(f"{name}: {', '.join(map(str, values))}" for name, values in groups.items())
     picture = Picture(WIDTH, 3.4, title, f"Bar charts of {y}. {content}.")
     for axes, (name, values) in zip(_axes(picture, 1, len(groups))[0], groups.items(), strict=True):
-        heights = np.array([v[0] if errors else v for v in values.values()], dtype=float)  # type: ignore[index]
-        spread = [v[1] for v in values.values()] if errors else None  # type: ignore[index]
+        heights = np.array([v[0] if errors else v for v in values.values()], dtype=float)
+        spread = [v[1] for v in values.values()] if errors else None
         places = np.arange(len(values))
         axes.bar(places, heights, yerr=spread, capsize=3, color=COLOURS[0], width=0.7)
         slanted = max(len(str(key)) for key in values) * len(values) * len(groups) > 75
@@ -289,7 +309,8 @@ def bars(groups: Mapping[str, Mapping[str, float]], title: str, y: str, errors: 
     return picture
 
 
-def confusion(matrix: ArrayLike, class_names: Sequence[str], title: str) -> Picture:
+@styled
+def confusion(matrix: Values, class_names: Sequence[str], title: str) -> Picture:
     """A confusion matrix (C, C) of counts as shares of each true class's row."""
     counts = np.asarray(matrix, dtype=float)
     shares = counts / counts.sum(1, keepdims=True).clip(min=1)

@@ -7,14 +7,17 @@ selection and costs nothing beside the model.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm.auto import tqdm
+
+from course_utils.models import Model
 
 
 @dataclass
@@ -41,7 +44,7 @@ class History:
 
 
 def fit(
-    model: nn.Module,
+    model: Model,
     images: Tensor,
     loss: Callable[..., Any],
     *,
@@ -69,7 +72,8 @@ def fit(
     steps, step = epochs * -(-len(images) // batch_size), 0
 
     model.train()
-    with tqdm(total=steps, unit="step", leave=False) as bar:
+    # tqdm's bar for notebooks overlooks the TQDM_DISABLE that its other bars heed.
+    with tqdm(total=steps, unit="step", leave=False, disable="TQDM_DISABLE" in os.environ) as bar:
         for epoch in range(epochs):
             started = time.perf_counter()
             sums: dict[str, Tensor] = {}
@@ -103,7 +107,7 @@ def fit(
 
 @torch.no_grad()
 def average(
-    model: nn.Module, loss: Callable[..., Any], *data: Tensor, batch_size: int = 1000
+    model: Model, loss: Callable[..., Any], *data: Tensor, batch_size: int = 1000
 ) -> dict[str, float]:
     """The terms of `loss` averaged over all images, without training; the model's mode is kept."""
     was_training = model.training

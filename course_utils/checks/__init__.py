@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from course_utils.checks import core, theory
+from course_utils.checks import autoencoder, convolutional, core, theory, vae
 from course_utils.settings import CourseError
 
-EXERCISES = {exercise.answer: exercise for section in (theory,) for exercise in section.EXERCISES}
+EXERCISES = {
+    exercise.answer: exercise
+    for section in (autoencoder, theory, vae, convolutional)
+    for exercise in section.EXERCISES
+}
 
 
 def check(answer: str, namespace: Mapping[str, Any], seed: int = 0) -> core.Report:

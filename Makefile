@@ -1,0 +1,44 @@
+# make run   execute the whole course, write it as web pages, print a report
+# make lab   open the student notebooks in JupyterLab
+# make test  lint, types, package tests, both editions of every notebook
+# make build make the student notebooks from solutions/ with nbgrader
+#
+# Each target sets the environment up first; a second call skips that.
+# On machines without make, the README has the same steps as plain commands.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: run lab test build system clean
+
+run: $(READY)
+	$(BIN)/course run
+
+lab: $(READY)
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/01-autoencoder/autoencoder.ipynb
+
+test: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests -n 2 --dist loadgroup
+
+build: $(READY)
+	$(BIN)/course build
+
+# Nothing that the tests need so far comes from the system's packages.
+system:
+
+clean:
+	rm -rf build .pytest_cache .ruff_cache .mypy_cache
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "The course needs Python 3.10 or newer; '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Call: make PYTHON=/path/to/newer/python $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+		{ echo "'$(PYTHON)' cannot make virtual environments: install its venv package (Debian, Ubuntu: python3-venv)."; exit 1; }
+	@echo "Setting up .venv (once; PyTorch is a large download) ..."
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $(READY)
