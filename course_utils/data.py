@@ -199,8 +199,8 @@ def _check_idx(raw: Path, kind: str, name: str) -> None:
     for part, magic, header in (("images-idx3", 2051, 16), ("labels-idx1", 2049, 8)):
         file = raw / f"{kind}-{part}-ubyte"
         content = file.read_bytes()
-        fields = np.frombuffer(content[:header], ">u4")
-        if len(fields) < header // 4 or fields[0] != magic:
+        fields = np.frombuffer(content[:header].ljust(header, b"\0"), ">u4")
+        if fields[0] != magic:
             raise damaged(file, "is not an MNIST file")
         if len(content) != header + int(np.prod(fields[1:], dtype=np.int64)):
             raise damaged(file, "is truncated or has extra bytes")

@@ -173,6 +173,33 @@ def decode(model: Model, z: Tensor, *condition: Tensor) -> Tensor:
         return torch.cat([model.decode(part, *y).sigmoid() for part, *y in _batches(z, *condition)])
 
 
+def interpolate(z_start: Tensor, z_end: Tensor, steps: int, *, spherical: bool = False) -> Tensor:
+    """A walk from one code (latent_dim,) to another, both included: (steps, latent_dim).
+
+    Straight, or along an arc that keeps the length where both ends have the same (Shoemake 1985; White
+    2016, arXiv:1609.04468). Where the ends point the same or opposite ways the arc is the line.
+    """
+    t = torch.linspace(0, 1, steps, device=z_start.device).unsqueeze(1)
+    angle = torch.acos(F.cosine_similarity(z_start, z_end, dim=0).clamp(-1, 1))
+    if not spherical or angle.sin() < 1e-4:
+        return (1 - t) * z_start + t * z_end
+    return (((1 - t) * angle).sin() * z_start + (t * angle).sin() * z_end) / angle.sin()
+
+
+def normal_quantiles(n: int) -> Tensor:
+    """n coordinates (n,) with equal shares of N(0, 1) between them: the quantiles of (i + 1/2) / n."""
+    return torch.special.ndtri((torch.arange(n) + 0.5) / n)
+
+
+def plane_points(coordinates: Tensor) -> Tensor:
+    """All pairs of n coordinates, (n * n, 2), in the order of `plotting.plane_grids`.
+
+    Row i, column j, at place i * n + j, is (coordinates[j], coordinates[i]).
+    """
+    z2, z1 = torch.meshgrid(coordinates, coordinates, indexing="ij")
+    return torch.stack([z1, z2], dim=-1).view(-1, 2)
+
+
 def kl_per_dimension(model: Model, images: Tensor, *condition: Tensor) -> Tensor:
     """KL(q(z_j|x) || p(z_j)) averaged over images, (latent_dim,), nats."""
     return objectives.gaussian_kl(*posterior(model, images, *condition)).mean(0)

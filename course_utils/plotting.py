@@ -272,16 +272,27 @@ def _draw_lines(axes: Axes, series: Mapping[str, Any], errors: Mapping[str, Any]
 
 @styled
 def points(
-    named: Mapping[str, tuple[float, float]], title: str, x: str, y: str, connect: bool = True
+    named: Mapping[str, tuple[float, float]],
+    title: str,
+    x: str,
+    y: str,
+    connect: bool = True,
+    marked: Sequence[str] = (),
 ) -> Picture:
-    """Single named points in the plane, joined in the order given: a rate-distortion curve."""
+    """Single named points in the plane, joined in the order given: a rate-distortion curve.
+
+    Those whose names are `marked` are drawn larger and in another colour.
+    """
     alt = f"Points of {y} against {x}: {', '.join(named)}."
     picture = Picture(6.8, 4.0, title, alt)
     axes = _axes(picture, 1, 1)[0, 0]
     positions = np.array([list(position) for position in named.values()])
     axes.plot(*positions.T, "o-" if connect else "o", color=COLOURS[0], markersize=5)
     for name, position in zip(named, positions, strict=True):
-        axes.annotate(name, position, xytext=(6, 6), textcoords="offset points", fontsize=9)
+        bold = {"fontweight": "bold"} if name in marked else {}
+        axes.annotate(name, position, xytext=(6, 6), textcoords="offset points", fontsize=9, **bold)
+    if marked:
+        axes.plot(*np.array([named[name] for name in marked]).T, "s", color=COLOURS[1], markersize=8)
     axes.margins(0.12)
     axes.set(xlabel=x, ylabel=y)
     return picture

@@ -11,10 +11,12 @@ so the cores are shared out among the notebooks.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import logging
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,7 +67,7 @@ class Run:
     def key(self, lesson: Lesson) -> str:
         """Changes whenever the outputs of the notebook might."""
         digest = hashlib.sha256()
-        notebook = nbformat.read(self.source / lesson.path, as_version=4)
+        notebook = read_notebook(self.source / lesson.path)
         for cell in notebook.cells:
             digest.update(f"{cell.cell_type}\0{cell.source}\0".encode())
         for module in sorted(Path(__file__).parent.rglob("*.py")):
@@ -94,7 +96,20 @@ def execute(
     `on_progress(lesson, cells done, cells in all)` is called after every cell. A notebook whose cell
     fails is reported in its `failure` and not stored; the others go on.
     """
+    _make_writable(run.target)  # better told now than after the first notebook
     return asyncio.run(_execute_all(run, lessons, on_progress))
+
+
+def _make_writable(folder: Path) -> None:
+    """Make the folder and write to it once; CourseError if that cannot be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as problem:
+        raise CourseError(
+            f"{folder} cannot be written ({problem.strerror}): work in a folder of your own with free space."
+        ) from None
 
 
 async def _execute_all(
@@ -176,7 +191,8 @@ def write_notebook(notebook: NotebookNode, path: Path) -> None:
         nbformat.write(notebook, part)
         os.replace(part, path)
     except OSError as problem:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
         raise CourseError(
             f"{path} cannot be written ({problem.strerror}): work in a folder of your own with free space."
         ) from None

@@ -105,6 +105,15 @@ def fit(
     return history
 
 
+def warm_up(t: float, share: float, top: float) -> float:
+    """KL warm-up: beta rises from 0 at t = 0 in a straight line to `top` at t = `share` and stays there.
+
+    t is the share of training done; `partial(warm_up, share=0.5, top=1.0)` is a schedule for `fit`.
+    (Bowman et al. 2016, arXiv:1511.06349)
+    """
+    return top * min(1.0, t / share)
+
+
 @torch.no_grad()
 def average(
     model: Model, loss: Callable[..., Any], *data: Tensor, batch_size: int = 1000

@@ -1,0 +1,80 @@
+"""The `course` command says in one sentence what is wrong, and its good path ends with the page to open."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def course(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "course_utils.cli", *arguments],
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "200", **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    """A project with section 2 alone, for runs that write."""
+    (tmp_path / "nbgrader_config.py").symlink_to(ROOT / "nbgrader_config.py")
+    (tmp_path / "solutions").symlink_to(ROOT / "solutions")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--section", "9"], "There is no section '9'; choose one of: 1, 2, 3, 4, 5, 6, 7."),
+        (["--budget", "huge"], "There is no budget 'huge'; choose one of: smoke, laptop, full."),
+        (
+            ["--data", "cifar"],
+            "There is no data set 'cifar'; choose one of: digits, mnist, garments, fashion-mnist.",
+        ),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_choices(arguments, sentence):
+    done = course("run", *arguments)
+    assert (done.returncode, done.stderr) == (2, f"course: {sentence}\n")
+
+
+def test_an_unknown_name_in_the_environment_is_answered_alike():
+    done = course("run", COURSE_BUDGET="huge")
+    assert done.returncode == 2 and "no budget 'huge'" in done.stderr
+
+
+def test_outside_the_course_the_command_says_where_to_go(tmp_path):
+    done = course("run", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "course: There is no solutions/ here: call this command inside the course's folder.\n",
+    )
+
+
+def test_damaged_data_stop_the_run_before_it_starts(project):
+    raw = project / "data" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for part in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        (raw / f"{part}-ubyte").write_bytes(b"garbled")
+    done = course("run", "--data", "mnist", cwd=project)
+    assert done.returncode == 2
+    assert "is not an MNIST file; delete the folder" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (project / "build").exists()
+
+
+def test_a_run_ends_with_the_report_and_the_page_to_open(project):
+    done = course("run", "--section", "2", "--budget", "smoke", "--data", "digits", cwd=project)
+    assert done.returncode == 0, done.stderr
+    index = project / "build" / "site" / "index.html"
+    assert index.is_file()
+    assert "Graded cells with full points: 5 of 5." in done.stdout
+    assert done.stdout.rstrip().endswith(f"Open: {index}")

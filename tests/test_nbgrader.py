@@ -1,0 +1,90 @@
+"""The whole path through unmodified nbgrader's own commands: release, submit, autograde, feedback, export.
+
+Two students hand in every assignment: `ada` the solutions as they stand, `bob` the untouched student
+notebooks.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from course_utils import checks, sections
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory) -> Path:
+    """A course folder in which everything has been released, handed in, graded and exported."""
+    root = tmp_path_factory.mktemp("course")
+    shutil.copy(ROOT / "nbgrader_config.py", root)
+    shutil.copytree(ROOT / "solutions", root / "solutions")
+    for section in sections.SECTIONS:
+        nbgrader(root, "generate_assignment", section.folder)
+        hand_in(root, "ada", root / "solutions" / section.folder)
+        hand_in(root, "bob", root / "notebooks" / section.folder)
+        nbgrader(root, "autograde", section.folder)
+        nbgrader(root, "generate_feedback", section.folder)
+    nbgrader(root, "export", "--to", "grades.csv")
+    return root
+
+
+def nbgrader(root: Path, *arguments: str) -> None:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("nbgrader"), *arguments],
+        cwd=root,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def hand_in(root: Path, student: str, folder: Path) -> None:
+    shutil.copytree(folder, root / "submitted" / student / folder.name)
+
+
+def grades(course: Path, student: str) -> dict[str, dict[str, str]]:
+    with open(course / "grades.csv", newline="") as file:
+        return {row["assignment"]: row for row in csv.DictReader(file) if row["student_id"] == student}
+
+
+def autograded_points(section: sections.Section) -> int:
+    return sum(e.points for e in checks.EXERCISES.values() if e.number.startswith(f"{section.number}."))
+
+
+def test_every_assignment_is_exported(course):
+    assert set(grades(course, "ada")) == {section.folder for section in sections.SECTIONS}
+
+
+def test_solutions_score_all_points_that_are_graded_by_program(course):
+    rows = grades(course, "ada")
+    scored = {section.folder: float(rows[section.folder]["raw_score"]) for section in sections.SECTIONS}
+    assert scored == {section.folder: autograded_points(section) for section in sections.SECTIONS}
+
+
+def test_untouched_student_notebooks_score_nothing(course):
+    rows = grades(course, "bob")
+    assert {name: float(row["raw_score"]) for name, row in rows.items()} == dict.fromkeys(rows, 0.0)
+
+
+def test_feedback_shows_the_report_of_every_graded_cell(course):
+    for exercise in checks.EXERCISES.values():
+        section = sections.SECTIONS[int(exercise.number.split(".")[0]) - 1]
+        pages = (course / "feedback" / "ada" / section.folder).glob("*.html")
+        title = (
+            f"Exercise {exercise.number}, {exercise.answer}: {exercise.points} of {exercise.points} points"
+        )
+        assert any(title in page.read_text("utf-8") for page in pages), title
+
+
+def test_feedback_tells_a_student_who_has_not_begun_so(course):
+    page = course / "feedback" / "bob" / "02-theory" / "theory.html"
+    assert "Not yet: the exercise above is still to be solved." in page.read_text("utf-8")

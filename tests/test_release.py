@@ -1,0 +1,159 @@
+"""The two editions: solutions/ is the source, notebooks/ is what nbgrader makes of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+
+from course_utils import checks, release, sections
+
+ROOT = Path(__file__).parent.parent
+LESSONS = sections.lessons()
+by_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
+
+
+def notebook(edition: str, lesson: sections.Lesson) -> NotebookNode:
+    return nbformat.read(ROOT / edition / lesson.path, as_version=4)
+
+
+def marked(cells: list[NotebookNode], **wanted: bool) -> list[NotebookNode]:
+    """The cells whose nbgrader metadata has these values."""
+    return [
+        cell
+        for cell in cells
+        if "nbgrader" in cell.metadata
+        and all(cell.metadata.nbgrader[key] is value for key, value in wanted.items())
+    ]
+
+
+def test_the_student_notebooks_are_what_nbgrader_makes_of_the_solutions():
+    assert release.drift(ROOT) == []
+
+
+def test_drift_is_noticed(tmp_path):
+    for name in ("nbgrader_config.py", "solutions", "notebooks"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "notebooks").unlink()
+    (tmp_path / "notebooks").mkdir()
+    assert release.drift(tmp_path) == [str(lesson.path) for lesson in LESSONS]
+
+
+@by_lesson
+def test_no_student_notebook_holds_a_solution_or_a_hidden_test(lesson):
+    text = (ROOT / "notebooks" / lesson.path).read_text(encoding="utf-8")
+    for trace in ("BEGIN SOLUTION", "END SOLUTION", "HIDDEN TESTS", "Model answer", "Mark scheme"):
+        assert trace not in text
+
+
+@by_lesson
+def test_no_line_of_a_solution_survives_in_the_student_edition(lesson):
+    student = {cell.id: cell.source for cell in notebook("notebooks", lesson).cells}
+    for cell in marked(notebook("solutions", lesson).cells, solution=True, grade=False):
+        for answer in re.findall(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", cell.source, re.DOTALL):
+            for line in filter(None, map(str.strip, answer.splitlines())):
+                assert line not in student[cell.id]
+
+
+@by_lesson
+def test_student_notebooks_come_without_outputs(lesson):
+    cells = notebook("notebooks", lesson).cells
+    assert not any(cell.get("outputs") for cell in cells)
+
+
+@by_lesson
+def test_every_exercise_raises_before_it_is_solved_and_lets_run_all_go_on(lesson):
+    for cell in marked(notebook("notebooks", lesson).cells, solution=True, grade=False):
+        assert "raise NotImplementedError()" in cell.source
+        assert "raises-exception" in cell.metadata.tags
+
+
+@by_lesson
+def test_every_exercise_is_followed_by_its_graded_cell(lesson):
+    cells = notebook("solutions", lesson).cells
+    for index, cell in enumerate(cells):
+        if cell in marked([cell], solution=True, grade=False):
+            graded = cells[index + 1]
+            assert graded in marked([graded], grade=True, solution=False)
+            name = re.fullmatch(r'check\("(\w+)", globals\(\)\)', graded.source).group(1)
+            assert re.search(rf"^(def|class) {name}\b", cell.source, re.MULTILINE)
+
+
+@by_lesson
+def test_points_of_graded_cells_are_the_points_of_their_exercises(lesson):
+    for cell in marked(notebook("solutions", lesson).cells, grade=True, solution=False):
+        answer = re.search(r'check\("(\w+)"', cell.source).group(1)
+        assert cell.metadata.nbgrader.points == checks.EXERCISES[answer].points
+
+
+@by_lesson
+def test_every_exercise_states_its_difficulty_time_points_and_two_hints(lesson):
+    for cell in notebook("solutions", lesson).cells:
+        if cell.cell_type == "markdown" and "### Exercise " in cell.source:
+            assert re.search(r"\*Difficulty [1-5] of 5 · about \d+ minutes · \d+ points?", cell.source)
+            assert cell.source.count("<details>") == cell.source.count("</details>") == 2
+
+
+def test_every_checked_exercise_stands_in_a_notebook():
+    asked = {
+        re.search(r'check\("(\w+)"', cell.source).group(1)
+        for lesson in LESSONS
+        for cell in marked(notebook("solutions", lesson).cells, grade=True, solution=False)
+    }
+    assert asked == set(checks.EXERCISES)
+
+
+def test_every_section_has_an_exercise_and_a_question_graded_by_hand():
+    for section in sections.SECTIONS:
+        cells = [
+            cell
+            for lesson in LESSONS
+            if lesson.section == section
+            for cell in notebook("solutions", lesson).cells
+        ]
+        assert marked(cells, solution=True, grade=False)
+        assert marked(cells, solution=True, grade=True)
+
+
+def test_the_course_is_worth_100_points():
+    graded = [
+        cell.metadata.nbgrader.points
+        for lesson in LESSONS
+        for cell in marked(notebook("solutions", lesson).cells, grade=True)
+    ]
+    assert sum(graded) == 100
+
+
+@by_lesson
+def test_stored_solutions_are_executed_without_an_error(lesson):
+    for cell in notebook("solutions", lesson).cells:
+        if cell.cell_type == "code":
+            assert cell.execution_count is not None
+            assert not any(output.output_type == "error" for output in cell.outputs)
+
+
+@by_lesson
+def test_every_stored_figure_has_alternative_text_of_its_own(lesson):
+    for cell in notebook("solutions", lesson).cells:
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                assert len(output.metadata["image/png"]["alt"]) > 30
+
+
+def test_pictures_in_the_readme_are_figures_of_the_stored_solutions():
+    stored = {
+        output.data["image/png"].strip()
+        for lesson in LESSONS
+        for cell in notebook("solutions", lesson).cells
+        for output in cell.get("outputs", [])
+        if "image/png" in output.get("data", {})
+    }
+    from base64 import b64encode
+
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+\.png)\)", (ROOT / "README.md").read_text("utf-8"))
+    assert pictures
+    for picture in pictures:
+        assert b64encode((ROOT / picture).read_bytes()).decode() in stored
