@@ -1,5 +1,6 @@
 """nbgrader's settings: sources in solutions/, releases in notebooks/, one folder per section."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -17,11 +18,15 @@ c.OverwriteCells.add_missing_cells = True
 # nbgrader's 30 s would interrupt a training cell on a slow machine.
 c.Execute.timeout = 600
 
+# nbgrader makes a new gradebook by calling `alembic` from the PATH, which an environment that is not
+# activated is missing from.
+programs = str(Path(sys.executable).parent)
+if programs not in os.environ.get("PATH", "").split(os.pathsep):
+    os.environ["PATH"] = programs + os.pathsep + os.environ.get("PATH", "")
+
 # Scores do not depend on the demonstrations between the exercises, so `nbgrader autograde` runs those at
 # the smallest budget and on embedded data. Only its own process: JupyterLab reads this file as well.
 if Path(sys.argv[0]).stem == "nbgrader":
-    import os
-
     os.environ.setdefault("COURSE_BUDGET", "smoke")
     os.environ.setdefault("COURSE_DATASET", "digits")
     os.environ.setdefault("TQDM_DISABLE", "1")

@@ -119,7 +119,7 @@ def for_lesson(budget: Budget, *, clothing: bool = False) -> Dataset:
         dataset = load(STAND_IN[name])
         print(f"NOT {REAL[name]}: this run uses the stand-in '{dataset.name}'. {problem}")
     dataset = dataset.at_most(budget.train_images, budget.test_images).to(settings.device())
-    print(f"{dataset}; {budget}; {settings.device()}")
+    print(f"{dataset}\n{budget}; device: {settings.device()}")
     return dataset
 
 
