@@ -34,8 +34,8 @@ clean:
 	rm -rf build .pytest_cache .ruff_cache .mypy_cache
 
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-		{ echo "The course needs Python 3.10 or newer; '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Call: make PYTHON=/path/to/newer/python $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
+		{ echo "The course needs Python 3.10 or newer; '$(PYTHON)' is $$($(PYTHON) -V 2>/dev/null || echo 'not here'). Call: make PYTHON=/path/to/newer/python $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 		{ echo "'$(PYTHON)' cannot make virtual environments: install its venv package (Debian, Ubuntu: python3-venv)."; exit 1; }
 	@echo "Setting up .venv (once; PyTorch is a large download) ..."

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from course_utils.checks import autoencoder, beta, convolutional, core, exploration, theory, vae
+from course_utils.checks import autoencoder, beta, convolutional, core, exploration, projects, theory, vae
 from course_utils.settings import CourseError
 
 EXERCISES = {
     exercise.answer: exercise
-    for section in (autoencoder, theory, vae, exploration, convolutional, beta)
+    for section in (autoencoder, theory, vae, exploration, convolutional, beta, projects)
     for exercise in section.EXERCISES
 }
 

@@ -36,6 +36,9 @@ _CASES = {  # images, latent_dim, num_classes, and how many of these classes occ
 def probe_my_cvae(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
     g = generator(seed)
+    x, y = torch.rand(128, 1, 28, 28, generator=g), torch.arange(128)
+    z = torch.randn(128, 20, generator=g)
+    other = torch.cat([y[:1] + 2, y[1:]])  # another label for the first image alone
 
     def build(latent_dim: int, num_classes: int) -> Any:
         torch.manual_seed(seed)
@@ -43,24 +46,30 @@ def probe_my_cvae(answer: Any, seed: int) -> Evidence:
 
     def sizes(n: int, latent_dim: int, num_classes: int, present: int) -> list[int]:
         """The sizes of mu, logvar and logits, one after the other."""
-        model, y = build(latent_dim, num_classes), torch.arange(n) % present
-        mu, logvar = model.encode(torch.rand(n, 1, 28, 28, generator=g), y)
-        logits = model.decode(torch.randn(n, latent_dim, generator=g), y)
-        return [*mu.shape, *logvar.shape, *logits.shape]
-
-    x, z, y = torch.randn(97, 1, 28, 28, generator=g), torch.randn(97, 3, generator=g), torch.arange(97) % 4
+        model, labels = build(latent_dim, num_classes), y[:n] % present
+        mu, logvar = model.encode(x[:n], labels)
+        return [*mu.shape, *logvar.shape, *model.decode(z[:n, :latent_dim], labels).shape]
 
     def change(half: str, given: Tensor) -> Tensor:
-        """By how much the answer for each image changes with another label for the first: (97,)."""
-        pair = [getattr(build(3, 4), half)(given, labels) for labels in (y, torch.cat([y[:1] + 2, y[1:]]))]
+        """By how much the answer for each image changes with the other label: (5,)."""
+        pair = [getattr(build(20, 4), half)(given[:5], labels[:5] % 4) for labels in (y, other)]
         before, after = (torch.cat(answers, 1) for answers in pair) if half == "encode" else pair
         return (after - before).abs().flatten(1).amax(1)
 
     def ranges() -> Tensor:
         """Smallest and largest mu, logvar and logits: (3, 2)."""
         model = build(20, 4)
-        answers = *model.encode(20 * x, y), model.decode(torch.randn(97, 20, generator=g), y)
+        answers = *model.encode(20 * x - 10, y % 4), model.decode(z, y % 4)
         return torch.stack([torch.stack(t.aminmax()) for t in answers])
+
+    def bend() -> Tensor:
+        """How far mu and the logits are from a straight line through 0, x and 2x, as a share: (2,)."""
+        model = build(20, 4)
+        lines = (
+            [model.encode(k * x, y % 4)[0] for k in range(3)],
+            [model.decode(k * z, y % 4) for k in range(3)],
+        )
+        return torch.stack([(a - 2 * b + c).abs().max() / (a - c).abs().max() for a, b, c in lines])
 
     for case, given in _CASES.items():
         record(evidence, case, sizes, *given)
@@ -68,6 +77,7 @@ def probe_my_cvae(answer: Any, seed: int) -> Evidence:
     record(evidence, "decode", change, "decode", z)
     record(evidence, "weights", lambda: sum(p.numel() for p in build(3, 4).parameters()))
     record(evidence, "ranges", ranges)
+    record(evidence, "bend", bend)
     return evidence
 
 
@@ -85,13 +95,14 @@ def judge_my_cvae(seed: int, evidence: Evidence) -> list[Finding]:
         "There is room for 10 labels, whatever num_classes is.": weights(10, 10),
         "One layer is missing: mu and logvar need a head each.": weights(4, 4, heads=1),
     }
-    claim = "pixels and z are joined by one-hot labels, hidden layers have 512 and 256 units"
+    layers = f"one-hot labels join pixels and z, 512 and 256 hidden units: {weights(4, 4):,} weights in all"
     return [
         _sizes(evidence),
-        _label(evidence, "encode"),
-        _label(evidence, "decode"),
-        expect(evidence, "weights", weights(4, 4), claim, 1, mistakes, tolerance=1e-9),
-        _ranges(evidence),
+        _finding(evidence, "encode", "each image's own label changes its mu and logvar", 0.5),
+        _finding(evidence, "decode", "each code's own label changes its logits", 0.5),
+        expect(evidence, "weights", weights(4, 4), layers, 1, mistakes, tolerance=1e-9),
+        _finding(evidence, "bend", "activations stand between the layers", 0.5),
+        _finding(evidence, "ranges", "mu, logvar and logits may be any real number", 0.5),
     ]
 
 
@@ -110,24 +121,24 @@ def _sizes(evidence: Evidence) -> Finding:
     return Finding("mu and logvar are (N, latent_dim), logits (N, 1, 28, 28), for any N", not hint, 1, hint)
 
 
-def _label(evidence: Evidence, half: str) -> Finding:
-    hint = problem_with(evidence, half)
-    if not hint and not evidence[half][0] > 1e-7:
-        hint = f"{half} ignores the label; encoder and decoder both need it."
-    elif not hint and max(evidence[half][1:]) > 1e-5:
-        hint = "The label of one image changes the answer for others: join along dim 1, row by row."
-    return Finding(f"in {half} each image's own label counts", not hint, 0.5, hint)
-
-
-def _ranges(evidence: Evidence) -> Finding:
-    hint = problem_with(evidence, "ranges")
-    if not hint:
-        one_sign = [not low < 0 < high for low, high in evidence["ranges"]]
+def _finding(evidence: Evidence, key: str, claim: str, points: float) -> Finding:
+    hint = problem_with(evidence, key)
+    if not hint and key == "ranges":
+        one_sign = [not low < 0 < high for low, high in evidence[key]]
         if one_sign[2]:
             hint = "The logits keep one sign: no sigmoid or ReLU at the end, since the loss takes logits."
         elif any(one_sign):
             hint = "mu or logvar keeps one sign: no activation after the two heads."
-    return Finding("mu, logvar and logits may be any real number", not hint, 1, hint)
+    elif not hint and key == "bend":
+        straight = [
+            half for half, share in zip(("encode", "decode"), evidence[key], strict=True) if share < 1e-4
+        ]
+        hint = f"{straight[0]} is a straight line: put ReLU between the layers." if straight else ""
+    elif not hint and not evidence[key][0] > 1e-7:
+        hint = f"{key} ignores the label; encoder and decoder both need it."
+    elif not hint and max(evidence[key][1:], default=0) > 1e-5:
+        hint = "The label of one image changes the answer for others: join along dim 1, row by row."
+    return Finding(claim, not hint, points, hint)
 
 
 # --- 7.2 request_digits -----------------------------------------------------------------------------
@@ -141,42 +152,39 @@ def _decoder(z: Tensor, y: Tensor) -> Tensor:
     return (z[:, :1] * pixel + z[:, 1:] * pixel**2 + y[:, None] * (pixel.flip(0) - 0.3)).view(-1, 1, 28, 28)
 
 
-def _request(seed: int, rows: int = 2) -> tuple[Tensor, Tensor]:
-    """Labels (rows + 1,) in no order and codes z (rows, 2)."""
-    return torch.tensor([2, 0, 1])[: rows + 1], torch.randn(rows, 2, generator=generator(seed, 1))
+def _request(seed: int) -> tuple[Tensor, Tensor]:
+    """Labels (3,) in no order and codes z (2, 2)."""
+    return torch.tensor([2, 0, 1]), torch.randn(2, 2, generator=generator(seed, 1))
 
 
 def probe_request_digits(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
-    record(evidence, "grid", answer, _decoder, *_request(seed))
-    record(evidence, "row", answer, _decoder, *_request(seed, 1))
+    labels, z = _request(seed)
+    record(evidence, "grid", answer, _decoder, labels, z)
+    record(evidence, "one", answer, _decoder, labels[:1], z[:1])
     return evidence
 
 
 def judge_request_digits(seed: int, evidence: Evidence) -> list[Finding]:
-    def logits(rows: int) -> np.ndarray:
-        """One pair at a time: [i, j] belongs to z[i] and labels[j]."""
-        labels, z = _request(seed, rows)
-        pairs = [[_decoder(z[[i]], labels[[j]])[0] for j in range(rows + 1)] for i in range(rows)]
-        return np.array([[image.numpy() for image in row] for row in pairs])
-
-    def images(pairs: np.ndarray) -> np.ndarray:
-        return 1 / (1 + np.exp(-pairs.reshape(-1, 1, 28, 28)))
-
-    raw = logits(2)
+    labels, z = _request(seed)
+    logits = np.stack([_decoder(z[[i]], labels[[j]]).numpy() for i in range(2) for j in range(3)])[:, 0]
+    images = 1 / (1 + np.exp(-logits))
+    no_sigmoid = "The decoder ends in logits: the image is their sigmoid."
     mistakes = {
-        "The decoder ends in logits: the image is their sigmoid.": raw.reshape(6, 1, 28, 28),
-        "Rows and columns are swapped: all labels of the first z come first.": images(raw.swapaxes(0, 1)),
-        "Every row shows the first z.": images(raw[[0, 0]]),
-        "z changes within a row: keep it for all the labels.": images(raw[[0, 1] * 3, [0, 1, 2] * 2]),
+        no_sigmoid: logits,
+        "Rows and columns are swapped: all labels of the first z come first.": images[[0, 3, 1, 4, 2, 5]],
+        "Every row shows the first z.": images[[0, 1, 2, 0, 1, 2]],
+        "z changes within a row: keep it for all the labels.": images[[0, 4, 2, 3, 1, 5]],
     }
     claim = "one row per z, one column per label"
-    grid = expect(evidence, "grid", images(raw), claim, 1, mistakes)
-    placed = grid.holds or grid.hint == next(iter(mistakes))
+    grid = expect(evidence, "grid", images, claim, 1, mistakes)
+    placed = grid.holds or grid.hint == no_sigmoid
     return [
         Finding(claim, placed, 1, "" if placed else grid.hint),
-        expect(evidence, "grid", images(raw), "they are images in [0, 1]", 0.5, mistakes),
-        expect(evidence, "row", images(logits(1)), "a single z gives a single row", 0.5),
+        expect(evidence, "grid", images, "they are images in [0, 1]", 0.5, mistakes),
+        expect(
+            evidence, "one", images[:1], "it works for one z and one label", 0.5, {no_sigmoid: logits[:1]}
+        ),
     ]
 
 
@@ -204,8 +212,7 @@ def judge_count_active(seed: int, evidence: Evidence) -> list[Finding]:
     variances = [sum((v - sum(column) / 97) ** 2 for v in column) / 97 for column in columns]
     squares = [sum(v**2 for v in column) / 97 for column in columns]
     active = [v > 0.01 for v in variances]
-    count = sum(active)
-    spread = sum(v**0.5 > 0.01 for v in variances)
+    count, strict, spread = sum(active), sum(v > 0.5 for v in variances), sum(v > 0.01**2 for v in variances)
     mistakes = {
         "The standard deviation is compared with the threshold: take the variance.": spread,
         "A constant far from 0 is counted: subtract the mean over images.": sum(s > 0.01 for s in squares),
@@ -215,7 +222,6 @@ def judge_count_active(seed: int, evidence: Evidence) -> list[Finding]:
         "This says which dimensions are active: count them.": active,
     }
     fixed = {"The threshold is fixed at 0.01: use the one that is given.": count}
-    strict = sum(v > 0.5 for v in variances)
     return [
         expect(evidence, "count", count, "it counts the means that vary over images", 2, mistakes),
         expect(evidence, "strict", strict, "it uses the given threshold", 0.5, fixed),
@@ -227,50 +233,48 @@ def judge_count_active(seed: int, evidence: Evidence) -> list[Finding]:
 
 
 class _Encoder(nn.Module):
-    """mu and logvar (N, 3) from a corner of x; training mode moves mu by 100."""
+    """mu and logvar (N, 3) from three pixels; training mode moves mu by 100."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(9, 3, generator=generator(seed, 3)))
+        self.scale = nn.Parameter(torch.tensor(4.0))
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        mu = x[:, 0, :3, :3].flatten(1) @ self.weight + (100.0 if self.training else 0.0)
-        return mu, -3 + 0.5 * mu
+        mu = self.scale * x[:, 0, 0, :3] + (100.0 if self.training else 0.0)
+        return mu, mu - 5
 
 
 def probe_posterior_means(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
-    images = torch.rand(97, 1, 28, 28, generator=generator(seed, 4))
+    images = torch.rand(97, 1, 28, 28, generator=generator(seed, 3))
 
     def modes() -> list[bool]:
         """The mode after a call, for a model in training mode and for one in evaluation mode."""
-        models = [_Encoder(seed).train(), _Encoder(seed).eval()]
+        models = [_Encoder().train(), _Encoder().eval()]
         for model in models:
             answer(model, images, 97)
         return [model.training for model in models]
 
-    record(evidence, "all", answer, _Encoder(seed).eval(), images, 20)
-    record(evidence, "one", answer, _Encoder(seed).eval(), images[:1], 500)
-    record(evidence, "gradient", lambda: answer(_Encoder(seed).eval(), images, 97).requires_grad)
-    record(evidence, "training", answer, _Encoder(seed).train(), images, 97)
+    record(evidence, "all", answer, _Encoder().eval(), images, 20)
+    record(evidence, "one", answer, _Encoder().eval(), images[:1], 500)
+    record(evidence, "gradient", lambda: answer(_Encoder().eval(), images, 97).requires_grad)
+    record(evidence, "training", answer, _Encoder().train(), images, 97)
     record(evidence, "modes", modes)
     return evidence
 
 
 def judge_posterior_means(seed: int, evidence: Evidence) -> list[Finding]:
-    corner = torch.rand(97, 1, 28, 28, generator=generator(seed, 4))[:, 0, :3, :3].reshape(97, 9)
-    mu = corner.double().numpy() @ _Encoder(seed).weight.detach().double().numpy()
+    mu = 4 * torch.rand(97, 1, 28, 28, generator=generator(seed, 3))[:, 0, 0, :3].double().numpy()
     mistakes = {
         "The last, smaller batch is missing.": mu[:80],
         "Only the first batch is there: collect every batch before you return.": mu[:20],
         "Only the last batch is there: collect every batch, then join them.": mu[80:],
-        "These are log-variances: encode returns mu first.": -3 + 0.5 * mu,
+        "These are log-variances: encode returns mu first.": mu - 5,
     }
-    actual = evidence["all"]
-    if actual.shape == mu.shape and 0.7 < np.std((actual - mu) / np.exp(-1.5 + 0.25 * mu)) < 1.3:
-        mistakes["These look like samples z: return the mean itself."] = (
-            actual  # 291 draws: 7 standard errors
-        )
+    actual = evidence.get("all", np.zeros(0))
+    # A sample's 291 noises have standard deviation 1 up to 7 standard errors.
+    if actual.shape == mu.shape and 0.7 < np.std((actual - mu) / np.exp((mu - 5) / 2)) < 1.3:
+        mistakes["These look like samples z: return the mean itself."] = actual
     kept = {"The means still carry a gradient: encode without recording one.": True}
     on = {"The model encodes in training mode: switch to evaluation mode first.": mu + 100}
     after = {
@@ -290,8 +294,8 @@ def judge_posterior_means(seed: int, evidence: Evidence) -> list[Finding]:
 
 
 def _classes(seed: int) -> tuple[Tensor, Tensor]:
-    """97 true labels among 4 classes and predictions that never name the last two."""
-    g = generator(seed, 5)
+    """97 true labels among 4 classes and predictions that name only the first two."""
+    g = generator(seed, 4)
     return torch.randint(4, (97,), generator=g), torch.randint(2, (97,), generator=g)
 
 
@@ -300,17 +304,13 @@ def probe_confusion(answer: Any, seed: int) -> Evidence:
     true, predicted = _classes(seed)
     record(evidence, "counts", answer, true, predicted, 4)
     record(evidence, "absent", answer, true, predicted, 5)
-    record(evidence, "one", answer, true[:1], predicted[:1], 4)
     return evidence
 
 
 def judge_confusion(seed: int, evidence: Evidence) -> list[Finding]:
     pairs = list(zip(*(labels.tolist() for labels in _classes(seed)), strict=True))
-
-    def counts(of: list[tuple[int, int]], size: int) -> np.ndarray:
-        return np.array([[of.count((row, column)) for column in range(size)] for row in range(size)])
-
-    right = counts(pairs, 4)
+    counts = np.array([[pairs.count((row, column)) for column in range(5)] for row in range(5)])
+    right = counts[:4, :4]
     mistakes = {
         "Rows and columns are swapped: rows are the true classes.": right.T,
         "Each pair counts once: an indexed += adds 1 however often an index repeats.": right > 0,
@@ -318,12 +318,11 @@ def judge_confusion(seed: int, evidence: Evidence) -> list[Finding]:
         "These are shares of all images: return counts.": right / 97,
         "Only right predictions are counted: count the wrong ones too.": np.diag(right.diagonal()),
     }
-    short = {"The matrix is as large as the classes that occur: make it num_classes wide.": right}
+    short = {"The matrix is as large as the classes that occur: give it num_classes rows and columns.": right}
     claim = "a class that never occurs has a row and a column of zeros"
     return [
-        expect(evidence, "counts", right, "rows are true classes, columns predicted ones", 1, mistakes),
-        expect(evidence, "absent", counts(pairs, 5), claim, 0.5, short),
-        expect(evidence, "one", counts(pairs[:1], 4), "it works for one image", 0.5),
+        expect(evidence, "counts", right, "rows are true classes, columns predicted ones", 1.5, mistakes),
+        expect(evidence, "absent", counts, claim, 0.5, short),
     ]
 
 

@@ -1,0 +1,71 @@
+"""What the tests share: one thread each, an environment of their own, small data in MNIST's layout."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+PROJECT = Path(__file__).resolve().parents[1]
+DATA_AT_START = os.environ.get("COURSE_DATA")  # before the tests' own environment hides it
+MNIST_FILES = [
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+]
+
+torch.set_num_threads(1)  # pytest-xdist runs one process per core
+
+
+@pytest.fixture(autouse=True)
+def no_course_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test starts without the COURSE_* variables of the shell that started pytest."""
+    for name in [name for name in os.environ if name.startswith("COURSE_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def same_random_state() -> None:
+    """What a test draws without a generator of its own is the same in every run and in any order."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def real_mnist() -> Path:
+    """A folder that holds the real MNIST, or the test is skipped."""
+    places = [PROJECT / DATA_AT_START] if DATA_AT_START else []
+    for folder in [*places, PROJECT.parent / "shared" / "data"]:
+        if all((folder / "MNIST" / "raw" / file).is_file() for file in MNIST_FILES):
+            return folder
+    pytest.skip("The real MNIST is not on this machine: point COURSE_DATA at a folder that holds it.")
+
+
+@pytest.fixture
+def write_idx() -> Callable[[Path, np.ndarray], None]:
+    """Writes an array of bytes as one IDX file: a magic number, one big-endian size per axis, the bytes."""
+
+    def write(file: Path, values: np.ndarray) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        header = [2048 + values.ndim, *values.shape]  # 2048: unsigned bytes
+        file.write_bytes(np.array(header, ">u4").tobytes() + values.astype(np.uint8).tobytes())
+
+    return write
+
+
+@pytest.fixture
+def tiny_mnist(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_idx: Callable[[Path, np.ndarray], None]
+) -> Path:
+    """COURSE_DATA names a folder with a whole, valid MNIST of 60 training and 20 test images of noise."""
+    rng = np.random.default_rng(0)
+    for kind, count in (("train", 60), ("t10k", 20)):
+        raw = tmp_path / "MNIST" / "raw"
+        write_idx(raw / f"{kind}-images-idx3-ubyte", rng.integers(0, 256, (count, 28, 28)))
+        write_idx(raw / f"{kind}-labels-idx1-ubyte", rng.permutation(count) % 10)
+    monkeypatch.setenv("COURSE_DATA", str(tmp_path))
+    return tmp_path

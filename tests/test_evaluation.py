@@ -1,0 +1,629 @@
+"""Every number the lessons quote, against an independent way to the same number."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from torch import Tensor, nn
+from torch.distributions import Bernoulli, Normal, kl_divergence
+
+from course_utils import evaluation
+from course_utils.evaluation import Estimate
+from course_utils.models import CVAE, VAE, Autoencoder, ConvVAE
+
+COUNT = 23
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def grey(count: int = COUNT) -> Tensor:
+    return noise(count, 1, 28, 28).sigmoid()
+
+
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of 4: a function that stops after the first one, or mixes two up, gives another number."""
+    monkeypatch.setattr(evaluation, "_batches", functools.partial(evaluation._batches, size=4))
+
+
+class Pixels(nn.Module):
+    """A VAE that can be computed by hand: the first pixels' logits are the latents.
+
+    `decode` puts z into the first pixels, `encode` takes it out again times `gain`; the rest is grey.
+    """
+
+    def __init__(self, latent_dim: int = 3, gain: float = 1.0, logvar: float = -2.0) -> None:
+        super().__init__()
+        self.latent_dim, self.gain, self.logvar = latent_dim, gain, logvar
+        self.decoded: list[Tensor] = []
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        mu = self.gain * torch.logit(x.flatten(1)[:, : self.latent_dim])
+        return mu, torch.full_like(mu, self.logvar)
+
+    def decode(self, z: Tensor) -> Tensor:
+        self.decoded.append(z)
+        logits = torch.zeros(len(z), 784)
+        logits[:, : self.latent_dim] = z
+        return logits.view(-1, 1, 28, 28)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decode(self.encode(x)[0])
+
+
+# --- an estimate ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [2, 3, 1000])
+def test_an_estimate_s_mean_is_the_mean(count: int) -> None:
+    values = 5 + noise(count)
+    assert Estimate.of(values).mean == pytest.approx(np.mean(values.double().numpy()))
+
+
+@pytest.mark.parametrize("count", [2, 3, 1000])
+def test_an_estimate_s_standard_error_is_that_of_scipy(count: int) -> None:
+    values = 5 + noise(count)
+    assert Estimate.of(values).standard_error == pytest.approx(scipy.stats.sem(values.double().numpy()))
+
+
+def test_an_estimate_counts_its_values() -> None:
+    assert Estimate.of(noise(17)).count == 17
+
+
+def test_an_estimate_does_not_lose_digits_to_float32() -> None:
+    values = torch.tensor([1e8, 1e8 + 8, 1e8 + 16] * 1000, dtype=torch.float32)
+    assert Estimate.of(values).mean == 1e8 + 8
+
+
+def test_an_estimate_shows_its_error() -> None:
+    assert repr(Estimate(104.154, 0.251, 10_000)) == "104.15 ± 0.25"
+
+
+# --- judged --------------------------------------------------------------------------------------
+
+MODES: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "training": nn.Module.train,
+    "evaluation": nn.Module.eval,
+}
+every_mode = pytest.mark.parametrize("mode", MODES)
+
+
+@every_mode
+def test_a_model_is_judged_in_evaluation_mode(mode: str) -> None:
+    model = MODES[mode](VAE(2))
+    with evaluation.judged(model):
+        assert not model.training
+
+
+@every_mode
+def test_a_judged_model_gets_its_mode_back(mode: str) -> None:
+    model = MODES[mode](VAE(2))
+    with evaluation.judged(model):
+        pass
+    assert model.training == (mode == "training")
+
+
+@every_mode
+def test_a_judged_model_gets_its_mode_back_after_an_error(mode: str) -> None:
+    model = MODES[mode](VAE(2))
+    with pytest.raises(ZeroDivisionError), evaluation.judged(model):
+        _ = 1 / 0
+    assert model.training == (mode == "training")
+
+
+def test_no_gradients_are_kept_while_a_model_is_judged() -> None:
+    with evaluation.judged(VAE(2)):
+        assert not torch.is_grad_enabled()
+
+
+def test_judging_with_a_seed_leaves_the_random_state_untouched() -> None:
+    before = torch.get_rng_state()
+    with evaluation.judged(VAE(2), seed=1):
+        torch.rand(10)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_judging_with_the_same_seed_draws_the_same_noise() -> None:
+    draws = []
+    for _ in range(2):
+        with evaluation.judged(VAE(2), seed=1):
+            draws.append(torch.rand(10))
+    assert torch.equal(*draws)
+
+
+JUDGEMENTS: dict[str, Callable[[nn.Module, Tensor], object]] = {
+    "test_elbo": lambda model, x: evaluation.test_elbo(model, x, model_name="m", data_name="d"),
+    "log_likelihood": lambda model, x: evaluation.log_likelihood(model, x.round(), samples=2),
+    "posterior": evaluation.posterior,
+    "codes": evaluation.codes,
+    "decode": lambda model, x: evaluation.decode(model, torch.zeros(3, 2)),
+    "kl_per_dimension": evaluation.kl_per_dimension,
+    "active_units": evaluation.active_units,
+    "reconstruction_error": evaluation.reconstruction_error,
+    "round_trip_error": lambda model, x: evaluation.round_trip_error(model, torch.zeros(3, 2)),
+}
+every_judgement = pytest.mark.parametrize("name", JUDGEMENTS)
+
+
+@every_judgement
+def test_a_model_in_training_is_still_in_training_after(name: str) -> None:
+    model = VAE(2)
+    JUDGEMENTS[name](model, grey(5))
+    assert model.training
+
+
+@every_judgement
+def test_the_random_state_is_untouched_by(name: str) -> None:
+    model, before = VAE(2), torch.get_rng_state()
+    after_the_model = torch.get_rng_state()
+    JUDGEMENTS[name](model, grey(5))
+    assert torch.equal(torch.get_rng_state(), after_the_model) and len(before) == len(after_the_model)
+
+
+# --- the test ELBO -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def judged_by_hand(small_batches: None) -> tuple[evaluation.TestElbo, Tensor, Tensor]:
+    """The result on a model known by heart, with both parts image by image from torch.distributions."""
+    model, x = Pixels(), grey()
+    result = evaluation.test_elbo(model, x, model_name="Pixels", data_name="noise")
+    logits = model.decode(torch.cat(model.decoded))
+    # log_prob refuses grey values unless told not to look; the formula is the cross-entropy.
+    reconstruction = -Bernoulli(logits=logits, validate_args=False).log_prob(x).sum((1, 2, 3))
+    mu, logvar = model.encode(x)
+    kl = kl_divergence(Normal(mu, (logvar / 2).exp()), Normal(torch.zeros_like(mu), 1.0)).sum(1)
+    return result, reconstruction, kl
+
+
+def test_the_test_elbo_s_reconstruction_is_that_of_torch_distributions(judged_by_hand) -> None:
+    result, reconstruction, _ = judged_by_hand
+    assert result.reconstruction == pytest.approx(reconstruction.mean().item())
+
+
+def test_the_test_elbo_s_kl_is_that_of_torch_distributions(judged_by_hand) -> None:
+    result, _, kl = judged_by_hand
+    assert result.kl == pytest.approx(kl.mean().item())
+
+
+def test_the_test_elbo_is_the_sum_of_its_parts(judged_by_hand) -> None:
+    result, reconstruction, kl = judged_by_hand
+    assert result.negative_elbo.mean == pytest.approx((reconstruction + kl).mean().item())
+
+
+def test_the_test_elbo_s_standard_error_is_that_of_the_sum(judged_by_hand) -> None:
+    result, reconstruction, kl = judged_by_hand
+    assert result.negative_elbo.standard_error == pytest.approx(
+        scipy.stats.sem(reconstruction + kl), rel=1e-4
+    )
+
+
+def test_the_test_elbo_counts_every_image(judged_by_hand) -> None:
+    assert judged_by_hand[0].negative_elbo.count == COUNT
+
+
+def test_the_test_elbo_s_samples_come_from_the_posterior() -> None:
+    model, x = Pixels(latent_dim=700), grey()
+    evaluation.test_elbo(model, x, model_name="", data_name="")
+    mu, logvar = model.encode(x)
+    eps = (model.decoded[0] - mu) / (logvar / 2).exp()
+    assert abs(eps.square().mean() - 1) < 5 * math.sqrt(2 / eps.numel())
+
+
+def test_the_test_elbo_is_the_same_for_the_same_seed() -> None:
+    first, second = (evaluation.test_elbo(Pixels(), grey(), model_name="", data_name="") for _ in range(2))
+    assert first == second
+
+
+def test_the_test_elbo_uses_its_seed() -> None:
+    first, second = (
+        evaluation.test_elbo(Pixels(), grey(), model_name="", data_name="", seed=seed) for seed in (0, 1)
+    )
+    assert first != second
+
+
+def test_a_conditional_model_is_judged_with_its_labels(small_batches: None) -> None:
+    model, x = CVAE(2), grey()
+    right, wrong = (
+        evaluation.test_elbo(model, x, (torch.arange(COUNT) + shift) % 10, model_name="", data_name="")
+        for shift in (0, 1)
+    )
+    assert right != wrong
+
+
+RESULT = evaluation.TestElbo("VAE", "digits", Estimate(104.15, 0.25, 10_000), 78.9, 25.25)
+
+
+@pytest.mark.parametrize("part", ["VAE", "digits", "104.15 ± 0.25", "78.90", "25.25", "10,000"])
+def test_the_sentence_of_a_test_elbo_gives(part: str) -> None:
+    assert part in repr(RESULT)
+
+
+def test_a_notebook_shows_the_sentence_of_a_test_elbo() -> None:
+    assert RESULT._repr_mimebundle_()["text/plain"] == repr(RESULT)
+
+
+def test_a_notebook_keeps_the_numbers_of_a_test_elbo() -> None:
+    bundle = json.loads(json.dumps(RESULT._repr_mimebundle_()))
+    assert bundle[evaluation.RESULT_MIME] == {
+        "model": "VAE",
+        "data": "digits",
+        "negative_elbo": 104.15,
+        "standard_error": 0.25,
+        "images": 10_000,
+        "reconstruction": 78.9,
+        "kl": 25.25,
+    }
+
+
+# --- likelihood ----------------------------------------------------------------------------------
+
+
+def test_binarized_pixels_are_0_or_1() -> None:
+    assert set(evaluation.binarize(grey()).unique().tolist()) == {0, 1}
+
+
+def test_binarized_images_keep_their_shape() -> None:
+    assert evaluation.binarize(grey()).shape == grey().shape
+
+
+def test_a_pixel_is_1_with_the_probability_of_its_grey_value() -> None:
+    shade = torch.linspace(0, 1, 11).repeat_interleave(10_000)
+    shares = evaluation.binarize(shade).view(11, 10_000).mean(1)
+    p = torch.linspace(0, 1, 11)
+    assert ((shares - p).abs() <= 5 * (p * (1 - p) / 10_000).sqrt()).all()
+
+
+def test_binary_images_stay_as_they_are() -> None:
+    assert torch.equal(evaluation.binarize(grey().round()), grey().round())
+
+
+def test_the_same_seed_binarizes_alike() -> None:
+    assert torch.equal(evaluation.binarize(grey(), seed=1), evaluation.binarize(grey(), seed=1))
+
+
+def test_another_seed_binarizes_differently() -> None:
+    assert not torch.equal(evaluation.binarize(grey(), seed=1), evaluation.binarize(grey(), seed=2))
+
+
+class Line(nn.Module):
+    """One latent, four pixels, a fixed decoder; the encoder guesses the posterior only roughly."""
+
+    weights = torch.tensor([2.0, -1.5, 1.0, 0.5])
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        mu = 0.3 * (x.flatten(1) @ self.weights).unsqueeze(1)
+        return mu, torch.full_like(mu, -0.2)
+
+    def decode(self, z: Tensor) -> Tensor:
+        return (z * self.weights - 0.3).view(-1, 1, 2, 2)
+
+
+def integrated(x: Tensor) -> Tensor:
+    """log p(x) of Line by numerical integration over z, in float64: (N,)."""
+    z = torch.linspace(-12, 12, 20_001, dtype=torch.float64).unsqueeze(1)
+    log_joint = Bernoulli(logits=z * Line.weights.double() - 0.3).log_prob(x.flatten(1).double().unsqueeze(1))
+    integrand = (log_joint.sum(-1) + Normal(0.0, 1.0).log_prob(z.squeeze(1))).exp()
+    return torch.trapezoid(integrand, z.squeeze(1), dim=1).log()
+
+
+ALL_IMAGES = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 4).view(16, 1, 2, 2)
+
+
+def test_the_oracle_s_probabilities_of_all_images_add_up_to_1() -> None:
+    assert integrated(ALL_IMAGES).exp().sum() == pytest.approx(1)
+
+
+def test_the_log_likelihood_is_the_integral_over_the_latent() -> None:
+    samples, repeats = 2000, 20
+    x = ALL_IMAGES.repeat(repeats, 1, 1, 1)  # more than one of its batches
+    found = evaluation.log_likelihood(Line(), x, samples=samples)
+    # The spread of the estimate itself, not of the images: from repeats of the same 16 images.
+    each = [
+        evaluation.log_likelihood(Line(), ALL_IMAGES, samples=samples, seed=s).mean for s in range(repeats)
+    ]
+    assert abs(found.mean - integrated(ALL_IMAGES).mean()) < 5 * np.std(each, ddof=1) / math.sqrt(repeats)
+
+
+def test_the_log_likelihood_of_few_samples_is_a_lower_bound() -> None:
+    x = ALL_IMAGES.repeat(100, 1, 1, 1)
+    assert evaluation.log_likelihood(Line(), x, samples=1).mean < integrated(ALL_IMAGES).mean()
+
+
+def test_more_importance_samples_raise_the_log_likelihood() -> None:
+    x = ALL_IMAGES.repeat(100, 1, 1, 1)
+    one, ten = (evaluation.log_likelihood(Line(), x, samples=samples).mean for samples in (1, 10))
+    assert one < ten
+
+
+def test_the_log_likelihood_counts_every_image() -> None:
+    assert evaluation.log_likelihood(Line(), ALL_IMAGES.repeat(40, 1, 1, 1), samples=1).count == 640
+
+
+def test_the_log_likelihood_of_grey_images_is_refused() -> None:
+    with pytest.raises(ValueError, match="binarize"):
+        evaluation.log_likelihood(VAE(2), grey(), samples=1)
+
+
+def test_one_grey_pixel_is_enough_to_refuse_a_log_likelihood() -> None:
+    x = torch.zeros(300, 1, 28, 28)
+    x[-1, 0, -1, -1] = 0.5
+    with pytest.raises(ValueError, match="binarize"):
+        evaluation.log_likelihood(VAE(2), x, samples=1)
+
+
+def test_zero_logits_cost_exactly_one_bit_per_dimension() -> None:
+    nats = (
+        Bernoulli(logits=torch.zeros(784, dtype=torch.float64)).log_prob(torch.ones(784)).sum().neg().item()
+    )
+    assert evaluation.bits_per_dimension(nats) == pytest.approx(1, rel=1e-12)
+
+
+def test_bits_per_dimension_are_shared_among_the_pixels_given() -> None:
+    assert evaluation.bits_per_dimension(8 * math.log(2), pixels=4) == pytest.approx(2)
+
+
+def test_pixel_entropy_is_scipy_s_entropy_of_a_coin_summed_over_pixels() -> None:
+    p = grey().double().flatten(1).numpy()
+    expected = scipy.stats.bernoulli(p).entropy().sum(1).mean()
+    assert evaluation.pixel_entropy(grey().double()).mean == pytest.approx(expected)
+
+
+def test_pixel_entropy_of_binary_images_is_zero() -> None:
+    assert evaluation.pixel_entropy(grey().round()).mean == 0
+
+
+def test_pixel_entropy_is_the_least_cross_entropy() -> None:
+    x = grey().double()
+    at = [torch.nn.functional.binary_cross_entropy(p, x) for p in (x - 1e-3 * x, x, x + 1e-3 * (1 - x))]
+    assert at[1] * 784 == pytest.approx(evaluation.pixel_entropy(x).mean) and at[1] < min(at[0], at[2])
+
+
+def test_pixel_entropy_of_mnist_s_test_images_is_about_45_and_a_half_nats(real_mnist: Path) -> None:
+    content = (real_mnist / "MNIST" / "raw" / "t10k-images-idx3-ubyte").read_bytes()[16:]
+    images = torch.tensor(np.frombuffer(content, np.uint8).reshape(-1, 784) / 255)
+    assert evaluation.pixel_entropy(images).mean == pytest.approx(45.5, abs=0.1)
+
+
+# --- codes ---------------------------------------------------------------------------------------
+
+MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
+    "Autoencoder": (lambda: Autoencoder(3), ()),
+    "VAE": (lambda: VAE(3), ()),
+    "ConvVAE": (lambda: ConvVAE(3), ()),
+    "CVAE": (lambda: CVAE(3), (torch.arange(COUNT) % 10,)),
+}
+every_model = pytest.mark.parametrize("name", MODELS)
+every_variational_model = pytest.mark.parametrize("name", ["VAE", "ConvVAE", "CVAE"])
+
+
+def model_and_labels(name: str) -> tuple[nn.Module, tuple[Tensor, ...]]:
+    torch.manual_seed(0)
+    build, labels = MODELS[name]
+    return build(), labels
+
+
+def in_one_go(model: nn.Module, x: Tensor, labels: tuple[Tensor, ...]) -> Tensor:
+    code = model.encode(x, *labels)
+    return code[0] if isinstance(code, tuple) else code
+
+
+@every_model
+def test_codes_do_not_depend_on_the_batches_and_keep_their_order(name: str, small_batches: None) -> None:
+    model, labels = model_and_labels(name)
+    torch.testing.assert_close(
+        evaluation.codes(model, grey(), *labels), in_one_go(model, grey(), labels).detach()
+    )
+
+
+@every_variational_model
+@pytest.mark.parametrize("which", [0, 1], ids=["mu", "logvar"])
+def test_the_posterior_does_not_depend_on_the_batches_and_keeps_its_order(
+    which: int, name: str, small_batches: None
+) -> None:
+    model, labels = model_and_labels(name)
+    expected = model.encode(grey(), *labels)[which].detach()
+    torch.testing.assert_close(evaluation.posterior(model, grey(), *labels)[which], expected)
+
+
+@every_model
+def test_decoding_does_not_depend_on_the_batches_and_keeps_its_order(name: str, small_batches: None) -> None:
+    model, labels = model_and_labels(name)
+    z = noise(COUNT, 3)
+    expected = 1 / (1 + (-model.decode(z, *labels).detach()).exp())
+    torch.testing.assert_close(evaluation.decode(model, z, *labels), expected)
+
+
+@pytest.mark.parametrize("function", ["codes", "posterior"])
+def test_no_image_is_encoded_twice_by(function: str, small_batches: None) -> None:
+    model, sizes = VAE(2), []
+    model.encoder.register_forward_hook(lambda layer, inputs, output: sizes.append(len(output)))
+    getattr(evaluation, function)(model, grey())
+    assert sizes == [4, 4, 4, 4, 4, 3]
+
+
+def test_codes_carry_no_gradients() -> None:
+    assert not evaluation.codes(VAE(2), grey()).requires_grad
+
+
+# --- what the latents do -------------------------------------------------------------------------
+
+
+def test_the_kl_per_dimension_is_that_of_torch_distributions_averaged_over_images(
+    small_batches: None,
+) -> None:
+    mu = torch.logit(grey().flatten(1)[:, :3])
+    expected = kl_divergence(Normal(mu, math.exp(-1)), Normal(torch.zeros_like(mu), 1.0)).mean(0)
+    torch.testing.assert_close(evaluation.kl_per_dimension(Pixels(), grey()), expected)
+
+
+def test_the_kl_per_dimension_adds_up_to_the_test_elbo_s_kl() -> None:
+    elbo = evaluation.test_elbo(Pixels(), grey(), model_name="", data_name="")
+    assert evaluation.kl_per_dimension(Pixels(), grey()).sum().item() == pytest.approx(elbo.kl)
+
+
+class Scaled(nn.Module):
+    """An encoder whose means have the standard deviations given, far from 0."""
+
+    def __init__(self, *deviations: float) -> None:
+        super().__init__()
+        self.deviations = torch.tensor(deviations)
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        signs = x.flatten(1)[:, :1].sign()  # half of the images +1, half -1
+        mu = 5 + signs * self.deviations
+        return mu, torch.zeros_like(mu)
+
+
+@pytest.mark.parametrize(
+    ("deviations", "active"),
+    [((0.0,), 0), ((1.0,), 1), ((0.0, 1.0, 0.05, 0.2, 3.0), 3), ((0.09, 0.11), 1)],
+    ids=str,
+)
+def test_units_are_active_whose_mean_varies_by_more_than_a_hundredth(
+    deviations: tuple[float, ...], active: int, small_batches: None
+) -> None:
+    x = torch.tensor([1.0, -1.0]).repeat(500).view(1000, 1, 1, 1).expand(1000, 1, 28, 28)
+    assert evaluation.active_units(Scaled(*deviations), x) == active
+
+
+def test_the_threshold_of_active_units_is_the_caller_s() -> None:
+    x = torch.tensor([1.0, -1.0]).repeat(500).view(1000, 1, 1, 1).expand(1000, 1, 28, 28)
+    assert evaluation.active_units(Scaled(0.2, 0.4, 1.0), x, threshold=0.1) == 2
+
+
+@every_model
+def test_the_reconstruction_error_is_the_mean_square_over_pixels_and_images(
+    name: str, small_batches: None
+) -> None:
+    model, labels = model_and_labels(name)
+    again = 1 / (1 + np.exp(-model(grey(), *labels).detach().numpy().astype(float)))
+    expected = np.mean((again - grey().numpy()) ** 2)
+    assert evaluation.reconstruction_error(model, grey(), *labels) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_reconstruction_error_of_a_perfect_pair_is_zero() -> None:
+    assert evaluation.reconstruction_error(Pixels(latent_dim=784), grey()) == pytest.approx(0, abs=1e-10)
+
+
+# --- probes --------------------------------------------------------------------------------------
+
+ACCURACIES = {"knn": evaluation.knn_accuracy, "linear probe": evaluation.linear_probe_accuracy}
+every_accuracy = pytest.mark.parametrize("name", ACCURACIES)
+
+
+def clusters(count: int, spread: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Points (count, 2) around four corners far apart, each corner a class."""
+    corners = torch.tensor([[0.0, 0.0], [0.0, 10.0], [10.0, 0.0], [10.0, 10.0]])
+    labels = torch.arange(count) % 4
+    return corners[labels] + spread * noise(count, 2, seed=seed), labels
+
+
+@every_accuracy
+def test_separable_classes_are_told_apart_without_error_by_the(name: str) -> None:
+    assert ACCURACIES[name](*clusters(80, 0.5, 0), *clusters(60, 0.5, 1)) == 1
+
+
+@every_accuracy
+def test_features_without_information_are_worth_chance_to_the(name: str) -> None:
+    train, test = noise(400, 2), noise(1000, 2, seed=1)
+    accuracy = ACCURACIES[name](train, torch.arange(400) % 4, test, torch.arange(1000) % 4)
+    assert abs(accuracy - 0.25) < 5 * math.sqrt(0.25 * 0.75 / 1000)
+
+
+@every_accuracy
+def test_the_share_is_of_test_points_for_the(name: str) -> None:
+    """Three quarters of the test labels are wrong on purpose."""
+    points, labels = clusters(80, 0.5, 1)
+    wrong = torch.where(torch.arange(80) < 20, labels, (labels + 1) % 4)
+    assert ACCURACIES[name](*clusters(80, 0.5, 0), points, wrong) == 0.25
+
+
+@every_accuracy
+def test_images_are_as_good_features_as_codes_to_the(name: str) -> None:
+    images, labels = grey(40), torch.arange(40) % 2
+    images[labels == 1, 0, :5, 20:] = 5.0
+    assert ACCURACIES[name](images[:30], labels[:30], images[30:], labels[30:]) == 1
+
+
+@pytest.mark.parametrize("neighbours", [1, 3, 5])
+def test_knn_accuracy_is_that_of_the_majority_among_the_nearest(neighbours: int) -> None:
+    """Two classes and an odd number of neighbours: no ties."""
+    train, test = noise(200, 3), noise(300, 3, seed=1)
+    train_labels, test_labels = (train[:, 0] > 0).long(), (test[:, 0] > 0).long()
+    nearest = torch.cdist(test, train).topk(neighbours, largest=False).indices
+    expected = (train_labels[nearest].mode(1).values == test_labels).float().mean().item()
+    found = evaluation.knn_accuracy(train, train_labels, test, test_labels, neighbours)
+    assert found == pytest.approx(expected)
+
+
+def test_a_linear_probe_does_not_mind_the_scale_of_a_feature() -> None:
+    """The label is in the feature that is a million times smaller."""
+    (train, train_labels), (test, test_labels) = clusters(200, 0.5, 0), clusters(100, 0.5, 1)
+    scale = torch.tensor([1e-3, 1e3])
+    assert evaluation.linear_probe_accuracy(train * scale, train_labels, test * scale, test_labels) == 1
+
+
+def test_a_linear_probe_cannot_see_what_is_not_linear() -> None:
+    train, test = noise(400, 2), noise(400, 2, seed=1)
+    labels = [(points.prod(1) > 0).long() for points in (train, test)]
+    assert evaluation.linear_probe_accuracy(train, labels[0], test, labels[1]) < 0.7
+
+
+# --- holes ---------------------------------------------------------------------------------------
+
+
+def test_a_perfect_pair_loses_nothing_on_a_round_trip() -> None:
+    error = evaluation.round_trip_error(Pixels(), noise(COUNT, 3))
+    torch.testing.assert_close(error, torch.zeros(COUNT), atol=1e-8, rtol=0)
+
+
+def test_a_round_trip_s_error_is_a_share_of_the_image_s_energy(small_batches: None) -> None:
+    z = noise(COUNT, 3)
+    x, again = np.full((2, COUNT, 784), 0.5)
+    x[:, :3] = scipy.special.expit(z.numpy())
+    again[:, :3] = scipy.special.expit(0.5 * z.numpy())
+    expected = ((again - x) ** 2).sum(1) / (x**2).sum(1)
+    found = evaluation.round_trip_error(Pixels(gain=0.5), z)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-3)
+
+
+class Forgetful(Pixels):
+    """Its encoder reads as 0 what is brighter than `limit`: those points are holes."""
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        mu, logvar = super().encode(x)
+        return mu * (mu < 2), logvar
+
+
+@pytest.fixture
+def holes() -> Tensor:
+    """Codes of 784 pixels, 3 of 20 beyond what Forgetful can read."""
+    return torch.cat([torch.full((17, 784), 1.0), torch.full((3, 784), 4.0)])
+
+
+def test_the_hole_share_counts_the_points_that_are_lost(holes: Tensor) -> None:
+    assert evaluation.hole_share(Forgetful(784), holes).mean == pytest.approx(3 / 20)
+
+
+def test_the_hole_share_has_the_standard_error_of_a_share(holes: Tensor) -> None:
+    error = evaluation.hole_share(Forgetful(784), holes).standard_error
+    assert error == pytest.approx(math.sqrt(0.15 * 0.85 / 19))
+
+
+def test_the_hole_share_of_a_perfect_pair_is_zero(holes: Tensor) -> None:
+    assert evaluation.hole_share(Pixels(784), holes).mean == 0
+
+
+def test_a_threshold_above_the_loss_makes_every_hole_vanish(holes: Tensor) -> None:
+    assert evaluation.hole_share(Forgetful(784), holes, threshold=0.99).mean == 0

@@ -1,0 +1,226 @@
+"""The four models: shapes, sizes, names, and what depends on what."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from course_utils.models import CVAE, VAE, Autoencoder, ConvVAE, count_parameters
+
+UNCONDITIONAL = [Autoencoder, VAE, ConvVAE]
+VARIATIONAL = [VAE, ConvVAE, CVAE]
+ALL = [*UNCONDITIONAL, CVAE]
+
+# An odd batch and a batch of one: nothing may be hard-coded, nothing squeezed away.
+every_batch = pytest.mark.parametrize("batch", [1, 97])
+every_latent_size = pytest.mark.parametrize("latent_dim", [1, 2, 20])
+
+
+def images(count: int) -> Tensor:
+    return torch.rand(count, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+
+
+def condition(kind: type[nn.Module], count: int) -> tuple[Tensor, ...]:
+    """What `kind` takes besides images or codes."""
+    return (torch.arange(count) % 10,) if kind is CVAE else ()
+
+
+def encoded(model: nn.Module, x: Tensor, *y: Tensor) -> tuple[Tensor, ...]:
+    code = model.encode(x, *y)
+    return code if isinstance(code, tuple) else (code,)
+
+
+@every_batch
+@every_latent_size
+@pytest.mark.parametrize("kind", ALL)
+def test_codes_have_one_row_per_image_and_one_column_per_latent(
+    kind: type[nn.Module], latent_dim: int, batch: int
+) -> None:
+    codes = encoded(kind(latent_dim), images(batch), *condition(kind, batch))
+    assert [code.shape for code in codes] == [(batch, latent_dim)] * (1 if kind is Autoencoder else 2)
+
+
+@every_batch
+@every_latent_size
+@pytest.mark.parametrize("kind", ALL)
+def test_decoded_codes_are_images(kind: type[nn.Module], latent_dim: int, batch: int) -> None:
+    logits = kind(latent_dim).decode(torch.randn(batch, latent_dim), *condition(kind, batch))
+    assert logits.shape == (batch, 1, 28, 28)
+
+
+@every_batch
+@pytest.mark.parametrize("kind", ALL)
+def test_a_reconstruction_has_its_image_s_shape(kind: type[nn.Module], batch: int) -> None:
+    x = images(batch)
+    assert kind(2)(x, *condition(kind, batch)).shape == x.shape
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_a_reconstruction_decodes_the_code_or_the_mean(kind: type[nn.Module]) -> None:
+    model, x, y = kind(5), images(7), condition(kind, 7)
+    assert torch.equal(model(x, *y), model.decode(encoded(model, x, *y)[0], *y))
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_a_model_draws_no_noise(kind: type[nn.Module]) -> None:
+    model, x, y = kind(5), images(7), condition(kind, 7)
+    before = torch.get_rng_state()
+    model(x, *y)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_an_image_s_reconstruction_does_not_depend_on_its_batch(kind: type[nn.Module]) -> None:
+    model, x, y = kind(5), images(7), condition(kind, 7)
+    alone = model(x[3:4], *(labels[3:4] for labels in y))
+    torch.testing.assert_close(model(x, *y)[3:4], alone)
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_decoders_end_in_logits_and_not_in_probabilities(kind: type[nn.Module]) -> None:
+    model = kind(5)
+    logits = model.decode(100 * torch.randn(50, 5), *condition(kind, 50))
+    assert logits.min() < 0 and logits.max() > 1
+
+
+@pytest.mark.parametrize("kind", VARIATIONAL)
+def test_the_log_variance_can_take_either_sign(kind: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    _, logvar = kind(20).encode(images(20), *condition(kind, 20))
+    assert logvar.min() < 0 < logvar.max()
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_every_weight_takes_part(kind: type[nn.Module]) -> None:
+    model, x, y = kind(3), images(20), condition(kind, 20)
+    (model(x, *y).sum() + sum(code.sum() for code in encoded(model, x, *y))).backward()
+    assert [name for name, weight in model.named_parameters() if not weight.grad.abs().any()] == []
+
+
+# --- sizes and names -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("latent_dim", "count"), [(20, 1_082_680), (2, 1_068_820)])
+def test_the_vae_has_as_many_weights_as_the_course_says(latent_dim: int, count: int) -> None:
+    assert count_parameters(VAE(latent_dim)) == count
+
+
+def test_the_convolutional_vae_has_a_quarter_of_the_vae_s_weights() -> None:
+    assert count_parameters(ConvVAE(20)) < 0.3 * count_parameters(VAE(20))
+
+
+def test_frozen_weights_are_not_counted() -> None:
+    model = nn.Linear(3, 2)
+    model.weight.requires_grad_(False)
+    assert count_parameters(model) == 2
+
+
+def linear(name: str, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
+
+
+TEXTBOOK = {
+    Autoencoder: linear("encoder.0", 784, 256) | linear("encoder.2", 256, 128) | linear("encoder.4", 128, 20)
+    | linear("decoder.0", 20, 128) | linear("decoder.2", 128, 256) | linear("decoder.4", 256, 784),
+    VAE: linear("encoder.0", 784, 512) | linear("encoder.2", 512, 256)
+    | linear("fc_mu", 256, 20) | linear("fc_logvar", 256, 20)
+    | linear("decoder.0", 20, 256) | linear("decoder.2", 256, 512) | linear("decoder.4", 512, 784),
+    CVAE: linear("encoder.0", 794, 512) | linear("encoder.2", 512, 256)
+    | linear("fc_mu", 256, 20) | linear("fc_logvar", 256, 20)
+    | linear("decoder.0", 30, 256) | linear("decoder.2", 256, 512) | linear("decoder.4", 512, 784),
+    ConvVAE: {"encoder.0.weight": (32, 1, 3, 3), "encoder.0.bias": (32,),
+              "encoder.2.weight": (64, 32, 3, 3), "encoder.2.bias": (64,)}
+    | linear("fc_mu", 3136, 20) | linear("fc_logvar", 3136, 20) | linear("fc_decode", 20, 3136)
+    | {"decoder.0.weight": (64, 32, 4, 4), "decoder.0.bias": (32,),
+       "decoder.2.weight": (32, 1, 4, 4), "decoder.2.bias": (1,)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_weights_have_the_names_and_shapes_of_the_textbook(kind: type[nn.Module]) -> None:
+    assert {name: tuple(w.shape) for name, w in kind(20).state_dict().items()} == TEXTBOOK[kind]
+
+
+# --- the label -----------------------------------------------------------------------------------
+
+
+def test_one_hot_rows_have_their_one_at_the_label() -> None:
+    y = torch.tensor([3, 0, 9])
+    assert torch.equal(CVAE().one_hot(y), torch.eye(10)[y])
+
+
+def test_one_hot_rows_are_as_long_as_there_are_classes() -> None:
+    assert CVAE(num_classes=4).one_hot(torch.tensor([1])).tolist() == [[0, 1, 0, 0]]
+
+
+def test_the_same_z_decodes_to_another_image_for_every_label() -> None:
+    logits = CVAE(2).decode(torch.zeros(10, 2), torch.arange(10))
+    assert len(logits.unique(dim=0)) == 10
+
+
+def test_the_same_image_has_another_code_for_every_label() -> None:
+    mu, _ = CVAE(2).encode(images(1).expand(10, 1, 28, 28), torch.arange(10))
+    assert len(mu.unique(dim=0)) == 10
+
+
+# --- height and width ----------------------------------------------------------------------------
+
+# Cells (row, column) of the 7 x 7 maps in the middle of ConvVAE: off the diagonal, so that a model that
+# mixed the two up would be caught, with corners and the centre besides.
+CELLS = [(0, 0), (1, 5), (5, 1), (0, 6), (3, 3)]
+
+
+@pytest.fixture
+def positive() -> ConvVAE:
+    """A ConvVAE whose convolutions pass everything on: positive weights, no biases, empty linear layers."""
+    model = ConvVAE(1)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            weight.fill_(1.0 if name.endswith("weight") and name.startswith(("encoder", "decoder")) else 0.0)
+    return model
+
+
+def box(row: int, column: int, before: int, after: int) -> Tensor:
+    """28 x 28, true within so many pixels before and after the first pixel under a cell."""
+    inside = torch.zeros(28, 28, dtype=torch.bool)
+    top, left = 4 * row, 4 * column
+    inside[max(0, top - before) : top + after + 1, max(0, left - before) : left + after + 1] = True
+    return inside
+
+
+@pytest.mark.parametrize(("row", "column"), CELLS)
+def test_the_encoder_sees_the_pixels_around_each_cell(positive: ConvVAE, row: int, column: int) -> None:
+    x = torch.ones(1, 1, 28, 28, requires_grad=True)
+    with torch.no_grad():
+        positive.fc_mu.weight.view(64, 7, 7)[11, row, column] = 1
+    positive.encode(x)[0].sum().backward()
+    assert torch.equal(x.grad[0, 0] != 0, box(row, column, 3, 3))
+
+
+@pytest.mark.parametrize(("row", "column"), CELLS)
+def test_the_decoder_paints_the_pixels_around_each_cell(positive: ConvVAE, row: int, column: int) -> None:
+    with torch.no_grad():
+        positive.fc_decode.weight.view(64, 7, 7)[11, row, column] = 1
+    assert torch.equal(positive.decode(torch.ones(1, 1))[0, 0] != 0, box(row, column, 3, 6))
+
+
+@pytest.mark.parametrize("kind", [Autoencoder, VAE, CVAE])
+def test_the_decoder_s_last_layer_numbers_pixels_row_by_row(kind: type[nn.Module]) -> None:
+    model = kind(2)
+    with torch.no_grad():
+        model.decoder[-1].weight.zero_()
+        model.decoder[-1].bias.copy_(torch.arange(784))
+    logits = model.decode(torch.zeros(1, 2), *condition(kind, 1))
+    assert logits[0, 0, 2, 5] == 2 * 28 + 5
+
+
+@pytest.mark.parametrize("kind", [Autoencoder, VAE, CVAE])
+def test_the_encoder_s_first_layer_numbers_pixels_row_by_row(kind: type[nn.Module]) -> None:
+    model = kind(2)
+    x = torch.zeros(1, 1, 28, 28)
+    x[0, 0, 2, 5] = 1
+    seen: list[Tensor] = []
+    model.encoder[0].register_forward_hook(lambda layer, inputs, output: seen.append(inputs[0]))
+    model.encode(x, *condition(kind, 1))
+    assert seen[0][0, :784].nonzero().tolist() == [[2 * 28 + 5]]

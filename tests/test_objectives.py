@@ -1,0 +1,357 @@
+"""The objectives against closed forms, other libraries and their own definitions."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.distributions import Bernoulli, Normal, kl_divergence
+
+from course_utils import objectives
+from course_utils.objectives import gaussian_kl, importance_weighted_bound, log_weights, reparameterize
+
+# At initialisation sigma is about 1, where wrong formulas look right: everything is also tested far away.
+every_spread = pytest.mark.parametrize("logvar", [-9.0, -2.0, 0.0, 1.5, 4.0])
+SHAPES = [(1, 1), (1, 20), (97, 1), (97, 20)]
+every_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def binary(*shape: int) -> Tensor:
+    return (noise(*shape, seed=7) > 0).double()
+
+
+class Toy(nn.Module):
+    """A VAE of two latents and six pixels, linear both ways; it remembers the z it decoded."""
+
+    def __init__(self, logvar: float = -1.0) -> None:
+        super().__init__()
+        self.read, self.write = noise(6, 2, seed=1), noise(2, 6, seed=2)
+        self.logvar = logvar
+        self.decoded: list[Tensor] = []
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        mu = x.flatten(1) @ self.read
+        return mu, self.logvar + 0.3 * mu
+
+    def decode(self, z: Tensor) -> Tensor:
+        self.decoded.append(z)
+        return (z @ self.write).view(-1, 1, 2, 3)
+
+
+# --- the KL term ---------------------------------------------------------------------------------
+
+
+@every_shape
+def test_the_gaussian_kl_of_the_prior_to_itself_is_zero(shape: tuple[int, int]) -> None:
+    assert torch.equal(gaussian_kl(torch.zeros(shape), torch.zeros(shape)), torch.zeros(shape))
+
+
+@pytest.mark.parametrize(("mu", "nats"), [(0.0, 0.0), (1.0, 1.0), (2.0, 4.0)])
+def test_the_gaussian_kl_of_a_shift_is_half_its_squared_length(mu: float, nats: float) -> None:
+    assert gaussian_kl(torch.full((1, 2), mu), torch.zeros(1, 2)).sum() == nats
+
+
+@every_spread
+def test_the_gaussian_kl_is_symmetric_in_mu(logvar: float) -> None:
+    mu = noise(50, 3)
+    assert torch.equal(gaussian_kl(mu, torch.tensor(logvar)), gaussian_kl(-mu, torch.tensor(logvar)))
+
+
+@every_spread
+def test_the_gaussian_kl_is_that_of_torch_distributions(logvar: float) -> None:
+    mu, sigma = 3 * noise(97, 20), torch.tensor(logvar, dtype=torch.float64).mul(0.5).exp()
+    expected = kl_divergence(Normal(mu, sigma), Normal(torch.zeros_like(mu), 1.0))
+    torch.testing.assert_close(gaussian_kl(mu, torch.full_like(mu, logvar)), expected)
+
+
+def test_the_gaussian_kl_is_positive_away_from_the_prior() -> None:
+    assert (gaussian_kl(noise(500, 4), noise(500, 4, seed=1)) > 0).all()
+
+
+@every_shape
+def test_the_gaussian_kl_keeps_its_dimensions_apart(shape: tuple[int, int]) -> None:
+    assert gaussian_kl(noise(*shape), noise(*shape)).shape == shape
+
+
+@every_spread
+def test_the_gaussian_kl_is_the_mean_log_ratio_of_the_densities(logvar: float) -> None:
+    mu, sigma = 0.7, math.exp(logvar / 2)
+    q, z = Normal(mu, sigma), mu + sigma * noise(200_000)
+    ratios = q.log_prob(z) - Normal(0.0, 1.0).log_prob(z)
+    error = (ratios.mean() - gaussian_kl(torch.tensor(mu), torch.tensor(logvar))).abs()
+    # Five standard errors, and rounding where sigma = 1 makes the ratio nearly constant.
+    assert error < 5 * ratios.std() / math.sqrt(len(z)) + 1e-6
+
+
+# --- sampling ------------------------------------------------------------------------------------
+
+
+@every_spread
+@every_shape
+def test_a_sample_is_mu_plus_sigma_times_the_noise(shape: tuple[int, int], logvar: float) -> None:
+    mu, eps = noise(*shape), noise(*shape, seed=1)
+    expected = mu + math.exp(logvar / 2) * eps
+    torch.testing.assert_close(reparameterize(mu, torch.full(shape, logvar).double(), eps), expected)
+
+
+def test_the_gradient_of_a_sample_to_mu_is_one() -> None:
+    mu, logvar = noise(5, 3).requires_grad_(), noise(5, 3, seed=1)
+    reparameterize(mu, logvar).sum().backward()
+    assert torch.equal(mu.grad, torch.ones(5, 3).double())
+
+
+def test_the_gradient_of_a_sample_to_the_log_variance_is_half_sigma_times_the_noise() -> None:
+    mu, logvar, eps = noise(5, 3), noise(5, 3, seed=1).requires_grad_(), noise(5, 3, seed=2)
+    reparameterize(mu, logvar, eps).sum().backward()
+    torch.testing.assert_close(logvar.grad, 0.5 * (logvar.detach() / 2).exp() * eps)
+
+
+def standardised(logvar: float, count: int = 100_000) -> Tensor:
+    """The function's own noise, taken back out of its samples."""
+    torch.manual_seed(0)
+    mu, logvars = torch.full((count,), 3.0).double(), torch.full((count,), logvar).double()
+    return (reparameterize(mu, logvars) - 3) / math.exp(logvar / 2)
+
+
+# The standard errors of the first four moments of N(0, 1) from n draws are sqrt((1, 2, 15, 96) / n).
+@pytest.mark.parametrize(("power", "moment", "variance"), [(1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)])
+@every_spread
+def test_the_noise_of_a_sample_is_standard_normal(
+    logvar: float, power: int, moment: int, variance: int
+) -> None:
+    eps = standardised(logvar)
+    assert abs((eps**power).mean() - moment) < 5 * math.sqrt(variance / len(eps))
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_every_entry_of_a_sample_has_noise_of_its_own(axis: int) -> None:
+    z = reparameterize(torch.zeros(97, 20), torch.zeros(97, 20))
+    assert (z.diff(dim=axis) != 0).all()
+
+
+def test_two_samples_differ() -> None:
+    mu = torch.zeros(3, 2)
+    assert (reparameterize(mu, mu) != reparameterize(mu, mu)).all()
+
+
+# --- the reconstruction term ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch", [1, 97])
+def test_the_bernoulli_nll_is_that_of_torch_distributions_summed_over_pixels(batch: int) -> None:
+    logits, x = 5 * noise(batch, 1, 28, 28), binary(batch, 1, 28, 28)
+    expected = -Bernoulli(logits=logits).log_prob(x).sum((1, 2, 3))
+    torch.testing.assert_close(objectives.bernoulli_nll(logits, x), expected)
+
+
+def test_the_bernoulli_nll_of_grey_pixels_is_their_cross_entropy() -> None:
+    logits, x = noise(5, 1, 28, 28), noise(5, 1, 28, 28, seed=1).sigmoid()
+    p = logits.sigmoid()
+    expected = -(x * p.log() + (1 - x) * (1 - p).log()).sum((1, 2, 3))
+    torch.testing.assert_close(objectives.bernoulli_nll(logits, x), expected)
+
+
+def test_zero_logits_cost_log_2_nats_for_each_of_the_784_pixels() -> None:
+    grey = noise(3, 1, 28, 28).sigmoid()
+    nats = objectives.bernoulli_nll(torch.zeros_like(grey), grey)
+    torch.testing.assert_close(nats, torch.full_like(nats, 784 * math.log(2)), rtol=1e-12, atol=0)
+
+
+def test_the_bernoulli_nll_of_a_hopeless_pixel_stays_finite() -> None:
+    assert objectives.bernoulli_nll(torch.full((1, 1, 1, 1), 1000.0), torch.zeros(1, 1, 1, 1)) == 1000
+
+
+@pytest.mark.parametrize("sigma", [0.05, 0.3, 1.0, 4.0])
+def test_the_gaussian_nll_is_that_of_torch_distributions_summed_over_pixels(sigma: float) -> None:
+    mean, x = noise(97, 1, 28, 28), noise(97, 1, 28, 28, seed=1)
+    expected = -Normal(mean, sigma).log_prob(x).sum((1, 2, 3))
+    torch.testing.assert_close(objectives.gaussian_nll(mean, x, sigma), expected)
+
+
+def test_the_gaussian_nll_of_a_sharp_and_exact_prediction_is_negative() -> None:
+    x = noise(4, 1, 28, 28)
+    assert (objectives.gaussian_nll(x, x, 0.1) < 0).all()
+
+
+def test_the_autoencoder_s_loss_is_the_mean_squared_error_of_the_grey_values() -> None:
+    logits, x = noise(5, 1, 28, 28), noise(5, 1, 28, 28, seed=1).sigmoid()
+
+    class Constant(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return logits
+
+    expected = ((1 / (1 + (-logits).exp()) - x) ** 2).sum() / (5 * 784)
+    torch.testing.assert_close(objectives.mean_squared_error(Constant(), x).loss, expected)
+
+
+# --- the negative ELBO ---------------------------------------------------------------------------
+
+
+def seeded_elbo(model: nn.Module, x: Tensor, beta: float = 1.0) -> objectives.Terms:
+    torch.manual_seed(0)
+    return objectives.negative_elbo(model, x, beta=beta)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.1, 1.0, 4.0])
+def test_the_loss_is_the_reconstruction_plus_beta_times_the_kl(beta: float) -> None:
+    terms = seeded_elbo(Toy(), binary(9, 1, 2, 3), beta)
+    torch.testing.assert_close(terms.loss, terms.reconstruction + beta * terms.kl)
+
+
+@pytest.mark.parametrize("term", ["reconstruction", "kl"])
+def test_beta_leaves_as_it_is_the(term: str) -> None:
+    x = binary(9, 1, 2, 3)
+    assert getattr(seeded_elbo(Toy(), x, 7.0), term) == getattr(seeded_elbo(Toy(), x, 1.0), term)
+
+
+def test_the_reconstruction_is_the_mean_over_images_of_the_nll_at_the_sampled_z() -> None:
+    model, x = Toy(), binary(9, 1, 2, 3)
+    terms = seeded_elbo(model, x)
+    logits = (model.decoded[0] @ model.write).view(-1, 1, 2, 3)
+    expected = -Bernoulli(logits=logits).log_prob(x).sum((1, 2, 3)).mean()
+    torch.testing.assert_close(terms.reconstruction, expected)
+
+
+def test_the_kl_is_summed_over_latents_and_averaged_over_images() -> None:
+    model, x = Toy(), binary(9, 1, 2, 3)
+    mu, logvar = model.encode(x)
+    expected = kl_divergence(Normal(mu, (logvar / 2).exp()), Normal(torch.zeros(9, 2).double(), 1.0))
+    torch.testing.assert_close(seeded_elbo(model, x).kl, expected.sum() / 9)
+
+
+def test_the_z_that_is_decoded_is_drawn_from_the_posterior() -> None:
+    model = Toy(logvar=-3.0)
+    x = binary(1, 1, 2, 3).expand(20_000, 1, 2, 3)
+    seeded_elbo(model, x)
+    mu, logvar = model.encode(x)
+    standard = (model.decoded[0] - mu) / (logvar / 2).exp()
+    assert abs(standard.square().mean() - 1) < 5 * math.sqrt(2 / standard.numel())
+
+
+@pytest.mark.parametrize("term", objectives.Terms._fields)
+def test_a_batch_repeated_costs_what_the_batch_costs(term: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objectives, "reparameterize", lambda mu, logvar: mu + (logvar / 2).exp())
+    x = binary(9, 1, 2, 3)
+    once, twice = (objectives.negative_elbo(Toy(), batch) for batch in (x, x.repeat(2, 1, 1, 1)))
+    torch.testing.assert_close(getattr(twice, term), getattr(once, term))
+
+
+# --- importance weights --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("samples", "images"), [(1, 1), (1, 5), (3, 5), (7, 2), (5, 5)])
+def test_there_is_one_log_weight_per_sample_and_image(samples: int, images: int) -> None:
+    assert log_weights(Toy(), binary(images, 1, 2, 3), samples).shape == (samples, images)
+
+
+def test_a_log_weight_is_the_log_ratio_of_the_joint_to_the_posterior() -> None:
+    model, x = Toy(), binary(5, 1, 2, 3)
+    log_w = log_weights(model, x, 7)
+    mu, logvar = model.encode(x)
+    z = torch.stack(model.decoded)  # (7, 5, 2)
+    joint = Bernoulli(logits=(z @ model.write).view(7, 5, 6)).log_prob(x.flatten(1)).sum(-1)
+    joint = joint + Normal(0.0, 1.0).log_prob(z).sum(-1)
+    torch.testing.assert_close(log_w, joint - Normal(mu, (logvar / 2).exp()).log_prob(z).sum(-1))
+
+
+def test_every_importance_sample_has_a_draw_of_its_own() -> None:
+    model = Toy()
+    log_weights(model, binary(5, 1, 2, 3), 7)
+    assert len(torch.stack(model.decoded)[:, 0].unique(dim=0)) == 7
+
+
+@pytest.mark.parametrize("logvar", [-4.0, 0.0, 3.0])
+def test_the_log_density_of_a_gaussian_is_that_of_torch_distributions(logvar: float) -> None:
+    z, mu = noise(7, 5, 3), noise(5, 3, seed=1)
+    expected = Normal(mu, math.exp(logvar / 2)).log_prob(z).sum(-1)
+    found = objectives.gaussian_log_density(z, mu, torch.full((5, 3), logvar).double())
+    torch.testing.assert_close(found, expected)
+
+
+def test_the_bound_of_one_sample_is_its_log_weight() -> None:
+    log_w = noise(1, 9)
+    assert torch.equal(importance_weighted_bound(log_w), log_w[0])
+
+
+@pytest.mark.parametrize("samples", [1, 2, 50])
+def test_the_bound_of_equal_weights_is_their_log(samples: int) -> None:
+    log_w = torch.full((samples, 3), -87.0).double()
+    torch.testing.assert_close(importance_weighted_bound(log_w), log_w[0])
+
+
+def test_the_bound_is_the_log_of_the_mean_weight() -> None:
+    log_w = 3 * noise(50, 9)
+    torch.testing.assert_close(importance_weighted_bound(log_w), log_w.exp().mean(0).log())
+
+
+def test_the_bound_of_images_stays_apart() -> None:
+    log_w = noise(50, 9)
+    torch.testing.assert_close(
+        importance_weighted_bound(log_w)[4:5], importance_weighted_bound(log_w[:, 4:5])
+    )
+
+
+@pytest.mark.parametrize("shift", [-1000.0, 1000.0])
+def test_the_bound_of_shifted_log_weights_is_shifted(shift: float) -> None:
+    """Also where the weights themselves are 0 or infinite in any float."""
+    log_w = noise(50, 9)
+    torch.testing.assert_close(
+        importance_weighted_bound(log_w + shift), importance_weighted_bound(log_w) + shift
+    )
+
+
+@pytest.mark.parametrize("samples", [2, 3, 10, 40])
+def test_the_bound_rises_with_the_number_of_samples(samples: int) -> None:
+    """Averaged over which sample is left out; exact for any weights (Burda et al. 2016, theorem 1)."""
+    log_w = 3 * noise(samples, 200)
+    without_one = [importance_weighted_bound(torch.cat([log_w[:k], log_w[k + 1 :]])) for k in range(samples)]
+    assert (torch.stack(without_one).mean(0) < importance_weighted_bound(log_w)).all()
+
+
+# --- the real beta -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "beta"),
+    [
+        ({}, 1),
+        ({"beta": 4}, 4),
+        ({"reconstruction": "mean"}, 784),
+        ({"reconstruction": "mean", "kl": "mean"}, 39.2),
+        ({"reconstruction": "mean", "kl": "mean", "latent_dim": 200}, 3.92),
+        ({"kl": "mean", "latent_dim": 10}, 0.1),
+        ({"sigma": 0.1}, 50),
+        ({"sigma": math.sqrt(0.5)}, 1),
+        ({"reconstruction": "mean", "sigma": 1, "beta": 1 / 392}, 1),
+    ],
+    ids=str,
+)
+def test_the_real_beta_is_the_known_one_for(written: dict[str, float], beta: float) -> None:
+    assert objectives.real_beta(**written) == pytest.approx(beta)
+
+
+@pytest.mark.parametrize("sigma", [None, 0.2])
+@pytest.mark.parametrize("kl", ["sum", "mean"])
+@pytest.mark.parametrize("reconstruction", ["sum", "mean"])
+def test_a_loss_as_written_is_a_multiple_of_the_one_with_the_real_beta(
+    reconstruction: str, kl: str, sigma: float | None
+) -> None:
+    """Proportional losses have the same minima; the multiple is the learning rate's business."""
+    pixel_costs, latent_kls = noise(100, 784).square(), noise(100, 20, seed=1).square()
+    as_written = getattr(pixel_costs, reconstruction)(1) + 3 * getattr(latent_kls, kl)(1)
+    in_nats = pixel_costs.sum(1) / (1 if sigma is None else 2 * sigma**2)
+    beta = objectives.real_beta(reconstruction=reconstruction, kl=kl, sigma=sigma, beta=3)
+    multiples = as_written / (in_nats + beta * latent_kls.sum(1))
+    torch.testing.assert_close(multiples, multiples[:1].expand(100))
+
+
+@pytest.mark.parametrize("term", ["reconstruction", "kl"])
+def test_the_real_beta_refuses_an_unknown_reduction_of_the(term: str) -> None:
+    with pytest.raises(ValueError, match="'batchmean'"):
+        objectives.real_beta(**{term: "batchmean"})

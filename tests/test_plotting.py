@@ -1,0 +1,394 @@
+"""Every figure of the lessons: that it is one, that it is drawn, and that it says what it shows."""
+
+from __future__ import annotations
+
+import base64
+import inspect
+import io
+import sys
+from collections.abc import Callable
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from matplotlib.text import Text
+from PIL import Image
+
+from course_utils import plotting
+from course_utils.plotting import Picture
+
+TITLE = "What the title says"
+RNG = np.random.default_rng(0)
+IMAGES = torch.tensor(RNG.random((10, 1, 28, 28)), dtype=torch.float32)
+LABELS = torch.arange(60) % 3
+POINTS = RNG.standard_normal((60, 2))
+NAMES = ("T-shirt/top", "Trouser", "Bag")
+X, Y = np.arange(5), np.arange(5) ** 2
+PLANE = (torch.linspace(-2, 2, 3), IMAGES[:9])
+
+# One call per function, with everything optional in use; `lines` twice, since its options are many.
+CALLS: dict[str, Callable[[], Picture]] = {
+    "image_rows": lambda: plotting.image_rows(
+        {"original": IMAGES, "reconstruction": IMAGES[:7]}, TITLE, columns=[f"digit {i}" for i in range(10)]
+    ),
+    "image_grids": lambda: plotting.image_grids({"before": IMAGES[:9], "after": IMAGES[:6]}, TITLE, columns=3),
+    "plane_grids": lambda: plotting.plane_grids({"plain": PLANE, "by quantiles": PLANE}, TITLE),
+    "maps": lambda: plotting.maps({"means": POINTS, "t-SNE": torch.tensor(POINTS)}, LABELS, NAMES, TITLE),
+    "lines": lambda: plotting.lines({"VAE": (X, Y)}, TITLE, "epoch", "nats"),
+    "lines with options": lambda: plotting.lines(
+        {"VAE": (X + 1, Y), "ConvVAE": (X + 1, Y / 2)},
+        TITLE,
+        "samples",
+        "nats",
+        errors={"VAE": np.ones(5)},
+        level=("floor", 1.0),
+        log_x=True,
+    ),
+    "panels": lambda: plotting.panels(
+        {"loss": {"train": (X, Y), "test": (X, Y + 1)}, "KL": {"train": (X, Y)}}, TITLE, "epoch", ["nats", "nats"]
+    ),
+    "points": lambda: plotting.points({"beta 1": (25.0, 80.0), "beta 4": (12.0, 95.0)}, TITLE, "rate", "distortion"),
+    "bars": lambda: plotting.bars(
+        {"k-NN": {"VAE": (0.9, 0.01), "PCA": (0.8, 0.01)}, "probe": {"VAE": (0.7, 0.02)}}, TITLE, "accuracy", errors=True
+    ),
+    "confusion": lambda: plotting.confusion(RNG.integers(0, 30, (3, 3)), NAMES, TITLE),
+}  # fmt: skip
+every_figure = pytest.mark.parametrize("name", CALLS)
+
+
+def pixels(picture: Picture) -> np.ndarray:
+    """The picture as a notebook shows it: (height, width, 3) bytes."""
+    return np.asarray(Image.open(io.BytesIO(picture.png())).convert("RGB"))
+
+
+def texts(picture: Picture) -> list[Text]:
+    """All visible, non-empty texts of a picture that has been laid out."""
+    picture.canvas.draw()
+    return [text for text in picture.findobj(Text) if text.get_visible() and text.get_text()]
+
+
+def test_every_function_that_makes_a_picture_is_tested_here() -> None:
+    public = inspect.getmembers(plotting, inspect.isfunction)
+    makers = {name for name, f in public if name[0] != "_" and f.__annotations__.get("return") == "Picture"}
+    assert makers == {name.partition(" ")[0] for name in CALLS}
+
+
+@every_figure
+def test_a_figure_is_a_picture(name: str) -> None:
+    assert isinstance(CALLS[name](), Picture)
+
+
+@every_figure
+def test_a_figure_shows_more_than_its_title(name: str) -> None:
+    picture = CALLS[name]()
+    title_alone = Picture(*picture.get_size_inches(), TITLE, "")
+    ink, title_s_ink = ((pixels(figure) < 250).any(2).mean() for figure in (picture, title_alone))
+    assert ink > title_s_ink + 0.01
+
+
+@every_figure
+def test_a_figure_is_a_png_of_the_size_it_was_given(name: str) -> None:
+    picture = CALLS[name]()
+    width, height = picture.get_size_inches() * plotting.DPI
+    assert pixels(picture).shape[:2] == (int(height), int(width))
+
+
+@every_figure
+def test_a_figure_fits_a_notebook_s_column(name: str) -> None:
+    assert CALLS[name]().get_size_inches()[0] <= plotting.WIDTH
+
+
+@every_figure
+def test_a_figure_s_alternative_text_begins_with_its_title(name: str) -> None:
+    assert CALLS[name]().alt.startswith(f"{TITLE}. ")
+
+
+@every_figure
+def test_a_figure_s_alternative_text_says_more_than_its_title(name: str) -> None:
+    assert len(CALLS[name]().alt) > len(TITLE) + 30
+
+
+SERIES = {
+    "image_rows": ["original", "reconstruction"],
+    "image_grids": ["before", "after"],
+    "plane_grids": ["plain", "by quantiles"],
+    "maps": ["means", "t-SNE", *NAMES],
+    "lines with options": ["VAE", "ConvVAE", "samples", "nats"],
+    "panels": ["loss", "KL", "train", "test", "epoch", "nats"],
+    "points": ["beta 1", "beta 4", "rate", "distortion"],
+    "bars": ["k-NN", "probe", "VAE", "PCA", "accuracy"],
+}
+
+
+@pytest.mark.parametrize(("name", "word"), [(name, word) for name, words in SERIES.items() for word in words])
+def test_a_figure_s_alternative_text_names_what_is_drawn(name: str, word: str) -> None:
+    assert word in CALLS[name]().alt
+
+
+WRITTEN = {**SERIES, "lines with options": [*SERIES["lines with options"], "floor"], "confusion": NAMES}
+
+
+@pytest.mark.parametrize(
+    ("name", "word"), [(name, word) for name, words in WRITTEN.items() for word in words]
+)
+def test_a_figure_writes_what_is_drawn(name: str, word: str) -> None:
+    assert word in [text.get_text() for text in texts(CALLS[name]())]
+
+
+@every_figure
+def test_a_figure_shows_its_title(name: str) -> None:
+    assert CALLS[name]().get_suptitle() == TITLE
+
+
+@every_figure
+def test_no_text_is_cut_off_at_the_edge_of_a_figure(name: str) -> None:
+    picture = CALLS[name]()
+    edges = picture.bbox.padded(1)
+    cut_off = []
+    for text in texts(picture):
+        box = text.get_window_extent()
+        if not (edges.contains(box.x0, box.y0) and edges.contains(box.x1, box.y1)):
+            cut_off.append(text.get_text())
+    assert cut_off == []
+
+
+@every_figure
+def test_a_notebook_gets_a_figure_as_png(name: str) -> None:
+    data, _ = CALLS[name]()._repr_mimebundle_()
+    assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
+
+
+@every_figure
+def test_a_notebook_gets_a_figure_s_alternative_text(name: str) -> None:
+    picture = CALLS[name]()
+    assert picture._repr_mimebundle_()[1]["image/png"]["alt"] == picture.alt
+
+
+@every_figure
+def test_a_figure_is_drawn_the_same_twice(name: str) -> None:
+    picture = CALLS[name]()
+    assert picture.png() == picture.png()
+
+
+@every_figure
+def test_a_figure_needs_no_pyplot(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)  # importing it now raises ImportError
+    assert CALLS[name]().png()
+
+
+@every_figure
+def test_a_figure_leaves_no_pyplot_state(name: str) -> None:
+    from matplotlib import pyplot
+
+    CALLS[name]().png()
+    assert pyplot.get_fignums() == []
+
+
+@every_figure
+def test_a_figure_leaves_matplotlib_s_settings_alone(name: str) -> None:
+    before = dict(matplotlib.rcParams)
+    CALLS[name]().png()
+    assert dict(matplotlib.rcParams) == before
+
+
+# --- tensors -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "values", [[1.0, 2.0], np.array([1.0, 2.0]), torch.tensor([1.0, 2.0], requires_grad=True)]
+)
+def test_anything_like_an_array_becomes_one(values: object) -> None:
+    assert plotting.to_numpy(values).tolist() == [1, 2]
+
+
+# --- images --------------------------------------------------------------------------------------
+
+
+def shades(*values: float) -> torch.Tensor:
+    """One image per value, of that grey all over."""
+    return torch.tensor(values).view(-1, 1, 1, 1).expand(-1, 1, 28, 28)
+
+
+def shown(picture: Picture, panel: int = 0) -> np.ndarray:
+    """The image in a panel as it appears: its first row is the top one."""
+    image = picture.axes[panel].images[0]
+    assert image.origin == "upper"
+    return np.asarray(image.get_array())
+
+
+@every_figure
+def test_grey_values_are_shown_on_a_scale_from_0_to_1(name: str) -> None:
+    """Or faint images would look as strong as bright ones."""
+    scales = {image.get_clim() for axes in CALLS[name]().axes for image in axes.images}
+    assert scales <= {(0.0, 1.0)}
+
+
+@pytest.mark.parametrize("label", ["x", "reconstruction", "ConvVAE, 20 latents", "nearest training image"])
+def test_row_labels_are_inside_the_figure(label: str) -> None:
+    picture = plotting.image_rows({label: IMAGES, "original": IMAGES}, TITLE)
+    box = next(text for text in texts(picture) if text.get_text() == label).get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= picture.bbox.x1
+
+
+@pytest.mark.parametrize("label", ["x", "reconstruction", "nearest training image"])
+def test_row_labels_cover_no_image(label: str) -> None:
+    picture = plotting.image_rows({label: IMAGES, "original": IMAGES}, TITLE)
+    box = next(text for text in texts(picture) if text.get_text() == label).get_window_extent()
+    assert box.x1 <= min(axes.get_window_extent().x0 for axes in picture.axes)
+
+
+@pytest.mark.parametrize("count", [1, 2, 10, 16])
+def test_a_row_of_images_stays_visible_however_many_there_are(count: int) -> None:
+    picture = plotting.image_rows({"original": IMAGES[:1].expand(count, 1, 28, 28)}, TITLE)
+    picture.canvas.draw()
+    assert min(axes.get_window_extent().height for axes in picture.axes) > 28
+
+
+def test_rows_of_images_keep_their_order() -> None:
+    picture = plotting.image_rows({"dark": shades(0.1, 0.2), "light": shades(0.8, 0.9)}, TITLE)
+    assert [shown(picture, i)[0, 0] for i in range(4)] == pytest.approx([0.1, 0.2, 0.8, 0.9])
+
+
+def test_rows_of_images_are_stacked_from_the_top() -> None:
+    picture = plotting.image_rows({"first": IMAGES[:2], "second": IMAGES[:2]}, TITLE)
+    tops = {text.get_text(): text.get_window_extent().y0 for text in texts(picture)}
+    assert tops["first"] > tops["second"]
+
+
+def test_a_short_row_leaves_the_rest_of_its_places_empty() -> None:
+    picture = plotting.image_rows({"three": IMAGES[:3], "one": IMAGES[:1]}, TITLE)
+    assert [axes.get_visible() for axes in picture.axes] == [True, True, True, True, False, False]
+
+
+def test_a_single_image_is_shown_as_it_is() -> None:
+    picture = plotting.image_rows({"original": IMAGES[:1]}, TITLE)
+    np.testing.assert_array_equal(shown(picture), IMAGES[0, 0])
+
+
+def test_a_grid_of_images_is_filled_row_by_row() -> None:
+    picture = plotting.image_grids({"samples": shades(0.0, 0.2, 0.4, 0.6, 0.8, 1.0)}, TITLE, columns=3)
+    centres = shown(picture)[14::28, 14::28]
+    np.testing.assert_allclose(centres, [[0.0, 0.2, 0.4], [0.6, 0.8, 1.0]])
+
+
+def test_a_grid_s_images_are_not_turned_over() -> None:
+    picture = plotting.image_grids({"samples": IMAGES[:6]}, TITLE, columns=3)
+    np.testing.assert_array_equal(shown(picture)[28:, 28:56], IMAGES[4, 0])
+
+
+@pytest.fixture
+def plane() -> Picture:
+    """The plane z1, z2 in (-1, 0, 3) with z1's place in tenths and z2's in halves as the grey value."""
+    values = [0.1 * column + 0.3 * row for row in range(3) for column in range(3)]
+    return plotting.plane_grids({"decoded": ([-1.0, 0.0, 3.0], shades(*values))}, TITLE)
+
+
+def test_z2_grows_upwards_on_a_plane(plane: Picture) -> None:
+    np.testing.assert_allclose(shown(plane)[14::28, 14], [0.6, 0.3, 0.0], atol=1e-6)
+
+
+def test_z1_grows_to_the_right_on_a_plane(plane: Picture) -> None:
+    np.testing.assert_allclose(shown(plane)[-14, 14::28], [0.0, 0.1, 0.2], atol=1e-6)
+
+
+def test_a_plane_s_images_are_not_turned_over() -> None:
+    picture = plotting.plane_grids({"decoded": PLANE}, TITLE)
+    np.testing.assert_array_equal(shown(picture)[:28, :28], IMAGES[6, 0])
+
+
+@pytest.mark.parametrize("axis", ["x", "y"])
+def test_the_ticks_of_a_plane_rise_in_the_direction_of_their_axis(axis: str, plane: Picture) -> None:
+    plane.canvas.draw()
+    labels = getattr(plane.axes[0], f"get_{axis}ticklabels")()
+    side = 0 if axis == "x" else 1
+    places = {
+        float(label.get_text()): label.get_window_extent().get_points().mean(0)[side] for label in labels
+    }
+    assert places[-1.0] < places[0.0] < places[3.0]
+
+
+def test_a_plane_s_ticks_are_at_the_middle_of_their_images(plane: Picture) -> None:
+    ticks = zip(plane.axes[0].get_yticks(), plane.axes[0].get_yticklabels(), strict=True)
+    assert {float(label.get_text()): row for row, label in ticks} == {-1.0: 70, 0.0: 42, 3.0: 14}
+
+
+# --- charts --------------------------------------------------------------------------------------
+
+
+def test_a_map_draws_every_point() -> None:
+    picture = CALLS["maps"]()
+    assert sum(len(group.get_offsets()) for group in picture.axes[0].collections) == 60
+
+
+def test_a_map_gives_every_class_a_colour_of_its_own() -> None:
+    colours = {tuple(group.get_facecolor()[0]) for group in CALLS["maps"]().axes[0].collections}
+    assert len(colours) == 3
+
+
+def test_a_map_does_without_a_class_that_has_no_points() -> None:
+    picture = plotting.maps({"means": POINTS}, torch.zeros(60, dtype=torch.int64), NAMES, TITLE)
+    assert "Bag" not in [text.get_text() for text in texts(picture)]
+
+
+def test_a_map_writes_a_class_s_name_amid_its_points() -> None:
+    centres = np.array([[0, 0], [10, 0], [0, 10]])[LABELS]
+    picture = plotting.maps({"means": centres + 0.1 * POINTS}, LABELS, NAMES, TITLE)
+    named = {text.get_text(): text.xy for text in picture.axes[0].texts}
+    np.testing.assert_allclose(named["Trouser"], (10, 0), atol=0.2)
+
+
+def test_the_ten_colours_are_ten() -> None:
+    assert len(set(plotting.COLOURS)) == 10
+
+
+def drawn_lines(picture: Picture) -> list[np.ndarray]:
+    return [container.lines[0].get_xydata() for container in picture.axes[0].containers]
+
+
+def test_a_line_goes_through_its_points() -> None:
+    np.testing.assert_array_equal(drawn_lines(CALLS["lines"]())[0], np.stack([X, Y], 1))
+
+
+def test_lines_differ_in_more_than_colour() -> None:
+    picture = CALLS["lines with options"]()
+    assert len({container.lines[0].get_marker() for container in picture.axes[0].containers}) == 2
+
+
+def test_errors_belong_to_the_line_they_are_given_for() -> None:
+    picture = CALLS["lines with options"]()
+    assert [container.has_yerr for container in picture.axes[0].containers] == [True, False]
+
+
+def test_panels_take_one_axis_name_for_all_or_one_each() -> None:
+    charts = {"a": {"s": (X, Y)}, "b": {"s": (X, Y)}}
+    picture = plotting.panels(charts, TITLE, "epoch", ["nats", "seconds"])
+    assert [(axes.get_xlabel(), axes.get_ylabel()) for axes in picture.axes] == [
+        ("epoch", "nats"), ("epoch", "seconds"),
+    ]  # fmt: skip
+
+
+def test_a_bar_is_as_high_as_its_value() -> None:
+    picture = plotting.bars({"": {"VAE": 0.9, "PCA": 0.8}}, TITLE, "accuracy")
+    assert [bar.get_height() for bar in picture.axes[0].patches] == [0.9, 0.8]
+
+
+def test_a_bar_starts_at_zero() -> None:
+    picture = plotting.bars({"": {"VAE": 0.9, "PCA": 0.8}}, TITLE, "accuracy")
+    assert picture.axes[0].get_ylim()[0] == 0
+
+
+def test_a_confusion_matrix_shows_shares_of_each_true_class() -> None:
+    picture = plotting.confusion([[30, 10], [0, 5]], ["a", "b"], TITLE)
+    np.testing.assert_allclose(shown(picture), [[0.75, 0.25], [0, 1]])
+
+
+def test_a_confusion_matrix_has_room_for_a_class_that_never_occurs() -> None:
+    picture = plotting.confusion([[4, 0], [0, 0]], ["a", "b"], TITLE)
+    np.testing.assert_allclose(shown(picture), [[1, 0], [0, 0]])
+
+
+def test_a_confusion_matrix_writes_its_shares_where_they_are() -> None:
+    picture = plotting.confusion([[30, 10], [0, 5]], ["a", "b"], TITLE)
+    written = {text.get_text(): text.get_position() for text in picture.axes[0].texts}
+    assert written == {"75%": (0, 0), "25%": (1, 0), "100%": (1, 1)}

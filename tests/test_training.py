@@ -1,0 +1,315 @@
+"""The training loop: every image once an epoch, records that are averages, nothing left to chance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from course_utils import objectives, training
+from course_utils.models import CVAE, VAE, Autoencoder
+from course_utils.training import History, average, fit
+
+COUNT = 50  # not a multiple of the batch size below: the last batch is smaller
+BATCH = 16
+SIZES = [16, 16, 16, 2]
+
+
+class Loss(NamedTuple):
+    loss: Tensor
+    brightness: Tensor
+
+
+class Scale(nn.Module):
+    """The least that can be trained: one number. Training it counts as little as possible."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(0.5))
+
+
+class Spy:
+    """A loss that notes what it is called with: batches, keywords, the model's mode, gradients on or off."""
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[Tensor, ...]] = []
+        self.keywords: list[dict[str, float]] = []
+        self.training: list[bool] = []
+        self.gradients: list[bool] = []
+
+    def __call__(self, model: Scale, *batch: Tensor, **keywords: float) -> Loss:
+        self.batches.append(batch)
+        self.keywords.append(keywords)
+        self.training.append(model.training)
+        self.gradients.append(torch.is_grad_enabled())
+        return Loss((model.weight - 2) ** 2, batch[0].mean())
+
+
+@pytest.fixture
+def spy() -> Spy:
+    return Spy()
+
+
+@pytest.fixture
+def numbered() -> Tensor:
+    """Images told apart by their grey value: image i is i everywhere."""
+    return torch.arange(COUNT, dtype=torch.float32).view(-1, 1, 1, 1).expand(COUNT, 1, 28, 28)
+
+
+@pytest.fixture(scope="module")
+def images() -> Tensor:
+    """Bright squares at random places: easy to learn something about."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.zeros(COUNT, 1, 28, 28)
+    for image, (row, column) in zip(
+        images, torch.randint(0, 18, (COUNT, 2), generator=generator), strict=True
+    ):
+        image[0, row : row + 10, column : column + 10] = 1
+    return images
+
+
+def numbers(batch: tuple[Tensor, ...]) -> list[int]:
+    return batch[0][:, 0, 0, 0].int().tolist()
+
+
+def trained(images: Tensor, seed: int, initial_seed: int = 0) -> tuple[nn.Module, History]:
+    torch.manual_seed(initial_seed)
+    model = VAE(2)
+    return model, fit(model, images, objectives.negative_elbo, epochs=2, batch_size=BATCH, seed=seed)
+
+
+# --- fit -----------------------------------------------------------------------------------------
+
+LOSSES = {Autoencoder: objectives.mean_squared_error, VAE: objectives.negative_elbo}
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_training_lowers_the_loss(kind: type[nn.Module], images: Tensor) -> None:
+    torch.manual_seed(0)
+    history = fit(kind(2), images, LOSSES[kind], epochs=10, batch_size=BATCH)
+    assert history.train["loss"][-1] < 0.7 * history.train["loss"][0]
+
+
+def test_training_lowers_the_loss_on_other_images(images: Tensor) -> None:
+    torch.manual_seed(0)
+    history = fit(
+        VAE(2), images[:40], objectives.negative_elbo, epochs=10, batch_size=8, test_images=images[40:]
+    )
+    assert history.test["loss"][-1] < 0.8 * history.test["loss"][0]
+
+
+def test_a_conditional_model_can_be_trained(images: Tensor) -> None:
+    torch.manual_seed(0)
+    labels = torch.arange(COUNT) % 10
+    history = fit(CVAE(2), images, objectives.negative_elbo, epochs=5, labels=labels, batch_size=BATCH)
+    assert history.train["loss"][-1] < 0.8 * history.train["loss"][0]
+
+
+def test_the_same_seed_gives_the_same_record(images: Tensor) -> None:
+    assert trained(images, seed=3)[1].train == trained(images, seed=3)[1].train
+
+
+def test_the_same_seed_gives_the_same_weights(images: Tensor) -> None:
+    first, second = (trained(images, seed=3)[0].state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_another_seed_gives_another_record(images: Tensor) -> None:
+    assert trained(images, seed=3)[1].train != trained(images, seed=4)[1].train
+
+
+def test_another_seed_gives_other_weights(images: Tensor) -> None:
+    first, second = (trained(images, seed=seed)[0].fc_mu.weight for seed in (3, 4))
+    assert not torch.equal(first, second)
+
+
+def test_the_initial_weights_are_the_caller_s(images: Tensor) -> None:
+    assert trained(images, seed=3)[1].train != trained(images, seed=3, initial_seed=1)[1].train
+
+
+def test_every_image_is_used_once_in_every_epoch(spy: Spy, numbered: Tensor) -> None:
+    fit(Scale(), numbered, spy, epochs=3, batch_size=BATCH)
+    used = [number for batch in spy.batches for number in numbers(batch)]
+    assert [sorted(used[i : i + COUNT]) for i in range(0, 3 * COUNT, COUNT)] == [list(range(COUNT))] * 3
+
+
+def test_the_last_batch_of_an_epoch_is_what_remains(spy: Spy, numbered: Tensor) -> None:
+    fit(Scale(), numbered, spy, epochs=2, batch_size=BATCH)
+    assert [len(batch[0]) for batch in spy.batches] == SIZES * 2
+
+
+@pytest.mark.parametrize("batch_size", [1, COUNT, COUNT + 1])
+def test_every_image_is_used_once_also_in_batches_of(batch_size: int, spy: Spy, numbered: Tensor) -> None:
+    fit(Scale(), numbered, spy, epochs=1, batch_size=batch_size)
+    assert sorted(number for batch in spy.batches for number in numbers(batch)) == list(range(COUNT))
+
+
+def test_images_come_in_another_order_in_every_epoch(spy: Spy, numbered: Tensor) -> None:
+    fit(Scale(), numbered, spy, epochs=2, batch_size=COUNT)
+    assert numbers(spy.batches[0]) != numbers(spy.batches[1])
+
+
+def test_labels_stay_with_their_images(spy: Spy, numbered: Tensor) -> None:
+    fit(Scale(), numbered, spy, epochs=1, labels=torch.arange(COUNT), batch_size=BATCH)
+    assert all(numbers(batch) == batch[1].tolist() for batch in spy.batches)
+
+
+def test_without_labels_the_loss_gets_images_alone(spy: Spy, numbered: Tensor) -> None:
+    fit(Scale(), numbered, spy, epochs=1, batch_size=BATCH)
+    assert {len(batch) for batch in spy.batches} == {1}
+
+
+def test_every_batch_is_one_step_of_adam(spy: Spy, numbered: Tensor) -> None:
+    """Against the same steps by hand; a gradient kept from the step before would change them."""
+    expected = nn.Parameter(torch.tensor(0.5))
+    optimizer = torch.optim.Adam([expected], lr=0.05)
+    for _ in range(3 * len(SIZES)):
+        optimizer.zero_grad()
+        ((expected - 2) ** 2).backward()
+        optimizer.step()
+    model = Scale()
+    fit(model, numbered, spy, epochs=3, batch_size=BATCH, learning_rate=0.05)
+    assert model.weight == expected
+
+
+def test_training_happens_in_training_mode(spy: Spy, numbered: Tensor) -> None:
+    model = Scale()
+    model.eval()
+    fit(model, numbered, spy, epochs=2, test_images=numbered[:5], batch_size=BATCH)
+    assert spy.training == ([True] * len(SIZES) + [False]) * 2
+
+
+def test_the_model_is_left_in_evaluation_mode(spy: Spy, numbered: Tensor) -> None:
+    model = Scale()
+    fit(model, numbered, spy, epochs=1)
+    assert not model.training
+
+
+def test_the_images_are_left_as_they_were(images: Tensor) -> None:
+    before = images.clone()
+    trained(images, seed=0)
+    assert torch.equal(images, before)
+
+
+# --- the schedule --------------------------------------------------------------------------------
+
+
+def test_the_schedule_is_asked_with_shares_from_0_to_below_1(spy: Spy, numbered: Tensor) -> None:
+    shares: list[float] = []
+    fit(Scale(), numbered, spy, epochs=3, beta=lambda share: shares.append(share) or 1.0, batch_size=BATCH)
+    assert shares == pytest.approx([step / 12 for step in range(12)])
+
+
+def test_the_schedule_s_value_goes_to_the_loss(spy: Spy, numbered: Tensor) -> None:
+    fit(Scale(), numbered, spy, epochs=1, beta=lambda share: 4 * share, batch_size=BATCH)
+    assert spy.keywords == [{"beta": 0.0}, {"beta": 1.0}, {"beta": 2.0}, {"beta": 3.0}]
+
+
+def test_without_a_schedule_the_loss_decides_on_beta(spy: Spy, numbered: Tensor) -> None:
+    fit(Scale(), numbered, spy, epochs=1, batch_size=BATCH)
+    assert spy.keywords == [{}] * len(SIZES)
+
+
+def test_the_schedule_does_not_change_how_test_images_are_judged(spy: Spy, numbered: Tensor) -> None:
+    fit(Scale(), numbered, spy, epochs=1, beta=lambda share: 0.0, test_images=numbered[:5])
+    assert spy.keywords[-1] == {}
+
+
+# --- the record ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def history(spy: Spy, numbered: Tensor) -> History:
+    return fit(Scale(), numbered, spy, epochs=3, test_images=numbered[:7], batch_size=BATCH)
+
+
+@pytest.mark.parametrize("term", Loss._fields)
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_the_record_has_one_entry_per_epoch(split: str, term: str, history: History) -> None:
+    assert len(getattr(history, split)[term]) == 3
+
+
+def test_the_record_counts_its_epochs(history: History) -> None:
+    assert history.epochs == 3
+
+
+@pytest.mark.parametrize("epoch", range(3))
+def test_the_training_record_is_an_average_over_images(epoch: int, history: History) -> None:
+    """Unequal batches: an average over batches would be another number."""
+    assert history.train["brightness"][epoch] == pytest.approx((COUNT - 1) / 2)
+
+
+@pytest.mark.parametrize("epoch", range(3))
+def test_the_test_record_is_an_average_over_test_images(epoch: int, history: History) -> None:
+    assert history.test["brightness"][epoch] == pytest.approx(3.0)
+
+
+def test_the_test_record_is_taken_after_the_epoch(history: History) -> None:
+    """The weight moves towards its goal within the epoch, so the loss after it is below the average."""
+    assert all(test < train for test, train in zip(history.test["loss"], history.train["loss"], strict=True))
+
+
+def test_the_test_record_is_empty_without_test_images(spy: Spy, numbered: Tensor) -> None:
+    assert fit(Scale(), numbered, spy, epochs=1).test == {}
+
+
+def test_test_labels_go_with_the_test_images(spy: Spy, numbered: Tensor) -> None:
+    labels = torch.arange(COUNT)
+    fit(Scale(), numbered, spy, epochs=1, labels=labels, test_images=numbered[:5], test_labels=labels[:5])
+    assert spy.batches[-1][1].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_seconds_are_counted_from_the_start_of_training(
+    spy: Spy, numbered: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each epoch here takes 1 second by the clock that training reads, and the pause after it 10."""
+    readings = iter([0.0, 1.0, 11.0, 12.0, 22.0, 23.0])
+    monkeypatch.setattr(training.time, "perf_counter", lambda: next(readings))
+    assert fit(Scale(), numbered, spy, epochs=3).seconds == [1.0, 2.0, 3.0]
+
+
+def test_the_record_s_line_gives_its_last_loss() -> None:
+    assert "loss 3.5" in repr(History({"loss": [4.0, 3.5]}, {}, [1.0, 2.0]))
+
+
+# --- average -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch_size", [1, BATCH, COUNT, 1000])
+def test_an_average_weighs_every_image_alike(batch_size: int, spy: Spy, numbered: Tensor) -> None:
+    assert average(Scale(), spy, numbered, batch_size=batch_size)["brightness"] == pytest.approx(24.5)
+
+
+def test_an_average_has_an_entry_per_term(spy: Spy, numbered: Tensor) -> None:
+    assert set(average(Scale(), spy, numbered)) == set(Loss._fields)
+
+
+def test_an_average_of_labelled_images_keeps_labels_with_images(spy: Spy, numbered: Tensor) -> None:
+    average(Scale(), spy, numbered, torch.arange(COUNT), batch_size=BATCH)
+    assert all(numbers(batch) == batch[1].tolist() for batch in spy.batches)
+
+
+KEEPS: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "training": nn.Module.train,
+    "evaluation": nn.Module.eval,
+}
+
+
+@pytest.mark.parametrize("mode", KEEPS)
+def test_an_average_leaves_the_model_in_the_mode_it_was_in(mode: str, spy: Spy, numbered: Tensor) -> None:
+    model = KEEPS[mode](Scale())
+    average(model, spy, numbered)
+    assert model.training == (mode == "training")
+
+
+def test_an_average_is_taken_in_evaluation_mode(spy: Spy, numbered: Tensor) -> None:
+    average(Scale(), spy, numbered, batch_size=BATCH)
+    assert spy.training == [False] * len(SIZES)
+
+
+def test_an_average_records_no_gradients(spy: Spy, numbered: Tensor) -> None:
+    average(Scale(), spy, numbered, batch_size=BATCH)
+    assert spy.gradients == [False] * len(SIZES)
