@@ -108,7 +108,7 @@ def image_rows(
     title: str,
     columns: Sequence[str] = (),
 ) -> Picture:
-    """Values in labelled rows, e.g. originals over reconstructions: each value (N, 1, 28, 28)."""
+    """Images in labelled rows, e.g. originals over reconstructions: each value (N, 1, 28, 28)."""
     count = max(len(images) for images in rows.values())
     size = min(0.8, (WIDTH - 1.5) / count)
     alt = f"Rows of {count} images, from the top: {', '.join(rows)}."
@@ -126,7 +126,7 @@ def image_rows(
 
 
 def _tile(images: np.ndarray, columns: int) -> np.ndarray:
-    """Values (rows * columns, 1, h, w) side by side as one (rows * h, columns * w)."""
+    """Images (rows * columns, 1, h, w) side by side as one (rows * h, columns * w)."""
     count, _, height, width = images.shape
     tiles = images.reshape(count // columns, columns, height, width)
     return tiles.transpose(0, 2, 1, 3).reshape(-1, columns * width)

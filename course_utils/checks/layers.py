@@ -68,7 +68,7 @@ def relu(x: np.ndarray) -> np.ndarray:
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
+    return np.exp(-np.logaddexp(0, -x))  # no overflow far from 0
 
 
 def same(x: np.ndarray) -> np.ndarray:
