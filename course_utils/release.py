@@ -6,8 +6,6 @@ notebooks/ is ever edited; `drift` tells where it is not what nbgrader would mak
 
 from __future__ import annotations
 
-import logging
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -21,44 +19,44 @@ from course_utils.settings import CourseError
 
 
 def build(root: Path, release: Path | None = None) -> None:
-    """Generate the student edition of every section into `release` (default: notebooks/ of `root`).
+    """Generate the student edition of every section: into notebooks/, and into the gradebook of `root`.
 
-    Also enters the assignments into the instructor's gradebook, unless `release` names another folder.
-    Raises CourseError with nbgrader's reason if a section cannot be released.
+    With `release` both go there instead and `root` stays untouched. Raises CourseError with nbgrader's
+    reason if a section cannot be released.
     """
     config = PyFileConfigLoader("nbgrader_config.py", path=str(root)).load_config()
     config.CourseDirectory.root = str(root)
     if release is not None:
+        release.mkdir(parents=True, exist_ok=True)
         config.CourseDirectory.release_directory = str(release)
-        config.GenerateAssignment.no_database = True
+        config.CourseDirectory.db_url = f"sqlite:///{release / 'gradebook.db'}"
     for section in SECTIONS:
-        log = _generate(section.folder, Config(config))
-        if log:
-            raise CourseError(f"nbgrader could not release {section.folder}: {log}")
+        _generate(section.folder, Config(config))
 
 
-def _generate(assignment: str, config: Config) -> str:
-    """Run nbgrader's generate_assignment; its error log if it failed, else ''."""
-    logging.getLogger("traitlets").setLevel(logging.ERROR)
+def _generate(assignment: str, config: Config) -> None:
+    """Run nbgrader's generate_assignment; CourseError with the reason from its log if it fails."""
     course = CourseDirectory(config=config)
     result = NbGraderAPI(course, config=config).generate_assignment(assignment)
     if result["success"]:
-        return ""
-    lines = (result.get("error") or result.get("log") or "no reason given").strip().splitlines()
-    return lines[-1]
+        return
+    # The exception that matters is the last indented line of the log; what follows points back to it.
+    log = [line for line in result.get("log", "").splitlines() if line.startswith(" ") and line.strip()]
+    reason = log[-1].strip() if log else "it gave no reason"
+    raise CourseError(f"nbgrader could not release {assignment} ({reason}); mend it in solutions/.")
 
 
 def drift(root: Path) -> list[str]:
     """The student notebooks that differ from what nbgrader makes of solutions/ now."""
     with tempfile.TemporaryDirectory() as folder:
-        fresh = Path(folder) / "notebooks"
+        fresh = Path(folder)
         build(root, fresh)
-        differing = []
-        for lesson in sections.lessons():
-            committed = root / "notebooks" / lesson.path
-            generated = fresh / lesson.path
-            same = committed.is_file() and committed.read_bytes() == generated.read_bytes()
-            if not same:
-                differing.append(str(lesson.path))
-        shutil.rmtree(fresh)
-        return differing
+        return [
+            str(lesson.path)
+            for lesson in sections.lessons()
+            if _content(root / "notebooks" / lesson.path) != _content(fresh / lesson.path)
+        ]
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None

@@ -218,6 +218,11 @@ def test_the_schedule_does_not_change_how_test_images_are_judged(spy: Spy, numbe
     assert spy.keywords[-1] == {}
 
 
+@pytest.mark.parametrize(("t", "beta"), [(0, 0), (0.1, 1), (0.2, 2), (0.4, 4), (0.7, 4), (1, 4)])
+def test_beta_warms_up_in_a_straight_line_and_stays_at_the_top(t: float, beta: float) -> None:
+    assert training.warm_up(t, share=0.4, top=4) == pytest.approx(beta)
+
+
 # --- the record ----------------------------------------------------------------------------------
 
 

@@ -41,7 +41,7 @@ def _stacks(seed: int) -> dict[str, tuple[Layers, int]]:
         return int(torch.randint(low, high + 1, (), generator=g))
 
     # Strides above 1 on sizes that they often do not divide: rounding shows.
-    down: Layers = [("conv", 5, 3, draw(1, 2)), ("conv", 4, 2, 1), ("conv", 3, 2, 2), ("conv", 2, 3, 2)]
+    down: Layers = [("conv", 5, 3, 1), ("conv", draw(3, 4), 2, 2), ("conv", 3, 2, 0), ("conv", 2, 3, 1)]
     up: Layers = [("transposed", draw(3, 5), 2, 1), ("transposed", draw(4, 6), 3, 2), ("transposed", 3, 1, 0)]
     return {
         "down": (down, draw(150, 300)),
