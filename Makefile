@@ -22,7 +22,9 @@ test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest tests -n 2 --dist loadgroup
+	COURSE_BUDGET=smoke COURSE_DATASET=digits TQDM_DISABLE=1 OMP_NUM_THREADS=1 \
+		$(BIN)/python -m pytest tests solutions notebooks -n 2 --dist loadscope \
+		--nbval-lax --nbval-current-env --nbval-cell-timeout 600 -q
 
 build: $(READY)
 	$(BIN)/course build

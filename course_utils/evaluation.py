@@ -251,3 +251,10 @@ def round_trip_error(model: Model, z: Tensor) -> Tensor:
 def hole_share(model: Model, z: Tensor, threshold: float = 0.1) -> Estimate:
     """Share of the points z that are holes: their decoding loses more than `threshold` on a round trip."""
     return Estimate.of((round_trip_error(model, z) > threshold).float())
+
+
+def nearest_image_error(images: Tensor, training_images: Tensor) -> Tensor:
+    """Mean squared error per pixel between each image and the training image most like it: (N,)."""
+    known = training_images.flatten(1)
+    distances = [torch.cdist(part.flatten(1), known).amin(1) for (part,) in _batches(images)]
+    return torch.cat(distances).square() / known.shape[1]

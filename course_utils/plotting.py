@@ -299,8 +299,17 @@ def points(
 
 
 @styled
-def bars(groups: Mapping[str, Mapping[str, Any]], title: str, y: str, errors: bool = False) -> Picture:
-    """Bars side by side: chart name -> {bar name: height}; a value may be (height, error)."""
+def bars(
+    groups: Mapping[str, Mapping[str, Any]],
+    title: str,
+    y: str,
+    errors: bool = False,
+    one_scale: bool = False,
+) -> Picture:
+    """Bars side by side: chart name -> {bar name: height}; a value may be (height, error).
+
+    `one_scale` gives all charts the same axis, for heights that are to be compared across them.
+    """
     content = "; ".join(f"{name}: {', '.join(map(str, values))}" for name, values in groups.items())
     picture = Picture(WIDTH, 3.4, title, f"Bar charts of {y}. {content}.")
     for axes, (name, values) in zip(_axes(picture, 1, len(groups))[0], groups.items(), strict=True):
@@ -317,6 +326,10 @@ def bars(groups: Mapping[str, Mapping[str, Any]], title: str, y: str, errors: bo
         )
         axes.grid(axis="x", visible=False)
         axes.set(title=name if len(groups) > 1 else "", ylabel=y)
+    if one_scale:
+        top = max(axes.get_ylim()[1] for axes in picture.axes)
+        for axes in picture.axes:
+            axes.set_ylim(top=top)
     return picture
 
 

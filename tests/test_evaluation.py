@@ -684,3 +684,19 @@ def test_the_hole_share_of_a_perfect_pair_is_zero(holes: Tensor) -> None:
 
 def test_a_threshold_above_the_loss_makes_every_hole_vanish(holes: Tensor) -> None:
     assert evaluation.hole_share(Forgetful(784), holes, threshold=0.99).mean == 0
+
+
+# --- copies of training images -------------------------------------------------------------------
+
+
+def test_a_copy_of_a_training_image_is_no_distance_from_the_nearest(small_batches: None) -> None:
+    error = evaluation.nearest_image_error(grey()[[5, 20, 3, 3, 11]], grey())
+    torch.testing.assert_close(error, torch.zeros(5), atol=1e-5, rtol=0)
+
+
+def test_the_distance_to_the_nearest_training_image_is_the_least_mean_squared_error(
+    small_batches: None,
+) -> None:
+    images, known = noise(10, 1, 28, 28, seed=1).sigmoid().double(), grey().double()
+    expected = [min(((image - other) ** 2).mean().item() for other in known) for image in images]
+    assert evaluation.nearest_image_error(images, known).tolist() == pytest.approx(expected)

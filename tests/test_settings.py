@@ -123,4 +123,4 @@ def test_ipython_shows_a_course_error_as_one_line(
     shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shell.run_cell("from course_utils.settings import CourseError\nraise CourseError('Do this.')")
-    assert capsys.readouterr().out.strip() == "CourseError: Do this."
+    assert capsys.readouterr().out == "CourseError: Do this.\n"

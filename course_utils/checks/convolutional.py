@@ -1,7 +1,7 @@
 """Section 5: sizes of convolutions, the convolutional decoder, a feature map with its axes in order.
 
-Oracles: torch's own layers for the sizes they give; for the decoder, transposed convolutions written out
-in NumPy with weights that the judge knows (see `layers`); for the feature map, one number at a time.
+Oracles: torch's own convolutions for the sizes they give; for the decoder, transposed convolutions written
+out in NumPy with weights that the judge knows (see `layers`); for the feature map, one number at a time.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from course_utils.checks.core import (
     Evidence,
@@ -31,40 +32,6 @@ from course_utils.models import Model
 
 Layers = list[tuple[str, int, int, int]]
 COURSE: Layers = [("conv", 3, 2, 1), ("conv", 3, 2, 1), ("transposed", 4, 2, 1), ("transposed", 4, 2, 1)]
-
-
-def _stacks(seed: int) -> dict[str, tuple[Layers, int]]:
-    """Layers and the starting size: convolutions alone, transposed ones alone, a mixture."""
-    g = generator(seed, 1)
-
-    def draw(low: int, high: int) -> int:
-        return int(torch.randint(low, high + 1, (), generator=g))
-
-    # Strides above 1 on sizes that they often do not divide: rounding shows.
-    down: Layers = [("conv", 5, 3, 1), ("conv", draw(3, 4), 2, 2), ("conv", 3, 2, 0), ("conv", 2, 3, 1)]
-    up: Layers = [("transposed", draw(3, 5), 2, 1), ("transposed", draw(4, 6), 3, 2), ("transposed", 3, 1, 0)]
-    return {
-        "down": (down, draw(150, 300)),
-        "up": (up, draw(3, 6)),
-        "mixed": ([*COURSE, ("conv", 4, 3, 0)], draw(30, 50)),
-    }
-
-
-def probe_conv_sizes(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
-    for key, (layers, size) in _stacks(seed).items():
-        record(evidence, key, answer, list(layers), size)
-    return evidence
-
-
-def _true_sizes(layers: Layers, size: int) -> list[int]:
-    kinds: dict[str, Any] = {"conv": nn.Conv2d, "transposed": nn.ConvTranspose2d}
-    image, sizes = torch.zeros(1, 1, size, size), []
-    for kind, kernel, stride, padding in layers:
-        with torch.no_grad():
-            image = kinds[kind](1, 1, kernel, stride, padding)(image)
-        sizes.append(image.shape[-1])
-    return sizes
 
 
 def _convolved(n: int, k: int, s: int, p: int) -> float:
@@ -87,58 +54,107 @@ def _by(layers: Layers, size: float, conv: Rule = _convolved, transposed: Rule =
     return sizes
 
 
+# Likely wrong rules under their hints; the right one under ''.
+RULES: dict[str, tuple[Rule, Rule]] = {
+    "": (_convolved, _transposed),
+    "The padding counts twice, on either side.": (lambda n, k, s, p: (n + p - k) // s + 1, _transposed),
+    "Transposed: the padding counts twice, on either side.": (
+        _convolved,
+        lambda n, k, s, p: (n - 1) * s - p + k,
+    ),
+    "A window that does not fit is left out: round down, not up.": (
+        lambda n, k, s, p: math.ceil((n + 2 * p - k) / s) + 1,
+        _transposed,
+    ),
+    "A part of a window does not count: round down to a whole number.": (
+        lambda n, k, s, p: (n + 2 * p - k) / s + 1,
+        _transposed,
+    ),
+    "The first window is missing: it adds 1 to the number of strides.": (
+        lambda n, k, s, p: (n + 2 * p - k) // s,
+        _transposed,
+    ),
+    "The stride divides only what is left after the first window.": (
+        lambda n, k, s, p: (n + 2 * p - k + 1) // s,
+        _transposed,
+    ),
+    "The stride is left out.": (lambda n, k, s, p: n + 2 * p - k + 1, lambda n, k, s, p: n - 1 - 2 * p + k),
+    "A transposed convolution goes the other way: it undoes the size of a convolution.": (
+        _convolved,
+        _convolved,
+    ),
+    "Transposed: n places are n - 1 strides apart from first to last.": (
+        _convolved,
+        lambda n, k, s, p: n * s - 2 * p + k,
+    ),
+    "Transposed: the kernel adds its whole width.": (
+        _convolved,
+        lambda n, k, s, p: (n - 1) * s - 2 * p + k - 1,
+    ),
+    "Transposed: the padding is cut off, not added.": (
+        _convolved,
+        lambda n, k, s, p: (n - 1) * s + 2 * p + k,
+    ),
+}
+
+
+def _telling(layers: Layers, low: int, high: int) -> list[int]:
+    """The starting sizes from `low` to `high` at which the most rules differ in what they give."""
+    different = {
+        size: len({tuple(_by(layers, size, *rule)) for rule in RULES.values()})
+        for size in range(low, high + 1)
+    }
+    return [size for size, count in different.items() if count == max(different.values())]
+
+
+def _stacks(seed: int) -> dict[str, tuple[Layers, int]]:
+    """Layers and the starting size: convolutions alone, transposed ones alone, a mixture."""
+    g = generator(seed, 1)
+
+    def draw(low: int, high: int) -> int:
+        return int(torch.randint(low, high + 1, (), generator=g))
+
+    def pick(layers: Layers, low: int, high: int) -> tuple[Layers, int]:
+        sizes = _telling(layers, low, high)
+        return layers, sizes[draw(0, len(sizes) - 1)]
+
+    down: Layers = [("conv", 5, 3, 1), ("conv", draw(3, 4), 2, 2), ("conv", 3, 2, 0), ("conv", 2, 3, 1)]
+    up: Layers = [("transposed", draw(3, 5), 2, 1), ("transposed", draw(4, 6), 3, 2), ("transposed", 3, 1, 0)]
+    return {
+        "down": pick(down, 150, 300),
+        "up": pick(up, 3, 9),
+        "mixed": pick([*COURSE, ("conv", 4, 3, 0)], 30, 50),
+    }
+
+
+def probe_conv_sizes(answer: Any, seed: int) -> Evidence:
+    evidence: Evidence = {}
+    for key, (layers, size) in _stacks(seed).items():
+        record(evidence, key, answer, list(layers), size)
+    return evidence
+
+
+def _true_sizes(layers: Layers, size: int) -> list[int]:
+    kinds: dict[str, Any] = {"conv": F.conv2d, "transposed": F.conv_transpose2d}
+    image, sizes = torch.zeros(1, 1, size, size), []
+    for kind, kernel, stride, padding in layers:
+        weight = torch.zeros(1, 1, kernel, kernel)
+        image = kinds[kind](image, weight, stride=stride, padding=padding)
+        sizes.append(image.shape[-1])
+    return sizes
+
+
 def judge_conv_sizes(seed: int, evidence: Evidence) -> list[Finding]:
     claims = {
         "down": ("the sizes after convolutions", 1.0),
         "up": ("the sizes after transposed convolutions", 0.5),
         "mixed": ("the sizes after a mixture of both, each layer from the one before", 0.5),
     }
-    padded_once = "The padding counts twice, on either side."
-    rules: dict[str, tuple[Rule, Rule]] = {
-        padded_once: (lambda n, k, s, p: (n + p - k) // s + 1, _transposed),
-        f"Transposed: {padded_once}": (_convolved, lambda n, k, s, p: (n - 1) * s - p + k),
-        "A window that does not fit is left out: round down, not up.": (
-            lambda n, k, s, p: math.ceil((n + 2 * p - k) / s) + 1,
-            _transposed,
-        ),
-        "A part of a window does not count: round down to a whole number.": (
-            lambda n, k, s, p: (n + 2 * p - k) / s + 1,
-            _transposed,
-        ),
-        "The first window is missing: it adds 1 to the number of strides.": (
-            lambda n, k, s, p: (n + 2 * p - k) // s,
-            _transposed,
-        ),
-        "The stride divides only what is left after the first window.": (
-            lambda n, k, s, p: (n + 2 * p - k + 1) // s,
-            _transposed,
-        ),
-        "The stride is left out.": (
-            lambda n, k, s, p: n + 2 * p - k + 1,
-            lambda n, k, s, p: n - 1 - 2 * p + k,
-        ),
-        "A transposed convolution goes the other way: it undoes the size of a convolution.": (
-            _convolved,
-            _convolved,
-        ),
-        "Transposed: n places are n - 1 strides apart from first to last.": (
-            _convolved,
-            lambda n, k, s, p: n * s - 2 * p + k,
-        ),
-        "Transposed: the kernel adds its whole width.": (
-            _convolved,
-            lambda n, k, s, p: (n - 1) * s - 2 * p + k - 1,
-        ),
-        "Transposed: the padding is cut off, not added.": (
-            _convolved,
-            lambda n, k, s, p: (n - 1) * s + 2 * p + k,
-        ),
-    }
     findings = []
     for key, (layers, size) in _stacks(seed).items():
         claim, points = claims[key]
         sizes = _true_sizes(layers, size)
-        mistakes: dict[str, Any] = {hint: _by(layers, size, *rule) for hint, rule in rules.items()}
+        mistakes: dict[str, Any] = {hint: _by(layers, size, *rule) for hint, rule in RULES.items() if hint}
         mistakes["The starting size is no layer's: leave it out of the list."] = [size, *sizes]
         mistakes["Only the last size: return one for each layer."] = sizes[-1]
         alone = [_true_sizes([layer], size)[0] for layer in layers]

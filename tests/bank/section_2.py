@@ -1,0 +1,425 @@
+"""Answers to section 2: gaussian_kl, reparameterize, monte_carlo_elbo, importance_weighted_bound,
+what_is_my_beta."""
+
+from __future__ import annotations
+
+from bank.answers import Answer, edited
+
+# --- 2.1 gaussian_kl --------------------------------------------------------------------------------
+
+KL = """
+def gaussian_kl(mu, logvar):
+    return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)
+"""
+
+KLS = [
+    Answer("gaussian_kl", "vectorised", KL),
+    Answer(
+        "gaussian_kl",
+        "torch.distributions",
+        """
+def gaussian_kl(mu, logvar):
+    q = Normal(mu, torch.exp(logvar / 2))
+    return kl_divergence(q, Normal(torch.zeros_like(mu), torch.ones_like(mu)))
+""",
+    ),
+    Answer(
+        "gaussian_kl",
+        "a loop over images and dimensions, plain numbers",
+        """
+def gaussian_kl(mu, logvar):
+    kl = torch.empty(mu.shape)
+    for i in range(mu.shape[0]):
+        for j in range(mu.shape[1]):
+            m, sigma = mu[i, j].item(), math.exp(logvar[i, j].item() / 2)
+            kl[i, j] = -math.log(sigma) + (sigma**2 + m**2) / 2 - 1 / 2
+    return kl
+""",
+    ),
+    Answer(
+        "gaussian_kl",
+        "an object that is called",
+        """
+class Divergence:
+    def __call__(self, mu, logvar):
+        return -0.5 * (1 + logvar - mu.pow(2) - torch.exp(logvar))
+
+gaussian_kl = Divergence()
+""",
+    ),
+]
+
+WRONG_KLS = [
+    *edited(
+        "gaussian_kl",
+        KL,
+        [
+            ("the 1/2 forgotten", "0.5 * ", "", "twice what it should be"),
+            ("the sign turned", "0.5", "-0.5", "negative of the KL"),
+            (
+                "logvar read as log sigma",
+                "logvar.exp() - 1 - logvar",
+                "(2 * logvar).exp() - 1 - 2 * logvar",
+                "log sigma",
+            ),
+            ("summed over latent dimensions", "1 - logvar)", "1 - logvar).sum(1)", "Summed over latent"),
+            ("averaged over latent dimensions", "1 - logvar)", "1 - logvar).mean(1)", "Averaged over latent"),
+            ("summed over everything", "1 - logvar)", "1 - logvar).sum()", "Summed over everything"),
+            ("averaged over everything", "1 - logvar)", "1 - logvar).mean()", "Averaged over everything"),
+            ("the -1 forgotten", " - 1", "", "-1 seems to be missing"),
+            ("nothing returned", "return", "kl =", "returned None"),
+            ("one column per image", "1 - logvar)", "1 - logvar).T", "expected (5, 3)"),
+            ("a method that tensors lack", ".exp()", ".exponent()", "AttributeError"),
+        ],
+    ),
+    Answer(
+        "gaussian_kl",
+        "the two distributions swapped",
+        """
+def gaussian_kl(mu, logvar):
+    return kl_divergence(Normal(torch.zeros_like(mu), 1.0), Normal(mu, (logvar / 2).exp()))
+""",
+        "the two distributions are swapped",
+    ),
+]
+
+# --- 2.2 reparameterize -----------------------------------------------------------------------------
+
+SAMPLE = """
+def reparameterize(mu, logvar, eps=None):
+    sigma = (0.5 * logvar).exp()
+    if eps is None:
+        eps = torch.randn_like(mu)
+    return mu + sigma * eps
+"""
+
+SAMPLES = [
+    Answer("reparameterize", "vectorised", SAMPLE),
+    Answer(
+        "reparameterize",
+        "torch.distributions where no noise is given",
+        """
+def reparameterize(mu, logvar, eps=None):
+    q = Normal(mu, logvar.exp().sqrt())
+    return q.rsample() if eps is None else q.loc + q.scale * eps
+""",
+    ),
+    Answer(
+        "reparameterize",
+        "a loop over images",
+        """
+def reparameterize(mu, logvar, eps=None):
+    rows = []
+    for i in range(len(mu)):
+        noise = torch.randn(mu.shape[1]) if eps is None else eps[i]
+        rows.append(torch.addcmul(mu[i], torch.exp(logvar[i] / 2), noise))
+    return torch.stack(rows)
+""",
+    ),
+    Answer(
+        "reparameterize",
+        "an nn.Module that is called",
+        """
+class Sampler(nn.Module):
+    def forward(self, mu, logvar, eps=None):
+        noise = eps if eps is not None else torch.normal(0.0, 1.0, size=mu.shape)
+        return mu + noise * math.e ** (logvar / 2)
+
+reparameterize = Sampler()
+""",
+    ),
+]
+
+WRONG_SAMPLES = edited(
+    "reparameterize",
+    SAMPLE,
+    [
+        ("the variance in place of sigma", "(0.5 * logvar).exp()", "logvar.exp()", "looks like exp(logvar)"),
+        ("logvar in place of sigma", "(0.5 * logvar).exp()", "logvar", "looks like logvar itself"),
+        ("the mean forgotten", "mu + sigma * eps", "sigma * eps", "mean is missing"),
+        ("sigma forgotten", "sigma * eps", "eps", "sigma is missing"),
+        ("the mean returned", "mu + sigma * eps", "mu", "noise is missing"),
+        (
+            "one noise for all images",
+            "torch.randn_like(mu)",
+            "torch.randn(mu.shape[1])",
+            "Every image gets the same",
+        ),
+        (
+            "one noise for all dimensions",
+            "torch.randn_like(mu)",
+            "torch.randn(len(mu), 1)",
+            "All dimensions share",
+        ),
+        ("uniform noise", "torch.randn_like", "torch.rand_like", "torch.randn, not torch.rand"),
+        ("noise of the wrong width", "torch.randn_like(mu)", "3 * torch.randn_like(mu)", "noise has mean"),
+        (
+            "sample averaged over dimensions",
+            "mu + sigma * eps",
+            "(mu + sigma * eps).mean(1)",
+            "expected (5, 3)",
+        ),
+        (
+            "torch.normal, which has no gradient",
+            "mu + sigma * eps",
+            "torch.normal(mu, sigma)",
+            "No gradient arrives",
+        ),
+        ("nothing returned", "return", "z =", "returned None"),
+        ("noise always expected", "if eps is None", "if len(eps) == 0", "TypeError"),
+    ],
+)
+
+# --- 2.3 monte_carlo_elbo ---------------------------------------------------------------------------
+
+ELBO = """
+def monte_carlo_elbo(decode, x, mu, logvar, eps):
+    log_likelihoods = []
+    for noise in eps:
+        x_logits = decode(mu + (0.5 * logvar).exp() * noise)
+        per_pixel = -F.binary_cross_entropy_with_logits(x_logits, x, reduction="none")
+        log_likelihoods.append(per_pixel.flatten(1).sum(1))
+    kl = 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(1)
+    return torch.stack(log_likelihoods).mean(0) - kl
+"""
+
+ELBOS = [
+    Answer("monte_carlo_elbo", "a loop over samples", ELBO),
+    Answer(
+        "monte_carlo_elbo",
+        "all samples in one batch",
+        """
+def monte_carlo_elbo(decode, x, mu, logvar, eps):
+    samples, n, d = eps.shape
+    z = (mu + torch.exp(logvar / 2) * eps).reshape(samples * n, d)
+    logits = decode(z).reshape(samples, n, -1)
+    pixels = x.reshape(1, n, -1)
+    log_likelihood = (pixels * F.logsigmoid(logits) + (1 - pixels) * F.logsigmoid(-logits)).sum(-1)
+    return log_likelihood.mean(dim=0) + 0.5 * torch.sum(1 + logvar - mu**2 - logvar.exp(), dim=1)
+""",
+    ),
+    Answer(
+        "monte_carlo_elbo",
+        "torch.distributions",
+        """
+def monte_carlo_elbo(decode, x, mu, logvar, eps):
+    q, p = Normal(mu, (logvar / 2).exp()), Normal(torch.zeros_like(mu), 1.0)
+    total = sum(Bernoulli(logits=decode(q.mean + q.stddev * e)).log_prob(x).sum((1, 2, 3)) for e in eps)
+    return total / len(eps) - kl_divergence(q, p).sum(-1)
+""",
+    ),
+    Answer(
+        "monte_carlo_elbo",
+        "an object that is called, image by image",
+        """
+class Bound:
+    def one(self, decode, x, mu, logvar, eps):
+        z = mu + (0.5 * logvar).exp() * eps
+        targets = x.expand(len(eps), 1, 28, 28)
+        reconstruction = F.binary_cross_entropy_with_logits(decode(z), targets, reduction="sum") / len(eps)
+        return -reconstruction - 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum()
+
+    def __call__(self, decode, x, mu, logvar, eps):
+        return [float(self.one(decode, x[i], mu[i], logvar[i], eps[:, i])) for i in range(len(x))]
+
+monte_carlo_elbo = Bound()
+""",
+    ),
+]
+
+_BOUND = "torch.stack(log_likelihoods).mean(0) - kl"
+
+WRONG_ELBOS = edited(
+    "monte_carlo_elbo",
+    ELBO,
+    [
+        ("the loss in place of the bound", _BOUND, f"-({_BOUND})", "This is -ELBO"),
+        ("the KL added", "mean(0) - kl", "mean(0) + kl", "KL is added"),
+        ("the KL forgotten", "mean(0) - kl", "mean(0)", "KL term is missing"),
+        ("pixels averaged", "flatten(1).sum(1)", "flatten(1).mean(1)", "Averaged over pixels"),
+        ("samples summed", "mean(0) - kl", "sum(0) - kl", "Summed over samples"),
+        ("the first sample alone", "in eps:", "in eps[:1]:", "Only the first sample"),
+        ("averaged over the batch", _BOUND, f"({_BOUND}).mean()", "Averaged over the batch"),
+        ("one value per sample and image", ".mean(0)", "", "expected (3,)"),
+        ("the variance in place of sigma", "(0.5 * logvar).exp()", "logvar.exp()", "Largest difference"),
+        ("nothing returned", "return", "elbo =", "returned None"),
+        (
+            "all noise at once in a decoder for batches",
+            "in eps:",
+            "in [eps.permute(1, 2, 0)]:",
+            "RuntimeError",
+        ),
+    ],
+)
+
+# --- 2.4 importance_weighted_bound ------------------------------------------------------------------
+
+BOUND = """
+def importance_weighted_bound(log_w):
+    return torch.logsumexp(log_w, dim=0) - math.log(len(log_w))
+"""
+
+BOUNDS = [
+    Answer("importance_weighted_bound", "logsumexp", BOUND),
+    Answer(
+        "importance_weighted_bound",
+        "the largest weight taken out by hand",
+        """
+def importance_weighted_bound(log_w):
+    largest = log_w.max(dim=0).values
+    return largest + (log_w - largest).exp().mean(0).log()
+""",
+    ),
+    Answer(
+        "importance_weighted_bound",
+        "a loop over images and samples",
+        """
+def importance_weighted_bound(log_w):
+    bounds = []
+    for column in log_w.T.tolist():
+        total = -math.inf
+        for value in column:
+            total = np.logaddexp(total, value)
+        bounds.append(total - math.log(len(column)))
+    return torch.tensor(bounds, dtype=log_w.dtype)
+""",
+    ),
+    Answer(
+        "importance_weighted_bound",
+        "torch.distributions, a mixture with equal weights",
+        """
+def importance_weighted_bound(log_w):
+    equal = torch.distributions.Categorical(logits=torch.zeros_like(log_w.T))
+    return (equal.logits + log_w.T).logsumexp(dim=-1)
+""",
+    ),
+]
+
+_K = "math.log(len(log_w))"
+
+WRONG_BOUNDS = edited(
+    "importance_weighted_bound",
+    BOUND,
+    [
+        ("log K forgotten", f" - {_K}", "", "- log K is missing"),
+        (
+            "the mean of the logarithms",
+            f"torch.logsumexp(log_w, dim=0) - {_K}",
+            "log_w.mean(0)",
+            "mean of the log-weights",
+        ),
+        ("the axes swapped", f"dim=0) - {_K}", "dim=1) - math.log(log_w.shape[1])", "axes are swapped"),
+        ("K taken for the size of the batch", "len(log_w)", "log_w.shape[1]", "size of the batch"),
+        (
+            "log-weights averaged by their own weights",
+            f"torch.logsumexp(log_w, dim=0) - {_K}",
+            "(log_w.softmax(0) * log_w).sum(0)",
+            "their own softmax",
+        ),
+        ("the loss in place of the bound", "return", "return -1 *", "Largest difference"),
+        (
+            "the negative bound",
+            f"torch.logsumexp(log_w, dim=0) - {_K}",
+            f"{_K} - torch.logsumexp(log_w, 0)",
+            "negative of the bound",
+        ),
+        (
+            "averaged over images",
+            f"torch.logsumexp(log_w, dim=0) - {_K}",
+            f"(torch.logsumexp(log_w, 0) - {_K}).mean()",
+            "Averaged over images",
+        ),
+        (
+            "exp first, log later",
+            f"torch.logsumexp(log_w, dim=0) - {_K}",
+            "log_w.exp().mean(0).log()",
+            "underflows to 0",
+        ),
+        ("the samples kept", "dim=0", "dim=0, keepdim=True", "expected (4,)"),
+        ("nothing returned", "return", "bound =", "returned None"),
+        ("math.log of a tensor", "len(log_w)", "log_w", "Your code stopped"),
+    ],
+)
+
+# --- 2.5 what_is_my_beta ----------------------------------------------------------------------------
+
+BETA = """
+def what_is_my_beta(reconstruction, kl, pixels, latent_dim, sigma):
+    beta = 1.0
+    if reconstruction == "mean":
+        beta *= pixels
+    if kl == "mean":
+        beta /= latent_dim
+    if sigma is not None:
+        beta /= 2 * sigma**2
+    return beta
+"""
+
+BETAS = [
+    Answer("what_is_my_beta", "one factor after another", BETA),
+    Answer(
+        "what_is_my_beta",
+        "one expression, a tensor returned",
+        """
+def what_is_my_beta(reconstruction, kl, pixels, latent_dim, sigma):
+    of_reconstruction = {"sum": 1.0, "mean": 1 / pixels}[reconstruction]
+    of_kl = {"sum": 1.0, "mean": 1 / latent_dim}[kl]
+    gaussian = 1 if sigma is None else 2 * sigma**2
+    return torch.tensor(of_kl / of_reconstruction / gaussian, dtype=torch.double)
+""",
+    ),
+    Answer(
+        "what_is_my_beta",
+        "an object that is called, logarithms added",
+        """
+class Beta:
+    def __call__(self, reconstruction, kl, pixels, latent_dim, sigma=None):
+        log_beta = (reconstruction == "mean") * np.log(pixels) - (kl == "mean") * np.log(latent_dim)
+        if sigma:
+            log_beta -= np.log(2) + 2 * np.log(sigma)
+        return np.exp(log_beta)
+
+what_is_my_beta = Beta()
+""",
+    ),
+    Answer(
+        "what_is_my_beta",
+        "the losses of a unit of each term compared",
+        """
+def what_is_my_beta(reconstruction, kl, pixels, latent_dim, sigma):
+    units = torch.ones(pixels, dtype=torch.double)
+    nats = units.sum()
+    if sigma is not None:
+        density = Normal(torch.zeros_like(units), sigma)
+        nats = (density.log_prob(0 * units) - density.log_prob(units)).sum()
+    written = units.sum() if reconstruction == "sum" else units.mean()
+    of_kl = 1 / latent_dim if kl == "mean" else 1
+    return float(of_kl * nats / written)
+""",
+    ),
+]
+
+WRONG_BETAS = edited(
+    "what_is_my_beta",
+    BETA,
+    [
+        ("the inverse", "return beta", "return 1 / beta", "This is the inverse"),
+        ("divided by the pixels", "beta *= pixels", "beta /= pixels", "makes beta larger"),
+        (
+            "the mean over latent dimensions ignored",
+            "beta /= latent_dim",
+            "pass",
+            "weakens the KL term by latent_dim",
+        ),
+        ("the 2 of the Gaussian forgotten", "2 * sigma**2", "sigma**2", "the 2 is missing"),
+        ("sigma not squared", "sigma**2", "sigma", "sigma enters squared"),
+        ("always 1", "return beta", "return 1.0", "Largest difference"),
+        ("784 pixels assumed", "beta *= pixels", "beta *= 784", "Largest difference"),
+        ("one number for each loss", "return beta", "return [beta, beta]", "expected ()"),
+        ("nothing returned", "return beta", "return", "returned None"),
+        ("sigma always squared", "if sigma is not None:", "if True:", "TypeError"),
+    ],
+)
+
+RIGHT = KLS + SAMPLES + ELBOS + BOUNDS + BETAS
+WRONG = WRONG_KLS + WRONG_SAMPLES + WRONG_ELBOS + WRONG_BOUNDS + WRONG_BETAS

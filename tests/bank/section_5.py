@@ -1,0 +1,282 @@
+"""Answers to section 5: conv_sizes, ConvDecoder, fixed_feature_map."""
+
+from __future__ import annotations
+
+from bank.answers import Answer, edited
+
+# --- 5.1 conv_sizes ---------------------------------------------------------------------------------
+
+SIZES = """
+def conv_sizes(layers, size):
+    first = size
+    sizes = []
+    for kind, kernel, stride, padding in layers:
+        if kind == "conv":
+            size = (size + 2 * padding - kernel) // stride + 1
+        else:
+            size = (size - 1) * stride - 2 * padding + kernel
+        sizes.append(size)
+    return sizes
+"""
+
+RIGHT_SIZES = [
+    Answer("conv_sizes", "loop", SIZES),
+    Answer(
+        "conv_sizes",
+        "recursive",
+        """
+def conv_sizes(layers, size):
+    if not layers:
+        return []
+    (kind, k, s, p), *rest = layers
+    n = int((size + 2 * p - k) / s + 1) if kind == "conv" else s * (size - 1) + k - 2 * p
+    return [n] + conv_sizes(rest, n)
+""",
+    ),
+    Answer(
+        "conv_sizes",
+        "asking torch's layers, a tuple returned",
+        """
+def conv_sizes(layers, size):
+    x, sizes = torch.zeros(1, 1, size, size), []
+    for kind, *geometry in layers:
+        layer = nn.Conv2d if kind == "conv" else nn.ConvTranspose2d
+        x = layer(1, 1, *geometry)(x)
+        sizes.append(x.shape[-1])
+    return tuple(sizes)
+""",
+    ),
+]
+
+_CONV = "(size + 2 * padding - kernel) // stride + 1"
+_TRANSPOSED = "(size - 1) * stride - 2 * padding + kernel"
+
+WRONG_SIZES = edited(
+    "conv_sizes",
+    SIZES,
+    [
+        ("padding on one side", "size + 2 * padding", "size + padding", "padding counts twice"),
+        (
+            "padding on one side of a transposed one",
+            "stride - 2 * padding",
+            "stride - padding",
+            "Transposed: the padding",
+        ),
+        (
+            "rounded up",
+            _CONV,
+            "math.ceil((size + 2 * padding - kernel) / stride) + 1",
+            "round down, not up",
+        ),
+        ("not rounded", "//", "/", "round down to a whole"),
+        ("the first window forgotten", "// stride + 1", "// stride", "first window is missing"),
+        (
+            "the first window divided too",
+            _CONV,
+            "(size + 2 * padding - kernel + 1) // stride",
+            "what is left after",
+        ),
+        (
+            "the stride ignored",
+            "stride, padding in layers:",
+            "_, padding in layers:\n        stride = 1",
+            "stride is left out",
+        ),
+        ("transposed like a convolution", _TRANSPOSED, _CONV, "other way"),
+        ("n strides between n places", "(size - 1) * stride", "size * stride", "n - 1 strides"),
+        ("the kernel less one", _TRANSPOSED, f"{_TRANSPOSED} - 1", "whole width"),
+        ("padding added to a transposed one", "stride - 2", "stride + 2", "cut off, not added"),
+        ("the starting size listed", "sizes = []", "sizes = [size]", "starting size"),
+        ("the last size alone", "return sizes", "return size", "Only the last"),
+        (
+            "each layer from the first size",
+            'if kind == "conv"',
+            'size = first\n        if kind == "conv"',
+            "Each layer starts",
+        ),
+        ("nothing returned", "return sizes", "return", "returned None"),
+    ],
+)
+
+# --- 5.2 ConvDecoder --------------------------------------------------------------------------------
+
+DECODER = """
+class ConvDecoder(nn.Module):
+    def __init__(self, latent_dim=20):
+        super().__init__()
+        self.fc_decode = nn.Linear(latent_dim, 64 * 7 * 7)
+        self.decoder = nn.Sequential(
+            nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1),
+            nn.ReLU(),
+            nn.ConvTranspose2d(32, 1, 4, stride=2, padding=1),
+        )
+
+    def forward(self, z):
+        hidden = F.relu(self.fc_decode(z)).view(-1, 64, 7, 7)
+        return self.decoder(hidden)
+"""
+
+DECODERS = [
+    Answer("ConvDecoder", "nn.Sequential", DECODER),
+    Answer(
+        "ConvDecoder",
+        "single layers, functional activations",
+        """
+class ConvDecoder(nn.Module):
+    def __init__(self, latent_dim):
+        super().__init__()
+        self.up2 = nn.ConvTranspose2d(32, 1, kernel_size=4, stride=2, padding=1)
+        self.up1 = nn.ConvTranspose2d(64, 32, kernel_size=4, stride=2, padding=1)
+        self.linear = nn.Linear(latent_dim, 3136)
+
+    def forward(self, z):
+        x = self.linear(z).clamp(min=0).reshape(z.size(0), 64, 7, 7)
+        return self.up2(self.up1(x).relu())
+""",
+    ),
+    Answer(
+        "ConvDecoder",
+        "a lazy layer and Unflatten",
+        """
+class ConvDecoder(nn.Sequential):
+    def __init__(self, latent_dim=20):
+        super().__init__(
+            nn.LazyLinear(64 * 7 * 7), nn.ReLU(), nn.Unflatten(1, (64, 7, 7)),
+            nn.ConvTranspose2d(64, 32, 4, 2, 1), nn.ReLU(), nn.ConvTranspose2d(32, 1, 4, 2, 1),
+        )
+""",
+    ),
+]
+
+_HIDDEN = "F.relu(self.fc_decode(z)).view(-1, 64, 7, 7)"
+_OUT = "return self.decoder(hidden)"
+_LAST = "nn.ConvTranspose2d(32, 1, 4, stride=2, padding=1),"
+
+WRONG_DECODERS = [
+    *edited(
+        "ConvDecoder",
+        DECODER,
+        [
+            ("sigmoid at the end", _LAST, f"{_LAST} nn.Sigmoid()", "logits are asked for"),
+            ("ReLU at the end", _LAST, f"{_LAST} nn.ReLU()", "logits may be negative"),
+            ("tanh at the end", _LAST, f"{_LAST} nn.Tanh()", "unbounded"),
+            ("no ReLU after the linear layer", "F.relu", "", "ReLU after `fc_decode`"),
+            ("no ReLU between the convolutions", "nn.ReLU()", "nn.Identity()", "between the two"),
+            (
+                "height and width of the map swapped",
+                _HIDDEN,
+                f"{_HIDDEN}.transpose(2, 3)",
+                "Height and width of the 7",
+            ),
+            (
+                "channels read last",
+                "view(-1, 64, 7, 7)",
+                "view(-1, 7, 7, 64).permute(0, 3, 1, 2)",
+                "reads 7 x 7 x 64; ",
+            ),
+            (
+                "channels read last, then swapped with the height",
+                "view(-1, 64, 7, 7)",
+                "view(-1, 7, 7, 64).transpose(1, 3)",
+                "swapped too",
+            ),
+            ("image transposed", _OUT, f"{_OUT}.transpose(2, 3)", "Rows and columns"),
+            ("flat image", _OUT, f"{_OUT}.flatten(1)", "image is flat"),
+            ("no channel", _OUT, f"{_OUT}.squeeze(1)", "channel is missing"),
+            ("batch size fixed", "view(-1", "view(5", "Your code stopped"),
+            ("latent size fixed", "nn.Linear(latent_dim", "nn.Linear(3", "Your code stopped"),
+            ("no reshape", ".view(-1, 64, 7, 7)", "", "Your code stopped"),
+            (
+                "kernel 3 with output padding",
+                "4, stride=2, padding=1",
+                "3, 2, 1, output_padding=1",
+                "kernel 4, stride 2",
+            ),
+            ("16 channels in between", "32", "16", "transposed 64 to 16"),
+            ("decode defined, forward not", "def forward", "def decode", "no method `forward`"),
+            ("nothing returned", "return ", "x_logits = ", "returned None"),
+        ],
+    ),
+    Answer(
+        "ConvDecoder",
+        "no ReLU at all",
+        DECODER.replace("F.relu", "").replace("nn.ReLU()", "nn.Identity()"),
+        "Both ReLUs",
+    ),
+]
+
+# --- 5.3 fixed_feature_map --------------------------------------------------------------------------
+
+MAP = """
+def fixed_feature_map(hidden, channels, height, width):
+    return hidden.view(-1, height, width, channels).permute(0, 3, 1, 2)
+"""
+
+MAPS = [
+    Answer("fixed_feature_map", "permute", MAP),
+    Answer(
+        "fixed_feature_map",
+        "two transposes",
+        """
+def fixed_feature_map(hidden, channels, height, width):
+    last = hidden.reshape(-1, height, width, channels)
+    return last.transpose(1, 3).transpose(2, 3).contiguous()
+""",
+    ),
+    Answer(
+        "fixed_feature_map",
+        "places first, then rows and columns",
+        """
+def fixed_feature_map(hidden, channels, height, width):
+    return hidden.view(len(hidden), -1, channels).transpose(1, 2).reshape(-1, channels, height, width)
+""",
+    ),
+    Answer(
+        "fixed_feature_map",
+        "einsum",
+        """
+def fixed_feature_map(hidden, channels, height, width):
+    return torch.einsum("nhwc->nchw", hidden.unflatten(1, (height, width, channels)))
+""",
+    ),
+    Answer(
+        "fixed_feature_map",
+        "every channel-th number, in a loop",
+        """
+def fixed_feature_map(hidden, channels, height, width):
+    return torch.stack([hidden[:, c::channels].view(-1, height, width) for c in range(channels)], dim=1)
+""",
+    ),
+]
+
+WRONG_MAPS = edited(
+    "fixed_feature_map",
+    MAP,
+    [
+        ("width before height", "permute(0, 3, 1, 2)", "transpose(1, 3)", "still swapped"),
+        (
+            "axes renamed, nothing moved",
+            "height, width, channels).permute(0, 3, 1, 2)",
+            "channels, height, width)",
+            "moves no number",
+        ),
+        ("channels left last", ".permute(0, 3, 1, 2)", "", "still stand last"),
+        (
+            "list read column by column",
+            "height, width, channels).permute(0, 3, 1, 2)",
+            "width, height, channels).permute(0, 3, 2, 1)",
+            "runs through rows first",
+        ),
+        ("left flat", "2)", "2).flatten(1)", "still in a flat"),
+        (
+            "sizes of the lesson fixed",
+            "view(-1, height, width, channels)",
+            "view(-1, 7, 7, 64)",
+            "Your code stopped",
+        ),
+        ("nothing returned", "return ", "maps = ", "returned None"),
+    ],
+)
+
+RIGHT = RIGHT_SIZES + DECODERS + MAPS
+WRONG = WRONG_SIZES + WRONG_DECODERS + WRONG_MAPS

@@ -1,0 +1,474 @@
+"""Answers to section 7: MyCVAE, request_digits, count_active, posterior_means, confusion."""
+
+from __future__ import annotations
+
+from bank.answers import Answer, edited
+
+# --- 7.1 MyCVAE -------------------------------------------------------------------------------------
+
+CVAE = """
+class MyCVAE(nn.Module):
+    def __init__(self, latent_dim=20, num_classes=10):
+        super().__init__()
+        self.num_classes = num_classes
+        self.encoder = nn.Sequential(
+            nn.Linear(784 + num_classes, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU()
+        )
+        self.fc_mu = nn.Linear(256, latent_dim)
+        self.fc_logvar = nn.Linear(256, latent_dim)
+        self.decoder = nn.Sequential(
+            nn.Linear(latent_dim + num_classes, 256), nn.ReLU(),
+            nn.Linear(256, 512), nn.ReLU(), nn.Linear(512, 784),
+        )
+
+    def label(self, y):
+        return F.one_hot(y, self.num_classes).float()
+
+    def encode(self, x, y):
+        hidden = self.encoder(torch.cat([x.flatten(1), self.label(y)], dim=1))
+        return self.fc_mu(hidden), self.fc_logvar(hidden)
+
+    def decode(self, z, y):
+        return self.decoder(torch.cat([z, self.label(y)], dim=1)).view(-1, 1, 28, 28)
+"""
+
+CVAES = [
+    Answer("MyCVAE", "one-hot labels joined by cat", CVAE),
+    Answer(
+        "MyCVAE",
+        "a layer of its own for the encoder's label, one head cut in two",
+        """
+class MyCVAE(nn.Module):
+    def __init__(self, latent_dim=20, num_classes=10):
+        super().__init__()
+        self.register_buffer("eye", torch.eye(num_classes))
+        self.a, self.a_label = nn.Linear(784, 512), nn.Linear(num_classes, 512, bias=False)
+        self.b, self.heads = nn.Linear(512, 256), nn.Linear(256, 2 * latent_dim)
+        self.c, self.d = nn.Linear(num_classes + latent_dim, 256), nn.Linear(256, 512)
+        self.e = nn.Linear(512, 784)
+
+    def encode(self, x, y):
+        hidden = F.relu(self.a(x.reshape(len(x), 784)) + self.a_label(self.eye[y]))
+        return self.heads(F.relu(self.b(hidden))).chunk(2, dim=1)
+
+    def decode(self, z, y):
+        hidden = F.relu(self.c(torch.hstack([self.eye[y], z])))
+        return self.e(F.relu(self.d(hidden))).reshape(len(z), 1, 28, 28)
+""",
+    ),
+    Answer(
+        "MyCVAE",
+        "labels by comparison, Flatten and Unflatten, an encoder class",
+        """
+class Joined(nn.Module):
+    def __init__(self, num_classes, *layers):
+        super().__init__()
+        self.num_classes, self.layers = num_classes, nn.Sequential(*layers)
+
+    def forward(self, first, y):
+        one_hot = (y.unsqueeze(1) == torch.arange(self.num_classes)).to(first.dtype)
+        return self.layers(torch.cat((nn.Flatten()(first), one_hot), 1))
+
+class MyCVAE(nn.Module):
+    def __init__(self, latent_dim, num_classes):
+        super().__init__()
+        self.trunk = Joined(
+            num_classes, nn.Linear(784 + num_classes, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU()
+        )
+        self.mu, self.logvar = nn.Linear(256, latent_dim), nn.Linear(256, latent_dim)
+        self.decode = Joined(
+            num_classes, nn.Linear(latent_dim + num_classes, 256), nn.ReLU(), nn.Linear(256, 512),
+            nn.ReLU(), nn.Linear(512, 784), nn.Unflatten(1, (1, 28, 28)),
+        )
+
+    def encode(self, x, y):
+        hidden = self.trunk(x, y)
+        return self.mu(hidden), self.logvar(hidden)
+""",
+    ),
+]
+
+_NO_LABEL_IN_ENCODER = CVAE.replace("784 + num_classes", "784").replace(
+    "torch.cat([x.flatten(1), self.label(y)], dim=1)", "x.flatten(1)"
+)
+_NO_LABEL_IN_DECODER = ("torch.cat([z, self.label(y)], dim=1)", "z")
+
+WRONG_CVAES = [
+    Answer(
+        "MyCVAE",
+        "label in the encoder alone",
+        CVAE.replace("latent_dim + num_classes", "latent_dim").replace(*_NO_LABEL_IN_DECODER),
+        "joins the pixels but not z",
+    ),
+    Answer("MyCVAE", "label in the decoder alone", _NO_LABEL_IN_ENCODER, "joins z but not the pixels"),
+    Answer(
+        "MyCVAE",
+        "label nowhere",
+        _NO_LABEL_IN_ENCODER.replace("latent_dim + num_classes", "latent_dim").replace(*_NO_LABEL_IN_DECODER),
+        "no place for the label",
+    ),
+    Answer(
+        "MyCVAE",
+        "label as a single number",
+        CVAE.replace("+ num_classes", "+ 1").replace(
+            "F.one_hot(y, self.num_classes).float()", "y[:, None].float()"
+        ),
+        "single number",
+    ),
+    *edited(
+        "MyCVAE",
+        CVAE,
+        [
+            ("sigmoid at the end", "28, 28)", "28, 28).sigmoid()", "no sigmoid"),
+            (
+                "ten classes whatever is asked",
+                "num_classes=10):",
+                "num_classes=10):\n        num_classes = 10",
+                "room for 10",
+            ),
+            ("classes counted in the batch", "F.one_hot(y, self.num_classes)", "F.one_hot(y)", "F.one_hot"),
+            ("batch size fixed", "view(-1", "view(128", "batch size"),
+            ("no activation", "nn.ReLU()", "nn.Identity()", "straight line"),
+            (
+                "one head for both",
+                "self.fc_logvar = nn.Linear(256, latent_dim)",
+                "self.fc_logvar = self.fc_mu",
+                "head each",
+            ),
+            (
+                "softplus on logvar",
+                "self.fc_logvar(hidden)",
+                "F.softplus(self.fc_logvar(hidden))",
+                "keeps one sign",
+            ),
+            (
+                "the first image's label for all",
+                "self.num_classes).float()",
+                "self.num_classes).float()[:1].expand(len(y), -1)",
+                "of one image",
+            ),
+            ("no label in the call", "def decode(self, z, y)", "def decode(self, z)", "Your code stopped"),
+            ("encode returns nothing", "return self.fc_mu(hidden), ", "self.fc_mu(hidden), ", "NoneType"),
+        ],
+    ),
+    Answer(
+        "MyCVAE",
+        "256 and 512 hidden units in place of 512 and 256",
+        CVAE.replace("512", "wide").replace("256", "512").replace("wide", "256"),
+        "Largest difference",
+    ),
+]
+
+# --- 7.2 request_digits -----------------------------------------------------------------------------
+
+REQUEST = """
+def request_digits(decode, labels, z):
+    codes = z.repeat_interleave(len(labels), dim=0)
+    return decode(codes, labels.repeat(len(z))).sigmoid()
+"""
+
+REQUESTS = [
+    Answer("request_digits", "vectorised", REQUEST),
+    Answer(
+        "request_digits",
+        "a row at a time",
+        """
+def request_digits(decode, labels, z):
+    rows = [torch.sigmoid(decode(code.unsqueeze(0).expand(len(labels), -1), labels)) for code in z]
+    return torch.cat(rows)
+""",
+    ),
+    Answer(
+        "request_digits",
+        "an image at a time",
+        """
+@torch.no_grad()
+def request_digits(decode, labels, z):
+    images = []
+    for i in range(len(z)):
+        for j in range(len(labels)):
+            logits = decode(z[i:i + 1], labels[j:j + 1])
+            images.append(1 / (1 + (-logits).exp()))
+    return torch.cat(images)
+""",
+    ),
+]
+
+_CODES = "z.repeat_interleave(len(labels), dim=0)"
+
+WRONG_REQUESTS = [
+    *edited(
+        "request_digits",
+        REQUEST,
+        [
+            ("logits in place of images", ".sigmoid()", "", "image is their sigmoid"),
+            ("the first z in every row", _CODES, "z[:1].expand(len(z) * len(labels), -1)", "first z"),
+            ("z changes along a row", _CODES, "z.repeat(len(labels), 1)", "changes within"),
+            ("z drawn anew", _CODES, "torch.randn(len(z) * len(labels), z.shape[1])", "Largest difference"),
+            (
+                "z and labels in pairs",
+                "decode(codes, labels.repeat(len(z)))",
+                "decode(z, labels)",
+                "Your code stopped",
+            ),
+            (
+                "ten labels whatever is asked",
+                "codes =",
+                "labels = torch.arange(10)\n    codes =",
+                "expected (6, 1, 28, 28)",
+            ),
+            ("a grid with a row axis", ".sigmoid()", ".sigmoid().unflatten(0, (len(z), -1))", "It has shape"),
+            ("nothing returned", "return", "images =", "returned None"),
+        ],
+    ),
+    Answer(
+        "request_digits",
+        "a row per label",
+        """
+def request_digits(decode, labels, z):
+    return decode(z.repeat(len(labels), 1), labels.repeat_interleave(len(z))).sigmoid()
+""",
+        "Rows and columns are swapped",
+    ),
+]
+
+# --- 7.4 count_active -------------------------------------------------------------------------------
+
+COUNT = """
+def count_active(mu, threshold):
+    return int((mu.var(0) > threshold).sum())
+"""
+
+COUNTS = [
+    Answer("count_active", "vectorised", COUNT),
+    Answer(
+        "count_active",
+        "variance without Bessel's correction, a tensor returned",
+        """
+def count_active(mu, threshold):
+    return (mu.var(dim=0, correction=0) > threshold).sum()
+""",
+    ),
+    Answer(
+        "count_active",
+        "NumPy",
+        """
+def count_active(mu, threshold):
+    return np.count_nonzero(np.var(mu.numpy(), axis=0) > threshold)
+""",
+    ),
+    Answer(
+        "count_active",
+        "a loop over dimensions",
+        """
+def count_active(mu, threshold):
+    active = 0
+    for column in mu.T:
+        if ((column - column.mean()) ** 2).mean() >= threshold:
+            active += 1
+    return active
+""",
+    ),
+]
+
+_COUNT = "int((mu.var(0) > threshold).sum())"
+
+WRONG_COUNTS = edited(
+    "count_active",
+    COUNT,
+    [
+        ("the standard deviation", "var", "std", "standard deviation is compared"),
+        ("the mean square", "mu.var(0)", "(mu**2).mean(0)", "A constant far from 0"),
+        ("dimensions that are switched off", ">", "<=", "switched off"),
+        ("a share", _COUNT, "float((mu.var(0) > threshold).float().mean())", "This is a share"),
+        ("variance over dimensions", "var(0)", "var(1)", "This counts images"),
+        ("a truth value per dimension", _COUNT, "mu.var(0) > threshold", "which dimensions are active"),
+        ("threshold fixed", "> threshold", "> 0.01", "threshold is fixed"),
+        ("the mean distance from 0", "mu.var(0)", "mu.abs().mean(0)", "Largest difference"),
+        ("nothing returned", "return", "count =", "returned None"),
+        ("a method that tensors lack", "var", "variance", "AttributeError"),
+    ],
+)
+
+# --- 7.6 posterior_means ----------------------------------------------------------------------------
+
+MEANS = """
+def posterior_means(model, images, batch_size):
+    was_training = model.training
+    model.eval()
+    means = []
+    with torch.no_grad():
+        for batch in images.split(batch_size):
+            mu, logvar = model.encode(batch)
+            means.append(mu)
+    model.train(was_training)
+    return torch.cat(means)
+"""
+
+ALL_MEANS = [
+    Answer("posterior_means", "split and cat", MEANS),
+    Answer(
+        "posterior_means",
+        "slices, rows stacked",
+        """
+@torch.no_grad()
+def posterior_means(model, images, batch_size):
+    mode = model.training
+    model.eval()
+    rows = []
+    for start in range(0, len(images), batch_size):
+        mu, _ = model.encode(images[start:start + batch_size])
+        rows.extend(mu)
+    model.train(mode)
+    return torch.stack(rows)
+""",
+    ),
+    Answer(
+        "posterior_means",
+        "a DataLoader and detach",
+        """
+def posterior_means(model, images, batch_size):
+    was_training, means = model.training, None
+    model.eval()
+    for batch in torch.utils.data.DataLoader(images, batch_size):
+        mu = model.encode(batch)[0].detach()
+        means = mu if means is None else torch.vstack([means, mu])
+    if was_training:
+        model.train()
+    return means
+""",
+    ),
+]
+
+_APPEND = "means.append(mu)"
+_RESTORE = "model.train(was_training)"
+
+WRONG_MEANS = edited(
+    "posterior_means",
+    MEANS,
+    [
+        (
+            "the last, smaller batch left out",
+            _APPEND,
+            "if len(batch) == min(batch_size, len(images)):\n                means.append(mu)",
+            "last, smaller",
+        ),
+        ("only the first batch", _APPEND, f"{_APPEND}\n            break", "Only the first batch"),
+        ("only the last batch", _APPEND, "means = [mu]", "Only the last batch"),
+        ("a gradient kept", "torch.no_grad()", "torch.enable_grad()", "still carry a gradient"),
+        ("training mode", "model.eval()", "pass", "encodes in training mode"),
+        ("left in evaluation mode", _RESTORE, "pass", "left in evaluation mode"),
+        ("always back to training mode", _RESTORE, "model.train()", "always ends in training mode"),
+        (
+            "samples in place of means",
+            _APPEND,
+            "means.append(mu + (logvar / 2).exp() * torch.randn_like(mu))",
+            "look like samples",
+        ),
+        ("log-variances in place of means", _APPEND, "means.append(logvar)", "These are log-variances"),
+        ("nothing returned", "return", "all_means =", "returned None"),
+        ("a list of batches", "torch.cat(means)", "means", "Your code stopped"),
+    ],
+)
+
+# --- 7.7 confusion ----------------------------------------------------------------------------------
+
+MATRIX = """
+def confusion(true, predicted, num_classes):
+    pairs = true * num_classes + predicted
+    counts = torch.bincount(pairs, minlength=num_classes**2).view(num_classes, num_classes)
+    return counts
+"""
+
+MATRICES = [
+    Answer("confusion", "bincount", MATRIX),
+    Answer(
+        "confusion",
+        "a loop, a NumPy array",
+        """
+def confusion(true, predicted, num_classes):
+    counts = np.zeros((num_classes, num_classes), int)
+    for row, column in zip(true, predicted):
+        counts[row, column] += 1
+    return counts
+""",
+    ),
+    Answer(
+        "confusion",
+        "a product of one-hot matrices",
+        """
+def confusion(true, predicted, num_classes):
+    return F.one_hot(true, num_classes).float().T @ F.one_hot(predicted, num_classes).float()
+""",
+    ),
+    Answer(
+        "confusion",
+        "nested lists",
+        """
+def confusion(true, predicted, num_classes):
+    classes = range(num_classes)
+    return [[int(((true == i) & (predicted == j)).sum()) for j in classes] for i in classes]
+""",
+    ),
+    Answer(
+        "confusion",
+        "scikit-learn with all labels",
+        """
+from sklearn.metrics import confusion_matrix
+
+def confusion(true, predicted, num_classes):
+    return confusion_matrix(true, predicted, labels=range(num_classes))
+""",
+    ),
+]
+
+WRONG_MATRICES = [
+    *edited(
+        "confusion",
+        MATRIX,
+        [
+            ("rows are predictions", "return counts", "return counts.T", "swapped"),
+            (
+                "each pair once",
+                "return counts",
+                "counts[:] = 0\n    counts[true, predicted] += 1\n    return counts",
+                "counts once",
+            ),
+            (
+                "shares of each row",
+                "return counts",
+                "return counts / counts.sum(1, keepdim=True).clamp(min=1)",
+                "shares of each row",
+            ),
+            ("shares of all images", "return counts", "return counts / len(true)", "shares of all"),
+            (
+                "the diagonal alone",
+                "return counts",
+                "return counts.diagonal().diag()",
+                "Only right predictions",
+            ),
+            (
+                "classes counted in the data",
+                "pairs =",
+                "num_classes = int(true.max()) + 1\n    pairs =",
+                "as large as",
+            ),
+            ("nothing returned", "return counts", "return", "returned None"),
+            ("a flat list", ".view(num_classes, num_classes)", "", "expected (4, 4)"),
+        ],
+    ),
+    Answer(
+        "confusion",
+        "scikit-learn without labels",
+        """
+from sklearn.metrics import confusion_matrix
+
+def confusion(true, predicted, num_classes):
+    return confusion_matrix(true, predicted)
+""",
+        "as large as the classes that occur",
+    ),
+]
+
+RIGHT = CVAES + REQUESTS + COUNTS + ALL_MEANS + MATRICES
+WRONG = WRONG_CVAES + WRONG_REQUESTS + WRONG_COUNTS + WRONG_MEANS + WRONG_MATRICES
