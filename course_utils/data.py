@@ -13,6 +13,7 @@ image at a time costs more than the small models of this course.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import importlib
 import os
 import shutil
@@ -172,30 +173,30 @@ def _real(name: str, folder: Path, download: bool) -> Dataset:
                 "or point COURSE_DATA at a folder that holds it."
             )
         _download(name, folder)
-    for kind in ("train", "t10k"):
-        _check_idx(raw, kind, name)
-    kind = getattr(importlib.import_module(torchvision().__name__ + ".datasets"), REAL[name])
-    train, test = (kind(str(folder), train=is_train) for is_train in (True, False))
+    # torchvision would prefer a cache of its older versions, if one lies there, to the files just checked.
+    (train_images, train_labels), (test_images, test_labels) = (
+        _read_checked(raw, kind, name) for kind in ("train", "t10k")
+    )
     return Dataset(
         name,
-        train.data.unsqueeze(1).float() / 255,
-        train.targets.long(),
-        test.data.unsqueeze(1).float() / 255,
-        test.targets.long(),
+        train_images,
+        train_labels,
+        test_images,
+        test_labels,
         tuple(map(str, range(10))) if name == "mnist" else garments.CLASS_NAMES,
         f"real images from {os.path.relpath(folder, settings.project_folder())}",
     )
 
 
-def _check_idx(raw: Path, kind: str, name: str) -> None:
-    """Raise CourseError unless the image and label files of one split are whole and belong together."""
+def _read_checked(raw: Path, kind: str, name: str) -> tuple[Tensor, Tensor]:
+    """Images and labels of one split; CourseError unless both files are whole and belong together."""
 
     def damaged(file: Path, what: str) -> CourseError:
         return CourseError(
             f"{file} {what}; delete the folder {raw} and run again to fetch {REAL[name]} anew."
         )
 
-    counts = []
+    counts, bodies = [], []
     for part, magic, header in (("images-idx3", 2051, 16), ("labels-idx1", 2049, 8)):
         file = raw / f"{kind}-{part}-ubyte"
         content = file.read_bytes()
@@ -213,8 +214,11 @@ def _check_idx(raw: Path, kind: str, name: str) -> None:
         if published and hashlib.sha256(content).hexdigest() != MNIST_SHA256[file.name]:
             raise damaged(file, "is garbled (its checksum is not MNIST's)")
         counts.append(int(fields[1]))
+        bodies.append(np.frombuffer(content[header:], np.uint8).copy())
     if counts[0] != counts[1] or counts[0] == 0:
         raise damaged(raw, f"holds {counts[0]} images and {counts[1]} labels for '{kind}'")
+    images, labels = (torch.from_numpy(body) for body in bodies)
+    return images.view(-1, 1, 28, 28).float() / 255, labels.long()
 
 
 def _download(name: str, folder: Path) -> None:
@@ -241,9 +245,10 @@ def _download(name: str, folder: Path) -> None:
         kind(str(part), download=True)  # verifies each archive's checksum
         shutil.rmtree(folder / REAL[name], ignore_errors=True)
         os.replace(part / REAL[name], folder / REAL[name])
-    except (OSError, RuntimeError) as problem:
+    except (OSError, RuntimeError, http.client.HTTPException) as problem:
+        reason = " ".join(str(problem).split())
         raise CourseError(
-            f"The download of {REAL[name]} failed ({problem}); nothing was kept, run again to retry."
+            f"The download of {REAL[name]} failed ({reason}); nothing was kept, run again to retry."
         ) from None
     finally:
         socket.setdefaulttimeout(timeout)
@@ -262,7 +267,7 @@ def _answers(url: str) -> bool:
             urllib.request.urlopen(url, timeout=NETWORK_SECONDS).close()
         except urllib.error.HTTPError:
             pass  # a refusal is an answer: the network is there
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return
         answered.set()
 

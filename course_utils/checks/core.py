@@ -133,7 +133,9 @@ def run(exercise: Exercise, namespace: Mapping[str, Any], seed: int) -> Report:
             evidence = exercise.probe(answer, seed)
     except NotYet:
         return Report(exercise, (), "Not yet: the exercise above is still to be solved.")
-    return Report(exercise, tuple(exercise.judge(seed, evidence)))
+    with warnings.catch_warnings(), _own_randomness():
+        warnings.simplefilter("ignore")
+        return Report(exercise, tuple(exercise.judge(seed, evidence)))
 
 
 @contextlib.contextmanager
@@ -164,12 +166,18 @@ def as_array(value: Any) -> np.ndarray:
     """A returned value as a plain array of numbers; TypeError says what it is instead."""
     if value is None:
         raise TypeError("it returned None; is a `return` missing?")
-    if isinstance(value, Tensor):
-        return value.detach().cpu().numpy()
-    array = np.asarray(value)
-    if array.dtype.kind not in "bifuU":
+    with torch.no_grad():
+        array = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(_detached(value))
+    if array.dtype.kind not in "bifu":
         raise TypeError(f"it returned a {type(value).__name__}, not numbers")
     return array
+
+
+def _detached(value: Any) -> Any:
+    """Tensors inside lists and tuples without their graphs, which NumPy refuses."""
+    if isinstance(value, list | tuple):
+        return [_detached(item) for item in value]
+    return value.detach().cpu() if isinstance(value, Tensor) else value
 
 
 def generator(seed: int, stream: int = 0) -> torch.Generator:
@@ -224,7 +232,8 @@ def expect(
         return Finding(claim, False, points, f"It has shape {actual.shape}; expected {wanted.shape}.")
     if not np.isfinite(actual).all():
         return Finding(claim, False, points, "It contains NaN or infinity.")
-    return Finding(claim, False, points, f"Largest difference: {np.abs(actual - wanted).max():.3g}.")
+    difference = np.abs(actual.astype(float) - wanted).max()
+    return Finding(claim, False, points, f"Largest difference: {difference:.3g}.")
 
 
 def holds(evidence: Evidence, key: str, claim: str, points: float, hint: str) -> Finding:
