@@ -169,7 +169,7 @@ def _real(name: str, folder: Path, download: bool) -> Dataset:
     if not all((raw / file).is_file() for file in MNIST_SHA256):
         if not download:
             raise CourseError(
-                f"{REAL[name]} is not in {folder}: set COURSE_DATASET={name} to have it downloaded, "
+                f"{REAL[name]} is not in {_shown(folder)}: set COURSE_DATASET={name} to have it downloaded, "
                 "or point COURSE_DATA at a folder that holds it."
             )
         _download(name, folder)
@@ -184,8 +184,16 @@ def _real(name: str, folder: Path, download: bool) -> Dataset:
         test_images,
         test_labels,
         tuple(map(str, range(10))) if name == "mnist" else garments.CLASS_NAMES,
-        f"real images from {os.path.relpath(folder, settings.project_folder())}",
+        f"real images from {_shown(folder)}",
     )
+
+
+def _shown(folder: Path) -> str:
+    """The folder as seen from the project: a stored notebook should not tell where it was executed."""
+    try:
+        return os.path.relpath(folder, settings.project_folder())
+    except ValueError:  # another drive, on Windows
+        return str(folder)
 
 
 def _read_checked(raw: Path, kind: str, name: str) -> tuple[Tensor, Tensor]:
@@ -228,7 +236,7 @@ def _download(name: str, folder: Path) -> None:
     mirror = next(url for url in kind.mirrors)
     if not _answers(mirror):
         raise CourseError(
-            f"{REAL[name]} is not in {folder} and no network answers: connect once, or copy the data "
+            f"{REAL[name]} is not in {_shown(folder)} and no network answers: connect once, or copy the data "
             "set there, or choose the embedded data set with COURSE_DATASET=digits."
         )
     try:
