@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from bank import RIGHT, WRONG, Answer
 from torch import nn
 
 from course_utils import checks
-from course_utils.checks import EXERCISES, check, core
+from course_utils.checks import EXERCISES, check, core, evidence
 from course_utils.settings import CourseError
 
 # A judge that warns would write to stderr, which nbgrader scores 0 points.
@@ -69,6 +68,32 @@ def test_every_answer_has_a_name_of_its_own_and_belongs_to_an_exercise() -> None
 def test_wrong_answers_have_a_hint_and_right_ones_have_none() -> None:
     assert all(answer.hint for answer in WRONG)
     assert not any(answer.hint for answer in RIGHT)
+
+
+@every_exercise
+def test_evidence_of_another_run_earns_nothing(exercise: core.Exercise) -> None:
+    """Who keeps the evidence of a right answer and hands it in under the grader's seed gains no point."""
+    answer = next(a for a in RIGHT if a.exercise == exercise.answer)
+    kept = core.observe(exercise, answer.namespace(), 11)
+    forged = core.Observation(12, kept.evidence)
+    assert [finding.claim for finding in core.verdict(exercise, forged).findings if finding.holds] == []
+
+
+@every_exercise
+@pytest.mark.parametrize("value", [0.0, 1.0, np.nan], ids=str)
+def test_evidence_that_is_all_one_number_earns_nothing(exercise: core.Exercise, value: float) -> None:
+    answer = next(a for a in RIGHT if a.exercise == exercise.answer)
+    kept = core.observe(exercise, answer.namespace(), 5).evidence
+    forged = {key: np.full_like(array, value, dtype=float) for key, array in kept.items()}
+    assert core.verdict(exercise, core.Observation(5, forged)).points == 0
+
+
+@every_exercise
+def test_the_judge_needs_only_what_leaves_the_process(exercise: core.Exercise) -> None:
+    answer = next(a for a in RIGHT if a.exercise == exercise.answer)
+    packed = json.loads(json.dumps(core.observe(exercise, answer.namespace(), 5).packed(exercise)))
+    arrived = core.Observation(packed["seed"], evidence.unpack(packed["evidence"]), packed["note"])
+    assert core.verdict(exercise, arrived).points == exercise.points
 
 
 # --- answers that are no answers --------------------------------------------------------------------
@@ -211,160 +236,3 @@ def test_the_same_seed_gives_the_same_report() -> None:
 def test_an_exercise_that_does_not_exist_is_refused() -> None:
     with pytest.raises(CourseError, match="No exercise asks for 'gausian_kl'"):
         checks.check("gausian_kl", {})
-
-
-# --- what probes and judges share -------------------------------------------------------------------
-
-
-def recorded(function: Callable[..., Any], *args: Any) -> core.Evidence:
-    evidence: core.Evidence = {}
-    core.record(evidence, "it", function, *args)
-    return evidence
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (3, 3),
-        (True, True),
-        ([1.5, 2.5], [1.5, 2.5]),
-        (((1, 2), (3, 4)), [[1, 2], [3, 4]]),
-        (range(3), [0, 1, 2]),
-        (np.float32(0.5), 0.5),
-        (torch.ones(2, 3), np.ones((2, 3))),
-        (torch.ones(2, requires_grad=True) * 2, [2.0, 2.0]),
-        ([torch.tensor(1.0), torch.tensor(2.0)], [1.0, 2.0]),
-        ([], []),
-    ],
-    ids=repr,
-)
-def test_numbers_in_any_container_become_an_array(value: Any, expected: Any) -> None:
-    array = core.as_array(value)
-    assert type(array) is np.ndarray
-    np.testing.assert_array_equal(array, np.asarray(expected))
-
-
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [
-        (None, "it returned None; is a `return` missing?"),
-        ({"loss": 1}, "it returned a dict, not numbers"),
-        (object(), "it returned a object, not numbers"),
-        ([1, None], "it returned a list, not numbers"),
-        (print, "it returned a builtin_function_or_method, not numbers"),
-    ],
-    ids=["None", "dict", "object", "list with None", "function"],
-)
-def test_what_holds_no_numbers_is_refused_by_name(value: Any, words: str) -> None:
-    with pytest.raises(TypeError, match=words.replace("?", r"\?")):
-        core.as_array(value)
-
-
-@pytest.mark.parametrize("value", ["done", ["a", "b"], [1, "two"]], ids=repr)
-def test_strings_are_no_numbers(value: Any) -> None:
-    with pytest.raises(TypeError, match="not numbers"):
-        core.as_array(value)
-
-
-def test_a_list_of_tensors_that_require_grad_becomes_an_array() -> None:
-    weight = torch.ones(2, requires_grad=True)
-    np.testing.assert_array_equal(core.as_array([weight.sum(), weight.prod()]), [2.0, 1.0])
-
-
-def test_record_keeps_what_a_function_returns() -> None:
-    np.testing.assert_array_equal(recorded(lambda a, b: [a, b], 1, 2)["it"], [1, 2])
-
-
-def test_record_keeps_the_sentence_of_an_error() -> None:
-    evidence = recorded(failing)
-    assert evidence["it"].item() == "ValueError: the student's own words"
-    assert core.problem_with(evidence, "it") == "Your code stopped with ValueError: the student's own words"
-
-
-def test_record_says_that_none_was_returned() -> None:
-    assert "is a `return` missing?" in core.problem_with(recorded(lambda: None), "it")
-
-
-def test_record_takes_not_implemented_for_not_yet() -> None:
-    with pytest.raises(core.NotYet):
-        recorded(unsolved)
-
-
-def test_evidence_that_was_never_recorded_is_a_problem() -> None:
-    assert core.problem_with({}, "it") == "This could not be looked at."
-    assert not core.expect({}, "it", 1.0, "", 1).holds
-    assert not core.holds({}, "it", "", 1, "").holds
-
-
-def test_expect_holds_to_its_tolerance() -> None:
-    evidence = {"it": np.array([1.0, 2.0])}
-    assert core.expect(evidence, "it", [1.0, 2.00019], "they agree", 2) == core.Finding("they agree", True, 2)
-    assert not core.expect(evidence, "it", [1.0, 2.001], "", 2).holds
-    assert core.expect(evidence, "it", [1.0, 2.001], "", 2, tolerance=1e-3).holds
-
-
-def test_expect_takes_tensors_lists_and_numbers_for_the_expected_value() -> None:
-    assert core.expect({"it": np.ones(2)}, "it", torch.ones(2, requires_grad=True), "", 1).holds
-    assert core.expect({"it": np.ones(2)}, "it", [1, 1], "", 1).holds
-    assert core.expect({"it": np.array(1.0)}, "it", 1, "", 1).holds
-
-
-def test_expect_does_not_broadcast() -> None:
-    finding = core.expect({"it": np.ones((3, 1))}, "it", np.ones(3), "", 1)
-    assert not finding.holds
-    assert finding.hint == "It has shape (3, 1); expected (3,)."
-
-
-def test_expect_names_the_first_mistake_that_the_evidence_equals() -> None:
-    mistakes = {"other": 5.0, "doubled": 2.0, "doubled again": 2.0}
-    finding = core.expect({"it": np.array(2.0)}, "it", 1.0, "", 1, mistakes)
-    assert not finding.holds
-    assert finding.hint == "doubled"
-
-
-def test_a_mistake_that_equals_the_right_value_is_no_mistake() -> None:
-    assert core.expect({"it": np.array(1.0)}, "it", 1.0, "", 1, {"inverse": 1.0}).holds
-
-
-def test_a_mistake_may_have_another_shape() -> None:
-    finding = core.expect({"it": np.array(6.0)}, "it", [1.0, 2.0, 3.0], "", 1, {"summed": 6.0})
-    assert finding.hint == "summed"
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_expect_names_numbers_that_are_not_finite(value: float) -> None:
-    finding = core.expect({"it": np.array([1.0, value])}, "it", [1.0, 2.0], "", 1)
-    assert not finding.holds
-    assert finding.hint == "It contains NaN or infinity."
-
-
-def test_nan_is_never_right() -> None:
-    assert not core.close(np.array(np.nan), np.nan, 1.0)
-
-
-def test_expect_tells_the_largest_difference_where_no_mistake_fits() -> None:
-    finding = core.expect({"it": np.array([1.0, 4.5])}, "it", [1.0, 2.0], "", 1)
-    assert finding.hint == "Largest difference: 2.5."
-
-
-def test_expect_compares_truth_values() -> None:
-    assert core.expect({"it": np.array([True, False])}, "it", [True, False], "", 1).holds
-    assert not core.expect({"it": np.array([False, True])}, "it", [True, False], "", 1).holds
-
-
-def test_holds_is_true_where_every_value_is() -> None:
-    assert core.holds({"it": np.array([True, True])}, "it", "", 1, "why not").holds
-    finding = core.holds({"it": np.array([True, False])}, "it", "", 1, "why not")
-    assert (finding.holds, finding.hint) == (False, "why not")
-
-
-def test_holds_tells_what_kept_it_from_looking() -> None:
-    assert "ValueError" in core.holds(recorded(failing), "it", "", 1, "why not").hint
-
-
-def test_generators_depend_on_seed_and_stream_alone() -> None:
-    def draw(seed: int, stream: int) -> float:
-        return torch.rand((), generator=core.generator(seed, stream)).item()
-
-    assert draw(3, 1) == draw(3, 1)
-    assert len({draw(seed, stream) for seed in range(5) for stream in range(5)}) == 25

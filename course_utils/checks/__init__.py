@@ -1,6 +1,6 @@
 """What the graded cells call: `check("gaussian_kl", globals())`.
 
-One module per section holds its exercises, each with a probe and a judge (see `core`).
+One module per section holds its exercises, each with a probe and a judge (see `core` and `evidence`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ EXERCISES = {
 }
 
 
-def check(answer: str, namespace: Mapping[str, Any], seed: int = 0) -> core.Report:
+def check(answer: str, namespace: Mapping[str, Any], seed: int | None = None) -> core.Report:
     """Check the notebook's answer of that name and report what holds, what fails and why.
 
     Raises CourseError for a name that no exercise has.

@@ -15,19 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from course_utils.checks.core import (
-    Evidence,
-    Exercise,
-    Finding,
-    as_array,
-    close,
-    expect,
-    generator,
-    holds,
-    problem_with,
-    record,
-)
-from course_utils.checks.layers import alone, bias, calls, fill, relu, same, sigmoid, weights
+from course_utils.checks.core import Exercise, Finding, close, expect, holds, problem_with
+from course_utils.checks.evidence import Evidence, alone, as_array, generator, record
+from course_utils.checks.layers import bias, calls, fill, relu, same, sigmoid, weights
 from course_utils.models import Model
 
 # --- 1.1 MyAutoencoder ------------------------------------------------------------------------------

@@ -13,15 +13,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from course_utils.checks.core import (
-    Evidence,
-    Exercise,
-    Finding,
-    expect,
-    generator,
-    problem_with,
-    record,
-)
+from course_utils.checks.core import Exercise, Finding, expect, problem_with
+from course_utils.checks.evidence import Evidence, generator, record
 
 # --- 6.1 beta_loss ----------------------------------------------------------------------------------
 

@@ -1,34 +1,32 @@
 """How an answer is checked: a probe looks, a judge decides.
 
 The *probe* runs beside the student's code. It calls the answer on inputs drawn from a seed and records
-what came out as plain arrays, the evidence. The *judge* sees only the seed and the evidence, works out
-from an independent source what should have come out, and gives points and one message per finding. The
-two halves share nothing but those plain arrays, so a judge may sit in another process than the answer.
+what came out as plain arrays, the evidence (see `evidence`). The *judge* sees only the seed and the
+evidence, works out from an independent source what should have come out, and gives points and one message
+per finding. The two halves share nothing but those plain arrays, so a judge may sit in another process
+than the answer; in grading it does.
 
-A check never raises. What goes wrong in an answer becomes evidence too, under the same key: an array
-holding one string.
+A check never raises. What goes wrong in an answer becomes evidence too: a sentence.
 """
 
 from __future__ import annotations
 
 import contextlib
 import html
-import io
+import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-Evidence = dict[str, np.ndarray]
+from course_utils.checks.evidence import Evidence, NotYet, as_array, fact, pack, quiet
+
 REPORT_MIME = "application/vnd.vae-course.report+json"
-
-
-class NotYet(Exception):
-    """The answer is not written yet."""
+EVIDENCE_MIME = "application/vnd.vae-course.evidence+json"
+SEED_VARIABLE = "COURSE_CHECK_SEED"  # set by the grader; it also asks for the evidence itself
 
 
 @dataclass(frozen=True)
@@ -43,13 +41,36 @@ class Finding:
 
 @dataclass(frozen=True)
 class Exercise:
-    """An autograded exercise: `answer` is the name that the student's code defines."""
+    """An autograded exercise.
+
+    `answer` is the name that the student's code defines; `reference` names what the package holds of its
+    solution, as `module.name`, for those who look after students' own work.
+    """
 
     number: str
     answer: str
     points: int
     probe: Callable[[Any, int], Evidence]
     judge: Callable[[int, Evidence], list[Finding]]
+    reference: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a probe brings back; `note` says why there is no evidence, where there is none."""
+
+    seed: int
+    evidence: Evidence
+    note: str = ""
+
+    def packed(self, exercise: Exercise) -> dict[str, Any]:
+        """As what JSON can hold, with the name of the exercise that it belongs to."""
+        return {
+            "answer": exercise.answer,
+            "seed": self.seed,
+            "note": self.note,
+            "evidence": pack(self.evidence),
+        }
 
 
 @dataclass(frozen=True)
@@ -62,6 +83,7 @@ class Report:
     exercise: Exercise
     findings: tuple[Finding, ...]
     note: str = ""
+    observation: Observation | None = None  # only where a grader asked for the evidence
 
     @property
     def points(self) -> float:
@@ -102,14 +124,17 @@ class Report:
         return f"<div><strong>{_text(self.title)}</strong>{note}{items}</div>"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        """Beside the views for readers, the bare numbers for programs such as `course run`."""
+        """Beside the views for readers, the bare numbers for programs, and evidence for a grader."""
         numbers = {
             "exercise": self.exercise.number,
             "answer": self.exercise.answer,
             "points": self.points,
             "of": self.exercise.points,
         }
-        return {"text/plain": repr(self), "text/html": self._repr_html_(), REPORT_MIME: numbers}
+        bundle = {"text/plain": repr(self), "text/html": self._repr_html_(), REPORT_MIME: numbers}
+        if self.observation is not None:
+            bundle[EVIDENCE_MIME] = self.observation.packed(self.exercise)
+        return bundle
 
 
 def _text(sentence: str) -> str:
@@ -118,74 +143,65 @@ def _text(sentence: str) -> str:
     return "".join(f"<code>{part}</code>" if i % 2 else part for i, part in enumerate(parts))
 
 
-def run(exercise: Exercise, namespace: Mapping[str, Any], seed: int) -> Report:
-    """Probe and judge the answer that `namespace` holds.
+# --- the two halves, and both together --------------------------------------------------------------
 
-    Whatever the answer prints to stderr stays out of the notebook: nbgrader scores a graded cell with
-    any stderr output 0, and a warning is no mistake.
-    """
+
+def observe(exercise: Exercise, namespace: Mapping[str, Any], seed: int) -> Observation:
+    """Probe the answer that `namespace` holds. Never raises."""
     answer = namespace.get(exercise.answer)
     if answer is None:
-        return Report(exercise, (), f"`{exercise.answer}` is not defined: run the cell above first.")
+        return Observation(
+            seed,
+            {},
+            f"`{exercise.answer}` is not defined: run the cell above first, and mend it if it fails.",
+        )
     try:
-        with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings(), _own_randomness():
-            warnings.simplefilter("ignore")
-            evidence = exercise.probe(answer, seed)
+        with quiet(), _own_randomness():
+            return Observation(seed, exercise.probe(_function(exercise, answer), seed))
     except NotYet:
-        return Report(exercise, (), "Not yet: the exercise above is still to be solved.")
-    with warnings.catch_warnings(), _own_randomness():
-        warnings.simplefilter("ignore")
-        return Report(exercise, tuple(exercise.judge(seed, evidence)))
+        return Observation(seed, {}, "Not yet: the exercise above is still to be solved.")
+
+
+def _function(exercise: Exercise, answer: Any) -> Any:
+    """The answer; where a function is asked for and a class with `__call__` was written, an instance."""
+    if exercise.answer[0].isupper() or not isinstance(answer, type):
+        return answer
+    if any("__call__" in vars(base) for base in answer.__mro__):
+        with contextlib.suppress(Exception):
+            return answer()
+    return answer
+
+
+def verdict(exercise: Exercise, observation: Observation) -> Report:
+    """Judge the evidence. Never raises: evidence that no probe would write earns nothing."""
+    if observation.note:
+        return Report(exercise, (), observation.note)
+    try:
+        with warnings.catch_warnings(), _own_randomness(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            return Report(exercise, tuple(exercise.judge(observation.seed, observation.evidence)))
+    except Exception:  # forged evidence may make a judge stumble anywhere
+        return Report(exercise, (), "What your answer returned has a form that could not be judged.")
+
+
+def run(exercise: Exercise, namespace: Mapping[str, Any], seed: int | None = None) -> Report:
+    """Probe and judge. The seed is the grader's where one grades, otherwise 0."""
+    asked = os.environ.get(SEED_VARIABLE, "")
+    if seed is None:
+        seed = int(asked) if asked.isdecimal() else 0
+    observation = observe(exercise, namespace, seed)
+    report = verdict(exercise, observation)
+    return Report(exercise, report.findings, report.note, observation if asked else None)
 
 
 @contextlib.contextmanager
-def _own_randomness() -> Any:
+def _own_randomness() -> Iterator[None]:
     """Checks draw random numbers without disturbing those of the lesson that follows."""
     with torch.random.fork_rng(), torch.enable_grad():
         yield
 
 
-# --- for probes -----------------------------------------------------------------------------------
-
-
-def record(evidence: Evidence, key: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-    """Call `function` and keep what it returns as evidence[key], or the sentence that says what went wrong.
-
-    Raises NotYet for an answer that raises NotImplementedError.
-    """
-    try:
-        evidence[key] = as_array(function(*args, **kwargs))
-    except NotImplementedError:
-        raise NotYet from None
-    except Exception as problem:  # an answer may raise anything; the report says it
-        sentence = str(problem).strip().partition("\n")[0]
-        evidence[key] = np.array(f"{type(problem).__name__}: {sentence}")
-
-
-def as_array(value: Any) -> np.ndarray:
-    """A returned value as a plain array of numbers; TypeError says what it is instead."""
-    if value is None:
-        raise TypeError("it returned None; is a `return` missing?")
-    with torch.no_grad():
-        array = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(_detached(value))
-    if array.dtype.kind not in "bifu":
-        raise TypeError(f"it returned a {type(value).__name__}, not numbers")
-    return array
-
-
-def _detached(value: Any) -> Any:
-    """Tensors inside lists and tuples without their graphs, which NumPy refuses."""
-    if isinstance(value, list | tuple):
-        return [_detached(item) for item in value]
-    return value.detach().cpu() if isinstance(value, Tensor) else value
-
-
-def generator(seed: int, stream: int = 0) -> torch.Generator:
-    """Random numbers that depend on the seed and on the purpose `stream` alone."""
-    return torch.Generator().manual_seed(seed * 1009 + stream)
-
-
-# --- for judges -----------------------------------------------------------------------------------
+# --- for judges -------------------------------------------------------------------------------------
 
 
 def problem_with(evidence: Evidence, key: str) -> str:
@@ -193,7 +209,7 @@ def problem_with(evidence: Evidence, key: str) -> str:
     if key not in evidence:
         return "This could not be looked at."
     value = evidence[key]
-    return f"Your code stopped with {value.item()}" if value.dtype.kind == "U" else ""
+    return str(value.item()) if value.dtype.kind == "U" else ""
 
 
 def close(actual: np.ndarray, expected: Any, tolerance: float) -> bool:
@@ -234,6 +250,15 @@ def expect(
         return Finding(claim, False, points, "It contains NaN or infinity.")
     difference = np.abs(actual.astype(float) - wanted).max()
     return Finding(claim, False, points, f"Largest difference: {difference:.3g}.")
+
+
+def is_fact(evidence: Evidence, key: str, seed: int, claim: str, points: float, hint: str) -> Finding:
+    """A finding that evidence[key] was recorded by `fact(seed, key, ...)` and is true."""
+    problem = problem_with(evidence, key)
+    if problem:
+        return Finding(claim, False, points, problem)
+    true = close(evidence[key], fact(seed, key, True), 1e-9)
+    return Finding(claim, true, points, "" if true else hint)
 
 
 def holds(evidence: Evidence, key: str, claim: str, points: float, hint: str) -> Finding:

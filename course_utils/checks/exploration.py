@@ -16,17 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from course_utils.checks.core import (
-    Evidence,
-    Exercise,
-    Finding,
-    as_array,
-    close,
-    expect,
-    generator,
-    problem_with,
-    record,
-)
+from course_utils.checks.core import Exercise, Finding, close, expect, problem_with
+from course_utils.checks.evidence import Evidence, as_array, generator, record
 
 # --- 4.1 interpolate --------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from course_utils.checks.core import generator
+from course_utils.checks.evidence import NotNumbers, alone, generator
 
 KNOWN = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 
@@ -47,19 +47,12 @@ def fill(model: nn.Module, seed: int, example: Tensor) -> None:
                     layer.bias.copy_(torch.from_numpy(bias(seed, len(layer.bias))))
 
 
-def alone(value: Any) -> Any:
-    """The value itself; TypeError where several were returned at once."""
-    if isinstance(value, tuple | list | dict):
-        raise TypeError(f"it returned a {type(value).__name__}; return the tensor alone")
-    return value
-
-
 def calls(model: nn.Module, x: Tensor) -> Any:
     """What the model answers to `x`; says so where it has no `forward` of its own."""
     if not isinstance(model, nn.Module):
-        raise TypeError("the class is no nn.Module")
+        raise NotNumbers("The class is no nn.Module")
     if type(model).forward is nn.Module.forward:
-        raise TypeError("the class has no method `forward`")
+        raise NotNumbers("The class has no method `forward`")
     return alone(model(x))
 
 

@@ -12,16 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from course_utils.checks.core import (
-    Evidence,
-    Exercise,
-    Finding,
-    close,
-    expect,
-    generator,
-    problem_with,
-    record,
-)
+from course_utils.checks.core import Exercise, Finding, close, expect, problem_with
+from course_utils.checks.evidence import Evidence, generator, record
 
 # --- 7.1 MyCVAE -------------------------------------------------------------------------------------
 

@@ -6,21 +6,15 @@ rest. Inputs lie far from sigma = 1, where wrong formulas for sigma agree with r
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from course_utils.checks.core import (
-    Evidence,
-    Exercise,
-    Finding,
-    expect,
-    generator,
-    problem_with,
-    record,
-)
+from course_utils.checks.core import Exercise, Finding, expect, problem_with
+from course_utils.checks.evidence import Evidence, NotNumbers, alone, generator, record, record_tensor
 
 
 def posterior_parameters(seed: int, n: int = 5, latent_dim: int = 3) -> tuple[Tensor, Tensor]:
@@ -36,8 +30,8 @@ def posterior_parameters(seed: int, n: int = 5, latent_dim: int = 3) -> tuple[Te
 
 def probe_gaussian_kl(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
-    record(evidence, "kl", answer, *posterior_parameters(seed))
-    record(evidence, "single", answer, *posterior_parameters(seed + 1, n=1, latent_dim=1))
+    record_tensor(evidence, "kl", answer, *posterior_parameters(seed))
+    record_tensor(evidence, "single", answer, *posterior_parameters(seed + 1, n=1, latent_dim=1))
     return evidence
 
 
@@ -67,33 +61,47 @@ def judge_gaussian_kl(seed: int, evidence: Evidence) -> list[Finding]:
 
 # --- 2.2 reparameterize -----------------------------------------------------------------------------
 
+DRAWS = (400, 50)  # images, latent dimensions
+
+
+def _wide_posterior(seed: int) -> tuple[Tensor, Tensor]:
+    """mu and logvar (400, 50), the same in each row, sigma between 0.1 and 1."""
+    g = generator(seed, 2)
+    mu, logvar = 3 * torch.randn(DRAWS[1], generator=g), -4.6 * torch.rand(DRAWS[1], generator=g)
+    return mu.expand(DRAWS), logvar.expand(DRAWS)
+
 
 def probe_reparameterize(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
     mu, logvar = posterior_parameters(seed)
     eps = torch.randn(mu.shape, generator=generator(seed, 1))
-    record(evidence, "given", answer, mu, logvar, eps)
+    record_tensor(evidence, "given", answer, mu, logvar, eps)
 
     mu, logvar = mu.clone().requires_grad_(), logvar.clone().requires_grad_()
 
     def gradients() -> Tensor:
-        answer(mu, logvar, eps).sum().backward()
-        zero = torch.zeros_like(mu)
-        return torch.stack([zero if t.grad is None else t.grad for t in (mu, logvar)])
+        z = alone(answer(mu, logvar, eps))
+        if not isinstance(z, Tensor):
+            raise NotNumbers(f"It returned a {type(z).__name__}, through which no gradient can flow.")
+        if z.requires_grad:
+            z.sum().backward()
+        return torch.stack([torch.zeros_like(t) if t.grad is None else t.grad for t in (mu, logvar)])
+
+    def drawn() -> Tensor:
+        """Two calls one after the other: (2, 400, 50)."""
+        return torch.stack([torch.as_tensor(alone(answer(*_wide_posterior(seed), None))) for _ in range(2)])
 
     record(evidence, "gradients", gradients)
-
     torch.manual_seed(seed)
-    record(evidence, "drawn", answer, torch.full((400, 50), 3.0), torch.full((400, 50), -2.0), None)
+    record(evidence, "drawn", drawn)
     return evidence
 
 
 def judge_reparameterize(seed: int, evidence: Evidence) -> list[Finding]:
-    mu, logvar = posterior_parameters(seed)
-    eps = torch.randn(mu.shape, generator=generator(seed, 1))
+    mu, logvar = (t.double() for t in posterior_parameters(seed))
+    eps = torch.randn(mu.shape, generator=generator(seed, 1)).double()
     sigma = (logvar / 2).exp()
     gradients = torch.stack([torch.ones_like(mu), eps * sigma / 2])
-    zeros = torch.zeros_like(gradients)
     return [
         expect(
             evidence,
@@ -107,6 +115,7 @@ def judge_reparameterize(seed: int, evidence: Evidence) -> list[Finding]:
                 "The mean is missing: z = mu + sigma * eps.": sigma * eps,
                 "sigma is missing: this is mu + eps.": mu + eps,
                 "The noise is missing: this is mu itself.": mu,
+                "The noise is subtracted; it should be added.": mu - sigma * eps,
             },
         ),
         expect(
@@ -115,36 +124,51 @@ def judge_reparameterize(seed: int, evidence: Evidence) -> list[Finding]:
             gradients,
             "gradients reach mu and logvar",
             1,
-            {"No gradient arrives: is the sample detached, or drawn under no_grad?": zeros},
+            {
+                "No gradient arrives: is the sample detached, or drawn under no_grad?": 0 * gradients,
+                "Only mu gets a gradient: sigma or the noise term is detached.": torch.stack(
+                    [torch.ones_like(mu), torch.zeros_like(mu)]
+                ),
+            },
         ),
-        _drawn(evidence),
+        _drawn(seed, evidence),
     ]
 
 
-def _drawn(evidence: Evidence) -> Finding:
+def _drawn(seed: int, evidence: Evidence) -> Finding:
     """The noise drawn by the answer itself is standard normal and new for every number.
 
-    20,000 draws of N(3, e^-2): mean and standard deviation are held to six standard errors, so a right
-    answer fails fewer than 1 in 10^8 times.
+    Mean, standard deviation and mean absolute value of the first call's 20,000 numbers are held to six
+    of their standard errors, each: a right answer fails with probability below 10^-8. Uniform noise of
+    mean 0 and variance 1 lies 16 standard errors off in the last of the three.
     """
     claim = "without eps it draws its own standard normal noise, a new one for every image and dimension"
     problem = problem_with(evidence, "drawn")
     if problem:
         return Finding(claim, False, 1, problem)
-    z = torch.as_tensor(evidence["drawn"])
-    if z.shape != (400, 50):
-        return Finding(claim, False, 1, f"It has shape {tuple(z.shape)}; expected (400, 50).")
-    noise = ((z - 3) / torch.tensor(-1.0).exp()).double()
-    if noise.std(0).max() < 1e-6:
+    z = torch.as_tensor(evidence["drawn"]).double()
+    if z.shape != (2, *DRAWS):
+        return Finding(claim, False, 1, f"It has shape {tuple(z.shape[1:])}; expected {DRAWS}.")
+    mu, logvar = (t.double() for t in _wide_posterior(seed))
+    noise, again = (z - mu) / (logvar / 2).exp()
+    if (noise - again).abs().max() < 1e-6:
+        silent = noise.abs().max() < 1e-6
+        hint = "No noise is drawn." if silent else "Every call draws the same noise: do not set the seed."
+        return Finding(claim, False, 1, hint)
+    if noise.std(0).max() < 1e-3:
         return Finding(claim, False, 1, "Every image gets the same noise: draw it in the shape of mu.")
-    if noise.std(1).max() < 1e-6:
+    if noise.std(1).max() < 1e-3:
         return Finding(claim, False, 1, "All dimensions share one noise: draw it in the shape of mu.")
-    if noise.min() >= 0 and noise.max() <= 1:
+    if noise.min() > -1e-3 and noise.max() < 1 + 1e-3:
         return Finding(claim, False, 1, "The noise lies in [0, 1]: use torch.randn, not torch.rand.")
-    right = abs(noise.mean()) < 6 / 20_000**0.5 and abs(noise.std() - 1) < 6 / 40_000**0.5
-    return Finding(
-        claim, bool(right), 1, f"Your noise has mean {noise.mean():.2f} and std {noise.std():.2f}."
+    n, half = noise.numel(), (2 / math.pi) ** 0.5
+    right = (
+        abs(noise.mean()) < 6 / n**0.5
+        and abs(noise.std() - 1) < 6 / (2 * n) ** 0.5
+        and abs(noise.abs().mean() - half) < 6 * ((1 - half**2) / n) ** 0.5
     )
+    hint = f"Your noise has mean {noise.mean():.2f} and std {noise.std():.2f}; is it standard normal?"
+    return Finding(claim, bool(right), 1, "" if right else hint)
 
 
 # --- 2.3 monte_carlo_elbo ---------------------------------------------------------------------------
@@ -172,8 +196,8 @@ def _elbo_inputs(seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def probe_monte_carlo_elbo(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
     x, mu, logvar, eps = _elbo_inputs(seed)
-    record(evidence, "elbo", answer, _Linear(seed).decode, x, mu, logvar, eps)
-    record(evidence, "one", answer, _Linear(seed).decode, x[:1], mu[:1], logvar[:1], eps[:1, :1])
+    record_tensor(evidence, "elbo", answer, _Linear(seed).decode, x, mu, logvar, eps)
+    record_tensor(evidence, "one", answer, _Linear(seed).decode, x[:1], mu[:1], logvar[:1], eps[:1, :1])
     return evidence
 
 
@@ -222,8 +246,8 @@ def _log_weights(seed: int) -> Tensor:
 
 def probe_importance_weighted_bound(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
-    record(evidence, "bound", answer, _log_weights(seed))
-    record(evidence, "tiny", answer, _log_weights(seed) - 900)
+    record_tensor(evidence, "bound", answer, _log_weights(seed))
+    record_tensor(evidence, "tiny", answer, _log_weights(seed) - 900)
     return evidence
 
 
@@ -259,36 +283,59 @@ def judge_importance_weighted_bound(seed: int, evidence: Evidence) -> list[Findi
 
 # --- 2.5 what_is_my_beta ----------------------------------------------------------------------------
 
-_LOSSES: tuple[tuple[str, str, int, int, float | None, float], ...] = (
-    # reconstruction, kl, pixels, latent_dim, sigma, beta -> what is really trained
-    ("sum", "sum", 784, 20, None, 784.0 / 784.0),
-    ("mean", "sum", 784, 20, None, 784.0),
-    ("mean", "mean", 784, 20, None, 784.0 / 20.0),
-    ("sum", "sum", 784, 20, 0.1, 50.0),
-    ("mean", "sum", 1024, 8, 1.0, 512.0),
-)
+
+def _losses(seed: int) -> list[tuple[str, str, int, int, float | None]]:
+    """Five losses: reductions of reconstruction and KL, pixels, latent_dim, and sigma where Gaussian."""
+    g = generator(seed, 5)
+    pixels = torch.randint(100, 2000, (5,), generator=g).tolist()
+    latent_dims = torch.randint(3, 60, (5,), generator=g).tolist()
+    sigmas = (0.1 + 0.8 * torch.rand(5, generator=g)).tolist()
+    kinds = [("mean", "sum"), ("sum", "mean"), ("mean", "mean"), ("sum", "sum"), ("mean", "mean")]
+    return [
+        (reconstruction, kl, pixels[i], latent_dims[i], sigmas[i] if i > 2 else None)
+        for i, (reconstruction, kl) in enumerate(kinds)
+    ]
 
 
 def probe_what_is_my_beta(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
-    for index, (reconstruction, kl, pixels, latent_dim, sigma, _) in enumerate(_LOSSES):
-        record(evidence, str(index), answer, reconstruction, kl, pixels, latent_dim, sigma)
+    for index, loss in enumerate(_losses(seed)):
+        record(evidence, str(index), answer, *loss)
     return evidence
 
 
 def judge_what_is_my_beta(seed: int, evidence: Evidence) -> list[Finding]:
     findings = []
-    for index, (reconstruction, kl, pixels, latent_dim, sigma, beta) in enumerate(_LOSSES):
-        loss = "cross-entropy" if sigma is None else f"squared error with sigma = {sigma}"
+    for index, (reconstruction, kl, pixels, latent_dim, sigma) in enumerate(_losses(seed)):
+        # Nats of reconstruction and of KL for each unit that they add to the loss; beta is their ratio.
+        nats = (pixels if reconstruction == "mean" else 1) / (1 if sigma is None else 2 * sigma**2)
+        nats_kl = latent_dim if kl == "mean" else 1
+        beta = nats / nats_kl
         mistakes: dict[str, Any] = {
             "This is the inverse: how much too heavy is the KL term?": 1 / beta,
-            "A mean over pixels weakens the reconstruction, so it makes beta larger.": beta / pixels**2,
+            "beta is not always 1: see what the reductions divide by.": 1.0,
         }
-        if kl == "mean":
-            mistakes["The mean over latent dimensions weakens the KL term by latent_dim."] = beta * latent_dim
         if sigma is not None:
             mistakes["The Gaussian's -log p is SSE / (2 sigma^2): the 2 is missing."] = 2 * beta
             mistakes["sigma enters squared."] = beta * sigma
+            mistakes["sigma makes no difference in your answer."] = beta * 2 * sigma**2
+            mistakes["With a smaller sigma an error costs more nats, so beta is larger: divide by it."] = (
+                beta * 4 * sigma**4
+            )
+        if reconstruction == "mean":
+            mistakes["784 pixels are hard-coded: use the number that is given."] = beta * 784 / pixels
+            mistakes["A mean over pixels weakens the reconstruction, so it makes beta larger."] = (
+                beta / pixels**2
+            )
+            mistakes["The mean over pixels divides the reconstruction: it must show in beta."] = beta / pixels
+        if kl == "mean":
+            mistakes["The mean over latent dimensions divides the KL term: it must show in beta."] = (
+                beta * latent_dim
+            )
+            mistakes["A mean over latent dimensions weakens the KL term, so it makes beta smaller."] = (
+                beta * latent_dim**2
+            )
+        loss = "cross-entropy" if sigma is None else f"squared error with sigma = {sigma:.2f}"
         claim = f"{loss}, {reconstruction} over {pixels} pixels, KL by {kl} over {latent_dim}"
         findings.append(expect(evidence, str(index), beta, claim, 0.6, mistakes, tolerance=1e-6))
     return findings

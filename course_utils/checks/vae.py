@@ -16,15 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from course_utils.checks.core import (
-    Evidence,
-    Exercise,
-    Finding,
-    expect,
-    generator,
-    problem_with,
-    record,
-)
+from course_utils.checks.core import Exercise, Finding, expect, problem_with
+from course_utils.checks.evidence import Evidence, generator, record
 
 NARROW = -20.0  # log-variance of the tiny models' posterior
 

@@ -220,7 +220,7 @@ class Bound:
         return -reconstruction - 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum()
 
     def __call__(self, decode, x, mu, logvar, eps):
-        return [float(self.one(decode, x[i], mu[i], logvar[i], eps[:, i])) for i in range(len(x))]
+        return torch.stack([self.one(decode, x[i], mu[i], logvar[i], eps[:, i]) for i in range(len(x))])
 
 monte_carlo_elbo = Bound()
 """,
@@ -409,12 +409,12 @@ WRONG_BETAS = edited(
             "the mean over latent dimensions ignored",
             "beta /= latent_dim",
             "pass",
-            "weakens the KL term by latent_dim",
+            "divides the KL term",
         ),
         ("the 2 of the Gaussian forgotten", "2 * sigma**2", "sigma**2", "the 2 is missing"),
         ("sigma not squared", "sigma**2", "sigma", "sigma enters squared"),
-        ("always 1", "return beta", "return 1.0", "Largest difference"),
-        ("784 pixels assumed", "beta *= pixels", "beta *= 784", "Largest difference"),
+        ("always 1", "return beta", "return 1.0", "beta is not always 1"),
+        ("784 pixels assumed", "beta *= pixels", "beta *= 784", "784 pixels are hard-coded"),
         ("one number for each loss", "return beta", "return [beta, beta]", "expected ()"),
         ("nothing returned", "return beta", "return", "returned None"),
         ("sigma always squared", "if sigma is not None:", "if True:", "TypeError"),

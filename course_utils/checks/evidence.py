@@ -1,0 +1,220 @@
+"""The probe's half: calling an answer, and keeping what came out as plain arrays.
+
+Evidence is a dict of named NumPy arrays of numbers; where an answer went wrong, the array is one string,
+the sentence that says how. Evidence can leave the process as JSON (`pack`) and come back (`unpack`),
+without a pickle, so that a judge elsewhere can look at it.
+
+Every number that earns points depends on the seed. A plain fact about an answer (it was in evaluation
+mode) is therefore kept as a number drawn from the seed (`fact`): evidence copied from another run, or
+made up, earns nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+import os
+import signal
+import sys
+import threading
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from course_utils.settings import CourseError
+
+Evidence = dict[str, np.ndarray]
+
+CALL_SECONDS = 10.0  # a right answer takes milliseconds, one that trains a second or two
+SENTENCE = 400  # characters of an error message that are worth keeping
+PACKED_BYTES = 8_000_000  # the largest honest evidence has 0.3 million
+
+ENDLESS = f"It did not return within {CALL_SECONDS:.0f} seconds: is there a loop that never ends?"
+
+
+class NotYet(Exception):
+    """The answer is not written yet."""
+
+
+class NotNumbers(TypeError):
+    """An answer returned something that is no array of numbers; the sentence says what."""
+
+
+class _TookTooLong(BaseException):
+    """A call was cut off; no `except Exception` of an answer may swallow this."""
+
+
+# --- calling an answer ------------------------------------------------------------------------------
+
+
+def record(evidence: Evidence, key: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    """Call `function` and keep what it returns as evidence[key], or the sentence that says what went wrong.
+
+    Raises NotYet for an answer that raises NotImplementedError. Once a call did not return, the others
+    are not tried.
+    """
+    if any(value.dtype.kind == "U" and value.item() == ENDLESS for value in evidence.values()):
+        evidence[key] = np.array(ENDLESS)
+        return
+    try:
+        with _time_limit(CALL_SECONDS):
+            evidence[key] = as_array(function(*args, **kwargs))
+    except NotImplementedError:
+        raise NotYet from None
+    except _TookTooLong:
+        evidence[key] = np.array(ENDLESS)
+    except NotNumbers as problem:
+        evidence[key] = np.array(f"{problem}"[:SENTENCE])
+    except (Exception, SystemExit) as problem:  # an answer may raise anything; the report says it
+        evidence[key] = np.array(_sentence(problem))
+
+
+def record_tensor(
+    evidence: Evidence, key: str, function: Callable[..., Any], *args: Any, **kwargs: Any
+) -> None:
+    """As `record`, for answers that return one tensor: a list or tuple is told so."""
+    record(evidence, key, lambda: alone(function(*args, **kwargs)))
+
+
+def alone(value: Any) -> Any:
+    """The value itself; NotNumbers where several were returned at once."""
+    if isinstance(value, tuple | list | dict):
+        raise NotNumbers(f"It returned a {type(value).__name__}; return one tensor.")
+    return value
+
+
+def _sentence(problem: BaseException) -> str:
+    """What stopped the code, told by its kind and its first line."""
+    message = str(problem).strip().partition("\n")[0]
+    return f"Your code stopped with {type(problem).__name__}: {message}"[:SENTENCE]
+
+
+@contextlib.contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """Interrupt the main thread after `seconds`, as the stop button would; elsewhere there is no limit."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    rang = threading.Event()
+
+    def ring() -> None:
+        rang.set()
+        if hasattr(signal, "pthread_kill"):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # ends a sleep as well
+        else:
+            signal.raise_signal(signal.SIGINT)
+
+    timer = threading.Timer(seconds, ring)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except KeyboardInterrupt:
+        if rang.is_set():
+            raise _TookTooLong from None
+        raise
+    finally:
+        timer.cancel()
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep stderr out of the notebook, Python's and that of compiled code.
+
+    nbgrader scores a graded cell with any stderr output 0, and a warning or progress bar is no mistake.
+    """
+    sys.stderr.flush()
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 2)
+            os.close(nowhere)
+            stack.callback(os.close, kept)
+            stack.callback(os.dup2, kept, 2)
+        stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        yield
+
+
+# --- what comes out ---------------------------------------------------------------------------------
+
+
+def as_array(value: Any) -> np.ndarray:
+    """A returned value as a plain array of numbers; NotNumbers says what it is instead."""
+    if value is None:
+        raise NotNumbers("It returned None; is a `return` missing?")
+    array = _plain(value) if isinstance(value, Tensor) else np.asarray(_plain(value))
+    if array.dtype.kind not in "bifu":
+        raise NotNumbers(f"It returned a {type(value).__name__}, not numbers.")
+    return np.array(array)  # never a view: the answer may go on to change its tensor
+
+
+def _plain(value: Any) -> Any:
+    """Tensors, also inside lists and tuples, as arrays: off their device and graph."""
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if not isinstance(value, Tensor):
+        return value
+    with torch.no_grad():
+        value = value.detach().cpu()
+        return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+
+
+# --- what both halves draw from the seed --------------------------------------------------------------
+
+
+def generator(seed: int, stream: int = 0) -> torch.Generator:
+    """Random numbers that depend on the seed and on the purpose `stream` alone."""
+    return torch.Generator().manual_seed(seed * 1009 + stream)
+
+
+def fact(seed: int, name: str, true: bool) -> float:
+    """A truth about an answer as evidence: a number from the seed and the fact's name, or 0 if untrue."""
+    stream = zlib.crc32(name.encode())
+    return float(1 + torch.rand((), generator=generator(seed, stream))) if true else 0.0
+
+
+# --- evidence as JSON ---------------------------------------------------------------------------------
+
+
+def pack(evidence: Evidence) -> dict[str, Any]:
+    """Evidence as what JSON can hold; sentences as strings, arrays with their dtype, shape and bytes."""
+    return {
+        key: value.item()
+        if value.dtype.kind == "U"
+        else {
+            "dtype": value.dtype.newbyteorder("<").str,
+            "shape": list(value.shape),
+            "data": base64.b64encode(value.astype(value.dtype.newbyteorder("<")).tobytes()).decode("ascii"),
+        }
+        for key, value in evidence.items()
+    }
+
+
+def unpack(packed: Any) -> Evidence:
+    """The evidence that `pack` made. Raises CourseError for anything else, whatever it is."""
+    try:
+        if not isinstance(packed, Mapping):
+            raise TypeError("it is no mapping")
+        return {str(key): _unpack_one(value) for key, value in packed.items()}
+    except (KeyError, TypeError, ValueError) as problem:
+        raise CourseError(f"The evidence is not as a probe writes it ({problem}).") from None
+
+
+def _unpack_one(value: Any) -> np.ndarray:
+    if isinstance(value, str):
+        return np.array(value[:SENTENCE])
+    dtype = np.dtype(value["dtype"])
+    if dtype.kind not in "bifu" or dtype.itemsize > 8:
+        raise ValueError("a dtype that no answer has")
+    if len(value["data"]) > PACKED_BYTES:
+        raise ValueError("an array that is too large")
+    data = np.frombuffer(base64.b64decode(value["data"], validate=True), dtype)
+    return data.reshape([int(side) for side in value["shape"]]).copy()
