@@ -18,6 +18,29 @@ c.OverwriteCells.add_missing_cells = True
 # nbgrader's 30 s would interrupt a training cell on a slow machine.
 c.Execute.timeout = 600
 
+# Graded cells hand over evidence; the verdict is computed here, outside the student's process, with a seed
+# drawn for the occasion (course_utils/grading/preprocessors.py).
+ours = "course_utils.grading.preprocessors"
+theirs = "nbgrader.preprocessors"
+c.Autograde.sanitize_preprocessors = [
+    f"{theirs}.ClearOutput",
+    f"{theirs}.DeduplicateIds",
+    f"{theirs}.OverwriteKernelspec",
+    f"{theirs}.OverwriteCells",
+    f"{ours}.TidyOrder",
+    f"{theirs}.CheckCellMetadata",
+]
+c.Autograde.autograde_preprocessors = [
+    f"{ours}.OwnWork",
+    f"{ours}.Probe",
+    f"{ours}.Judge",
+    f"{theirs}.LimitOutput",
+    f"{theirs}.SaveAutoGrades",
+    f"{theirs}.AssignLatePenalties",
+    f"{theirs}.CheckCellMetadata",
+]
+c.OwnWork.solutions = str(Path(__file__).parent / "solutions")
+
 # nbgrader makes a new gradebook by calling `alembic` from the PATH, which an environment that is not
 # activated is missing from.
 programs = str(Path(sys.executable).parent)

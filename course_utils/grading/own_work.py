@@ -1,0 +1,269 @@
+"""Reading a submission for what an instructor should look at; nothing here changes a score.
+
+Three kinds of remarks, each with the line that shows it: an answer that uses the package's own solution
+of the exercise, an answer that is the instructor's but for names, and code that reaches for the checks,
+the solutions or the machinery underneath. Code is read (`ast`), never run. A remark is a reason to look,
+no proof: two students may write the same three lines, and the shortest answers are therefore not
+compared.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from IPython.core.inputtransformer2 import TransformerManager
+from nbformat import NotebookNode
+
+from course_utils.checks import EXERCISES
+
+COMPARED_NODES = 60  # syntax nodes; below that, honest answers look alike
+
+PATCHED = ("torch", "numpy", "builtins", "sys", "IPython", "math", "course_utils", "importlib")
+SETTINGS = ("torch.backends",)  # assignments there are ordinary use
+REACHING = {
+    "sys.modules": "reaches into the loaded modules",
+    "sys._getframe": "looks at its callers",
+    "sys.settrace": "traces other code",
+    "sys.setprofile": "traces other code",
+    "inspect.stack": "looks at its callers",
+    "inspect.currentframe": "looks at its callers",
+    "gc.get_objects": "searches the memory",
+    "gc.get_referrers": "searches the memory",
+    "importlib.reload": "loads a module anew",
+    "unittest.mock": "replaces other code",
+    "ctypes": "reaches below Python",
+    "builtins": "reaches for Python's built-in functions",
+    "IPython.get_ipython": "reaches into IPython",
+    "os._exit": "ends the process",
+    "os.kill": "sends signals",
+    "subprocess": "starts other programs",
+    "os.system": "starts other programs",
+}
+PLACES = re.compile(r"(^|[/\\.])(solutions|gradebook|submitted|autograded)([/\\.]|$)")
+LYING = {"__eq__", "__array__", "__torch_function__", "__array_ufunc__", "__getattribute__"}
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something to look at: the cell (its grade_id, or its place), the line in it, the code, and why."""
+
+    cell: str
+    line: int
+    code: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"cell {self.cell}, line {self.line}: {self.why}: {self.code}"
+
+
+def remarks(submitted: NotebookNode, source: NotebookNode) -> list[Remark]:
+    """Everything to look at in a submission, in the order of its cells."""
+    released = {cell.source.strip() for cell in source.cells}
+    solutions = {_grade_id(cell): cell.source for cell in source.cells if _answers(cell)}
+    cells = [
+        (place, cell)
+        for place, cell in enumerate(submitted.cells, 1)
+        if cell.cell_type == "code" and not _graded(cell)
+    ]
+    trees = [(place, cell, _parse(cell.source)) for place, cell in cells]
+    names = _Names([tree for _, _, tree in trees])
+    asked = [name for name in EXERCISES if any(_defines(tree, name) for _, _, tree in trees)]
+    references = {f"course_utils.{path}": name for name in asked for path in EXERCISES[name].reference}
+    found = []
+    for place, cell, tree in trees:
+        if cell.source.strip() in released and not _answers(cell):
+            continue
+        label, lines = _grade_id(cell) or f"number {place}", cell.source.splitlines()
+        own = _exercise_of(tree) if _answers(cell) else ""
+        chosen = {path: name for path, name in references.items() if not own or name == own}
+        for line, why in [
+            *_uses(tree, names, chosen),
+            *_reaches(tree, names),
+            *_copies(tree, solutions.get(_grade_id(cell), ""), own),
+        ]:
+            code = lines[line - 1].strip() if 0 < line <= len(lines) else ""
+            found.append(Remark(label, line, code, why))
+    return list(dict.fromkeys(found))
+
+
+def _answers(cell: NotebookNode) -> bool:
+    mark = cell.metadata.get("nbgrader", {})
+    return bool(mark.get("solution")) and not mark.get("grade") and cell.cell_type == "code"
+
+
+def _graded(cell: NotebookNode) -> bool:
+    return bool(cell.metadata.get("nbgrader", {}).get("grade"))
+
+
+def _grade_id(cell: NotebookNode) -> str:
+    return str(cell.metadata.get("nbgrader", {}).get("grade_id", ""))
+
+
+def _parse(code: str) -> ast.Module:
+    """The syntax tree; magics become calls, code that does not parse becomes nothing."""
+    try:
+        return ast.parse(TransformerManager().transform_cell(code))
+    except (SyntaxError, ValueError, RecursionError):
+        return ast.Module([], [])
+
+
+def _defines(tree: ast.Module, name: str) -> bool:
+    return any(getattr(node, "name", None) == name for node in ast.walk(tree)) or any(
+        isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store)
+        for node in ast.walk(tree)
+    )
+
+
+def _exercise_of(tree: ast.Module) -> str:
+    return next((name for name in EXERCISES if _defines(tree, name)), "")
+
+
+class _Names:
+    """What the notebook's names stand for, as dotted paths, by its imports and plain assignments."""
+
+    def __init__(self, trees: list[ast.Module]) -> None:
+        self.paths: dict[str, str] = {"__builtins__": "builtins", "get_ipython": "IPython.get_ipython"}
+        for tree in trees:
+            for node in ast.walk(tree):
+                self._learn(node)
+
+    def _learn(self, node: ast.AST) -> None:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                first = alias.name.partition(".")[0]
+                self.paths[alias.asname or first] = alias.name if alias.asname else first
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for alias in node.names:
+                self.paths[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            path = self.of(node.value)
+            if path and path != node.targets[0].id:
+                self.paths[node.targets[0].id] = path
+
+    def of(self, node: ast.AST) -> str:
+        """The dotted path of an expression, '' for what is no plain path."""
+        if isinstance(node, ast.Name):
+            return self.paths.get(node.id, "")
+        if isinstance(node, ast.Attribute):
+            base = self.of(node.value)
+            return f"{base}.{node.attr}" if base else ""
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
+            first = node.args[-1]
+            text = first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else ""
+            if node.func.id == "getattr" and len(node.args) >= 2 and self.of(node.args[0]):
+                return f"{self.of(node.args[0])}.{text}"
+            if node.func.id == "__import__":
+                return text
+        if isinstance(node, ast.Call) and self.of(node.func) == "importlib.import_module" and node.args:
+            return str(getattr(node.args[0], "value", ""))
+        return ""
+
+
+def _uses(tree: ast.Module, names: _Names, references: dict[str, str]) -> Iterator[tuple[int, str]]:
+    """Where the package's own solution of an exercise is called, subclassed or copied."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            paths = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Name | ast.Attribute | ast.Call):
+            paths = [names.of(node)]
+        else:
+            continue
+        for path in paths:
+            if path in references:
+                yield node.lineno, f"uses `{path}`, which solves {references[path]}"
+
+
+def _reaches(tree: ast.Module, names: _Names) -> Iterator[tuple[int, str]]:
+    """Where code reaches for the checks, the solutions or the machinery underneath."""
+    for node in ast.walk(tree):
+        line = getattr(node, "lineno", 0)
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            modules = [getattr(node, "module", None) or ""] if isinstance(node, ast.ImportFrom) else []
+            imported = [
+                f"{module}.{alias.name}".lstrip(".") for module in modules or [""] for alias in node.names
+            ]
+            for path in imported:
+                if path.startswith("course_utils.checks") and path != "course_utils.checks.check":
+                    yield line, "imports the checks"
+                yield from ((line, why) for why in _why(path))
+        elif isinstance(node, ast.Attribute | ast.Name | ast.Call) and names.of(node):
+            path = names.of(node)
+            if re.match(r"course_utils\.(checks|grading)\.(?!check$)", path):
+                yield line, "reaches into the checks"
+            yield from ((line, why) for why in _why(path))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and PLACES.search(node.value):
+            yield line, "names a folder that is the instructor's"
+        elif isinstance(node, ast.FunctionDef) and node.name in LYING:
+            yield line, f"defines `{node.name}`"
+        yield from ((line, why) for why in _patches(node, names))
+
+
+def _why(path: str) -> list[str]:
+    return [why for known, why in REACHING.items() if path == known or path.startswith(f"{known}.")]
+
+
+def _patches(node: ast.AST, names: _Names) -> Iterator[str]:
+    """Assignments to attributes or items of modules that are not the student's."""
+    targets: list[ast.expr] = []
+    if isinstance(node, ast.Assign):
+        targets = node.targets
+    elif isinstance(node, ast.AugAssign | ast.AnnAssign):
+        targets = [node.target]
+    elif isinstance(node, ast.Delete):
+        targets = node.targets
+    elif (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("setattr", "delattr")
+    ):
+        targets = node.args[:1]
+    for target in targets:
+        base = target.value if isinstance(target, ast.Attribute | ast.Subscript) else target
+        path = names.of(base) if base is not target or isinstance(node, ast.Call) else ""
+        known = path.partition(".")[0] in PATCHED and not path.startswith(SETTINGS)
+        if known:
+            yield f"changes `{path}`"
+
+
+def _copies(tree: ast.Module, solution: str, name: str) -> Iterator[tuple[int, str]]:
+    """Where the answer has the syntax of the instructor's, whatever its names."""
+    if not name or not solution:
+        return
+    theirs = [node for node in ast.parse(solution).body if getattr(node, "name", None) == name]
+    ours = [node for node in tree.body if getattr(node, "name", None) == name]
+    if (
+        theirs
+        and ours
+        and len(list(ast.walk(theirs[0]))) >= COMPARED_NODES
+        and _shape(ours[0]) == _shape(theirs[0])
+    ):
+        yield ours[0].lineno, "is the instructor's solution but for names"
+
+
+def _shape(node: ast.AST) -> str:
+    """The syntax alone: names numbered in the order of their appearance, no docstrings, no types."""
+    return ast.dump(_Plain().visit(ast.parse(ast.unparse(node))))
+
+
+class _Plain(ast.NodeTransformer):
+    def __init__(self) -> None:
+        self.numbers: dict[str, str] = {}
+
+    def _number(self, name: str) -> str:
+        return self.numbers.setdefault(name, f"n{len(self.numbers)}")
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        return None if isinstance(node.value, ast.Constant) else self.generic_visit(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        return ast.arg(self._number(node.arg))
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return ast.Name(self._number(node.id), node.ctx)
