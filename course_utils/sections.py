@@ -36,7 +36,8 @@ class Lesson:
     def title(self) -> str:
         if len(self.section.notebooks) == 1:
             return f"{self.section.number}. {self.section.title}"
-        return f"{self.section.number}. {self.name.replace('_', ' ').capitalize()}"
+        words = self.name.replace("_", " ").capitalize().replace("vae", "VAE").replace("mnist", "MNIST")
+        return f"{self.section.number}. {words}"
 
 
 SECTIONS = (

@@ -160,7 +160,7 @@ def _cards(executed: list[Executed], target: Path) -> list[dict[str, Any]]:
                 "page": page_name(own[0]),
                 "image": f"figures/{figures[0].name}" if figures else None,
                 "more": [
-                    {"page": page_name(lesson), "short": lesson.name.replace("_", " ")}
+                    {"page": page_name(lesson), "short": lesson.title.partition(" ")[2]}
                     for lesson in (own if len(own) > 1 else [])
                 ],
             }
