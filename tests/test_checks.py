@@ -192,9 +192,7 @@ def test_generators_depend_on_seed_and_stream_alone() -> None:
 # --- calls that do not come back as they should -------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "endless", [lambda: time.sleep(60), spin], ids=["sleep", "loop"]
-)
+@pytest.mark.parametrize("endless", [lambda: time.sleep(60), spin], ids=["sleep", "loop"])
 def test_a_call_that_never_returns_is_cut_off(endless: Callable[[], Any], monkeypatch) -> None:
     monkeypatch.setattr(evidence, "CALL_SECONDS", 0.05)
     assert "is there a loop that never ends?" in core.problem_with(recorded(endless), "it")

@@ -36,7 +36,11 @@ REACHING = {
     "unittest.mock": "replaces other code",
     "ctypes": "reaches below Python",
     "builtins": "reaches for Python's built-in functions",
-    "IPython.get_ipython": "reaches into IPython",
+    **{
+        f"IPython.shell.{part}": "reaches into IPython"
+        for part in ("ast_transformers", "display_pub", "events", "input_transformers_cleanup", "kernel")
+    },
+    "IPython.shell.input_transformers_post": "reaches into IPython",
     "os._exit": "ends the process",
     "os.kill": "sends signals",
     "subprocess": "starts other programs",
@@ -159,6 +163,8 @@ class _Names:
                 return text
         if isinstance(node, ast.Call) and self.of(node.func) == "importlib.import_module" and node.args:
             return str(getattr(node.args[0], "value", ""))
+        if isinstance(node, ast.Call) and self.of(node.func).startswith("IPython.get_ipython"):
+            return "IPython.shell"
         return ""
 
 

@@ -1,0 +1,267 @@
+"""nbgrader with this course's configuration: probe in the kernel, judge outside, an eye on own work."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import nbformat
+import numpy as np
+import pytest
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+from course_utils.checks import EXERCISES, core, evidence
+from course_utils.grading import own_work
+from course_utils.grading.preprocessors import Judge, OwnWork, Probe, TidyOrder, asked_of
+
+KL = EXERCISES["gaussian_kl"]
+RIGHT_KL = "def gaussian_kl(mu, logvar):\n    return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)"
+RESOURCES: dict[str, Any] = {"nbgrader": {"student": "ada", "assignment": "02-theory", "notebook": "theory"}}
+
+
+def answer_cell(source: str, grade_id: str = "gaussian-kl") -> NotebookNode:
+    mark = {"grade": False, "solution": True, "locked": False, "grade_id": grade_id, "schema_version": 3}
+    return new_code_cell(source, metadata={"nbgrader": mark})
+
+
+def graded_cell(name: str = "gaussian_kl", grade_id: str = "gaussian-kl-check") -> NotebookNode:
+    mark = {"grade": True, "solution": False, "locked": True, "grade_id": grade_id, "points": 3}
+    source = f'check("{name}", globals())'
+    return new_code_cell(source, metadata={"nbgrader": mark | {"schema_version": 3}})
+
+
+def imports() -> NotebookNode:
+    return new_code_cell("import torch\nfrom torch import nn\nfrom course_utils.checks import check")
+
+
+def grade(*cells: NotebookNode) -> list[NotebookNode]:
+    """Run a submission as `nbgrader autograde` would, without the gradebook; its graded cells."""
+    notebook, resources = new_notebook(cells=list(cells)), json.loads(json.dumps(RESOURCES))
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "", "language": "python"}
+    for step in (TidyOrder(), Probe(timeout=60), Judge()):
+        notebook, resources = step.preprocess(notebook, resources)
+    return [cell for cell in notebook.cells if asked_of(cell)]
+
+
+def points(cell: NotebookNode) -> float:
+    """What nbgrader reads."""
+    (output,) = cell.outputs
+    assert output.output_type == "execute_result"
+    return float(output.data["text/plain"])
+
+
+def packed(seed: int, answer: str = RIGHT_KL) -> dict[str, Any]:
+    """What a probe of gaussian_kl hands over."""
+    names: dict[str, Any] = {}
+    exec(answer, names)
+    return json.loads(json.dumps(core.observe(KL, names, seed).packed(KL)))
+
+
+def judged(*bundles: Any, seed: int = 41) -> NotebookNode:
+    """A graded cell whose outputs hold these evidence bundles, after Judge."""
+    cell = graded_cell()
+    cell.outputs = [
+        new_output("execute_result", data={"text/plain": "3", core.EVIDENCE_MIME: bundle})
+        for bundle in bundles
+    ]
+    return Judge().preprocess_cell(cell, {"course_seed": seed}, 0)[0]
+
+
+# --- the verdict ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def graded() -> dict[str, NotebookNode]:
+    """One submission with everything in it that must not cost a right answer its points."""
+    noisy = "import sys, warnings, numpy as np\n" + RIGHT_KL.replace(
+        "    return", '    print("half", file=sys.stderr); warnings.warn("old"); print("x" * 10)\n    return'
+    )
+    class_based = (
+        "class reparameterize(nn.Module):\n"
+        "    def forward(self, mu, logvar, eps=None, **more):\n"
+        "        eps = torch.randn_like(mu.double()) if eps is None else eps\n"
+        "        return mu.double() + (logvar.double() / 2).exp() * eps"
+    )
+    cells = grade(
+        imports(),
+        graded_cell("gaussian_kl"),  # moved above its answer
+        new_code_cell("1 / 0"),
+        answer_cell(noisy),
+        new_code_cell("check = sum = None  # names of the course's, used for something else"),
+        answer_cell(class_based, "reparameterize"),
+        graded_cell("reparameterize", "reparameterize-check"),
+        answer_cell("def what_is_my_beta(*arguments:\n    return 1", "what-is-my-beta"),
+        graded_cell("what_is_my_beta", "what-is-my-beta-check"),
+        answer_cell("def monte_carlo_elbo(*arguments):\n    raise NotImplementedError", "monte-carlo-elbo"),
+        graded_cell("monte_carlo_elbo", "monte-carlo-elbo-check"),
+    )
+    return {asked_of(cell): cell for cell in cells}
+
+
+def test_a_right_answer_with_noise_shadowed_names_and_moved_cells_keeps_its_points(graded):
+    assert points(graded["gaussian_kl"]) == KL.points
+
+
+def test_a_class_with_extra_keywords_in_float64_keeps_its_points(graded):
+    assert points(graded["reparameterize"]) == EXERCISES["reparameterize"].points
+
+
+def test_a_syntax_error_costs_its_own_exercise_alone(graded):
+    assert points(graded["what_is_my_beta"]) == 0
+    assert "is not defined" in graded["what_is_my_beta"].outputs[0].data["text/html"]
+
+
+def test_an_unsolved_exercise_is_not_yet(graded):
+    assert points(graded["monte_carlo_elbo"]) == 0
+    assert "Not yet" in graded["monte_carlo_elbo"].outputs[0].data["text/html"]
+
+
+def test_the_graded_cell_keeps_its_released_source(graded):
+    assert graded["gaussian_kl"].source == 'check("gaussian_kl", globals())'
+
+
+def test_the_report_that_students_read_is_the_judge_s(graded):
+    assert "3 of 3 points" in graded["gaussian_kl"].outputs[0].data["text/html"]
+    assert core.EVIDENCE_MIME not in graded["gaussian_kl"].outputs[0].data
+
+
+# --- evidence that is not what it seems ---------------------------------------------------------------
+
+
+def test_evidence_is_judged_whatever_the_kernel_said_about_points():
+    assert points(judged(packed(41, RIGHT_KL.replace("0.5 * ", "")))) == 0
+    assert points(judged(packed(41))) == 3
+
+
+FORGED = {
+    "of another seed": packed(40),
+    "of another seed, relabelled": packed(40) | {"seed": 41},
+    "of another exercise": packed(41) | {"answer": "vae_loss"},
+    "a list": [1, 2, 3],
+    "a string": "full marks",
+    "without arrays": {"answer": "gaussian_kl", "seed": 41},
+    "an array of objects": packed(41) | {"evidence": {"kl": {"dtype": "|O", "shape": [1], "data": "AAAA"}}},
+    "another shape": packed(41)
+    | {"evidence": evidence.pack({"kl": np.zeros((2, 2, 2)), "single": np.zeros(0)})},
+    "a note of praise": packed(41) | {"note": "full marks"},
+}
+
+
+@pytest.mark.parametrize("bundle", FORGED.values(), ids=FORGED)
+def test_forged_evidence_earns_nothing(bundle):
+    assert points(judged(bundle)) == 0
+
+
+def test_a_cell_without_evidence_says_so():
+    assert "handed over no evidence" in judged().outputs[0].data["text/html"]
+
+
+def test_a_cell_stopped_at_the_time_limit_says_so():
+    cell = graded_cell()
+    cell.outputs = [new_output("error", ename="CellTimeoutError", evalue="", traceback=[])]
+    Judge().preprocess_cell(cell, {"course_seed": 1}, 0)
+    assert points(cell) == 0
+    assert "time limit" in cell.outputs[0].data["text/html"]
+
+
+def test_a_student_s_words_are_escaped_in_the_verdict():
+    cell = judged(packed(41) | {"note": "<script>alert(1)</script>"})
+    assert "<script>" not in cell.outputs[0].data["text/html"]
+
+
+# --- own work -----------------------------------------------------------------------------------------
+
+
+def source() -> NotebookNode:
+    return nbformat.read("solutions/02-theory/theory.ipynb", as_version=4)
+
+
+def remarks_on(*codes: str, answer: str = "") -> list[str]:
+    """What is remarked on a submission with these cells of the student's own, and this answer."""
+    cells = [new_code_cell(code) for code in codes] + [answer_cell(answer)] * bool(answer)
+    return [f"{r.why}: {r.code}" for r in own_work.remarks(new_notebook(cells=cells), source())]
+
+
+def test_a_solved_notebook_of_one_s_own_gets_no_remark():
+    assert (
+        remarks_on(
+            "import matplotlib.pyplot as plt\nplt.rcParams['figure.dpi'] = 80",
+            "torch.manual_seed(3)\ntorch.backends.cudnn.deterministic = True",
+            "%matplotlib inline\nfrom course_utils.checks import check",
+            "x = torch.zeros(3)\nx[0] = 1\nmodel.weight.data = x",
+            answer=RIGHT_KL,
+        )
+        == []
+    )
+
+
+USES = {
+    "imported": "from course_utils.objectives import gaussian_kl",
+    "imported under another name": "from course_utils.objectives import gaussian_kl as f\ng = f",
+    "called through the module": "def gaussian_kl(*both):\n    return objectives.gaussian_kl(*both)",
+    "called through another name": "import course_utils.objectives as o\ngaussian_kl = o.gaussian_kl",
+    "fetched by its name": "gaussian_kl = getattr(objectives, 'gaussian_kl')",
+    "assigned": "gaussian_kl = objectives.gaussian_kl",
+}
+
+
+@pytest.mark.parametrize("code", USES.values(), ids=USES)
+def test_an_answer_that_uses_the_package_s_solution_is_reported_with_its_line(code):
+    found = remarks_on("from course_utils import objectives", "x = 1", answer=code + "\n" + RIGHT_KL)
+    assert any("which solves gaussian_kl" in text for text in found)
+
+
+def test_a_class_that_inherits_the_package_s_model_is_reported():
+    vae = nbformat.read("solutions/03-vae/vae.ipynb", as_version=4)
+    cell = answer_cell("from course_utils import models\nclass MyVAE(models.VAE):\n    pass", "my-vae")
+    (remark,) = own_work.remarks(new_notebook(cells=[cell]), vae)
+    assert (remark.cell, remark.line, remark.code) == ("my-vae", 2, "class MyVAE(models.VAE):")
+
+
+def test_the_lesson_s_own_cells_may_use_the_package():
+    assert own_work.remarks(nbformat.read("notebooks/02-theory/theory.ipynb", as_version=4), source()) == []
+
+
+def test_the_instructor_s_solution_under_other_names_is_reported():
+    solution = next(c.source for c in source().cells if c.source.startswith("def monte_carlo_elbo"))
+    renamed = solution.replace("log_likelihood", "ll").replace("sigma", "s")
+    cell = answer_cell(renamed, "monte-carlo-elbo")
+    (remark,) = own_work.remarks(new_notebook(cells=[cell]), source())
+    assert remark.why == "is the instructor's solution but for names"
+
+
+REACHES = {
+    "torch patched": "torch.allclose = lambda *a, **k: True",
+    "torch patched by name": "setattr(torch, 'allclose', print)",
+    "a builtin patched": "import builtins\nbuiltins.float = print",
+    "a builtin patched without import": "__builtins__.len = print",
+    "a module replaced": "import sys\nsys.modules['course_utils.checks'] = None",
+    "the checks imported": "from course_utils.checks import core",
+    "the checks patched": "import course_utils\ncourse_utils.checks.core.run = print",
+    "input transformed": "get_ipython().input_transformers_post.append(print)",
+    "syntax transformed": "ip = get_ipython()\nip.ast_transformers.append(1)",
+    "solutions read": "open('../../solutions/02-theory/theory.ipynb')",
+    "solutions run": "%run ../../solutions/02-theory/theory.ipynb",
+    "the gradebook": "import sqlite3\nsqlite3.connect('../../gradebook.db')",
+    "the caller's frame": "import sys\nsys._getframe(1).f_locals",
+    "an object that lies": "class A:\n    def __eq__(self, other):\n        return True",
+    "a mock": "from unittest.mock import patch",
+    "another program": "!cat ../../solutions/02-theory/theory.ipynb",
+}
+
+
+@pytest.mark.parametrize("code", REACHES.values(), ids=REACHES)
+def test_code_that_reaches_for_checks_or_solutions_is_reported(code):
+    assert remarks_on("import torch", code)
+
+
+def test_code_that_does_not_parse_is_no_reason_to_stop():
+    assert remarks_on("def (", "x = '''", answer="def gaussian_kl(:") == []
+
+
+def test_remarks_are_logged_and_kept_but_change_no_score(caplog):
+    notebook = new_notebook(cells=[new_code_cell("import builtins")])
+    OwnWork(solutions="solutions").preprocess(notebook, RESOURCES)
+    (remark,) = notebook.metadata["course"]["remarks"]
+    assert remark["code"] == "import builtins"
