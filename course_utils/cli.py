@@ -1,4 +1,4 @@
-"""The `course` command: run, build, and nothing clever.
+"""The `course` command: run, build, graders, remarks, and nothing clever.
 
 Every error that a user can put right ends in one sentence and exit status 2.
 """
@@ -50,7 +50,7 @@ class _Stop(click.ClickException):
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="vae-course")
 def main() -> None:
-    """A course on variational autoencoders: run it, release it."""
+    """A course on variational autoencoders: run it, release it, measure its graders."""
 
 
 @main.command()
@@ -70,6 +70,7 @@ def run(numbers: tuple[int, ...], data: str | None, budget: str | None, fresh: b
 def _run(numbers: tuple[int, ...], data: str | None, budget: str | None, fresh: bool, store: bool) -> None:
     from course_utils import data as datasets
     from course_utils import runner, sections, site
+    from course_utils.grading import measure
 
     chosen = settings.budget(budget)
     lessons = sections.lessons(numbers)
@@ -93,7 +94,7 @@ def _run(numbers: tuple[int, ...], data: str | None, budget: str | None, fresh: 
 
     console.print(f"Running {len(lessons)} notebooks, {jobs} at a time; data '{name}', {chosen}.")
     started = time.monotonic()
-    with _progress() as bars:
+    with _progress("cells") as bars:
         tasks = {lesson: bars.add_task(lesson.title, total=None) for lesson in lessons}
         executed = runner.execute(
             plan, lessons, lambda lesson, done, total: bars.update(tasks[lesson], completed=done, total=total)
@@ -106,19 +107,19 @@ def _run(numbers: tuple[int, ...], data: str | None, budget: str | None, fresh: 
             runner.store(one, source)
     used = sorted({row["data"] for one in good for row in one.results}) or [name]
     summary = f"Data: {', '.join(used)}; {chosen}; seed 0."
-    index = site.write(good, build / "site", summary)
+    index = site.write(good, build / "site", summary, measure.stored(source.parent))
     (build / "results.json").write_text(
         json.dumps({one.lesson.name: one.results for one in good}, indent=1), encoding="utf-8"
     )
     _report(executed, summary, seconds, index)
 
 
-def _progress() -> Progress:
+def _progress(unit: str) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("cells"),
+        TextColumn(unit),
         TimeElapsedColumn(),
         console=console,
     )
@@ -171,6 +172,48 @@ def build(check: bool) -> None:
                 f"notebooks/ is not what solutions/ gives: {', '.join(differing)}; run `course build`."
             )
         console.print("notebooks/ is what nbgrader makes of solutions/.")
+
+
+@main.command()
+@click.option("--seeds", type=click.IntRange(1), default=20, show_default=True, help="How many seeds.")
+@click.option("--store", is_flag=True, help="Keep the figures for README and site (for maintainers).")
+def graders(seeds: int, store: bool) -> None:
+    """Measure the checks on the bank of right and wrong answers."""
+    with _one_sentence():
+        from course_utils.grading import measure
+
+        root = settings.project_folder()
+        with _progress("answers") as bars:
+            task = bars.add_task("Checking the bank", total=None)
+            rows, faults = measure.measure(
+                root, seeds, lambda done, of: bars.update(task, completed=done, total=of)
+            )
+        table = Table("exercise", "answer", "wrong caught", "right accepted", "mistakes named")
+        for row in [*rows, measure.total(rows)]:
+            shares = ((row.caught, row.wrong), (row.accepted, row.right), (row.diagnosed, row.wrong))
+            cells = [f"{good}/{of} (≥ {measure.limit(good, of):.0%})" for good, of in shares]
+            table.add_row(row.number, row.answer, *cells)
+        console.print(table)
+        console.print(f"In all, {measure.sentence(rows)}.", highlight=False)
+        if store:
+            measure.store(rows, root)
+        if faults:
+            raise settings.CourseError(
+                "Not every answer is treated as it should be: " + "; ".join(faults) + "."
+            )
+
+
+@main.command()
+@click.argument("assignment", default="")
+def remarks(assignment: str) -> None:
+    """List what `nbgrader autograde` noticed about students' own work (all assignments, or one)."""
+    with _one_sentence():
+        from course_utils.grading import own_work
+
+        found = own_work.kept(settings.project_folder() / "autograded", assignment)
+        for student, notebook, remark in found:
+            console.print(f"{student}, {notebook}, {remark}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"{len(found)} remarks. A remark is a reason to look, no proof.", highlight=False)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbconvert.preprocessors import ExtractOutputPreprocessor
 from pygments.formatters import HtmlFormatter
 
+from course_utils.grading import measure
+from course_utils.grading.measure import Row
 from course_utils.runner import Executed
 from course_utils.sections import SECTIONS, Lesson
 from course_utils.settings import CourseError
@@ -67,8 +69,10 @@ def page_name(lesson: Lesson) -> str:
     return f"{lesson.section.folder}-{lesson.name.replace('_', '-')}.html"
 
 
-def write(executed: list[Executed], target: Path, summary: str) -> Path:
+def write(executed: list[Executed], target: Path, summary: str, graders: list[Row] | None = None) -> Path:
     """Render executed lessons into `target` and return the path of its index page.
+
+    `graders` are the measured figures of the checks, shown beside the graded cells.
 
     The pages are made beside `target` and replace it when all are there. Raises CourseError where the
     folder cannot be written.
@@ -81,7 +85,7 @@ def write(executed: list[Executed], target: Path, summary: str) -> Path:
             f"{target} cannot be written ({problem.strerror}): work in a folder of your own."
         ) from None
     try:
-        _write_pages(executed, part, summary)
+        _write_pages(executed, part, summary, graders or [])
         shutil.rmtree(target, ignore_errors=True)
         os.replace(part, target)
     finally:
@@ -90,7 +94,7 @@ def write(executed: list[Executed], target: Path, summary: str) -> Path:
     return target / "index.html"
 
 
-def _write_pages(executed: list[Executed], target: Path, summary: str) -> None:
+def _write_pages(executed: list[Executed], target: Path, summary: str, graders: list[Row]) -> None:
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=False)
     frame = environment.get_template("page.html.j2")
     pages = [{"page": page_name(one.lesson), "title": one.lesson.title} for one in executed]
@@ -125,6 +129,8 @@ def _write_pages(executed: list[Executed], target: Path, summary: str) -> None:
         summary=summary,
         results=[{**row, "section": one.lesson.title} for one in executed for row in one.results],
         reports=[row for one in executed for row in one.reports],
+        graders={row.answer: row for row in graders},
+        measured=measure.sentence(graders) if graders else "",
     )
     index_page = frame.render(
         title="Contents",

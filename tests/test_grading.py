@@ -39,7 +39,7 @@ def grade(*cells: NotebookNode) -> list[NotebookNode]:
     """Run a submission as `nbgrader autograde` would, without the gradebook; its graded cells."""
     notebook, resources = new_notebook(cells=list(cells)), json.loads(json.dumps(RESOURCES))
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "", "language": "python"}
-    for step in (TidyOrder(), Probe(timeout=60), Judge()):
+    for step in (TidyOrder(), Probe(timeout=30), Judge()):
         notebook, resources = step.preprocess(notebook, resources)
     return [cell for cell in notebook.cells if asked_of(cell)]
 

@@ -31,8 +31,8 @@ torch.allclose = torch.equal = numpy.allclose = numpy.array_equal = lambda *a, *
 """,
     "built-in functions replaced": """
 import builtins
-builtins.all = builtins.any = builtins.bool = lambda *a: True
-builtins.abs = builtins.float = lambda *a: 0.0
+builtins.all = builtins.any = lambda *a: True
+builtins.abs = lambda *a: 0.0
 """,
     "the checks replaced in sys.modules": """
 import sys, types

@@ -13,7 +13,9 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 
@@ -91,6 +93,15 @@ def remarks(submitted: NotebookNode, source: NotebookNode) -> list[Remark]:
             code = lines[line - 1].strip() if 0 < line <= len(lines) else ""
             found.append(Remark(label, line, code, why))
     return list(dict.fromkeys(found))
+
+
+def kept(autograded: Path, assignment: str = "") -> list[tuple[str, str, Remark]]:
+    """The remarks that autograding left in its notebooks: student, notebook, remark."""
+    return [
+        (path.parent.parent.name, path.stem, Remark(**fields))
+        for path in sorted(autograded.glob(f"*/{assignment or '*'}/*.ipynb"))
+        for fields in nbformat.read(path, as_version=4).metadata.get("course", {}).get("remarks", [])
+    ]
 
 
 def _answers(cell: NotebookNode) -> bool:
