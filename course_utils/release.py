@@ -13,7 +13,8 @@ from nbgrader.apps import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config, PyFileConfigLoader
 
-from course_utils import sections
+from course_utils import exercises, sections
+from course_utils.runner import read_notebook
 from course_utils.sections import SECTIONS
 from course_utils.settings import CourseError
 
@@ -21,9 +22,16 @@ from course_utils.settings import CourseError
 def build(root: Path, release: Path | None = None) -> None:
     """Generate the student edition of every section: into notebooks/, and into the gradebook of `root`.
 
-    With `release` both go there instead and `root` stays untouched. Raises CourseError with nbgrader's
-    reason if a section cannot be released.
+    With `release` both go there instead and `root` stays untouched. Raises CourseError if an exercise lacks
+    something, and with nbgrader's reason if a section cannot be released.
     """
+    missing = [
+        f"{lesson.path}: {sentence}"
+        for lesson in sections.lessons()
+        for sentence in exercises.lacks(read_notebook(root / "solutions" / lesson.path))
+    ]
+    if missing:
+        raise CourseError("solutions/ cannot be released: " + "; ".join(missing) + ".")
     config = PyFileConfigLoader("nbgrader_config.py", path=str(root)).load_config()
     config.CourseDirectory.root = str(root)
     if release is not None:

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 
-from course_utils import checks, release, sections
+from course_utils import checks, exercises, release, sections
 
 ROOT = Path(__file__).parent.parent
 LESSONS = sections.lessons()
@@ -73,29 +73,8 @@ def test_every_exercise_raises_before_it_is_solved_and_lets_run_all_go_on(lesson
 
 
 @by_lesson
-def test_every_exercise_is_followed_by_its_graded_cell(lesson):
-    cells = notebook("solutions", lesson).cells
-    for index, cell in enumerate(cells):
-        if cell in marked([cell], solution=True, grade=False):
-            graded = cells[index + 1]
-            assert graded in marked([graded], grade=True, solution=False)
-            name = re.fullmatch(r'check\("(\w+)", globals\(\)\)', graded.source).group(1)
-            assert re.search(rf"^(def|class) {name}\b", cell.source, re.MULTILINE)
-
-
-@by_lesson
-def test_points_of_graded_cells_are_the_points_of_their_exercises(lesson):
-    for cell in marked(notebook("solutions", lesson).cells, grade=True, solution=False):
-        answer = re.search(r'check\("(\w+)"', cell.source).group(1)
-        assert cell.metadata.nbgrader.points == checks.EXERCISES[answer].points
-
-
-@by_lesson
-def test_every_exercise_states_its_difficulty_time_points_and_two_hints(lesson):
-    for cell in notebook("solutions", lesson).cells:
-        if cell.cell_type == "markdown" and "### Exercise " in cell.source:
-            assert re.search(r"\*Difficulty [1-5] of 5 · about \d+ minutes · \d+ points?", cell.source)
-            assert cell.source.count("<details>") == cell.source.count("</details>") == 2
+def test_no_exercise_lacks_anything(lesson):
+    assert exercises.lacks(notebook("solutions", lesson)) == []
 
 
 def test_every_checked_exercise_stands_in_a_notebook():

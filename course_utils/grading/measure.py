@@ -129,9 +129,8 @@ def sentence(rows: list[Row]) -> str:
     """The totals, as the README says them."""
     row = total(rows)
     return (
-        f"{row.caught} of {row.wrong} wrong answers are caught "
+        f"with {row.seeds} seeds each, {row.caught} of {row.wrong} wrong answers are caught "
         f"(95% limit: at least {limit(row.caught, row.wrong):.1%}), "
         f"{row.accepted} of {row.right} right ones accepted (at least {limit(row.accepted, row.right):.1%}) "
-        f"and {row.diagnosed} of {row.wrong} mistakes named (at least {limit(row.diagnosed, row.wrong):.1%}), "
-        f"each with {row.seeds} seeds"
+        f"and {row.diagnosed} of {row.wrong} mistakes named (at least {limit(row.diagnosed, row.wrong):.1%})"
     )
