@@ -188,11 +188,11 @@ def graders(seeds: int, store: bool) -> None:
             rows, faults = measure.measure(
                 root, seeds, lambda done, of: bars.update(task, completed=done, total=of)
             )
-        table = Table("exercise", "answer", "wrong caught", "right accepted", "mistakes named")
+        table = Table("exercise", "answer", "wrong caught", "right accepted", "mistakes named", "seconds")
         for row in [*rows, measure.total(rows)]:
             shares = ((row.caught, row.wrong), (row.accepted, row.right), (row.diagnosed, row.wrong))
             cells = [f"{good}/{of} (≥ {measure.limit(good, of):.0%})" for good, of in shares]
-            table.add_row(row.number, row.answer, *cells)
+            table.add_row(row.number, row.answer, *cells, f"{row.seconds:.2f}")
         console.print(table)
         console.print(f"In all, {measure.sentence(rows)}.", highlight=False)
         if store:

@@ -11,9 +11,12 @@ no random sample of what students write, but they, not the seeds, are what there
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
 import os
+import statistics
 import sys
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -31,7 +34,8 @@ FILE = Path("docs") / "graders.json"
 
 @dataclass(frozen=True)
 class Row:
-    """One exercise: how many answers of each kind, and how many of them were treated as they should be."""
+    """One exercise: how many answers of each kind, how many of them were treated as they should be, and how
+    long a check of a right answer takes, in seconds (median over seeds, the slowest answer)."""
 
     number: str
     answer: str
@@ -41,6 +45,7 @@ class Row:
     right: int
     accepted: int
     diagnosed: int
+    seconds: float
 
 
 def limit(good: int, of: int) -> float:
@@ -55,7 +60,7 @@ def total(rows: Iterable[Row]) -> Row:
         name: sum(getattr(row, name) for row in rows)
         for name in ("wrong", "caught", "right", "accepted", "diagnosed")
     }
-    return Row("", "all exercises", min(row.seeds for row in rows), **sums)
+    return Row("", "all exercises", rows[0].seeds, **sums, seconds=max(row.seconds for row in rows))
 
 
 def measure(root: Path, seeds: int, on_progress: Callable[[int, int], None]) -> tuple[list[Row], list[str]]:
@@ -67,7 +72,7 @@ def measure(root: Path, seeds: int, on_progress: Callable[[int, int], None]) -> 
         raise CourseError(f"There is no tests/bank below {root}: call this in a clone of the course.")
     bank = _bank(root)
     answers = [*((a, True) for a in bank.RIGHT), *((a, False) for a in bank.WRONG)]
-    outcomes: dict[int, tuple[bool, bool]] = {}
+    outcomes: dict[int, tuple[bool, bool, float]] = {}
     with ProcessPoolExecutor(
         os.cpu_count(), mp_context=multiprocessing.get_context("spawn"), initializer=_start, initargs=(root,)
     ) as pool:
@@ -79,17 +84,19 @@ def measure(root: Path, seeds: int, on_progress: Callable[[int, int], None]) -> 
     rows, faults = [], []
     for name, exercise in EXERCISES.items():
         counts = dict.fromkeys(("wrong", "caught", "right", "accepted", "diagnosed"), 0)
+        slowest = 0.0
         for index, (answer, right) in enumerate(answers):
             if answer.exercise != name:
                 continue
-            good, diagnosed = outcomes[index]
+            good, diagnosed, seconds = outcomes[index]
+            slowest = max(slowest, seconds if right else 0.0)
             counts["right" if right else "wrong"] += 1
             counts["accepted" if right else "caught"] += good
             counts["diagnosed"] += diagnosed and not right
             if not (good and diagnosed):
                 fault = "refused" if right else "accepted" if not good else "not diagnosed"
                 faults.append(f"{name}, {answer.name}: {fault}")
-        rows.append(Row(exercise.number, name, seeds, **counts))
+        rows.append(Row(exercise.number, name, seeds, **counts, seconds=round(slowest, 3)))
     return rows, faults
 
 
@@ -105,12 +112,16 @@ def _start(root: Path) -> None:
     _bank(root)
 
 
-def _try(answer: Any, right: bool, seeds: int) -> tuple[bool, bool]:
-    """Whether an answer is treated as it should be, and its mistake named, with every seed."""
-    exercise = EXERCISES[answer.exercise]
-    reports = [core.run(exercise, answer.namespace(), seed) for seed in range(seeds)]
-    good = [(report.points == exercise.points) == right for report in reports]
-    return all(good), all(answer.hint in str(report) for report in reports)
+def _try(answer: Any, right: bool, seeds: int) -> tuple[bool, bool, float]:
+    """Whether an answer is treated as it should be, and its mistake named, with every seed; median seconds."""
+    exercise, good, named, seconds = EXERCISES[answer.exercise], True, True, []
+    for seed in range(seeds):
+        names, started = answer.namespace(), time.perf_counter()
+        report = core.run(exercise, names, seed)
+        seconds.append(time.perf_counter() - started)
+        good &= math.isclose(report.points, exercise.points) == right
+        named &= answer.hint in str(report)
+    return good, named, statistics.median(seconds)
 
 
 def store(rows: list[Row], root: Path) -> None:
