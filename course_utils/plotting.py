@@ -5,7 +5,7 @@ as a cell's value. A Picture is a matplotlib Figure made without pyplot, so no g
 behind, and it carries its alternative text into the notebook's output, where nbconvert finds it.
 
 The ten class colours keep apart for colour-blind readers as far as ten colours can; every map also
-writes each class's name at its median, so that colour is never the only sign.
+writes each class's name near its median, so that colour is never the only sign.
 """
 
 from __future__ import annotations
@@ -184,6 +184,7 @@ def maps(
     picture = Picture(width, width / max(len(panels), 1.25) + 0.4, title, alt)
     for axes, (name, points) in zip(_axes(picture, 1, len(panels))[0], panels.items(), strict=True):
         points = to_numpy(points)
+        places = _label_places(points, labels, class_names)
         for index, class_name in enumerate(class_names):
             members = points[labels == index]
             if len(members) == 0:
@@ -192,7 +193,7 @@ def maps(
             axes.scatter(*members.T, s=size, color=COLOURS[index], alpha=0.55, linewidths=0)
             axes.annotate(
                 class_name,
-                np.median(members, axis=0),
+                places[index],
                 ha="center",
                 va="center",
                 fontsize=9 if len(class_name) > 2 else 12,
@@ -202,6 +203,24 @@ def maps(
             )
         axes.set(xlabel=axis_names[0], ylabel=axis_names[1], title=name)
     return picture
+
+
+def _label_places(points: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> dict[int, np.ndarray]:
+    """For each class the member nearest to its median whose label keeps clear of the labels before it."""
+    places: dict[int, np.ndarray] = {}
+    span = np.ptp(points, axis=0) + 1e-9
+    room = np.array([0.03 + 0.03 * max(map(len, names)), 0.06])  # of a label, as a share of the axes
+    for index in range(len(names)):
+        members = points[labels == index]
+        distance = (np.abs(members - np.median(members, axis=0)) / span).sum(1) if len(members) else []
+        for place in members[np.argsort(distance)]:
+            if all((np.abs(place - other) / span > room).any() for other in places.values()):
+                places[index] = place
+                break
+        else:
+            if len(members):
+                places[index] = np.median(members, axis=0)
+    return places
 
 
 @styled

@@ -6,6 +6,7 @@ import base64
 import functools
 import inspect
 import io
+import itertools
 import sys
 from collections.abc import Callable
 
@@ -440,3 +441,11 @@ def test_a_confusion_matrix_writes_its_shares_where_they_are() -> None:
     picture = plotting.confusion([[30, 10], [0, 5]], ["a", "b"], TITLE)
     written = {text.get_text(): text.get_position() for text in picture.axes[0].texts}
     assert written == {"75%": (0, 0), "25%": (1, 0), "100%": (1, 1)}
+
+
+def test_labels_of_classes_that_lie_together_keep_apart() -> None:
+    points = np.random.default_rng(0).normal(size=(2000, 2))
+    places = plotting._label_places(points, np.arange(2000) % 10, [str(digit) for digit in range(10)])
+    across = np.ptp(points, axis=0)
+    for first, second in itertools.combinations(places.values(), 2):
+        assert (np.abs(first - second) / across > [0.06, 0.06]).any()

@@ -113,7 +113,7 @@ def _start(root: Path) -> None:
 
 
 def _try(answer: Any, right: bool, seeds: int) -> tuple[bool, bool, float]:
-    """Whether an answer is treated as it should be, and its mistake named, with every seed; median seconds."""
+    """Whether an answer is treated as it should be and its mistake named, with every seed; median seconds."""
     exercise, good, named, seconds = EXERCISES[answer.exercise], True, True, []
     for seed in range(seeds):
         names, started = answer.namespace(), time.perf_counter()
