@@ -32,7 +32,7 @@ def test_every_survivor_has_a_reason():
         ("x.sum(1)", "x.sum -> x.mean"),
         ("f(a, b)", "f(a, b) -> f(b, a)"),
         ("f(a, k=1)", "f(a, k=1) -> f(a)"),
-        ("0.5", "0.5 -> 1.0"),
+        ("f(0.5)", "0.5 -> 1.0"),
         ("a if b else c", "a if b else c -> c if b else a"),
         ("f(reduction='none')", "'none' -> 'mean'"),
     ],
