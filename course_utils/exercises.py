@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import re
+from itertools import pairwise
 
 from nbformat import NotebookNode
 
@@ -24,14 +25,28 @@ SOLUTION = re.compile(r"### BEGIN SOLUTION\n(.+?)### END SOLUTION", re.DOTALL)
 def lacks(notebook: NotebookNode) -> list[str]:
     """One sentence for each thing that an exercise of this solution notebook lacks."""
     found = []
-    cells = [*notebook.cells, NotebookNode(cell_type="none", metadata={}, source="")]
-    for index, cell in enumerate(notebook.cells):
-        heading = HEADING.search(cell.source) if cell.cell_type == "markdown" else None
-        if heading:
-            missing = [*_statement(cell.source), *_answer(cell.source, cells[index + 1], cells[index + 2 :])]
-            found += [f"exercise {heading[1]} lacks {what}" for what in missing]
-        elif _mark(cell, "solution") and not HEADING.search(cells[index - 1].source):
-            found.append(f"the answer {cell.metadata.nbgrader.grade_id} lacks a statement above it")
+    cells = notebook.cells
+    starts = [
+        i for i, cell in enumerate(cells) if cell.cell_type == "markdown" and HEADING.search(cell.source)
+    ]
+    for start, end in pairwise([*starts, len(cells)]):
+        statement = cells[start].source
+        answers = [i for i in range(start + 1, end) if _mark(cells[i], "solution")]
+        missing = _statement(statement)
+        if len(answers) == 1:
+            after = (
+                cells[answers[0] + 1] if answers[0] + 1 < len(cells) else NotebookNode(metadata={}, source="")
+            )
+            missing += _answer(statement, cells[answers[0]], after)
+        else:
+            missing.append("one cell for its answer")
+        found += [f"exercise {HEADING.findall(statement)[0]} lacks {what}" for what in missing]
+    first = starts[0] if starts else len(cells)
+    found += [
+        f"the answer {cell.metadata.nbgrader.grade_id} lacks a statement above it"
+        for cell in cells[:first]
+        if _mark(cell, "solution")
+    ]
     return found
 
 
@@ -53,9 +68,7 @@ def _statement(text: str) -> list[str]:
     return missing
 
 
-def _answer(statement: str, cell: NotebookNode, after: list[NotebookNode]) -> list[str]:
-    if not _mark(cell, "solution"):
-        return ["a cell for its answer"]
+def _answer(statement: str, cell: NotebookNode, after: NotebookNode) -> list[str]:
     if _mark(cell, "grade"):
         terms = TERMS.search(statement)
         missing = [] if terms and int(terms[1]) == cell.metadata.nbgrader.points else ["agreement on points"]
@@ -63,7 +76,7 @@ def _answer(statement: str, cell: NotebookNode, after: list[NotebookNode]) -> li
             part for part in ("Model answer.", "Mark scheme.") if f"**{part}**" not in cell.source
         ]
     missing = [] if re.search(r"\bexpected\b", statement) else ["an expected figure or number"]
-    return missing + _stub(cell.source) + _graded(statement, cell.source, after[0])
+    return missing + _stub(cell.source) + _graded(statement, cell.source, after)
 
 
 def _stub(source: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The whole path through unmodified nbgrader's own commands: release, submit, autograde, feedback, export.
+"""The whole path through nbgrader's own commands: release, submit, autograde, feedback, export.
 
 Two students hand in every assignment: `ada` the solutions as they stand, `bob` the untouched student
 notebooks.
@@ -13,9 +13,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from course_utils import checks, sections
+from course_utils.grading import own_work
 
 ROOT = Path(__file__).parent.parent
 
@@ -40,7 +42,7 @@ def nbgrader(root: Path, *arguments: str) -> None:
     done = subprocess.run(
         [Path(sys.executable).with_name("nbgrader"), *arguments],
         cwd=root,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "COURSE_BUDGET": "smoke", "COURSE_DATASET": "digits", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
     )
@@ -88,3 +90,40 @@ def test_feedback_shows_the_report_of_every_graded_cell(course):
 def test_feedback_tells_a_student_who_has_not_begun_so(course):
     page = course / "feedback" / "bob" / "02-theory" / "theory.html"
     assert "Not yet: the exercise above is still to be solved." in page.read_text("utf-8")
+
+
+STOCK = """
+c = get_config()
+c.CourseDirectory.source_directory = "solutions"
+c.CourseDirectory.release_directory = "notebooks"
+c.Execute.timeout = 600
+"""
+
+
+def test_the_same_cells_score_under_nbgrader_s_own_configuration(tmp_path):
+    """One section, without this course's preprocessors: the verdict is then the student's process's own."""
+    (tmp_path / "nbgrader_config.py").write_text(STOCK)
+    section = sections.SECTIONS[1]
+    shutil.copytree(ROOT / "solutions" / section.folder, tmp_path / "solutions" / section.folder)
+    nbgrader(tmp_path, "generate_assignment", section.folder)
+    hand_in(tmp_path, "ada", tmp_path / "solutions" / section.folder)
+    hand_in(tmp_path, "bob", tmp_path / "notebooks" / section.folder)
+    nbgrader(tmp_path, "autograde", section.folder)
+    nbgrader(tmp_path, "export", "--to", "grades.csv")
+    scored = {
+        student: float(grades(tmp_path, student)[section.folder]["raw_score"]) for student in ("ada", "bob")
+    }
+    assert scored == {"ada": autograded_points(section), "bob": 0}
+
+
+def test_verdicts_come_from_a_seed_of_the_submission_s_own(course):
+    seeds = {
+        nbformat.read(path, as_version=4).metadata["course"]["seed"]
+        for path in (course / "autograded").glob("*/02-theory/theory.ipynb")
+    }
+    assert len(seeds) == 2
+
+
+def test_a_solution_handed_in_is_remarked_on_and_a_stub_is_not(course):
+    found = {student for student, _, _ in own_work.kept(course / "autograded")}
+    assert found == {"ada"}
