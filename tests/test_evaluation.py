@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
+from sklearn.metrics import mutual_info_score
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
@@ -700,3 +701,75 @@ def test_the_distance_to_the_nearest_training_image_is_the_least_mean_squared_er
     images, known = noise(10, 1, 28, 28, seed=1).sigmoid().double(), grey().double()
     expected = [min(((image - other) ** 2).mean().item() for other in known) for image in images]
     assert evaluation.nearest_image_error(images, known).tolist() == pytest.approx(expected)
+
+
+# --- the mutual information gap ------------------------------------------------------------------
+
+
+def whole_numbers(*shape: int, below: int, seed: int) -> Tensor:
+    return torch.randint(below, shape, generator=torch.Generator().manual_seed(seed))
+
+
+def gap_by_scikit_learn(codes: Tensor, factors: Tensor) -> float:
+    scores = []
+    for factor in factors.T:
+        *_, second, largest = sorted(mutual_info_score(code, factor) for code in codes.T)
+        scores.append((largest - second) / mutual_info_score(factor, factor))
+    return float(np.mean(scores))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_mutual_information_gap_is_that_of_scikit_learn_s_mutual_information(seed: int) -> None:
+    """Sizes and numbers of values unequal, some values and most pairs missing, the best code not first."""
+    factors = 3 * whole_numbers(90, 3, below=4, seed=seed)
+    noisy = factors[:, [2, 0, 1, 0]] // 2 + whole_numbers(90, 4, below=7, seed=seed + 10)
+    codes = torch.cat([noisy, factors[:, [1]]], 1)
+    expected = gap_by_scikit_learn(codes, factors)
+    assert evaluation.mutual_information_gap(codes, factors) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_mutual_information_gap_by_hand_where_no_two_sizes_are_equal() -> None:
+    """8 images, 3 codes, 2 factors of 2 and 4 values; `.view` in place of a transpose gives another number.
+
+    The first factor: one code copies it, the others know nothing, so its gap is whole. The second, of
+    log 4 nats: the best code knows which half, log 2 nats, so its gap is a half.
+    """
+    a, b = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1]), torch.tensor([0, 1, 2, 3, 0, 1, 2, 3])
+    codes, factors = torch.stack([0 * a, b // 2, a], 1), torch.stack([a, b], 1)
+    assert evaluation.mutual_information_gap(codes, factors) == pytest.approx((1 + 0.5) / 2)
+
+
+def test_codes_that_copy_independent_factors_have_a_gap_of_1_and_duplicates_one_of_0() -> None:
+    factors = torch.cartesian_prod(torch.arange(3), torch.arange(5))
+    assert evaluation.mutual_information_gap(factors, factors) == pytest.approx(1)
+    assert evaluation.mutual_information_gap(factors[:, [0, 1, 1]], factors) == pytest.approx(0.5)
+    assert evaluation.mutual_information_gap(factors[:, [0, 1, 1, 0]], factors) == pytest.approx(0)
+
+
+def test_the_mutual_information_gap_minds_neither_names_nor_order() -> None:
+    codes, factors = whole_numbers(60, 4, below=5, seed=1), whole_numbers(60, 3, below=3, seed=2)
+    expected = evaluation.mutual_information_gap(codes, factors)
+    assert evaluation.mutual_information_gap(9 - 2 * codes, factors) == pytest.approx(expected)
+    assert evaluation.mutual_information_gap(codes[:, [2, 0, 3, 1]], factors.flip(1)) == pytest.approx(
+        expected
+    )
+    assert evaluation.mutual_information_gap(codes.flip(0), factors.flip(0)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("bins", [1, 2, 20])
+def test_bins_are_those_of_numpy_s_histogram_for_each_column(bins: int) -> None:
+    means = noise(200, 3).double() * torch.tensor([0.1, 1.0, 30.0]) + torch.tensor([5.0, 0.0, -5.0])
+    edges = [np.histogram(column, bins)[1][1:-1] for column in means.T.numpy()]
+    expected = np.stack([np.digitize(c, e) for c, e in zip(means.T.numpy(), edges, strict=True)], 1)
+    np.testing.assert_array_equal(evaluation.binned(means, bins).numpy(), expected)
+
+
+def test_20_bins_unless_another_number_is_asked_for() -> None:
+    assert evaluation.binned(torch.arange(40.0).unsqueeze(1)).flatten().tolist() == [
+        i // 2 for i in range(40)
+    ]
+
+
+def test_a_column_without_spread_is_one_bin() -> None:
+    means = torch.stack([torch.full((4,), 2.5), torch.arange(4.0)], 1)
+    assert evaluation.binned(means, 2).tolist() == [[0, 0], [0, 0], [0, 1], [0, 1]]

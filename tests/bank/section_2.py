@@ -38,6 +38,26 @@ def gaussian_kl(mu, logvar):
     ),
     Answer(
         "gaussian_kl",
+        "NumPy inside, in float64",
+        """
+def gaussian_kl(mu, logvar, verbose=False):
+    m, v = mu.numpy().astype(float), np.exp(logvar.numpy().astype(float))
+    print("working")
+    return torch.from_numpy((m**2 + v - np.log(v) - 1) / 2)
+""",
+    ),
+    Answer(
+        "gaussian_kl",
+        "cross-entropy minus entropy",
+        """
+def gaussian_kl(mu, logvar):
+    half_log = math.log(2 * math.pi) / 2
+    cross_entropy = half_log + 0.5 * (mu.square() + logvar.exp())
+    return cross_entropy - Normal(mu, logvar.exp().sqrt()).entropy()
+""",
+    ),
+    Answer(
+        "gaussian_kl",
         "an object that is called",
         """
 class Divergence:
@@ -68,8 +88,39 @@ WRONG_KLS = [
             ("averaged over everything", "1 - logvar)", "1 - logvar).mean()", "Averaged over everything"),
             ("the -1 forgotten", " - 1", "", "-1 seems to be missing"),
             ("nothing returned", "return", "kl =", "returned None"),
-            ("one column per image", "1 - logvar)", "1 - logvar).T", "expected (5, 3)"),
+            ("one column per image", "1 - logvar)", "1 - logvar).T", "have changed places"),
             ("a method that tensors lack", ".exp()", ".exponent()", "AttributeError"),
+            (
+                "sigma in place of the variance",
+                "logvar.exp()",
+                "(logvar / 2).exp()",
+                "exp(logvar / 2) is sigma",
+            ),
+            (
+                "logvar taken for the variance",
+                "logvar.exp() - 1 - logvar",
+                "logvar - 1 - logvar.log()",
+                "NaN",
+            ),
+            ("mu not squared", "mu**2", "mu", "enters the KL squared"),
+            ("mu forgotten", "mu**2 + ", "", "mean is missing"),
+            ("the logarithm added", "1 - logvar", "1 + logvar", "log sigma^2 has the wrong sign"),
+            ("the 1 added", "- 1", "+ 1", "1 has the wrong sign"),
+            ("mu changed in place", "mu**2", "mu.square_()", "in place"),
+            (
+                "logvar changed in place",
+                "+ logvar.exp() - 1 - logvar",
+                "- 1 - logvar + logvar.exp_()",
+                "in place",
+            ),
+            (
+                "a list of rows",
+                "return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)",
+                "return [mu, logvar]",
+                "returned a list",
+            ),
+            ("the batch averaged", "1 - logvar)", "1 - logvar).mean(0)", "Averaged over the batch"),
+            ("the first dimension alone", "1 - logvar)", "1 - logvar)[:, :1]", "expected (5, 3)"),
         ],
     ),
     Answer(
@@ -114,6 +165,28 @@ def reparameterize(mu, logvar, eps=None):
         noise = torch.randn(mu.shape[1]) if eps is None else eps[i]
         rows.append(torch.addcmul(mu[i], torch.exp(logvar[i] / 2), noise))
     return torch.stack(rows)
+""",
+    ),
+    Answer(
+        "reparameterize",
+        "a multivariate normal",
+        """
+def reparameterize(mu, logvar, eps=None):
+    if eps is not None:
+        return mu + torch.diag_embed((logvar / 2).exp()).matmul(eps.unsqueeze(-1)).squeeze(-1)
+    scale = torch.diag_embed((logvar / 2).exp())
+    return torch.distributions.MultivariateNormal(mu, scale_tril=scale).rsample()
+""",
+    ),
+    Answer(
+        "reparameterize",
+        "noise from NumPy, worked on in place",
+        """
+def reparameterize(mu, logvar, eps=None):
+    noise = torch.from_numpy(np.random.randn(*mu.shape)).to(mu.dtype) if eps is None else eps.clone()
+    noise *= torch.sqrt(torch.exp(logvar))
+    noise += mu
+    return noise
 """,
     ),
     Answer(
@@ -167,6 +240,69 @@ WRONG_SAMPLES = edited(
         ),
         ("nothing returned", "return", "z =", "returned None"),
         ("noise always expected", "if eps is None", "if len(eps) == 0", "TypeError"),
+        ("the sample detached", "mu + sigma * eps", "(mu + sigma * eps).detach()", "No gradient arrives"),
+        (
+            "drawn under no_grad",
+            "return mu + sigma * eps",
+            "with torch.no_grad():\n        return mu + sigma * eps",
+            "No gradient arrives",
+        ),
+        (
+            "sigma detached",
+            "(0.5 * logvar).exp()",
+            "(0.5 * logvar).exp().detach()",
+            "Only mu gets a gradient",
+        ),
+        ("the mean detached", "mu + sigma", "mu.detach() + sigma", "Only logvar gets a gradient"),
+        (
+            "the seed set inside",
+            "torch.randn_like(mu)",
+            "torch.randn(mu.shape, generator=torch.manual_seed(0))",
+            "do not set the seed",
+        ),
+        (
+            "NumPy's seed set inside",
+            "torch.randn_like(mu)",
+            "torch.tensor(np.random.RandomState(0).randn(*mu.shape)).float()",
+            "do not set the seed",
+        ),
+        ("eps ignored", "if eps is None", "if True", "although eps is given"),
+        ("one number for all", "torch.randn_like(mu)", "torch.randn(1)", "Every image gets the same"),
+        (
+            "uniform noise of variance 1",
+            "torch.randn_like(mu)",
+            "math.sqrt(12) * (torch.rand_like(mu) - 0.5)",
+            "is it normal",
+        ),
+        ("uniform noise around 0", "torch.randn_like(mu)", "2 * torch.rand_like(mu) - 1", "is it normal"),
+        ("signs for noise", "torch.randn_like(mu)", "torch.randn_like(mu).sign()", "is it normal"),
+        (
+            "Laplace noise of variance 1",
+            "torch.randn_like(mu)",
+            "torch.distributions.Laplace(0.0, 0.5**0.5).sample(mu.shape)",
+            "standard normal?",
+        ),
+        ("no noise without eps", "torch.randn_like(mu)", "torch.zeros_like(mu)", "No noise is drawn"),
+        (
+            "noise drawn with sigma and scaled again",
+            "torch.randn_like(mu)",
+            "torch.normal(0.0, sigma)",
+            "standard normal?",
+        ),
+        (
+            "a posterior drawn and shifted again",
+            "torch.randn_like(mu)",
+            "torch.normal(mu, sigma)",
+            "standard normal?",
+        ),
+        ("the noise subtracted", "mu + sigma", "mu - sigma", "noise is subtracted"),
+        ("mean and sigma times noise", "mu + sigma * eps", "(mu + sigma) * eps", "multiplied by mu"),
+        ("no exponential", "(0.5 * logvar).exp()", "0.5 * logvar", "exponential is missing"),
+        ("a root of logvar", "(0.5 * logvar).exp()", "logvar.sqrt()", "has no root"),
+        ("mu changed in place", "return mu + sigma * eps", "mu += sigma * eps\n    return mu", "in place"),
+        ("eps changed in place", "sigma * eps", "eps.mul_(sigma)", "in place"),
+        ("a pair returned", "mu + sigma * eps", "mu + sigma * eps, eps", "returned a tuple"),
+        ("NumPy returned", "mu + sigma * eps", "(mu + sigma * eps).detach().numpy()", "no gradient can flow"),
     ],
 )
 
@@ -240,9 +376,93 @@ WRONG_ELBOS = edited(
         ("samples summed", "mean(0) - kl", "sum(0) - kl", "Summed over samples"),
         ("the first sample alone", "in eps:", "in eps[:1]:", "Only the first sample"),
         ("averaged over the batch", _BOUND, f"({_BOUND}).mean()", "Averaged over the batch"),
-        ("one value per sample and image", ".mean(0)", "", "expected (3,)"),
-        ("the variance in place of sigma", "(0.5 * logvar).exp()", "logvar.exp()", "Largest difference"),
+        ("one value per sample and image", ".mean(0)", "", "One value per sample"),
+        (
+            "the variance in place of sigma",
+            "(0.5 * logvar).exp()",
+            "logvar.exp()",
+            "sigma looks like exp(logvar)",
+        ),
+        ("logvar in place of sigma", "(0.5 * logvar).exp()", "logvar", "sigma looks like logvar itself"),
         ("nothing returned", "return", "elbo =", "returned None"),
+        ("the cross-entropy taken for log p", "= -F.", "= F.", "first term has the wrong sign"),
+        (
+            "the last sample alone",
+            f"    return {_BOUND}",
+            "    return log_likelihoods[-1] - kl",
+            "Only the last sample",
+        ),
+        (
+            "returned inside the loop",
+            "        log_likelihoods.append(per_pixel.flatten(1).sum(1))",
+            "        kl = 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(1)\n"
+            "        return per_pixel.flatten(1).sum(1) - kl",
+            "Only the first sample",
+        ),
+        ("no noise", " * noise", " * 0", "noise is missing"),
+        ("one noise for all images", "* noise", "* noise[0]", "All images share one noise"),
+        ("noise of its own", "* noise", "* torch.randn_like(mu)", "although eps is given"),
+        (
+            "the KL in every sample and once more",
+            "sum(1))\n    kl",
+            "sum(1) - 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(1))\n    kl",
+            "counts double",
+        ),
+        (
+            "the KL once for every sample",
+            "mean(0) - kl",
+            "mean(0) - len(eps) * kl",
+            "counts once for every sample",
+        ),
+        ("samples summed, the KL too", _BOUND, "(torch.stack(log_likelihoods) - kl).sum(0)", "the KL too"),
+        ("the KL's 1/2 forgotten", "kl = 0.5 * ", "kl = ", "1/2 missing"),
+        (
+            "the KL's logvar read as log sigma",
+            "logvar.exp() - 1 - logvar",
+            "(2 * logvar).exp() - 1 - 2 * logvar",
+            "read it as log sigma",
+        ),
+        ("the KL's -1 forgotten", " - 1 -", " -", "-1 seems to be missing"),
+        ("latent dimensions averaged", "logvar).sum(1)", "logvar).mean(1)", "averaged over latent"),
+        ("the KL summed over the batch", "logvar).sum(1)", "logvar).sum()", "summed over the batch"),
+        (
+            "the KL averaged over the batch",
+            "logvar).sum(1)",
+            "logvar).sum(1).mean()",
+            "averaged over the batch",
+        ),
+        (
+            "the log of the mean",
+            "torch.stack(log_likelihoods).mean(0)",
+            "torch.stack(log_likelihoods).logsumexp(0) + math.log(1 / len(eps))",
+            "log of the mean likelihood",
+        ),
+        (
+            "logits through a sigmoid twice",
+            "with_logits(x_logits,",
+            "with_logits(x_logits.sigmoid(),",
+            "sigmoid twice",
+        ),
+        (
+            "logits taken for probabilities",
+            "binary_cross_entropy_with_logits",
+            "binary_cross_entropy",
+            "RuntimeError",
+        ),
+        (
+            "a squared error",
+            '-F.binary_cross_entropy_with_logits(x_logits, x, reduction="none")',
+            "-(x_logits.sigmoid() - x)**2",
+            "squared error",
+        ),
+        ("images and logits swapped", "(x_logits, x,", "(x, x_logits,", "changed places"),
+        (
+            "mu changed in place",
+            "mu + (0.5 * logvar).exp() * noise",
+            "mu.clone().add_((0.5 * logvar).exp() * noise) + 0 * x.neg_().neg_().clamp_(max=0.5).sum()",
+            "in place",
+        ),
+        ("a number for the first image", _BOUND, f"({_BOUND})[0]", "expected (3,)"),
         (
             "all noise at once in a decoder for batches",
             "in eps:",
@@ -286,6 +506,16 @@ def importance_weighted_bound(log_w):
     ),
     Answer(
         "importance_weighted_bound",
+        "a normalising constant and SciPy",
+        """
+from scipy.special import logsumexp
+def importance_weighted_bound(log_w, *, axis=0):
+    k = log_w.size(axis)
+    return torch.as_tensor(logsumexp(log_w.numpy(), axis=axis, b=1 / k))
+""",
+    ),
+    Answer(
+        "importance_weighted_bound",
         "torch.distributions, a mixture with equal weights",
         """
 def importance_weighted_bound(log_w):
@@ -316,7 +546,13 @@ WRONG_BOUNDS = edited(
             "(log_w.softmax(0) * log_w).sum(0)",
             "their own softmax",
         ),
-        ("the loss in place of the bound", "return", "return -1 *", "Largest difference"),
+        ("the sign of the logsumexp", "return", "return -1 *", "log K is not"),
+        (
+            "a loss without log K",
+            f"torch.logsumexp(log_w, dim=0) - {_K}",
+            "-torch.logsumexp(log_w, 0)",
+            "its log K is missing",
+        ),
         (
             "the negative bound",
             f"torch.logsumexp(log_w, dim=0) - {_K}",
@@ -333,9 +569,62 @@ WRONG_BOUNDS = edited(
             "exp first, log later",
             f"torch.logsumexp(log_w, dim=0) - {_K}",
             "log_w.exp().mean(0).log()",
-            "underflows to 0",
+            "is 0 or infinite here",
         ),
-        ("the samples kept", "dim=0", "dim=0, keepdim=True", "expected (4,)"),
+        (
+            "the smallest weight taken out",
+            f"torch.logsumexp(log_w, dim=0) - {_K}",
+            "log_w.min(0).values + (log_w - log_w.min(0).values).exp().mean(0).log()",
+            "is 0 or infinite here",
+        ),
+        ("the samples kept", "dim=0", "dim=0, keepdim=True", "axis is still there"),
+        (
+            "losses weighted by a softmax",
+            f"torch.logsumexp(log_w, dim=0) - {_K}",
+            "(torch.softmax(-log_w, 0) * log_w).sum(0)",
+            "softmax is taken over losses",
+        ),
+        ("+log p as the nll", "logsumexp(log_w", "logsumexp(-log_w", "they are no losses"),
+        (
+            "signs turned twice",
+            f"torch.logsumexp(log_w, dim=0) - {_K}",
+            f"{_K} - torch.logsumexp(-log_w, 0)",
+            "worst sample counts most",
+        ),
+        ("log K added", "- math", "+ math", "log K is added"),
+        ("K in place of log K", _K, "len(log_w)", "not its logarithm"),
+        ("divided by K outside", f" - {_K}", " / len(log_w)", "K divides the logarithm"),
+        (
+            "the logarithms summed",
+            f"torch.logsumexp(log_w, dim=0) - {_K}",
+            "log_w.sum(0)",
+            "sum of the log-weights",
+        ),
+        (
+            "the largest weight alone",
+            f"torch.logsumexp(log_w, dim=0) - {_K}",
+            "log_w.max(0).values",
+            "Only the largest weight",
+        ),
+        ("summed over images", "dim=0", "dim=1", "axes are swapped"),
+        (
+            "everything thrown together",
+            f"torch.logsumexp(log_w, dim=0) - {_K}",
+            "torch.logsumexp(log_w.flatten(), 0) - math.log(log_w.numel())",
+            "thrown together",
+        ),
+        (
+            "the weight in place of its logarithm",
+            f"torch.logsumexp(log_w, dim=0) - {_K}",
+            "log_w.exp().mean(0)",
+            "its logarithm is asked for",
+        ),
+        (
+            "the input worked on in place",
+            f"torch.logsumexp(log_w, dim=0) - {_K}",
+            "log_w.max(0).values.clone() + log_w.sub_(log_w.max(0).values).exp().mean(0).log()",
+            "in place",
+        ),
         ("nothing returned", "return", "bound =", "returned None"),
         ("math.log of a tensor", "len(log_w)", "log_w", "Your code stopped"),
     ],
@@ -418,6 +707,29 @@ WRONG_BETAS = edited(
         ("one number for each loss", "return beta", "return [beta, beta]", "expected ()"),
         ("nothing returned", "return beta", "return", "returned None"),
         ("sigma always squared", "if sigma is not None:", "if True:", "TypeError"),
+        ("the mean over pixels ignored", "beta *= pixels", "pass", "divides the reconstruction"),
+        (
+            "multiplied by the latent dimensions",
+            "beta /= latent_dim",
+            "beta *= latent_dim",
+            "makes beta smaller",
+        ),
+        ("sigma ignored", "beta /= 2 * sigma**2", "pass", "sigma makes no difference"),
+        ("multiplied by the variance", "beta /= 2 * sigma**2", "beta *= 2 * sigma**2", "divide by it"),
+        ("sum and mean confused", '"mean"', '"sum"', "the wrong way round"),
+        (
+            "20 latent dimensions assumed",
+            "beta /= latent_dim",
+            "beta /= 20",
+            "20 latent dimensions are hard-coded",
+        ),
+        (
+            "a Gaussian that ends early",
+            "beta = 1.0",
+            "if sigma is not None:\n        return 1 / (2 * sigma**2)\n    beta = 1.0",
+            "count for a squared error as well",
+        ),
+        ("only one reduction looked at", "    if kl", "    elif kl", "divides the KL term"),
     ],
 )
 

@@ -1,4 +1,4 @@
-"""Answers to section 6: beta_loss, warm_up."""
+"""Answers to section 6: beta_loss, warm_up, mutual_information_gap."""
 
 from __future__ import annotations
 
@@ -32,6 +32,21 @@ def beta_loss(x_logits, x, mu, logvar, beta):
     nll = -Bernoulli(logits=x_logits).log_prob(x).sum((1, 2, 3)).mean()
     kl = kl_divergence(Normal(mu, (logvar / 2).exp()), Normal(0.0, 1.0)).sum(-1).mean()
     return nll + beta * kl
+""",
+    ),
+    Answer(
+        "beta_loss",
+        "an nn.Module, float64 inside, with a keyword of its own",
+        """
+class BetaLoss(nn.Module):
+    def forward(self, logits, images, mean, log_variance, beta=1.0, *, verbose=True):
+        if verbose:
+            print("one batch")
+        per_image = nn.BCEWithLogitsLoss(reduction="none")(logits.double(), images.double()).sum((1, 2, 3))
+        sigma = log_variance.double().div(2).exp()
+        return torch.mean(per_image + beta * (0.5 * (mean**2 + sigma**2 - 1) - sigma.log()).sum(-1))
+
+beta_loss = BetaLoss()
 """,
     ),
     Answer(
@@ -84,6 +99,106 @@ WRONG_LOSSES = edited(
         ("a plain number", ".mean()", ".mean().item()", "No gradient arrives"),
         ("detached", ".mean()", ".mean().detach()", "No gradient arrives"),
         ("nothing returned", "return", "loss =", "returned None"),
+        (
+            "everything averaged",
+            _RETURN,
+            "return reconstruction.mean() + beta * kl.mean()",
+            "averaged over pixels",
+        ),
+        ("the KL averaged over all numbers", "beta * kl.sum(1)", "beta * kl.mean()", "averaged over latent"),
+        (
+            "784 pixels assumed",
+            "reconstruction.sum(1)",
+            "784 * reconstruction.mean(1)",
+            "784 pixels are hard-coded",
+        ),
+        ("a batch of 128 assumed", ".mean()", ".sum() / 128", "batch size is hard-coded"),
+        ("images flattened to 784", ".flatten(1)", ".view(-1, 784)", "RuntimeError"),
+        (
+            "the KL summed over the batch",
+            "beta * kl.sum(1)",
+            "beta * kl.sum()",
+            "KL is summed over the batch",
+        ),
+        (
+            "the KL divided by the pixels",
+            "beta * kl.sum(1)",
+            "beta * kl.sum(1) / 84",
+            "divided by the number of pixels",
+        ),
+        (
+            "logvar read as log sigma",
+            "logvar.exp() - 1 - logvar",
+            "(2 * logvar).exp() - 1 - 2 * logvar",
+            "read it as log",
+        ),
+        ("sigma in place of the variance", "logvar.exp()", "(logvar / 2).exp()", "exp(logvar / 2) is sigma"),
+        ("the -1 forgotten", " - 1 -", " -", "-1 seems to be missing"),
+        ("mu not squared", "mu**2", "mu", "enters the KL squared"),
+        ("mu forgotten", "mu**2 + ", "", "mean is missing"),
+        ("the logarithm added", "1 - logvar", "1 + logvar", "wrong sign in the KL"),
+        (
+            "the KL reversed",
+            "0.5 * (mu**2 + logvar.exp() - 1 - logvar)",
+            "kl_divergence(Normal(torch.zeros_like(mu), 1.0), Normal(mu, (logvar / 2).exp()))",
+            "distributions are swapped",
+        ),
+        (
+            "logits through a sigmoid twice",
+            "with_logits(x_logits,",
+            "with_logits(x_logits.sigmoid(),",
+            "sigmoid twice",
+        ),
+        (
+            "logits taken for probabilities",
+            "binary_cross_entropy_with_logits",
+            "binary_cross_entropy",
+            "RuntimeError",
+        ),
+        ("images and logits swapped", "with_logits(x_logits, x", "with_logits(x, x_logits", "changed places"),
+        (
+            "a squared error",
+            'F.binary_cross_entropy_with_logits(x_logits, x, reduction="none")',
+            "(x_logits.sigmoid() - x).square()",
+            "squared error",
+        ),
+        (
+            "a squared error of logits",
+            'F.binary_cross_entropy_with_logits(x_logits, x, reduction="none")',
+            "(x_logits - x).square()",
+            "squared error of the logits",
+        ),
+        (
+            "the reconstruction detached",
+            "reconstruction.sum(1)",
+            "reconstruction.sum(1).detach()",
+            "reaches the logits",
+        ),
+        ("the KL detached", "beta * kl", "beta * kl.detach()", "reaches mu and logvar"),
+        (
+            "logvar detached",
+            "mu**2 + logvar.exp() - 1 - logvar",
+            "mu**2 + logvar.detach().exp() - 1 - logvar.detach()",
+            "No gradient reaches logvar",
+        ),
+        ("mu detached", "mu**2", "mu.detach()**2", "No gradient reaches mu."),
+        ("divided by beta", "beta * kl.sum(1)", "kl.sum(1) / beta", "divided by beta"),
+        ("beta added", "beta * kl.sum(1)", "kl.sum(1) + beta", "beta is added"),
+        ("one beta for all", "beta * kl", "4.0 * kl", "is beta used"),
+        ("mu changed in place", "mu**2", "mu.pow_(2)", "in place"),
+        ("logvar changed in place", "- 1 - logvar", "- 1 - logvar.clone() + 0 * logvar.exp_()", "in place"),
+        (
+            "the three terms returned",
+            "return (",
+            "return reconstruction.sum(), kl.sum(), (",
+            "returned a tuple",
+        ),
+        (
+            "the latent dimensions kept",
+            _RETURN,
+            "return reconstruction.sum(1).mean() + (beta * kl).mean(0)",
+            "keeps the latent dimensions",
+        ),
     ],
 )
 
@@ -116,6 +231,26 @@ def warm_up(t, share, top):
     ),
     Answer(
         "warm_up",
+        "a sorted middle",
+        """
+def warm_up(t, share, top, verbose=False):
+    slope = top / share
+    return sorted([0.0, slope * t, top])[1]
+""",
+    ),
+    Answer(
+        "warm_up",
+        "an object that is called",
+        """
+class Schedule:
+    def __call__(self, t: float, share: float, top: float) -> np.ndarray:
+        return np.array([np.where(t < share, t / share * top, top)])
+
+warm_up = Schedule()
+""",
+    ),
+    Answer(
+        "warm_up",
         "np.interp",
         """
 def warm_up(t, share, top):
@@ -141,10 +276,303 @@ WRONG_RISES = edited(
         ("jumps after share", _RISE, "top if t > share else 0.0", "jumps"),
         ("falls back after share", _RISE, "top * t / share if t <= share else 0.0", "falls back"),
         ("top from the start", _RISE, "top", "from the start"),
-        ("nothing returned", "return", "beta =", "Your code stopped"),
-        ("a value for every t", _RISE, f"torch.full((3,), {_RISE})", "Your code stopped"),
+        ("nothing returned", "return", "beta =", "returned None"),
+        ("a value for every t", _RISE, f"torch.full((3,), {_RISE})", "return one"),
+        ("multiplied by share", "t / share", "t * share", "multiplied by `share`"),
+        ("share over t", "t / share", "share / t", "ZeroDivisionError"),
+        ("max for min", "min(", "max(", "the smaller of two"),
+        ("starts at share", _RISE, "top * max(0.0, (t - share) / (1.0001 - share))", "With share"),
+        ("rises after share", _RISE, "top * max(0.0, (t - share) / max(1 - share, 1e-9))", "only after"),
+        ("starts again and again", "min(1.0, t / share)", "(t % share) / share", "starts again"),
+        ("a square", "min(1.0, t / share)", "min(1.0, t / share) ** 2", "in a curve"),
+        ("a root", "min(1.0, t / share)", "min(1.0, t / share) ** 0.5", "in a curve"),
+        ("a cosine", _RISE, "top * (1 - math.cos(math.pi * min(1.0, t / share))) / 2", "in a curve"),
+        ("a sigmoid", _RISE, "top / (1 + math.exp(-10 * (t / share - 0.5)))", "With share"),
+        ("steps of a tenth", "t / share", "round(t / share, 1)", "With share"),
+        ("whole numbers", "t / share", "t // share", "jumps"),
+        ("does not begin at 0", _RISE, "0.01 + (top - 0.01) * min(1.0, t / share)", "t = 0.00 gives 0.01"),
+        ("only for the last line's share", "t / share", "t / 0.5", "With share"),
+        ("only for the last line's top", "top *", "4.0 *", "With share"),
     ],
 )
 
-RIGHT = LOSSES + RISES
-WRONG = WRONG_LOSSES + WRONG_RISES
+# --- 6.3 mutual_information_gap ---------------------------------------------------------------------
+
+GAP = """
+def mutual_information_gap(codes, factors):
+    n = len(codes)
+
+    def entropy(p):
+        p = p[p > 0]
+        return -(p * p.log()).sum()
+
+    def information(a, b):
+        joint = torch.zeros(int(a.max()) + 1, int(b.max()) + 1, dtype=torch.double)
+        joint.index_put_((a, b), torch.ones(n, dtype=torch.double), accumulate=True)
+        p = joint / n
+        return entropy(p.sum(1)) + entropy(p.sum(0)) - entropy(p.flatten())
+
+    def shares(values):
+        return values.bincount().double() / n
+
+    scores = []
+    for v in factors.T:
+        known = torch.stack([information(c, v) for c in codes.T])
+        ranked = known.sort(descending=True).values
+        scores.append((ranked[0] - ranked[1]) / entropy(shares(v)))
+    return torch.stack(scores).mean().item()
+"""
+
+GAPS = [
+    Answer("mutual_information_gap", "a joint histogram and its entropies", GAP),
+    Answer(
+        "mutual_information_gap",
+        "loops and Counter",
+        """
+from collections import Counter
+
+def mutual_information_gap(codes, factors):
+    codes, factors = codes.tolist(), factors.tolist()
+    n, scores = len(codes), []
+    for k in range(len(factors[0])):
+        v = [row[k] for row in factors]
+        frequency = Counter(v)
+        known = []
+        for d in range(len(codes[0])):
+            c = [row[d] for row in codes]
+            single, pairs = Counter(c), Counter(zip(c, v))
+            known.append(0.0)
+            for (a, b), m in pairs.items():
+                known[-1] += m / n * math.log(m * n / (single[a] * frequency[b]))
+        known.sort()
+        scores.append((known[-1] - known[-2]) / -sum(m / n * math.log(m / n) for m in frequency.values()))
+    return sum(scores) / len(scores)
+""",
+    ),
+    Answer(
+        "mutual_information_gap",
+        "torch.bincount of pairs, in bits",
+        """
+def mutual_information_gap(codes, factors):
+    def H(x):
+        p = torch.bincount(x) / len(x)
+        return torch.special.entr(p.double()).sum() / math.log(2)
+
+    size = int(factors.max()) + 1
+    I = torch.tensor([[H(c) + H(v) - H(c * size + v) for v in factors.t()] for c in codes.t()])
+    top = torch.topk(I, k=2, dim=0).values
+    return torch.mean((top[0] - top[1]) / torch.tensor([H(v) for v in factors.t()]))
+""",
+    ),
+    Answer(
+        "mutual_information_gap",
+        "torch.histc, in float32, with a little added to each probability",
+        """
+class Gap:
+    tiny = 1e-9
+
+    def p(self, x, bins):
+        return torch.histc(x.float(), bins=bins, min=0, max=bins - 1) / len(x)
+
+    def __call__(self, codes, factors, progress=True):
+        scores = []
+        for k in range(factors.size(1)):
+            K = int(factors[:, k].max()) + 1
+            pv = self.p(factors[:, k], K)
+            mi = []
+            for d in range(codes.size(1)):
+                D = int(codes[:, d].max()) + 1
+                joint = self.p(codes[:, d] * K + factors[:, k], D * K).view(D, K)
+                outer = self.p(codes[:, d], D)[:, None] * pv[None]
+                mi.append((joint * ((joint + self.tiny) / (outer + self.tiny)).log()).sum().item())
+            first, second = sorted(mi, reverse=True)[:2]
+            scores.append((first - second) / -(pv * (pv + self.tiny).log()).sum().item())
+            if progress:
+                print(k, scores[-1])
+        return np.mean(scores)
+
+mutual_information_gap = Gap()
+""",
+    ),
+    Answer(
+        "mutual_information_gap",
+        "scikit-learn",
+        """
+from sklearn.metrics import mutual_info_score
+
+def mutual_information_gap(codes, factors):
+    c, v = codes.numpy(), factors.numpy()
+    m = np.array([[mutual_info_score(code, factor) for factor in v.T] for code in c.T])
+    m = np.sort(m, axis=0)[::-1]
+    return float(np.mean((m[0] - m[1]) / [mutual_info_score(x, x) for x in v.T]))
+""",
+    ),
+    Answer(
+        "mutual_information_gap",
+        "masks of values",
+        """
+def mutual_information_gap(codes, factors):
+    result = 0.0
+    for factor in factors.unbind(1):
+        masks = torch.stack([factor == value for value in factor.unique()]).double()
+        p_v = masks.mean(1)
+        mi = []
+        for code in codes.unbind(1):
+            cells = torch.stack([code == value for value in code.unique()]).double()
+            p = cells @ masks.T / len(code)
+            mi.append(torch.nan_to_num(p * torch.log(p / torch.outer(cells.mean(1), p_v))).sum())
+        best, runner_up = torch.stack(mi).topk(2).values
+        result += (best - runner_up) / torch.distributions.Categorical(probs=p_v).entropy()
+    return float(result / factors.shape[1])
+""",
+    ),
+]
+
+_SORTED = "known.sort(descending=True).values"
+_SHARE = "(ranked[0] - ranked[1]) / entropy(shares(v))"
+_LOOP = "[information(c, v) for c in codes.T]"
+
+WRONG_GAPS = [
+    Answer(
+        "mutual_information_gap",
+        "mean gap over mean entropy",
+        GAP.replace(_SHARE, "ranked[0] - ranked[1]").replace(
+            "torch.stack(scores).mean()",
+            "torch.stack(scores).sum() / sum(entropy(shares(v)) for v in factors.T)",
+        ),
+        "Mean gap over mean entropy",
+    ),
+    Answer(
+        "mutual_information_gap",
+        "the largest of all over codes and factors",
+        """
+def mutual_information_gap(codes, factors):
+    def H(x):
+        p = torch.bincount(x).double() / len(x)
+        return torch.special.entr(p).sum()
+
+    K = int(factors.max()) + 1
+    pairs = [(H(c) + H(v) - H(c * K + v), H(v)) for v in factors.T for c in codes.T]
+    (second, _), (largest, entropy) = sorted(pairs)[-2:]
+    return (largest - second) / entropy
+""",
+        "best two of all codes and factors",
+    ),
+    Answer(
+        "mutual_information_gap",
+        "np.histogram2d with its 10 bins",
+        """
+def mutual_information_gap(codes, factors):
+    def information(a, b):
+        p = np.histogram2d(a, b)[0] / len(a)
+        outer = p.sum(1, keepdims=True) * p.sum(0)
+        return (p[p > 0] * np.log(p[p > 0] / outer[p > 0])).sum()
+
+    scores = []
+    for v in factors.numpy().T:
+        known = sorted(information(c, v) for c in codes.numpy().T)
+        scores.append((known[-1] - known[-2]) / information(v, v))
+    return np.mean(scores)
+""",
+        "10 bins are too few",
+    ),
+    *edited(
+        "mutual_information_gap",
+        GAP,
+        [
+            (
+                "codes viewed, not transposed",
+                "codes.T",
+                "codes.view(codes.shape[1], -1)",
+                "`codes` was reshaped",
+            ),
+            (
+                "factors reshaped, not transposed",
+                "factors.T",
+                "factors.reshape(factors.shape[1], -1)",
+                "`factors` was reshaped",
+            ),
+            ("both reshaped", ".T", ".reshape(-1, n)", "Reshaping mixes"),
+            ("rows in place of columns", "codes.T", "codes", "Your code stopped"),
+            ("not normalised", " / entropy(shares(v))", "", "gap is in nats"),
+            (
+                "normalised by the best code's entropy",
+                "entropy(shares(v))",
+                "entropy(shares(codes.T[known.argmax()]))",
+                "divided by the code's entropy",
+            ),
+            (
+                "normalised by the last code's entropy",
+                "entropy(shares(v))",
+                "entropy(shares(codes[:, -1]))",
+                "divided by the last code's entropy",
+            ),
+            (
+                "normalised by the largest information",
+                "entropy(shares(v))",
+                "ranked[0]",
+                "divided by the mutual information",
+            ),
+            (
+                "normalised by log of the number of values",
+                "entropy(shares(v))",
+                "math.log(v.max() + 1)",
+                "only where all are",
+            ),
+            ("the mean subtracted", "ranked[1]", "ranked.mean()", "The mean is subtracted"),
+            ("the smallest subtracted", "ranked[1]", "ranked[-1]", "The smallest is subtracted"),
+            ("nothing subtracted", " - ranked[1]", "", "subtract the runner-up"),
+            ("unsorted", _SORTED, "known", "first two codes"),
+            ("unsorted, from behind", "ranked[0] - ranked[1]", "known[-1] - known[-2]", "last two codes"),
+            ("sorted upwards", "(descending=True)", "()", "know least"),
+            ("equal values left out", _SORTED, "known.unique().flip(0)", "keep equal values apart"),
+            ("the gap turned round", "ranked[0] - ranked[1]", "ranked[1] - ranked[0]", "It is negative"),
+            (
+                "the entropy's minus forgotten",
+                "entropy(shares(v))",
+                "(shares(v) * shares(v).log()).sum()",
+                "It is negative",
+            ),
+            ("the gap over factors", "(codes, factors):", "(factors, codes):", "gap is taken over factors"),
+            ("bits and nats", "entropy(shares(v))", "(entropy(shares(v)) / math.log(2))", "Entropy in bits"),
+            (
+                "nats and bits",
+                "entropy(shares(v))",
+                "(entropy(shares(v)) * math.log(2))",
+                "information in bits",
+            ),
+            ("the joint histogram not divided", "p = joint / n", "p = joint", "has to be divided"),
+            ("the factor's histogram not divided", ".double() / n", ".double()", "entropy is that of counts"),
+            ("the first factor alone", "factors.T:", "factors.T[:1]:", "Only the first factor"),
+            (
+                "returned inside the loop",
+                "    return torch.stack(scores).mean().item()",
+                "        return scores[0].item()",
+                "Only the first factor",
+            ),
+            ("the last factor alone", "torch.stack(scores).mean()", "scores[-1]", "Only the last factor"),
+            ("summed over factors", ".mean().item()", ".sum().item()", "Summed over factors"),
+            ("one score per factor", ".mean().item()", "", "One score per factor"),
+            ("0 log 0", "        p = p[p > 0]\n", "", "0 log 0"),
+            ("20 bins assumed", "int(a.max()) + 1, int(b.max()) + 1", "20, 20", "IndexError"),
+            (
+                "as many bins as there are values",
+                "int(a.max()) + 1, int(b.max()) + 1",
+                "len(a.unique()), len(b.unique())",
+                "IndexError",
+            ),
+            ("2 factors assumed", "factors.T:", "factors.T[:2]:", "Only the first two factors"),
+            ("nothing returned", "return torch.stack", "torch.stack", "returned None"),
+            (
+                "the codes moved in place",
+                "    n = len(codes)",
+                "    n = len(codes)\n    codes -= codes.amin(0)",
+                "in place",
+            ),
+            ("a name that is not there", "ranked[0] -", "ranks[0] -", "NameError"),
+        ],
+    ),
+]
+
+RIGHT = LOSSES + RISES + GAPS
+WRONG = WRONG_LOSSES + WRONG_RISES + WRONG_GAPS
