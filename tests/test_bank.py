@@ -131,7 +131,7 @@ def test_an_undefined_name_gives_a_sentence(exercise: core.Exercise) -> None:
     for namespace in ({}, {exercise.answer: None}):
         report = check(exercise.answer, namespace)
         assert report.points == 0
-        assert f"`{exercise.answer}` is not defined: run the cell above first." in str(report)
+        assert f"`{exercise.answer}` is not defined: run the cell above first" in str(report)
 
 
 def failing(*args: Any) -> Any:

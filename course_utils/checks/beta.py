@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from course_utils.checks.core import Exercise, Finding, expect, problem_with
+from course_utils.checks.core import Exercise, Finding, expect, expect_finite, problem_with
 from course_utils.checks.evidence import (
     Evidence,
     NotNumbers,
@@ -24,8 +24,9 @@ from course_utils.checks.evidence import (
     generator,
     record,
     record_tensor,
+    sparing,
 )
-from course_utils.checks.theory import expect_finite, sparing, wrong_kls
+from course_utils.checks.theory import wrong_kls
 
 TWICE = (0, 1)  # a loss or a score is one number, which another run may have by chance: look at two
 

@@ -252,6 +252,21 @@ def expect(
     return Finding(claim, False, points, f"Largest difference: {difference:.3g}.")
 
 
+def expect_finite(
+    evidence: Evidence,
+    key: str,
+    expected: Any,
+    claim: str,
+    points: float,
+    mistakes: Mapping[str, Any],
+    otherwise: str,
+) -> Finding:
+    """As `expect`; `otherwise` is the hint where a number is NaN or infinite."""
+    if not problem_with(evidence, key) and not np.isfinite(evidence[key]).all():
+        return Finding(claim, False, points, otherwise)
+    return expect(evidence, key, expected, claim, points, mistakes)
+
+
 def is_fact(evidence: Evidence, key: str, seed: int, claim: str, points: float, hint: str) -> Finding:
     """A finding that evidence[key] was recorded by `fact(seed, key, ...)` and is true."""
     problem = problem_with(evidence, key)

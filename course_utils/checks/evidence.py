@@ -89,6 +89,20 @@ def alone(value: Any) -> Any:
     return value
 
 
+def sparing(answer: Any) -> Callable[..., Any]:
+    """The answer as a function that says so where it changes the tensors that it is given."""
+
+    def call(*args: Any) -> Any:
+        before = [arg.clone() if isinstance(arg, Tensor) else None for arg in args]
+        returned = answer(*args)
+        for arg, kept in zip(args, before, strict=True):
+            if kept is not None and not torch.equal(arg, kept):
+                raise NotNumbers("It changes a tensor that it is given, in place: work on a new one.")
+        return returned
+
+    return call
+
+
 def _sentence(problem: BaseException) -> str:
     """What stopped the code, told by its kind and its first line."""
     message = str(problem).strip().partition("\n")[0]

@@ -7,7 +7,6 @@ rest. Inputs lie far from sigma = 1, where wrong formulas for sigma agree with r
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from course_utils.checks.core import Exercise, Finding, expect, problem_with
+from course_utils.checks.core import Exercise, Finding, expect, expect_finite, problem_with
 from course_utils.checks.evidence import (
     Evidence,
     NotNumbers,
@@ -25,36 +24,8 @@ from course_utils.checks.evidence import (
     generator,
     record,
     record_tensor,
+    sparing,
 )
-
-
-def sparing(answer: Any) -> Callable[..., Any]:
-    """The answer as a function that says so where it changes the tensors that it is given."""
-
-    def call(*args: Any) -> Any:
-        before = [arg.clone() if isinstance(arg, Tensor) else None for arg in args]
-        returned = answer(*args)
-        for arg, kept in zip(args, before, strict=True):
-            if kept is not None and not torch.equal(arg, kept):
-                raise NotNumbers("It changes a tensor that it is given, in place: work on a new one.")
-        return returned
-
-    return call
-
-
-def expect_finite(
-    evidence: Evidence,
-    key: str,
-    expected: Any,
-    claim: str,
-    points: float,
-    mistakes: Mapping[str, Any],
-    otherwise: str,
-) -> Finding:
-    """As `expect`; `otherwise` is the hint where a number is NaN or infinite."""
-    if not problem_with(evidence, key) and not np.isfinite(evidence[key]).all():
-        return Finding(claim, False, points, otherwise)
-    return expect(evidence, key, expected, claim, points, mistakes)
 
 
 def posterior_parameters(seed: int, n: int = 5, latent_dim: int = 3) -> tuple[Tensor, Tensor]:
