@@ -205,6 +205,37 @@ def kl_per_dimension(model: Model, images: Tensor, *condition: Tensor) -> Tensor
     return objectives.gaussian_kl(*posterior(model, images, *condition)).mean(0)
 
 
+@dataclass(frozen=True)
+class KlDecomposition:
+    """The two parts of the mean KL(q(z|x) || p(z)), nats per image; their sum estimates it."""
+
+    mutual_information: float
+    marginal_kl: float
+
+
+def kl_decomposition(model: Model, images: Tensor, seed: int = 0) -> KlDecomposition:
+    """What the code says about the image, and how far all codes together are from the prior.
+
+    With one z_n ~ q(z|x_n) per image and the aggregate posterior q(z) = (1/N) sum_m q(z|x_m) of these N
+    images, the means of log q(z_n|x_n) - log q(z_n) and of log q(z_n) - log p(z_n) (Hoffman & Johnson 2016).
+    The mutual information is at most log N: where it comes near, more images would give more.
+    """
+    mu, logvar = posterior(model, images)
+    with judged(model, seed):
+        z = objectives.reparameterize(mu, logvar)
+    zero = torch.zeros_like(mu)
+    own = objectives.gaussian_log_density(z, mu, logvar)
+    prior = objectives.gaussian_log_density(z, zero, zero)
+    pairs = (  # as many codes at a time, against all N posteriors, as keep a batch to some 10 MB
+        objectives.gaussian_log_density(part.unsqueeze(1), mu, logvar)
+        for part in z.split(max(1, 2_000_000 // mu.numel()))
+    )
+    aggregate = torch.cat([torch.logsumexp(part, dim=1) for part in pairs]) - math.log(len(images))
+    return KlDecomposition(
+        (own - aggregate).double().mean().item(), (aggregate - prior).double().mean().item()
+    )
+
+
 def active_units(model: Model, images: Tensor, *condition: Tensor, threshold: float = 0.01) -> int:
     """Latent dimensions whose posterior mean varies over images by more than `threshold` (Burda et al.)."""
     mu, _ = posterior(model, images, *condition)

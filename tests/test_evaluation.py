@@ -530,6 +530,112 @@ def test_the_kl_per_dimension_adds_up_to_the_test_elbo_s_kl() -> None:
     assert evaluation.kl_per_dimension(Pixels(), grey()).sum().item() == pytest.approx(elbo.kl)
 
 
+# --- the two parts of the KL term ---------------------------------------------------------------
+
+
+class Coded(nn.Module):
+    """Posteriors of one's own: image n has the mean and log-variance of row n, whatever it shows.
+
+    The images to hand in are `rows`, which hold nothing but their numbers.
+    """
+
+    def __init__(self, mu: Tensor, logvar: Tensor) -> None:
+        super().__init__()
+        self.mu, self.logvar = mu, logvar
+        self.rows = torch.arange(len(mu)).view(-1, 1, 1, 1)
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.mu[x.flatten()], self.logvar[x.flatten()]
+
+
+def by_loops(z: Tensor, mu: Tensor, logvar: Tensor) -> tuple[float, float]:
+    """Mutual information and marginal KL with SciPy's densities, one code at a time."""
+    information, marginal = [], []
+    for n in range(len(z)):
+        densities = [scipy.stats.norm.logpdf(z[n], mu[m], np.exp(logvar[m] / 2)).sum() for m in range(len(z))]
+        aggregate = np.log(np.mean(np.exp(densities)))
+        information.append(densities[n] - aggregate)
+        marginal.append(aggregate - scipy.stats.norm.logpdf(z[n]).sum())
+    return float(np.mean(information)), float(np.mean(marginal))
+
+
+@pytest.mark.parametrize(("count", "latent_dim"), [(1, 1), (7, 1), (1, 3), (13, 4), (4, 13)])
+def test_the_parts_of_the_kl_are_those_of_a_loop_over_pairs_of_images(
+    count: int, latent_dim: int, small_batches: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mu, logvar, z = noise(3, count, latent_dim)
+    monkeypatch.setattr(objectives, "reparameterize", lambda *_: z)
+    model = Coded(mu, logvar)
+    parts = evaluation.kl_decomposition(model, model.rows)
+    information, marginal = by_loops(*(t.double().numpy() for t in (z, mu, logvar)))
+    assert parts.mutual_information == pytest.approx(information, abs=1e-4)
+    assert parts.marginal_kl == pytest.approx(marginal, abs=1e-4)
+
+
+def test_the_parts_of_the_kl_are_the_integrals_over_the_latent_line() -> None:
+    """Four posteriors that occur unequally often; 4,000 samples, five standard errors."""
+    counts = torch.tensor([1900, 200, 700, 1200])
+    mu, logvar = torch.tensor([[-1.5, 0.0, 0.4, 2.0], [-1.0, 0.5, -3.0, -2.0]])
+    model = Coded(*(numbers.repeat_interleave(counts).unsqueeze(1) for numbers in (mu, logvar)))
+    parts = evaluation.kl_decomposition(model, model.rows)
+
+    z, share = np.linspace(-8, 8, 20_001)[:, None], counts.numpy() / 4000
+    log_q = scipy.stats.norm.logpdf(z, mu.numpy(), np.exp(logvar.numpy() / 2))
+    joint = share * np.exp(log_q)
+    aggregate = np.log(joint.sum(1, keepdims=True))
+    for found, nats in (
+        (parts.mutual_information, log_q - aggregate),
+        (parts.marginal_kl, aggregate - scipy.stats.norm.logpdf(z)),
+    ):
+        mean, square = ((joint * nats**power).sum() * (z[1, 0] - z[0, 0]) for power in (1, 2))
+        assert found == pytest.approx(mean, abs=5 * math.sqrt((square - mean**2) / 4000))
+
+
+def test_the_parts_of_the_kl_add_up_to_the_kl_within_its_noise() -> None:
+    mu, logvar = noise(2, 3000, 5, seed=1)  # the function's own noise is that of seed 0
+    model = Coded(mu, logvar)
+    parts = evaluation.kl_decomposition(model, model.rows)
+    exact = evaluation.kl_per_dimension(model, model.rows).sum().item()
+    # Given mu and sigma, (z^2 - eps^2) / 2 has variance mu^2 sigma^2 + (sigma^2 - 1)^2 / 2 per dimension.
+    variance = (mu**2 * logvar.exp() + (logvar.exp() - 1) ** 2 / 2).sum(1).mean().item()
+    error = math.sqrt(variance / 3000)
+    assert parts.mutual_information + parts.marginal_kl == pytest.approx(exact, abs=5 * error)
+
+
+def test_images_that_all_look_like_the_prior_have_neither_part() -> None:
+    model = Coded(torch.zeros(9, 3), torch.zeros(9, 3))
+    parts = evaluation.kl_decomposition(model, model.rows)
+    assert parts.mutual_information == pytest.approx(0, abs=1e-5)
+    assert parts.marginal_kl == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize("count", [2, 9, 40])
+def test_codes_far_apart_tell_which_image_they_are_of(count: int) -> None:
+    mu = 100 * torch.arange(count).float().view(-1, 1)
+    model = Coded(mu, torch.zeros(count, 1))
+    information = evaluation.kl_decomposition(model, model.rows).mutual_information
+    assert information == pytest.approx(math.log(count), abs=1e-4)
+
+
+def test_the_parts_of_the_kl_do_not_depend_on_how_many_codes_are_taken_at_a_time() -> None:
+    """2,400 codes go through in pieces, 60 in one; equal posteriors give equal parts."""
+    mu, logvar = noise(2, 60, 3)
+    one = by_loops(*(t.double().numpy() for t in (mu, mu, logvar)))
+    model = Coded(mu.repeat(40, 1), logvar.repeat(40, 1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(objectives, "reparameterize", lambda mu, logvar: mu)
+        parts = evaluation.kl_decomposition(model, model.rows)
+    assert (parts.mutual_information, parts.marginal_kl) == pytest.approx(one, abs=1e-4)
+
+
+def test_the_parts_of_the_kl_are_the_same_for_the_same_seed_and_leave_the_random_state() -> None:
+    model = Coded(*noise(2, 30, 3))
+    state = torch.get_rng_state()
+    first, again, other = (evaluation.kl_decomposition(model, model.rows, seed=seed) for seed in (1, 1, 2))
+    assert first == again != other
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 class Scaled(nn.Module):
     """An encoder whose means have the standard deviations given, far from 0."""
 

@@ -1,50 +1,75 @@
-"""Section 4: a walk between two codes and a grid over the plane.
+"""Section 4: a walk between two codes, a grid over the plane, the two parts of the KL term.
 
-Oracles: the formulas in NumPy and float64, one point at a time, and the quantiles of the standard
-library's `statistics.NormalDist`. The two ends of a walk have different lengths, so that an answer which
-loses the length shows.
+Oracles: the formulas in NumPy and float64, one point at a time, the quantiles of the standard library's
+`statistics.NormalDist`, and torch.distributions for densities. The two ends of a walk have different
+lengths, so that an answer which loses the length shows.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributions import Normal, kl_divergence
 
 from course_utils.checks.core import Exercise, Finding, close, expect, problem_with
-from course_utils.checks.evidence import Evidence, as_array, generator, record
+from course_utils.checks.evidence import Evidence, NotNumbers, as_array, generator, record
+
+CHANGED = "Your function changes its inputs: work on new tensors."
+
+
+def finite(finding: Finding, evidence: Evidence, key: str, hint: str) -> Finding:
+    """The finding, with `hint` where evidence[key] holds NaN or infinity."""
+    odd = not problem_with(evidence, key) and not np.isfinite(evidence[key]).all()
+    return replace(finding, hint=hint) if odd and not finding.holds else finding
+
+
+def untouched(finding: Finding, evidence: Evidence, key: str, given: Any) -> Finding:
+    """The finding, unless evidence[key] shows that the answer changed the inputs it was `given`."""
+    if finding.holds and not close(evidence[key], given, 0):
+        return replace(finding, holds=False, hint=CHANGED)
+    return finding
+
+
+def diagnosis(actual: np.ndarray, values: Mapping[str, Any], tolerance: float = 1e-4) -> str | None:
+    """The first hint whose value `actual` equals, '' for the right one; None if there is none."""
+    return next((hint for hint, value in values.items() if close(actual, value, tolerance)), None)
+
 
 # --- 4.1 interpolate --------------------------------------------------------------------------------
 
 STEPS = 6
+PARALLEL = 40  # so many that rounding brings some cosine above 1
 
 
 def _ends(seed: int) -> tuple[Tensor, Tensor]:
-    """Two codes (3,) of lengths 1.5 and 4, between 50 and 110 degrees apart."""
+    """Two codes (3,) of lengths 1.5 and 4, between 105 and 140 degrees apart."""
     g = generator(seed, 40)
     start, other = torch.nn.functional.normalize(torch.randn(2, 3, generator=g)).unbind()
     across = torch.nn.functional.normalize(other - (other @ start) * start, dim=0)
-    angle = torch.deg2rad(50 + 60 * torch.rand((), generator=g))
+    angle = torch.deg2rad(105 + 35 * torch.rand((), generator=g))
     return 1.5 * start, 4 * (angle.cos() * start + angle.sin() * across)
 
 
 def _parallel(seed: int) -> tuple[Tensor, Tensor]:
-    """Ten codes (10, 7), and ten in the same directions, 1.1 to 2 times as long."""
-    start = 2 * torch.randn(10, 7, generator=generator(seed, 41))
-    return start, start * torch.linspace(1.1, 2.0, 10).unsqueeze(1)
+    """Codes (40, 7), and others in the same directions, 1.1 to 2 times as long."""
+    start = 2 * torch.randn(PARALLEL, 7, generator=generator(seed, 41))
+    return start, start * torch.linspace(1.1, 2.0, PARALLEL).unsqueeze(1)
 
 
 def probe_interpolate(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
-    start, end = _ends(seed)
-    record(evidence, "straight", answer, start, end, STEPS, False)
-    record(evidence, "spherical", answer, start, end, STEPS, True)
-    record(evidence, "single", answer, start[:1], end[:1], 3, False)
+    for key, spherical in (("straight", ()), ("spherical", (True,))):
+        ends = _ends(seed)
+        record(evidence, key, answer, *ends, STEPS, *spherical)
+        evidence[f"{key} ends"] = as_array(list(ends))
+    record(evidence, "single", answer, *(end[:1] for end in _ends(seed)), 3, False)
 
     def parallel() -> np.ndarray:
         return np.stack([as_array(answer(a, b, 3, True)) for a, b in zip(*_parallel(seed), strict=True)])
@@ -75,8 +100,14 @@ def judge_interpolate(seed: int, evidence: Evidence) -> list[Finding]:
         a1, b1 = a / np.linalg.norm(a), b / np.linalg.norm(b)
         return (math.sin((1 - t) * omega) * a1 + math.sin(t * omega) * b1) / math.sin(omega)
 
+    def length(t: float) -> float:
+        return float((1 - t) * np.linalg.norm(a) + t * np.linalg.norm(b))
+
     def apart(t: float) -> np.ndarray:
-        return unit(t) * ((1 - t) * np.linalg.norm(a) + t * np.linalg.norm(b))
+        return unit(t) * length(t)
+
+    def chord(t: float) -> np.ndarray:
+        return line(t) / np.linalg.norm(line(t))
 
     def common(path: Callable[[float], np.ndarray]) -> dict[str, np.ndarray]:
         walk = _walk(path, times)
@@ -94,43 +125,48 @@ def judge_interpolate(seed: int, evidence: Evidence) -> list[Finding]:
             "There is one row too many: steps counts points, both ends included.": _walk(
                 path, (i / STEPS for i in range(STEPS + 1))
             ),
+            "It always takes ten steps: use `steps`.": _walk(path, np.linspace(0, 1, 10)),
             "The axes are swapped: one row per step, one column per dimension.": walk.T,
         }
 
     straight, spherical = _walk(line, times), _walk(arc, times)
-    a1, b1 = a[:1], b[:1]
+    arcs = {
+        "This is the straight line: is `spherical` used, and the cosine divided by both lengths?": straight,
+        "All points have length 1: the ends go into the sum as they are, unnormalised.": _walk(unit, times),
+        "Direction and length are interpolated apart; the formula's sum does both at once.": _walk(
+            apart, times
+        ),
+        "The sum of sines is not divided by sin(omega).": _walk(sines, times),
+        "These are points of the straight line, brought to length 1: follow the arc instead.": _walk(
+            chord, times
+        ),
+        "These are points of the straight line, brought to another length: follow the arc instead.": _walk(
+            lambda t: chord(t) * length(t), times
+        ),
+    }
+    lines = {"This is the arc: without spherical=True the walk is straight.": spherical}
     return [
         expect(
             evidence,
             "straight",
             straight,
-            "the straight walk has equal steps from z_start to z_end",
+            "the straight walk, taken unless asked otherwise, has equal steps from z_start to z_end",
             0.75,
-            {"This is the arc: with spherical=False the walk is straight.": spherical} | common(line),
+            lines | common(line),
         ),
-        expect(
+        finite(
+            expect(
+                evidence, "spherical", spherical, "the spherical walk follows the arc", 1, arcs | common(arc)
+            ),
             evidence,
             "spherical",
-            spherical,
-            "the spherical walk follows the arc",
-            1,
-            {
-                "This is the straight line, not the arc: is `spherical` used?": straight,
-                "All points have length 1: the ends go into the sum as they are, unnormalised.": _walk(
-                    unit, times
-                ),
-                "Direction and length are interpolated apart; the formula's sum does both at once.": _walk(
-                    apart, times
-                ),
-                "The sum of sines is not divided by sin(omega).": _walk(sines, times),
-            }
-            | common(arc),
+            "Some points are NaN or infinite: a cosine is the inner product divided by both lengths.",
         ),
         _ends_are_met(evidence, a, b),
         expect(
             evidence,
             "single",
-            np.stack([a1, (a1 + b1) / 2, b1]),
+            np.stack([a[:1], (a[:1] + b[:1]) / 2, b[:1]]),
             "it also works in one dimension",
             0.25,
         ),
@@ -139,12 +175,14 @@ def judge_interpolate(seed: int, evidence: Evidence) -> list[Finding]:
 
 
 def _ends_are_met(evidence: Evidence, a: np.ndarray, b: np.ndarray) -> Finding:
-    claim = "both walks begin at z_start and end at z_end"
+    claim = "both walks begin at z_start and end at z_end, which stay as they are"
     for key in ("straight", "spherical"):
         problem = problem_with(evidence, key)
         if problem:
             return Finding(claim, False, 0.5, problem)
         walk = evidence[key]
+        if not close(evidence[f"{key} ends"], [a, b], 1e-7):
+            return Finding(claim, False, 0.5, CHANGED)
         if walk.ndim != 2 or len(walk) == 0:
             return Finding(claim, False, 0.5, f"The {key} walk has shape {walk.shape}.")
         for name, row, end in (("first", walk[0], a), ("last", walk[-1], b)):
@@ -154,27 +192,37 @@ def _ends_are_met(evidence: Evidence, a: np.ndarray, b: np.ndarray) -> Finding:
 
 
 def _parallel_ends(seed: int, evidence: Evidence) -> Finding:
-    claim = "between ends of the same direction the spherical walk is the straight line"
     a, b = (end.double().numpy() for end in _parallel(seed))
-    walks = np.stack([a, (a + b) / 2, b], axis=1)
-    problem = problem_with(evidence, "parallel")
-    if not problem and not np.isfinite(evidence["parallel"]).all():
-        problem = (
-            "Some points are NaN or infinite: rounding may push a cosine beyond 1, and sin(omega) may be 0."
-        )
-    if problem:
-        return Finding(claim, False, 0.5, problem)
-    return expect(evidence, "parallel", walks, claim, 0.5, tolerance=1e-3)
+    return finite(
+        expect(
+            evidence,
+            "parallel",
+            np.stack([a, (a + b) / 2, b], axis=1),
+            "between ends of the same direction the spherical walk is the straight line",
+            0.5,
+            tolerance=1e-3,
+        ),
+        evidence,
+        "parallel",
+        "Some points are NaN or infinite: rounding may push a cosine beyond 1, and sin(omega) may be 0.",
+    )
 
 
 # --- 4.2 quantile_grid ------------------------------------------------------------------------------
 
 
+def _sizes(seed: int) -> tuple[list[int], list[int]]:
+    """Four odd and four even numbers of coordinates, the even ones followed by 1."""
+    g = generator(seed, 42)
+    odd, even = (2 * torch.randperm(10, generator=g)[:4] for _ in range(2))
+    return (odd + 5).tolist(), [*(even + 4).tolist(), 1]
+
+
 def probe_quantile_grid(answer: Any, seed: int) -> Evidence:
-    del seed
     evidence: Evidence = {}
-    for n in (5, 4, 1):
-        record(evidence, str(n), answer, n)
+    for kind, sizes in zip(("odd", "even"), _sizes(seed), strict=True):
+        for place, n in enumerate(sizes):
+            record(evidence, f"{kind}{place}", answer, n)
     return evidence
 
 
@@ -188,80 +236,292 @@ def _plane(ticks: np.ndarray) -> np.ndarray:
     return np.array([[ticks[j], ticks[i]] for i in range(n) for j in range(n)])
 
 
-def _ordering_mistakes(ticks: np.ndarray) -> dict[str, np.ndarray]:
-    n = len(ticks)
-    plane = _plane(ticks)
-    return {
-        "z1 and z2 are swapped: along a row z1 changes, and z2 stays.": plane[:, ::-1],
-        "The rows run from the top: row 0 has the smallest z2.": plane.reshape(n, n, 2)[::-1].reshape(-1, 2),
-        "The grid has a shape of its own: return one row per point, (n * n, 2).": plane.reshape(n, n, 2),
-        "One row per point is asked for, (n * n, 2): these are its columns.": plane.T,
-        "These are the n coordinates; the grid has all n * n pairs of them.": ticks,
-        "These are the n points of the diagonal; the grid has all n * n pairs.": np.stack([ticks, ticks], 1),
-    }
-
-
 def judge_quantile_grid(seed: int, evidence: Evidence) -> list[Finding]:
-    del seed
-    ticks = _own_ticks(evidence)
+    odd, even = _sizes(seed)
+    order = _first_failing([_ordering(evidence, f"odd{place}", n) for place, n in enumerate(odd)])
     return [
-        _spacing(evidence),
-        expect(
-            evidence,
-            "5",
-            _plane(ticks),
-            "row i, column j is the point (coordinates[j], coordinates[i])",
-            1,
-            _ordering_mistakes(ticks),
-        ),
-        expect(evidence, "4", _plane(_ticks(4)), "it also works for an even number", 0.5),
-        expect(evidence, "1", np.zeros((1, 2)), "a grid of one point lies at the median, 0", 0.5),
+        _first_failing([_spacing(evidence, f"odd{place}", n) for place, n in enumerate(odd)]),
+        order,
+        _first_failing([_even(evidence, f"even{place}", n, order.hint) for place, n in enumerate(even)]),
     ]
 
 
-def _own_ticks(evidence: Evidence) -> np.ndarray:
-    """The five coordinates that the answer uses: the order of its points is judged apart from these."""
-    values = np.array([]) if problem_with(evidence, "5") else np.sort(evidence["5"].astype(float).ravel())
-    groups = values.reshape(5, -1) if values.size == 50 and np.isfinite(values).all() else np.empty((0, 0))
-    own = groups.mean(1) if groups.size and np.ptp(groups, axis=1).max() < 1e-4 else _ticks(5)
-    return own if np.ptp(own) > 1e-3 else _ticks(5)
+def _first_failing(findings: list[Finding]) -> Finding:
+    """One claim looked at several times: the first finding that fails, or any if all hold."""
+    return next((finding for finding in findings if not finding.holds), findings[0])
 
 
-def _spacing(evidence: Evidence) -> Finding:
+def _even(evidence: Evidence, key: str, n: int, order: str) -> Finding:
+    """Both properties at once; a mistaken `order` that was told already costs nothing here."""
+    spacing, ordering = _spacing(evidence, key, n), _ordering(evidence, key, n)
+    hint = spacing.hint or ("" if ordering.hint == order else ordering.hint)
+    return Finding(
+        "it also works for an even number, and for a single point at the median", not hint, 1, hint
+    )
+
+
+def _spacing(evidence: Evidence, key: str, n: int) -> Finding:
     """The values that occur, whatever their order."""
     claim = "its coordinates are the normal quantiles of (i + 1/2) / n"
-    problem = problem_with(evidence, "5")
+    problem = problem_with(evidence, key)
     if problem:
         return Finding(claim, False, 1, problem)
-    values = np.sort(evidence["5"].astype(float).ravel())
+    values = np.sort(evidence[key].astype(float).ravel())
+    if values.size == 0 or values.size % n:
+        return Finding(claim, False, 1, f"{n} coordinates are expected; it has {values.size} numbers.")
     if not np.isfinite(values).all():
         return Finding(claim, False, 1, "Probability 0 or 1 has no finite quantile: use (i + 1/2) / n.")
-    if values.size % 5:
-        return Finding(claim, False, 1, f"5 coordinates are expected; it has {values.size} numbers.")
-    seen = values.reshape(5, -1)
-    right = _ticks(5)
-    middle = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
-    inverse = np.vectorize(NormalDist().inv_cdf)
+    seen, right = values.reshape(n, -1), _ticks(n)
+    if close(seen, np.repeat(right[:, None], seen.shape[1], 1), 1e-4):
+        return Finding(claim, True, 1)
+    ticks = seen.mean(1)
+    middle, shares = (np.arange(n) + 0.5) / n, np.vectorize(NormalDist().cdf)
+    hint = diagnosis(
+        ticks,
+        {
+            "These are the probabilities: their normal quantiles are asked for.": middle,
+            "This is the normal CDF; its inverse is asked for.": shares(middle),
+            "A factor sqrt(2) is missing: the quantile is sqrt(2) erfinv(2 p - 1).": right / math.sqrt(2),
+            "The coordinates are equally spaced: take quantiles of equally spaced probabilities.": (
+                np.linspace(ticks[0], ticks[-1], n)
+            ),
+        },
+    )
+    p = shares(ticks)
+    if hint is None and close(p, np.linspace(p[0], p[-1], n), 1e-4):
+        hint = (
+            f"Your n = {n} probabilities run from {p[0]:.3f} to {p[-1]:.3f}; "
+            f"(i + 1/2) / n runs from {middle[0]:.3f} to {middle[-1]:.3f}."
+        )
+    found = ", ".join(f"{tick:.2f}" for tick in ticks[:5])
+    return Finding(claim, False, 1, hint or f"For n = {n} the coordinates look like {found} ...")
+
+
+def _ordering(evidence: Evidence, key: str, n: int) -> Finding:
+    """The order of the points, whatever the coordinates: those that the answer uses, where it has n."""
+    ticks = _ticks(n)
+    values = np.array([]) if problem_with(evidence, key) else np.sort(evidence[key].astype(float).ravel())
+    if values.size == 2 * n * n and np.isfinite(values).all():
+        groups = values.reshape(n, -1)
+        own = groups.mean(1)
+        if np.ptp(groups, axis=1).max() < 1e-4 and np.ptp(own) > 1e-3:
+            ticks = own
+    plane = _plane(ticks)
+    square = plane.reshape(n, n, 2)
+    apart = np.moveaxis(square, 2, 0)
+    torn = "z1 and z2 are torn apart: a pair has to lie side by side before you reshape."
     mistakes = {
-        "The coordinates are equally spaced: take quantiles of equally spaced probabilities.": np.linspace(
-            -3, 3, 5
-        ),
-        "These are the probabilities: their normal quantiles are asked for.": middle,
-        "This is the normal CDF; its inverse is asked for.": np.vectorize(NormalDist().cdf)(middle),
-        "A factor sqrt(2) is missing: the quantile is sqrt(2) erfinv(2 p - 1).": right / math.sqrt(2),
-        "These are quantiles of (i + 1) / (n + 1); use (i + 1/2) / n.": inverse(np.arange(1, 6) / 6),
-        "These are quantiles from 0.05 to 0.95; use (i + 1/2) / n.": inverse(np.linspace(0.05, 0.95, 5)),
-        "These are quantiles from 0.01 to 0.99; use (i + 1/2) / n.": inverse(np.linspace(0.01, 0.99, 5)),
+        "z1 and z2 are swapped: along a row z1 changes, and z2 stays.": plane[:, ::-1],
+        "The rows run from the top: row 0 has the smallest z2.": square[::-1].reshape(-1, 2),
+        "z1 falls along a row: it should grow to the right.": square[:, ::-1].reshape(-1, 2),
+        "The grid has a shape of its own: return one row per point, (n * n, 2).": square,
+        "The grid is in two layers: return one row per point, (n * n, 2).": apart,
+        "One row per point is asked for, (n * n, 2): these are its columns.": plane.T,
+        "These are the n coordinates; the grid has all n * n pairs of them.": ticks,
+        "These are the n points of the diagonal; the grid has all n * n pairs.": np.stack([ticks, ticks], 1),
+        torn: apart.reshape(-1, 2),
+        f"{torn} (And z1 and z2 are swapped.)": apart[::-1].reshape(-1, 2),
     }
-    for hint, wrong in mistakes.items():
-        if close(seen, np.repeat(wrong[:, None], seen.shape[1], 1), 1e-4):
-            return Finding(claim, False, 1, hint)
-    holds = close(seen, np.repeat(right[:, None], seen.shape[1], 1), 1e-4)
-    found = ", ".join(f"{value:.2f}" for value in seen[:, 0])
-    return Finding(claim, holds, 1, "" if holds else f"For n = 5 the coordinates look like {found}.")
+    return expect(
+        evidence, key, plane, "row i, column j is the point (coordinates[j], coordinates[i])", 1, mistakes
+    )
+
+
+# --- 4.3 kl_decomposition ---------------------------------------------------------------------------
+
+_CASES = {  # images and latent dimensions
+    "main": (7, 3),
+    "other": (9, 2),
+    "wide": (5, 150),  # densities far below what exp can hold in float32
+    "one": (1, 1),
+}
+
+
+def _samples(seed: int, case: str) -> tuple[Tensor, Tensor, Tensor]:
+    """z, mu and logvar (N, d) of posteriors that overlap a little, so that neither part is trivial."""
+    n, latent_dim = _CASES[case]
+    g = generator(seed, 43 + n)
+    spread = 1.5 / math.sqrt(latent_dim)
+    mu = spread * torch.randn(n, latent_dim, generator=g)
+    shared = 2.5 * torch.rand(latent_dim, generator=g) - 1.5
+    logvar = shared + spread * (torch.rand(n, latent_dim, generator=g) - 0.5)
+    return mu + (logvar / 2).exp() * torch.randn(n, latent_dim, generator=g), mu, logvar
+
+
+def probe_kl_decomposition(answer: Any, seed: int) -> Evidence:
+    evidence: Evidence = {}
+
+    def pair(*given: Tensor) -> np.ndarray:
+        parts = as_array(answer(*given))
+        if parts.shape[:1] != (2,):
+            raise NotNumbers("Two numbers are asked for: the mutual information and the marginal KL.")
+        return parts
+
+    for case in _CASES:
+        given = _samples(seed, case)
+        record(evidence, case, pair, *given)
+        evidence[f"{case} inputs"] = as_array(list(given))
+    return evidence
+
+
+def _log_densities(z: Tensor, mu: Tensor, logvar: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """log q(z_n|x_m) as (n, m, d) and log p(z_n) as (n, d), in float64."""
+    q = Normal(mu.double(), (logvar.double() / 2).exp())
+    return q.log_prob(z.double().unsqueeze(1)).numpy(), Normal(0.0, 1.0).log_prob(z.double()).numpy()
+
+
+def _log_mean_exp(values: np.ndarray, axis: int = 1) -> np.ndarray:
+    return np.logaddexp.reduce(values, axis) - math.log(values.shape[axis])
+
+
+def _means(own: np.ndarray, aggregate: np.ndarray, log_p: np.ndarray) -> np.ndarray:
+    """Mutual information and marginal KL (2,) from log q(z_n|x_n), log q(z_n) and log p(z_n), each (N,)."""
+    return np.array([(own - aggregate).mean(), (aggregate - log_p).mean()])
+
+
+def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
+    """Mutual information and marginal KL (2,): the right ones under '', likely wrong ones by their hint."""
+    n, latent_dim = z.shape
+    pairs, prior = _log_densities(z, mu, logvar)
+    matrix, log_p = pairs.sum(2), prior.sum(1)
+    own = matrix.diagonal()
+    total = np.logaddexp.reduce(matrix, 1)
+    others = np.logaddexp.reduce(np.where(np.eye(n, dtype=bool), -np.inf, matrix), 1)
+    constant = 0.5 * math.log(2 * math.pi)
+    q = Normal(mu.double(), (logvar.double() / 2).exp())
+    exact = kl_divergence(q, Normal(0.0, 1.0)).sum(1).mean().item()
+    square, variance = (z.double().unsqueeze(1) - mu).numpy() ** 2 / 2, logvar.double().exp().numpy()
+
+    def of(pairs: np.ndarray, prior: np.ndarray) -> np.ndarray:
+        matrix = pairs.sum(2)
+        return _means(matrix.diagonal(), _log_mean_exp(matrix), prior.sum(1))
+
+    right = of(pairs, prior)
+    aggregates = {
+        "- log N is missing: q(z) is the mean of N densities, not their sum.": total,
+        "log N is added: q(z) is the mean of N densities, so log N is subtracted.": total + math.log(n),
+        "log d is subtracted: q(z) is a mean over N images, so it is log N.": total - math.log(latent_dim),
+        "The logs are averaged: q(z) is a mean of densities, so its log is a logsumexp.": matrix.mean(1),
+        "The prior stands where q(z) should: the aggregate is the mean of all N posteriors.": log_p,
+        "Each image's own posterior belongs to q(z) as well: leave none out.": others - np.log(n - 1.0),
+        "Each image's own posterior belongs to q(z), as one of N: leave none out.": others - math.log(n),
+        "The sum runs over the wrong axis: one z, the posteriors of all images.": _log_mean_exp(matrix, 0),
+        "The logs are weighted by their softmax: q(z) is the plain mean of N densities.": (
+            np.exp(matrix - total[:, None]) * matrix
+        ).sum(1),
+        "A softmax compares the posteriors with each other; q(z) is their mean.": own - total,
+        "Only the largest density counts here: q(z) is the mean of all N.": matrix.max(1),
+        "Only the largest density counts here, as one of N: q(z) is the mean of all.": (
+            matrix.max(1) - math.log(n)
+        ),
+        "Each dimension has an aggregate of its own: sum over dimensions first, then over images.": (
+            _log_mean_exp(pairs).sum(1)
+        ),
+        "Dimensions and images are mixed up: view and reshape do not swap axes.": _log_mean_exp(
+            pairs.reshape(latent_dim, n, n).sum(0)
+        ),
+    }
+    return {
+        "": right,
+        "The two results are swapped: the mutual information comes first.": right[::-1],
+        "The sign is turned: log q(z|x) - log q(z) first, then log q(z) - log p(z).": -right,
+        "Averaged over dimensions: the log-density of a vector is a sum over its dimensions.": of(
+            pairs / latent_dim, prior / latent_dim
+        ),
+        "The dimensions are kept apart: sum each log-density over them before anything else.": _means(
+            np.diagonal(pairs).T, _log_mean_exp(pairs), prior
+        ),
+        "Summed over images: take the mean.": n * right,
+        "Your sigma is exp(logvar); logvar is log sigma^2.": of(*_log_densities(z, mu, 2 * logvar)),
+        "Your variance is exp(logvar / 2); logvar is log sigma^2.": of(*_log_densities(z, mu, logvar / 2)),
+        "The square is divided by exp(2 logvar): divide by sigma^2.": of(
+            pairs + square / variance - square / variance**2, prior
+        ),
+        "The square is divided by sigma: divide by sigma^2.": of(
+            pairs + square / variance - square / variance**0.5, prior
+        ),
+        "The 1/2 in front of the log-densities is missing.": of(2 * pairs, 2 * prior),
+        "The densities are those of the means: put in the samples z.": of(*_log_densities(mu, mu, logvar)),
+        "The densities lack their normalisation, - logvar / 2.": of(pairs + np.log(variance) / 2, prior),
+        "log p(z) lacks the log(2 pi) that log q has.": of(pairs, prior + constant),
+        "log q lacks the log(2 pi) that log p(z) has.": of(pairs + constant, prior),
+        "This is the whole KL, not yet one of its two parts.": np.full(2, right.sum()),
+        "This is the whole KL in closed form: take densities at the samples z.": np.full(2, exact),
+        "This is what is left of the closed form: take densities at the samples z.": exact - right[::-1],
+        "These are bits: take natural logarithms.": right / math.log(2),
+    } | {hint: _means(own, aggregate, log_p) for hint, aggregate in aggregates.items()}
+
+
+def judge_kl_decomposition(seed: int, evidence: Evidence) -> list[Finding]:
+    values = {case: _parts(*_samples(seed, case)) for case in _CASES}
+    main = {hint: np.stack([value, values["other"][hint]]) for hint, value in values["main"].items()}
+    seen = _two_batches(evidence)
+    claims = (
+        "the first result is the mutual information, log q(z|x) - log q(z) averaged over images",
+        "the second is the marginal KL, log q(z) - log p(z) averaged over images",
+    )
+    findings, formulas = [], []
+    for part, claim in enumerate(claims):
+        likely = {hint: value[:, part] for hint, value in main.items()}
+        looked = {"part": seen if seen.dtype.kind == "U" else seen[:, part]}
+        formulas.append(diagnosis(looked["part"], likely) or "")
+        findings.append(expect(looked, "part", likely.pop(""), claim, 1, likely))
+    return [
+        *findings,
+        _wide_parts(evidence, [values["wide"][formula][part] for part, formula in enumerate(formulas)]),
+        _one_image(seed, evidence, values["one"]),
+    ]
+
+
+def _two_batches(evidence: Evidence) -> np.ndarray:
+    """Both parts (2, 2) of two batches, one per row, or the sentence that says what is wrong with them."""
+    for case in ("main", "other"):
+        problem = problem_with(evidence, case)
+        shape = () if problem else evidence[case].shape[1:]
+        if shape == (_CASES[case][0],):
+            problem = "These are numbers per image: take their mean."
+        elif shape:
+            problem = f"Each of the two results has shape {shape}: return one number."
+        if problem:
+            return np.array(problem)
+    return np.stack([evidence["main"], evidence["other"]])
+
+
+def _wide_parts(evidence: Evidence, expected: list[float]) -> Finding:
+    """Judged by the formulas that the answer uses, so that a mistake in one costs its own points alone."""
+    claim = "both stay right in 150 dimensions, where the densities are too small for exp"
+    finding = expect(evidence, "wide", expected, claim, 0.5, tolerance=1e-3)
+    if finding.holds or problem_with(evidence, "wide"):
+        return finding
+    hint = "exp(log q) is 0 here: use torch.logsumexp, and put no small constant into the log."
+    return replace(finding, hint=hint)
+
+
+def _one_image(seed: int, evidence: Evidence, values: dict[str, np.ndarray]) -> Finding:
+    claim = "one image and one dimension work too, and its inputs stay as they are"
+    mistakes = {hint: value for hint, value in values.items() if hint}
+    finding = expect(evidence, "one", values[""], claim, 0.5, mistakes)
+    for case in _CASES:
+        finding = untouched(finding, evidence, f"{case} inputs", list(_samples(seed, case)))
+    return finding
 
 
 EXERCISES = (
-    Exercise("4.1", "interpolate", 3, probe_interpolate, judge_interpolate),
-    Exercise("4.2", "quantile_grid", 3, probe_quantile_grid, judge_quantile_grid),
+    Exercise("4.1", "interpolate", 3, probe_interpolate, judge_interpolate, ("evaluation.interpolate",)),
+    Exercise(
+        "4.2",
+        "quantile_grid",
+        3,
+        probe_quantile_grid,
+        judge_quantile_grid,
+        ("evaluation.normal_quantiles", "evaluation.plane_points"),
+    ),
+    Exercise(
+        "4.3",
+        "kl_decomposition",
+        3,
+        probe_kl_decomposition,
+        judge_kl_decomposition,
+        ("evaluation.kl_decomposition",),
+    ),
 )

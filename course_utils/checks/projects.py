@@ -1,11 +1,15 @@
 """Section 7: the conditional VAE, counting active units, collecting means, the confusion matrix.
 
-Oracles: arithmetic on layer sizes for the CVAE, whose weights are the answer's own, and loops over plain
-numbers for the rest. The decoder and the encoder that an answer is given are tiny and known exactly.
+Oracles: matrix products in NumPy for the CVAE, whose weights the judge knows (see `layers`), and loops over
+plain numbers for the rest. The decoder and the encoder that an answer is given are tiny and known exactly.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,124 +17,297 @@ import torch
 from torch import Tensor, nn
 
 from course_utils.checks.core import Exercise, Finding, close, expect, problem_with
-from course_utils.checks.evidence import Evidence, generator, record
+from course_utils.checks.evidence import (
+    Evidence,
+    NotNumbers,
+    alone,
+    as_array,
+    generator,
+    record,
+    record_tensor,
+)
+from course_utils.checks.exploration import diagnosis, untouched
+from course_utils.checks.layers import bias, fill, relu, same, sigmoid, weights
+from course_utils.models import Model
 
 # --- 7.1 MyCVAE -------------------------------------------------------------------------------------
 
-_CASES = {  # images, latent_dim, num_classes, and how many of these classes occur
-    "few": (5, 3, 4, 4),
-    "many": (128, 3, 4, 4),
-    "absent": (5, 3, 4, 3),
-    "one": (1, 1, 2, 1),
+_CASES: dict[str, tuple[int, int, list[int]]] = {  # latent dimensions, classes, labels of the batch
+    "main": (3, 4, [2, 0, 3, 1, 0, 2]),
+    "absent": (3, 4, [1, 0, 1]),
+    "one": (1, 2, [0]),
 }
+
+NO_GRADIENT = "No gradient comes back: is something detached, or under no_grad?"
+
+
+def _labelled(seed: int, case: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Images (N, 1, 28, 28), codes z (N, latent_dim) and labels (N,)."""
+    latent_dim, _, labels = _CASES[case]
+    g = generator(seed)
+    x, z = torch.rand(len(labels), 1, 28, 28, generator=g), torch.randn(len(labels), latent_dim, generator=g)
+    return x, 2 * z, torch.tensor(labels)
+
+
+def _shifts(seed: int, latent_dim: int) -> np.ndarray:
+    """What the biases of two heads of one shape get besides, (4, latent_dim): the heads of mu and of logvar
+    where their names tell, otherwise the first and the second."""
+    return torch.randn(4, latent_dim, generator=generator(seed, 5), dtype=torch.float64).numpy()
+
+
+def _known(model: Model, seed: int, case: str) -> Model:
+    """The model with weights that the judge knows; an embedding of labels counts as a linear layer."""
+    if not isinstance(model, nn.Module):
+        raise NotNumbers("The class is no nn.Module.")
+    latent_dim, _, _ = _CASES[case]
+    x, z, y = _labelled(seed, case)
+    for half, given in (("encode", x), ("decode", z)):  # lazy layers take shape
+        with contextlib.suppress(Exception), torch.no_grad():
+            getattr(model, half)(given, y)
+    fill(model, seed, x)
+    heads = [
+        (name.lower(), layer)
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.Linear) and layer.out_features == latent_dim and layer.bias is not None
+    ]
+    heads.sort(key=lambda head: "mu" not in head[0] and "mean" not in head[0])
+    named = ["mu" in name or "mean" in name for name, _ in heads] == [True, False]
+    with torch.no_grad():
+        for (_, head), shift in zip(heads, _shifts(seed, latent_dim)[0 if named else 2 :], strict=False):
+            head.bias.add_(torch.from_numpy(shift))
+        for layer in model.modules():
+            if isinstance(layer, nn.Embedding) and layer.weight.requires_grad:
+                layer.weight.copy_(torch.from_numpy(weights(seed, *layer.weight.T.shape).T))
+    return model
 
 
 def probe_my_cvae(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
-    g = generator(seed)
-    x, y = torch.rand(128, 1, 28, 28, generator=g), torch.arange(128)
-    z = torch.randn(128, 20, generator=g)
-    other = torch.cat([y[:1] + 2, y[1:]])  # another label for the first image alone
+    made: dict[tuple[int, int], Model] = {}
 
-    def build(latent_dim: int, num_classes: int) -> Any:
-        torch.manual_seed(seed)
-        return answer(latent_dim, num_classes).eval()
+    def model(case: str) -> Model:
+        """One instance per pair of sizes; an error in the constructor comes up in every finding."""
+        latent_dim, classes, _ = _CASES[case]
+        if (latent_dim, classes) not in made:
+            made[latent_dim, classes] = _known(answer(latent_dim, classes), seed, case)
+        return made[latent_dim, classes]
 
-    def sizes(n: int, latent_dim: int, num_classes: int, present: int) -> list[int]:
-        """The sizes of mu, logvar and logits, one after the other."""
-        model, labels = build(latent_dim, num_classes), y[:n] % present
-        mu, logvar = model.encode(x[:n], labels)
-        return [*mu.shape, *logvar.shape, *model.decode(z[:n, :latent_dim], labels).shape]
+    def encode(case: str) -> np.ndarray:
+        """mu and logvar: (2, N, latent_dim)."""
+        x, _, y = _labelled(seed, case)
+        parts = model(case).encode(x.requires_grad_(case == "one"), y)
+        if isinstance(parts, Tensor) or len(parts) != 2:
+            raise NotNumbers("encode has to return two tensors, mu and logvar.")
+        mu, logvar = (as_array(part) for part in parts)
+        if mu.shape != logvar.shape:
+            raise NotNumbers(f"mu has shape {mu.shape}, logvar {logvar.shape}; they should be alike.")
+        if case == "one" and not all(_flows(part, x) for part in parts):
+            raise NotNumbers(NO_GRADIENT)
+        return np.stack([mu, logvar])
 
-    def change(half: str, given: Tensor) -> Tensor:
-        """By how much the answer for each image changes with the other label: (5,)."""
-        pair = [getattr(build(20, 4), half)(given[:5], labels[:5] % 4) for labels in (y, other)]
-        before, after = (torch.cat(answers, 1) for answers in pair) if half == "encode" else pair
-        return (after - before).abs().flatten(1).amax(1)
+    def decode(case: str) -> np.ndarray:
+        _, z, y = _labelled(seed, case)
+        logits = alone(model(case).decode(z.requires_grad_(case == "one"), y))
+        if case == "one" and not _flows(logits, z):
+            raise NotNumbers(NO_GRADIENT)
+        return as_array(logits)
 
-    def ranges() -> Tensor:
-        """Smallest and largest mu, logvar and logits: (3, 2)."""
-        model = build(20, 4)
-        answers = *model.encode(20 * x - 10, y % 4), model.decode(z, y % 4)
-        return torch.stack([torch.stack(t.aminmax()) for t in answers])
+    def steady(half: Callable[[str], np.ndarray], case: str) -> np.ndarray:
+        first, again = half(case), half(case)
+        if not np.allclose(first, again, rtol=1e-4, atol=1e-4, equal_nan=True):
+            raise NotNumbers("Two calls give two answers: is there dropout inside, or a sample drawn?")
+        return first
 
-    def bend() -> Tensor:
-        """How far mu and the logits are from a straight line through 0, x and 2x, as a share: (2,)."""
-        model = build(20, 4)
-        lines = (
-            [model.encode(k * x, y % 4)[0] for k in range(3)],
-            [model.decode(k * z, y % 4) for k in range(3)],
-        )
-        return torch.stack([(a - 2 * b + c).abs().max() / (a - c).abs().max() for a, b, c in lines])
+    def layers() -> list[tuple[int, int, bool]]:
+        linear = [m for m in model("main").modules() if isinstance(m, nn.Linear)]
+        return [(m.in_features, m.out_features, m.bias is not None) for m in linear]
 
-    for case, given in _CASES.items():
-        record(evidence, case, sizes, *given)
-    record(evidence, "encode", change, "encode", x)
-    record(evidence, "decode", change, "decode", z)
-    record(evidence, "weights", lambda: sum(p.numel() for p in build(3, 4).parameters()))
-    record(evidence, "ranges", ranges)
-    record(evidence, "bend", bend)
+    record(evidence, "layers", layers)
+    for case in _CASES:
+        record(evidence, f"encode {case}", steady, encode, case)
+        record(evidence, f"decode {case}", steady, decode, case)
     return evidence
 
 
-def judge_my_cvae(seed: int, evidence: Evidence) -> list[Finding]:
-    def weights(with_x: int, with_z: int, heads: int = 2) -> int:
-        """Weights and biases where `with_x` numbers join the 784 pixels and `with_z` the 3 of z."""
-        encoder = (784 + with_x + 1) * 512 + (512 + 1) * 256 + heads * (256 + 1) * 3
-        return encoder + (3 + with_z + 1) * 256 + (256 + 1) * 512 + (512 + 1) * 784
+def _flows(output: Any, given: Tensor) -> bool:
+    """Does a gradient of the output reach what was given?"""
+    if not isinstance(output, Tensor) or not output.requires_grad:
+        return False
+    (gradient,) = torch.autograd.grad(output.sum(), given, retain_graph=True, allow_unused=True)
+    return gradient is not None
 
-    mistakes = {
-        "The label joins as a single number, but classes have no order: use one-hot.": weights(1, 1),
-        "The label joins the pixels but not z.": weights(4, 0),
-        "The label joins z but not the pixels.": weights(0, 4),
-        "There is no place for the label in either half.": weights(0, 0),
-        "There is room for 10 labels, whatever num_classes is.": weights(10, 10),
-        "One layer is missing: mu and logvar need a head each.": weights(4, 4, heads=1),
-    }
-    layers = f"one-hot labels join pixels and z, 512 and 256 hidden units: {weights(4, 4):,} weights in all"
+
+Map = Callable[[np.ndarray], np.ndarray]
+Formula = tuple[str, np.ndarray]  # the hint, '' for what is right, and what comes out
+
+
+class _Oracle:
+    """What a CVAE with the known weights answers to one case: every right way, and likely wrong ones.
+
+    The lists of two cases go in step, so that an answer's formula for one can be held against the other.
+    """
+
+    def __init__(self, seed: int, case: str) -> None:
+        self.latent_dim, self.classes, _ = _CASES[case]
+        x, z, y = _labelled(seed, case)
+        self.x, self.z, self.y = x.flatten(1).double().numpy(), z.double().numpy(), y.numpy()
+        self.shifts = _shifts(seed, self.latent_dim)
+        self.weights = functools.cache(functools.partial(weights, seed))
+        self.bias = functools.cache(functools.partial(bias, seed))
+
+    def linear(self, x: np.ndarray, size: int) -> np.ndarray:
+        return x @ self.weights(size, x.shape[1]).T + self.bias(size)
+
+    def joined(self, first: np.ndarray, size: int) -> Iterator[Formula]:
+        """The first layer's output: label behind or before `first`, or through a layer of its own."""
+        label, number = np.eye(self.classes)[self.y], self.y[:, None].astype(float)
+        apart = self.linear(first, size) + label @ self.weights(size, self.classes).T
+        yield "", self.linear(np.hstack([first, label]), size)
+        yield "", self.linear(np.hstack([label, first]), size)
+        yield "", apart
+        yield "", apart + self.bias(size)
+        single = "The label joins as a single number, but classes have no order: use one-hot."
+        yield single, self.linear(np.hstack([first, number]), size)
+        yield single, self.linear(np.hstack([number, first]), size)
+        for hint, wrong in {
+            "There is room for 10 labels, whatever num_classes is.": np.eye(10)[self.y],
+            "Every row gets the label of one image: join along dim 1, row by row.": np.repeat(
+                label[:1], len(label), 0
+            ),
+            "The label goes through a layer before it joins: join it one-hot.": (
+                label @ self.weights(self.classes, self.classes).T
+            ),
+        }.items():
+            yield hint, self.linear(np.hstack([first, wrong]), size)
+        yield "The label is not used: encoder and decoder both need it.", self.linear(first, size)
+
+    def hidden(self, first: np.ndarray, sizes: tuple[int, int]) -> Iterator[Formula]:
+        """Both hidden layers; a mistake in one place at most."""
+        missing = "A ReLU is missing: put one after each hidden layer."
+        activations: list[tuple[str, Map, Map]] = [
+            ("", relu, relu),
+            (missing, same, relu),
+            (missing, relu, same),
+            (missing, same, same),
+            ("The activation inside is a sigmoid, not ReLU.", sigmoid, sigmoid),
+            ("The activation inside is tanh, not ReLU.", np.tanh, np.tanh),
+        ]
+        for hint, before in self.joined(first, sizes[0]):
+            for other, inside, outside in activations if not hint else activations[:1]:
+                yield hint or other, outside(self.linear(inside(before), sizes[1]))
+
+    def encoded(self) -> Iterator[Formula]:
+        """mu and logvar (2, N, latent_dim) from two heads, or from one of twice the size cut in two."""
+        for hint, hidden in self.hidden(self.x, (512, 256)):
+            mu, logvar, first, second = self.linear(hidden, self.latent_dim) + self.shifts[:, None]
+            joint = self.linear(hidden, 2 * self.latent_dim)
+            halves = np.split(joint, 2, axis=1)
+            right = [(mu, logvar), (first, second), (second, first), halves, (joint[:, ::2], joint[:, 1::2])]
+            for pair in right:
+                yield hint, np.stack(pair)
+            if hint:
+                continue
+            yield "mu and logvar have changed places: encode returns mu first.", np.stack([logvar, mu])
+            for head in (mu, logvar, first, second):
+                yield "mu and logvar come out of the same layer: a head each.", np.stack([head, head])
+            for name, bend in _BENDS.items():
+                wrong = f"There is {name} after a head: mu and logvar may be any real number."
+                for one, two in right:
+                    yield wrong, np.stack([one, bend(two)])
+                    yield wrong, np.stack([bend(one), bend(two)])
+
+    def decoded(self) -> Iterator[Formula]:
+        """Logits (N, 1, 28, 28)."""
+        for hint, hidden in self.hidden(self.z, (256, 512)):
+            flat = self.linear(hidden, 784)
+            image = flat.reshape(-1, 1, 28, 28)
+            yield hint, image
+            if hint:
+                continue
+            for name, bend in _BENDS.items():
+                yield f"There is {name} at the end: the loss takes logits, any real numbers.", bend(image)
+            yield "The numbers are right but not yet images: give them the shape (N, 1, 28, 28).", flat
+            yield "The channel is missing: the shape is (N, 1, 28, 28).", image[:, 0]
+            yield "Rows and columns of the image are swapped.", image.swapaxes(2, 3)
+
+
+_BENDS: dict[str, Map] = {
+    "a sigmoid": sigmoid,
+    "a ReLU": relu,
+    "a tanh": np.tanh,
+    "a softplus": functools.partial(np.logaddexp, 0),
+    "an exp": np.exp,
+    "an exp of the half": lambda x: np.exp(x / 2),
+}
+
+
+def judge_my_cvae(seed: int, evidence: Evidence) -> list[Finding]:
+    oracles = {case: _Oracle(seed, case) for case in _CASES}
     return [
-        _sizes(evidence),
-        _finding(evidence, "encode", "each image's own label changes its mu and logvar", 0.5),
-        _finding(evidence, "decode", "each code's own label changes its logits", 0.5),
-        expect(evidence, "weights", weights(4, 4), layers, 1, mistakes, tolerance=1e-9),
-        _finding(evidence, "bend", "activations stand between the layers", 0.5),
-        _finding(evidence, "ranges", "mu, logvar and logits may be any real number", 0.5),
+        *_half(
+            evidence,
+            "encode",
+            {case: list(oracle.encoded()) for case, oracle in oracles.items()},
+            "the one-hot label joins the pixels, and 512 and 256 units with ReLU lead to mu and logvar",
+        ),
+        *_half(
+            evidence,
+            "decode",
+            {case: list(oracle.decoded()) for case, oracle in oracles.items()},
+            "the one-hot label joins z, and 256 and 512 units with ReLU lead to logits (N, 1, 28, 28)",
+        ),
     ]
 
 
-def _sizes(evidence: Evidence) -> Finding:
-    hints = {}
-    for case, (n, latent_dim, _, _) in _CASES.items():
-        wanted = [n, latent_dim, n, latent_dim, n, 1, 28, 28]
-        hints[case] = problem_with(evidence, case)
-        if not hints[case] and not close(evidence[case], wanted, 0):
-            hints[case] = f"Sizes of mu, logvar, logits: {evidence[case].tolist()}; expected {wanted}."
-    hint = next(filter(None, hints.values()), "")
-    if hints["few"] and not hints["many"]:
-        hint = "It works for 128 images only: a batch size is hard-coded."
-    elif hints["absent"] and not hints["few"]:
-        hint = "It fails for a batch without the last class: tell F.one_hot the number of classes."
-    return Finding("mu and logvar are (N, latent_dim), logits (N, 1, 28, 28), for any N", not hint, 1, hint)
+def _half(
+    evidence: Evidence, half: str, formulas: dict[str, list[Formula]], claim: str
+) -> tuple[Finding, Finding]:
+    """Is the formula right, and does it hold, right or wrong, for other batches as well?"""
+    problem = problem_with(evidence, f"{half} main")
+    places = [] if problem else _matches(evidence[f"{half} main"], formulas["main"])
+    hint = problem
+    if not problem:
+        hint = formulas["main"][places[0]][0] if places else _unlike(evidence, half, formulas["main"])
+    if not places:
+        places = [place for place, (mistake, _) in enumerate(formulas["main"]) if not mistake]
+    other = problem or _other_batch(evidence, half, formulas, places)
+    batches = f"{half} takes any batch, a single image or none of some class, and lets gradients through"
+    return Finding(claim, not hint, 1, _advised(hint)), Finding(batches, not other, 0.5, _advised(other))
 
 
-def _finding(evidence: Evidence, key: str, claim: str, points: float) -> Finding:
-    hint = problem_with(evidence, key)
-    if not hint and key == "ranges":
-        one_sign = [not low < 0 < high for low, high in evidence[key]]
-        if one_sign[2]:
-            hint = "The logits keep one sign: no sigmoid or ReLU at the end, since the loss takes logits."
-        elif any(one_sign):
-            hint = "mu or logvar keeps one sign: no activation after the two heads."
-    elif not hint and key == "bend":
-        straight = [
-            half for half, share in zip(("encode", "decode"), evidence[key], strict=True) if share < 1e-4
-        ]
-        hint = f"{straight[0]} is a straight line: put ReLU between the layers." if straight else ""
-    elif not hint and not evidence[key][0] > 1e-7:
-        hint = f"{key} ignores the label; encoder and decoder both need it."
-    elif not hint and max(evidence[key][1:], default=0) > 1e-5:
-        hint = "The label of one image changes the answer for others: join along dim 1, row by row."
-    return Finding(claim, not hint, points, hint)
+def _matches(actual: np.ndarray, formulas: list[Formula]) -> list[int]:
+    return [place for place, (_, value) in enumerate(formulas) if close(actual, value, 1e-4)]
+
+
+def _other_batch(evidence: Evidence, half: str, formulas: dict[str, list[Formula]], places: list[int]) -> str:
+    """What is wrong with the other batches, '' if each follows one of the formulas at `places`."""
+    for case in ("absent", "one"):
+        key, wanted = f"{half} {case}", [formulas[case][place] for place in places]
+        problem = problem_with(evidence, key)
+        if case == "absent" and "shapes cannot be multiplied" in problem:
+            return "It fails for a batch without the last class: tell F.one_hot the number of classes."
+        if problem or not _matches(evidence[key], wanted):
+            return problem or expect(evidence, key, wanted[0][1], "", 0).hint
+    return ""
+
+
+def _advised(hint: str) -> str:
+    fixed = "is invalid for input of size" in hint
+    return hint + ". Is the number of images written into a shape? Let -1 stand there." * fixed
+
+
+def _unlike(evidence: Evidence, half: str, formulas: list[Formula]) -> str:
+    """A hint for what follows no known formula: the layers, if those are others than asked for."""
+    if not problem_with(evidence, "layers"):
+        found = evidence["layers"].reshape(-1, 3).tolist()
+        wanted = [(788, 512), (512, 256), (256, 3), (256, 3), (7, 256), (256, 512), (512, 784)]
+        if sorted((a, b) for a, b, _ in found) != sorted(wanted):
+            seen = ", ".join(f"{a:.0f} to {b:.0f}" for a, b, _ in found) or "none"
+            return f"With 3 latent dimensions and 4 classes your linear layers are: {seen}."
+        if not all(has_bias for *_, has_bias in found):
+            return "At least one layer has no bias."
+    other = expect(evidence, f"{half} main", formulas[0][1], "", 0).hint
+    return f"{other} See what stands between the layers, and how the label joins."
 
 
 # --- 7.2 request_digits -----------------------------------------------------------------------------
@@ -152,133 +329,251 @@ def _request(seed: int) -> tuple[Tensor, Tensor]:
 def probe_request_digits(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
     labels, z = _request(seed)
-    record(evidence, "grid", answer, _decoder, labels, z)
-    record(evidence, "one", answer, _decoder, labels[:1], z[:1])
+    record_tensor(evidence, "grid", answer, _decoder, labels, z)
+    record_tensor(evidence, "one", answer, _decoder, labels[:1], z[:1])
     return evidence
 
 
 def judge_request_digits(seed: int, evidence: Evidence) -> list[Finding]:
     labels, z = _request(seed)
-    logits = np.stack([_decoder(z[[i]], labels[[j]]).numpy() for i in range(2) for j in range(3)])[:, 0]
-    images = 1 / (1 + np.exp(-logits))
+
+    def logits(labels: Tensor) -> np.ndarray:
+        return np.concatenate([_decoder(code.expand(len(labels), -1), labels).double().numpy() for code in z])
+
+    images = sigmoid(logits(labels))
     no_sigmoid = "The decoder ends in logits: the image is their sigmoid."
-    mistakes = {
-        no_sigmoid: logits,
+    unordered = {
+        "": images,
         "Rows and columns are swapped: all labels of the first z come first.": images[[0, 3, 1, 4, 2, 5]],
         "Every row shows the first z.": images[[0, 1, 2, 0, 1, 2]],
         "z changes within a row: keep it for all the labels.": images[[0, 4, 2, 3, 1, 5]],
+        "Ten labels are written in: use those that are given.": sigmoid(logits(torch.arange(10))),
+        "There is an axis too many: return all images in one row, (R * C, 1, 28, 28).": images.reshape(
+            2, 3, 1, 28, 28
+        ),
     }
-    claim = "one row per z, one column per label"
-    grid = expect(evidence, "grid", images, claim, 1, mistakes)
-    placed = grid.holds or grid.hint == no_sigmoid
+    no_images = {
+        no_sigmoid: logits(labels),
+        "The sigmoid is taken twice.": sigmoid(images),
+        "The pixels are rounded to black and white: keep the greys.": images.round(),
+    }
+    grid = expect(evidence, "grid", images, "one row per z, one column per label", 1, unordered | no_images)
+    if grid.hint.startswith("Largest difference") and _other_codes(evidence["grid"], z):
+        grid = replace(grid, hint="The codes are not those handed in: decode each z as it is.")
+    placed = grid.holds or grid.hint in no_images
+    pixels = grid.holds or grid.hint in unordered
     return [
-        Finding(claim, placed, 1, "" if placed else grid.hint),
-        expect(evidence, "grid", images, "they are images in [0, 1]", 0.5, mistakes),
+        Finding(grid.claim, placed, 1, "" if placed else grid.hint),
+        Finding("they are images in [0, 1]", pixels, 0.5, "" if pixels else grid.hint),
         expect(
-            evidence, "one", images[:1], "it works for one z and one label", 0.5, {no_sigmoid: logits[:1]}
+            evidence,
+            "one",
+            images[:1],
+            "it works for one z and one label",
+            0.5,
+            {hint: value[:1] for hint, value in no_images.items()},
         ),
     ]
 
 
+def _other_codes(images: np.ndarray, z: Tensor) -> bool:
+    """Are there images of a code that was not given? The codes are read back from the images' logits."""
+    p = images.reshape(len(images), -1).clip(1e-6, 1 - 1e-6)
+    basis = _decoder(torch.tensor([[1.0, 0], [0, 1], [0, 0]]), torch.tensor([0, 0, 1])).flatten(1).numpy()
+    codes = np.linalg.lstsq(basis.T, np.log(p / (1 - p)).T, rcond=None)[0][:2].T
+    distances = np.abs(codes[:, None] - z.numpy()).max(2).min(1)
+    return bool(distances.max() > 0.01)
+
+
 # --- 7.4 count_active -------------------------------------------------------------------------------
 
+IMAGES, DIMENSIONS = 29, 40
 
-def _means(seed: int) -> Tensor:
-    """(97, 13): 5 dimensions that vary, 2 that vary a little, 4 constant far from 0, 2 constant near 0."""
-    scale = torch.tensor([2.0, 1.0, 0.8, 0.5, 0.3, 0.05, 0.05] + [1e-3] * 6)
-    offset = torch.tensor([0.0] * 7 + [2.0, -1.5, 1.0, 3.0] + [0.0] * 2)
-    noise = torch.randn(97, 13, generator=generator(seed, 2))
+
+def _means(seed: int, stream: int, varies: Tensor) -> Tensor:
+    """Means (29, d) whose dimensions vary by kind: 0 not at all, 1 by a trembling, 2 clearly, 3 widely.
+
+    The variances are at most 0.0025 for the first two kinds, from 0.09 to 0.3 for the third and at least 0.8
+    for the last. Every other dimension lies far from 0.
+    """
+    g = generator(seed, stream)
+    smallest = torch.tensor([1e-4, 0.02, 0.3, 0.9])[varies]
+    scale = smallest * (1 + 0.8 * torch.rand(len(varies), generator=g))
+    offset = (1 + torch.rand(len(varies), generator=g)) * (torch.arange(len(varies)) % 2)
+    noise = torch.randn(IMAGES, len(varies), generator=g)
     return offset + scale * (noise - noise.mean(0)) / noise.std(0)
+
+
+def _models(seed: int) -> list[Tensor]:
+    """The means of six models, (29, 40) each, with another mixture of kinds in each."""
+    g = generator(seed, 2)
+    kinds = [torch.multinomial(torch.rand(4, generator=g), DIMENSIONS, True, generator=g) for _ in range(6)]
+    return [_means(seed, 20 + place, varies) for place, varies in enumerate(kinds)]
+
+
+def _alone(seed: int) -> list[Tensor]:
+    """Twelve models of one dimension, half of them active, in an order from the seed."""
+    order = torch.randperm(12, generator=generator(seed, 3))
+    return [_means(seed, 30 + place, kind[None] % 2 * 2) for place, kind in enumerate(order)]
+
+
+def _strict(seed: int) -> float:
+    """A threshold between 0.4 and 0.7."""
+    return 0.4 + 0.3 * float(torch.rand((), generator=generator(seed, 4)))
 
 
 def probe_count_active(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
-    record(evidence, "count", answer, _means(seed), 0.01)
-    record(evidence, "strict", answer, _means(seed), 0.5)
-    record(evidence, "single", answer, _means(seed)[:, :1], 0.01)
+
+    def count(mu: Tensor, threshold: float) -> np.ndarray:
+        found = as_array(answer(mu, threshold))
+        if found.ndim:
+            raise NotNumbers(f"It returned {found.size} values: return one number, the count.")
+        return found
+
+    def counts(models: list[Tensor], threshold: float) -> list[np.ndarray]:
+        return [count(mu, threshold) for mu in models]
+
+    models = _models(seed)
+    record(evidence, "count", counts, _models(seed), 0.01)
+    record(evidence, "strict", counts, models, _strict(seed))
+    record(evidence, "single", counts, _alone(seed), 0.01)
+    evidence["means"] = as_array(models)
     return evidence
 
 
 def judge_count_active(seed: int, evidence: Evidence) -> list[Finding]:
-    columns = _means(seed).double().numpy().T
-    variances = [sum((v - sum(column) / 97) ** 2 for v in column) / 97 for column in columns]
-    squares = [sum(v**2 for v in column) / 97 for column in columns]
-    active = [v > 0.01 for v in variances]
-    count, strict, spread = sum(active), sum(v > 0.5 for v in variances), sum(v > 0.01**2 for v in variances)
-    mistakes = {
-        "The standard deviation is compared with the threshold: take the variance.": spread,
-        "A constant far from 0 is counted: subtract the mean over images.": sum(s > 0.01 for s in squares),
-        "This counts the dimensions that are switched off.": 13 - count,
-        "This is a share: return the number of dimensions.": count / 13,
-        "This counts images: take the variance over images, dim 0.": 97,
-        "This says which dimensions are active: count them.": active,
-    }
+    models = [mu.double().numpy() for mu in _models(seed)]
+
+    def over(threshold: float, measure: Callable[[np.ndarray], Any]) -> np.ndarray:
+        """How many of each model's dimensions measure more: (6,)."""
+        return np.array([np.sum(measure(mu) > threshold) for mu in models])
+
+    def variance(mu: np.ndarray) -> np.ndarray:
+        return ((mu - mu.mean(0)) ** 2).mean(0)
+
+    def counts(threshold: float) -> tuple[np.ndarray, dict[str, Any]]:
+        right = over(threshold, variance)
+        return right, {
+            "The standard deviation is compared with the threshold: take the variance.": over(
+                threshold, lambda mu: np.std(mu, 0)
+            ),
+            "A constant far from 0 is counted: subtract the mean over images.": over(
+                threshold, lambda mu: (mu**2).mean(0)
+            ),
+            "The distance from 0 is compared: take the variance over images.": over(
+                threshold, lambda mu: np.abs(mu).mean(0)
+            ),
+            "This counts the dimensions that are switched off.": DIMENSIONS - right,
+            "This is a share: return the number of dimensions.": right / DIMENSIONS,
+            "This counts images: take the variance over images, dim 0.": over(
+                threshold, lambda mu: np.var(mu, 1)
+            ),
+            "There is one variance over everything: take one per dimension, dim 0.": over(threshold, np.var),
+        }
+
+    threshold = _strict(seed)
+    count, mistakes = counts(0.01)
+    strict, others = counts(threshold)
     fixed = {"The threshold is fixed at 0.01: use the one that is given.": count}
+    single = [variance(mu.double().numpy()).item() > 0.01 for mu in _alone(seed)]
+    used = "it uses the given threshold and leaves the means as they are"
     return [
         expect(evidence, "count", count, "it counts the means that vary over images", 2, mistakes),
-        expect(evidence, "strict", strict, "it uses the given threshold", 0.5, fixed),
-        expect(evidence, "single", 1, "it works for one dimension", 0.5),
+        untouched(
+            expect(evidence, "strict", strict, used, 0.5, fixed | others), evidence, "means", _models(seed)
+        ),
+        expect(evidence, "single", single, "it works for one dimension", 0.5),
     ]
 
 
 # --- 7.6 posterior_means ----------------------------------------------------------------------------
 
+IN_TRAINING, TOO_MANY = 100.0, 50.0  # what an encoder adds to mu when it is called in the wrong way
+
 
 class _Encoder(nn.Module):
-    """mu and logvar (N, 3) from three pixels; training mode moves mu by 100."""
+    """mu and logvar (N, 3) from three pixels; training mode and a batch above `limit` move mu."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.tensor(4.0))
+        self.limit = limit
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        mu = self.scale * x[:, 0, 0, :3] + (100.0 if self.training else 0.0)
+        moved = IN_TRAINING * self.training + TOO_MANY * (len(x) > self.limit)
+        mu = self.scale * x[:, 0, 0, :3] + moved
         return mu, mu - 5
+
+
+def _images(seed: int) -> Tensor:
+    return torch.rand(97, 1, 28, 28, generator=generator(seed, 3))
 
 
 def probe_posterior_means(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
-    images = torch.rand(97, 1, 28, 28, generator=generator(seed, 3))
+    images = _images(seed)
 
-    def modes() -> list[bool]:
-        """The mode after a call, for a model in training mode and for one in evaluation mode."""
-        models = [_Encoder().train(), _Encoder().eval()]
+    def gradient() -> np.ndarray:
+        """The means, moved by 1 if they carry a gradient, by 2 if gradients are switched off for good."""
+        model = _Encoder(97).eval()
+        means = alone(answer(model, images, 97))
+        carried = bool(getattr(means, "requires_grad", False))
+        lasting = not (torch.is_grad_enabled() and model.scale.requires_grad)
+        return as_array(means) + carried + 2 * lasting
+
+    def modes() -> Tensor:
+        """What a model that came in training mode and one in evaluation mode encode after a call."""
+        models = [_Encoder(97).train(), _Encoder(97).eval()]
         for model in models:
-            answer(model, images, 97)
-        return [model.training for model in models]
+            as_array(alone(answer(model, images, 97)))
+        return torch.stack([model.encode(images)[0] for model in models])
 
-    record(evidence, "all", answer, _Encoder().eval(), images, 20)
-    record(evidence, "one", answer, _Encoder().eval(), images[:1], 500)
-    record(evidence, "gradient", lambda: answer(_Encoder().eval(), images, 97).requires_grad)
-    record(evidence, "training", answer, _Encoder().train(), images, 97)
+    record_tensor(evidence, "all", answer, _Encoder(20).eval(), images, 20)
+    record_tensor(evidence, "one", answer, _Encoder(500).eval(), images[:1], 500)
+    record(evidence, "gradient", gradient)
+    record_tensor(evidence, "training", answer, _Encoder(97).train(), images, 97)
     record(evidence, "modes", modes)
     return evidence
 
 
 def judge_posterior_means(seed: int, evidence: Evidence) -> list[Finding]:
-    mu = 4 * torch.rand(97, 1, 28, 28, generator=generator(seed, 3))[:, 0, 0, :3].double().numpy()
+    mu = 4 * _images(seed)[:, 0, 0, :3].double().numpy()
     mistakes = {
         "The last, smaller batch is missing.": mu[:80],
         "Only the first batch is there: collect every batch before you return.": mu[:20],
         "Only the last batch is there: collect every batch, then join them.": mu[80:],
         "These are log-variances: encode returns mu first.": mu - 5,
+        "More than batch_size images are encoded at once.": mu + TOO_MANY,
+        "Averaged over each batch: keep one row per image.": [
+            mu[i : i + 20].mean(0) for i in range(0, 97, 20)
+        ],
     }
     actual = evidence.get("all", np.zeros(0))
-    # A sample's 291 noises have standard deviation 1 up to 7 standard errors.
-    if actual.shape == mu.shape and 0.7 < np.std((actual - mu) / np.exp((mu - 5) / 2)) < 1.3:
-        mistakes["These look like samples z: return the mean itself."] = actual
-    kept = {"The means still carry a gradient: encode without recording one.": True}
-    on = {"The model encodes in training mode: switch to evaluation mode first.": mu + 100}
-    after = {
-        "The model is left in evaluation mode: put back the mode it came in.": [False, False],
-        "The model always ends in training mode: put back the mode it came in.": [True, True],
+    if actual.shape == mu.shape:
+        # A sample's 291 noises have standard deviation 1 up to 7 standard errors.
+        if 0.7 < np.std((actual - mu) / np.exp((mu - 5) / 2)) < 1.3:
+            mistakes["These look like samples z: return the mean itself."] = actual
+        if close(np.sort(actual, 0), np.sort(mu, 0), 1e-4):
+            mistakes["All means are there, but in another order than the images."] = actual
+    kept = {
+        "The means still carry a gradient: encode without recording one.": mu + 1,
+        "Gradients stay switched off after the call: leave the model as it is and use a context manager.": mu
+        + 2,
     }
+    on = {"The model encodes in training mode: switch to evaluation mode first.": mu + IN_TRAINING}
+    after = {
+        "The model is left in evaluation mode: put back the mode it came in.": [mu, mu],
+        "The model always ends in training mode: put back the mode it came in.": 2 * [mu + IN_TRAINING],
+        "The mode is turned round: put back the mode it came in.": [mu, mu + IN_TRAINING],
+    }
+    restored = [mu + IN_TRAINING, mu]
     return [
         expect(evidence, "all", mu, "97 images in batches of 20: every mean, in order", 1, mistakes),
         expect(evidence, "one", mu[:1], "it works for one image and a larger batch size", 0.5),
-        expect(evidence, "gradient", False, "no gradient is kept", 0.5, kept),
+        expect(evidence, "gradient", mu, "no gradient is kept", 0.5, kept),
         expect(evidence, "training", mu, "it encodes in evaluation mode", 0.5, on),
-        expect(evidence, "modes", [True, False], "afterwards the model's mode is what it was", 0.5, after),
+        expect(evidence, "modes", restored, "afterwards the model's mode is what it was", 0.5, after),
     ]
 
 
@@ -293,35 +588,54 @@ def _classes(seed: int) -> tuple[Tensor, Tensor]:
 
 def probe_confusion(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
-    true, predicted = _classes(seed)
-    record(evidence, "counts", answer, true, predicted, 4)
-    record(evidence, "absent", answer, true, predicted, 5)
+    for key, num_classes in (("counts", 4), ("absent", 5)):
+        true, predicted = _classes(seed)
+        record(evidence, key, answer, true, predicted, num_classes)
+        evidence[f"{key} labels"] = as_array([true, predicted])
     return evidence
 
 
 def judge_confusion(seed: int, evidence: Evidence) -> list[Finding]:
-    pairs = list(zip(*(labels.tolist() for labels in _classes(seed)), strict=True))
+    labels = _classes(seed)
+    pairs = list(zip(*(group.tolist() for group in labels), strict=True))
     counts = np.array([[pairs.count((row, column)) for column in range(5)] for row in range(5)])
-    right = counts[:4, :4]
-    mistakes = {
-        "Rows and columns are swapped: rows are the true classes.": right.T,
-        "Each pair counts once: an indexed += adds 1 however often an index repeats.": right > 0,
-        "These are shares of each row: return counts.": right / right.sum(1, keepdims=True),
-        "These are shares of all images: return counts.": right / 97,
-        "Only right predictions are counted: count the wrong ones too.": np.diag(right.diagonal()),
+
+    def formulas(matrix: np.ndarray) -> dict[str, Any]:
+        diagonal = np.diag(matrix.diagonal())
+        return {
+            "": matrix,
+            "Rows and columns are swapped: rows are the true classes.": matrix.T,
+            "Each pair counts once: an indexed += adds 1 however often an index repeats.": matrix > 0,
+            "These are shares of each row: return counts.": matrix / matrix.sum(1, keepdims=True).clip(1),
+            "These are shares of each column: return counts.": matrix / matrix.sum(0).clip(1),
+            "These are shares of all images: return counts.": matrix / 97,
+            "Only right predictions are counted: count the wrong ones too.": diagonal,
+            "Right predictions are left out: they belong on the diagonal.": matrix - diagonal,
+            "These are the counts in one row: give them a row per true class.": matrix.ravel(),
+            "These are the right predictions of each class: the wrong ones belong beside them.": (
+                matrix.diagonal()
+            ),
+        }
+
+    right = formulas(counts[:4, :4])
+    seen = "" if problem_with(evidence, "counts") else diagnosis(evidence["counts"], right) or ""
+    short = {
+        "The matrix is as large as the classes that occur: give it num_classes rows and columns.": right[seen]
     }
-    short = {"The matrix is as large as the classes that occur: give it num_classes rows and columns.": right}
-    claim = "a class that never occurs has a row and a column of zeros"
-    return [
-        expect(evidence, "counts", right, "rows are true classes, columns predicted ones", 1.5, mistakes),
-        expect(evidence, "absent", counts, claim, 0.5, short),
-    ]
+    claim = "a class that never occurs has its row and column, and the labels stay as they are"
+    absent = expect(evidence, "absent", formulas(counts)[seen], claim, 0.5, short)
+    for key in ("counts", "absent"):
+        absent = untouched(absent, evidence, f"{key} labels", list(labels))
+    claim = "rows are true classes, columns predicted ones"
+    return [expect(evidence, "counts", right.pop(""), claim, 1.5, right), absent]
 
 
 EXERCISES = (
-    Exercise("7.1", "MyCVAE", 4, probe_my_cvae, judge_my_cvae),
+    Exercise("7.1", "MyCVAE", 3, probe_my_cvae, judge_my_cvae, ("models.CVAE",)),
     Exercise("7.2", "request_digits", 2, probe_request_digits, judge_request_digits),
-    Exercise("7.4", "count_active", 3, probe_count_active, judge_count_active),
-    Exercise("7.6", "posterior_means", 3, probe_posterior_means, judge_posterior_means),
+    Exercise("7.4", "count_active", 3, probe_count_active, judge_count_active, ("evaluation.active_units",)),
+    Exercise(
+        "7.6", "posterior_means", 3, probe_posterior_means, judge_posterior_means, ("evaluation.codes",)
+    ),
     Exercise("7.7", "confusion", 2, probe_confusion, judge_confusion),
 )

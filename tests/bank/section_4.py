@@ -1,4 +1,4 @@
-"""Answers to section 4: interpolate, quantile_grid."""
+"""Answers to section 4: interpolate, quantile_grid, kl_decomposition."""
 
 from __future__ import annotations
 
@@ -61,8 +61,15 @@ WRONG_WALKS = [
         [
             ("division by sin(0)", " or cosine > 0.9999", "", "NaN"),
             ("from the end to the start", _T, "torch.linspace(1, 0, steps)", "runs from z_end"),
-            ("spherical ignored", "not spherical or cosine > 0.9999", "True", "straight line, not the arc"),
-            ("always the arc", "not spherical or ", "", "with spherical=False the walk is straight"),
+            ("spherical ignored", "not spherical or cosine > 0.9999", "True", "is `spherical` used"),
+            ("always the arc", "not spherical or ", "", "without spherical=True the walk is straight"),
+            (
+                "the arc unless asked otherwise",
+                "spherical=False",
+                "spherical=True",
+                "without spherical=True the walk is straight",
+            ),
+            ("always ten steps", _T, "torch.linspace(0, 1, 10)", "always takes ten steps"),
             ("the end left out", _T, "torch.linspace(0, 1, steps + 1)[:-1]", "end point is left out"),
             ("the start left out", _T, "torch.linspace(0, 1, steps + 1)[1:]", "start is left out"),
             ("both ends left out", _T, "torch.linspace(0, 1, steps + 2)[1:-1]", "Both end points"),
@@ -83,6 +90,37 @@ WRONG_WALKS = [
                 "interpolated apart",
             ),
             ("not divided by the sine", "arc / torch.sin(omega)", "arc", "not divided"),
+            (
+                "the straight line brought to the length of the ends",
+                "return arc / torch.sin(omega)",
+                "lengths = (1 - t) * z_start.norm() + t * z_end.norm()\n"
+                "    return F.normalize(straight, dim=1) * lengths",
+                "brought to another length",
+            ),
+            (
+                "the straight line brought to length 1",
+                "return arc / torch.sin(omega)",
+                "return F.normalize(straight, dim=1)",
+                "brought to length 1",
+            ),
+            (
+                "a cosine without the lengths",
+                " / (z_start.norm() * z_end.norm())",
+                "",
+                "divided by both lengths",
+            ),
+            (
+                "a cosine without the lengths, clamped",
+                " / (z_start.norm() * z_end.norm())\n    if not spherical or cosine",
+                "\n    if not spherical or abs(cosine)",
+                "divided by both lengths",
+            ),
+            (
+                "the difference in place",
+                "straight = z_start + t * (z_end - z_start)",
+                "straight = z_start + t * z_end.sub_(z_start)\n    z_end = z_end + z_start",
+                "changes its inputs",
+            ),
             ("nothing returned for the arc", "return arc", "arc = arc", "returned None"),
             ("a dimension lost", ".view(-1, 1)", "", "Your code stopped"),
         ],
@@ -155,6 +193,38 @@ WRONG_GRIDS = edited(
         ("rows from the top", "for z2 in c", "for z2 in c.flip(0)", "run from the top"),
         ("a square of points", _POINTS, f"{_POINTS}.view(n, n, 2)", "shape of its own"),
         ("points as columns", _POINTS, f"{_POINTS}.T", "columns"),
+        ("z1 falls along a row", "for z1 in c]", "for z1 in c.flip(0)]", "z1 falls along a row"),
+        (
+            "two layers",
+            _POINTS,
+            "torch.stack(torch.meshgrid(c, c, indexing='xy'))",
+            "in two layers",
+        ),
+        (
+            "reshaped where a transpose was needed",
+            _POINTS,
+            "torch.stack(torch.meshgrid(c, c, indexing='xy')).view(-1, 2)",
+            "torn apart",
+        ),
+        (
+            "the axes of meshgrid as they come, and reshaped",
+            _POINTS,
+            "torch.stack(torch.meshgrid(c, c, indexing='ij')).view(-1, 2)",
+            "torn apart",
+        ),
+        (
+            "a grid of one point divides by 0",
+            "(torch.arange(n) + 0.5) / n",
+            "torch.tensor([0.5 / n + i * (1 - 1 / n) / (n - 1) for i in range(n)])",
+            "ZeroDivisionError",
+        ),
+        (
+            "odd sizes alone",
+            "torch.arange(n)",
+            "torch.arange(-(n // 2), n // 2 + 1) + n // 2",
+            "coordinates are expected",
+        ),
+        ("five coordinates whatever is asked", "c =", "n = 5\n    c =", "coordinates are expected"),
         ("the coordinates alone", _POINTS, "c", "n coordinates"),
         ("the diagonal alone", _POINTS, "torch.stack([c, c], dim=1)", "diagonal"),
         ("equal spaces from -3 to 3", _C, "torch.linspace(-3, 3, n)", "equally spaced"),
@@ -167,13 +237,266 @@ WRONG_GRIDS = edited(
             "torch.erfinv(2 * (torch.arange(n) + 0.5) / n - 1)",
             "sqrt(2)",
         ),
-        ("probabilities (i + 1) / (n + 1)", "+ 0.5) / n", "+ 1) / (n + 1)", "(n + 1)"),
-        ("probabilities from 0.05", _C, "torch.special.ndtri(torch.linspace(0.05, 0.95, n))", "0.05"),
-        ("probabilities from 0.01", _C, "torch.special.ndtri(torch.linspace(0.01, 0.99, n))", "0.01"),
+        ("probabilities (i + 1) / (n + 1)", "+ 0.5) / n", "+ 1) / (n + 1)", "probabilities run from"),
+        (
+            "probabilities from 0.05",
+            _C,
+            "torch.special.ndtri(torch.linspace(0.05, 0.95, n))",
+            "run from 0.05",
+        ),
+        (
+            "probabilities from 0.01",
+            _C,
+            "torch.special.ndtri(torch.linspace(0.01, 0.99, n))",
+            "run from 0.01",
+        ),
         ("nothing returned", "return", "points =", "returned None"),
         ("a name that does not exist", "ndtri", "ppf", "AttributeError"),
     ],
 )
 
-RIGHT = WALKS + GRIDS
-WRONG = WRONG_WALKS + WRONG_GRIDS
+# --- 4.3 kl_decomposition ---------------------------------------------------------------------------
+
+PARTS = """
+def kl_decomposition(z, mu, logvar):
+    def log_normal(z, mu, logvar):
+        return (-0.5 * ((z - mu) ** 2 / logvar.exp() + logvar + math.log(2 * math.pi))).sum(-1)
+
+    zero = torch.zeros_like(mu)
+    own = log_normal(z, mu, logvar)
+    pairs = log_normal(z.unsqueeze(1), mu, logvar)
+    aggregate = torch.logsumexp(pairs, dim=1) - math.log(len(z))
+    prior = log_normal(z, zero, zero)
+    return (own - aggregate).mean(), (aggregate - prior).mean()
+"""
+
+ALL_PARTS = [
+    Answer("kl_decomposition", "vectorised", PARTS),
+    Answer(
+        "kl_decomposition",
+        "the package's density, the diagonal for n's own",
+        """
+def kl_decomposition(z, mu, logvar):
+    pairs = objectives.gaussian_log_density(z[:, None], mu[None], logvar[None])
+    log_q = pairs.logsumexp(1) - torch.tensor(float(len(z))).log()
+    log_p = Normal(0.0, 1.0).log_prob(z).sum(1)
+    return pairs.diagonal().mean() - log_q.mean(), log_q.mean() - log_p.mean()
+""",
+    ),
+    Answer(
+        "kl_decomposition",
+        "a cross-entropy: which image does the code belong to?",
+        """
+def kl_decomposition(z, mu, logvar):
+    n, d = z.shape
+    sigma = (logvar / 2).exp().unsqueeze(0)
+    pairs = -(((z.unsqueeze(1) - mu.unsqueeze(0)) / sigma) ** 2).sum(2) / 2 - sigma.log().sum(2)
+    information = math.log(n) - F.cross_entropy(pairs, torch.arange(n))
+    whole = (pairs.diag() + (z**2).sum(1) / 2).mean()
+    return information.item(), (whole - information).item()
+""",
+    ),
+    Answer(
+        "kl_decomposition",
+        "torch.distributions, MixtureSameFamily",
+        """
+from torch.distributions import Categorical, Independent, MixtureSameFamily
+
+def kl_decomposition(z, mu, logvar):
+    q = Independent(Normal(mu, torch.exp(logvar / 2)), 1)
+    p = Independent(Normal(torch.zeros(z.shape[1]), torch.ones(z.shape[1])), 1)
+    aggregate = MixtureSameFamily(Categorical(torch.ones(len(z))), q).log_prob(z)
+    information = torch.mean(q.log_prob(z) - aggregate)
+    return information, torch.mean(aggregate - p.log_prob(z))
+""",
+    ),
+    Answer(
+        "kl_decomposition",
+        "two loops in float64, plain numbers returned",
+        """
+def kl_decomposition(z, mu, logvar):
+    z, mu, sigma = z.double().numpy(), mu.double().numpy(), np.exp(logvar.double().numpy() / 2)
+
+    def log_density(x, mean, deviation):
+        return np.sum(-0.5 * ((x - mean) / deviation) ** 2 - np.log(deviation * np.sqrt(2 * np.pi)))
+
+    information, marginal = 0.0, 0.0
+    for n in range(len(z)):
+        logs = [log_density(z[n], mu[m], sigma[m]) for m in range(len(z))]
+        largest = max(logs)
+        aggregate = largest + np.log(np.mean(np.exp(np.array(logs) - largest)))
+        information += (logs[n] - aggregate) / len(z)
+        marginal += (aggregate - log_density(z[n], 0.0, 1.0)) / len(z)
+    return information, marginal
+""",
+    ),
+    Answer(
+        "kl_decomposition",
+        "the constant left out of every density, one tensor of two returned",
+        """
+def kl_decomposition(z, mu, logvar):
+    rows = []
+    for code in z:
+        rows.append(-0.5 * ((code - mu).square() * (-logvar).exp() + logvar).sum(dim=1))
+    pairs = torch.stack(rows)
+    log_q = (pairs.softmax(1).diagonal().log() - pairs.diagonal()).neg() - np.log(len(z))
+    information = (pairs.diag() - log_q).mean()
+    return torch.stack([information, log_q.mean() + 0.5 * z.square().sum(1).mean()])
+""",
+    ),
+]
+
+_AGGREGATE = "torch.logsumexp(pairs, dim=1) - math.log(len(z))"
+_RESULT = "(own - aggregate).mean(), (aggregate - prior).mean()"
+_SUM = "(-0.5 * ((z - mu) ** 2 / logvar.exp() + logvar + math.log(2 * math.pi))).sum(-1)"
+
+WRONG_PARTS = edited(
+    "kl_decomposition",
+    PARTS,
+    [
+        ("log N missing", " - math.log(len(z))", "", "log N is missing"),
+        ("log N added", "- math.log(len(z))", "+ math.log(len(z))", "log N is subtracted"),
+        ("the log of the dimensions in place of log N", "math.log(len(z))", "math.log(z.shape[1])", "log d"),
+        ("a mean of logs", _AGGREGATE, "pairs.mean(1)", "logs are averaged"),
+        ("logs weighted by a softmax", _AGGREGATE, "(pairs.softmax(1) * pairs).sum(1)", "softmax"),
+        ("the log of a softmax", _AGGREGATE, "pairs.log_softmax(1).diagonal()", "softmax"),
+        ("the nearest posterior alone", _AGGREGATE, "pairs.amax(1)", "Only the largest"),
+        (
+            "the nearest posterior alone, as one of N",
+            "torch.logsumexp(pairs, dim=1)",
+            "pairs.amax(1)",
+            "Only the largest",
+        ),
+        ("the prior for q(z)", _AGGREGATE, "log_normal(z, zero, zero)", "The prior stands where q(z)"),
+        (
+            "n's own posterior left out",
+            _AGGREGATE,
+            "pairs.fill_diagonal_(-torch.inf).logsumexp(1) - math.log(len(z) - 1 or 1)",
+            "leave none out",
+        ),
+        (
+            "n's own posterior left out, and counted",
+            "torch.logsumexp(pairs, dim=1)",
+            "pairs.fill_diagonal_(-torch.inf).logsumexp(1)",
+            "leave none out",
+        ),
+        ("the sum over codes", "dim=1) - math", "dim=0) - math", "wrong axis"),
+        (
+            "codes and posteriors broadcast the other way",
+            "z.unsqueeze(1), mu, logvar",
+            "z, mu.unsqueeze(1), logvar.unsqueeze(1)",
+            "wrong axis",
+        ),
+        (
+            "no pairs: each code meets its own posterior",
+            "z.unsqueeze(1), mu, logvar",
+            "z, mu, logvar",
+            "Your code stopped",
+        ),
+        (
+            "exp underflows",
+            "torch.logsumexp(pairs, dim=1)",
+            "pairs.exp().sum(1).log()",
+            "use torch.logsumexp",
+        ),
+        (
+            "a small constant in the log",
+            "torch.logsumexp(pairs, dim=1)",
+            "(pairs.exp().sum(1) + 1e-12).log()",
+            "no small constant",
+        ),
+        ("dimensions averaged", ".sum(-1)", ".mean(-1)", "Averaged over dimensions"),
+        ("dimensions not summed", ".sum(-1)", "", "The dimensions are kept apart"),
+        (
+            "an aggregate for each dimension",
+            _AGGREGATE,
+            "(-0.5 * ((z[:, None] - mu) ** 2 / logvar.exp() + logvar + math.log(2 * math.pi)))"
+            ".logsumexp(1).sum(1) - z.shape[1] * math.log(len(z))",
+            "aggregate of its own",
+        ),
+        (
+            "view where a transpose was needed",
+            _AGGREGATE,
+            "(-0.5 * ((z[:, None] - mu) ** 2 / logvar.exp() + logvar + math.log(2 * math.pi)))"
+            ".view(z.shape[1], len(z), len(z)).sum(0).logsumexp(1) - math.log(len(z))",
+            "do not swap axes",
+        ),
+        (
+            "sigma = exp(logvar)",
+            "logvar.exp() + logvar +",
+            "(2 * logvar).exp() + 2 * logvar +",
+            "sigma is exp(logvar)",
+        ),
+        (
+            "logvar read as log sigma in the square alone",
+            "logvar.exp()",
+            "(2 * logvar).exp()",
+            "divide by sigma^2",
+        ),
+        ("a square over sigma", "logvar.exp()", "(logvar / 2).exp()", "divide by sigma^2"),
+        (
+            "variance = exp(logvar / 2)",
+            "logvar.exp() + logvar +",
+            "(logvar / 2).exp() + logvar / 2 +",
+            "variance is exp(logvar / 2)",
+        ),
+        ("no normalisation", " + logvar +", " +", "lack their normalisation"),
+        ("no half", "-0.5 * (", "-1.0 * (", "1/2"),
+        (
+            "no 2 pi in the prior",
+            "prior = log_normal(z, zero, zero)",
+            "prior = -0.5 * (z**2).sum(1)",
+            "log p(z) lacks",
+        ),
+        ("results swapped", _RESULT, "(aggregate - prior).mean(), (own - aggregate).mean()", "swapped"),
+        (
+            "signs turned",
+            _RESULT,
+            "(aggregate - own).mean(), (prior - aggregate).mean()",
+            "The sign is turned",
+        ),
+        (
+            "summed over images",
+            _RESULT,
+            "(own - aggregate).sum(), (aggregate - prior).sum()",
+            "Summed over images",
+        ),
+        ("one value per image", _RESULT, "own - aggregate, aggregate - prior", "numbers per image"),
+        (
+            "the KL and its marginal part",
+            _RESULT,
+            "(own - prior).mean(), (aggregate - prior).mean()",
+            "whole KL",
+        ),
+        (
+            "the rest of the closed form",
+            _RESULT,
+            "(own - aggregate).mean(), objectives.gaussian_kl(mu, logvar).sum(1).mean()"
+            " - (own - aggregate).mean()",
+            "closed form",
+        ),
+        (
+            "densities at the means",
+            "zero = torch.zeros_like(mu)",
+            "zero, z = torch.zeros_like(mu), mu",
+            "those of the means",
+        ),
+        (
+            "bits",
+            _RESULT,
+            "(own - aggregate).mean() / math.log(2), (aggregate - prior).mean() / math.log(2)",
+            "bits",
+        ),
+        ("the sum alone", _RESULT, "(own - prior).mean()", "Two numbers are asked for"),
+        (
+            "z changed in place",
+            "return (own - aggregate)",
+            "z -= mu\n    return (own - aggregate)",
+            "changes its inputs",
+        ),
+        ("nothing returned", "return (own - aggregate)", "parts = (own - aggregate)", "returned None"),
+    ],
+)
+
+RIGHT = WALKS + GRIDS + ALL_PARTS
+WRONG = WRONG_WALKS + WRONG_GRIDS + WRONG_PARTS

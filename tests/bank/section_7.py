@@ -32,6 +32,11 @@ class MyCVAE(nn.Module):
         return self.decoder(torch.cat([z, self.label(y)], dim=1)).view(-1, 1, 28, 28)
 """
 
+CVAE_EYE = CVAE.replace(
+    "self.num_classes = num_classes\n",
+    "self.rows = nn.Embedding.from_pretrained(torch.eye(num_classes))\n",
+).replace("F.one_hot(y, self.num_classes).float()", "self.rows(y)")
+
 CVAES = [
     Answer("MyCVAE", "one-hot labels joined by cat", CVAE),
     Answer(
@@ -86,6 +91,61 @@ class MyCVAE(nn.Module):
         return self.mu(hidden), self.logvar(hidden)
 """,
     ),
+    Answer(
+        "MyCVAE",
+        "lazy layers, the label in front, the head for logvar defined first",
+        """
+class MyCVAE(nn.Module):
+    def __init__(self, latent_dim=20, num_classes=10, hidden=(512, 256)):
+        super().__init__()
+        self.num_classes = num_classes
+        wide, narrow = hidden
+        self.log_var, self.mean = nn.LazyLinear(latent_dim), nn.LazyLinear(latent_dim)
+        self.enc = nn.ModuleList([nn.LazyLinear(wide), nn.LazyLinear(narrow)])
+        self.dec = nn.ModuleList([nn.LazyLinear(narrow), nn.LazyLinear(wide), nn.LazyLinear(784)])
+
+    def one_hot(self, y):
+        rows = torch.zeros(len(y), self.num_classes)
+        return rows.scatter_(1, y.view(-1, 1), 1.0)
+
+    def encode(self, x, y):
+        h = torch.cat([self.one_hot(y), x.view(x.size(0), -1)], dim=-1)
+        for layer in self.enc:
+            h = layer(h).clamp(min=0)
+        return [self.mean(h), self.log_var(h)]
+
+    def decode(self, z, y):
+        h = torch.cat([self.one_hot(y), z], dim=-1)
+        for layer in self.dec[:-1]:
+            h = torch.relu(layer(h))
+        return self.dec[-1](h).unflatten(1, (1, 28, 28))
+""",
+    ),
+    Answer(
+        "MyCVAE",
+        "an embedding of the label added to each first layer",
+        """
+class MyCVAE(nn.Module):
+    def __init__(self, latent_dim, num_classes):
+        super().__init__()
+        self.label_1, self.label_2 = nn.Embedding(num_classes, 512), nn.Embedding(num_classes, 256)
+        self.a, self.b, self.c = nn.Linear(784, 512), nn.Linear(512, 256), nn.Linear(256, 2 * latent_dim)
+        self.d, self.e, self.f = nn.Linear(latent_dim, 256), nn.Linear(256, 512), nn.Linear(512, 784)
+
+    def encode(self, x, y):
+        heads = self.c(F.relu(self.b(F.relu(self.a(x.flatten(1)) + self.label_1(y)))))
+        mu, logvar = heads.view(len(x), -1, 2).unbind(2)
+        return mu, logvar
+
+    def decode(self, z, y):
+        return self.f(F.relu(self.e(F.relu(self.d(z) + self.label_2(y))))).view(-1, 1, 28, 28)
+""",
+    ),
+    Answer(
+        "MyCVAE",
+        "an embedding that is frozen at the one-hot rows",
+        CVAE_EYE,
+    ),
 ]
 
 _NO_LABEL_IN_ENCODER = CVAE.replace("784 + num_classes", "784").replace(
@@ -98,14 +158,14 @@ WRONG_CVAES = [
         "MyCVAE",
         "label in the encoder alone",
         CVAE.replace("latent_dim + num_classes", "latent_dim").replace(*_NO_LABEL_IN_DECODER),
-        "joins the pixels but not z",
+        "label is not used",
     ),
-    Answer("MyCVAE", "label in the decoder alone", _NO_LABEL_IN_ENCODER, "joins z but not the pixels"),
+    Answer("MyCVAE", "label in the decoder alone", _NO_LABEL_IN_ENCODER, "label is not used"),
     Answer(
         "MyCVAE",
         "label nowhere",
         _NO_LABEL_IN_ENCODER.replace("latent_dim + num_classes", "latent_dim").replace(*_NO_LABEL_IN_DECODER),
-        "no place for the label",
+        "label is not used",
     ),
     Answer(
         "MyCVAE",
@@ -119,7 +179,12 @@ WRONG_CVAES = [
         "MyCVAE",
         CVAE,
         [
-            ("sigmoid at the end", "28, 28)", "28, 28).sigmoid()", "no sigmoid"),
+            ("sigmoid at the end", "28, 28)", "28, 28).sigmoid()", "a sigmoid at the end"),
+            ("a tanh at the end", "28, 28)", "28, 28).tanh()", "a tanh at the end"),
+            ("a ReLU at the end", "28, 28)", "28, 28).relu()", "a ReLU at the end"),
+            ("rows of pixels, no images", ".view(-1, 1, 28, 28)", "", "not yet images"),
+            ("the channel lost", "view(-1, 1, 28", "view(-1, 28", "The channel is missing"),
+            ("swapped height and width", "28, 28)", "28, 28).mT", "swapped"),
             (
                 "ten classes whatever is asked",
                 "num_classes=10):",
@@ -127,8 +192,31 @@ WRONG_CVAES = [
                 "room for 10",
             ),
             ("classes counted in the batch", "F.one_hot(y, self.num_classes)", "F.one_hot(y)", "F.one_hot"),
-            ("batch size fixed", "view(-1", "view(128", "batch size"),
-            ("no activation", "nn.ReLU()", "nn.Identity()", "straight line"),
+            ("batch size fixed", "view(-1", "view(128", "number of images written"),
+            ("no activation", "nn.ReLU()", "nn.Identity()", "A ReLU is missing"),
+            ("heads on a linear layer", "256), nn.ReLU()\n", "256)\n", "A ReLU is missing"),
+            ("one activation in the decoder", "512), nn.ReLU(), nn", "512), nn", "A ReLU is missing"),
+            ("tanh inside", "nn.ReLU()", "nn.Tanh()", "inside is tanh"),
+            ("sigmoid inside", "nn.ReLU()", "nn.Sigmoid()", "inside is a sigmoid"),
+            ("no bias", "nn.Linear(512, 784)", "nn.Linear(512, 784, bias=False)", "has no bias"),
+            (
+                "dropout",
+                "256), nn.ReLU()\n",
+                "256), nn.ReLU(), nn.Dropout(0.5)\n",
+                "Two calls give two answers",
+            ),
+            (
+                "a sample in place of mu",
+                "return self.fc_mu(hidden), ",
+                "return self.fc_mu(hidden) + torch.randn(len(x), 1), ",
+                "Two calls give two answers",
+            ),
+            (
+                "layer normalisation",
+                "nn.Linear(512, 256), nn.ReLU()\n",
+                "nn.Linear(512, 256), nn.LayerNorm(256), nn.ReLU()\n",
+                "what stands between the layers",
+            ),
             (
                 "one head for both",
                 "self.fc_logvar = nn.Linear(256, latent_dim)",
@@ -139,13 +227,61 @@ WRONG_CVAES = [
                 "softplus on logvar",
                 "self.fc_logvar(hidden)",
                 "F.softplus(self.fc_logvar(hidden))",
-                "keeps one sign",
+                "a softplus after a head",
+            ),
+            (
+                "sigma in place of logvar",
+                "self.fc_logvar(hidden)",
+                "(self.fc_logvar(hidden) / 2).exp()",
+                "an exp of the half after a head",
+            ),
+            (
+                "the variance in place of logvar",
+                "self.fc_logvar(hidden)",
+                "self.fc_logvar(hidden).exp()",
+                "an exp after",
+            ),
+            (
+                "ReLU on both heads",
+                "self.fc_mu(hidden), self.fc_logvar(hidden)",
+                "F.relu(self.fc_mu(hidden)), F.relu(self.fc_logvar(hidden))",
+                "a ReLU after a head",
+            ),
+            (
+                "both heads in one tensor",
+                "self.fc_mu(hidden), self.fc_logvar(hidden)",
+                "torch.cat([self.fc_mu(hidden), self.fc_logvar(hidden)], dim=1)",
+                "return two tensors",
+            ),
+            (
+                "a sample as well",
+                "self.fc_mu(hidden), ",
+                "self.fc_mu(hidden), self.fc_mu(hidden), ",
+                "return two tensors",
             ),
             (
                 "the first image's label for all",
                 "self.num_classes).float()",
                 "self.num_classes).float()[:1].expand(len(y), -1)",
-                "of one image",
+                "the label of one image",
+            ),
+            (
+                "the heads changed places",
+                "self.fc_mu(hidden), self.fc_logvar(hidden)",
+                "self.fc_logvar(hidden), self.fc_mu(hidden)",
+                "have changed places",
+            ),
+            (
+                "a detached code",
+                "x.flatten(1), self.label(y)], dim=1))",
+                "x.flatten(1), self.label(y)], dim=1)).detach()",
+                "No gradient comes back",
+            ),
+            (
+                "decoded without a gradient",
+                "    def decode(",
+                "    @torch.no_grad()\n    def decode(",
+                "No gradient comes back",
             ),
             ("no label in the call", "def decode(self, z, y)", "def decode(self, z)", "Your code stopped"),
             ("encode returns nothing", "return self.fc_mu(hidden), ", "self.fc_mu(hidden), ", "NoneType"),
@@ -155,7 +291,19 @@ WRONG_CVAES = [
         "MyCVAE",
         "256 and 512 hidden units in place of 512 and 256",
         CVAE.replace("512", "wide").replace("256", "512").replace("wide", "256"),
-        "Largest difference",
+        "your linear layers are",
+    ),
+    Answer(
+        "MyCVAE",
+        "a learned embedding joined",
+        CVAE_EYE.replace(".from_pretrained(torch.eye(num_classes))", "(num_classes, num_classes)"),
+        "join it one-hot",
+    ),
+    Answer(
+        "MyCVAE",
+        "no nn.Module",
+        CVAE.replace("nn.Module", "object").replace("super().__init__()", "pass"),
+        "no nn.Module",
     ),
 ]
 
@@ -204,7 +352,7 @@ WRONG_REQUESTS = [
             ("logits in place of images", ".sigmoid()", "", "image is their sigmoid"),
             ("the first z in every row", _CODES, "z[:1].expand(len(z) * len(labels), -1)", "first z"),
             ("z changes along a row", _CODES, "z.repeat(len(labels), 1)", "changes within"),
-            ("z drawn anew", _CODES, "torch.randn(len(z) * len(labels), z.shape[1])", "Largest difference"),
+            ("z drawn anew", _CODES, "torch.randn(len(z) * len(labels), z.shape[1])", "not those handed in"),
             (
                 "z and labels in pairs",
                 "decode(codes, labels.repeat(len(z)))",
@@ -215,10 +363,24 @@ WRONG_REQUESTS = [
                 "ten labels whatever is asked",
                 "codes =",
                 "labels = torch.arange(10)\n    codes =",
-                "expected (6, 1, 28, 28)",
+                "Ten labels are written in",
             ),
-            ("a grid with a row axis", ".sigmoid()", ".sigmoid().unflatten(0, (len(z), -1))", "It has shape"),
+            (
+                "a grid with a row axis",
+                ".sigmoid()",
+                ".sigmoid().unflatten(0, (len(z), -1))",
+                "an axis too many",
+            ),
             ("nothing returned", "return", "images =", "returned None"),
+            ("a sigmoid too many", ".sigmoid()", ".sigmoid().sigmoid()", "taken twice"),
+            ("black and white", ".sigmoid()", ".sigmoid().round()", "The pixels are rounded"),
+            ("codes in another scale", _CODES, f"2 * {_CODES}", "not those handed in"),
+            (
+                "a list of images",
+                "return decode(codes, labels.repeat(len(z))).sigmoid()",
+                "return [decode(codes, labels.repeat(len(z))).sigmoid()]",
+                "return one tensor",
+            ),
         ],
     ),
     Answer(
@@ -282,9 +444,13 @@ WRONG_COUNTS = edited(
         ("dimensions that are switched off", ">", "<=", "switched off"),
         ("a share", _COUNT, "float((mu.var(0) > threshold).float().mean())", "This is a share"),
         ("variance over dimensions", "var(0)", "var(1)", "This counts images"),
-        ("a truth value per dimension", _COUNT, "mu.var(0) > threshold", "which dimensions are active"),
+        ("a truth value per dimension", _COUNT, "mu.var(0) > threshold", "return one number"),
         ("threshold fixed", "> threshold", "> 0.01", "threshold is fixed"),
-        ("the mean distance from 0", "mu.var(0)", "mu.abs().mean(0)", "Largest difference"),
+        ("the mean distance from 0", "mu.var(0)", "mu.abs().mean(0)", "distance from 0 is compared"),
+        ("one variance over everything", "var(0)", "var()", "one variance over everything"),
+        ("variances", _COUNT, "mu.var(0)", "return one number"),
+        ("which dimensions", _COUNT, "(mu.var(0) > threshold).nonzero()", "return one number"),
+        ("centred in place", "mu.var(0)", "mu.sub_(mu.mean(0)).var(0)", "changes its inputs"),
         ("nothing returned", "return", "count =", "returned None"),
         ("a method that tensors lack", "var", "variance", "AttributeError"),
     ],
@@ -367,7 +533,23 @@ WRONG_MEANS = edited(
         ),
         ("log-variances in place of means", _APPEND, "means.append(logvar)", "These are log-variances"),
         ("nothing returned", "return", "all_means =", "returned None"),
-        ("a list of batches", "torch.cat(means)", "means", "Your code stopped"),
+        ("a list of batches", "torch.cat(means)", "means", "return one tensor"),
+        ("all images at once", "images.split(batch_size)", "[images]", "More than batch_size"),
+        ("in another order", "images.split", "images.flip(0).split", "in another order"),
+        (
+            "gradients switched off for good",
+            "with torch.no_grad():",
+            "torch.set_grad_enabled(False)\n    if True:",
+            "switched off after the call",
+        ),
+        (
+            "the model frozen",
+            "with torch.no_grad():",
+            "model.requires_grad_(False)\n    if True:",
+            "switched off after the call",
+        ),
+        ("the mode turned round", _RESTORE, "model.train(not was_training)", "turned round"),
+        ("averaged over the batch", _APPEND, "means.append(mu.mean(0, keepdim=True))", "one row per image"),
     ],
 )
 
@@ -453,8 +635,27 @@ WRONG_MATRICES = [
                 "num_classes = int(true.max()) + 1\n    pairs =",
                 "as large as",
             ),
+            (
+                "shares of each column",
+                "return counts",
+                "return counts / counts.sum(0).clamp(min=1)",
+                "shares of each column",
+            ),
+            ("errors alone", "return counts", "return counts - counts.diagonal().diag()", "are left out"),
+            (
+                "right predictions of each class",
+                "return counts",
+                "return counts.diagonal()",
+                "right predictions of",
+            ),
+            (
+                "labels changed in place",
+                "true * num_classes + predicted",
+                "true.mul_(num_classes) + predicted",
+                "changes its inputs",
+            ),
             ("nothing returned", "return counts", "return", "returned None"),
-            ("a flat list", ".view(num_classes, num_classes)", "", "expected (4, 4)"),
+            ("a flat list", ".view(num_classes, num_classes)", "", "the counts in one row"),
         ],
     ),
     Answer(
