@@ -11,6 +11,7 @@ _NOTEBOOK: dict[str, Any] = {}
 exec(
     """
 import math
+from collections.abc import Callable
 import numpy as np
 import torch
 from torch import nn
