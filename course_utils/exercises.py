@@ -75,7 +75,7 @@ def _answer(statement: str, cell: NotebookNode, after: NotebookNode) -> list[str
         return missing + [
             part for part in ("Model answer.", "Mark scheme.") if f"**{part}**" not in cell.source
         ]
-    missing = [] if re.search(r"\bexpected\b", statement) else ["an expected figure or number"]
+    missing = [] if re.search(r"\b[Ee]xpected\b", statement) else ["an expected figure or number"]
     return missing + _stub(cell.source) + _graded(statement, cell.source, after)
 
 
