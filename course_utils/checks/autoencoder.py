@@ -7,7 +7,8 @@ Adam, because the first step of Adam looks the same for a gradient of any size.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -15,157 +16,215 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from course_utils.checks.core import Exercise, Finding, close, expect, holds, problem_with
-from course_utils.checks.evidence import Evidence, alone, as_array, generator, record
-from course_utils.checks.layers import bias, calls, fill, relu, same, sigmoid, weights
+from course_utils.checks.core import Exercise, Finding, close, expect, is_fact, problem_with
+from course_utils.checks.evidence import Evidence, NotNumbers, alone, as_array, fact, generator, record
+from course_utils.checks.layers import (
+    FIRST,
+    FIXED_SIZE,
+    OTHER_LAYERS,
+    Map,
+    Network,
+    advised,
+    bias,
+    calls,
+    described,
+    differences,
+    fill,
+    intact,
+    relu,
+    same,
+    same_layers,
+    sigmoid,
+    slopes,
+    smooth,
+    weights,
+)
 from course_utils.models import Model
 
 # --- 1.1 MyAutoencoder ------------------------------------------------------------------------------
 
-LATENT = 3
+LATENT = 16  # enough for codes of either sign: a ReLU on them must show
 
 
-def _images_and_codes(seed: int, latent_dim: int = LATENT) -> tuple[Tensor, Tensor]:
-    """Images (5, 1, 28, 28) in [0, 1] and codes (5, latent_dim)."""
+def _images_and_codes(seed: int) -> tuple[Tensor, Tensor, np.ndarray]:
+    """Images (5, 1, 28, 28) in [0, 1], codes (5, 16) and directions (784, 16) for slopes."""
     g = generator(seed, 1)
-    return torch.rand(5, 1, 28, 28, generator=g), 2 * torch.randn(5, latent_dim, generator=g)
+    directions = torch.randn(784, 16, generator=g, dtype=torch.float64).numpy()
+    return torch.rand(5, 1, 28, 28, generator=g), 2 * torch.randn(5, LATENT, generator=g), directions
 
 
 def probe_my_autoencoder(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
-    x, z = _images_and_codes(seed)
-    made: dict[int, Model] = {}
+    x, z, directions = _images_and_codes(seed)
 
+    @functools.cache
     def model(latent_dim: int) -> Model:
-        """One instance per latent size; an error in the constructor comes up in every finding."""
-        if latent_dim not in made:
-            made[latent_dim] = answer(latent_dim)
-            fill(made[latent_dim], seed, x)
-        return made[latent_dim]
+        """One for each latent size; an error in the constructor comes up in every finding."""
+        made = answer(latent_dim)
+        fill(made, seed, x)
+        return made
 
-    def layers() -> list[tuple[int, int, bool]]:
-        linear = [m for m in model(LATENT).modules() if isinstance(m, nn.Linear)]
-        return [(m.in_features, m.out_features, m.bias is not None) for m in linear]
-
-    record(evidence, "layers", layers)
-    record(evidence, "code", lambda: alone(model(LATENT).encode(x)))
-    record(evidence, "logits", lambda: alone(model(LATENT).decode(z)))
+    record(evidence, "layers", lambda: described(model(LATENT)))
+    record(evidence, "code", lambda: alone(intact(model(LATENT).encode, x)))
+    record(evidence, "logits", lambda: alone(intact(model(LATENT).decode, z)))
     record(evidence, "forward", lambda: calls(model(LATENT), x))
     record(evidence, "single", lambda: calls(model(1), x[:1]))
+    record(evidence, "slopes", lambda: _first_slopes(model(LATENT), x, directions))
     return evidence
 
 
-def _chain(
-    x: np.ndarray,
-    sizes: tuple[int, ...],
-    seed: int,
-    inside: Callable[[np.ndarray], np.ndarray] = relu,
-    last: Callable[[np.ndarray], np.ndarray] = same,
-) -> np.ndarray:
-    """Linear layers of these sizes, `inside` between two of them and `last` after the last."""
-    for index, (n_in, n_out) in enumerate(pairwise(sizes)):
-        x = x @ weights(seed, n_out, n_in).T + bias(seed, n_out)
-        x = inside(x) if index < len(sizes) - 2 else last(x)
-    return x
+def _first_slopes(model: nn.Module, x: Tensor, directions: np.ndarray) -> Tensor:
+    """Derivative of the sum of all outputs when the images move along `directions` (784, k): (k,).
+
+    It is taken at the first layer, W x + b, where it equals that of b along W times a direction: an answer
+    may do to its images what it likes, but it must train this layer.
+    """
+    linear = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
+    first = next((layer for layer in linear if layer.in_features == 784 and layer.bias is not None), None)
+    if first is None:
+        raise NotNumbers("There is no linear layer with 784 inputs and a bias.")
+    return (
+        slopes(calls(model, x), first.bias)
+        @ first.weight.detach()
+        @ torch.from_numpy(directions).to(first.weight)
+    )
+
+
+def _chain(seed: int, *sizes: int, inside: tuple[Map, Map] = (relu, relu)) -> Map:
+    """Linear layers of these four sizes with `inside` between them."""
+
+    def chain(x: np.ndarray) -> np.ndarray:
+        for (n_in, n_out), after in zip(pairwise(sizes), (*inside, same), strict=True):
+            x = after(x @ weights(seed, n_out, n_in).T + bias(seed, n_out))
+        return x
+
+    return chain
+
+
+def _insides(seed: int, *sizes: int) -> dict[str, Map]:
+    """The chain, right and with likely mistakes in its activations."""
+    return {
+        "": _chain(seed, *sizes),
+        "Nothing stands between the linear layers: put a ReLU between each two.": _chain(
+            seed, *sizes, inside=(same, same)
+        ),
+        "The ReLU between the first two layers is missing.": _chain(seed, *sizes, inside=(same, relu)),
+        "The ReLU between the last two layers is missing.": _chain(seed, *sizes, inside=(relu, same)),
+        "The activation inside is a sigmoid, not ReLU.": _chain(seed, *sizes, inside=(sigmoid, sigmoid)),
+        "The activation inside is tanh, not ReLU.": _chain(seed, *sizes, inside=(np.tanh, np.tanh)),
+    }
+
+
+SQUASHED = "A sigmoid has been applied already: logits are asked for."
+
+
+def _encoder(seed: int, latent_dim: int) -> Network:
+    ends: dict[str, Map] = {
+        "": same,
+        "There is a ReLU on the code itself: the last layer stays linear.": relu,
+        "There is a sigmoid on the code: the last layer stays linear.": sigmoid,
+        "There is a tanh on the code: the last layer stays linear.": np.tanh,
+    }
+    return Network(_insides(seed, 784, 256, 128, latent_dim), ends)
+
+
+def _image(flat: np.ndarray) -> np.ndarray:
+    return flat.reshape(-1, 1, 28, 28)
+
+
+def _decoder(seed: int, latent_dim: int) -> Network:
+    insides = _insides(seed, latent_dim, 128, 256, 784)
+    right = insides[""]
+    before = "There is an activation before decode's first layer: the code goes in as it is."
+    insides[before] = lambda z: right(relu(z))
+    ends: dict[str, Map] = {
+        "": _image,
+        SQUASHED: lambda flat: _image(sigmoid(flat)),
+        "The numbers are right but not yet images: give them the shape (N, 1, 28, 28).": same,
+        "The channel is missing: the shape is (N, 1, 28, 28).": lambda flat: flat.reshape(-1, 28, 28),
+        "Rows and columns of the image are swapped.": lambda flat: _image(flat).swapaxes(2, 3),
+        "There is a ReLU after the last layer: logits may be negative.": lambda flat: _image(relu(flat)),
+        "There is a tanh after the last layer: logits are unbounded.": lambda flat: _image(np.tanh(flat)),
+    }
+    return Network(insides, ends)
 
 
 def judge_my_autoencoder(seed: int, evidence: Evidence) -> list[Finding]:
-    x, z = (as_array(t).astype(np.float64) for t in _images_and_codes(seed))
-    x = x.reshape(5, 784)
-    down, up = (784, 256, 128, LATENT), (LATENT, 128, 256, 784)
+    """`forward` is held to be decode after encode, as the answer has these two; so a mistake counts once."""
+    images, codes, directions = _images_and_codes(seed)
+    x, z = (as_array(t).astype(np.float64).reshape(5, -1) for t in (images, codes))
+    down, up = pairwise((784, 256, 128, LATENT)), pairwise((LATENT, 128, 256, 784))
+    wanted = [(0, *sizes, 0, 0, 0) for sizes in (*down, *up)]
+    claim = f"the layers are 784-256-128-latent and back, with biases (looked at with latent size {LATENT})"
+    layers = same_layers(seed, evidence, "layers", wanted, claim, 0.5)
+    advice = (
+        "Each image or code is one row of numbers; between two linear layers stands a ReLU and nothing else."
+    )
+    if not layers.holds:
+        advice = OTHER_LAYERS
+    claim = "encode gives the code of each image, ReLU inside and nothing after the last layer"
+    encoding, encode_seen = _part(evidence, "code", _encoder(seed, LATENT), x, claim, advice)
+    claim = "decode gives logits of shape (N, 1, 28, 28), ReLU inside and nothing after the last layer"
+    decoding, decode_seen = _part(evidence, "logits", _decoder(seed, LATENT), z, claim, advice)
 
-    def image(flat: np.ndarray) -> np.ndarray:
-        return flat.reshape(-1, 1, 28, 28)
+    def whole(latent_dim: int) -> Network:
+        encode = _encoder(seed, latent_dim).version(encode_seen)
+        decode = _decoder(seed, latent_dim).version(decode_seen)
+        insides: dict[str, Map] = {
+            "": lambda x: decode(encode(x)),
+            "There is a ReLU on the code in forward: decode it as it is.": lambda x: decode(relu(encode(x))),
+            "forward returns the code: decode it as well.": encode,
+        }
+        return Network(insides, {"": same, SQUASHED: sigmoid})
 
-    def single() -> np.ndarray:
-        return _chain(_chain(x[:1], (784, 256, 128, 1), seed), (1, 128, 256, 784), seed)
-
-    code, logits = _chain(x, down, seed), _chain(z, up, seed)
-    forward = _chain(code, up, seed)
-    after_relu = _chain(relu(code), up, seed)
-    no_activation = "Nothing stands between the linear layers: put a ReLU between each two."
-    squashed = "A sigmoid has been applied already: logits are asked for."
+    claim = "forward decodes the code of the image and returns logits"
+    advice = "It does what encode does, then what decode does, and nothing else."
+    if not (encoding.holds and decoding.holds):
+        advice = FIRST
+    forward, seen = _part(evidence, "forward", whole(LATENT), x, claim, advice)
+    right = whole(1).version(seen)(x[:1])
+    moved = differences(whole(LATENT).version(seen), x, directions)
+    single = expect(evidence, "single", right, "one image and a code of one number work too", 0.5)
     return [
-        _sizes(evidence, [*pairwise(down), *pairwise(up)]),
-        expect(
-            evidence,
-            "code",
-            code,
-            "encode gives the code of each image, ReLU inside and nothing after the last layer",
-            1,
-            {
-                no_activation: _chain(x, down, seed, inside=same),
-                "There is a ReLU on the code itself: the last layer stays linear.": relu(code),
-                "There is a sigmoid on the code: the last layer stays linear.": sigmoid(code),
-                "There is a tanh on the code: the last layer stays linear.": np.tanh(code),
-                "The activation inside is a sigmoid, not ReLU.": _chain(x, down, seed, inside=sigmoid),
-                "The activation inside is tanh, not ReLU.": _chain(x, down, seed, inside=np.tanh),
-            },
-        ),
-        expect(
-            evidence,
-            "logits",
-            image(logits),
-            "decode gives logits of shape (N, 1, 28, 28)",
-            1,
-            {
-                squashed: image(sigmoid(logits)),
-                "The numbers are right but not yet images: give them the shape (N, 1, 28, 28).": logits,
-                "The channel is missing: the shape is (N, 1, 28, 28).": logits.reshape(-1, 28, 28),
-                "Rows and columns of the image are swapped.": image(logits).swapaxes(2, 3),
-                no_activation: image(_chain(z, up, seed, inside=same)),
-                "There is a ReLU after the last layer: logits may be negative.": image(relu(logits)),
-                "There is a tanh after the last layer: logits are unbounded.": image(np.tanh(logits)),
-            },
-        ),
-        expect(
-            evidence,
-            "forward",
-            image(forward),
-            "forward decodes the code of the image and returns logits",
-            0.5,
-            {
-                squashed: image(sigmoid(forward)),
-                "forward returns the code: decode it as well.": code,
-                "There is a ReLU on the code itself: the last layer stays linear.": image(after_relu),
-            },
-        ),
-        expect(evidence, "single", image(single()), "one image and a code of one number work too", 0.5),
+        layers,
+        encoding,
+        decoding,
+        forward,
+        advised(single, FIXED_SIZE if seen else FIRST),
+        smooth(evidence, "slopes", moved.sum(0), "gradients reach the first layer", 0.5),
     ]
 
 
-def _sizes(evidence: Evidence, wanted: list[tuple[int, int]]) -> Finding:
-    """The linear layers, whatever the order in which the class defines them."""
-    claim = "the layers are 784-256-128-latent and back, each with a bias"
-    problem = problem_with(evidence, "layers")
-    if problem:
-        return Finding(claim, False, 1, problem)
-    found = evidence["layers"].reshape(-1, 3).tolist()
-    if sorted((a, b) for a, b, _ in found) != sorted(wanted):
-        seen = ", ".join(f"{a} to {b}" for a, b, _ in found) or "none"
-        return Finding(claim, False, 1, f"With a code of {LATENT} numbers your linear layers are: {seen}.")
-    biased = all(has_bias for *_, has_bias in found)
-    return Finding(claim, biased, 1, "" if biased else "At least one layer has no bias.")
+def _part(
+    evidence: Evidence, key: str, network: Network, x: np.ndarray, claim: str, advice: str
+) -> tuple[Finding, tuple[str, str] | None]:
+    """A finding that evidence[key] is what `network` gives from x; beside it the version seen, if any."""
+    version = network.seen(evidence, key, x)
+    if version is None:
+        return advised(expect(evidence, key, network.version()(x), claim, 0.5), advice), None
+    hint = " ".join(part for part in version if part)
+    return Finding(claim, not hint, 0.5, hint), version
 
 
 # --- 1.2 train_step ---------------------------------------------------------------------------------
 
-SIDES = (6, 5)
-PIXELS = 30
+PIXELS = 784
 CODE = 4
+Loss = tuple[float, np.ndarray]  # its value and its gradient
 
 
-def _start(seed: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Weights of a tiny linear autoencoder (down, up, bias) and two batches, of 5 images and of 1."""
+def _start(seed: int) -> tuple[list[np.ndarray], list[np.ndarray], float]:
+    """Weights of a small linear autoencoder (down, up, bias), batches of 5 images and of 1, learning rate."""
     g = generator(seed, 2)
-    shapes = ((CODE, PIXELS), (PIXELS, CODE), (PIXELS,))
-    parameters = [0.7 * torch.randn(shape, generator=g, dtype=torch.float64) for shape in shapes]
-    batches = [torch.rand(n, 1, *SIDES, generator=g, dtype=torch.float64) for n in (5, 1)]
-    return [p.numpy() for p in parameters], [b.numpy() for b in batches]
+    scales = {(CODE, PIXELS): 0.07, (PIXELS, CODE): 0.7, (PIXELS,): 0.7}
+    parameters = [scale * torch.randn(shape, generator=g) for shape, scale in scales.items()]
+    batches = [torch.rand(n, 1, 28, 28, generator=g) for n in (5, 1)]
+    rate = float(0.2 + 0.2 * torch.rand((), generator=g))
+    return [p.numpy() for p in parameters], [b.numpy() for b in batches], rate
 
 
-class _Tiny(nn.Module):
-    """The tiny autoencoder; it notes whether it was in training mode when it was called."""
+class _Small(nn.Module):
+    """The small autoencoder; it notes whether it was in training mode when it was called."""
 
     def __init__(self, parameters: list[np.ndarray]) -> None:
         super().__init__()
@@ -177,7 +236,7 @@ class _Tiny(nn.Module):
         return x.flatten(1) @ self.down.T
 
     def decode(self, z: Tensor) -> Tensor:
-        return (z @ self.up.T + self.shift).view(-1, 1, *SIDES)
+        return (z @ self.up.T + self.shift).view(-1, 1, 28, 28)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.decode(self.encode(x))
@@ -185,134 +244,153 @@ class _Tiny(nn.Module):
 
 def probe_train_step(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
-    parameters, batches = _start(seed)
-    model = _Tiny(parameters)
-    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
-    model.train()
+    parameters, batches, rate = _start(seed)
+    model = _Small(parameters)
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
+    returned: list[Any] = []
 
     def weights_now() -> np.ndarray:
-        return np.concatenate([as_array(p).ravel().copy() for p in model.parameters()])
+        return np.concatenate([as_array(p).ravel() for p in model.parameters()])
 
-    def step(index: int) -> Any:
-        before = weights_now()
-        value = answer(model, optimizer, torch.tensor(batches[index]))
-        evidence[f"move{index}"] = weights_now() - before
-        evidence["kind"] = np.array(_kind(value))
-        evidence["modes"] = np.array(model.modes)
-        return value
+    def step(images: np.ndarray, move: str) -> Any:
+        def counted(x: Tensor) -> Any:
+            before = weights_now()
+            returned.append(answer(model, optimizer, x))
+            evidence[move] = weights_now() - before
+            return returned[-1]
 
-    for index in range(2):
-        record(evidence, f"loss{index}", step, index)
-        problem = problem_with(evidence, f"loss{index}")
-        for key in (f"move{index}", "kind", "modes"):
-            if problem and key not in evidence:
-                evidence[key] = evidence[f"loss{index}"]
-    return evidence
+        return intact(counted, torch.tensor(images))
 
-
-def _kind(value: Any) -> int:
-    """0 for a plain number, 1 for a tensor or array, 2 for a tensor that still holds its graph, 3 else."""
-    if isinstance(value, Tensor):
-        return 2 if value.requires_grad else 1
-    if isinstance(value, np.ndarray):
-        return 1
-    return 0 if isinstance(value, int | float | np.number) else 3
+    for index, images in enumerate(batches):
+        record(evidence, f"loss{index}", step, images, f"move{index}")
+        evidence.setdefault(f"move{index}", evidence[f"loss{index}"])  # what stopped the step
+    if returned:
+        record(evidence, "plain", lambda: fact(seed, "plain", _is_plain(returned[0])))
+        in_training = model.training and all(model.modes)
+        record(evidence, "training", fact, seed, "training", in_training)
+    return {"plain": evidence["loss0"], "training": evidence["loss0"]} | evidence
 
 
-def _losses(logits: np.ndarray, x: np.ndarray) -> dict[str, tuple[float, np.ndarray]]:
+def _is_plain(value: Any) -> bool:
+    """Whether it is a plain number; NotNumbers says what else it is."""
+    if isinstance(value, Tensor) and value.requires_grad:
+        raise NotNumbers(
+            "It is a tensor that still holds on to its graph, and with it to the memory of the whole step."
+        )
+    if isinstance(value, Tensor | np.ndarray):
+        raise NotNumbers("It is a tensor: `.item()` makes it a number.")
+    if not isinstance(value, int | float | np.number):
+        raise NotNumbers(f"It returned a {type(value).__name__}; is the `return` right?")
+    return True
+
+
+def _losses(logits: np.ndarray, x: np.ndarray) -> dict[str, Loss]:
     """The right loss under '' and likely wrong ones under their hints, each with d loss / d logits."""
-    n, pi = x.size, sigmoid(logits)
-    squares, slope = (pi - x) ** 2, 2 * (pi - x) * pi * (1 - pi)
+    n, batch, pi, tanh = x.size, len(x), sigmoid(logits), np.tanh(logits)
+    twice, step = sigmoid(pi), pi * (1 - pi)
     entropy = np.logaddexp(0, logits) - x * logits
-    batch_sum = "The squares are summed over everything: take their mean."
-    image_sum = "The squares are summed over pixels: take the mean over pixels too."
-    no_sigmoid = "The model returns logits: compare their sigmoid with the images."
-    cross_entropy = "This is the cross-entropy; the mean squared error is asked for."
+
+    def squared(image: np.ndarray, step: np.ndarray | float) -> Loss:
+        """The mean squared error of an image that moves by `step` for each logit."""
+        return ((image - x) ** 2).mean(), 2 * (image - x) * step / n
+
+    mse, slope = squared(pi, step)
     return {
-        "": (squares.mean(), slope / n),
-        batch_sum: (squares.sum(), slope),
-        image_sum: (squares.sum() / len(x), slope / len(x)),
-        no_sigmoid: (((logits - x) ** 2).mean(), 2 * (logits - x) / n),
-        cross_entropy: (entropy.mean(), (pi - x) / n),
-        "This is the absolute error; square it.": (
-            np.abs(pi - x).mean(),
-            np.sign(pi - x) * pi * (1 - pi) / n,
+        "": (mse, slope),
+        "The squares are summed over everything: take their mean.": (n * mse, n * slope),
+        "The squares are summed over pixels: take the mean over pixels too.": (
+            n / batch * mse,
+            n / batch * slope,
         ),
+        "The mean is multiplied by the size of the batch: return the mean itself.": (
+            batch * mse,
+            batch * slope,
+        ),
+        "This is half of the mean squared error.": (mse / 2, slope / 2),
+        "This is the root of the mean squared error.": (mse**0.5, slope / (2 * mse**0.5)),
+        "The model returns logits: compare their sigmoid with the images.": squared(logits, 1),
+        "This is the tanh of the logits; their sigmoid lies in [0, 1], as the images do.": squared(
+            tanh, 1 - tanh**2
+        ),
+        "The sigmoid is taken twice.": squared(twice, twice * (1 - twice) * step),
+        "This is the cross-entropy; the mean squared error is asked for.": (entropy.mean(), (pi - x) / n),
+        "This is the absolute error; square it.": (np.abs(pi - x).mean(), np.sign(pi - x) * step / n),
     }
 
 
-def _forward(flat: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Logits (N, pixels), codes and the weight matrices from all weights in one row."""
+def _gradients(flat: np.ndarray, x: np.ndarray) -> dict[str, Loss]:
+    """Loss and gradient with respect to all weights, by the chain rule, for the losses of `_losses`."""
     down, up, shift = np.split(flat, [CODE * PIXELS, 2 * CODE * PIXELS])
     down, up = down.reshape(CODE, PIXELS), up.reshape(PIXELS, CODE)
     z = x @ down.T
-    return z @ up.T + shift, z, up
-
-
-def _gradients(flat: np.ndarray, x: np.ndarray) -> dict[str, tuple[float, np.ndarray]]:
-    """Loss and gradient with respect to all weights, by the chain rule, for the losses of `_losses`."""
-    logits, z, up = _forward(flat, x)
     result = {}
-    for hint, (loss, slope) in _losses(logits, x).items():
+    for hint, (loss, slope) in _losses(z @ up.T + shift, x).items():
         parts = [(slope @ up).T @ x, slope.T @ z, slope.sum(0)]
         result[hint] = (loss, np.concatenate([part.ravel() for part in parts]))
     return result
 
 
+def _descended(evidence: Evidence, key: str, gradients: dict[str, Loss]) -> list[tuple[str, float]]:
+    """The losses, by their hints, down whose gradient evidence[key] goes, each with its learning rate."""
+    if problem_with(evidence, key):
+        return []
+    move, found = evidence[key].astype(np.float64), []
+    for hint, (_, gradient) in gradients.items():
+        rate = -(move @ gradient) / (gradient @ gradient)
+        if rate and np.abs(move + rate * gradient).max() < 1e-3 * np.abs(rate * gradient).max():
+            found.append((hint, rate))
+    return found
+
+
 def judge_train_step(seed: int, evidence: Evidence) -> list[Finding]:
-    parameters, batches = _start(seed)
-    start = np.concatenate([p.ravel() for p in parameters])
-    x = [b.reshape(-1, PIXELS) for b in batches]
+    parameters, batches, rate = _start(seed)
+    start = np.concatenate([p.ravel() for p in parameters]).astype(np.float64)
+    x = [b.reshape(-1, PIXELS).astype(np.float64) for b in batches]
     first = _gradients(start, x[0])
     loss, gradient = first[""]
 
-    values = {hint: value for hint, (value, _) in first.items() if hint}
-    values["The loss is taken after the step: return the one that the step was computed from."] = _gradients(
-        start - gradient, x[0]
-    )[""][0]
-    values["This is the root of the mean squared error."] = loss**0.5
-    moves = {hint: -slope for hint, (_, slope) in first.items() if hint}
-    still = "The weights do not move: clear the gradients, then `backward`, then `step`, in this order."
-    moves[still] = np.zeros_like(start)
-    adam = -1e-3 * gradient / (np.abs(gradient) + 1e-8)  # its first step, at the usual settings
-    moves["The step is not that of the optimizer handed in: do not make a new one."] = adam
+    mistakes = {hint: value for hint, (value, _) in first.items() if hint}
+    later = _gradients(start - rate * gradient, x[0])[""][0]
+    mistakes["The loss is taken after the step: return the one that the step was computed from."] = later
+    for digits in (2, 3, 4):
+        mistakes[f"It is rounded to {digits} digits: return it in full."] = round(loss, digits)
+    claim = "it returns the mean squared error of the batch"
+    advice = "Each number of the sigmoid meets the number of the image in its place; the mean is over all."
+    if "does not require grad" in problem_with(evidence, "loss0"):
+        advice = "No gradient can flow: is something detached, or under `no_grad`?"
+    mode = "The model is put into evaluation mode: a training step leaves it in training mode."
     return [
-        expect(evidence, "loss0", loss, "it returns the mean squared error of the batch", 1, values),
-        _plain(evidence),
-        # Small gradients: held relative to the largest of them.
-        _move(evidence, "move0", gradient, moves),
+        advised(expect(evidence, "loss0", loss, claim, 0.5, mistakes, tolerance=1e-5), advice),
+        is_fact(evidence, "plain", seed, "what it returns is a plain number", 0.5, "It is no plain number."),
+        _move(evidence, first, rate),
         _cleared(evidence, start, x),
-        holds(
-            evidence,
-            "modes",
-            "the model stays in training mode",
-            0.5,
-            "The model is called in evaluation mode: a training step leaves it in training mode.",
-        ),
+        is_fact(evidence, "training", seed, "the model stays in training mode", 0.5, mode),
     ]
 
 
-def _plain(evidence: Evidence) -> Finding:
-    claim = "what it returns is a plain number"
-    problem = problem_with(evidence, "kind")
-    hints = {
-        0: "",
-        1: "It is a tensor: `.item()` makes it a number.",
-        2: "It is a tensor that still holds on to its graph, and with it to the memory of the whole step.",
-        3: "It returned no number; is a `return` missing?",
-    }
-    kind = -1 if problem else int(evidence["kind"])
-    return Finding(claim, kind == 0, 0.5, problem or hints[kind])
-
-
-def _move(evidence: Evidence, key: str, gradient: np.ndarray, mistakes: dict[str, Any]) -> Finding:
-    claim = "the weights move by one step of the optimizer, down the gradient"
-    scale = np.abs(gradient).max()
-    scaled = dict(evidence)
-    if not problem_with(evidence, key):
-        scaled[key] = evidence[key] / scale
-    wrong = {hint: move / scale for hint, move in mistakes.items()}
-    return expect(scaled, key, -gradient / scale, claim, 1, wrong)
+def _move(evidence: Evidence, first: dict[str, Loss], rate: float) -> Finding:
+    """The step follows the right loss, or the one that was returned: then only that loss is wrong."""
+    claim = "the weights move by one step of the optimizer, down the gradient of the loss"
+    problem = problem_with(evidence, "move0")
+    if problem:
+        return Finding(claim, False, 0.5, problem)
+    move, gradient = evidence["move0"], first[""][1]
+    if move.shape != gradient.shape:
+        return Finding(claim, False, 0.5, "The weights change their shapes.")
+    descended = _descended(evidence, "move0", first)
+    for hint, its_rate in descended:
+        if close(np.array(its_rate), rate, 1e-3):
+            returned = not problem_with(evidence, "loss0") and close(evidence["loss0"], first[hint][0], 1e-5)
+            right = not hint or returned
+            return Finding(claim, right, 0.5, "" if right else f"The step descends another loss. {hint}")
+    hint = "The step is not that of the optimizer handed in: do not make a new one, and step once."
+    if not move.any():
+        hint = "The weights do not move: clear the gradients, then `backward`, then `step`, in this order."
+    elif descended and descended[0][1] < 0:
+        hint = "The weights go up the gradient: the loss itself is sent backwards, not its negative."
+    elif descended and close(np.array(descended[0][1]), 2 * rate, 1e-3):
+        hint = "The optimizer steps twice, or the gradient is counted twice."
+    return Finding(claim, False, 0.5, hint)
 
 
 def _cleared(evidence: Evidence, start: np.ndarray, x: list[np.ndarray]) -> Finding:
@@ -320,131 +398,178 @@ def _cleared(evidence: Evidence, start: np.ndarray, x: list[np.ndarray]) -> Find
     claim = "the next step starts from cleared gradients"
     problem = problem_with(evidence, "move0") or problem_with(evidence, "move1")
     if "inplace operation" in problem:  # the weights changed between the loss and its backward
-        return Finding(claim, False, 1, "`step` comes before `backward`.")
+        problem = "`step` comes before `backward`."
     if problem:
         return Finding(claim, False, 1, problem)
-    first, second = _gradients(start, x[0]), _gradients(start + evidence["move0"], x[1])
+    first = _gradients(start, x[0])
+    second = _gradients(start + evidence["move0"], x[1])
     if not evidence["move1"].any():
         return Finding(claim, False, 1, "The weights do not move in the second step.")
-    for hint, (_, gradient) in first.items():
-        scale = np.abs(gradient).max()
-        if not close(evidence["move0"] / scale, -gradient / scale, 1e-4):
-            continue
-        move = -evidence["move1"] / scale
-        if close(move, second[hint][1] / scale, 1e-4):
+    for hint, rate in _descended(evidence, "move0", first):
+        right, kept = second[hint][1], first[hint][1] + second[hint][1]
+        scale = np.abs(rate * kept).max()
+        if close(evidence["move1"] / scale, -rate * right / scale, 1e-3):
             return Finding(claim, True, 1)
-        if close(move, (gradient + second[hint][1]) / scale, 1e-4):
+        if close(evidence["move1"] / scale, -rate * kept / scale, 1e-3):
             hint = "The gradient of the first step is still in the second: clear the gradients in each step."
             return Finding(claim, False, 1, hint)
-    if close(evidence["move1"], -first[""][1], 1e-6):
-        hint = "The second step follows the first batch: `step` comes before `backward`."
-        return Finding(claim, False, 1, hint)
     return Finding(claim, False, 1, "The second step is not that of the second batch's gradient alone.")
 
 
 # --- 1.3 hole_share ---------------------------------------------------------------------------------
 
 
-class _Pair:
-    """A decoder z (N, d) to images (N, 1, 6, 5) in [0, 1], and an encoder that undoes it badly."""
+CLAIMS = {
+    "shares": ("it is the share of points that lose more than the threshold", 2.0),
+    "single": ("it works for one point and a code of one number", 0.5),
+    "ties": ("who loses exactly the threshold is no hole", 0.5),
+}
 
-    def __init__(self, seed: int, latent_dim: int) -> None:
-        g = generator(seed, 3)
-        self.up = torch.randn(latent_dim, PIXELS, generator=g, dtype=torch.float64).numpy()
-        self.down = 1.5 * np.linalg.pinv(self.up)
+
+@dataclass(frozen=True)
+class _Pair:
+    """A decoder, codes (N, d) to images (N, pixels) in [0, 1], and an encoder that undoes it badly."""
+
+    image: Map
+    code: Map
+    sides: tuple[int, int]
 
     def decode(self, z: Tensor) -> Tensor:
-        return (z @ torch.tensor(self.up)).sigmoid().view(-1, 1, *SIDES)
+        return torch.from_numpy(self.image(as_array(z).astype(np.float64))).view(-1, 1, *self.sides)
 
     def encode(self, x: Tensor) -> Tensor:
-        return (x.flatten(1) - 0.5) @ torch.tensor(self.down)
+        return torch.from_numpy(self.code(as_array(x.flatten(1)).astype(np.float64)))
 
 
-def _holes(seed: int, n: int, latent_dim: int) -> tuple[Tensor, dict[str, np.ndarray], np.ndarray]:
-    """Codes, their round-trip errors by NumPy (the right ones under '') and thresholds between those.
+def _blurred(seed: int, latent_dim: int) -> _Pair:
+    """A layer with a sigmoid, and one that goes back too far."""
+    up = torch.randn(latent_dim, 30, generator=generator(seed, 3), dtype=torch.float64).numpy()
+    down = 1.5 * np.linalg.pinv(up)
+    return _Pair(lambda z: sigmoid(z @ up), lambda x: (x - 0.5) @ down, (6, 5))
 
-    Three thresholds lie halfway between two neighbouring errors; the others reach far enough to tell the
-    wrong errors apart. In float64 none comes so close to an error that rounding could flip a point.
+
+def _exact() -> _Pair:
+    """A code k from 1 to 31 lights pixel k alone and loses exactly (k / 32)^2 of it, without rounding."""
+
+    def image(z: np.ndarray) -> np.ndarray:
+        place = np.abs(z).astype(int)
+        return np.where(np.arange(32) == place, np.where(z > 0, 1.0, 1 - place / 32), 0.0)
+
+    return _Pair(image, lambda x: -x.argmax(1)[:, None].astype(np.float64), (4, 8))
+
+
+def _calls(seed: int) -> dict[str, list[tuple[_Pair, Tensor, float]]]:
+    """Decoder and encoder, codes and threshold of every call.
+
+    Each threshold lies in the middle between two neighbouring errors, so that rounding flips no point,
+    save those of 'ties', which equal an error without rounding.
     """
-    pair = _Pair(seed, latent_dim)
     g = generator(seed, 4)
-    z = 2 * torch.randn(n, latent_dim, generator=g, dtype=torch.float64)
-    if n == 1:
-        z = z.abs() + 1  # away from 0, where nothing is lost
 
-    def decoded(codes: np.ndarray) -> np.ndarray:
-        return sigmoid(codes @ pair.up)
+    def draw(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=g, dtype=torch.float64)
 
-    x = decoded(z.numpy())
-    code = (x - 0.5) @ pair.down
-    again = decoded(code)
+    pair, z = _blurred(seed, 3), 2 * torch.randn(97, 3, generator=g, dtype=torch.float64)
+    ordered = np.sort(_errors(pair, z)[""])
+    edges = np.concatenate([[ordered[0] / 2], ordered, [2 * ordered[-1]]])
+    thresholds = []
+    for t in np.geomspace(2e-4, 40, 24) * (1 + draw(24).numpy() / 2):
+        place = int(np.searchsorted(edges, t))
+        inside = 0 < place < len(edges)
+        thresholds.append(float((edges[place - 1] * edges[place]) ** 0.5 if inside else t))
+
+    short = _blurred(seed, 1)
+    points = (1 + 2 * draw(40, 1, 1)) * torch.where(draw(40, 1, 1) < 0.5, -1, 1)  # far from 0: no loss there
+    factors = (2 * draw(40) + 0.2).exp() ** torch.where(draw(40) < 0.5, -1, 1)  # away from 1
+    singles = [(short, p, float(f * _errors(short, p)[""][0])) for p, f in zip(points, factors, strict=True)]
+
+    codes = torch.randint(1, 17, (61, 1), generator=g).double()
+    return {
+        "shares": [(pair, z, t) for t in thresholds],
+        "single": singles,
+        "ties": [(_exact(), codes, (k / 32) ** 2) for k in range(1, 17)],
+    }
+
+
+def _errors(pair: _Pair, z: Tensor) -> dict[str, np.ndarray]:
+    """What each code loses on the round trip: right under '', and likely wrong ones under their hints."""
+    codes = z.numpy()
+    x = pair.image(codes)
+    code = pair.code(x)
+    again = pair.image(code)
+    dim = sigmoid(x)
+    dim_again = sigmoid(pair.image(pair.code(dim)))
     lost, energy = ((again - x) ** 2).sum(1), (x**2).sum(1)
-    errors = {
-        "": lost / energy,
-        "The error is divided by the number of pixels: divide it by the image's energy |x|^2.": lost / PIXELS,
+
+    def relative(a: np.ndarray, b: np.ndarray, power: int = 2) -> np.ndarray:
+        return (np.abs(a - b) ** power).sum(1) / (np.abs(b) ** power).sum(1)
+
+    return {
+        "": relative(again, x),
+        "The error is divided by the number of pixels: divide it by the image's energy |x|^2.": lost
+        / len(x[0]),
         "The error is not divided by anything: divide it by the image's energy |x|^2.": lost,
         "This compares norms: the error and the energy are both squared.": np.sqrt(lost / energy),
-        "This compares codes: decode again and compare images.": ((code - z.numpy()) ** 2).sum(1)
-        / (z.numpy() ** 2).sum(1),
+        "This takes absolute values: the error and the energy are sums of squares.": relative(again, x, 1),
+        "This compares codes: decode again and compare images.": relative(code, codes),
+        "This compares an image with itself: encode it and decode once more.": 0 * lost,
+        "`decode` gives images already: no sigmoid on top of it.": relative(dim_again, dim),
+        "The energy is missing its square: divide by |x|^2.": lost / np.sqrt(energy),
         "The energy is that of the second image: divide by that of the first.": lost / (again**2).sum(1),
         "The energy is that of the whole batch: divide each point's error by its own.": lost / energy.sum(),
         "The energy is an average over the batch: divide each point's error by its own.": lost
         / energy.mean(),
+        "All points get one verdict together: compare each point's own error.": 0 * lost
+        + lost.sum() / energy.sum(),
+        "The errors are averaged first: compare each point's own error.": 0 * lost + (lost / energy).mean(),
     }
-    ordered = np.sort(errors[""])
-    if n == 1:
-        return z, errors, np.array([0.5, 2.0]) * ordered[0]
-    picks = np.array([12, 48, 80]) + torch.randint(-6, 7, (3,), generator=g).numpy()
-    between = (ordered[picks] + ordered[picks + 1]) / 2
-    return z, errors, np.concatenate([between, np.geomspace(2e-4, 40, 14)])
+
+
+def _shares(pair: _Pair, z: Tensor, threshold: float) -> dict[str, np.ndarray]:
+    """The right share under '' and likely wrong answers under their hints."""
+    errors = _errors(pair, z)
+    right = errors[""]
+    beyond = right > threshold
+    return {hint: (error > threshold).mean() for hint, error in errors.items()} | {
+        "A point that loses exactly the threshold is no hole: more than that is asked for.": (
+            right >= threshold
+        ).mean(),
+        "The threshold is always 0.1: use the one handed in.": (right > 0.1).mean(),
+        "This is the share of points that are no holes.": 1 - beyond.mean(),
+        "This is the number of holes: divide by the number of points.": beyond.sum(),
+        "This is a percentage: return a share between 0 and 1.": 100 * beyond.mean(),
+        "One truth value per point: return their mean.": beyond,
+        "This is the mean error: count the points beyond the threshold instead.": right.mean(),
+    }
 
 
 def probe_hole_share(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
-    for key, n, latent_dim in (("shares", 97, 3), ("single", 1, 1)):
-        z, _, thresholds = _holes(seed, n, latent_dim)
-        pair = _Pair(seed, latent_dim)
-        record(
-            evidence,
-            key,
-            lambda pair=pair, z=z, thresholds=thresholds: np.stack(
-                [as_array(answer(pair.decode, pair.encode, z, float(t))) for t in thresholds]
-            ),
+
+    def shares(key: str) -> np.ndarray:
+        return np.stack(
+            [as_array(alone(intact(answer, p.decode, p.encode, z, t))) for p, z, t in _calls(seed)[key]]
         )
+
+    for key in CLAIMS:
+        record(evidence, key, shares, key)
     return evidence
 
 
 def judge_hole_share(seed: int, evidence: Evidence) -> list[Finding]:
+    advice = "Square, sum over each image's own pixels, divide, compare; the batch may have any size."
     findings = []
-    claims = {
-        "shares": ("it is the share of points that lose more than the threshold", 97, 3, 2.0),
-        "single": ("it works for one point and a code of one number", 1, 1, 1.0),
-    }
-    for key, (claim, n, latent_dim, points) in claims.items():
-        _, errors, thresholds = _holes(seed, n, latent_dim)
-        beyond = errors[""][None] > thresholds[:, None]
-        share = beyond.mean(1)
-        mistakes = {
-            "The threshold is always 0.1: use the one handed in.": np.full_like(
-                share, (errors[""] > 0.1).mean()
-            ),
-            "This is the share of points that are no holes.": 1 - share,
-            "This is the number of holes: divide by the number of points.": beyond.sum(1),
-            "This is a percentage: return a share between 0 and 1.": 100 * share,
-            "One truth value per point: return their mean.": beyond,
-            "This is the mean error: count the points beyond the threshold instead.": np.full_like(
-                share, errors[""].mean()
-            ),
-        }
-        for hint, values in errors.items():
-            if hint:
-                mistakes[hint] = (values[None] > thresholds[:, None]).mean(1)
-        findings.append(expect(evidence, key, share, claim, points, mistakes, tolerance=1e-6))
+    for key, called in _calls(seed).items():
+        claim, points = CLAIMS[key]
+        each = [_shares(*call) for call in called]
+        values = {hint: np.stack([shares[hint] for shares in each]) for hint in each[0]}
+        share = values.pop("")
+        findings.append(advised(expect(evidence, key, share, claim, points, values, 1e-6), advice))
     return findings
 
 
 EXERCISES = (
-    Exercise("1.1", "MyAutoencoder", 4, probe_my_autoencoder, judge_my_autoencoder),
-    Exercise("1.2", "train_step", 4, probe_train_step, judge_train_step),
-    Exercise("1.3", "hole_share", 3, probe_hole_share, judge_hole_share),
+    Exercise("1.1", "MyAutoencoder", 3, probe_my_autoencoder, judge_my_autoencoder, ("models.Autoencoder",)),
+    Exercise("1.2", "train_step", 3, probe_train_step, judge_train_step, ("training.fit",)),
+    Exercise("1.3", "hole_share", 3, probe_hole_share, judge_hole_share, ("evaluation.hole_share",)),
 )

@@ -6,24 +6,45 @@ out in NumPy with weights that the judge knows (see `layers`); for the feature m
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from course_utils.checks.core import Exercise, Finding, expect, problem_with
-from course_utils.checks.evidence import Evidence, as_array, generator, record
-from course_utils.checks.layers import bias, calls, fill, relu, same, sigmoid, weights
+from course_utils.checks.core import Exercise, Finding, expect
+from course_utils.checks.evidence import Evidence, as_array, generator, record, record_tensor
+from course_utils.checks.layers import (
+    FIRST,
+    FIXED_SIZE,
+    OTHER_LAYERS,
+    Map,
+    Network,
+    advised,
+    bias,
+    calls,
+    described,
+    differences,
+    fill,
+    intact,
+    relu,
+    same,
+    same_layers,
+    sigmoid,
+    slopes,
+    smooth,
+    weights,
+)
 from course_utils.models import Model
 
 # --- 5.1 conv_sizes ---------------------------------------------------------------------------------
 
 Layers = list[tuple[str, int, int, int]]
-COURSE: Layers = [("conv", 3, 2, 1), ("conv", 3, 2, 1), ("transposed", 4, 2, 1), ("transposed", 4, 2, 1)]
+Stacks = list[tuple[Layers, int]]
 
 
 def _convolved(n: int, k: int, s: int, p: int) -> float:
@@ -46,46 +67,53 @@ def _by(layers: Layers, size: float, conv: Rule = _convolved, transposed: Rule =
     return sizes
 
 
-# Likely wrong rules under their hints; the right one under ''.
+# Rules under the mistakes that lead to them; the right ones under ''.
+WRONG_CONV: dict[str, Rule] = {
+    "The padding counts twice, on either side.": lambda n, k, s, p: (n + p - k) // s + 1,
+    "The padding is added on both sides, not cut off.": lambda n, k, s, p: (n - 2 * p - k) // s + 1,
+    "The padding is left out.": lambda n, k, s, p: (n - k) // s + 1,
+    "A window that does not fit is left out: round down, not up.": lambda n, k, s, p: (
+        math.ceil((n + 2 * p - k) / s) + 1
+    ),
+    "The number of strides is rounded to the nearest: round down.": lambda n, k, s, p: (
+        round((n + 2 * p - k) / s) + 1
+    ),
+    "A part of a window does not count: round down to a whole number.": lambda n, k, s, p: (
+        (n + 2 * p - k) / s + 1
+    ),
+    "The first window is missing: it adds 1 to the number of strides.": lambda n, k, s, p: (
+        (n + 2 * p - k) // s
+    ),
+    "The stride divides only what is left after the first window.": lambda n, k, s, p: (
+        (n + 2 * p - k + 1) // s
+    ),
+    "A convolution makes the side smaller: this is the rule of the transposed one.": _transposed,
+}
+WRONG_TRANSPOSED: dict[str, Rule] = {
+    "Transposed: the padding counts twice, on either side.": lambda n, k, s, p: (n - 1) * s - p + k,
+    "Transposed: the padding is cut off, not added.": lambda n, k, s, p: (n - 1) * s + 2 * p + k,
+    "Transposed: the padding is left out.": lambda n, k, s, p: (n - 1) * s + k,
+    "Transposed: n places are n - 1 strides apart from first to last.": lambda n, k, s, p: n * s - 2 * p + k,
+    "Transposed: the kernel adds its whole width.": lambda n, k, s, p: (n - 1) * s - 2 * p + k - 1,
+    "A transposed convolution goes the other way: it undoes the size of a convolution.": _convolved,
+}
 RULES: dict[str, tuple[Rule, Rule]] = {
     "": (_convolved, _transposed),
-    "The padding counts twice, on either side.": (lambda n, k, s, p: (n + p - k) // s + 1, _transposed),
-    "Transposed: the padding counts twice, on either side.": (
-        _convolved,
-        lambda n, k, s, p: (n - 1) * s - p + k,
-    ),
-    "A window that does not fit is left out: round down, not up.": (
-        lambda n, k, s, p: math.ceil((n + 2 * p - k) / s) + 1,
-        _transposed,
-    ),
-    "A part of a window does not count: round down to a whole number.": (
-        lambda n, k, s, p: (n + 2 * p - k) / s + 1,
-        _transposed,
-    ),
-    "The first window is missing: it adds 1 to the number of strides.": (
-        lambda n, k, s, p: (n + 2 * p - k) // s,
-        _transposed,
-    ),
-    "The stride divides only what is left after the first window.": (
-        lambda n, k, s, p: (n + 2 * p - k + 1) // s,
-        _transposed,
-    ),
+    **{hint: (rule, _transposed) for hint, rule in WRONG_CONV.items()},
+    **{hint: (_convolved, rule) for hint, rule in WRONG_TRANSPOSED.items()},
     "The stride is left out.": (lambda n, k, s, p: n + 2 * p - k + 1, lambda n, k, s, p: n - 1 - 2 * p + k),
-    "A transposed convolution goes the other way: it undoes the size of a convolution.": (
-        _convolved,
-        _convolved,
+    "The stride is taken to be 2: use that of the layer.": (
+        lambda n, k, s, p: _convolved(n, k, 2, p),
+        lambda n, k, s, p: _transposed(n, k, 2, p),
     ),
-    "Transposed: n places are n - 1 strides apart from first to last.": (
-        _convolved,
-        lambda n, k, s, p: n * s - 2 * p + k,
+    "The layers of this section are built in: use the numbers of each layer.": (
+        lambda n, k, s, p: _convolved(n, 3, 2, 1),
+        lambda n, k, s, p: _transposed(n, 4, 2, 1),
     ),
-    "Transposed: the kernel adds its whole width.": (
-        _convolved,
-        lambda n, k, s, p: (n - 1) * s - 2 * p + k - 1,
-    ),
-    "Transposed: the padding is cut off, not added.": (
-        _convolved,
-        lambda n, k, s, p: (n - 1) * s + 2 * p + k,
+    "The two rules are swapped: look at the kind.": (_transposed, _convolved),
+    "Kernel and stride are swapped: a layer is (kind, kernel, stride, padding).": (
+        lambda n, k, s, p: _convolved(n, s, k, p),
+        lambda n, k, s, p: _transposed(n, s, k, p),
     ),
 }
 
@@ -99,8 +127,8 @@ def _telling(layers: Layers, low: int, high: int) -> list[int]:
     return [size for size, count in different.items() if count == max(different.values())]
 
 
-def _stacks(seed: int) -> dict[str, tuple[Layers, int]]:
-    """Layers and the starting size: convolutions alone, transposed ones alone, a mixture."""
+def _stacks(seed: int) -> dict[str, Stacks]:
+    """Three stacks each of convolutions alone, of transposed ones alone, of both: layers, starting size."""
     g = generator(seed, 1)
 
     def draw(low: int, high: int) -> int:
@@ -110,19 +138,37 @@ def _stacks(seed: int) -> dict[str, tuple[Layers, int]]:
         sizes = _telling(layers, low, high)
         return layers, sizes[draw(0, len(sizes) - 1)]
 
-    down: Layers = [("conv", 5, 3, 1), ("conv", draw(3, 4), 2, 2), ("conv", 3, 2, 0), ("conv", 2, 3, 1)]
-    up: Layers = [("transposed", draw(3, 5), 2, 1), ("transposed", draw(4, 6), 3, 2), ("transposed", 3, 1, 0)]
+    def down() -> Layers:
+        return [("conv", 5, 3, 1), ("conv", draw(3, 4), 2, 2), ("conv", 3, 2, 0), ("conv", 2, 3, 1)]
+
+    def up() -> Layers:
+        geometries = (draw(3, 5), 2, 1), (draw(4, 6), 3, 2), (3, 1, 0)
+        return [("transposed", *geometry) for geometry in geometries]
+
+    def mixed() -> Layers:
+        first, second = draw(3, 5), draw(4, 6)
+        return [
+            ("conv", first, 3, 2),
+            ("transposed", second, 2, 1),
+            ("conv", 3, 2, 2),
+            ("transposed", 4, 3, 1),
+        ]
+
     return {
-        "down": pick(down, 150, 300),
-        "up": pick(up, 3, 9),
-        "mixed": pick([*COURSE, ("conv", 4, 3, 0)], 30, 50),
+        "down": [pick(down(), 150, 300) for _ in range(3)],
+        "up": [pick(up(), 3, 30) for _ in range(3)],
+        "mixed": [pick(mixed(), 30, 90) for _ in range(3)],
     }
 
 
 def probe_conv_sizes(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
-    for key, (layers, size) in _stacks(seed).items():
-        record(evidence, key, answer, list(layers), size)
+
+    def sizes(stacks: Stacks) -> np.ndarray:
+        return np.stack([as_array(answer(list(layers), size)) for layers, size in stacks])
+
+    for key, stacks in _stacks(seed).items():
+        record(evidence, key, sizes, stacks)
     return evidence
 
 
@@ -143,22 +189,42 @@ def judge_conv_sizes(seed: int, evidence: Evidence) -> list[Finding]:
         "mixed": ("the sizes after a mixture of both, each layer from the one before", 0.5),
     }
     findings = []
-    for key, (layers, size) in _stacks(seed).items():
+    for key, stacks in _stacks(seed).items():
         claim, points = claims[key]
-        sizes = _true_sizes(layers, size)
-        mistakes: dict[str, Any] = {hint: _by(layers, size, *rule) for hint, rule in RULES.items() if hint}
-        mistakes["The starting size is no layer's: leave it out of the list."] = [size, *sizes]
-        mistakes["Only the last size: return one for each layer."] = sizes[-1]
-        alone = [_true_sizes([layer], size)[0] for layer in layers]
-        mistakes["Each layer starts from the first size: it takes what the layer before it gave."] = alone
-        findings.append(expect(evidence, key, sizes, claim, points, mistakes, tolerance=1e-6))
+        each = [_answers(layers, size) for layers, size in stacks]
+        values = {hint: [answers[hint] for answers in each] for hint in each[0]}
+        finding = expect(evidence, key, values.pop(""), claim, points, values, tolerance=1e-6)
+        findings.append(advised(finding, "Look at the padding, the rounding, and which size a layer takes."))
     return findings
+
+
+def _answers(layers: Layers, size: int) -> dict[str, Any]:
+    """The right sizes under '' and likely wrong answers under their hints."""
+    right = _true_sizes(layers, size)
+    return {hint: _by(layers, size, *rule) for hint, rule in RULES.items()} | {
+        "": right,
+        "The starting size is no layer's: leave it out of the list.": [size, *right],
+        "The size that enters each layer is listed; the one that comes out is asked for.": [
+            size,
+            *right[:-1],
+        ],
+        "Only the last size: return one for each layer.": right[-1],
+        "Only the first layer's size: does the `return` stand inside the loop?": right[:1],
+        "Each layer starts from the first size: it takes what the layer before it gave.": [
+            _true_sizes([layer], size)[0] for layer in layers
+        ],
+        "The list runs backwards: the first layer's size comes first.": right[::-1],
+    }
 
 
 # --- 5.2 ConvDecoder --------------------------------------------------------------------------------
 
 LATENT = 3
-WANTED = [(1, LATENT, 3136, 0, 0, 0), (2, 64, 32, 4, 2, 1), (2, 32, 1, 4, 2, 1)]
+LAYERS = [(0, LATENT, 3136, 0, 0, 0), (2, 64, 32, 4, 2, 1), (2, 32, 1, 4, 2, 1)]
+PARTS = (
+    ("inside stand a ReLU, 64 maps of 7 x 7 in torch's order, and a ReLU between the convolutions", 1.0),
+    ("what comes out are logits of shape (N, 1, 28, 28), as the last layer gives them", 0.5),
+)
 
 
 def _codes(seed: int, latent_dim: int, n: int) -> Tensor:
@@ -167,27 +233,20 @@ def _codes(seed: int, latent_dim: int, n: int) -> Tensor:
 
 def probe_conv_decoder(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
-    made: dict[int, Model] = {}
+    z = _codes(seed, LATENT, 5)
 
+    @functools.cache
     def model(latent_dim: int) -> Model:
-        if latent_dim not in made:
-            made[latent_dim] = answer(latent_dim)
-            fill(made[latent_dim], seed, _codes(seed, latent_dim, 5))
-        return made[latent_dim]
+        """One for each latent size; an error in the constructor comes up in every finding."""
+        made = answer(latent_dim)
+        fill(made, seed, _codes(seed, latent_dim, 5))
+        return made
 
-    def layers() -> list[tuple[int, ...]]:
-        rows: list[tuple[int, ...]] = []
-        for layer in model(LATENT).modules():
-            if isinstance(layer, nn.Linear):
-                rows.append((1, layer.in_features, layer.out_features, 0, 0, 0))
-            elif isinstance(layer, nn.ConvTranspose2d):
-                geometry = (layer.kernel_size[0], layer.stride[0], int(layer.padding[0]))
-                rows.append((2, layer.in_channels, layer.out_channels, *geometry))
-        return rows
-
-    record(evidence, "layers", layers)
-    record(evidence, "logits", lambda: calls(model(LATENT), _codes(seed, LATENT, 5)))
+    record(evidence, "layers", lambda: described(model(LATENT)))
+    record(evidence, "logits", lambda: intact(lambda z: calls(model(LATENT), z), z))
     record(evidence, "single", lambda: calls(model(1), _codes(seed, 1, 1)))
+    leaf = z.clone().requires_grad_()
+    record(evidence, "slopes", lambda: slopes(calls(model(LATENT), leaf.clone()), leaf))
     return evidence
 
 
@@ -197,7 +256,7 @@ def _upwards(x: np.ndarray, seed: int, channels: int) -> np.ndarray:
     weight = weights(seed, inside, channels, 4, 4)
     out = np.zeros((n, channels, 2 * height + 2, 2 * width + 2))
     for a, b in np.ndindex(4, 4):
-        patch = np.einsum("nchw,cd->ndhw", x, weight[:, :, a, b])
+        patch = np.einsum("nchw,cd->ndhw", x, weight[:, :, a, b], optimize=True)
         out[:, :, a : a + 2 * height : 2, b : b + 2 * width : 2] += patch
     return out[:, :, 1:-1, 1:-1] + bias(seed, channels)[:, None, None]
 
@@ -206,80 +265,68 @@ def _in_order(hidden: np.ndarray) -> np.ndarray:
     return hidden.reshape(-1, 64, 7, 7)
 
 
-def _decoded(
-    z: Tensor,
-    seed: int,
-    reshape: Callable[[np.ndarray], np.ndarray] = _in_order,
-    first: Callable[[np.ndarray], np.ndarray] = relu,
-    second: Callable[[np.ndarray], np.ndarray] = relu,
-) -> np.ndarray:
-    """What the decoder should answer; `reshape`, `first` and `second` take its place in wrong ones."""
-    latent_dim = z.shape[1]
-    hidden = as_array(z).astype(np.float64) @ weights(seed, 3136, latent_dim).T + bias(seed, 3136)
-    hidden = reshape(first(hidden))
-    return _upwards(second(_upwards(hidden, seed, 32)), seed, 1)
+def _decoder(seed: int) -> Network:
+    """Codes (N, latent_dim) to logits, right and with likely mistakes."""
+
+    def inside(reshape: Map = _in_order, first: Map = relu, second: Map = relu) -> Map:
+        def decode(z: np.ndarray) -> np.ndarray:
+            hidden = reshape(first(z @ weights(seed, 3136, z.shape[1]).T + bias(seed, 3136)))
+            return _upwards(second(_upwards(hidden, seed, 32)), seed, 1)
+
+        return decode
+
+    insides = {
+        "": inside(),
+        "There is a ReLU before the linear layer: the code goes in as it is.": lambda z: inside()(relu(z)),
+        "The ReLU after `fc_decode` is missing.": inside(first=same),
+        "The ReLU between the two transposed convolutions is missing.": inside(second=same),
+        "Both ReLUs are missing.": inside(first=same, second=same),
+        "The activations inside are sigmoids, not ReLU.": inside(first=sigmoid, second=sigmoid),
+        "The activations inside are tanh, not ReLU.": inside(first=np.tanh, second=np.tanh),
+        "Height and width of the 7 x 7 map are swapped.": inside(lambda h: _in_order(h).swapaxes(2, 3)),
+        "The reshape reads 7 x 7 x 64; the order is channels, height, width.": inside(
+            lambda h: h.reshape(-1, 7, 7, 64).transpose(0, 3, 1, 2)
+        ),
+        "The reshape reads 7 x 7 x 64, and height and width are swapped too.": inside(
+            lambda h: h.reshape(-1, 7, 7, 64).transpose(0, 3, 2, 1)
+        ),
+    }
+    ends: dict[str, Map] = {
+        "": same,
+        "A sigmoid has been applied already: logits are asked for.": sigmoid,
+        "There is a ReLU after the last layer: logits may be negative.": relu,
+        "There is a tanh after the last layer: logits are unbounded.": np.tanh,
+        "Rows and columns of the image are swapped.": lambda logits: logits.swapaxes(2, 3),
+        "The image is flat: keep the shape (N, 1, 28, 28).": lambda logits: logits.reshape(-1, 784),
+        "The channel is missing: the shape is (N, 1, 28, 28).": lambda logits: logits[:, 0],
+    }
+    return Network(insides, ends)
 
 
 def judge_conv_decoder(seed: int, evidence: Evidence) -> list[Finding]:
-    z = _codes(seed, LATENT, 5)
-    logits = _decoded(z, seed)
-    mistakes = {
-        "A sigmoid has been applied already: logits are asked for.": sigmoid(logits),
-        "There is a ReLU after the last layer: logits may be negative.": relu(logits),
-        "There is a tanh after the last layer: logits are unbounded.": np.tanh(logits),
-        "The ReLU after `fc_decode` is missing.": _decoded(z, seed, first=same),
-        "The ReLU between the two transposed convolutions is missing.": _decoded(z, seed, second=same),
-        "Both ReLUs are missing.": _decoded(z, seed, first=same, second=same),
-        "Height and width of the 7 x 7 map are swapped.": _decoded(
-            z, seed, lambda h: _in_order(h).swapaxes(2, 3)
-        ),
-        "The reshape reads 7 x 7 x 64; the order is channels, height, width.": _decoded(
-            z, seed, lambda h: h.reshape(-1, 7, 7, 64).transpose(0, 3, 1, 2)
-        ),
-        "The reshape reads 7 x 7 x 64, and height and width are swapped too.": _decoded(
-            z, seed, lambda h: h.reshape(-1, 7, 7, 64).transpose(0, 3, 2, 1)
-        ),
-        "Rows and columns of the image are swapped.": logits.swapaxes(2, 3),
-        "The image is flat: keep the shape (N, 1, 28, 28).": logits.reshape(-1, 784),
-        "The channel is missing: the shape is (N, 1, 28, 28).": logits[:, 0],
-    }
-    return [
-        _layers(evidence),
-        expect(
-            evidence,
-            "logits",
-            logits,
-            "it gives the logits of 5 images from 5 codes of 3 numbers",
-            2,
-            mistakes,
-        ),
-        expect(
-            evidence,
-            "single",
-            _decoded(_codes(seed, 1, 1), seed),
-            "one code of one number works too",
-            1,
-        ),
-    ]
-
-
-def _layers(evidence: Evidence) -> Finding:
-    """The three layers, in whatever order the class defines them."""
-    claim = "the layers are latent to 64 x 7 x 7, then transposed convolutions 64-32-1"
-    problem = problem_with(evidence, "layers")
-    if problem:
-        return Finding(claim, False, 1, problem)
-    found = sorted(map(tuple, evidence["layers"].reshape(-1, 6).tolist()))
-    if found == sorted(WANTED):
-        return Finding(claim, True, 1)
-    if [row[:3] for row in found] == [row[:3] for row in sorted(WANTED)]:
-        hint = "The sizes fit, but each transposed convolution has kernel 4, stride 2, padding 1."
-        return Finding(claim, False, 1, hint)
-    seen = "; ".join(
-        f"linear {a} to {b}" if kind == 1 else f"transposed {a} to {b}, kernel {k}, stride {s}, padding {p}"
-        for kind, a, b, k, s, p in found
+    """Inside and end earn apart; the later findings are held to the version that these two saw."""
+    z, one = (as_array(_codes(seed, *shape)).astype(np.float64) for shape in ((LATENT, 5), (1, 1)))
+    decoder = _decoder(seed)
+    seen = decoder.seen(evidence, "logits", z)
+    whole = decoder.version(seen)
+    claim = (
+        f"the layers are latent to 64 x 7 x 7, then transposed 64-32-1 (looked at with latent size {LATENT})"
     )
-    return Finding(claim, False, 1, f"With a code of {LATENT} numbers your layers are: {seen or 'none'}.")
+    layers = same_layers(seed, evidence, "layers", LAYERS, claim, 0.5)
+    advice = "In order: linear layer, ReLU, 64 x 7 x 7, convolution, ReLU, convolution; nothing else."
+    parts = []
+    for place, (claim, points) in enumerate(PARTS):
+        finding = expect(evidence, "logits", whole(z), claim, points)
+        if seen:
+            finding = Finding(claim, not seen[place], points, seen[place])
+        parts.append(advised(finding, advice if layers.holds else OTHER_LAYERS))
+    single = expect(evidence, "single", whole(one), "one code of one number works too", 0.5)
+    return [
+        layers,
+        *parts,
+        advised(single, FIXED_SIZE if seen else FIRST),
+        smooth(evidence, "slopes", differences(whole, z, np.eye(LATENT)), "gradients reach the codes", 0.5),
+    ]
 
 
 # --- 5.3 fixed_feature_map --------------------------------------------------------------------------
@@ -296,9 +343,8 @@ _SHAPES = {"square": (5, 64, 7, 7), "unequal": (5, 3, 4, 6), "single": (1, 1, 2,
 
 def probe_fixed_feature_map(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
-    for key, (n, channels, height, width) in _SHAPES.items():
-        hidden = _hidden(seed, n, channels, height, width)
-        record(evidence, key, answer, hidden, channels, height, width)
+    for key, shape in _SHAPES.items():
+        record_tensor(evidence, key, intact, answer, _hidden(seed, *shape), *shape[1:])
     return evidence
 
 
@@ -324,15 +370,21 @@ def judge_fixed_feature_map(seed: int, evidence: Evidence) -> list[Finding]:
             "Height and width are swapped before the reshape: the list runs through rows first.": (
                 hidden.reshape(n, width, height, channels).transpose(0, 3, 2, 1)
             ),
+            "The axes are swapped and then renamed: a reshape cannot put rows and columns back in order.": (
+                last.transpose(0, 3, 2, 1).reshape(right.shape)
+            ),
             "The numbers are moved, but still in a flat list.": right.reshape(n, -1),
+            "An axis of length 1 is gone: keep those of the images and of the channels.": right[0],
         }
         claim, points = claims[key]
-        findings.append(expect(evidence, key, right, claim, points, mistakes, tolerance=1e-6))
+        finding = expect(evidence, key, right, claim, points, mistakes, tolerance=1e-6)
+        advice = "Name the axes in the order in which the list runs; no size may be fixed."
+        findings.append(advised(finding, advice))
     return findings
 
 
 EXERCISES = (
     Exercise("5.1", "conv_sizes", 2, probe_conv_sizes, judge_conv_sizes),
-    Exercise("5.2", "ConvDecoder", 4, probe_conv_decoder, judge_conv_decoder),
+    Exercise("5.2", "ConvDecoder", 3, probe_conv_decoder, judge_conv_decoder, ("models.ConvVAE",)),
     Exercise("5.3", "fixed_feature_map", 3, probe_fixed_feature_map, judge_fixed_feature_map),
 )

@@ -1,22 +1,36 @@
 """Models whose weights the judge knows without having seen them.
 
 The probe overwrites a model's layers with numbers that depend on the seed and on a layer's shape alone.
-The judge draws the same numbers and works out in NumPy what the model should answer.
+The judge draws the same numbers and works out in NumPy what the model should answer, and what it would
+answer with a likely mistake in it (`Network`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from course_utils.checks.evidence import NotNumbers, alone, generator
+from course_utils.checks.core import Finding, close, problem_with
+from course_utils.checks.evidence import Evidence, NotNumbers, alone, as_array, generator
+
+Map = Callable[[np.ndarray], np.ndarray]
+
+OTHER_LAYERS = "Other layers give other numbers: mend these first."
+FIRST = "What is said above comes first."
+FIXED_SIZE = "Is the size of the batch or of the code fixed somewhere?"
 
 KNOWN = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+KINDS = ("linear", "convolution", "transposed")
+
+# --- known weights ----------------------------------------------------------------------------------
 
 
 def weights(seed: int, *shape: int) -> np.ndarray:
@@ -30,6 +44,7 @@ def bias(seed: int, size: int) -> np.ndarray:
     return 0.5 * _normal(seed, size)
 
 
+@functools.lru_cache(maxsize=32)
 def _normal(seed: int, *shape: int) -> np.ndarray:
     stream = sum(side * 1009**place for place, side in enumerate(shape))
     return torch.randn(*shape, generator=generator(seed, stream), dtype=torch.float64).numpy()
@@ -37,6 +52,8 @@ def _normal(seed: int, *shape: int) -> np.ndarray:
 
 def fill(model: nn.Module, seed: int, example: Tensor) -> None:
     """Overwrite the layers of `model`, which is first run on `example` so that lazy layers take shape."""
+    if not isinstance(model, nn.Module):
+        raise NotNumbers("The class is no nn.Module")
     with contextlib.suppress(Exception), torch.no_grad():
         model(example)
     with torch.no_grad():
@@ -47,6 +64,9 @@ def fill(model: nn.Module, seed: int, example: Tensor) -> None:
                     layer.bias.copy_(torch.from_numpy(bias(seed, len(layer.bias))))
 
 
+# --- calling ----------------------------------------------------------------------------------------
+
+
 def calls(model: nn.Module, x: Tensor) -> Any:
     """What the model answers to `x`; says so where it has no `forward` of its own."""
     if not isinstance(model, nn.Module):
@@ -54,6 +74,85 @@ def calls(model: nn.Module, x: Tensor) -> Any:
     if type(model).forward is nn.Module.forward:
         raise NotNumbers("The class has no method `forward`")
     return alone(model(x))
+
+
+def intact(function: Callable[..., Any], *args: Any) -> Any:
+    """What `function` returns; says so where it changed a tensor that it was given."""
+    copies = [arg.clone() if isinstance(arg, Tensor) else arg for arg in args]
+    value = function(*copies)
+    if not all(torch.equal(a, b) for a, b in zip(args, copies, strict=True) if isinstance(a, Tensor)):
+        raise NotNumbers("It changes what it was given in place: work on a new tensor.")
+    return value
+
+
+def slopes(output: Any, start: Tensor) -> Tensor:
+    """Gradient of the sum of all outputs with respect to `start`; says so where none arrives."""
+    as_array(output)  # says what else it is
+    gradient = None
+    if isinstance(output, Tensor) and output.requires_grad:
+        (gradient,) = torch.autograd.grad(output.sum(), start, allow_unused=True)
+    if gradient is None:
+        raise NotNumbers("No gradient comes through: is something detached, or under `no_grad`?")
+    return gradient
+
+
+# --- layers as evidence -----------------------------------------------------------------------------
+
+
+def described(model: nn.Module) -> list[tuple[float, ...]]:
+    """For each layer its kind, inputs, outputs, kernel, stride, padding and the sums of weight and bias."""
+    rows = []
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear):
+            shape: tuple[Any, ...] = (0, layer.in_features, layer.out_features, 0, 0, 0)
+        elif isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            padding = 0 if isinstance(layer.padding, str) else layer.padding[0]
+            kind = 1 + isinstance(layer, nn.ConvTranspose2d)
+            channels = (layer.in_channels, layer.out_channels)
+            shape = (kind, *channels, layer.kernel_size[0], layer.stride[0], padding)
+        else:
+            continue
+        total_bias = 0.0 if layer.bias is None else layer.bias.sum().item()
+        rows.append((*shape, layer.weight.sum().item(), total_bias))
+    return rows
+
+
+def same_layers(
+    seed: int,
+    evidence: Evidence,
+    key: str,
+    wanted: list[tuple[int, int, int, int, int, int]],
+    claim: str,
+    points: float,
+) -> Finding:
+    """A finding that evidence[key], made by `described`, holds these layers, filled, in any order.
+
+    `wanted` has for each layer its kind, inputs, outputs, kernel, stride and padding.
+    """
+    problem = problem_with(evidence, key)
+    if problem:
+        return Finding(claim, False, points, problem)
+    rows = evidence[key].reshape(-1, 8)
+    found = sorted(map(tuple, rows.tolist()))
+    if [row[:6] for row in found] != sorted(wanted):
+        seen = "; ".join(
+            f"{KINDS[int(kind)]} {a:g} to {b:g}"
+            + (f", kernel {k:g}, stride {s:g}, padding {p:g}" if k else "")
+            for kind, a, b, k, s, p in rows[:, :6].tolist()
+        )
+        hidden = " Is one in a plain list, where torch does not see it?" if len(rows) < len(wanted) else ""
+        return Finding(claim, False, points, f"Your layers are: {seen or 'none'}.{hidden}")
+    if not all(row[7] for row in found):
+        return Finding(claim, False, points, "At least one layer has no bias.")
+    sums = []
+    for kind, a, b, k, _, _ in sorted(wanted):
+        shape = ((b, a), (b, a, k, k), (a, b, k, k))[kind]
+        sums.append((weights(seed, *shape).sum(), bias(seed, b).sum()))
+    kept = close(np.array([row[6:] for row in found]), sums, 1e-3)
+    return Finding(claim, kept, points, "" if kept else "The weights change when the model is called.")
+
+
+# --- what a model should answer ---------------------------------------------------------------------
 
 
 def relu(x: np.ndarray) -> np.ndarray:
@@ -66,3 +165,58 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 def same(x: np.ndarray) -> np.ndarray:
     return x
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network in NumPy: its inside, then its end; right under '', with a likely mistake under its hint."""
+
+    insides: Mapping[str, Map]
+    ends: Mapping[str, Map]
+
+    def version(self, seen: tuple[str, str] | None = None) -> Map:
+        """The network with these two mistakes; by default the right one."""
+        inside, end = seen or ("", "")
+        return lambda x: self.ends[end](self.insides[inside](x))
+
+    def seen(self, evidence: Evidence, key: str, x: np.ndarray) -> tuple[str, str] | None:
+        """Which inside and which end give evidence[key] from x."""
+        if problem_with(evidence, key):
+            return None
+        for inside, first in self.insides.items():
+            values = first(x)
+            for end, last in self.ends.items():
+                if close(evidence[key], last(values), 1e-4):
+                    return inside, end
+        return None
+
+
+def advised(finding: Finding, advice: str) -> Finding:
+    """The finding; where all it says is that the numbers differ or the code stopped, with advice added."""
+    bare = finding.hint.startswith(("Largest difference", "It has shape", "Your code stopped"))
+    return replace(finding, hint=f"{finding.hint.rstrip('.')}. {advice}") if bare else finding
+
+
+def differences(function: Map, x: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Derivative of each row's summed output when x (N, d) moves along the columns of `directions` (d, k):
+    (N, k), by central differences."""
+    h, (n, d), k = 1e-6, x.shape, directions.shape[1]
+    moved = [(x[:, None] + sign * h * directions.T).reshape(n * k, d) for sign in (1, -1)]
+    up, down = (function(at).reshape(n, k, -1).sum(2) for at in moved)
+    return (up - down) / (2 * h)
+
+
+def smooth(evidence: Evidence, key: str, expected: np.ndarray, claim: str, points: float) -> Finding:
+    """A finding that evidence[key] holds these slopes.
+
+    Rounding may turn single ReLUs on or off, so a fifth is allowed; a gradient that is cut off somewhere
+    lies much further away.
+    """
+    problem = problem_with(evidence, key)
+    if problem:
+        return Finding(claim, False, points, problem)
+    near = evidence[key].shape == expected.shape and bool(
+        np.linalg.norm(evidence[key] - expected) < 0.2 * np.linalg.norm(expected)
+    )
+    hint = "They are not those of the network: mend its numbers; if those are right, a part is detached."
+    return Finding(claim, near, points, "" if near else hint)

@@ -89,13 +89,42 @@ class MyAutoencoder(nn.Module):
         self.encoder, self.decoder = stack(256, 128, latent_dim), stack(128, 256, 784)
 
     def encode(self, x):
-        return self.encoder(x)
+        return self.encoder(x.detach())  # no gradient is needed here
 
     def decode(self, z):
         return self.decoder(z).unflatten(1, (1, 28, 28))
 
     def forward(self, x):
         return self.decode(self.encode(x))
+""",
+    ),
+    Answer(
+        "MyAutoencoder",
+        "layers in an nn.ModuleList, a further keyword, float64 at the end",
+        """
+class MyAutoencoder(nn.Module):
+    def __init__(self, latent_dim=32, hidden=(256, 128), verbose=True):
+        super().__init__()
+        sizes = [784, *hidden, latent_dim]
+        self.down = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:]))
+        self.up = nn.ModuleList(nn.Linear(b, a) for a, b in reversed(list(zip(sizes, sizes[1:]))))
+        if verbose:
+            print("made", sizes)
+
+    def through(self, layers, x):
+        for i, layer in enumerate(layers):
+            x = layer(x) if i == 0 else layer(torch.maximum(x, torch.zeros_like(x)))
+        return x
+
+    def encode(self, x):
+        return self.through(self.down, x.reshape(x.shape[0], 784)).double()
+
+    def decode(self, z):
+        return self.through(self.up, z.float())[:, None].unflatten(2, (28, 28))
+
+    def forward(self, images):
+        z = self.encode(images)
+        return self.decode(z).double()
 """,
     ),
 ]
@@ -126,6 +155,70 @@ WRONG_AUTOENCODERS = [
             ("sigmoid on the code", _ENCODE, f"{_ENCODE}.sigmoid()", "sigmoid on the code"),
             ("tanh on the code", _ENCODE, f"{_ENCODE}.tanh()", "tanh on the code"),
             ("sigmoid between the layers", "nn.ReLU()", "nn.Sigmoid()", "inside is a sigmoid"),
+            (
+                "the encoder's first ReLU missing",
+                "nn.Linear(784, 256), nn.ReLU()",
+                "nn.Linear(784, 256)",
+                "first two",
+            ),
+            (
+                "the decoder's last ReLU missing",
+                "nn.ReLU(), nn.Linear(256, 784)",
+                "nn.Linear(256, 784)",
+                "last two",
+            ),
+            ("leaky ReLU", "nn.ReLU()", "nn.LeakyReLU(0.2)", "a ReLU and nothing else"),
+            ("dropout", "nn.ReLU()", "nn.ReLU(), nn.Dropout(0.2)", "a ReLU and nothing else"),
+            (
+                "batch normalisation",
+                "nn.Linear(784, 256)",
+                "nn.Linear(784, 256), nn.BatchNorm1d(256)",
+                "a ReLU and nothing else",
+            ),
+            (
+                "ReLU on the code in forward",
+                "self.decode(self.encode(x))",
+                "self.decode(self.encode(x).relu())",
+                "decode it as it is",
+            ),
+            (
+                "ReLU on the way into the decoder",
+                "self.decoder(z)",
+                "self.decoder(z.relu())",
+                "before decode's first",
+            ),
+            (
+                "sigmoid in decode and ReLU on the code",
+                _DECODE,
+                f"{_DECODE.replace('(z)', '(z.relu())')}.sigmoid()",
+                "logits are asked for",
+            ),
+            (
+                "noise on the code",
+                _FORWARD,
+                _FORWARD.replace("(x)", "(x) + torch.randn(len(x), 1)"),
+                "nothing else",
+            ),
+            ("code detached", _ENCODE, f"{_ENCODE}.detach()", "is something detached"),
+            (
+                "forward under no_grad",
+                "def forward",
+                "@torch.no_grad()\n    def forward",
+                "is something detached",
+            ),
+            ("codes changed in place", _DECODE, f"z.clamp_(-1, 1)\n        {_DECODE}", "given in place"),
+            (
+                "images made of rows of the batch",
+                "view(-1, 1, 28, 28)",
+                "view(28, 28, 1, -1).permute(3, 2, 0, 1)",
+                "Largest difference",
+            ),
+            (
+                "mirrored the wrong way",
+                "nn.Linear(latent_dim, 128), nn.ReLU(), nn.Linear(128, 256), nn.ReLU(), nn.Linear(256, 784)",
+                "nn.Linear(latent_dim, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 784)",
+                "linear 16 to 256; linear 256 to 128",
+            ),
             ("tanh between the layers", "nn.ReLU()", "nn.Tanh()", "inside is tanh"),
             ("sigmoid in decode", _DECODE, f"{_DECODE}.sigmoid()", "logits are asked for"),
             ("sigmoid in forward", _FORWARD, f"{_FORWARD}.sigmoid()", "logits are asked for"),
@@ -134,32 +227,40 @@ WRONG_AUTOENCODERS = [
             ("rows and columns swapped", _DECODE, f"{_DECODE}.transpose(2, 3)", "Rows and columns"),
             ("ReLU after the last layer", _DECODE, f"{_DECODE}.relu()", "logits may be negative"),
             ("tanh after the last layer", _DECODE, f"{_DECODE}.tanh()", "unbounded"),
-            ("images not flattened", "x.flatten(1)", "x", "Your code stopped"),
+            ("images not flattened", "x.flatten(1)", "x", "one row of numbers"),
             (
                 "code returned beside the logits",
                 _FORWARD,
                 "return self.decode(self.encode(x)), self.encode(x)",
-                "return the tensor alone",
+                "return one tensor",
             ),
             ("forward stops at the code", _FORWARD, "return self.encode(x)", "forward returns the code"),
             ("forward misspelt", "def forward", "def forwrad", "no method `forward`"),
-            ("latent size fixed", "nn.Linear(latent_dim, 128)", "nn.Linear(3, 128)", "Your code stopped"),
-            ("batch size fixed", "view(-1, 1", "view(5, 1", "Your code stopped"),
+            ("latent size fixed", "nn.Linear(latent_dim, 128)", "nn.Linear(16, 128)", "fixed somewhere"),
+            ("batch size fixed", "view(-1, 1", "view(5, 1", "fixed somewhere"),
             (
                 "a layer left out",
                 _ENCODER,
                 "nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, latent_dim)",
-                "your linear layers are: 784 to 128",
+                "layers are: linear 784 to 128",
             ),
             ("no bias", "nn.Linear(784, 256)", "nn.Linear(784, 256, bias=False)", "no bias"),
-            ("super().__init__() forgotten", "super().__init__()", "pass", "Your code stopped"),
+            ("super().__init__() forgotten", "super().__init__()", "pass", "before Module.__init__() call"),
         ],
     ),
     Answer(
         "MyAutoencoder",
         "a function in place of a class",
         "def MyAutoencoder(latent_dim):\n    return latent_dim\n",
-        "Your code stopped",
+        "no nn.Module",
+    ),
+    Answer(
+        "MyAutoencoder",
+        "layers in a plain list",
+        AUTOENCODER.replace("self.encoder = nn.Sequential(", "self.layers = (")
+        .replace(", latent_dim)\n", ", latent_dim),\n")
+        .replace("self.encoder(", "nn.Sequential(*self.layers)("),
+        "plain list",
     ),
 ]
 
@@ -216,6 +317,36 @@ def train_step(model, optimizer, images):
     return loss.item()
 """,
     ),
+    Answer(
+        "train_step",
+        "a closure, 784 pixels by name",
+        """
+def train_step(model, optimizer, images, verbose=False):
+    def closure():
+        optimizer.zero_grad(set_to_none=True)
+        error = model(images).view(-1, 784).sigmoid() - images.view(-1, 784)
+        loss = error.pow(2).sum() / (784 * len(images))
+        loss.backward()
+        return loss
+    return optimizer.step(closure).item()
+""",
+    ),
+    Answer(
+        "train_step",
+        "gradients from autograd, float32 asked for, printed",
+        """
+def train_step(model, optimizer, images):
+    images = images.float()
+    error = torch.sigmoid(model(images)).sub(images)
+    loss = torch.mean(error * error)
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for p, g in zip(parameters, torch.autograd.grad(loss, parameters)):
+        p.grad = g
+    optimizer.step()
+    print(f"loss {loss:.4f}")
+    return float(loss.detach())
+""",
+    ),
 ]
 
 _LOSS = "F.mse_loss(logits.sigmoid(), images)"
@@ -249,7 +380,7 @@ WRONG_STEPS = edited(
         ("loss returned with its graph", "loss.item()", "loss", "holds on to its graph"),
         ("loss returned as a tensor", "loss.item()", "loss.detach()", "makes it a number"),
         ("nothing returned", "return loss.item()", "loss.item()", "returned None"),
-        ("loss rounded", "loss.item()", "round(loss.item(), 2)", "Largest difference"),
+        ("loss rounded", "loss.item()", "round(loss.item(), 2)", "It is rounded"),
         ("logits compared with pixels", "logits.sigmoid()", "logits", "compare their sigmoid"),
         (
             "squares summed over everything",
@@ -273,6 +404,47 @@ WRONG_STEPS = edited(
         ("root of the mean square", _LOSS, f"{_LOSS}.sqrt()", "root of"),
         ("evaluation mode", "logits = model", "model.eval()\n    logits = model", "evaluation mode"),
         (
+            "evaluation mode afterwards",
+            "optimizer.step()",
+            "optimizer.step()\n    model.eval()",
+            "evaluation mode",
+        ),
+        ("half of the mean", _LOSS, f"{_LOSS} / 2", "half of the mean"),
+        ("summed over the batch in the end", "loss.item()", "loss.item() * len(images)", "size of the batch"),
+        ("tanh for the sigmoid", "sigmoid()", "tanh()", "tanh of the logits"),
+        ("sigmoid twice", "sigmoid()", "sigmoid().sigmoid()", "taken twice"),
+        (
+            "error of each pixel",
+            _LOSS,
+            "F.mse_loss(logits.sigmoid(), images, reduction='none')",
+            "the mean is over all",
+        ),
+        ("pixels and images crossed", "images)\n    opt", "images.transpose(2, 3))\n    opt", "in its place"),
+        ("two steps", "optimizer.step()", "optimizer.step()\n    optimizer.step()", "steps twice"),
+        ("up the hill", "loss.backward()", "(-loss).backward()", "go up the gradient"),
+        (
+            "another loss descended",
+            "loss.backward()",
+            "(len(images) * loss).backward()",
+            "descends another loss",
+        ),
+        (
+            "a step by hand of a size of its own",
+            "optimizer.step()",
+            "with torch.no_grad():\n        for p in model.parameters():\n            p -= 1e-3 * p.grad",
+            "optimizer handed in",
+        ),
+        (
+            "gradient clipped",
+            "optimizer.step()",
+            "nn.utils.clip_grad_norm_(model.parameters(), 1e-3)\n    optimizer.step()",
+            "optimizer handed in",
+        ),
+        ("logits detached", "model(images)", "model(images).detach()", "is something detached"),
+        ("images rescaled in place", "logits =", "images.mul_(2).sub_(1)\n    logits =", "given in place"),
+        ("loss and images returned", "loss.item()", "loss.item(), logits.detach()", "plain number"),
+        ("loss in a list", "loss.item()", "[loss.item()]", "It returned a list"),
+        (
             "loss measured after the step",
             "loss.item()",
             "F.mse_loss(model(images).sigmoid(), images).item()",
@@ -288,7 +460,7 @@ WRONG_STEPS = edited(
             "no_grad around the step",
             "def train_step",
             "@torch.no_grad()\ndef train_step",
-            "Your code stopped",
+            "under `no_grad`",
         ),
     ],
 )
@@ -340,6 +512,31 @@ def hole_share(decode, encode, z, threshold):
     return (lost > threshold).double().mean()
 """,
     ),
+    Answer(
+        "hole_share",
+        "norms compared with the root of the threshold, float32, printed",
+        """
+def hole_share(decode, encode, z, threshold, eps=0.0):
+    z = z.float()
+    x = decode(z).float()
+    again = decode(encode(x)).float()
+    holes = (again - x).flatten(1).norm(dim=1) > math.sqrt(threshold) * x.flatten(1).norm(dim=1) + eps
+    print(f"{int(holes.sum())} holes")
+    return holes.sum().item() / len(holes)
+""",
+    ),
+    Answer(
+        "hole_share",
+        "NumPy inside, the energy kept from zero",
+        """
+def hole_share(decode, encode, z, threshold):
+    with torch.no_grad():
+        images = decode(z)
+        x, again = images.numpy().reshape(len(z), -1), decode(encode(images)).numpy().reshape(len(z), -1)
+    lost = np.sum((again - x) ** 2, axis=1) / np.maximum(np.sum(x**2, axis=1), 1e-12)
+    return np.mean(lost > threshold)
+""",
+    ),
 ]
 
 _LOST = "(again - x).square().sum(1) / x.square().sum(1)"
@@ -371,6 +568,27 @@ WRONG_SHARES = edited(
             "/ x.square().sum(1).mean()",
             "average over the batch",
         ),
+        ("absolute errors", _LOST, "(again - x).abs().sum(1) / x.abs().sum(1)", "absolute values"),
+        ("the energy not squared", "/ x.square().sum(1)", "/ x.norm(dim=1)", "missing its square"),
+        (
+            "one verdict for all",
+            _LOST,
+            "(again - x).square().sum() / x.square().sum()",
+            "each point's own error",
+        ),
+        ("errors averaged first", "(lost >", "(lost.mean() >", "each point's own error"),
+        ("not encoded at all", "encode(decode(z))", "z", "with itself"),
+        (
+            "sigmoid on top of images",
+            "    x = decode(z)",
+            "    logits = decode\n    decode = lambda z: logits(z).sigmoid()\n    x = decode(z)",
+            "gives images already",
+        ),
+        ("the threshold itself counts", "lost > threshold", "lost >= threshold", "exactly the threshold"),
+        ("share and its standard error", _RETURN, f"{_RETURN}, 0.0", "It returned a tuple"),
+        ("number of points fixed", _RETURN, "(lost > threshold).sum().item() / 2000", "any size"),
+        ("axes of length one dropped", "decode(z).flatten(1)", "decode(z).squeeze().flatten(1)", "any size"),
+        ("codes clipped in place", "x = decode", "z.clamp_(-1, 1)\n    x = decode", "given in place"),
         ("points that are no holes", "lost > threshold", "lost <= threshold", "no holes"),
         ("a count", _RETURN, "(lost > threshold).sum().item()", "divide by the number of points"),
         ("a percentage", _RETURN, f"100 * {_RETURN}", "percentage"),

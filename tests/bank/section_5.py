@@ -46,6 +46,21 @@ def conv_sizes(layers, size):
     return tuple(sizes)
 """,
     ),
+    Answer(
+        "conv_sizes",
+        "accumulated, floor of a fraction, NumPy integers",
+        """
+from itertools import accumulate
+
+def conv_sizes(layers, size):
+    def after(n, layer):
+        kind, k, s, p = layer
+        if kind == "transposed":
+            return np.int64((n - 1) * s + k - 2 * p)
+        return np.int64(math.floor((n - k + 2 * p) / s + 1))
+    return np.array(list(accumulate(layers, after, initial=size))[1:])
+""",
+    ),
 ]
 
 _CONV = "(size + 2 * padding - kernel) // stride + 1"
@@ -55,7 +70,7 @@ WRONG_SIZES = edited(
     "conv_sizes",
     SIZES,
     [
-        ("padding on one side", "size + 2 * padding", "size + padding", "padding counts twice"),
+        ("padding on one side", "size + 2 * padding", "size + padding", "The padding counts twice"),
         (
             "padding on one side of a transposed one",
             "stride - 2 * padding",
@@ -83,6 +98,43 @@ WRONG_SIZES = edited(
             "stride is left out",
         ),
         ("transposed like a convolution", _TRANSPOSED, _CONV, "other way"),
+        (
+            "rounded to the nearest",
+            _CONV,
+            "round((size + 2 * padding - kernel) / stride) + 1",
+            "to the nearest",
+        ),
+        ("no padding", "size + 2 * padding", "size", "The padding is left out"),
+        ("padding taken off", "size + 2", "size - 2", "added on both sides"),
+        (
+            "no padding in a transposed one",
+            "- 2 * padding + kernel",
+            "+ kernel",
+            "Transposed: the padding is left out",
+        ),
+        (
+            "kernel and stride in the wrong order",
+            "kernel, stride, padding in",
+            "stride, kernel, padding in",
+            "Kernel and stride",
+        ),
+        ("rules swapped", '"conv"', '"transposed"', "two rules are swapped"),
+        ("every layer transposed", "if kind", "if False and kind", "makes the side smaller"),
+        (
+            "stride 2 assumed",
+            "stride, padding in layers:",
+            "_, padding in layers:\n        stride = 2",
+            "taken to be 2",
+        ),
+        (
+            "the lesson's layers built in",
+            "kernel, stride, padding in layers:",
+            "*_ in layers:\n        kernel, stride, padding = (3 if kind == 'conv' else 4), 2, 1",
+            "are built in",
+        ),
+        ("return inside the loop", "return sizes", "    return sizes", "inside the loop"),
+        ("backwards", "return sizes", "return sizes[::-1]", "runs backwards"),
+        ("sizes that go in", "return sizes", "return [first, *sizes[:-1]]", "enters each layer"),
         ("n strides between n places", "(size - 1) * stride", "size * stride", "n - 1 strides"),
         ("the kernel less one", _TRANSPOSED, f"{_TRANSPOSED} - 1", "whole width"),
         ("padding added to a transposed one", "stride - 2", "stride + 2", "cut off, not added"),
@@ -146,6 +198,27 @@ class ConvDecoder(nn.Sequential):
         )
 """,
     ),
+    Answer(
+        "ConvDecoder",
+        "layers in an nn.ModuleList, a further keyword, sums of positive parts",
+        """
+class ConvDecoder(nn.Module):
+    def __init__(self, latent_dim=20, channels=(64, 32, 1), activation=torch.relu):
+        super().__init__()
+        self.activation = activation
+        self.first = nn.Linear(latent_dim, channels[0] * 49)
+        self.ups = nn.ModuleList(
+            nn.ConvTranspose2d(a, b, 4, 2, 1) for a, b in zip(channels, channels[1:])
+        )
+
+    def forward(self, z):
+        h = self.first(z)
+        h = h.reshape(len(h), -1, 7, 7)
+        for up in self.ups:
+            h = up(self.activation(h))
+        return h
+""",
+    ),
 ]
 
 _HIDDEN = "F.relu(self.fc_decode(z)).view(-1, 64, 7, 7)"
@@ -181,16 +254,37 @@ WRONG_DECODERS = [
                 "swapped too",
             ),
             ("image transposed", _OUT, f"{_OUT}.transpose(2, 3)", "Rows and columns"),
+            ("sigmoid after the linear layer", "F.relu", "torch.sigmoid", "nothing else"),
+            ("ReLU before the linear layer too", "fc_decode(z)", "fc_decode(z.relu())", "before the linear"),
+            ("leaky ReLU", "nn.ReLU()", "nn.LeakyReLU(0.2)", "nothing else"),
+            ("dropout", "nn.ReLU()", "nn.ReLU(), nn.Dropout2d(0.3)", "nothing else"),
+            ("no bias", "padding=1)", "padding=1, bias=False)", "no bias"),
+            ("convolutions instead", "nn.ConvTranspose2d", "nn.Conv2d", "convolution 64 to 32"),
+            ("latent code detached", "fc_decode(z)", "fc_decode(z.detach())", "is something detached"),
+            (
+                "forward under no_grad",
+                "def forward",
+                "@torch.no_grad()\n    def forward",
+                "is something detached",
+            ),
+            ("codes changed in place", "hidden = F", "z.clamp_(-1, 1)\n        hidden = F", "given in place"),
+            (
+                "channels fixed to one batch",
+                ".view(-1, 64, 7, 7)",
+                ".view(64, -1, 7, 7).transpose(0, 1)",
+                "nothing else",
+            ),
+            ("logits and map returned", _OUT, f"{_OUT}, hidden", "return one tensor"),
             ("flat image", _OUT, f"{_OUT}.flatten(1)", "image is flat"),
             ("no channel", _OUT, f"{_OUT}.squeeze(1)", "channel is missing"),
-            ("batch size fixed", "view(-1", "view(5", "Your code stopped"),
-            ("latent size fixed", "nn.Linear(latent_dim", "nn.Linear(3", "Your code stopped"),
-            ("no reshape", ".view(-1, 64, 7, 7)", "", "Your code stopped"),
+            ("batch size fixed", "view(-1", "view(5", "fixed somewhere"),
+            ("latent size fixed", "nn.Linear(latent_dim", "nn.Linear(3", "fixed somewhere"),
+            ("no reshape", ".view(-1, 64, 7, 7)", "", "ReLU, 64 x 7 x 7"),
             (
                 "kernel 3 with output padding",
                 "4, stride=2, padding=1",
                 "3, 2, 1, output_padding=1",
-                "kernel 4, stride 2",
+                "kernel 3, stride 2, padding 1",
             ),
             ("16 channels in between", "32", "16", "transposed 64 to 16"),
             ("decode defined, forward not", "def forward", "def decode", "no method `forward`"),
@@ -202,6 +296,18 @@ WRONG_DECODERS = [
         "no ReLU at all",
         DECODER.replace("F.relu", "").replace("nn.ReLU()", "nn.Identity()"),
         "Both ReLUs",
+    ),
+    Answer(
+        "ConvDecoder",
+        "sigmoids inside",
+        DECODER.replace("F.relu", "torch.sigmoid").replace("nn.ReLU", "nn.Sigmoid"),
+        "are sigmoids, not ReLU",
+    ),
+    Answer(
+        "ConvDecoder",
+        "layers in a plain list",
+        DECODER.replace("nn.Sequential(", "(").replace("self.decoder(", "nn.Sequential(*self.decoder)("),
+        "plain list",
     ),
 ]
 
@@ -247,6 +353,18 @@ def fixed_feature_map(hidden, channels, height, width):
     return torch.stack([hidden[:, c::channels].view(-1, height, width) for c in range(channels)], dim=1)
 """,
     ),
+    Answer(
+        "fixed_feature_map",
+        "NumPy, one number at a time, float64",
+        """
+def fixed_feature_map(hidden, channels=64, height=7, width=7):
+    flat = hidden.numpy()
+    maps = np.zeros((len(flat), channels, height, width))
+    for c, i, j in np.ndindex(channels, height, width):
+        maps[:, c, i, j] = flat[:, (i * width + j) * channels + c]
+    return torch.from_numpy(maps)
+""",
+    ),
 ]
 
 WRONG_MAPS = edited(
@@ -267,12 +385,36 @@ WRONG_MAPS = edited(
             "width, height, channels).permute(0, 3, 2, 1)",
             "runs through rows first",
         ),
+        (
+            "the ported code unchanged",
+            "height, width, channels).permute(0, 3, 1, 2)",
+            "width, height, channels).transpose(1, 3)",
+            "swapped before the reshape",
+        ),
+        (
+            "swapped, then renamed",
+            "permute(0, 3, 1, 2)",
+            "transpose(1, 3).reshape(-1, channels, height, width)",
+            "then renamed",
+        ),
+        ("rows before channels", "permute(0, 3, 1, 2)", "transpose(2, 3)", "order in which the list runs"),
+        ("batch size fixed", "view(-1", "view(5", "no size may be fixed"),
+        ("batch of one dropped", "2)", "2).squeeze(0)", "length 1 is gone"),
+        ("axes of length one dropped", "2)", "2).squeeze(1)", "length 1 is gone"),
+        ("a list of maps", "2)", "2).unbind()", "return one tensor"),
+        (
+            "written back into the list",
+            "return hidden.view(-1, height, width, channels).permute(0, 3, 1, 2)",
+            "hidden.copy_(hidden.view(-1, height, width, channels).permute(0, 3, 1, 2).flatten(1))\n"
+            "    return hidden.view(-1, channels, height, width)",
+            "given in place",
+        ),
         ("left flat", "2)", "2).flatten(1)", "still in a flat"),
         (
             "sizes of the lesson fixed",
             "view(-1, height, width, channels)",
             "view(-1, 7, 7, 64)",
-            "Your code stopped",
+            "no size may be fixed",
         ),
         ("nothing returned", "return ", "maps = ", "returned None"),
     ],
