@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from course_utils.checks.core import Exercise, Finding, close, expect, is_fact, problem_with
-from course_utils.checks.evidence import Evidence, NotNumbers, alone, as_array, fact, generator, record
+from course_utils.checks.evidence import Evidence, NotNumbers, alone, as_array, fact, generator, intact, record
 from course_utils.checks.layers import (
     FIRST,
     FIXED_SIZE,
@@ -30,7 +30,6 @@ from course_utils.checks.layers import (
     described,
     differences,
     fill,
-    intact,
     relu,
     same,
     same_layers,

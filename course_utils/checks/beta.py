@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,9 @@ from course_utils.checks.evidence import (
     alone,
     as_array,
     generator,
+    intact,
     record,
     record_tensor,
-    sparing,
 )
 from course_utils.checks.theory import wrong_kls
 
@@ -65,7 +66,7 @@ def probe_beta_loss(answer: Any, seed: int) -> Evidence:
     for time in TWICE:
         record_tensor(evidence, f"without{time}", answer, *_batch(seed, time), 0.0)
         record_tensor(evidence, f"with{time}", answer, *_batch(seed, time), beta)
-        record_tensor(evidence, f"single{time}", sparing(answer), *_single(seed, time), 1 / beta)
+        record_tensor(evidence, f"single{time}", intact, answer, *_single(seed, time), 1 / beta)
 
     def gradients() -> Tensor:
         x_logits, x, mu, logvar = _batch(seed, 0)
@@ -347,7 +348,8 @@ def probe_mutual_information_gap(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
     for time in TWICE:
         for key, tensors in _codes_and_factors(seed, time).items():
-            record(evidence, f"{key}{time}", sparing(answer) if key == "sparse" else answer, *tensors)
+            function = partial(intact, answer) if key == "sparse" else answer
+            record(evidence, f"{key}{time}", function, *tensors)
     return evidence
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from course_utils.checks.core import Exercise, Finding, expect
-from course_utils.checks.evidence import Evidence, as_array, generator, record, record_tensor
+from course_utils.checks.evidence import Evidence, as_array, generator, intact, record, record_tensor
 from course_utils.checks.layers import (
     FIRST,
     FIXED_SIZE,
@@ -30,7 +30,6 @@ from course_utils.checks.layers import (
     described,
     differences,
     fill,
-    intact,
     relu,
     same,
     same_layers,

@@ -89,18 +89,13 @@ def alone(value: Any) -> Any:
     return value
 
 
-def sparing(answer: Any) -> Callable[..., Any]:
-    """The answer as a function that says so where it changes the tensors that it is given."""
-
-    def call(*args: Any) -> Any:
-        before = [arg.clone() if isinstance(arg, Tensor) else None for arg in args]
-        returned = answer(*args)
-        for arg, kept in zip(args, before, strict=True):
-            if kept is not None and not torch.equal(arg, kept):
-                raise NotNumbers("It changes a tensor that it is given, in place: work on a new one.")
-        return returned
-
-    return call
+def intact(function: Callable[..., Any], *args: Any) -> Any:
+    """What `function` returns; says so where it changed a tensor that it was given."""
+    copies = [arg.clone() if isinstance(arg, Tensor) else arg for arg in args]
+    value = function(*copies)
+    if not all(torch.equal(a, b) for a, b in zip(args, copies, strict=True) if isinstance(a, Tensor)):
+        raise NotNumbers("It changes what it was given in place: work on a new tensor.")
+    return value
 
 
 def _sentence(problem: BaseException) -> str:

@@ -76,15 +76,6 @@ def calls(model: nn.Module, x: Tensor) -> Any:
     return alone(model(x))
 
 
-def intact(function: Callable[..., Any], *args: Any) -> Any:
-    """What `function` returns; says so where it changed a tensor that it was given."""
-    copies = [arg.clone() if isinstance(arg, Tensor) else arg for arg in args]
-    value = function(*copies)
-    if not all(torch.equal(a, b) for a, b in zip(args, copies, strict=True) if isinstance(a, Tensor)):
-        raise NotNumbers("It changes what it was given in place: work on a new tensor.")
-    return value
-
-
 def slopes(output: Any, start: Tensor) -> Tensor:
     """Gradient of the sum of all outputs with respect to `start`; says so where none arrives."""
     as_array(output)  # says what else it is

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,9 @@ from course_utils.checks.evidence import (
     alone,
     as_array,
     generator,
+    intact,
     record,
     record_tensor,
-    sparing,
 )
 
 
@@ -42,7 +43,7 @@ def posterior_parameters(seed: int, n: int = 5, latent_dim: int = 3) -> tuple[Te
 def probe_gaussian_kl(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
     record_tensor(evidence, "kl", answer, *posterior_parameters(seed))
-    record_tensor(evidence, "single", sparing(answer), *posterior_parameters(seed + 1, n=1, latent_dim=1))
+    record_tensor(evidence, "single", intact, answer, *posterior_parameters(seed + 1, n=1, latent_dim=1))
     return evidence
 
 
@@ -113,7 +114,7 @@ def _eps(seed: int) -> Tensor:
 def probe_reparameterize(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
     for key in ("given", "again"):
-        record_tensor(evidence, key, sparing(answer), *posterior_parameters(seed), _eps(seed))
+        record_tensor(evidence, key, intact, answer, *posterior_parameters(seed), _eps(seed))
 
     def gradients() -> Tensor:
         mu, logvar = (t.requires_grad_() for t in posterior_parameters(seed))
@@ -261,7 +262,7 @@ def _elbo_cases(seed: int) -> dict[str, tuple[Tensor, Tensor, Tensor, Tensor]]:
 def probe_monte_carlo_elbo(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
     for key, inputs in _elbo_cases(seed).items():
-        function = sparing(answer) if key == "one" else answer
+        function = partial(intact, answer) if key == "one" else answer
         record_tensor(evidence, key, function, _Linear(seed).decode, *inputs)
     return evidence
 
@@ -356,7 +357,7 @@ def _tiny_log_weights(seed: int) -> Tensor:
 def probe_importance_weighted_bound(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
     record_tensor(evidence, "bound", answer, _log_weights(seed))
-    record_tensor(evidence, "tiny", sparing(answer), _tiny_log_weights(seed))
+    record_tensor(evidence, "tiny", intact, answer, _tiny_log_weights(seed))
     return evidence
 
 
