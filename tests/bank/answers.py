@@ -16,10 +16,15 @@ import torch
 from torch import nn
 from torch.distributions import Bernoulli, Normal, kl_divergence
 from torch.nn import functional as F
-from course_utils import objectives
+from course_utils import evaluation, models, objectives
 """,
     _NOTEBOOK,
 )
+
+
+def notebook_names() -> dict[str, Any]:
+    """A fresh copy of the names that a lesson's notebook has imported."""
+    return dict(_NOTEBOOK)
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Answer:
 
     def namespace(self) -> dict[str, Any]:
         """The notebook's variables once the cell has run."""
-        names = dict(_NOTEBOOK)
+        names = notebook_names()
         exec(self.code, names)
         return names
 

@@ -1,0 +1,219 @@
+"""Single edits of the reference answers, each of which must lose points.
+
+`python tests/mutants.py [EXERCISE ...]` prints what survives. An edit that changes nothing a check should
+see is listed in EQUIVALENT with the reason. Edits are made on the syntax tree: operators, constants,
+comparisons, names of functions, arguments, dropped calls, statements and layers, swapped branches and
+results.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from bank.answers import notebook_names
+
+from course_utils import sections
+from course_utils.checks import EXERCISES, core, evidence
+
+ROOT = Path(__file__).parent.parent
+
+OPERATORS: dict[type, type] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Div,
+    ast.Pow: ast.Mult,
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+}
+NAMES = {
+    "exp": "log",
+    "log": "exp",
+    "sum": "mean",
+    "mean": "sum",
+    "max": "min",
+    "min": "max",
+    "sin": "cos",
+    "randn_like": "rand_like",
+    "zeros_like": "ones_like",
+    "zeros": "ones",
+    "std": "var",
+    "var": "std",
+    "logsumexp": "sum",
+    "sigmoid": "tanh",
+    "sqrt": "exp",
+    "eval": "train",
+    "train": "eval",
+    "repeat": "repeat_interleave",
+    "repeat_interleave": "repeat",
+    "stack": "cat",
+    "cat": "stack",
+}
+
+
+def answer_code(name: str) -> ast.Module:
+    """The definition of the answer in solutions/, without the lines that try it out."""
+    for lesson in sections.lessons():
+        for cell in nbformat.read(ROOT / "solutions" / lesson.path, as_version=4).cells:
+            if "nbgrader" in cell.metadata and cell.metadata.nbgrader.solution and cell.cell_type == "code":
+                body = ast.parse(cell.source).body
+                chosen = [node for node in body if getattr(node, "name", None) == name]
+                if chosen:
+                    return ast.Module(chosen, [])
+    raise LookupError(f"no solution defines {name}")
+
+
+def mutants(tree: ast.Module) -> Iterator[tuple[str, ast.Module]]:
+    """Every single edit: a description 'old -> new' that is unique, and the edited tree."""
+    seen: dict[str, int] = {}
+    places = [
+        (parent, field, index)
+        for parent in ast.walk(tree)
+        for field, value in ast.iter_fields(parent)
+        for index in (range(len(value)) if isinstance(value, list) else [None])
+        if field not in ("annotation", "returns", "args") or isinstance(parent, ast.Call)
+    ]
+    for number, (parent, field, index) in enumerate(places):
+        old = _at(parent, field, index)
+        if not isinstance(old, ast.AST) or _is_docstring(parent) or _is_docstring(old):
+            continue
+        for new in _edits(old, isinstance(parent, ast.FunctionDef | ast.With | ast.If | ast.For)):
+            edited = copy.deepcopy(tree)
+            _put(edited, places, tree, number, new)
+            text = f"{_text(old)} -> {_text(new) if new is not None else 'nothing'}"
+            seen[text] = seen.get(text, 0) + 1
+            yield (f"{text} ({seen[text]})" if seen[text] > 1 else text), ast.fix_missing_locations(edited)
+
+
+def _at(parent: ast.AST, field: str, index: int | None) -> Any:
+    value = getattr(parent, field)
+    return value if index is None else value[index]
+
+
+def _put(edited: ast.Module, places: list, tree: ast.Module, number: int, new: ast.AST | None) -> None:
+    """The same place in the copy gets `new`; None takes the node out of its list."""
+    parent, field, index = places[number]
+    twin = list(ast.walk(edited))[list(ast.walk(tree)).index(parent)]
+    if index is None:
+        setattr(twin, field, new)
+    elif new is None:
+        getattr(twin, field).pop(index)
+    else:
+        getattr(twin, field)[index] = new
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _text(node: ast.AST) -> str:
+    return " ".join(ast.unparse(node).split())[:90]
+
+
+def _edits(node: ast.AST, is_statement: bool) -> Iterator[ast.AST | None]:
+    """What may stand in the node's place; None for nothing at all."""
+    if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
+        yield ast.BinOp(node.left, OPERATORS[type(node.op)](), node.right)
+    if isinstance(node, ast.BoolOp):
+        yield ast.BoolOp(OPERATORS[type(node.op)](), node.values)
+    if isinstance(node, ast.Compare) and type(node.ops[0]) in OPERATORS:
+        yield ast.Compare(node.left, [OPERATORS[type(node.ops[0])]()], node.comparators)
+    if isinstance(node, ast.UnaryOp):
+        yield node.operand
+    if isinstance(node, ast.Constant):
+        yield from _constants(node.value)
+    if isinstance(node, ast.Attribute) and node.attr in NAMES:
+        yield ast.Attribute(node.value, NAMES[node.attr], node.ctx)
+    if isinstance(node, ast.Name) and node.id in NAMES and isinstance(node.ctx, ast.Load):
+        yield ast.Name(NAMES[node.id], node.ctx)
+    if isinstance(node, ast.IfExp):
+        yield ast.IfExp(node.test, node.orelse, node.body)
+    if isinstance(node, ast.If):
+        yield ast.If(ast.UnaryOp(ast.Not(), node.test), node.body, node.orelse)
+    if isinstance(node, ast.With):
+        yield ast.If(ast.Constant(True), node.body, [])
+    if isinstance(node, ast.Tuple) and len(node.elts) > 1 and isinstance(node.ctx, ast.Load):
+        yield ast.Tuple([node.elts[1], node.elts[0], *node.elts[2:]], node.ctx)
+    if isinstance(node, ast.Call):
+        yield from _calls(node)
+    if is_statement and isinstance(node, ast.Expr):
+        yield ast.Pass()
+    if is_statement and isinstance(node, ast.Return) and node.value is not None:
+        yield ast.Expr(node.value)
+
+
+def _constants(value: object) -> Iterator[ast.AST]:
+    if isinstance(value, bool):
+        yield ast.Constant(not value)
+    elif isinstance(value, int):
+        yield from (ast.Constant(value + 1), ast.Constant(value - 1))
+    elif isinstance(value, float):
+        yield from (ast.Constant(2 * value if value else 1.0), ast.Constant(-value if value else -1.0))
+    elif value in ("sum", "mean", "none"):
+        yield from (ast.Constant(other) for other in ("sum", "mean", "none") if other != value)
+    elif isinstance(value, str):
+        yield ast.Constant(f"not {value}")
+
+
+def _calls(node: ast.Call) -> Iterator[ast.AST]:
+    """Without the call, without each argument, with the first two arguments swapped."""
+    if isinstance(node.func, ast.Attribute) and not _is_module(node.func.value):
+        yield node.func.value
+    elif len(node.args) == 1 and not isinstance(node.args[0], ast.Starred):
+        yield node.args[0]
+    if len(node.args) > 1:
+        yield ast.Call(node.func, [node.args[1], node.args[0], *node.args[2:]], node.keywords)
+    for index in range(len(node.args)):
+        yield ast.Call(node.func, node.args[:index] + node.args[index + 1 :], node.keywords)
+    for index in range(len(node.keywords)):
+        yield ast.Call(node.func, node.args, node.keywords[:index] + node.keywords[index + 1 :])
+
+
+def _is_module(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id in notebook_names()
+
+
+def survivors(name: str, seed: int = 3) -> tuple[list[str], int]:
+    """The edits of this answer that earn full points, and how many edits there were."""
+    exercise, alive, count = EXERCISES[name], [], 0
+    for text, tree in mutants(answer_code(name)):
+        count += 1
+        namespace = notebook_names()
+        try:
+            exec(compile(tree, name, "exec"), namespace)
+        except Exception:  # an edit that does not even define the answer
+            continue
+        if core.run(exercise, namespace, seed).points == exercise.points:
+            alive.append(text)
+    return alive, count
+
+
+# Edits that no check can or should refuse, with the reason.
+EQUIVALENT: dict[str, dict[str, str]] = {}
+
+
+def main() -> None:
+    evidence.CALL_SECONDS = 3.0
+    for name in sys.argv[1:] or EXERCISES:
+        alive, count = survivors(name)
+        known = EQUIVALENT.get(name, {})
+        print(f"{name}: {count} edits, {len(alive)} survive, {len(set(alive) - set(known))} without a reason")
+        for text in alive:
+            print(f"    {text}" + (f"    [{known[text]}]" if text in known else ""))
+
+
+if __name__ == "__main__":
+    main()
