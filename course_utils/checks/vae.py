@@ -1,372 +1,897 @@
 """Section 3: the VAE, its loss, its training step, its test ELBO and its log-likelihood.
 
-Oracles: torch.distributions in float64; for the training step, autograd on the formulas written out.
-Models handed to the answers are tiny and linear. Where an answer draws its own noise the posterior is
-so narrow (sigma = e^-10) that the noise changes nothing beyond the tolerance.
+Oracles: matrix products in NumPy for the network, whose weights the judge knows (see `layers`);
+torch.distributions in float64 for the rest, and autograd on it for the training step. The tiny linear VAE
+handed to the other answers notes the codes z that it decodes. Given those, even an answer that draws its
+own noise has exact values, and only the noise itself is left to statistics (`_sampled`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Normal, kl_divergence
+from torch.nn import functional as F
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from course_utils.checks.core import Exercise, Finding, expect, problem_with
-from course_utils.checks.evidence import Evidence, generator, record
+from course_utils.checks.core import Exercise, Finding, close, expect, is_fact, problem_with
+from course_utils.checks.evidence import (
+    Evidence,
+    NotNumbers,
+    alone,
+    as_array,
+    fact,
+    generator,
+    record,
+    record_tensor,
+)
+from course_utils.checks.layers import bias, fill, relu, same, sigmoid, weights
+from course_utils.models import Model
 
-NARROW = -20.0  # log-variance of the tiny models' posterior
+# --- shared by the exercises ------------------------------------------------------------------------
 
 
-def images(seed: int, n: int, stream: int = 10) -> Tensor:
-    """Binary images (n, 1, 28, 28), about a third of the pixels 1."""
-    return (torch.rand(n, 1, 28, 28, generator=generator(seed, stream)) < 0.3).float()
+def _between(low: int, high: int, seed: int, stream: int) -> int:
+    """A whole number from the seed, both ends included."""
+    return int(torch.randint(low, high + 1, (), generator=generator(seed, stream)))
+
+
+def _images(seed: int, n: int, stream: int = 10) -> Tensor:
+    """Binary images (n, 1, 28, 28) that grow brighter along the batch, so that their ELBOs differ."""
+    share = torch.linspace(0.6 / n, 0.6, n).view(n, 1, 1, 1)
+    return (torch.rand(n, 1, 28, 28, generator=generator(seed, stream)) < share).float()
+
+
+def _finding(claim: str, points: float, hint: str) -> Finding:
+    """A finding that holds where there is nothing to say."""
+    return Finding(claim, not hint, points, hint)
+
+
+def _match(evidence: Evidence, key: str, candidates: Mapping[Any, Any]) -> Any:
+    """The name of the first candidate that evidence[key] equals, or None."""
+    if problem_with(evidence, key):
+        return None
+    return next((name for name, value in candidates.items() if close(evidence[key], value, 1e-4)), None)
+
+
+def _record_parts(evidence: Evidence, keys: tuple[str, ...], answer: Callable[[], Any]) -> None:
+    """Call once and keep each value that comes back under its key; what went wrong under all of them."""
+    parts: list[Any] = []
+
+    def first() -> Any:
+        value = answer()
+        if value is None:
+            return value  # `record` has the sentence for it
+        with contextlib.suppress(TypeError):  # of what is no sequence
+            parts.extend([value] if isinstance(value, Mapping) else value)
+        if len(parts) != len(keys):
+            found = f"{len(parts)} values" if len(parts) > 1 else "one value"
+            parts.clear()
+            raise NotNumbers(f"It returned {found}; {len(keys)} are asked for.")
+        return parts[0]
+
+    record(evidence, keys[0], first)
+    for index, key in enumerate(keys[1:], 1):
+        if parts:
+            record(evidence, key, parts.__getitem__, index)
+        else:
+            evidence[key] = evidence[keys[0]]
+
+
+def _unchanged(answer: Callable[..., Any], *inputs: Any) -> Any:
+    """What the answer returns; NotNumbers where it changed a tensor that it was given."""
+    before = [t.clone() if isinstance(t, Tensor) else None for t in inputs]
+    value = answer(*inputs)
+    if any(b is not None and not torch.equal(t, b) for t, b in zip(inputs, before, strict=True)):
+        raise NotNumbers("It changes its inputs in place: compute with new tensors instead.")
+    return value
 
 
 class Linear(nn.Module):
-    """Linear encoder and decoder with 2 latent dimensions and a fixed log-variance; notes its mode."""
+    """A VAE of three matrices, sigma between about 0.1 and 2.
 
-    def __init__(self, seed: int, logvar: float = NARROW, scale: float = 0.05) -> None:
+    It notes the codes that it decodes, its mode in every call, and whether gradients were tracked.
+    """
+
+    def __init__(self, seed: int, latent_dim: int, contrast: float = 0.5) -> None:
         super().__init__()
-        self.weight = nn.Parameter(scale * torch.randn(784, 2, generator=generator(seed, 11)))
-        self.logvar = logvar
+        g = generator(seed, 11)
+
+        def matrix(scale: float, *shape: int) -> nn.Parameter:
+            return nn.Parameter(scale * torch.randn(*shape, generator=g).double())  # so that small moves show
+
+        self.to_mu, self.to_logvar = matrix(0.1, 784, latent_dim), matrix(0.05, 784, latent_dim)
+        self.to_logits = matrix(contrast, latent_dim, 784)
+        self.codes: list[Tensor] = []
         self.modes: list[bool] = []
+        self.tracked: list[bool] = []
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         self.modes.append(self.training)
-        mu = x.flatten(1) @ self.weight
-        return mu, torch.full_like(mu, self.logvar)
+        flat = x.flatten(1)
+        return flat @ self.to_mu.to(x.dtype), flat @ self.to_logvar.to(x.dtype) - 2
 
     def decode(self, z: Tensor) -> Tensor:
-        return (z @ self.weight.T).view(-1, 1, 28, 28)
+        x_logits = (z @ self.to_logits.to(z.dtype)).view(-1, 1, 28, 28)
+        self.codes.append(z.detach().clone().reshape(-1, z.shape[-1]))
+        self.modes.append(self.training)
+        self.tracked.append(x_logits.requires_grad)
+        return x_logits
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decode(self.encode(x)[0])
+
+    def decoded(self) -> Tensor:
+        """All codes so far, one in each row."""
+        if not self.codes:
+            raise NotNumbers("The model's `decode` is never called.")
+        return torch.cat(self.codes)
 
 
-def terms(weight: Tensor, x: Tensor, logvar: float) -> tuple[Tensor, Tensor]:
-    """-log p(x|z) at z = mu and the KL, per image, of a Linear with this weight."""
-    mu = x.flatten(1) @ weight
-    nll = -Bernoulli(logits=mu @ weight.T).log_prob(x.flatten(1)).sum(1)
-    q = Normal(mu, torch.full_like(mu, math.exp(logvar / 2)))
-    return nll, kl_divergence(q, Normal(torch.zeros_like(mu), 1.0)).sum(1)
+def _always(seed: int, name: str, notes: list[bool], wanted: bool) -> float:
+    """The fact that the model noted `wanted` in every call."""
+    if not notes:
+        raise NotNumbers("The model is never called.")
+    return fact(seed, name, all(note == wanted for note in notes))
+
+
+def _terms(model: Linear, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    """-log p(x|z) and KL(q(z|x) || p(z)), nats per image, each (N,)."""
+    mu, logvar = model.encode(x)
+    nll = -Bernoulli(logits=model.decode(z.double())).log_prob(x).sum((1, 2, 3))
+    return nll, kl_divergence(Normal(mu, (logvar / 2).exp()), Normal(torch.zeros_like(mu), 1.0)).sum(1)
+
+
+def _samplers(mu: Tensor, logvar: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    """Centre and spread of a sample: the right ones under '', likely wrong ones under their hints."""
+    sigma, zero, one = (logvar / 2).exp(), torch.zeros_like(mu), torch.ones_like(mu)
+    return {
+        "": (mu, sigma),
+        "Your sigma looks like exp(logvar); it should be exp(logvar / 2).": (mu, logvar.exp()),
+        "z is drawn from the prior: draw it from q(z|x).": (zero, one),
+        "The mean is missing: z = mu + sigma * eps.": (zero, sigma),
+        "sigma is missing: this is mu + eps.": (mu, one),
+        "Your sigma looks like logvar itself; take exp(logvar / 2).": (mu, logvar),
+    }
+
+
+def _codes_problem(evidence: Evidence, key: str, x: Tensor) -> str:
+    """Why the codes under `key` cannot be those of the images x, or ''."""
+    found = 0 if problem_with(evidence, key) else len(evidence[key])
+    few = f"`decode` gets {found} codes for {len(x)} images." if found < len(x) else ""
+    return problem_with(evidence, key) or few
+
+
+def _sampled(model: Linear, x: Tensor, evidence: Evidence, keys: tuple[str, str], points: float) -> Finding:
+    """The codes of two calls on the same images are fresh samples of q(z|x).
+
+    (z - mu) / sigma is held to mean 0, variance 1 and mean absolute value (2 / pi)^(1/2), each to six of
+    its standard errors over at least 900 numbers: a right answer fails with probability below 10^-6. A
+    wrong sigma of `_samplers` misses by more than 12 of them; it is named by what then is standard normal.
+    """
+    claim = "z = mu + sigma * eps, with standard normal eps, new for every image, dimension and call"
+    problem = problem_with(evidence, keys[0]) or problem_with(evidence, keys[1])
+    if problem:
+        return _finding(claim, points, problem)
+    n = min(len(x), *(len(evidence[key]) for key in keys))  # less only where an answer leaves images out
+    if n < 20:
+        return _finding(claim, points, f"`decode` gets {n} codes for {len(x)} images.")
+    mu, logvar = (t.detach() for t in model.encode(x[:n]))
+    z = torch.as_tensor(np.stack([evidence[key][:n] for key in keys]))
+    noises = {hint: (z - centre) / spread for hint, (centre, spread) in _samplers(mu, logvar).items()}
+    right = noises[""]
+    shown = f"(z - mu) / sigma has mean {right.mean():.2f} and std {right.std():.2f}: it is no normal noise."
+    named = next((hint for hint, noise in noises.items() if _is_standard_normal(noise)), shown)
+    return _finding(claim, points, _pattern(right) or named)
+
+
+def _pattern(noise: Tensor) -> str:
+    """What noise (2, N, d) of two calls shows at a glance, or ''."""
+    if noise.abs().max() < 1e-3:
+        return "No noise is drawn: z is mu itself."
+    if (noise[0] - noise[1]).abs().max() < 1e-3:
+        return "Every call draws the same noise: do not set the seed."
+    if noise.std(2).max() < 1e-3:
+        return "All dimensions share one noise: draw it in the shape of mu."
+    if _apart(noise[0], noise[0]).fill_diagonal_(1).min() < 1e-3:  # never by chance
+        return "Several images get the same noise: draw it in the shape of mu."
+    if noise.min() > -1e-3 and noise.max() < 1 + 1e-3:
+        return "The noise lies in [0, 1]: use torch.randn, not torch.rand."
+    return ""
+
+
+def _apart(a: Tensor, b: Tensor) -> Tensor:
+    """The largest difference between each row of a and each row of b: (len(a), len(b))."""
+    return (a[:, None] - b).abs().amax(2)
+
+
+def _is_standard_normal(noise: Tensor) -> bool:
+    n, half = noise.numel(), (2 / math.pi) ** 0.5
+    return bool(
+        abs(noise.mean()) < 6 / n**0.5
+        and abs(noise.square().mean() - 1) < 6 * (2 / n) ** 0.5
+        and abs(noise.abs().mean() - half) < 6 * ((1 - half**2) / n) ** 0.5
+    )
 
 
 # --- 3.1 MyVAE --------------------------------------------------------------------------------------
 
+Map = Callable[[np.ndarray], np.ndarray]
+
+# The activations after the two hidden layers, of encoder and decoder alike.
+INSIDE: dict[str, tuple[Map, Map]] = {
+    "": (relu, relu),
+    "Nothing stands between the linear layers: put a ReLU after each hidden one.": (same, same),
+    "There is no ReLU after the first layer.": (same, relu),
+    "There is no ReLU after the second layer.": (relu, same),
+    "The activation inside is a sigmoid, not ReLU.": (sigmoid, sigmoid),
+    "The activation inside is tanh, not ReLU.": (np.tanh, np.tanh),
+}
+AT_THE_END: dict[str, Map] = {
+    "": same,
+    "a ReLU": relu,
+    "a sigmoid": sigmoid,
+    "a tanh": np.tanh,
+    "a softplus": lambda y: np.logaddexp(0, y),
+    "an exp": np.exp,
+    "an exp(... / 2)": lambda y: np.exp(y / 2),
+}
+# Two heads of one shape get weights of their own: by their names where those tell them apart.
+HEADS = ("mu", "logvar", "first", "second")
+RIGHT_PAIRS = {("mu", "logvar"), ("first", "second"), ("low", "high"), ("even", "odd")}
+
+
+def _looks(seed: int) -> dict[str, tuple[Tensor, Tensor]]:
+    """Images (n, 1, 28, 28) and codes (n, latent_dim) of two looks, by the prefix of their evidence."""
+    g = generator(seed, 1)
+    return {
+        prefix: (torch.rand(n, 1, 28, 28, generator=g), 2 * torch.randn(n, d, generator=g))
+        for prefix, n, d in (("", 5, _between(2, 9, seed, 2)), ("single ", 1, 1))
+    }
+
+
+def _head(seed: int, name: str, latent_dim: int) -> np.ndarray:
+    """Weight and, as a last column, bias: (latent_dim, 257)."""
+    g = generator(seed, 20 + HEADS.index(name))
+    return torch.randn(latent_dim, 257, generator=g).numpy() / 11
+
 
 def probe_my_vae(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
-
-    def shapes(n: int, latent_dim: int) -> Callable[[], np.ndarray]:
-        def call() -> np.ndarray:
-            model = answer(latent_dim)
-            mu, logvar = model.encode(images(seed, n))
-            x_logits = model.decode(torch.zeros(n, latent_dim))
-            return np.array([*mu.shape, *logvar.shape, *x_logits.shape])
-
-        return call
-
-    record(evidence, "shapes", shapes(5, 7))
-    record(evidence, "single", shapes(1, 1))
-    record(evidence, "parameters", lambda: sum(p.numel() for p in answer(20).parameters()))
-
-    def heads() -> Tensor:
-        mu, logvar = answer(20).encode(images(seed, 50))
-        spread = (mu - logvar).abs().max()
-        return torch.stack([mu.min(), mu.max(), logvar.min(), logvar.max(), spread])
-
-    record(evidence, "heads", heads)
-    record(evidence, "logits", lambda: answer(20).decode(50 * torch.randn(50, 20, generator=generator(seed))))
-
-    def silent() -> int:
-        model = answer(3)
-        mu, logvar = model.encode(images(seed, 5))
-        (model.decode(mu).square().sum() + mu.sum() + logvar.sum()).backward()
-        return sum(p.grad is None or not p.grad.any() for p in model.parameters())
-
-    record(evidence, "silent", silent)
+    for prefix, (x, z) in _looks(seed).items():
+        _look(evidence, answer, seed, prefix, x, z)
     return evidence
 
 
+def _look(evidence: Evidence, answer: Any, seed: int, prefix: str, x: Tensor, z: Tensor) -> None:
+    made: list[Model] = []
+
+    def model() -> Model:
+        """One instance; an error in the constructor comes up in every finding."""
+        if not made:
+            network = answer(z.shape[1])
+            if not isinstance(network, nn.Module):
+                raise NotNumbers("The class is no nn.Module.")
+            for method, example in (("encode", x), ("decode", z)):  # so that lazy layers take shape
+                with contextlib.suppress(Exception), torch.no_grad():
+                    getattr(network, method)(example)
+            fill(network, seed, x)
+            _tell_heads_apart(network, seed, z.shape[1])
+            made.append(network)
+        return made[0]
+
+    def layers() -> list[tuple[int, int, bool]]:
+        linear = [m for m in model().modules() if isinstance(m, nn.Linear)]
+        return [(m.in_features, m.out_features, m.bias is not None) for m in linear]
+
+    def gradients() -> float:
+        """With all weights frozen, a gradient can only be one that goes on to what came in."""
+        frozen = model().requires_grad_(False)
+        outputs = [*frozen.encode(x.clone().requires_grad_()), frozen.decode(z.clone().requires_grad_())]
+        return fact(seed, "gradients", all(output.requires_grad for output in outputs))
+
+    _record_parts(evidence, (f"{prefix}mu", f"{prefix}logvar"), lambda: model().encode(x))
+    record_tensor(evidence, f"{prefix}logits", lambda: model().decode(z))
+    record(evidence, f"{prefix}layers", layers)
+    record(evidence, f"{prefix}gradients", gradients)
+
+
+def _tell_heads_apart(network: nn.Module, seed: int, latent_dim: int) -> None:
+    heads = {
+        name.lower(): layer
+        for name, layer in network.named_modules()
+        if isinstance(layer, nn.Linear) and layer.weight.shape == (latent_dim, 256)
+    }
+    if len(heads) != 2:
+        return
+    is_mu = ["mu" in name or "mean" in name for name in heads]
+    names = HEADS[2:] if is_mu[0] == is_mu[1] else HEADS[:2] if is_mu[0] else HEADS[1::-1]
+    with torch.no_grad():
+        for layer, name in zip(heads.values(), names, strict=True):
+            numbers = torch.from_numpy(_head(seed, name, latent_dim))
+            layer.weight.copy_(numbers[:, :256])
+            if layer.bias is not None:
+                layer.bias.copy_(numbers[:, 256])
+
+
+def _linear(x: np.ndarray, seed: int, n_out: int) -> np.ndarray:
+    return x @ weights(seed, n_out, x.shape[1]).T + bias(seed, n_out)
+
+
+def _hidden(x: np.ndarray, seed: int, sizes: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Two hidden layers with the activations of INSIDE."""
+    first = _linear(x, seed, sizes[0])
+    return {hint: g(_linear(f(first), seed, sizes[1])) for hint, (f, g) in INSIDE.items()}
+
+
+def _encoded(x: np.ndarray, seed: int, latent_dim: int) -> dict[tuple[str, str, str], np.ndarray]:
+    """What a head may answer, by the hint for what stands before it, its name, and what stands at its end."""
+    hidden = _hidden(x.reshape(-1, 784), seed, (512, 256))
+    turned = _hidden(x.swapaxes(2, 3).reshape(-1, 784), seed, (512, 256))
+    hidden["Rows and columns of the image are swapped."] = turned[""]
+    outputs: dict[tuple[str, str, str], np.ndarray] = {}
+    for hint, units in hidden.items():
+        joint = _linear(units, seed, 2 * latent_dim)  # a layer for both, cut in halves or alternating
+        heads = {"low": joint[:, :latent_dim], "high": joint[:, latent_dim:]}
+        heads |= {"even": joint[:, ::2], "odd": joint[:, 1::2], "only": _linear(units, seed, latent_dim)}
+        for name in HEADS:
+            numbers = _head(seed, name, latent_dim)
+            heads[name] = units @ numbers[:, :256].T + numbers[:, 256]
+        for name, y in heads.items():
+            outputs.update({(hint, name, end): f(y) for end, f in AT_THE_END.items()})
+    return outputs
+
+
+def _decoded(z: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+    """Logits, the right ones under '', likely wrong ones under their hints."""
+    flat = {hint: _linear(units, seed, 784) for hint, units in _hidden(z, seed, (256, 512)).items()}
+    logits = {hint: y.reshape(-1, 1, 28, 28) for hint, y in flat.items()}
+    right = logits[""]
+    for end, f in AT_THE_END.items():
+        logits.setdefault(f"There is {end} at the end: logits may be any real numbers.", f(right))
+    logits["The numbers are right but no images: give them the shape (N, 1, 28, 28)."] = flat[""]
+    logits["The channel is missing: the shape is (N, 1, 28, 28)."] = right[:, 0]
+    logits["Rows and columns of the image are swapped."] = right.swapaxes(2, 3)
+    return logits
+
+
+def _origins(seed: int, evidence: Evidence, prefix: str) -> tuple[Any, Any, Any]:
+    """How mu, logvar and logits came about; None where no known mistake explains them."""
+    x, z = (as_array(t).astype(np.float64) for t in _looks(seed)[prefix])
+    encoded, decoded = _encoded(x, seed, z.shape[1]), _decoded(z, seed)
+    candidates = (("mu", encoded), ("logvar", encoded), ("logits", decoded))
+    mu, logvar, logits = (_match(evidence, prefix + key, outputs) for key, outputs in candidates)
+    return mu, logvar, logits
+
+
 def judge_my_vae(seed: int, evidence: Evidence) -> list[Finding]:
-    del seed
+    mu, logvar, logits = _origins(seed, evidence, "")
+    single = dict(zip(("mu", "logvar", "logits"), _origins(seed, evidence, "single "), strict=True))
+    hints = [origin[0] for origin in (mu, logvar) if origin] or [_unknown(seed, evidence, "", "mu")]
+    unclear = (_unknown(seed, evidence, "single ", key) for key, origin in single.items() if origin is None)
+    decoder = _unknown(seed, evidence, "", "logits") if logits is None else logits
+    sizes = "decode gives logits (N, 1, 28, 28) through latent_dim-256-512-784, ReLU inside"
+    detached = "No gradient comes back: is something detached, or computed under no_grad?"
     return [
-        expect(
-            evidence,
-            "shapes",
-            np.array([5, 7, 5, 7, 5, 1, 28, 28]),
-            "5 images and 7 latent dimensions: mu and logvar are (5, 7), logits (5, 1, 28, 28)",
-            0.5,
+        _finding("the encoder is 784-512-256 with a ReLU after each layer", 0.75, max(hints)),
+        _finding(
+            "a linear layer each leads on to mu and logvar", 0.75, _heads_hint(seed, evidence, mu, logvar)
         ),
-        expect(evidence, "single", np.array([1, 1, 1, 1, 1, 1, 28, 28]), "one image, one dimension", 0.5),
-        expect(
-            evidence,
-            "parameters",
-            1_082_680,
-            "784-512-256 and back with two heads: 1,082,680 weights at 20 dimensions",
-            1,
-            {
-                "One head serves for both mu and logvar: they need a layer each.": 1_077_540,
-                "The decoder's 256-512 layer seems to be missing.": 1_082_680 - 256 * 512 - 512,
-            },
-        ),
-        _free_heads(evidence),
-        _logits(evidence),
-        expect(evidence, "silent", 0, "gradients reach every weight", 0.5),
+        _finding(sizes, 0.75, decoder),
+        _finding("one image and one latent dimension work too", 0.5, next(unclear, "")),
+        is_fact(evidence, "gradients", seed, "gradients flow back through both", 0.25, detached),
     ]
 
 
-def _free_heads(evidence: Evidence) -> Finding:
-    claim = "mu and logvar are different and take either sign"
-    problem = problem_with(evidence, "heads")
-    if problem:
-        return Finding(claim, False, 1, problem)
-    mu_low, mu_high, logvar_low, logvar_high, spread = evidence["heads"]
-    if spread < 1e-6:
-        return Finding(claim, False, 1, "mu and logvar are the same numbers: they need a layer each.")
-    if mu_low >= 0 or logvar_low >= 0:
-        return Finding(claim, False, 1, "A head never goes below 0: it must end without an activation.")
-    return Finding(claim, bool(mu_high > 0 and logvar_high > 0), 1, "A head never goes above 0.")
+def _heads_hint(seed: int, evidence: Evidence, mu: Any, logvar: Any) -> str:
+    """What is wrong with the two heads, whatever stands before them; '' where nothing is."""
+    for key, origin in (("mu", mu), ("logvar", logvar)):
+        if origin is None:
+            return _unknown(seed, evidence, "", key)
+        if origin[2]:
+            return f"There is {origin[2]} on {key}: a head ends without an activation."
+    pair = mu[1], logvar[1]
+    if pair[0] == pair[1]:
+        return "mu and logvar are the same numbers: they need a layer each."
+    if pair == ("logvar", "mu"):
+        return "mu and logvar have changed places: `encode` returns mu first."
+    return "" if {pair, pair[::-1]} & RIGHT_PAIRS else "mu and logvar mix the outputs of two heads."
 
 
-def _logits(evidence: Evidence) -> Finding:
-    claim = "decode returns logits, any real numbers"
-    problem = problem_with(evidence, "logits")
+def _unknown(seed: int, evidence: Evidence, prefix: str, key: str) -> str:
+    """What can be said of an output that no known mistake explains."""
+    problem = problem_with(evidence, prefix + key) or problem_with(evidence, f"{prefix}layers")
     if problem:
-        return Finding(claim, False, 0.5, problem)
-    low, high = evidence["logits"].min(), evidence["logits"].max()
-    hint = "All outputs are at least 0: leave the sigmoid (or ReLU) away at the end."
-    return Finding(claim, bool(low < 0 < high), 0.5, hint)
+        return problem
+    n, d = _looks(seed)[prefix][1].shape
+    shape, found = (n, 1, 28, 28) if key == "logits" else (n, d), evidence[prefix + key].shape
+    if found != shape:
+        return f"{key} has shape {found}; expected {shape}."
+    layers = evidence[f"{prefix}layers"].reshape(-1, 3).tolist()
+    rest = [(784, 512), (512, 256), (d, 256), (256, 512), (512, 784)]
+    wanted = [sorted([*rest, *heads]) for heads in ([(256, d)] * 2, [(256, 2 * d)])]
+    if sorted((a, b) for a, b, _ in layers) not in wanted:
+        seen = ", ".join(f"{a} to {b}" for a, b, _ in layers) or "none"
+        return f"With latent_dim = {d} your linear layers are: {seen}."
+    if not all(biased for *_, biased in layers):
+        return "At least one layer has no bias."
+    return f"The layers have the right sizes, but {key} does not come from them and ReLU alone."
 
 
 # --- 3.2 vae_loss -----------------------------------------------------------------------------------
 
 
-def _loss_inputs(seed: int, n: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _loss_inputs(seed: int, single: bool = False) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """x_logits and x (n, 1, 28, 28), mu and logvar (n, d), sigma between about 0.2 and 1.6."""
+    n, d = (1, 1) if single else (_between(4, 7, seed, 3), _between(9, 14, seed, 4))
     g = generator(seed, 12)
     x_logits = 2 * torch.randn(n, 1, 28, 28, generator=g)
-    mu = 2 * torch.randn(n, 3, generator=g)
-    return x_logits, images(seed, n), mu, -3 + 4 * torch.rand(n, 3, generator=g)
+    mu = 2 * torch.randn(n, d, generator=g)
+    return x_logits, _images(seed, n), mu, -3 + 4 * torch.rand(n, d, generator=g)
 
 
 def probe_vae_loss(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
-    for key, n in (("loss", 5), ("single", 1)):
-        record(
-            evidence,
-            key,
-            lambda n=n: torch.stack([torch.as_tensor(t) for t in answer(*_loss_inputs(seed, n))]),
-        )
+    _record_parts(evidence, ("loss", "reconstruction", "kl"), lambda: answer(*_loss_inputs(seed)))
+    record(evidence, "single", lambda: list(_unchanged(answer, *_loss_inputs(seed, single=True))))
     return evidence
 
 
 def judge_vae_loss(seed: int, evidence: Evidence) -> list[Finding]:
-    findings = []
-    for key, n, claim, points in (
-        ("loss", 5, "loss, reconstruction and KL are nats per image, averaged over the batch", 2),
-        ("single", 1, "they are right for a single image too", 1),
-    ):
-        x_logits, x, mu, logvar = (t.double() for t in _loss_inputs(seed, n))
-        pixels = -Bernoulli(logits=x_logits).log_prob(x)
-        dims = kl_divergence(Normal(mu, (logvar / 2).exp()), Normal(torch.zeros_like(mu), 1.0))
-        r, k = pixels.sum() / n, dims.sum() / n
+    x_logits, x, mu, logvar = (t.double() for t in _loss_inputs(seed))
+    pixels, latents = _loss_terms(x_logits, x, mu, logvar)
+    n, d = mu.shape
+    p, r, k = x_logits.sigmoid(), pixels.sum() / n, latents.sum() / n
+    q, too_wide, prior = (
+        Normal(m, s) for m, s in ((mu, (logvar / 2).exp()), (mu, logvar.exp()), (0 * mu, 1.0))
+    )
+    clamped = F.binary_cross_entropy(x_logits.clamp(0, 1), x, reduction="sum")
+    reconstructions = {
+        "The reconstruction is a sum over the batch: divide by the number of images.": n * r,
+        "The reconstruction is divided by 128: divide by the number of images that come in.": n * r / 128,
+        "The reconstruction is a mean over pixels: sum over the 784 pixels.": r / 784,
+        "The reconstruction is one value per image: average over the batch.": pixels.sum((1, 2, 3)),
+        "The reconstruction has the wrong sign: it is minus the log-likelihood.": -r,
+        "A sigmoid stands before a loss that has its own: hand it logits.": (F.softplus(p) - x * p).sum() / n,
+        "The logits are treated as probabilities: use the loss 'with logits'.": clamped / n,
+        "Logits and images have changed places.": (F.softplus(x) - x * x_logits).sum() / n,
+        "Only white pixels count: a black one costs -log(1 - p).": (x * pixels).sum() / n,
+        "This is the squared error: take the cross-entropy.": (p - x).square().sum() / n,
+        "This is the mean squared error: take the cross-entropy.": (p - x).square().mean(),
+        "Reconstruction and KL have changed places.": k,
+    }  # fmt: skip
+    kls = {
+        "The KL is a sum over the batch: divide by the number of images.": n * k,
+        "The KL is divided by 128: divide by the number of images that come in.": n * k / 128,
+        "The KL is a mean over latent dimensions: sum over them.": k / d,
+        "The KL is one value per image: average over the batch.": latents.sum(1),
+        "The KL lacks its 1/2.": 2 * k,
+        "The KL has the wrong sign.": -k,
+        "The KL lacks its -1: KL of N(0, I) to itself must be 0.": k + d / 2,
+        "The two distributions of the KL are swapped.": kl_divergence(prior, q).sum() / n,
+        "The KL reads logvar as log sigma; it is log sigma^2.": kl_divergence(too_wide, prior).sum() / n,
+        "Reconstruction and KL have changed places.": r,
+    }  # fmt: skip
+    # The sum is held to the answer's own terms where those are understood.
+    own_r = reconstructions.get(_match(evidence, "reconstruction", reconstructions), r)
+    own_k = kls.get(_match(evidence, "kl", kls), k)
+    total = r + k if _match(evidence, "loss", {"right": r + k}) else own_r + own_k
+    totals = {
+        "The loss subtracts the KL; the ELBO does, its negative adds it.": own_r - own_k,
+        "This is the ELBO: the loss is minus that.": -own_r - own_k,
+        "This is the reconstruction: the loss comes first, then reconstruction and KL.": r,
+        "This is the KL: the loss comes first, then reconstruction and KL.": k,
+    }
+    r1, k1 = (term.sum() for term in _loss_terms(*(t.double() for t in _loss_inputs(seed, single=True))))
+    single = "a single image and latent dimension work too, and the inputs stay as they were"
+    return [
+        expect(evidence, "reconstruction", r, "the reconstruction is in nats per image", 1, reconstructions),
+        expect(evidence, "kl", k, "the KL is in nats per image", 1, kls),
+        expect(evidence, "loss", total, "the loss is the sum of the two", 0.5, totals),
+        expect(evidence, "single", torch.stack([r1 + k1, r1, k1]), single, 0.5),
+    ]  # fmt: skip
 
-        def triple(r: Tensor, k: Tensor) -> Tensor:
-            return torch.stack([r + k, r, k])
 
-        hard = torch.nn.functional.binary_cross_entropy(
-            x_logits.clamp(0, 1), x, reduction="sum"
-        ) / n  # fmt: skip
-        mistakes = {
-            "Both terms are sums over the batch: divide by the number of images.": triple(n * r, n * k),
-            "The reconstruction is a mean over pixels: sum over the 784 pixels.": triple(r / 784, k),
-            "The KL is a mean over latent dimensions: sum over them.": triple(r, k / 3),
-            "Both are means: sum over pixels and over dimensions, average over images only.": triple(
-                r / 784, k / 3
-            ),
-            "Only the reconstruction is averaged over the batch.": triple(r, n * k),
-            "Only the KL is averaged over the batch.": triple(n * r, k),
-            "The KL lacks its 1/2.": triple(r, 2 * k),
-            "The KL has the wrong sign.": triple(r, -k),
-            "The loss subtracts the KL; the ELBO does, its negative adds it.": torch.stack([r - k, r, k]),
-            "The logits are treated as probabilities: use the loss 'with logits'.": triple(hard, k),
-        }
-        findings.append(expect(evidence, key, triple(r, k), claim, points, mistakes))
-    return findings
+def _loss_terms(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> tuple[Tensor, Tensor]:
+    """-log p(x|z) per pixel and the KL per latent dimension, nats."""
+    q = Normal(mu, (logvar / 2).exp())
+    return -Bernoulli(logits=x_logits).log_prob(x), kl_divergence(q, Normal(torch.zeros_like(mu), 1.0))
 
 
 # --- 3.3 vae_train_step -----------------------------------------------------------------------------
 
+NOISY = (80, 6)  # images and latent dimensions where noise is judged
+
+
+def _training(seed: int) -> tuple[Linear, list[Tensor], float]:
+    """The model, two batches of unequal size, and a learning rate at which the second step stays small."""
+    batches = [_images(seed, _between(4, 6, seed, 5), 14), _images(seed, _between(2, 3, seed, 6), 15)]
+    rate = (1 + 2 * torch.rand((), generator=generator(seed, 7)).item()) / 1e4
+    return Linear(seed, 3), batches, rate
+
 
 def probe_vae_train_step(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
-    model = Linear(seed)
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
-    batch = images(seed, 5)
-    for step in ("first", "second"):
-        record(evidence, f"{step} loss", answer, model, optimizer, batch)
-        record(evidence, f"{step} weight", model.weight.detach().clone)
+    model, batches, rate = _training(seed)
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
+
+    def step(index: int) -> Any:
+        model.codes.clear()
+        before = parameters_to_vector(model.parameters()).detach().clone()
+        x = batches[index].clone()
+        value = answer(model, optimizer, x)
+        evidence[f"move{index}"] = as_array(parameters_to_vector(model.parameters()) - before)
+        record(evidence, f"z{index}", model.decoded)
+        if not torch.equal(x, batches[index]):
+            raise NotNumbers("It changes the batch in place: compute with new tensors instead.")
+        if isinstance(value, Tensor) and value.requires_grad:
+            raise NotNumbers("It returned a tensor that holds on to its graph: `.item()` makes it a number.")
+        return alone(value)
+
+    def noise() -> Tensor:
+        fresh = Linear(seed, NOISY[1])
+        answer(fresh, torch.optim.SGD(fresh.parameters(), lr=rate), _images(seed, NOISY[0]))
+        return fresh.decoded()
+
+    torch.manual_seed(seed)
+    for index in range(2):
+        record(evidence, f"loss{index}", step, index)
+        for key in (f"move{index}", f"z{index}"):
+            evidence.setdefault(key, evidence[f"loss{index}"])
+    record(evidence, "noise0", noise)
+    record(evidence, "noise1", noise)
+    record(evidence, "training", _always, seed, "training", model.modes, True)
     return evidence
 
 
+def _losses(model: Linear, x: Tensor, codes: Tensor) -> dict[str, Tensor]:
+    """The right loss under '' and likely wrong ones under their hints, for the codes that were decoded.
+
+    Each sampler explains the codes by noise of its own, so that gradients take its way through mu and sigma.
+    """
+    n, d = len(x), model.to_mu.shape[1]
+    mu, logvar = model.encode(x)
+    losses = {}
+    for hint, (centre, spread) in _samplers(mu, logvar).items():
+        nll, kl = (t.mean() for t in _terms(model, x, centre + spread * ((codes - centre) / spread).detach()))
+        if spread.requires_grad:
+            losses[hint] = nll + kl
+    detached, only_mu = (_terms(model, x, z)[0].mean() for z in (codes, mu + (codes - mu).detach()))
+    nll = losses[""] - kl
+    return losses | {
+        "The loss is summed over the batch: average over images.": n * (nll + kl),
+        "The reconstruction is summed over the batch, the KL is not.": n * nll + kl,
+        "The KL is summed over the batch, the reconstruction is not.": nll + n * kl,
+        "The reconstruction is a mean over pixels: sum over them.": nll / 784 + kl,
+        "The KL is a mean over latent dimensions: sum over them.": nll + kl / d,
+        "Both terms are means within an image: sum over pixels and over dimensions.": nll / 784 + kl / d,
+        "The KL term is missing.": nll,
+        "The reconstruction is missing.": kl,
+        "The KL lacks its 1/2.": nll + 2 * kl,
+        "The KL has the wrong sign.": nll - kl,
+        "The step goes uphill: check the sign of the loss.": -nll - kl,
+        "No gradient flows through z: do not detach it.": detached + kl,
+        "Through z only mu gets a gradient: do not detach sigma.": only_mu + kl,
+    }
+
+
+def _steps(model: Linear, x: Tensor, codes: np.ndarray, rate: float) -> dict[str, tuple[float, np.ndarray]]:
+    """The losses of `_losses` as numbers, each with its step down the gradient of all weights."""
+    steps = {}
+    for hint, loss in _losses(model, x.double(), torch.as_tensor(codes[: len(x)])).items():
+        gradient = torch.autograd.grad(loss, [*model.parameters()], retain_graph=True, materialize_grads=True)
+        steps[hint] = (loss.item(), as_array(-rate * parameters_to_vector(gradient)))
+    return steps
+
+
 def judge_vae_train_step(seed: int, evidence: Evidence) -> list[Finding]:
-    x = images(seed, 5).double()
-    weights, gradients, losses = [Linear(seed).weight.detach().double()], [], []
-    for _ in range(2):
-        weight = weights[-1].clone().requires_grad_()
-        nll, kl = terms(weight, x, NARROW)
-        loss = (nll + kl).mean()
-        (gradient,) = torch.autograd.grad(loss, weight)
-        losses.append(loss.detach())
-        gradients.append(gradient)
-        weights.append(weights[-1] - 1e-3 * gradient)
+    model, (x, _), rate = _training(seed)
+    problem = _codes_problem(evidence, "z0", x) or problem_with(evidence, "move0")
+    claims = (
+        ("the weights move by one step of the optimizer, down the gradient of the loss", 0.5),
+        ("the next step starts from cleared gradients", 0.5),
+        ("it returns the loss before the step, in nats per image, as a number", 0.25),
+    )
+    if problem:
+        findings = [_finding(*claim, problem) for claim in claims]
+    else:
+        steps = _steps(model, x, evidence["z0"], rate)
+        losses = {hint: loss for hint, (loss, _) in steps.items() if hint}
+        again = evidence["z0"][len(x) :]
+        if len(again) == len(x):
+            after = _steps(_moved(seed, evidence["move0"]), x, again, rate)[""][0]
+            losses["This is the loss after the step: return the one that the step came from."] = after
+        findings = [
+            _finding(*claims[0], _move_hint(evidence["move0"], steps)),
+            _finding(*claims[1], _cleared_hint(seed, evidence, steps)),
+            expect(evidence, "loss0", steps[""][0], *claims[2], losses),
+        ]
+    noisy = Linear(seed, NOISY[1]), _images(seed, NOISY[0]).double()
     return [
-        expect(
-            evidence,
-            "first weight",
-            weights[1],
-            "one call makes one step down the gradient of the loss",
-            0.75,
-            {
-                "The weights did not move: does optimizer.step() come after backward()?": weights[0],
-                "The step goes uphill: check the sign of the loss.": 2 * weights[0] - weights[1],
-                "The step is as long as for a loss summed over the batch.": weights[0] - 5e-3 * gradients[0],
-            },
-        ),
-        expect(
-            evidence,
-            "second weight",
-            weights[2],
-            "a second call starts from fresh gradients",
-            0.75,
-            {
-                "The old gradient is still there: call optimizer.zero_grad().": weights[1]
-                - 1e-3 * (gradients[0] + gradients[1]),
-                "The weights did not move.": weights[0],
-            },
-        ),
-        expect(
-            evidence, "first loss", losses[0], "it returns the loss in nats per image", 0.5, tolerance=1e-3
+        *findings,
+        _sampled(*noisy, evidence, ("noise0", "noise1"), 0.5),
+        is_fact(
+            evidence, "training", seed, "the model stays in training mode", 0.25, "It is in evaluation mode."
         ),
     ]
+
+
+def _moved(seed: int, move: np.ndarray) -> Linear:
+    """The model once its weights have moved."""
+    model = _training(seed)[0]
+    start = parameters_to_vector(model.parameters()).detach()
+    vector_to_parameters(start + torch.as_tensor(move), model.parameters())
+    return model
+
+
+def _move_hint(move: np.ndarray, steps: dict[str, tuple[float, np.ndarray]]) -> str:
+    """'' where the weights moved by the right step."""
+    known = next((hint for hint, (_, step) in steps.items() if _alike(move, step)), None)
+    if known is not None:
+        return known
+    if not move.any():
+        return "The weights do not move: clear the gradients, then `backward`, then `step`, in this order."
+    right = steps[""][1]
+    largest = np.abs(move) > 0.99 * np.abs(move).max()
+    if (largest == (right != 0)).mean() > 0.95:  # as in the first step of Adam
+        return "The step is not that of the optimizer handed in: do not make a new one."
+    if _alike(move, right * (move @ right) / (right @ right)):
+        return "The direction is right, the length is not: one step, of the optimizer handed in."
+    return "This is not the step down the gradient of the loss."
+
+
+def _cleared_hint(seed: int, evidence: Evidence, steps: dict[str, tuple[float, np.ndarray]]) -> str:
+    """'' where the second step follows the second batch alone, by whichever loss the first step used."""
+    _, (_, x), rate = _training(seed)
+    problem = _codes_problem(evidence, "z1", x) or problem_with(evidence, "move1")
+    if problem:  # torch complains where weights change between the loss and its backward
+        return "`step` comes before `backward`." if "inplace operation" in problem else problem
+    first, second = evidence["move0"], evidence["move1"]
+    if not second.any():
+        return "The weights do not move in the second step."
+    hint, step = next(((hint, step) for hint, (_, step) in steps.items() if _alike(first, step)), ("", first))
+    after = _steps(_moved(seed, first), x, evidence["z1"], rate)[hint][1]
+    if _alike(second, after):
+        return ""
+    if _alike(second, step + after):
+        return "The gradient of the first step is still in the second: clear the gradients in each step."
+    if _alike(second, steps[""][1]):
+        return "The second step follows the first batch: `step` comes before `backward`."
+    return "The second step is not that of the second batch's gradient alone."
+
+
+def _alike(move: np.ndarray, step: np.ndarray) -> bool:
+    """Moves are small numbers: they are held relative to the largest of them."""
+    scale = np.abs(step).max()
+    return close(move / scale, step / scale, 1e-4)
 
 
 # --- 3.4 test_elbo ----------------------------------------------------------------------------------
 
 
-def _sharp(seed: int) -> Linear:
-    """ELBOs that differ between images by far more than the noise of their sample."""
-    return Linear(seed, logvar=-30.0, scale=0.2)
+def _test_set(seed: int) -> tuple[Tensor, int]:
+    """Images, and a batch size that leaves a much smaller last batch, of the brightest images."""
+    batch_size = _between(24, 34, seed, 8)
+    return _images(seed, 3 * batch_size + _between(5, 9, seed, 9)), batch_size
 
 
 def probe_test_elbo(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
-    model = _sharp(seed)
-    x = images(seed, 7)
-    record(evidence, "elbo", lambda: [float(value) for value in answer(model, x, 3)])
-    record(evidence, "modes", lambda: np.array([any(model.modes), len(model.modes)]))
-    record(evidence, "one batch", lambda: [float(value) for value in answer(_sharp(seed), x, 100)])
+    x, batch_size = _test_set(seed)
+    torch.manual_seed(seed)
+    for prefix, size in (("", batch_size), ("whole ", 2 * len(x))):
+        model = Linear(seed, 6)
+        call = partial(_unchanged, answer, model, x.clone(), size)
+        _record_parts(evidence, (f"{prefix}mean", f"{prefix}error"), call)
+        record(evidence, f"{prefix}z", model.decoded)
+        small = [len(codes) <= size for codes in model.codes]
+        if not prefix:
+            record(evidence, "batches", _always, seed, "batches", small, True)
+    record(evidence, "evaluation", _always, seed, "evaluation", model.modes, False)
+    record(evidence, "no gradients", _always, seed, "no gradients", model.tracked, False)
     return evidence
 
 
 def judge_test_elbo(seed: int, evidence: Evidence) -> list[Finding]:
-    weight = _sharp(seed).weight.detach().double()
-    nll, kl = terms(weight, images(seed, 7).double(), -30.0)
-    elbo = -(nll + kl)
-
-    def pair(values: Tensor, root: float = 7**0.5) -> Tensor:
-        return torch.stack([values.mean(), values.std() / root])
-
-    expected = pair(elbo)
-    batches = torch.stack([part.mean() for part in elbo.split(3)])
-    mistakes = {
-        "This is the loss, -ELBO: the ELBO itself is asked for.": pair(-elbo),
-        "The mean of the batches' means: the last batch is smaller and must weigh less.": torch.stack(
-            [batches.mean(), expected[1]]
+    model, (images, batch_size) = Linear(seed, 6), _test_set(seed)
+    x = images.double()
+    whole = _estimate(evidence, "whole ", model, x, batch_size)
+    facts = (
+        (
+            "batches",
+            "at most batch_size images at a time",
+            0.25,
+            "More images go through at once: split them.",
         ),
-        "Only the first batch counts: is the return inside the loop?": pair(elbo[:3], 3**0.5),
-        "The last, smaller batch is left out.": pair(elbo[:6], 6**0.5),
-        "That is the standard deviation; the standard error is smaller by sqrt(N).": pair(elbo, 1.0),
-        "The standard error divides by sqrt(N), not by N.": pair(elbo, 7.0),
-        "The KL term is missing.": pair(-nll),
-    }
-    claim = "mean and standard error of the ELBO over all images, whatever the batch size"
-    modes = problem_with(evidence, "modes") or problem_with(evidence, "elbo")
-    trained = not modes and bool(evidence["modes"][0])
+        (
+            "evaluation",
+            "the model is in evaluation mode",
+            0.5,
+            "It is in training mode: call model.eval() first.",
+        ),
+        (
+            "no gradients",
+            "no gradients are kept",
+            0.25,
+            "Each step is kept for backward: use torch.no_grad().",
+        ),
+    )
     return [
-        expect(evidence, "elbo", expected, claim, 1.5, mistakes, tolerance=1e-4),
-        expect(evidence, "one batch", expected, "one large batch gives the same", 0.75, mistakes, 1e-4),
-        Finding(
-            "the model is in evaluation mode meanwhile",
-            not modes and not trained and evidence["modes"][1] > 0,
-            0.75,
-            modes or "The model is still in training mode: call model.eval() first.",
-        ),
+        *_estimate(evidence, "", model, x, batch_size),
+        _finding("one batch of all images works too", 0.25, max(finding.hint for finding in whole)),
+        _sampled(model, x, evidence, ("z", "whole z"), 0.5),
+        *(is_fact(evidence, key, seed, claim, points, hint) for key, claim, points, hint in facts),
     ]
+
+
+def _estimate(
+    evidence: Evidence, prefix: str, model: Linear, x: Tensor, batch_size: int
+) -> tuple[Finding, Finding]:
+    """Mean and standard error, given the codes that were decoded."""
+    claims = ("the mean is that of the ELBO over all images", 0.75), ("the standard error is that of it", 0.5)
+    z, mean, error = f"{prefix}z", f"{prefix}mean", f"{prefix}error"
+    n, d = len(x), model.to_mu.shape[1]
+    first = "Only the first batch counts: is the return inside the loop?"
+    no_last = "The last, smaller batch is left out."
+    problem = problem_with(evidence, mean) or _codes_problem(evidence, z, x)
+    if problem:
+        found = 0 if problem_with(evidence, z) else len(evidence[z])
+        problem = {batch_size: first, n - n % batch_size: no_last}.get(found, problem)
+        return _finding(*claims[0], problem), _finding(*claims[1], problem)
+    nll, kl = (term.detach() for term in _terms(model, x, torch.as_tensor(evidence[z][:n])))
+    elbo = -nll - kl
+    values = {
+        "This is the loss, -ELBO: the ELBO itself is asked for.": -elbo,
+        "The KL term is missing.": -nll,
+        "The KL is added; the ELBO subtracts it.": kl - nll,
+        "log p(x|z) is a mean over pixels: sum over them.": -nll / 784 - kl,
+        "The KL is a mean over latent dimensions: sum over them.": -nll - kl / d,
+    }
+    batches = torch.stack([part.mean() for part in elbo.split(batch_size)])
+    means = {hint: value.mean() for hint, value in values.items()} | {
+        "The mean of the batches' means: the last batch is smaller and must weigh less.": batches.mean(),
+        first: batches[0],
+        "Only the last batch counts: collect the values of all of them.": batches[-1],
+        no_last: elbo[: n - n % batch_size].mean(),
+        "This is the sum over images: take their mean.": elbo.sum(),
+        "This is the sum of the batches' means: take the mean over images.": batches.sum(),
+    }
+    # The error is held to the answer's own values where those are understood; a standard deviation that
+    # divides by N will do as well.
+    value = values.get(_match(evidence, mean, means), elbo)
+    std, by_n = value.std(), value.std(correction=0) / n**0.5
+    errors = {
+        "That is the standard deviation; the standard error is smaller by sqrt(N).": std,
+        "The standard error divides by sqrt(N), not by N.": std / n,
+        "That is the variance over sqrt(N): take the standard deviation.": std**2 / n**0.5,
+        "N is the number of images, not the size of a batch.": std / batch_size**0.5,
+        "N is the number of images, not of batches.": std / len(batches) ** 0.5,
+        "This is the spread of the batches' means: take that of all images.": batches.std(),
+        "This is an error over batches: it is one over images.": batches.std() / len(batches) ** 0.5,
+        first: elbo[:batch_size].std() / batch_size**0.5,
+    }
+    right = by_n if _match(evidence, error, {"by N": by_n}) else std / n**0.5
+    return (
+        expect(evidence, mean, elbo.mean(), *claims[0], means, tolerance=1e-5),
+        expect(evidence, error, right, *claims[1], errors, tolerance=1e-3),
+    )
 
 
 # --- 3.5 estimate_log_likelihood --------------------------------------------------------------------
 
 
-def _likelihood_inputs(seed: int) -> tuple[Linear, Tensor, Tensor]:
+def _likelihood_inputs(seed: int, single: bool = False) -> tuple[Linear, Tensor, Tensor]:
+    """The model, binary images (N, 1, 28, 28) and noise (K, N, 2); N, K and 2 differ."""
+    n, k = (1, 1) if single else (_between(3, 5, seed, 12), _between(6, 9, seed, 13))
+    eps = torch.randn(k, n, 2, generator=generator(seed, 16))
     return (
-        Linear(seed, logvar=-1.0),
-        images(seed, 3),
-        torch.randn(6, 3, 2, generator=generator(seed, 13)),
-    )
+        Linear(seed, 2, contrast=0.2),
+        _images(seed, n, 17),
+        eps,
+    )  # so pale that no sample outweighs the rest
 
 
 def probe_estimate_log_likelihood(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
-    record(evidence, "bound", answer, *_likelihood_inputs(seed))
+    model, x, eps = _likelihood_inputs(seed)
+    record_tensor(evidence, "bound", answer, model, x, eps)
+    record(evidence, "z", model.decoded)
+    record_tensor(evidence, "single", _unchanged, answer, *_likelihood_inputs(seed, single=True))
     return evidence
 
 
+def _weight_terms(seed: int, single: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    """log p(x|z), log p(z) and log q(z|x), each (K, N)."""
+    model, x, eps = _likelihood_inputs(seed, single)
+    mu, logvar = (t.detach() for t in model.encode(x.double()))
+    q, prior = Normal(mu, (logvar / 2).exp()), Normal(torch.zeros_like(mu), 1.0)
+    z = mu + q.stddev * eps
+    likelihood = torch.stack([-_terms(model, x.double(), row)[0].detach() for row in z])
+    return likelihood, prior.log_prob(z).sum(2), q.log_prob(z).sum(2)
+
+
 def judge_estimate_log_likelihood(seed: int, evidence: Evidence) -> list[Finding]:
-    model, x, eps = _likelihood_inputs(seed)
-    weight, x, eps = model.weight.detach().double(), x.double().flatten(1), eps.double()
-    mu = x @ weight
-    q, prior = Normal(mu, math.exp(-0.5)), Normal(torch.zeros_like(mu), 1.0)
-    z = mu + math.exp(-0.5) * eps
-    likelihood = Bernoulli(logits=z @ weight.T).log_prob(x).sum(2)
-    log_prior, log_q = prior.log_prob(z).sum(2), q.log_prob(z).sum(2)
-    log_w = likelihood + log_prior - log_q
+    likelihood, prior, q = _weight_terms(seed)
+    log_w = likelihood + prior - q
+    k, n = log_w.shape
+    total, softmax = torch.logsumexp(log_w, 0), log_w.softmax(0) * log_w
 
     def bound(log_w: Tensor) -> Tensor:
-        return torch.logsumexp(log_w, 0) - math.log(6)
+        return torch.logsumexp(log_w, 0) - math.log(k)
 
     mistakes = {
-        "The - log K is missing.": torch.logsumexp(log_w, 0),
-        "K is the number of samples, the first axis of eps, not the number of images.": torch.logsumexp(
-            log_w, 0
-        )
-        - math.log(3),
-        "This is the mean of the log-weights, the ELBO: average the weights, then take the log.": log_w.mean(
-            0
-        ),
-        "The weight lacks the prior p(z).": bound(likelihood - log_q),
-        "The weight lacks q(z|x): divide by it.": bound(likelihood + log_prior),
+        "The - log K is missing.": total,
+        "K is the number of samples, not the number of images.": total - math.log(n),
+        "K is the number of samples, not of latent dimensions.": total - math.log(2),
+        "log K is added; it must be subtracted.": total + math.log(k),
+        "This is the mean of the log-weights, the ELBO: average the weights first.": log_w.mean(0),
+        "This is the sum of the log-weights: average the weights first.": log_w.sum(0),
+        "The log-weights are weighted by their softmax: average exp(log_w).": softmax.sum(0),
+        "This is the largest weight alone: average all of them.": log_w.amax(0),
+        "exp(log_w) underflows to 0 here: use torch.logsumexp.": torch.full((n,), -torch.inf),
+        "The axes are swapped: average over samples.": torch.logsumexp(log_w, 1) - math.log(n),
+        "The weight lacks the prior p(z).": bound(likelihood - q),
+        "The weight lacks q(z|x): divide by it.": bound(likelihood + prior),
         "The weight is p(x|z) alone; z was drawn from q(z|x), not from the prior.": bound(likelihood),
-        "q(z|x) multiplies the weight; it must divide it.": bound(likelihood + log_prior + log_q),
+        "q(z|x) multiplies the weight; it must divide it.": bound(likelihood + prior + q),
+        "The prior divides the weight; it must multiply it.": bound(likelihood - prior - q),
+        "p(x|z) divides the weight; it must multiply it.": bound(prior - likelihood - q),
+        "log p(x|z) is a mean over pixels: sum over them.": bound(likelihood / 784 + prior - q),
+        "log p(z) and log q(z|x) are means over dimensions: sum.": bound(likelihood + (prior - q) / 2),
+        "The log of a mean is the log of the sum minus log K, not a K-th of it.": total / k,
         "This is the negative log-likelihood: return log p(x) itself.": -bound(log_w),
         "Averaged over images: return one value per image.": bound(log_w).mean(),
-    }
+        "Summed over images: return one value per image.": bound(log_w).sum(),
+        "One value per sample and image: average the weights over samples.": log_w,
+    }  # fmt: skip
+    likelihood1, prior1, q1 = _weight_terms(seed, single=True)
     claim = "it is the log of the mean weight p(x|z) p(z) / q(z|x), per image"
-    return [expect(evidence, "bound", bound(log_w), claim, 3, mistakes)]
+    single = "one image and one sample work too, and the inputs stay as they were"
+    return [
+        expect(evidence, "bound", bound(log_w), claim, 2, mistakes, tolerance=1e-5),
+        _finding("every z is mu + sigma * eps with the noise handed in", 0.5, _noise_hint(seed, evidence)),
+        expect(evidence, "single", (likelihood1 + prior1 - q1)[0], single, 0.5),
+    ]
+
+
+def _noise_hint(seed: int, evidence: Evidence) -> str:
+    """What is wrong with the codes that were decoded, in whatever order; '' where nothing is."""
+    model, x, eps = _likelihood_inputs(seed)
+    mu, logvar = (t.detach() for t in model.encode(x.double()))
+    samples = {hint: c + s * eps for hint, (c, s) in _samplers(mu, logvar).items()} | {
+        "The noise is missing: this is mu itself.": mu.expand(eps.shape),
+        "The noise is subtracted; it should be added.": mu - (logvar / 2).exp() * eps,
+    }
+    if problem_with(evidence, "z"):
+        return problem_with(evidence, "z")
+    found = torch.as_tensor(evidence["z"]).double()
+    if found.shape != (eps.shape[0] * eps.shape[1], 2):
+        return f"`decode` gets {len(found)} codes for {eps.shape[0]} times {eps.shape[1]} noises."
+    for hint, z in samples.items():
+        apart = _apart(found, z.reshape(-1, 2))
+        if max(apart.amin(0).max(), apart.amin(1).max()) < 1e-4:
+            return hint
+    return "z does not come from the noise eps that is handed in: draw none of your own."
 
 
 EXERCISES = (
-    Exercise("3.1", "MyVAE", 4, probe_my_vae, judge_my_vae),
-    Exercise("3.2", "vae_loss", 3, probe_vae_loss, judge_vae_loss),
+    Exercise("3.1", "MyVAE", 3, probe_my_vae, judge_my_vae, ("models.VAE",)),
+    Exercise("3.2", "vae_loss", 3, probe_vae_loss, judge_vae_loss, ("objectives.negative_elbo",)),
     Exercise("3.3", "vae_train_step", 2, probe_vae_train_step, judge_vae_train_step),
-    Exercise("3.4", "test_elbo", 3, probe_test_elbo, judge_test_elbo),
+    Exercise("3.4", "test_elbo", 3, probe_test_elbo, judge_test_elbo, ("evaluation.test_elbo",)),
     Exercise(
         "3.5",
         "estimate_log_likelihood",
         3,
         probe_estimate_log_likelihood,
         judge_estimate_log_likelihood,
+        ("evaluation.log_likelihood", "objectives.log_weights"),
     ),
 )

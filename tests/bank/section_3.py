@@ -99,10 +99,58 @@ class MyVAE(nn.Module):
         self.encode, self.decode = Encoder(latent_dim), Decoder(latent_dim)
 """,
     ),
+    Answer(
+        "MyVAE",
+        "lazy layers, the mean and a joint layer's even and odd outputs",
+        """
+class MyVAE(nn.Module):
+    def __init__(self, latent_dim=20, width=512):
+        super().__init__()
+        self.body = nn.Sequential(nn.LazyLinear(width), nn.ReLU(), nn.LazyLinear(width // 2), nn.ReLU())
+        self.both = nn.LazyLinear(2 * latent_dim)
+        self.up = nn.Sequential(nn.LazyLinear(width // 2), nn.ReLU(), nn.LazyLinear(width), nn.ReLU())
+        self.last = nn.LazyLinear(784)
+
+    def encode(self, x):
+        both = self.both(self.body(x.reshape(len(x), 784)))
+        return both[:, ::2], both[:, 1::2]
+
+    def decode(self, z):
+        return self.last(self.up(z)).unflatten(1, (1, 28, 28))
+""",
+    ),
+    Answer(
+        "MyVAE",
+        "heads without telling names, logvar held to a range, prints",
+        """
+class MyVAE(nn.Module):
+    def __init__(self, latent_dim=20):
+        super(MyVAE, self).__init__()
+        self.fc1, self.fc2 = nn.Linear(784, 512), nn.Linear(512, 256)
+        self.fc32, self.fc31 = nn.Linear(256, latent_dim), nn.Linear(256, latent_dim)
+        self.fc4, self.fc5, self.fc6 = nn.Linear(latent_dim, 256), nn.Linear(256, 512), nn.Linear(512, 784)
+
+    def encode(self, x):
+        print("encoding", x.shape)
+        h = F.relu(self.fc2(F.relu(self.fc1(x.view(-1, 784)))))
+        return self.fc31(h), self.fc32(h).clamp(-20, 20)
+
+    def decode(self, z):
+        h = F.relu(self.fc5(F.relu(self.fc4(z))))
+        return self.fc6(h).reshape(-1, 1, 28, 28)
+
+    def forward(self, x):
+        mu, logvar = self.encode(x)
+        return self.decode(mu + torch.exp(logvar / 2) * torch.randn_like(mu)), mu, logvar
+""",
+    ),
 ]
 
 _DECODE = "return self.decoder(z).view(-1, 1, 28, 28)"
 _HEADS = "return self.fc_mu(hidden), self.fc_logvar(hidden)"
+
+_UP = "nn.Linear(latent_dim, 256), nn.ReLU(), nn.Linear(256, 512), nn.ReLU(), nn.Linear(512, 784)"
+_DOWN = "nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU()"
 
 WRONG_VAES = edited(
     "MyVAE",
@@ -112,42 +160,89 @@ WRONG_VAES = edited(
             "one head for both",
             "self.fc_logvar = nn.Linear(256, latent_dim)",
             "self.fc_logvar = self.fc_mu",
-            "One head serves for both",
+            "the same numbers",
         ),
         ("mu returned twice", _HEADS, "return self.fc_mu(hidden), self.fc_mu(hidden)", "the same numbers"),
-        ("ReLU on logvar", "self.fc_logvar(hidden)", "F.relu(self.fc_logvar(hidden))", "never goes below 0"),
         (
-            "exp of logvar returned",
+            "mu and logvar swapped",
+            _HEADS,
+            "return self.fc_logvar(hidden), self.fc_mu(hidden)",
+            "changed places",
+        ),
+        ("ReLU on logvar", "self.fc_logvar(hidden)", "F.relu(self.fc_logvar(hidden))", "a ReLU on logvar"),
+        ("tanh on mu", "self.fc_mu(hidden)", "torch.tanh(self.fc_mu(hidden))", "a tanh on mu"),
+        (
+            "the variance returned",
             "self.fc_logvar(hidden)",
             "self.fc_logvar(hidden).exp()",
-            "never goes below 0",
+            "an exp on logvar",
+        ),
+        (
+            "sigma returned",
+            "self.fc_logvar(hidden)",
+            "(0.5 * self.fc_logvar(hidden)).exp()",
+            "an exp(... / 2) on logvar",
+        ),
+        (
+            "softplus on logvar",
+            "self.fc_logvar(hidden)",
+            "F.softplus(self.fc_logvar(hidden))",
+            "a softplus on logvar",
         ),
         (
             "minus softplus on logvar",
             "self.fc_logvar(hidden)",
             "-F.softplus(self.fc_logvar(hidden))",
-            "never goes above 0",
+            "logvar does not come from them and ReLU alone",
         ),
-        ("sigmoid at the end", _DECODE, f"{_DECODE}.sigmoid()", "leave the sigmoid"),
-        ("ReLU at the end", _DECODE, f"{_DECODE}.relu()", "(or ReLU) away"),
+        (
+            "logvar made of mu",
+            "self.fc_logvar(hidden)",
+            "self.fc_logvar(hidden) + self.fc_mu(hidden)",
+            "logvar does not come from them and ReLU alone",
+        ),
+        ("no ReLU anywhere", "nn.ReLU()", "nn.Identity()", "Nothing stands between"),
+        (
+            "no ReLU before the heads",
+            "nn.Linear(512, 256), nn.ReLU())",
+            "nn.Linear(512, 256))",
+            "no ReLU after the second layer",
+        ),
+        ("sigmoid inside", "nn.ReLU()", "nn.Sigmoid()", "inside is a sigmoid"),
+        ("tanh inside the decoder", _UP, _UP.replace("ReLU", "Tanh"), "inside is tanh"),
+        ("leaky ReLU inside", "nn.ReLU()", "nn.LeakyReLU()", "not come from them and ReLU alone"),
+        ("dropout", _DOWN, f"{_DOWN}, nn.Dropout(0.2)", "not come from them and ReLU alone"),
+        ("sigmoid at the end", _DECODE, f"{_DECODE}.sigmoid()", "a sigmoid at the end"),
+        ("ReLU at the end", _DECODE, f"{_DECODE}.relu()", "a ReLU at the end"),
+        ("tanh at the end", _DECODE, f"{_DECODE}.tanh()", "a tanh at the end"),
         (
             "a layer of the decoder left out",
-            "nn.Linear(latent_dim, 256), nn.ReLU(), nn.Linear(256, 512), nn.ReLU(), nn.Linear(512, 784)",
+            _UP,
             "nn.Linear(latent_dim, 512), nn.ReLU(), nn.Linear(512, 784)",
-            "Largest difference",
+            "your linear layers are: 784 to 512",
         ),
-        ("flat images", ".view(-1, 1, 28, 28)", "", "expected (8,)"),
+        ("a width mistyped", "(512, 256)", "(512, 265)", "Your code stopped"),
+        ("no bias", "256, latent_dim)", "256, latent_dim, bias=False)", "has no bias"),
+        ("flat images", ".view(-1, 1, 28, 28)", "", "no images: give them the shape"),
+        ("no channel", ".view(-1, 1, 28, 28)", ".view(-1, 28, 28)", "The channel is missing"),
+        ("images decoded on their side", _DECODE, f"{_DECODE}.mT", "Rows and columns"),
+        ("images encoded on their side", "x.flatten(1)", "x.mT.flatten(1)", "Rows and columns"),
         ("latent size fixed", "nn.Linear(latent_dim", "nn.Linear(20", "Your code stopped"),
         ("batch size fixed", "view(-1, 1", "view(5, 1", "Your code stopped"),
-        ("images not flattened", "x.flatten(1)", "x", "Your code stopped"),
         (
-            "mu detached",
-            "self.fc_mu(hidden), ",
-            "self.fc_mu(hidden).detach(), ",
-            "gradients reach every weight",
+            "dimensions of size 1 squeezed away",
+            "self.fc_mu(hidden)",
+            "self.fc_mu(hidden).squeeze()",
+            "mu has shape ()",
         ),
-        ("encode returns nothing", _HEADS, "self.fc_mu(hidden), self.fc_logvar(hidden)", "NoneType"),
+        ("images not flattened", "x.flatten(1)", "x", "Your code stopped"),
+        ("mu detached", "self.fc_mu(hidden), ", "self.fc_mu(hidden).detach(), ", "is something detached"),
+        ("hidden units detached", "x.flatten(1))", "x.flatten(1)).detach()", "is something detached"),
+        ("a sample returned as well", _HEADS, _HEADS + ", torch.randn(3)", "It returned 3 values; 2 are"),
+        ("one tensor returned", _HEADS, "return self.fc_mu(hidden)", "It returned 5 values; 2 are"),
+        ("encode returns nothing", _HEADS, "self.fc_mu(hidden), self.fc_logvar(hidden)", "returned None"),
         ("super().__init__() forgotten", "super().__init__()", "pass", "Your code stopped"),
+        ("no nn.Module", "MyVAE(nn.Module)", "MyVAE", "The class is no nn.Module"),
     ],
 )
 
@@ -195,23 +290,131 @@ def vae_loss(x_logits, x, mu, logvar):
     return r + k, r, k
 """,
     ),
+    Answer(
+        "vae_loss",
+        "double precision, the likelihood by hand, a named tuple",
+        """
+from collections import namedtuple
+
+Parts = namedtuple("Parts", "loss reconstruction kl")
+
+def vae_loss(x_logits, x, mu, logvar):
+    log_p = x.double() * F.logsigmoid(x_logits.double()) + (1 - x) * F.logsigmoid(-x_logits.double())
+    r = -log_p.sum(dim=[1, 2, 3]).mean(dim=0)
+    sigma = (0.5 * logvar.double()).exp()
+    k = (sigma**2 / 2 + mu**2 / 2 - 0.5 - sigma.log()).sum(dim=1).mean()
+    return Parts(loss=r + k, reconstruction=r, kl=k)
+""",
+    ),
+    Answer(
+        "vae_loss",
+        "the mean times the number of pixels, a tensor of three",
+        """
+def vae_loss(x_logits, x, mu, logvar, beta=1.0):
+    r = 784 * F.binary_cross_entropy(torch.sigmoid(x_logits), x)
+    k = objectives.gaussian_kl(mu, logvar).mean() * mu.size(1)
+    return torch.stack([r + beta * k, r, k])
+""",
+    ),
 ]
 
 WRONG_LOSSES = edited(
     "vae_loss",
     LOSS,
     [
-        ("both terms summed over the batch", "sum(1).mean()", "sum()", "sums over the batch"),
-        ("pixels averaged", "pixels.flatten(1).sum(1).mean()", "pixels.mean()", "mean over pixels"),
+        (
+            "both terms summed over the batch",
+            "sum(1).mean()",
+            "sum()",
+            "The reconstruction is a sum over the batch",
+        ),
+        (
+            "pixels averaged",
+            "pixels.flatten(1).sum(1).mean()",
+            "pixels.mean()",
+            "reconstruction is a mean over pixels",
+        ),
         ("latent dimensions averaged", "logvar)).sum(1).mean()", "logvar)).mean()", "mean over latent"),
-        ("both terms plain means", "sum(1).mean()", "mean()", "Both are means"),
+        ("both terms plain means", "sum(1).mean()", "mean()", "mean over latent"),
         (
             "the KL summed over the batch",
             "logvar)).sum(1).mean()",
             "logvar)).sum()",
-            "Only the reconstruction",
+            "The KL is a sum over the batch",
         ),
-        ("the reconstruction summed over the batch", "flatten(1).sum(1).mean()", "sum()", "Only the KL"),
+        (
+            "the reconstruction summed over the batch",
+            "flatten(1).sum(1).mean()",
+            "sum()",
+            "The reconstruction is a sum over the batch",
+        ),
+        ("the batch size of training fixed", "flatten(1).sum(1).mean()", "sum() / 128", "divided by 128"),
+        ("one value per image", "sum(1).mean()", "sum(1)", "one value per image"),
+        (
+            "a sigmoid before the loss",
+            "logits(x_logits, x",
+            "logits(x_logits.sigmoid(), x",
+            "A sigmoid stands before",
+        ),
+        ("logits and images swapped", "(x_logits, x, r", "(x, x_logits, r", "Logits and images"),
+        ("white pixels only", "pixels.flatten", "(x * pixels).flatten", "Only white pixels"),
+        ("the log-likelihood", "pixels.flatten", "-pixels.flatten", "minus the log-likelihood"),
+        (
+            "the squared error",
+            'F.binary_cross_entropy_with_logits(x_logits, x, reduction="none")',
+            "(x_logits.sigmoid() - x) ** 2",
+            "This is the squared error",
+        ),
+        (
+            "the mean squared error",
+            "pixels.flatten(1).sum(1).mean()",
+            "F.mse_loss(x_logits.sigmoid(), x)",
+            "This is the mean squared error",
+        ),
+        (
+            "the KL's -1 forgotten",
+            " - 1 - logvar",
+            " - logvar",
+            "The KL lacks its -1",
+        ),
+        (
+            "logvar read as log sigma",
+            "logvar.exp() - 1 - logvar",
+            "(2 * logvar).exp() - 1 - 2 * logvar",
+            "The KL reads logvar as log sigma",
+        ),
+        (
+            "the KL turned round",
+            "(0.5 * (mu**2 + logvar.exp() - 1 - logvar))",
+            "kl_divergence(Normal(0 * mu, 1.0), Normal(mu, (logvar / 2).exp()))",
+            "distributions of the KL are swapped",
+        ),
+        ("exp in place", "logvar.exp()", "logvar.exp_()", "in place"),
+        (
+            "logits squashed in place",
+            "    pixels =",
+            "    x_logits.sub_(0.0).mul_(1.0).add_(1e-3)\n    x_logits = x_logits - 1e-3\n    pixels =",
+            "changes its inputs in place",
+        ),
+        (
+            "reconstruction and KL swapped",
+            "kl, reconstruction, kl",
+            "kl, kl, reconstruction",
+            "changed places",
+        ),
+        (
+            "the loss last",
+            "return reconstruction + kl, reconstruction, kl",
+            "return reconstruction, kl, reconstruction + kl",
+            "the loss comes first",
+        ),
+        ("the ELBO", "return reconstruction + kl", "return -(reconstruction + kl)", "This is the ELBO"),
+        (
+            "the KL weighted",
+            "return reconstruction + kl",
+            "return reconstruction + 4 * kl",
+            "the sum of the two",
+        ),
         ("the 1/2 of the KL forgotten", "0.5 * ", "", "lacks its 1/2"),
         ("the KL negative", "0.5", "-0.5", "wrong sign"),
         ("the KL subtracted", "reconstruction + kl", "reconstruction - kl", "subtracts the KL"),
@@ -226,10 +429,16 @@ WRONG_LOSSES = edited(
             "the loss alone",
             "return reconstruction + kl, reconstruction, kl",
             "return reconstruction + kl",
-            "Your code stopped",
+            "It returned one value; 3 are asked for",
         ),
-        ("the loss forgotten in the triple", "kl, reconstruction, kl", "kl, kl", "expected (3,)"),
-        ("nothing returned", "return reconstruction", "loss = reconstruction", "NoneType"),
+        ("the loss forgotten in the triple", "kl, reconstruction, kl", "kl, kl", "It returned 2 values"),
+        (
+            "a dictionary",
+            "return reconstruction + kl, reconstruction, kl",
+            "return dict(loss=reconstruction + kl, kl=kl)",
+            "It returned one value",
+        ),
+        ("nothing returned", "return reconstruction", "loss = reconstruction", "returned None"),
     ],
 )
 
@@ -302,19 +511,81 @@ class Step:
 vae_train_step = Step()
 """,
     ),
+    Answer(
+        "vae_train_step",
+        "noise from NumPy, gradients set by hand",
+        """
+def vae_train_step(model, optimizer, x, verbose=True):
+    model.train()
+    mu, logvar = model.encode(x)
+    eps = torch.from_numpy(np.random.standard_normal(mu.shape)).float()
+    z = torch.addcmul(mu, logvar.exp().sqrt(), eps)
+    nll = objectives.bernoulli_nll(model.decode(z), x)
+    loss = torch.mean(nll + objectives.gaussian_kl(mu, logvar).sum(-1))
+    parameters = list(model.parameters())
+    for p, g in zip(parameters, torch.autograd.grad(loss, parameters)):
+        p.grad = g
+    optimizer.step()
+    if verbose:
+        print(f"loss {loss:.1f}")
+    return float(loss)
+""",
+    ),
+    Answer(
+        "vae_train_step",
+        "a closure that the optimiser calls",
+        """
+def vae_train_step(model, optimizer, x):
+    def closure():
+        optimizer.zero_grad()
+        loss, _, _ = objectives.negative_elbo(model, x)
+        loss.backward()
+        return loss
+
+    return optimizer.step(closure).item()
+""",
+    ),
+    Answer(
+        "vae_train_step",
+        "a sigmoid, then the cross-entropy of probabilities",
+        """
+def vae_train_step(model, optimizer, x):
+    model.zero_grad(set_to_none=False)
+    mu, logvar = model.encode(x)
+    z = mu + torch.randn(mu.size()) * torch.exp(logvar).sqrt()
+    p = torch.sigmoid(model.decode(z)).reshape(len(x), -1)
+    loss = F.binary_cross_entropy(p, x.reshape(len(x), -1), reduction="sum") / len(x)
+    loss = loss - 0.5 * (1 + logvar - mu**2 - logvar.exp()).sum() / len(x)
+    loss.backward()
+    optimizer.step()
+    return loss.detach().numpy()
+""",
+    ),
 ]
 
 WRONG_STEPS = edited(
     "vae_train_step",
     STEP,
     [
-        ("backward forgotten", "loss.backward()", "pass", "weights did not move"),
-        ("step forgotten", "optimizer.step()", "pass", "weights did not move"),
+        ("backward forgotten", "loss.backward()", "pass", "The weights do not move"),
+        ("step forgotten", "optimizer.step()", "pass", "The weights do not move"),
         (
             "step before backward",
             "loss.backward()\n    optimizer.step()",
             "optimizer.step()\n    loss.backward()",
-            "weights did not move",
+            "The weights do not move",
+        ),
+        (
+            "step before backward, nothing cleared",
+            "optimizer.zero_grad()\n    loss.backward()\n    optimizer.step()",
+            "optimizer.step()\n    loss.backward()",
+            "`step` comes before `backward`",
+        ),
+        (
+            "cleared between backward and step",
+            "optimizer.zero_grad()\n    loss.backward()",
+            "loss.backward()\n    optimizer.zero_grad()",
+            "The weights do not move",
         ),
         ("the ELBO minimised", "loss.backward()", "(-loss).backward()", "goes uphill"),
         (
@@ -323,22 +594,115 @@ WRONG_STEPS = edited(
             "(len(x) * loss).backward()",
             "summed over the batch",
         ),
-        ("gradients never cleared", "optimizer.zero_grad()", "pass", "The old gradient is still there"),
-        ("pixels averaged", '"sum") / len(x)', '"mean")', "Largest difference"),
-        ("nothing returned", "return loss.item()", "loss.item()", "returned None"),
+        ("gradients never cleared", "optimizer.zero_grad()", "pass", "gradient of the first step is still"),
+        ("pixels averaged", '"sum") / len(x)', '"mean")', "The reconstruction is a mean over pixels"),
         (
-            "the loss of each image returned",
+            "the reconstruction summed over the batch",
+            '"sum") / len(x)',
+            '"sum")',
+            "The reconstruction is summed over the batch",
+        ),
+        ("latent dimensions averaged", "sum(1).mean()", "mean()", "The KL is a mean over latent"),
+        ("the KL forgotten", "reconstruction + kl", "reconstruction", "The KL term is missing"),
+        ("the KL subtracted", "reconstruction + kl", "reconstruction - kl", "The KL has the wrong sign"),
+        ("the 1/2 of the KL forgotten", "(0.5 * (mu", "((mu", "The KL lacks its 1/2"),
+        ("nothing returned", "return loss.item()", "loss.item()", "returned None"),
+        ("the graph kept", "return loss.item()", "return loss", "`.item()` makes it a number"),
+        ("both parts returned", "return loss.item()", "return loss.item(), kl.item()", "returned a tuple"),
+        (
+            "the loss of the sum returned",
             "return loss.item()",
-            "return loss.expand(len(x))",
-            "expected ()",
+            "return loss.item() * len(x)",
+            "summed over the batch",
+        ),
+        (
+            "the reconstruction returned",
+            "return loss.item()",
+            "return reconstruction.item()",
+            "KL term is missing",
+        ),
+        (
+            "the loss after the step",
+            "return loss.item()",
+            "return objectives.negative_elbo(model, x).loss.item()",
+            "the loss after the step",
         ),
         (
             "z detached",
             "torch.randn_like(mu)",
             "torch.randn_like(mu)\n    z = z.detach()",
-            "Largest difference",
+            "No gradient flows through z",
+        ),
+        (
+            "a sample that stops gradients",
+            "mu + (0.5 * logvar).exp() * torch.randn_like(mu)",
+            "Normal(mu, (0.5 * logvar).exp()).sample()",
+            "No gradient flows through z",
+        ),
+        (
+            "sigma detached",
+            "(0.5 * logvar).exp() *",
+            "(0.5 * logvar).exp().detach() *",
+            "do not detach sigma",
+        ),
+        ("no noise", " + (0.5 * logvar).exp() * torch.randn_like(mu)", "", "No noise is drawn"),
+        ("the variance for sigma", "(0.5 * logvar).exp()", "logvar.exp()", "looks like exp(logvar)"),
+        ("logvar for sigma", "(0.5 * logvar).exp()", "logvar", "looks like logvar itself"),
+        ("sigma forgotten", "(0.5 * logvar).exp() * ", "", "sigma is missing"),
+        ("mu forgotten", "mu + (0.5", "(0.5", "The mean is missing"),
+        ("noise alone", "mu + (0.5 * logvar).exp() * ", "", "z is drawn from the prior"),
+        ("uniform noise", "randn_like", "rand_like", "The noise lies in [0, 1]"),
+        (
+            "one noise for the whole batch",
+            "torch.randn_like(mu)",
+            "torch.randn(mu.shape[1])",
+            "Several images get the same noise",
+        ),
+        (
+            "one noise for all dimensions",
+            "torch.randn_like(mu)",
+            "torch.randn(len(mu), 1)",
+            "All dimensions share one noise",
+        ),
+        (
+            "the seed set in every step",
+            "    mu, logvar",
+            "    torch.manual_seed(0)\n    mu, logvar",
+            "Every call draws the same noise",
+        ),
+        ("noise too wide", "torch.randn_like(mu)", "4 * torch.randn_like(mu)", "is no normal noise"),
+        (
+            "evaluation mode",
+            "    mu, logvar",
+            "    model.eval()\n    mu, logvar",
+            "It is in evaluation mode",
+        ),
+        (
+            "an optimiser of its own",
+            "    mu, logvar",
+            "    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)\n    mu, logvar",
+            "not that of the optimizer handed in",
+        ),
+        (
+            "plain gradient descent by its own rate",
+            "    mu, logvar",
+            "    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)\n    mu, logvar",
+            "the length is not",
+        ),
+        ("two steps", "optimizer.step()", "optimizer.step()\n    optimizer.step()", "the length is not"),
+        (
+            "a model of its own",
+            "    mu, logvar",
+            "    model = models.VAE(3)\n    mu, logvar",
+            "is never called",
         ),
         ("no_grad around the step", "def vae", "@torch.no_grad()\ndef vae", "Your code stopped"),
+        (
+            "the batch changed in place",
+            "    mu, logvar",
+            "    x.mul_(0.5)\n    mu, logvar",
+            "changes the batch in place",
+        ),
     ],
 )
 
@@ -383,6 +747,7 @@ def test_elbo(model, images, batch_size):
         "test_elbo",
         "running sums over batches of a DataLoader",
         """
+@torch.no_grad()
 def test_elbo(model, images, batch_size):
     model.eval()
     count, total, squares = 0, 0.0, 0.0
@@ -405,23 +770,26 @@ class Evaluation:
         self.values = []
 
     def add(self, model, x):
-        mu, logvar = (t.detach() for t in model.encode(x))
+        mu, logvar = model.encode(x)
+        z = mu + (logvar / 2).exp() * np.random.randn(*mu.shape).astype("float32")
         kl = objectives.gaussian_kl(mu, logvar).sum().item()
-        nll = objectives.bernoulli_nll(model.decode(mu), x).item()
-        self.values.append(-nll - kl)
+        self.values.append(-objectives.bernoulli_nll(model.decode(z), x).item() - kl)
 
 def test_elbo(model, images, batch_size):
     model.train(False)
     evaluation = Evaluation()
-    for image in images:
-        evaluation.add(model, image[None])
-    return np.mean(evaluation.values), np.std(evaluation.values, ddof=1) / np.sqrt(len(images))
+    with torch.inference_mode():
+        for image in images:
+            evaluation.add(model, image[None])
+    return np.mean(evaluation.values), np.std(evaluation.values) / np.sqrt(len(images))
 """,
     ),
 ]
 
 _VALUE = "-objectives.bernoulli_nll(x_logits, x) - kl"
 _ERROR = "(elbo.std() / math.sqrt(len(elbo)))"
+
+_Z = "objectives.reparameterize(mu, logvar)"
 
 WRONG_EVALUATIONS = [
     *edited(
@@ -435,21 +803,129 @@ WRONG_EVALUATIONS = [
                 "sum(v.mean().item() for v in values) / len(values)",
                 "mean of the batches' means",
             ),
+            (
+                "the sum of the batches' means",
+                "elbo.mean().item()",
+                "sum(v.mean().item() for v in values)",
+                "sum of the batches' means",
+            ),
+            ("the sum over images", "elbo.mean()", "elbo.sum()", "This is the sum over images"),
             ("only the first batch", "- kl)\n", "- kl)\n            break\n", "Only the first batch"),
+            ("only the last batch", "torch.cat(values)", "values[-1]", "Only the last batch"),
             (
                 "the last, smaller batch left out",
                 "images.split(batch_size)",
                 "(b for b in images.split(batch_size) if len(b) == min(batch_size, len(images)))",
                 "last, smaller batch",
             ),
+            (
+                "the batch size ignored",
+                "images.split(batch_size)",
+                "[images]",
+                "More images go through at once",
+            ),
             ("the standard deviation", _ERROR, "elbo.std()", "That is the standard deviation"),
             ("divided by N, not by its root", "math.sqrt(len(elbo))", "len(elbo)", "divides by sqrt(N)"),
-            ("the KL forgotten", f"{_VALUE}", "-objectives.bernoulli_nll(x_logits, x)", "KL term is missing"),
-            ("training mode", "model.eval()", "pass", "still in training mode"),
-            ("the error forgotten", f", {_ERROR}.item()", "", "Your code stopped"),
-            ("one value per image", f"elbo.mean().item(), {_ERROR}.item()", "elbo", "expected (2,)"),
-            ("nothing returned", "return", "result =", "NoneType"),
+            ("the variance", "elbo.std()", "elbo.var()", "That is the variance"),
+            ("N taken for the batch size", "sqrt(len(elbo))", "sqrt(batch_size)", "not the size of a batch"),
+            (
+                "N taken for the number of batches",
+                "sqrt(len(elbo))",
+                "sqrt(len(values))",
+                "images, not of batches",
+            ),
+            (
+                "an error over batches",
+                _ERROR,
+                "(torch.stack([v.mean() for v in values]).std() / math.sqrt(len(values)))",
+                "This is an error over batches",
+            ),
+            ("the KL forgotten", _VALUE, "-objectives.bernoulli_nll(x_logits, x)", "KL term is missing"),
+            ("the KL added", "x) - kl", "x) + kl", "The KL is added"),
+            (
+                "latent dimensions averaged",
+                "logvar).sum(1)",
+                "logvar).mean(1)",
+                "mean over latent dimensions",
+            ),
+            (
+                "pixels averaged",
+                "objectives.bernoulli_nll(x_logits, x)",
+                "objectives.bernoulli_nll(x_logits, x) / 784",
+                "log p(x|z) is a mean over pixels",
+            ),
+            ("no noise", _Z, "mu", "No noise is drawn"),
+            (
+                "the variance for sigma",
+                _Z,
+                "mu + logvar.exp() * torch.randn_like(mu)",
+                "looks like exp(logvar)",
+            ),
+            ("a sample of the prior", _Z, "torch.randn_like(mu)", "z is drawn from the prior"),
+            (
+                "one noise for all batches",
+                _Z,
+                "objectives.reparameterize(mu, logvar, torch.ones(1, mu.shape[1]))",
+                "draws the same noise",
+            ),
+            (
+                "one noise for each batch",
+                _Z,
+                "objectives.reparameterize(mu, logvar, torch.randn(1, mu.shape[1]))",
+                "Several images get the same noise",
+            ),
+            (
+                "the seed set for every batch",
+                "            mu, logvar",
+                "            torch.manual_seed(0)\n            mu, logvar",
+                "same noise",
+            ),
+            ("training mode", "model.eval()", "pass", "It is in training mode"),
+            ("evaluation mode too late", "model.eval()\n    values", "values", "It is in training mode"),
+            ("gradients kept", "with torch.no_grad():", "if True:", "use torch.no_grad()"),
+            ("the error forgotten", f", {_ERROR}.item()", "", "It returned one value; 2 are asked for"),
+            (
+                "one value per image",
+                f"elbo.mean().item(), {_ERROR}.item()",
+                "elbo",
+                "values; 2 are asked for",
+            ),
+            ("nothing returned", "return", "result =", "returned None"),
+            (
+                "images changed in place",
+                "    model.eval()",
+                "    model.eval()\n    images.round_().mul_(0.9)",
+                "in place",
+            ),
+            (
+                "another model",
+                "    model.eval()",
+                "    model = models.VAE(6).eval()",
+                "`decode` is never called",
+            ),
         ],
+    ),
+    Answer(
+        "test_elbo",
+        "means and errors of batches",
+        """
+@torch.no_grad()
+def test_elbo(model, images, batch_size):
+    model.eval()
+    elbo = torch.stack([-objectives.negative_elbo(model, x).loss for x in images.split(batch_size)])
+    return elbo.mean(), elbo.std() / len(elbo) ** 0.5
+""",
+        "mean of the batches' means",
+    ),
+    Answer(
+        "test_elbo",
+        "the package's function, which sets the seed",
+        """
+def test_elbo(model, images, batch_size):
+    found = evaluation.test_elbo(model, images, model_name="", data_name="").negative_elbo
+    return -found.mean, found.standard_error
+""",
+        "Every call draws the same noise",
     ),
 ]
 
@@ -527,22 +1003,76 @@ estimate_log_likelihood = Estimate()
 _WEIGHT = "log_likelihood + log_prior - log_q"
 _BOUND = "torch.logsumexp(torch.stack(log_w), dim=0) - math.log(len(eps))"
 
+_SAMPLE = "objectives.reparameterize(mu, logvar, noise)"
+
 WRONG_LIKELIHOODS = edited(
     "estimate_log_likelihood",
     LIKELIHOOD,
     [
         ("log K forgotten", " - math.log(len(eps))", "", "- log K is missing"),
+        ("log K added", " - math.log", " + math.log", "log K is added"),
+        ("divided by K", " - math.log(len(eps))", " / len(eps)", "not a K-th of it"),
         ("K taken for the number of images", "len(eps)", "len(x)", "not the number of images"),
+        ("K taken for the latent size", "len(eps)", "eps.shape[2]", "not of latent dimensions"),
         ("the mean of the logarithms", _BOUND, "torch.stack(log_w).mean(0)", "mean of the log-weights"),
+        ("the sum of the logarithms", _BOUND, "torch.stack(log_w).sum(0)", "sum of the log-weights"),
+        (
+            "exp that underflows",
+            _BOUND,
+            "torch.stack(log_w).exp().mean(0).log()",
+            "use torch.logsumexp",
+        ),
+        (
+            "a softmax over log-weights",
+            _BOUND,
+            "(torch.stack(log_w).softmax(0) * torch.stack(log_w)).sum(0)",
+            "weighted by their softmax",
+        ),
+        ("the best sample alone", _BOUND, "torch.stack(log_w).amax(0)", "largest weight alone"),
+        (
+            "averaged over the wrong axis",
+            _BOUND,
+            "torch.logsumexp(torch.stack(log_w), dim=1) - math.log(len(x))",
+            "The axes are swapped",
+        ),
         ("the prior forgotten", _WEIGHT, "log_likelihood - log_q", "lacks the prior"),
         ("q forgotten", _WEIGHT, "log_likelihood + log_prior", "lacks q(z|x)"),
         ("the likelihood alone", _WEIGHT, "log_likelihood", "p(x|z) alone"),
         ("q multiplied", "- log_q", "+ log_q", "it must divide"),
+        ("the prior divided", "+ log_prior", "- log_prior", "The prior divides"),
+        ("the likelihood divided", "-objectives.bernoulli_nll", "objectives.bernoulli_nll", "p(x|z) divides"),
+        (
+            "pixels averaged",
+            "objectives.bernoulli_nll(model.decode(z), x)",
+            "objectives.bernoulli_nll(model.decode(z), x) / 784",
+            "log p(x|z) is a mean over pixels",
+        ),
+        (
+            "latent dimensions averaged",
+            _WEIGHT,
+            "log_likelihood + (log_prior - log_q) / z.shape[1]",
+            "means over dimensions",
+        ),
+        ("noise of its own", _SAMPLE, "objectives.reparameterize(mu, logvar)", "draw none of your own"),
+        ("the variance for sigma", _SAMPLE, "mu + logvar.exp() * noise", "looks like exp(logvar)"),
+        ("logvar for sigma", _SAMPLE, "mu + logvar * noise", "looks like logvar itself"),
+        ("no noise", _SAMPLE, "mu", "this is mu itself"),
+        ("the noise itself", _SAMPLE, "noise", "z is drawn from the prior"),
+        (
+            "the noise subtracted",
+            _SAMPLE,
+            "objectives.reparameterize(mu, logvar, -noise)",
+            "it should be added",
+        ),
+        ("one sample alone", "in eps:", "in eps[:1]:", "`decode` gets"),
+        ("the noise changed in place", "for noise", "eps *= 1.5\n    for noise", "in place"),
         ("the negative log-likelihood", _BOUND, f"-({_BOUND})", "negative log-likelihood"),
         ("averaged over images", _BOUND, f"({_BOUND}).mean()", "Averaged over images"),
-        ("the samples kept", _BOUND, "torch.stack(log_w)", "expected (3,)"),
+        ("summed over images", _BOUND, f"({_BOUND}).sum()", "Summed over images"),
+        ("the samples kept", _BOUND, "torch.stack(log_w)", "One value per sample and image"),
         ("nothing returned", "return", "result =", "returned None"),
         ("a list given to logsumexp", "torch.stack(log_w)", "log_w", "TypeError"),
+        ("a list returned", f"return {_BOUND}", f"return list({_BOUND})", "returned a list"),
     ],
 )
 
