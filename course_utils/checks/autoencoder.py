@@ -17,7 +17,16 @@ import torch
 from torch import Tensor, nn
 
 from course_utils.checks.core import Exercise, Finding, close, expect, is_fact, problem_with
-from course_utils.checks.evidence import Evidence, NotNumbers, alone, as_array, fact, generator, intact, record
+from course_utils.checks.evidence import (
+    Evidence,
+    NotNumbers,
+    alone,
+    as_array,
+    fact,
+    generator,
+    intact,
+    record,
+)
 from course_utils.checks.layers import (
     FIRST,
     FIXED_SIZE,

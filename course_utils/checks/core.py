@@ -274,12 +274,3 @@ def is_fact(evidence: Evidence, key: str, seed: int, claim: str, points: float, 
         return Finding(claim, False, points, problem)
     true = close(evidence[key], fact(seed, key, True), 1e-9)
     return Finding(claim, true, points, "" if true else hint)
-
-
-def holds(evidence: Evidence, key: str, claim: str, points: float, hint: str) -> Finding:
-    """A finding that evidence[key], recorded as a truth value, is true."""
-    problem = problem_with(evidence, key)
-    if problem:
-        return Finding(claim, False, points, problem)
-    true = bool(np.all(evidence[key]))
-    return Finding(claim, true, points, "" if true else hint)

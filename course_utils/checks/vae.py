@@ -29,6 +29,7 @@ from course_utils.checks.evidence import (
     as_array,
     fact,
     generator,
+    intact,
     record,
     record_tensor,
 )
@@ -83,15 +84,6 @@ def _record_parts(evidence: Evidence, keys: tuple[str, ...], answer: Callable[[]
             record(evidence, key, parts.__getitem__, index)
         else:
             evidence[key] = evidence[keys[0]]
-
-
-def _unchanged(answer: Callable[..., Any], *inputs: Any) -> Any:
-    """What the answer returns; NotNumbers where it changed a tensor that it was given."""
-    before = [t.clone() if isinstance(t, Tensor) else None for t in inputs]
-    value = answer(*inputs)
-    if any(b is not None and not torch.equal(t, b) for t, b in zip(inputs, before, strict=True)):
-        raise NotNumbers("It changes its inputs in place: compute with new tensors instead.")
-    return value
 
 
 class Linear(nn.Module):
@@ -440,7 +432,7 @@ def _loss_inputs(seed: int, single: bool = False) -> tuple[Tensor, Tensor, Tenso
 def probe_vae_loss(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
     _record_parts(evidence, ("loss", "reconstruction", "kl"), lambda: answer(*_loss_inputs(seed)))
-    record(evidence, "single", lambda: list(_unchanged(answer, *_loss_inputs(seed, single=True))))
+    record(evidence, "single", lambda: list(intact(answer, *_loss_inputs(seed, single=True))))
     return evidence
 
 
@@ -688,7 +680,7 @@ def probe_test_elbo(answer: Any, seed: int) -> Evidence:
     torch.manual_seed(seed)
     for prefix, size in (("", batch_size), ("whole ", 2 * len(x))):
         model = Linear(seed, 6)
-        call = partial(_unchanged, answer, model, x.clone(), size)
+        call = partial(intact, answer, model, x.clone(), size)
         _record_parts(evidence, (f"{prefix}mean", f"{prefix}error"), call)
         record(evidence, f"{prefix}z", model.decoded)
         small = [len(codes) <= size for codes in model.codes]
@@ -803,7 +795,7 @@ def probe_estimate_log_likelihood(answer: Any, seed: int) -> Evidence:
     model, x, eps = _likelihood_inputs(seed)
     record_tensor(evidence, "bound", answer, model, x, eps)
     record(evidence, "z", model.decoded)
-    record_tensor(evidence, "single", _unchanged, answer, *_likelihood_inputs(seed, single=True))
+    record_tensor(evidence, "single", intact, answer, *_likelihood_inputs(seed, single=True))
     return evidence
 
 
