@@ -79,21 +79,24 @@ def answer_code(name: str) -> ast.Module:
 def mutants(tree: ast.Module) -> Iterator[tuple[str, ast.Module]]:
     """Every single edit: a description 'old -> new' that is unique, and the edited tree."""
     seen: dict[str, int] = {}
+    given = {part for node in ast.walk(tree) if isinstance(node, _STUB) for part in _stub(node)}
     places = [
         (parent, field, index)
         for parent in ast.walk(tree)
         for field, value in ast.iter_fields(parent)
         for index in (range(len(value)) if isinstance(value, list) else [None])
-        if field not in ("annotation", "returns", "args") or isinstance(parent, ast.Call)
+        if parent not in given
     ]
     for number, (parent, field, index) in enumerate(places):
         old = _at(parent, field, index)
         if not isinstance(old, ast.AST) or _is_docstring(parent) or _is_docstring(old):
             continue
         for new in _edits(old, isinstance(parent, ast.FunctionDef | ast.With | ast.If | ast.For)):
+            text = f"{_text(old)} -> {_text(new)}"
+            if _text(old) == _text(new):
+                continue
             edited = copy.deepcopy(tree)
             _put(edited, places, tree, number, new)
-            text = f"{_text(old)} -> {_text(new) if new is not None else 'nothing'}"
             seen[text] = seen.get(text, 0) + 1
             yield (f"{text} ({seen[text]})" if seen[text] > 1 else text), ast.fix_missing_locations(edited)
 
@@ -103,16 +106,24 @@ def _at(parent: ast.AST, field: str, index: int | None) -> Any:
     return value if index is None else value[index]
 
 
-def _put(edited: ast.Module, places: list, tree: ast.Module, number: int, new: ast.AST | None) -> None:
-    """The same place in the copy gets `new`; None takes the node out of its list."""
+def _put(edited: ast.Module, places: list, tree: ast.Module, number: int, new: ast.AST) -> None:
+    """The same place in the copy gets `new`."""
     parent, field, index = places[number]
     twin = list(ast.walk(edited))[list(ast.walk(tree)).index(parent)]
     if index is None:
         setattr(twin, field, new)
-    elif new is None:
-        getattr(twin, field).pop(index)
     else:
         getattr(twin, field)[index] = new
+
+
+_STUB = ast.FunctionDef | ast.AnnAssign
+
+
+def _stub(node: ast.FunctionDef | ast.AnnAssign) -> Iterator[ast.AST]:
+    """What the stub hands to the student: the signature with its types and defaults."""
+    parts = [node.args, node.returns] if isinstance(node, ast.FunctionDef) else [node.annotation]
+    for part in filter(None, parts):
+        yield from ast.walk(part)
 
 
 def _is_docstring(node: ast.AST) -> bool:
@@ -120,11 +131,11 @@ def _is_docstring(node: ast.AST) -> bool:
 
 
 def _text(node: ast.AST) -> str:
-    return " ".join(ast.unparse(node).split())[:90]
+    return " ".join(ast.unparse(node).split())
 
 
-def _edits(node: ast.AST, is_statement: bool) -> Iterator[ast.AST | None]:
-    """What may stand in the node's place; None for nothing at all."""
+def _edits(node: ast.AST, is_statement: bool) -> Iterator[ast.AST]:
+    """What may stand in the node's place."""
     if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
         yield ast.BinOp(node.left, OPERATORS[type(node.op)](), node.right)
     if isinstance(node, ast.BoolOp):
@@ -201,8 +212,61 @@ def survivors(name: str, seed: int = 3) -> tuple[list[str], int]:
     return alive, count
 
 
+SYMMETRIC = "the log-density of a Gaussian is symmetric in point and mean"
+FLOATS = "`cat` makes floats of it"
+OPPOSITE = "differs for exactly opposite ends, of which the exercise says nothing"
+NUMBER = "a tensor of one number is taken for the number"
+
 # Edits that no check can or should refuse, with the reason.
-EQUIVALENT: dict[str, dict[str, str]] = {}
+EQUIVALENT: dict[str, dict[str, str]] = {
+    "train_step": {
+        "F.mse_loss(model(images).sigmoid(), images) -> F.mse_loss(images, model(images).sigmoid())": (
+            "the squared error is symmetric"
+        ),
+    },
+    "hole_share": {
+        "(lost > threshold).float().mean().item() -> (lost > threshold).float().mean()": NUMBER,
+    },
+    "test_elbo": {
+        "elbo.mean().item() -> elbo.mean()": NUMBER,
+        "(elbo.std() / math.sqrt(len(elbo))).item() -> elbo.std() / math.sqrt(len(elbo))": NUMBER,
+    },
+    "estimate_log_likelihood": {
+        "objectives.gaussian_log_density(z, zeros, zeros) -> "
+        "objectives.gaussian_log_density(zeros, z, zeros)": SYMMETRIC,
+        "objectives.gaussian_log_density(z, mu, logvar) -> objectives.gaussian_log_density(mu, z, logvar)": (
+            SYMMETRIC
+        ),
+    },
+    "interpolate": {
+        "torch.sin(omega) < 0.0001 -> torch.sin(omega) <= 0.0001": "a sine is never exactly 0.0001",
+        "torch.sin(omega) -> omega (2)": OPPOSITE,
+        "0.0001 -> 0.0002": "where to take the line is left open; both are small",
+        "1 -> 2 (4)": OPPOSITE,
+    },
+    "kl_decomposition": {
+        "objectives.gaussian_log_density(z, mu, logvar) -> objectives.gaussian_log_density(mu, z, logvar)": (
+            SYMMETRIC
+        ),
+        "objectives.gaussian_log_density(z.unsqueeze(1), mu, logvar) -> "
+        "objectives.gaussian_log_density(mu, z.unsqueeze(1), logvar)": SYMMETRIC,
+        "objectives.gaussian_log_density(z, torch.zeros_like(mu), torch.zeros_like(logvar)) -> "
+        "objectives.gaussian_log_density(torch.zeros_like(mu), z, torch.zeros_like(logvar))": SYMMETRIC,
+    },
+    "warm_up": {"min(1.0, t / share) -> min(t / share, 1.0)": "a minimum is symmetric"},
+    "mutual_information_gap": {
+        "torch.stack(scores).mean().item() -> torch.stack(scores).mean()": NUMBER,
+        "information(code, factor) -> information(factor, code)": "mutual information is symmetric",
+    },
+    "MyCVAE": {
+        "F.one_hot(y, self.num_classes).float() -> F.one_hot(y, self.num_classes)": FLOATS,
+        "F.one_hot(y, self.num_classes).float() -> F.one_hot(y, self.num_classes) (2)": FLOATS,
+    },
+    "count_active": {
+        "int((mu.var(dim=0) > threshold).sum()) -> (mu.var(dim=0) > threshold).sum()": NUMBER,
+        "mu.var(dim=0) > threshold -> mu.var(dim=0) >= threshold": "no variance is exactly the threshold",
+    },
+}
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from course_utils.checks.core import Exercise, Finding, close, expect, problem_with
-from course_utils.checks.evidence import Evidence, NotNumbers, as_array, generator, record
+from course_utils.checks.evidence import Evidence, NotNumbers, as_array, generator, record, record_tensor
 
 CHANGED = "Your function changes its inputs: work on new tensors."
 
@@ -67,9 +67,9 @@ def probe_interpolate(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
     for key, spherical in (("straight", ()), ("spherical", (True,))):
         ends = _ends(seed)
-        record(evidence, key, answer, *ends, STEPS, *spherical)
+        record_tensor(evidence, key, answer, *ends, STEPS, *spherical)
         evidence[f"{key} ends"] = as_array(list(ends))
-    record(evidence, "single", answer, *(end[:1] for end in _ends(seed)), 3, False)
+    record_tensor(evidence, "single", answer, *(end[:1] for end in _ends(seed)), 3, False)
 
     def parallel() -> np.ndarray:
         return np.stack([as_array(answer(a, b, 3, True)) for a, b in zip(*_parallel(seed), strict=True)])
@@ -222,7 +222,7 @@ def probe_quantile_grid(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
     for kind, sizes in zip(("odd", "even"), _sizes(seed), strict=True):
         for place, n in enumerate(sizes):
-            record(evidence, f"{kind}{place}", answer, n)
+            record_tensor(evidence, f"{kind}{place}", answer, n)
     return evidence
 
 
