@@ -22,7 +22,7 @@ WALKS = [
     Answer("interpolate", "vectorised", WALK),
     Answer(
         "interpolate",
-        "a loop in NumPy, a list returned",
+        "a loop in NumPy",
         """
 def interpolate(z_start, z_end, steps, spherical=False):
     a, b = z_start.numpy(), z_end.numpy()
@@ -34,8 +34,8 @@ def interpolate(z_start, z_end, steps, spherical=False):
             point = (1 - t) * a + t * b
         else:
             point = (np.sin((1 - t) * omega) * a + np.sin(t * omega) * b) / np.sin(omega)
-        points.append(torch.tensor(point))
-    return points
+        points.append(point)
+    return np.stack(points)
 """,
     ),
     Answer(
@@ -122,6 +122,7 @@ WRONG_WALKS = [
                 "changes its inputs",
             ),
             ("nothing returned for the arc", "return arc", "arc = arc", "returned None"),
+            ("a list of points for the arc", "return arc", "return list(arc)", "It returned a list"),
             ("a dimension lost", ".view(-1, 1)", "", "Your code stopped"),
         ],
     ),
@@ -147,7 +148,7 @@ GRIDS = [
     Answer("quantile_grid", "a comprehension", GRID),
     Answer(
         "quantile_grid",
-        "statistics.NormalDist and two loops, a list returned",
+        "statistics.NormalDist and two loops",
         """
 from statistics import NormalDist
 
@@ -157,7 +158,7 @@ def quantile_grid(n):
     for i in range(n):
         for j in range(n):
             points.append((coordinates[j], coordinates[i]))
-    return points
+    return torch.tensor(points)
 """,
     ),
     Answer(
@@ -192,6 +193,7 @@ WRONG_GRIDS = edited(
         ("z2 changes fastest", "(z1, z2) for", "(z2, z1) for", "swapped"),
         ("rows from the top", "for z2 in c", "for z2 in c.flip(0)", "run from the top"),
         ("a square of points", _POINTS, f"{_POINTS}.view(n, n, 2)", "shape of its own"),
+        ("a list of points", _POINTS, f"{_POINTS}.tolist()", "It returned a list; return one tensor."),
         ("points as columns", _POINTS, f"{_POINTS}.T", "columns"),
         ("z1 falls along a row", "for z1 in c]", "for z1 in c.flip(0)]", "z1 falls along a row"),
         (
