@@ -250,9 +250,11 @@ def _looks(seed: int) -> dict[str, tuple[Tensor, Tensor]]:
 
 
 def _head(seed: int, name: str, latent_dim: int) -> np.ndarray:
-    """Weight and, as a last column, bias: (latent_dim, 257)."""
+    """Weight and, as a last column, bias: (latent_dim, 257). Two rows each answer with opposite signs."""
     g = generator(seed, 20 + HEADS.index(name))
-    return torch.randn(latent_dim, 257, generator=g).numpy() / 11
+    rows = torch.randn(latent_dim, 257, generator=g).numpy() / 11
+    rows[1::2] = -rows[: len(rows) - 1 : 2]
+    return rows
 
 
 def probe_my_vae(answer: Any, seed: int) -> Evidence:

@@ -122,7 +122,12 @@ WRONG_WALKS = [
                 "changes its inputs",
             ),
             ("nothing returned for the arc", "return arc", "arc = arc", "returned None"),
-            ("a list of points for the arc", "return arc", "return list(arc)", "It returned a list"),
+            (
+                "a list of points for the arc",
+                "return arc / torch.sin(omega)",
+                "return list(arc / torch.sin(omega))",
+                "It returned a list",
+            ),
             ("a dimension lost", ".view(-1, 1)", "", "Your code stopped"),
         ],
     ),
