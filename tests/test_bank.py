@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from bank import RIGHT, WRONG, Answer
+from scipy import stats
 from torch import nn
 
 from course_utils import checks
@@ -56,7 +57,7 @@ def test_a_wrong_answer_loses_points_and_hears_its_mistake(answer: Answer, seed:
 @every_exercise
 def test_every_exercise_has_right_answers_and_wrong_ones(exercise: core.Exercise) -> None:
     assert sum(answer.exercise == exercise.answer for answer in RIGHT) >= 3
-    assert sum(answer.exercise == exercise.answer for answer in WRONG) >= 6
+    assert sum(answer.exercise == exercise.answer for answer in WRONG) >= 8
 
 
 def test_every_answer_has_a_name_of_its_own_and_belongs_to_an_exercise() -> None:
@@ -94,6 +95,22 @@ def test_the_judge_needs_only_what_leaves_the_process(exercise: core.Exercise) -
     packed = json.loads(json.dumps(core.observe(exercise, answer.namespace(), 5).packed(exercise)))
     arrived = core.Observation(packed["seed"], evidence.unpack(packed["evidence"]), packed["note"])
     assert core.verdict(exercise, arrived).points == exercise.points
+
+
+@pytest.mark.parametrize("numbers", [900, 20_000])
+def test_six_standard_errors_refuse_less_than_one_right_sampler_in_a_million(numbers: int) -> None:
+    """Mean and second moment of so many normal numbers, by their exact distributions (three tests in all;
+    the third, on the mean absolute value, is as nearly normal as the first)."""
+    off = 6 * (2 / numbers) ** 0.5
+    squares = stats.chi2.sf(numbers * (1 + off), numbers) + stats.chi2.cdf(numbers * (1 - off), numbers)
+    assert squares + 2 * 2 * stats.norm.sf(6) < 1e-6
+
+
+@pytest.mark.parametrize("name", ["reparameterize", "vae_train_step", "test_elbo"])
+def test_answers_that_draw_their_own_noise_are_accepted_over_many_seeds(name: str) -> None:
+    answer = next(a for a in RIGHT if a.exercise == name)
+    points = [check(name, answer.namespace(), seed).points for seed in range(100, 140)]
+    assert points == [EXERCISES[name].points] * 40
 
 
 # --- answers that are no answers --------------------------------------------------------------------

@@ -105,6 +105,16 @@ def test_record_takes_not_implemented_for_not_yet() -> None:
         recorded(unsolved)
 
 
+def test_an_error_of_torch_is_no_unsolved_exercise() -> None:
+    sentence = core.problem_with(recorded(lambda: torch.ones(2, device="meta")), "it")
+    assert sentence.startswith("Your code stopped with NotImplementedError: Cannot copy out of meta tensor")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="There is no CUDA GPU on this machine.")
+def test_a_result_on_a_gpu_is_taken() -> None:
+    np.testing.assert_array_equal(recorded(lambda: torch.ones(2, device="cuda"))["it"], [1, 1])
+
+
 def test_evidence_that_was_never_recorded_is_a_problem() -> None:
     assert core.problem_with({}, "it") == "This could not be looked at."
     assert not core.expect({}, "it", 1.0, "", 1).holds

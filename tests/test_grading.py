@@ -74,9 +74,15 @@ def judged(*bundles: Any, seed: int = 41) -> NotebookNode:
 @pytest.fixture(scope="module")
 def graded() -> dict[str, NotebookNode]:
     """One submission with everything in it that must not cost a right answer its points."""
-    noisy = "import sys, warnings, numpy as np\n" + RIGHT_KL.replace(
-        "    return", '    print("half", file=sys.stderr); warnings.warn("old"); print("x" * 10)\n    return'
+    noise = (
+        "    print('half', file=sys.stderr); warnings.warn('old'); print('x' * 10)\n"
+        "    for _ in tqdm(range(3)):\n"
+        "        plt.plot([1, 2]); plt.show()\n"
+        "    mu = torch.from_numpy(np.asarray(mu))\n"
+        "    logvar = torch.from_numpy(2 * scipy.special.expit(0) * logvar.numpy())\n"
     )
+    libraries = "import sys, warnings, scipy, numpy as np, matplotlib.pyplot as plt\nfrom tqdm import tqdm\n"
+    noisy = libraries + RIGHT_KL.replace("    return", noise + "    return")
     class_based = (
         "class reparameterize(nn.Module):\n"
         "    def forward(self, mu, logvar, eps=None, **more):\n"

@@ -56,8 +56,8 @@ class _TookTooLong(BaseException):
 def record(evidence: Evidence, key: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
     """Call `function` and keep what it returns as evidence[key], or the sentence that says what went wrong.
 
-    Raises NotYet for an answer that raises NotImplementedError. Once a call did not return, the others
-    are not tried.
+    Raises NotYet for an answer that raises a bare NotImplementedError, as the stub does. Once a call did
+    not return, the others are not tried.
     """
     if any(value.dtype.kind == "U" and value.item() == ENDLESS for value in evidence.values()):
         evidence[key] = np.array(ENDLESS)
@@ -65,8 +65,11 @@ def record(evidence: Evidence, key: str, function: Callable[..., Any], *args: An
     try:
         with _time_limit(CALL_SECONDS):
             evidence[key] = as_array(function(*args, **kwargs))
-    except NotImplementedError:
-        raise NotYet from None
+    except NotImplementedError as problem:
+        if str(problem):  # torch raises some with a message of its own
+            evidence[key] = np.array(_sentence(problem))
+        else:
+            raise NotYet from None
     except _TookTooLong:
         evidence[key] = np.array(ENDLESS)
     except NotNumbers as problem:

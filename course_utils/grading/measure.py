@@ -10,6 +10,8 @@ no random sample of what students write, but they, not the seeds, are what there
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import math
 import multiprocessing
@@ -117,7 +119,8 @@ def _try(answer: Any, right: bool, seeds: int) -> tuple[bool, bool, float]:
     exercise, good, named, seconds = EXERCISES[answer.exercise], True, True, []
     for seed in range(seeds):
         names, started = answer.namespace(), time.perf_counter()
-        report = core.run(exercise, names, seed)
+        with contextlib.redirect_stdout(io.StringIO()):
+            report = core.run(exercise, names, seed)
         seconds.append(time.perf_counter() - started)
         good &= math.isclose(report.points, exercise.points) == right
         named &= answer.hint in str(report)
