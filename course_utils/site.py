@@ -130,6 +130,7 @@ def _write_pages(executed: list[Executed], target: Path, summary: str, graders: 
         results=[{**row, "section": one.lesson.title} for one in executed for row in one.results],
         reports=[row for one in executed for row in one.reports],
         graders={row.answer: row for row in graders},
+        share=measure.share,
         measured=measure.sentence(graders) if graders else "",
     )
     index_page = frame.render(

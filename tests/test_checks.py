@@ -317,5 +317,19 @@ def test_the_grader_s_seed_is_used_and_the_evidence_handed_over(monkeypatch) -> 
     assert bundle["text/plain"] == "3"
 
 
+def test_a_sentence_that_explains_every_failure_is_said_once() -> None:
+    report = core.run(EXERCISES["gaussian_kl"], {"gaussian_kl": failing})
+    assert len(report.findings) > 1
+    assert report.note == "Your code stopped with ValueError: the student's own words"
+    assert str(report).count(report.note) == 1
+
+
+def test_the_hint_of_a_single_failure_stays_with_it() -> None:
+    findings = [core.Finding("one", True, 1), core.Finding("two", False, 1, "doubled")]
+    exercise = core.Exercise("9.9", "it", 2, lambda answer, seed: {}, lambda seed, evidence: findings)
+    report = core.verdict(exercise, core.Observation(0, {}))
+    assert (report.note, report.findings[1].hint) == ("", "doubled")
+
+
 def test_a_student_s_report_carries_no_evidence() -> None:
     assert core.EVIDENCE_MIME not in core.run(EXERCISES["gaussian_kl"], {})._repr_mimebundle_()

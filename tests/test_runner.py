@@ -10,6 +10,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from course_utils import runner, site
+from course_utils.grading.measure import Row
 from course_utils.sections import Lesson, Section
 from course_utils.settings import CourseError
 
@@ -162,6 +163,19 @@ def test_pages_ask_nothing_of_the_network(page, tmp_path):
     for text in (page, index):
         assert "<script" not in text
         assert 'src="http' not in text and '<link rel="stylesheet" href="http' not in text
+
+
+def test_the_index_shows_how_each_check_does_on_the_bank(tmp_path):
+    solved = {"exercise": "2.1", "answer": "gaussian_kl", "points": 3, "of": 3}
+    executed = runner.Executed(
+        LESSON, new_notebook(cells=[new_markdown_cell("# Small", id="m")]), reports=[solved]
+    )
+    graders = [
+        Row("2.1", "gaussian_kl", 20, wrong=10, caught=9, right=4, accepted=4, diagnosed=8, seconds=0.1)
+    ]
+    index = site.write([executed], tmp_path / "site", "summary", graders).read_text("utf-8")
+    assert "<td>9 of 10 (≥ 61%)</td><td>4 of 4 (≥ 47%)</td><td>8 of 10 (≥ 49%)</td>" in index
+    assert "9 of 10 wrong answers are caught" in index
 
 
 def test_a_second_site_replaces_the_first_whole(tmp_path):

@@ -16,7 +16,7 @@ import html
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -179,9 +179,18 @@ def verdict(exercise: Exercise, observation: Observation) -> Report:
     try:
         with warnings.catch_warnings(), _own_randomness(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            return Report(exercise, tuple(exercise.judge(observation.seed, observation.evidence)))
+            return _report(exercise, exercise.judge(observation.seed, observation.evidence))
     except Exception:  # forged evidence may make a judge stumble anywhere
         return Report(exercise, (), "What your answer returned has a form that could not be judged.")
+
+
+def _report(exercise: Exercise, findings: list[Finding]) -> Report:
+    """The findings as a report; one sentence that explains several failures, and all, is said once."""
+    hints = [finding.hint for finding in findings if not finding.holds]
+    if len(hints) == 1 or len(set(hints)) != 1:
+        return Report(exercise, tuple(findings))
+    unexplained = (finding if finding.holds else replace(finding, hint="") for finding in findings)
+    return Report(exercise, tuple(unexplained), hints[0])
 
 
 def run(exercise: Exercise, namespace: Mapping[str, Any], seed: int | None = None) -> Report:

@@ -55,6 +55,11 @@ def limit(good: int, of: int) -> float:
     return float(beta.ppf(0.05, good, of - good + 1)) if good else 0.0
 
 
+def share(good: int, of: int) -> str:
+    """A count with its limit, as the tables show it."""
+    return f"{good} of {of} (≥ {limit(good, of):.0%})"
+
+
 def total(rows: Iterable[Row]) -> Row:
     """All exercises together."""
     rows = list(rows)
