@@ -1,4 +1,4 @@
-"""The `course` command: run, build, graders, remarks, and nothing clever.
+"""The `course` command: run, build, graders, remarks, cache, and nothing clever.
 
 Every error that a user can put right ends in one sentence and exit status 2.
 """
@@ -172,6 +172,18 @@ def build(check: bool) -> None:
                 f"notebooks/ is not what solutions/ gives: {', '.join(differing)}; run `course build`."
             )
         console.print("notebooks/ is what nbgrader makes of solutions/.")
+
+
+@main.command()
+@click.option("--empty", is_flag=True, help="Delete every kept training.")
+def cache(empty: bool) -> None:
+    """Say how large the cache of trained models is, or empty it."""
+    with _one_sentence():
+        from course_utils import cache as trainings
+
+        if empty:
+            console.print(f"Deleted: {trainings.empty()} files.")
+        console.print(f"Kept {trainings.summary()}.", soft_wrap=True, highlight=False)
 
 
 @main.command()

@@ -7,17 +7,21 @@ selection and costs nothing beside the model.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from course_utils.models import Model
+from course_utils.settings import CourseError
+
+LOOK = 50  # steps from one look at the loss to the next; each makes a GPU wait
 
 
 @dataclass
@@ -43,6 +47,25 @@ class History:
         return f"{self.epochs} epochs in {self.seconds[-1]:.0f} s; last epoch's training average: {terms}"
 
 
+@dataclass
+class State:
+    """With the random numbers to come, all that decides how a training goes on."""
+
+    model: Model
+    optimizer: torch.optim.Optimizer
+    history: History
+
+
+class Checkpoint(Protocol):
+    """Where a training leaves its state after every epoch, and finds it again."""
+
+    def restore(self, state: State) -> None:
+        """Put `state` where it was after the last epoch saved; leave it as it is if there is none."""
+
+    def save(self, state: State) -> None:
+        """Keep `state` as it is now."""
+
+
 def fit(
     model: Model,
     images: Tensor,
@@ -56,6 +79,7 @@ def fit(
     batch_size: int = 128,
     learning_rate: float = 1e-3,
     seed: int = 0,
+    checkpoint: Checkpoint | None = None,
 ) -> History:
     """Train `model` in place with Adam and return the record of its epochs.
 
@@ -63,18 +87,29 @@ def fit(
     `objectives.negative_elbo`; with `labels` it is called as `loss(model, x, y)`. `beta`, if given, is
     a schedule: a function of the share of training done, from 0 to 1, whose value goes to the loss as
     its keyword `beta`. Images (N, 1, 28, 28) live on the model's device. `seed` fixes the order of
-    batches and the noise; the model's initial weights are the caller's to seed.
+    batches and the noise; the model's initial weights are the caller's to seed. From a `checkpoint` (see
+    `cache`) the training goes on after the last epoch that is there.
+
+    Raises CourseError, before the first step, for settings that cannot work, and within the first steps for
+    a loss that diverges or is no number.
     """
+    check_request(model, images, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
     torch.manual_seed(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
     data = (images,) if labels is None else (images, labels)
     history = History()
-    steps, step = epochs * -(-len(images) // batch_size), 0
+    if checkpoint is not None:
+        checkpoint.restore(State(model, optimizer, history))
+    steps_per_epoch = -(-len(images) // batch_size)
+    steps, step = epochs * steps_per_epoch, history.epochs * steps_per_epoch
+    first_loss = math.nan
 
     model.train()
     # tqdm's bar for notebooks overlooks the TQDM_DISABLE that its other bars heed.
-    with tqdm(total=steps, unit="step", leave=False, disable="TQDM_DISABLE" in os.environ) as bar:
-        for epoch in range(epochs):
+    with tqdm(
+        total=steps, initial=step, unit="step", leave=False, disable="TQDM_DISABLE" in os.environ
+    ) as bar:
+        for epoch in range(history.epochs, epochs):
             started = time.perf_counter()
             sums: dict[str, Tensor] = {}
             for rows in torch.randperm(len(images), device=images.device).split(batch_size):
@@ -88,11 +123,14 @@ def fit(
                 for name, value in terms._asdict().items():
                     sums[name] = sums.get(name, 0) + value.detach() * len(rows)
                 step += 1
+                if step % LOOK == 1:
+                    first_loss = check_loss(terms[0].item(), first_loss, step, learning_rate)
                 bar.update()
 
             # .item() waits for the device, so the clock is read after it.
             for name, total in sums.items():
                 history.train.setdefault(name, []).append(total.item() / len(images))
+            first_loss = check_loss(next(iter(history.train.values()))[-1], first_loss, step, learning_rate)
             history.seconds.append(
                 time.perf_counter() - started + (history.seconds[-1] if history.seconds else 0.0)
             )
@@ -100,9 +138,54 @@ def fit(
                 held_out = (test_images,) if test_labels is None else (test_images, test_labels)
                 for name, mean in average(model, loss, *held_out).items():
                     history.test.setdefault(name, []).append(mean)
+            if checkpoint is not None:
+                checkpoint.save(State(model, optimizer, history))
             bar.set_postfix_str(f"epoch {epoch + 1}: loss {history.train['loss'][-1]:.4g}")
     model.eval()
     return history
+
+
+def check_request(
+    model: Model, images: Tensor, *, epochs: int, batch_size: int, learning_rate: float
+) -> None:
+    """Raise CourseError for what a training cannot work with."""
+    if images.ndim != 4 or not len(images):
+        raise CourseError(f"Images have shape {tuple(images.shape)}; they need to be (N, 1, 28, 28), N > 0.")
+    if not images.is_floating_point():
+        raise CourseError(f"Images are {images.dtype}: turn them into floats in [0, 1] (images / 255).")
+    for parameter in model.parameters():
+        if parameter.device != images.device:
+            raise CourseError(
+                f"The model is on {parameter.device} and the images are on {images.device}: "
+                "move one of them with .to(device)."
+            )
+    low, high = (value.item() for value in images.aminmax())
+    if not 0 <= low <= high <= 1:  # also where a pixel is NaN
+        raise CourseError(f"Pixels reach from {low:.4g} to {high:.4g}: scale the images to [0, 1].")
+    if epochs < 1:
+        raise CourseError(f"epochs is {epochs}: ask for at least one.")
+    if not 1 <= batch_size <= len(images):
+        raise CourseError(
+            f"batch_size is {batch_size}: it has to lie between 1 and the number of images, {len(images):,}."
+        )
+    if not 0 < learning_rate < math.inf:
+        raise CourseError(f"learning_rate is {learning_rate}: it has to be a positive number.")
+
+
+def check_loss(loss: float, first: float, step: int, learning_rate: float) -> float:
+    """The first finite loss; CourseError where the loss is no number or ten times what it began with."""
+    first = loss if math.isnan(first) else first
+    if not math.isfinite(loss):
+        raise CourseError(
+            f"The loss is {loss} by step {step}: lower the learning rate (now {learning_rate:g}), "
+            "or look for a log of 0 or a division by 0 in the loss."
+        )
+    if loss > 10 * abs(first) + 1:  # + 1 nat: a loss may begin at 0
+        raise CourseError(
+            f"The loss has risen from {first:.4g} to {loss:.4g} by step {step}: training diverges; "
+            f"lower the learning rate (now {learning_rate:g})."
+        )
+    return first
 
 
 def warm_up(t: float, share: float, top: float) -> float:

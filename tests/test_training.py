@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from course_utils import objectives, training
 from course_utils.models import CVAE, VAE, Autoencoder
+from course_utils.settings import CourseError
 from course_utils.training import History, average, fit
 
 COUNT = 50  # not a multiple of the batch size below: the last batch is smaller
@@ -55,8 +56,8 @@ def spy() -> Spy:
 
 @pytest.fixture
 def numbered() -> Tensor:
-    """Images told apart by their grey value: image i is i everywhere."""
-    return torch.arange(COUNT, dtype=torch.float32).view(-1, 1, 1, 1).expand(COUNT, 1, 28, 28)
+    """Images told apart by their grey value: image i is i / 64 everywhere."""
+    return (torch.arange(COUNT) / 64).view(-1, 1, 1, 1).expand(COUNT, 1, 28, 28)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,7 @@ def images() -> Tensor:
 
 
 def numbers(batch: tuple[Tensor, ...]) -> list[int]:
-    return batch[0][:, 0, 0, 0].int().tolist()
+    return (64 * batch[0][:, 0, 0, 0]).int().tolist()
 
 
 def trained(images: Tensor, seed: int, initial_seed: int = 0) -> tuple[nn.Module, History]:
@@ -141,7 +142,7 @@ def test_the_last_batch_of_an_epoch_is_what_remains(spy: Spy, numbered: Tensor) 
     assert [len(batch[0]) for batch in spy.batches] == SIZES * 2
 
 
-@pytest.mark.parametrize("batch_size", [1, COUNT, COUNT + 1])
+@pytest.mark.parametrize("batch_size", [1, 7, COUNT])
 def test_every_image_is_used_once_also_in_batches_of(batch_size: int, spy: Spy, numbered: Tensor) -> None:
     fit(Scale(), numbered, spy, epochs=1, batch_size=batch_size)
     assert sorted(number for batch in spy.batches for number in numbers(batch)) == list(range(COUNT))
@@ -184,7 +185,7 @@ def test_training_happens_in_training_mode(spy: Spy, numbered: Tensor) -> None:
 
 def test_the_model_is_left_in_evaluation_mode(spy: Spy, numbered: Tensor) -> None:
     model = Scale()
-    fit(model, numbered, spy, epochs=1)
+    fit(model, numbered, spy, epochs=1, batch_size=BATCH)
     assert not model.training
 
 
@@ -192,6 +193,89 @@ def test_the_images_are_left_as_they_were(images: Tensor) -> None:
     before = images.clone()
     trained(images, seed=0)
     assert torch.equal(images, before)
+
+
+# --- what cannot work is said before time is lost --------------------------------------------------
+
+
+class Runaway(nn.Module):
+    """Adam moves each of its numbers by the learning rate in every step, upwards."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(0.0))
+
+
+def rising(model: Runaway, x: Tensor) -> Loss:
+    """A loss whose value rises, whatever its gradient says."""
+    return Loss(1 - model.weight + 2 * model.weight.detach() ** 2, x.mean())
+
+
+def turning_nan(model: Runaway, x: Tensor) -> Loss:
+    return Loss((1 - model.weight).log(), x.mean())
+
+
+BAD = {
+    "no epoch": ({"epochs": 0}, "epochs is 0: ask for at least one"),
+    "no batch": ({"batch_size": 0}, "batch_size is 0: it has to lie between 1 and the number of images, 50"),
+    "a batch larger than the data": ({"batch_size": 51}, "batch_size is 51: it has to lie between 1 and"),
+    "no learning rate": ({"learning_rate": 0.0}, "learning_rate is 0.0: it has to be a positive number"),
+}
+
+
+@pytest.mark.parametrize(("setting", "sentence"), BAD.values(), ids=BAD)
+def test_settings_that_cannot_work_are_refused(setting: dict, sentence: str, images: Tensor) -> None:
+    with pytest.raises(CourseError, match=sentence):
+        fit(VAE(2), images, objectives.negative_elbo, **{"epochs": 1, "batch_size": BATCH, **setting})
+
+
+BAD_IMAGES = {
+    "integers": (lambda x: (255 * x).to(torch.uint8), "Images are torch.uint8: turn them into floats"),
+    "0 to 255": (lambda x: 255 * x, r"Pixels reach from 0 to 255: scale the images to \[0, 1\]"),
+    "standardised": (lambda x: (x - 0.5) / 0.5, "Pixels reach from -1 to 1"),
+    "NaN": (lambda x: x / 0, "Pixels reach from nan to nan"),
+    "flat": (lambda x: x.flatten(1), r"Images have shape \(50, 784\)"),
+    "none": (lambda x: x[:0], r"Images have shape \(0, 1, 28, 28\)"),
+    "elsewhere": (lambda x: x.to("meta"), "The model is on cpu and the images are on meta"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "sentence"), BAD_IMAGES.values(), ids=BAD_IMAGES)
+def test_images_that_cannot_work_are_refused(
+    spoil: Callable[[Tensor], Tensor], sentence: str, images: Tensor
+) -> None:
+    with pytest.raises(CourseError, match=sentence):
+        fit(VAE(2), spoil(images), objectives.negative_elbo, epochs=1, batch_size=BATCH)
+
+
+@pytest.mark.parametrize(
+    ("loss", "learning_rate", "sentence"),
+    [
+        (turning_nan, 0.5, r"The loss is nan by step \d+: lower the learning rate \(now 0.5\)"),
+        (rising, 1.0, r"The loss has risen from 1 to [\d.]+ by step \d+: training diverges; lower the"),
+        (lambda model, x: Loss(model.weight + x.mean() / 0, x.mean()), 1e-3, "The loss is inf by step 1:"),
+    ],
+    ids=["NaN", "diverges", "infinite at once"],
+)
+def test_a_loss_that_runs_away_stops_the_training(
+    loss: Callable[..., Loss], learning_rate: float, sentence: str, images: Tensor
+) -> None:
+    steps: list[int] = []
+
+    def counted(model: Runaway, x: Tensor) -> Loss:
+        steps.append(len(x))
+        return loss(model, x)
+
+    with pytest.raises(CourseError, match=sentence):
+        fit(Runaway(), images + 1e-3 * (images == 0), counted, epochs=1000, batch_size=1,
+            learning_rate=learning_rate)  # fmt: skip
+    assert len(steps) <= training.LOOK + 1
+
+
+def test_a_learning_rate_a_thousand_times_too_high_is_said_to_diverge(images: Tensor) -> None:
+    torch.manual_seed(0)
+    with pytest.raises(CourseError, match="lower the learning rate"):
+        fit(VAE(2), images, objectives.negative_elbo, epochs=20, batch_size=BATCH, learning_rate=1.0)
 
 
 # --- the schedule --------------------------------------------------------------------------------
@@ -214,7 +298,7 @@ def test_without_a_schedule_the_loss_decides_on_beta(spy: Spy, numbered: Tensor)
 
 
 def test_the_schedule_does_not_change_how_test_images_are_judged(spy: Spy, numbered: Tensor) -> None:
-    fit(Scale(), numbered, spy, epochs=1, beta=lambda share: 0.0, test_images=numbered[:5])
+    fit(Scale(), numbered, spy, epochs=1, beta=lambda share: 0.0, test_images=numbered[:5], batch_size=BATCH)
     assert spy.keywords[-1] == {}
 
 
@@ -244,12 +328,12 @@ def test_the_record_counts_its_epochs(history: History) -> None:
 @pytest.mark.parametrize("epoch", range(3))
 def test_the_training_record_is_an_average_over_images(epoch: int, history: History) -> None:
     """Unequal batches: an average over batches would be another number."""
-    assert history.train["brightness"][epoch] == pytest.approx((COUNT - 1) / 2)
+    assert history.train["brightness"][epoch] == pytest.approx((COUNT - 1) / 2 / 64)
 
 
 @pytest.mark.parametrize("epoch", range(3))
 def test_the_test_record_is_an_average_over_test_images(epoch: int, history: History) -> None:
-    assert history.test["brightness"][epoch] == pytest.approx(3.0)
+    assert history.test["brightness"][epoch] == pytest.approx(3 / 64)
 
 
 def test_the_test_record_is_taken_after_the_epoch(history: History) -> None:
@@ -258,12 +342,21 @@ def test_the_test_record_is_taken_after_the_epoch(history: History) -> None:
 
 
 def test_the_test_record_is_empty_without_test_images(spy: Spy, numbered: Tensor) -> None:
-    assert fit(Scale(), numbered, spy, epochs=1).test == {}
+    assert fit(Scale(), numbered, spy, epochs=1, batch_size=BATCH).test == {}
 
 
 def test_test_labels_go_with_the_test_images(spy: Spy, numbered: Tensor) -> None:
     labels = torch.arange(COUNT)
-    fit(Scale(), numbered, spy, epochs=1, labels=labels, test_images=numbered[:5], test_labels=labels[:5])
+    fit(
+        Scale(),
+        numbered,
+        spy,
+        epochs=1,
+        labels=labels,
+        test_images=numbered[:5],
+        test_labels=labels[:5],
+        batch_size=BATCH,
+    )
     assert spy.batches[-1][1].tolist() == [0, 1, 2, 3, 4]
 
 
@@ -273,7 +366,7 @@ def test_seconds_are_counted_from_the_start_of_training(
     """Each epoch here takes 1 second by the clock that training reads, and the pause after it 10."""
     readings = iter([0.0, 1.0, 11.0, 12.0, 22.0, 23.0])
     monkeypatch.setattr(training.time, "perf_counter", lambda: next(readings))
-    assert fit(Scale(), numbered, spy, epochs=3).seconds == [1.0, 2.0, 3.0]
+    assert fit(Scale(), numbered, spy, epochs=3, batch_size=BATCH).seconds == [1.0, 2.0, 3.0]
 
 
 def test_the_record_s_line_gives_its_last_loss() -> None:
@@ -285,7 +378,7 @@ def test_the_record_s_line_gives_its_last_loss() -> None:
 
 @pytest.mark.parametrize("batch_size", [1, BATCH, COUNT, 1000])
 def test_an_average_weighs_every_image_alike(batch_size: int, spy: Spy, numbered: Tensor) -> None:
-    assert average(Scale(), spy, numbered, batch_size=batch_size)["brightness"] == pytest.approx(24.5)
+    assert average(Scale(), spy, numbered, batch_size=batch_size)["brightness"] == pytest.approx(24.5 / 64)
 
 
 def test_an_average_has_an_entry_per_term(spy: Spy, numbered: Tensor) -> None:
