@@ -1,8 +1,8 @@
 """The training loop, written to be read.
 
-`fit` is the loop of sections 1 and 3 with a progress bar and a record of every epoch: draw a batch,
-compute the loss, step down its gradient. Images are one tensor on one device, so a batch is a row
-selection and costs nothing beside the model.
+`fit` is the loop of sections 1 and 3: draw a batch, compute the loss, step down its gradient. `run` adds
+what any loop needs, a progress bar, a record of every epoch, a look at the loss. Images are one tensor on
+one device, so a batch is a row selection and costs nothing beside the model.
 """
 
 from __future__ import annotations
@@ -96,51 +96,75 @@ def fit(
     check_request(model, images, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
     torch.manual_seed(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+
+    def step(share: float, *batch: Tensor) -> Any:
+        schedule = {} if beta is None else {"beta": beta(share)}
+        terms = loss(model, *batch, **schedule)
+        optimizer.zero_grad()
+        terms[0].backward()
+        optimizer.step()
+        return terms
+
     data = (images,) if labels is None else (images, labels)
-    history = History()
+    held_out = tuple(tensor for tensor in (test_images, test_labels) if tensor is not None)
+    state = State(model, optimizer, History())
+    return run(state, step, loss, data, held_out, epochs, batch_size, checkpoint)
+
+
+def run(
+    state: State,
+    step: Callable[..., Any],
+    loss: Callable[..., Any],
+    data: tuple[Tensor, ...],
+    held_out: tuple[Tensor, ...],
+    epochs: int,
+    batch_size: int,
+    checkpoint: Checkpoint | None,
+) -> History:
+    """Every image once an epoch, in an order drawn anew; what each epoch gave is recorded and kept.
+
+    `step(share, *batch)` makes one step at a share of the training, from 0 to 1, and returns the terms of
+    the loss. `held_out` is judged by `loss` after every epoch.
+    """
+    model, history = state.model, state.history
     if checkpoint is not None:
-        checkpoint.restore(State(model, optimizer, history))
-    steps_per_epoch = -(-len(images) // batch_size)
-    steps, step = epochs * steps_per_epoch, history.epochs * steps_per_epoch
+        checkpoint.restore(state)
+    count, device = len(data[0]), data[0].device
+    steps_per_epoch = -(-count // batch_size)
+    steps, done = epochs * steps_per_epoch, history.epochs * steps_per_epoch
     first_loss = math.nan
 
     model.train()
     # tqdm's bar for notebooks overlooks the TQDM_DISABLE that its other bars heed.
     with tqdm(
-        total=steps, initial=step, unit="step", leave=False, disable="TQDM_DISABLE" in os.environ
+        total=steps, initial=done, unit="step", leave=False, disable="TQDM_DISABLE" in os.environ
     ) as bar:
         for epoch in range(history.epochs, epochs):
             started = time.perf_counter()
             sums: dict[str, Tensor] = {}
-            for rows in torch.randperm(len(images), device=images.device).split(batch_size):
-                schedule = {} if beta is None else {"beta": beta(step / steps)}
-                terms = loss(model, *(tensor[rows] for tensor in data), **schedule)
-
-                optimizer.zero_grad()
-                terms[0].backward()
-                optimizer.step()
-
+            for rows in torch.randperm(count, device=device).split(batch_size):
+                terms = step(done / steps, *(tensor[rows] for tensor in data))
                 for name, value in terms._asdict().items():
                     sums[name] = sums.get(name, 0) + value.detach() * len(rows)
-                step += 1
-                if step % LOOK == 1:
-                    first_loss = check_loss(terms[0].item(), first_loss, step, learning_rate)
+                done += 1
+                if done % LOOK == 1:
+                    first_loss = check_loss(terms[0].item(), first_loss, done)
                 bar.update()
 
             # .item() waits for the device, so the clock is read after it.
             for name, total in sums.items():
-                history.train.setdefault(name, []).append(total.item() / len(images))
-            first_loss = check_loss(next(iter(history.train.values()))[-1], first_loss, step, learning_rate)
+                history.train.setdefault(name, []).append(total.item() / count)
             history.seconds.append(
                 time.perf_counter() - started + (history.seconds[-1] if history.seconds else 0.0)
             )
-            if test_images is not None:
-                held_out = (test_images,) if test_labels is None else (test_images, test_labels)
+            average_loss = next(iter(history.train.values()))[-1]
+            first_loss = check_loss(average_loss, first_loss, done)
+            if held_out:
                 for name, mean in average(model, loss, *held_out).items():
                     history.test.setdefault(name, []).append(mean)
             if checkpoint is not None:
-                checkpoint.save(State(model, optimizer, history))
-            bar.set_postfix_str(f"epoch {epoch + 1}: loss {history.train['loss'][-1]:.4g}")
+                checkpoint.save(state)
+            bar.set_postfix_str(f"epoch {epoch + 1}: loss {average_loss:.4g}")
     model.eval()
     return history
 
@@ -172,18 +196,18 @@ def check_request(
         raise CourseError(f"learning_rate is {learning_rate}: it has to be a positive number.")
 
 
-def check_loss(loss: float, first: float, step: int, learning_rate: float) -> float:
+def check_loss(loss: float, first: float, step: int) -> float:
     """The first finite loss; CourseError where the loss is no number or ten times what it began with."""
     first = loss if math.isnan(first) else first
     if not math.isfinite(loss):
         raise CourseError(
-            f"The loss is {loss} by step {step}: lower the learning rate (now {learning_rate:g}), "
-            "or look for a log of 0 or a division by 0 in the loss."
+            f"The loss is {loss} by step {step}: lower the learning rate, or look for a log of 0 or a "
+            "division by 0 in the loss."
         )
     if loss > 10 * abs(first) + 1:  # + 1 nat: a loss may begin at 0
         raise CourseError(
             f"The loss has risen from {first:.4g} to {loss:.4g} by step {step}: training diverges; "
-            f"lower the learning rate (now {learning_rate:g})."
+            "lower the learning rate."
         )
     return first
 

@@ -1,0 +1,138 @@
+"""The fast path: the plain loop's losses with the plain settings, and what it offers beyond them."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from course_utils import cache, fast, objectives, training
+from course_utils.models import CVAE, VAE, Autoencoder, ConvVAE
+from course_utils.settings import CourseError
+from course_utils.training import History
+
+KINDS: dict[type[nn.Module], object] = {
+    Autoencoder: objectives.mean_squared_error,
+    VAE: objectives.negative_elbo,
+    ConvVAE: objectives.negative_elbo,
+    CVAE: objectives.negative_elbo,
+}
+
+
+@pytest.fixture(scope="module")
+def images() -> Tensor:
+    return torch.rand(40, 1, 28, 28, generator=torch.Generator().manual_seed(0)).round()
+
+
+def train(
+    fit, kind: type[nn.Module], images: Tensor, **settings
+) -> tuple[list[list[float]], nn.Module, History]:
+    """The terms of every single step, the model and its record."""
+    steps: list[list[float]] = []
+
+    def noted(model, *batch, **keywords):
+        terms = KINDS[kind](model, *batch, **keywords)
+        if model.training:
+            steps.append([term.item() for term in terms])
+        return terms
+
+    torch.manual_seed(0)
+    model = kind(3)
+    if kind is CVAE:
+        settings["labels"] = torch.arange(len(images)) % 10
+    history = fit(model, images, noted, **{"epochs": 4, "batch_size": 16, **settings})
+    return steps, model, history
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_with_the_plain_settings_every_step_has_the_plain_loop_s_loss(kind, images):
+    ours, _, _ = train(fast.fit, kind, images)
+    plain, _, _ = train(training.fit, kind, images)
+    assert len(ours) == 4 * 3
+    torch.testing.assert_close(torch.tensor(ours), torch.tensor(plain), rtol=1e-4, atol=1e-6)
+
+
+def test_so_it_does_with_a_schedule_of_beta_and_test_images(images):
+    if_so = {"beta": partial(training.warm_up, share=0.5, top=2.0), "test_images": images[:7]}
+    _, _, ours = train(fast.fit, VAE, images, **if_so)
+    _, _, plain = train(training.fit, VAE, images, **if_so)
+    for split in ("train", "test"):
+        for name, values in getattr(plain, split).items():
+            assert getattr(ours, split)[name] == pytest.approx(values, rel=1e-4)
+
+
+def test_a_schedule_scales_each_step_of_adam(images):
+    """Adam moves every weight by the learning rate in its first step: here by half of it, then not at all."""
+    torch.manual_seed(0)
+    model = VAE(3)
+    before = model.decoder[-1].bias.detach().clone()
+    shares = []
+
+    def half_then_nothing(share: float) -> float:
+        shares.append(share)
+        return 0.5 if share == 0 else 0.0
+
+    fast.fit(model, images, objectives.negative_elbo, epochs=1, batch_size=16, learning_rate=0.01,
+             schedule=half_then_nothing)  # fmt: skip
+    moved = (model.decoder[-1].bias - before).abs()
+    torch.testing.assert_close(moved, torch.full_like(moved, 0.005), rtol=1e-3, atol=0)
+    assert shares == pytest.approx([0, 1 / 3, 2 / 3])
+
+
+@pytest.mark.parametrize(("share", "height"), [(0, 0), (0.05, 0.5), (0.1, 1), (0.55, 0.5), (1, 0)])
+def test_one_cycle_rises_in_a_line_and_falls_along_a_cosine(share, height):
+    assert fast.one_cycle(share) == pytest.approx(height)
+
+
+def test_in_bfloat16_the_losses_agree_to_its_precision_and_weights_stay_float32(images):
+    _, model, ours = train(fast.fit, VAE, images, precision=torch.bfloat16)
+    _, _, plain = train(training.fit, VAE, images)
+    assert ours.train["loss"] == pytest.approx(plain.train["loss"], rel=0.02)
+    assert ours.train["loss"] != pytest.approx(plain.train["loss"], rel=1e-6)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("gain", "chosen"), [(1.05, torch.float32), (0.6, torch.float32), (2.0, torch.bfloat16)]
+)
+def test_bfloat16_is_chosen_where_products_gain_clearly(gain, chosen, monkeypatch):
+    rates = {torch.float32: 1e11, torch.bfloat16: gain * 1e11}
+    monkeypatch.setattr(fast, "product_rate", lambda device, precision: rates[precision])
+    assert fast.best_precision(torch.device("cpu")) == chosen
+
+
+def test_the_rate_of_products_is_a_processor_s():
+    assert 1e8 < fast.product_rate(torch.device("cpu"), torch.float32, (64, 64, 64)) < 1e14
+
+
+def test_a_fast_training_interrupted_goes_on_to_the_same_weights(images, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = {"schedule": fast.one_cycle, "betas": (0.9, 0.99)}
+    whole = train(fast.fit, VAE, images, **settings)[1]
+
+    calls = 0
+
+    def dies(model, *batch, **keywords):
+        nonlocal calls
+        calls += 1
+        if calls == 8:
+            raise KeyboardInterrupt
+        return objectives.negative_elbo(model, *batch, **keywords)
+
+    partial_file = cache.Partial(tmp_path / "one.safetensors", "key")
+    for loss in (dies, objectives.negative_elbo):
+        torch.manual_seed(0)
+        model = VAE(3)
+        try:
+            fast.fit(model, images, loss, epochs=4, batch_size=16, checkpoint=partial_file, **settings)
+        except KeyboardInterrupt:
+            assert loss is dies
+    for a, b in zip(whole.parameters(), model.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def test_what_cannot_work_is_refused_as_by_the_plain_loop(images):
+    with pytest.raises(CourseError, match="epochs is 0"):
+        fast.fit(VAE(3), images, objectives.negative_elbo, epochs=0)
