@@ -1,6 +1,7 @@
 # make run   execute the whole course, write it as web pages, print a report
 # make lab   open the student notebooks in JupyterLab
 # make test  lint, types, package tests, both editions of every notebook
+# make bench time the course's loops beside a textbook loop and a library
 # make build make the student notebooks from solutions/ with nbgrader
 #
 # Each target sets the environment up first; a second call skips that.
@@ -10,7 +11,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: run lab test build system clean
+.PHONY: run lab test bench build system clean
 
 run: $(READY)
 	$(BIN)/course run
@@ -25,6 +26,10 @@ test: $(READY)
 	COURSE_BUDGET=smoke COURSE_DATASET=digits TQDM_DISABLE=1 OMP_NUM_THREADS=1 \
 		$(BIN)/python -m pytest tests solutions notebooks -n 2 --dist loadscope \
 		--nbval-lax --nbval-current-env --nbval-cell-timeout 600 -q
+
+bench: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/course bench --model VAE --model ConvVAE
 
 build: $(READY)
 	$(BIN)/course build

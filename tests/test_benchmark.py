@@ -1,0 +1,124 @@
+"""The benchmark: every contestant trains the model it is given, and the figures are what was measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from course_utils import benchmark, data, objectives
+from course_utils.benchmark import CONTESTANTS, Laps
+from course_utils.data import Dataset
+from course_utils.models import VAE
+from course_utils.settings import CourseError
+
+
+@pytest.fixture(scope="module")
+def small() -> Dataset:
+    return data.load("digits").at_most(512, 64)
+
+
+def loss(model: VAE, images: Tensor) -> float:
+    torch.manual_seed(0)
+    with torch.no_grad():
+        return objectives.negative_elbo(model, images).loss.item()
+
+
+@pytest.mark.parametrize("name", CONTESTANTS)
+def test_every_contestant_trains_the_model_and_laps_every_epoch(name, small, monkeypatch):
+    if name == "pythae":
+        pytest.importorskip("pythae", reason="pythae is not installed: `make bench` installs it.")
+    monkeypatch.setitem(benchmark.RECIPES, "VAE", {"epochs": 2, "learning_rate": 1e-3})
+    torch.manual_seed(0)
+    model, laps = VAE(), Laps(small.test_images)
+    before = loss(model, small.test_images)
+    CONTESTANTS[name](model, small, 2, laps)
+    assert loss(model, small.test_images) < 0.8 * before
+    assert len(laps.seconds) == len(laps.negative_elbo) == 2
+    assert 0 < laps.seconds[0] < laps.seconds[1]
+
+
+def test_the_watch_stands_still_while_the_model_is_judged(small, monkeypatch):
+    laps = Laps(small.test_images)
+    readings = iter([1.0, 100.0, 101.0, 200.0])
+    laps.running_since = 0.0
+    monkeypatch.setattr(benchmark.time, "perf_counter", lambda: next(readings))
+    model = VAE()
+    laps.lap(model)
+    laps.lap(model)
+    assert laps.seconds == [1.0, 2.0]
+
+
+def test_the_data_set_of_the_textbook_loop_hands_out_the_same_pixels(small):
+    from course_utils.data import torchvision
+
+    torchvision()
+    from torchvision import transforms
+
+    image, label = benchmark.Pictures(small, transforms.ToTensor())[3]
+    torch.testing.assert_close(image, small.train_images[3], rtol=0, atol=1 / 500)
+    assert label == small.train_labels[3]
+
+
+def test_every_network_has_a_recipe():
+    assert set(benchmark.RECIPES) == set(benchmark.KINDS)
+
+
+FIGURES = {
+    "rounds": [
+        {
+            "limits": {"float32": 1e9, "bfloat16": 1e9, "operations_per_image": 1e6},
+            "textbook": {"seconds": [textbook]},
+            "fast": {"seconds": [fast]},
+        }
+        for textbook, fast in ((8.0, 2.0), (9.0, 3.0), (50.0, 10.0))
+    ],
+    "curves": {"textbook": {"seconds": [1.0, 2.0, 3.0], "negative_elbo": [9.0, 5.0, 4.0]}},
+}
+
+
+def test_ratios_are_medians_of_ratios_within_a_round():
+    assert benchmark.speed_up(FIGURES, "textbook", "fast") == 4.0
+    assert benchmark.seconds_per_epoch(FIGURES, "fast") == 3.0
+
+
+def test_the_share_of_the_limit_is_operations_over_what_the_machine_could_do():
+    assert benchmark.share_of_limit(FIGURES, "fast", images=1500) == pytest.approx(0.5)
+
+
+def test_the_target_is_where_the_textbook_loop_ends():
+    assert benchmark.target(FIGURES) == 4.0
+
+
+@pytest.mark.parametrize(("target", "seconds"), [(6.0, 2.0), (5.0, 2.0), (3.9, None)])
+def test_a_target_is_reached_at_the_end_of_the_first_epoch_below_it(target, seconds):
+    assert benchmark.seconds_to(FIGURES["curves"]["textbook"], target) == seconds
+
+
+def test_an_unknown_network_is_refused(tmp_path):
+    with pytest.raises(CourseError, match="There is no network 'GAN'; choose one of: VAE, ConvVAE"):
+        benchmark.measure("GAN", "digits", tmp_path, print)
+
+
+def test_the_operations_of_a_step_are_three_times_those_of_its_products():
+    """Forward once, backward twice, but for the first layer, whose input needs no gradient."""
+    products = 2 * (784 * 512 + 512 * 256 + 2 * 256 * 20 + 20 * 256 + 256 * 512 + 512 * 784)
+    assert benchmark._limits("VAE")["operations_per_image"] == 3 * products - 2 * 784 * 512
+
+
+def test_a_run_is_kept_and_not_repeated(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(benchmark, "ROUNDS", 1)
+    monkeypatch.setattr(benchmark, "EPOCHS", 1)
+    monkeypatch.setattr(benchmark, "CONTESTANTS", {name: CONTESTANTS[name] for name in ("textbook", "fast")})
+    first = benchmark.measure("VAE", "digits", tmp_path, lambda line: None)
+    assert json.loads((tmp_path / "VAE-digits.json").read_text()) == first
+    assert first["curves"]["textbook"]["negative_elbo"][0] < 250
+    assert first["curves"]["fast"]["memory"] > 0.1
+
+    said: list[str] = []
+    assert benchmark.measure("VAE", "digits", tmp_path, said.append) == first
+    assert not [line for line in said if "round" in line]
+    assert benchmark.chart("VAE", first).alt.endswith("one line each: textbook, fast.")
