@@ -7,12 +7,13 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from bank import RIGHT
 from torch import Tensor, nn
 
 from course_utils.checks import EXERCISES, core, evidence
@@ -101,13 +102,90 @@ def test_record_says_that_none_was_returned() -> None:
 
 
 def test_record_takes_not_implemented_for_not_yet() -> None:
-    with pytest.raises(evidence.NotYet):
-        recorded(unsolved)
+    assert core.problem_with(recorded(unsolved), "it") == evidence.NOT_YET
 
 
 def test_an_error_of_torch_is_no_unsolved_exercise() -> None:
-    sentence = core.problem_with(recorded(lambda: torch.ones(2, device="meta")), "it")
-    assert sentence.startswith("Your code stopped with NotImplementedError: Cannot copy out of meta tensor")
+    def torch_s() -> None:
+        raise NotImplementedError("Could not run 'aten::mm'")
+
+    assert "NotImplementedError: Could not run" in core.problem_with(recorded(torch_s), "it")
+
+
+NO_ARRAY = {
+    "parts of different shapes": lambda: [torch.ones(2), torch.ones(3)],
+    "on the meta device": lambda: torch.ones(2, device="meta"),
+}
+
+
+@pytest.mark.parametrize("words", NO_ARRAY)
+def test_what_forms_no_array_is_told_so(words: str) -> None:
+    assert words in core.problem_with(recorded(NO_ARRAY[words]), "it")
+
+
+def test_a_sparse_tensor_is_taken() -> None:
+    np.testing.assert_array_equal(recorded(lambda: torch.eye(2).to_sparse())["it"], np.eye(2))
+
+
+class Unprintable(BaseException):
+    def __str__(self) -> str:
+        raise ValueError
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [
+        (Unprintable(), "with Unprintable."),
+        (AssertionError(), "with AssertionError."),
+        (SystemExit(3), "SystemExit: 3"),
+    ],
+    ids=["unprintable", "empty", "exit"],
+)
+def test_whatever_an_answer_raises_becomes_a_sentence(problem: BaseException, words: str) -> None:
+    def raising() -> None:
+        raise problem
+
+    assert words in core.problem_with(recorded(raising), "it")
+
+
+@pytest.fixture
+def defaults() -> Iterator[None]:
+    yield
+    torch.set_default_dtype(torch.float32)
+    torch.set_default_device("cpu")
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_a_lesson_s_default_dtype_and_device_change_no_evidence(name: str, defaults: None) -> None:
+    exercise, answer = EXERCISES[name], next(a for a in RIGHT if a.exercise == name)
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    names = answer.namespace()
+    observation = core.observe(exercise, names, 5)
+    assert torch.get_default_dtype() == torch.float64
+    torch.set_default_dtype(torch.float32)
+    torch.set_default_device("cpu")
+    assert core.verdict(exercise, observation).points == exercise.points
+
+
+def test_a_class_that_is_half_written_keeps_the_points_of_that_half() -> None:
+    whole = next(a for a in RIGHT if a.exercise == "MyVAE").namespace()["MyVAE"]
+
+    class MyVAE(whole):
+        def decode(self, z: Tensor) -> Tensor:
+            raise NotImplementedError()
+
+    report = core.run(EXERCISES["MyVAE"], {"MyVAE": MyVAE}, 3)
+    assert 0 < report.points < 3
+    assert evidence.NOT_YET in str(report)
+
+
+def test_what_holds_on_to_stderr_is_kept_quiet_too(capsys: pytest.CaptureFixture[str]) -> None:
+    held = sys.stderr
+    with evidence.quiet():
+        print("a logger bound before", file=held)
+    print("afterwards", file=held)
+    assert capsys.readouterr().err == "afterwards\n"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="There is no CUDA GPU on this machine.")

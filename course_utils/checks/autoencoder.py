@@ -8,7 +8,7 @@ Adam, because the first step of Adam looks the same for a gradient of any size.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -274,7 +274,7 @@ def probe_train_step(answer: Any, seed: int) -> Evidence:
         evidence.setdefault(f"move{index}", evidence[f"loss{index}"])  # what stopped the step
     if returned:
         record(evidence, "plain", lambda: fact(seed, "plain", _is_plain(returned[0])))
-        in_training = model.training and all(model.modes)
+        in_training = model.training and bool(model.modes) and all(model.modes)
         record(evidence, "training", fact, seed, "training", in_training)
     return {"plain": evidence["loss0"], "training": evidence["loss0"]} | evidence
 
@@ -366,10 +366,16 @@ def judge_train_step(seed: int, evidence: Evidence) -> list[Finding]:
     advice = "Each number of the sigmoid meets the number of the image in its place; the mean is over all."
     if "does not require grad" in problem_with(evidence, "loss0"):
         advice = "No gradient can flow: is something detached, or under `no_grad`?"
-    mode = "The model is put into evaluation mode: a training step leaves it in training mode."
+    mode = "The model is put into evaluation mode, or never called: a training step trains it."
+    claim_plain = "what it returns is a plain number"
+    plain = is_fact(evidence, "plain", seed, claim_plain, 0.5, "It is no plain number.")
+    values = [loss, *mistakes.values()]
+    unclear = problem_with(evidence, "loss0")
+    if plain.holds and not unclear and not any(close(evidence["loss0"], value, 1e-5) for value in values):
+        plain = replace(plain, holds=False, hint="It is a number, but no loss of this batch.")
     return [
         advised(expect(evidence, "loss0", loss, claim, 0.5, mistakes, tolerance=1e-5), advice),
-        is_fact(evidence, "plain", seed, "what it returns is a plain number", 0.5, "It is no plain number."),
+        plain,
         _move(evidence, first, rate),
         _cleared(evidence, start, x),
         is_fact(evidence, "training", seed, "the model stays in training mode", 0.5, mode),

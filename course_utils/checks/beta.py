@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
+from course_utils.checks import gradients
 from course_utils.checks.core import Exercise, Finding, expect, expect_finite, problem_with
 from course_utils.checks.evidence import (
     Evidence,
@@ -68,16 +69,12 @@ def probe_beta_loss(answer: Any, seed: int) -> Evidence:
         record_tensor(evidence, f"with{time}", answer, *_batch(seed, time), beta)
         record_tensor(evidence, f"single{time}", intact, answer, *_single(seed, time), 1 / beta)
 
-    def gradients() -> Tensor:
-        x_logits, x, mu, logvar = _batch(seed, 0)
-        leaves = [tensor.requires_grad_() for tensor in (x_logits, mu, logvar)]
-        loss = alone(answer(x_logits, x, mu, logvar, beta))
-        if isinstance(loss, Tensor) and loss.requires_grad:
-            loss.sum().backward()
-        parts = [torch.zeros_like(t) if t.grad is None else t.grad for t in leaves]
-        return torch.cat([part.flatten() for part in parts])
+    x_logits, x, mu, logvar = _batch(seed, 0)
 
-    record(evidence, "gradients", gradients)
+    def loss(x_logits: Tensor, mu: Tensor, logvar: Tensor) -> Any:
+        return alone(answer(x_logits, x, mu, logvar, beta))
+
+    record(evidence, "gradients", gradients.of_loss, loss, x_logits, mu, logvar)
     return evidence
 
 
@@ -86,7 +83,7 @@ def judge_beta_loss(seed: int, evidence: Evidence) -> list[Finding]:
         _both([_without(seed, evidence, time) for time in TWICE]),
         _both([_added(seed, evidence, time) for time in TWICE]),
         _both([_of_one_image(seed, evidence, time) for time in TWICE]),
-        _gradients(seed, evidence),
+        gradients.reach(evidence, *_batch(seed, 0)),
     ]
 
 
@@ -171,46 +168,6 @@ def _of_one_image(seed: int, evidence: Evidence, time: int) -> Finding:
     )
     claim = "it also works for one image, one latent dimension and a beta below 1"
     return expect(evidence, f"single{time}", nll + beta * kl, claim, 0.5, mistakes)
-
-
-def _gradients(seed: int, evidence: Evidence) -> Finding:
-    """The direction of each part of the gradient: its size is that of the loss, judged already."""
-    x_logits, x, mu, logvar = (tensor.double() for tensor in _batch(seed, 0))
-    parts = [x_logits.sigmoid() - x, mu, (logvar.exp() - 1) / 2]
-    claim = "its gradients reach the logits, mu and logvar"
-    problem = problem_with(evidence, "gradients")
-    if problem:
-        return Finding(claim, False, 0.5, problem)
-    sizes = [part.numel() for part in parts]
-    found = [_direction(part) for part in torch.as_tensor(evidence["gradients"]).double().split(sizes)]
-    right = [_direction(part.flatten()) for part in parts]
-    none = [torch.zeros_like(part) for part in right]
-    mistakes = {
-        "No gradient arrives: is the loss a plain number, or detached?": none,
-        "No gradient reaches the logits: is the reconstruction detached?": [none[0], *right[1:]],
-        "No gradient reaches mu and logvar: is the KL detached?": [right[0], *none[1:]],
-        "No gradient reaches mu.": [right[0], none[1], right[2]],
-        "No gradient reaches logvar.": [*right[:2], none[2]],
-        "The gradient goes uphill: the loss has the wrong sign.": [-part for part in right],
-        "The KL pushes mu and logvar away from the prior: it has the wrong sign.": [
-            right[0],
-            -right[1],
-            -right[2],
-        ],
-    }
-    return expect(
-        {"directions": torch.cat(found).numpy()},
-        "directions",
-        torch.cat(right),
-        claim,
-        0.5,
-        {hint: torch.cat(directions) for hint, directions in mistakes.items()},
-    )
-
-
-def _direction(gradient: Tensor) -> Tensor:
-    """Of length 1, or 0 where there is none."""
-    return torch.nn.functional.normalize(gradient, dim=0)
 
 
 # --- 6.2 warm_up ------------------------------------------------------------------------------------

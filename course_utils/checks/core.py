@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from course_utils.checks.evidence import Evidence, NotYet, as_array, fact, pack, quiet
+from course_utils.checks.evidence import NOT_YET, Evidence, as_array, fact, pack, quiet, sentence
 
 REPORT_MIME = "application/vnd.vae-course.report+json"
 EVIDENCE_MIME = "application/vnd.vae-course.evidence+json"
@@ -87,7 +87,8 @@ class Report:
 
     @property
     def points(self) -> float:
-        return sum(finding.points for finding in self.findings if finding.holds)
+        # Rounded: a sum a hair above the maximum would be an error for nbgrader.
+        return round(sum(finding.points for finding in self.findings if finding.holds), 6)
 
     @property
     def title(self) -> str:
@@ -156,10 +157,12 @@ def observe(exercise: Exercise, namespace: Mapping[str, Any], seed: int) -> Obse
             f"`{exercise.answer}` is not defined: run the cell above first, and mend it if it fails.",
         )
     try:
-        with quiet(), _own_randomness():
+        with quiet(), _undisturbed():
             return Observation(seed, exercise.probe(_function(exercise, answer), seed))
-    except NotYet:
-        return Observation(seed, {}, "Not yet: the exercise above is still to be solved.")
+    except KeyboardInterrupt:
+        raise
+    except BaseException as problem:  # whatever an answer raises where nothing was expected
+        return Observation(seed, {}, sentence(problem))
 
 
 def _function(exercise: Exercise, answer: Any) -> Any:
@@ -177,11 +180,16 @@ def verdict(exercise: Exercise, observation: Observation) -> Report:
     if observation.note:
         return Report(exercise, (), observation.note)
     try:
-        with warnings.catch_warnings(), _own_randomness(), np.errstate(all="ignore"):
+        with warnings.catch_warnings(), _undisturbed(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            return _report(exercise, exercise.judge(observation.seed, observation.evidence))
+            report = _report(exercise, exercise.judge(observation.seed, observation.evidence))
     except Exception:  # forged evidence may make a judge stumble anywhere
         return Report(exercise, (), "What your answer returned has a form that could not be judged.")
+    if not report.points and any(
+        problem_with(observation.evidence, k) == NOT_YET for k in observation.evidence
+    ):
+        return Report(exercise, (), "Not yet: the exercise above is still to be solved.")
+    return report
 
 
 def _report(exercise: Exercise, findings: list[Finding]) -> Report:
@@ -204,10 +212,15 @@ def run(exercise: Exercise, namespace: Mapping[str, Any], seed: int | None = Non
 
 
 @contextlib.contextmanager
-def _own_randomness() -> Iterator[None]:
-    """Checks draw random numbers without disturbing those of the lesson that follows."""
-    with torch.random.fork_rng(), torch.enable_grad():
-        yield
+def _undisturbed() -> Iterator[None]:
+    """Probe and judge draw alike, whatever defaults a lesson has set, and leave its random numbers alone."""
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.device("cpu"), torch.random.fork_rng(), torch.enable_grad():
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
 
 
 # --- for judges -------------------------------------------------------------------------------------
@@ -269,11 +282,12 @@ def expect_finite(
     points: float,
     mistakes: Mapping[str, Any],
     otherwise: str,
+    tolerance: float = 1e-4,
 ) -> Finding:
     """As `expect`; `otherwise` is the hint where a number is NaN or infinite."""
     if not problem_with(evidence, key) and not np.isfinite(evidence[key]).all():
         return Finding(claim, False, points, otherwise)
-    return expect(evidence, key, expected, claim, points, mistakes)
+    return expect(evidence, key, expected, claim, points, mistakes, tolerance)
 
 
 def is_fact(evidence: Evidence, key: str, seed: int, claim: str, points: float, hint: str) -> Finding:

@@ -35,11 +35,8 @@ CALL_SECONDS = 10.0  # a right answer takes milliseconds, one that trains a seco
 SENTENCE = 400  # characters of an error message that are worth keeping
 PACKED_BYTES = 8_000_000  # the largest honest evidence has 0.3 million
 
+NOT_YET = "This part is still to be written: it raises NotImplementedError."
 ENDLESS = f"It did not return within {CALL_SECONDS:.0f} seconds: is there a loop that never ends?"
-
-
-class NotYet(Exception):
-    """The answer is not written yet."""
 
 
 class NotNumbers(TypeError):
@@ -56,8 +53,8 @@ class _TookTooLong(BaseException):
 def record(evidence: Evidence, key: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
     """Call `function` and keep what it returns as evidence[key], or the sentence that says what went wrong.
 
-    Raises NotYet for an answer that raises a bare NotImplementedError, as the stub does. Once a call did
-    not return, the others are not tried.
+    A bare NotImplementedError, as a stub raises it, becomes NOT_YET. Once a call did not return, the others
+    are not tried.
     """
     if any(value.dtype.kind == "U" and value.item() == ENDLESS for value in evidence.values()):
         evidence[key] = np.array(ENDLESS)
@@ -66,16 +63,16 @@ def record(evidence: Evidence, key: str, function: Callable[..., Any], *args: An
         with _time_limit(CALL_SECONDS):
             evidence[key] = as_array(function(*args, **kwargs))
     except NotImplementedError as problem:
-        if str(problem):  # torch raises some with a message of its own
-            evidence[key] = np.array(_sentence(problem))
-        else:
-            raise NotYet from None
+        # torch raises some with a message of its own
+        evidence[key] = np.array(sentence(problem) if problem.args else NOT_YET)
     except _TookTooLong:
         evidence[key] = np.array(ENDLESS)
     except NotNumbers as problem:
         evidence[key] = np.array(f"{problem}"[:SENTENCE])
-    except (Exception, SystemExit) as problem:  # an answer may raise anything; the report says it
-        evidence[key] = np.array(_sentence(problem))
+    except KeyboardInterrupt:  # the stop button is the student's
+        raise
+    except BaseException as problem:  # an answer may raise anything; the report says it
+        evidence[key] = np.array(sentence(problem))
 
 
 def record_tensor(
@@ -101,10 +98,13 @@ def intact(function: Callable[..., Any], *args: Any) -> Any:
     return value
 
 
-def _sentence(problem: BaseException) -> str:
+def sentence(problem: BaseException) -> str:
     """What stopped the code, told by its kind and its first line."""
-    message = str(problem).strip().partition("\n")[0]
-    return f"Your code stopped with {type(problem).__name__}: {message}"[:SENTENCE]
+    message = ""
+    with contextlib.suppress(Exception):  # an answer may raise what cannot even be printed
+        message = str(problem).strip().partition("\n")[0]
+    told = f": {message}" if message else "."
+    return f"Your code stopped with {type(problem).__name__}{told}"[:SENTENCE]
 
 
 @contextlib.contextmanager
@@ -141,8 +141,14 @@ def quiet() -> Iterator[None]:
 
     nbgrader scores a graded cell with any stderr output 0, and a warning or progress bar is no mistake.
     """
-    sys.stderr.flush()
+    stream = sys.stderr
+    stream.flush()
     with contextlib.ExitStack() as stack:
+        with contextlib.suppress(
+            AttributeError
+        ):  # loggers and progress bars may hold on to the stream itself
+            stream.write = len  # type: ignore[method-assign,assignment]
+            stack.callback(delattr, stream, "write")
         with contextlib.suppress(OSError):
             kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, 2)
@@ -162,7 +168,10 @@ def as_array(value: Any) -> np.ndarray:
     """A returned value as a plain array of numbers; NotNumbers says what it is instead."""
     if value is None:
         raise NotNumbers("It returned None; is a `return` missing?")
-    array = _plain(value) if isinstance(value, Tensor) else np.asarray(_plain(value))
+    try:
+        array = _plain(value) if isinstance(value, Tensor) else np.asarray(_plain(value))
+    except ValueError:
+        raise NotNumbers("What it returned has parts of different shapes: they form no array.") from None
     if array.dtype.kind not in "bifu":
         raise NotNumbers(f"It returned a {type(value).__name__}, not numbers.")
     return np.array(array)  # never a view: the answer may go on to change its tensor
@@ -174,8 +183,11 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if not isinstance(value, Tensor):
         return value
+    if value.is_meta:
+        raise NotNumbers("It returned a tensor on the meta device, which holds no numbers.")
     with torch.no_grad():
         value = value.detach().cpu()
+        value = value if value.layout == torch.strided else value.to_dense()
         return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
 
 

@@ -45,15 +45,16 @@ def diagnosis(actual: np.ndarray, values: Mapping[str, Any], tolerance: float = 
 # --- 4.1 interpolate --------------------------------------------------------------------------------
 
 STEPS = 6
+ACUTE = 30
 PARALLEL = 40  # so many that rounding brings some cosine above 1
 
 
-def _ends(seed: int) -> tuple[Tensor, Tensor]:
-    """Two codes (3,) of lengths 1.5 and 4, between 105 and 140 degrees apart."""
+def _ends(seed: int, least: float = 105) -> tuple[Tensor, Tensor]:
+    """Two codes (3,) of lengths 1.5 and 4, between `least` and `least` + 35 degrees apart."""
     g = generator(seed, 40)
     start, other = torch.nn.functional.normalize(torch.randn(2, 3, generator=g)).unbind()
     across = torch.nn.functional.normalize(other - (other @ start) * start, dim=0)
-    angle = torch.deg2rad(105 + 35 * torch.rand((), generator=g))
+    angle = torch.deg2rad(least + 35 * torch.rand((), generator=g))
     return 1.5 * start, 4 * (angle.cos() * start + angle.sin() * across)
 
 
@@ -70,6 +71,8 @@ def probe_interpolate(answer: Any, seed: int) -> Evidence:
         record_tensor(evidence, key, answer, *ends, STEPS, *spherical)
         evidence[f"{key} ends"] = as_array(list(ends))
     record_tensor(evidence, "single", answer, *(end[:1] for end in _ends(seed)), 3, False)
+
+    record_tensor(evidence, "acute", answer, *_ends(seed, ACUTE), STEPS, True)
 
     def parallel() -> np.ndarray:
         return np.stack([as_array(answer(a, b, 3, True)) for a, b in zip(*_parallel(seed), strict=True)])
@@ -130,6 +133,12 @@ def judge_interpolate(seed: int, evidence: Evidence) -> list[Finding]:
         }
 
     straight, spherical = _walk(line, times), _walk(arc, times)
+    near_a, near_b = (end.double().numpy() for end in _ends(seed, ACUTE))
+    near = math.acos(near_a @ near_b / (np.linalg.norm(near_a) * np.linalg.norm(near_b)))
+
+    def narrow(t: float) -> np.ndarray:
+        return (math.sin((1 - t) * near) * near_a + math.sin(t * near) * near_b) / math.sin(near)
+
     arcs = {
         "This is the straight line: is `spherical` used, and the cosine divided by both lengths?": straight,
         "All points have length 1: the ends go into the sum as they are, unnormalised.": _walk(unit, times),
@@ -155,8 +164,17 @@ def judge_interpolate(seed: int, evidence: Evidence) -> list[Finding]:
             lines | common(line),
         ),
         finite(
-            expect(
-                evidence, "spherical", spherical, "the spherical walk follows the arc", 1, arcs | common(arc)
+            _also_narrow(
+                expect(
+                    evidence,
+                    "spherical",
+                    spherical,
+                    "the spherical walk follows the arc",
+                    1,
+                    arcs | common(arc),
+                ),
+                evidence,
+                _walk(narrow, times),
             ),
             evidence,
             "spherical",
@@ -172,6 +190,15 @@ def judge_interpolate(seed: int, evidence: Evidence) -> list[Finding]:
         ),
         _parallel_ends(seed, evidence),
     ]
+
+
+def _also_narrow(finding: Finding, evidence: Evidence, walk: np.ndarray) -> Finding:
+    """The finding, unless the arc is left where the ends are less than a right angle apart."""
+    problem = problem_with(evidence, "acute")
+    if not finding.holds or (not problem and close(evidence["acute"], walk, 1e-4)):
+        return finding
+    hint = "Only wide angles follow the arc: the line is for ends of the same direction alone."
+    return replace(finding, holds=False, hint=problem or hint)
 
 
 def _ends_are_met(evidence: Evidence, a: np.ndarray, b: np.ndarray) -> Finding:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from course_utils.checks.core import Exercise, Finding, expect, expect_finite, problem_with
+from course_utils.checks.core import Exercise, Finding, close, expect, expect_finite, problem_with
 from course_utils.checks.evidence import (
     Evidence,
     NotNumbers,
@@ -125,12 +125,22 @@ def probe_reparameterize(answer: Any, seed: int) -> Evidence:
             z.sum().backward()
         return torch.stack([torch.zeros_like(t) if t.grad is None else t.grad for t in (mu, logvar)])
 
+    def own_gradients() -> Tensor:
+        """z of noise drawn by the answer, and its gradients by mu and logvar: (3, n, latent_dim)."""
+        mu, logvar = (t.requires_grad_() for t in posterior_parameters(seed))
+        z = alone(answer(mu, logvar, None))
+        if z.requires_grad:
+            z.sum().backward()
+        parts = [torch.zeros_like(t) if t.grad is None else t.grad for t in (mu, logvar)]
+        return torch.stack([z.detach(), *parts])
+
     def drawn() -> np.ndarray:
         """Two calls one after the other: (2, 400, 50)."""
         return np.stack([as_array(alone(answer(*_wide_posterior(seed), None))) for _ in range(2)])
 
     record(evidence, "gradients", gradients)
     torch.manual_seed(seed)
+    record(evidence, "own gradients", own_gradients)
     record(evidence, "drawn", drawn)
     return evidence
 
@@ -164,16 +174,34 @@ def judge_reparameterize(seed: int, evidence: Evidence) -> list[Finding]:
     given = expect_finite(evidence, "given", mu + sigma * eps, claim, 1, z, otherwise)
     return [
         _same_again(given, evidence["given"], evidence["again"]),
-        expect(
+        _own_gradients(
             evidence,
-            "gradients",
-            torch.stack([one, derivative]),
-            "gradients reach mu and logvar",
-            1,
-            {hint: torch.stack(parts) for hint, parts in gradients.items()},
+            mu,
+            expect(
+                evidence,
+                "gradients",
+                torch.stack([one, derivative]),
+                "gradients reach mu and logvar, with eps given and without",
+                1,
+                {hint: torch.stack(parts) for hint, parts in gradients.items()},
+            ),
         ),
         _drawn(seed, evidence),
     ]
+
+
+def _own_gradients(evidence: Evidence, mu: Tensor, finding: Finding) -> Finding:
+    """The finding; where it holds, noise of the answer's own is asked the same: dz/dlogvar = (z - mu) / 2."""
+    if not finding.holds:
+        return finding
+    problem = problem_with(evidence, "own gradients")
+    if problem or evidence["own gradients"].shape != (3, *mu.shape):
+        return replace(finding, holds=False, hint=problem or "Without eps, z has another shape than mu.")
+    z, *found = torch.as_tensor(evidence["own gradients"]).double()
+    if close(torch.stack(found).numpy(), torch.stack([torch.ones_like(mu), (z - mu) / 2]), 1e-4):
+        return finding
+    hint = "Without eps no gradient arrives: a sample of a distribution is cut off, mu + sigma * eps is not."
+    return replace(finding, holds=False, hint=hint)
 
 
 def _same_again(finding: Finding, once: np.ndarray, again: np.ndarray) -> Finding:
@@ -234,7 +262,8 @@ class _Linear(torch.nn.Module):
 
     def __init__(self, seed: int) -> None:
         super().__init__()
-        self.weight = torch.randn(2, 784, generator=generator(seed, 2))
+        # so pale that a sigmoid does not round to 0 or 1
+        self.weight = 0.3 * torch.randn(2, 784, generator=generator(seed, 2))
 
     def decode(self, z: Tensor) -> Tensor:
         return (z @ self.weight.to(z.dtype)).view(-1, 1, 28, 28)
@@ -367,7 +396,7 @@ def judge_importance_weighted_bound(seed: int, evidence: Evidence) -> list[Findi
         bound = largest + (log_w - largest).exp().mean(0).log()  # by hand: logsumexp is what is asked for
         otherwise = "exp(log_w) is 0 or infinite here: use torch.logsumexp."
         mistakes = _wrong_bounds(log_w, bound)
-        return expect_finite(evidence, key, bound, claim, points, mistakes, otherwise)
+        return expect_finite(evidence, key, bound, claim, points, mistakes, otherwise, 1e-7)
 
     return [
         finding("bound", _log_weights(seed), "it is the log of the mean weight, per image", 2),
@@ -409,16 +438,14 @@ def _wrong_bounds(log_w: Tensor, bound: Tensor) -> dict[str, Tensor]:
 
 
 def _losses(seed: int) -> list[tuple[str, str, int, int, float | None]]:
-    """Five losses: reductions of reconstruction and KL, pixels, latent_dim, and sigma where Gaussian."""
+    """Seven losses: reductions of reconstruction and KL, pixels, latent_dim, and sigma where Gaussian."""
     g = generator(seed, 5)
-    pixels = torch.randint(100, 2000, (5,), generator=g).tolist()
-    latent_dims = torch.randint(3, 300, (5,), generator=g).tolist()
-    sigmas = (0.1 + 0.8 * torch.rand(5, generator=g)).tolist()
-    kinds = [("mean", "sum"), ("sum", "mean"), ("mean", "mean"), ("sum", "sum"), ("mean", "mean")]
-    return [
-        (reconstruction, kl, pixels[i], latent_dims[i], sigmas[i] if i > 2 else None)
-        for i, (reconstruction, kl) in enumerate(kinds)
-    ]
+    pixels = torch.randint(100, 2000, (7,), generator=g).tolist()
+    latent_dims = torch.randint(3, 300, (7,), generator=g).tolist()
+    sigmas = [None] * 3 + (0.1 + 0.8 * torch.rand(4, generator=g)).tolist()
+    kinds = [("mean", "sum"), ("sum", "mean"), ("mean", "mean"), ("sum", "sum")]
+    kinds = [*kinds[:3], *kinds]  # cross-entropy summed and KL summed: 1, whatever the seed
+    return [(*kind, *rest) for kind, *rest in zip(kinds, pixels, latent_dims, sigmas, strict=True)]
 
 
 def probe_what_is_my_beta(answer: Any, seed: int) -> Evidence:
@@ -460,8 +487,9 @@ def judge_what_is_my_beta(seed: int, evidence: Evidence) -> list[Finding]:
                 ),
             }
         loss = "cross-entropy" if sigma is None else f"squared error with sigma = {sigma:.2f}"
+        points = 0.4 if sigma is None else 0.45
         claim = f"{loss}, {reconstruction} over {pixels} pixels, KL by {kl} over {latent_dim}"
-        findings.append(expect(evidence, str(index), beta, claim, 0.6, mistakes, tolerance=1e-6))
+        findings.append(expect(evidence, str(index), beta, claim, points, mistakes, tolerance=1e-6))
     return findings
 
 

@@ -600,4 +600,14 @@ WRONG_SHARES = edited(
 )
 
 RIGHT = AUTOENCODERS + STEPS + SHARES
+WRONG_STEPS += [
+    Answer(
+        "train_step",
+        f"nothing is done, {value} returned",
+        f"def train_step(model, optimizer, x):\n    return {value}\n",
+        hint,
+    )
+    for value, hint in (("None", "is a `return` missing?"), ("0.0", "The weights do not move"))
+]
+
 WRONG = WRONG_AUTOENCODERS + WRONG_STEPS + WRONG_SHARES

@@ -734,4 +734,48 @@ WRONG_BETAS = edited(
 )
 
 RIGHT = KLS + SAMPLES + ELBOS + BOUNDS + BETAS
+WRONG_SAMPLES += [
+    Answer(
+        "reparameterize",
+        f"the sample of {name}, cut off from mu and logvar",
+        f"""
+def reparameterize(mu, logvar, eps=None):
+    sigma = (logvar / 2).exp()
+    if eps is None:
+        return {code}
+    return mu + sigma * eps
+""",
+        "Without eps no gradient arrives",
+    )
+    for name, code in (
+        ("a Normal", "Normal(mu, sigma).sample()"),
+        ("torch.normal", "torch.normal(mu, sigma)"),
+    )
+]
+WRONG_BETAS += [
+    Answer(
+        "what_is_my_beta",
+        name,
+        f"""
+def what_is_my_beta(reconstruction, kl, pixels, latent_dim, sigma=None):
+    beta = (pixels if reconstruction == "mean" else 1) / (latent_dim if kl == "mean" else 1)
+{code}
+""",
+        hint,
+    )
+    for name, code, hint in (
+        (
+            "sigma forgotten where only the reconstruction is a mean",
+            "    if reconstruction == 'mean' and kl == 'sum':\n        return float(pixels)\n"
+            "    return beta / (2 * sigma**2) if sigma else beta",
+            "sigma makes no difference",
+        ),
+        (
+            "the KL's mean forgotten for a Gaussian",
+            "    return (pixels if reconstruction == 'mean' else 1) / (2 * sigma**2) if sigma else beta",
+            "The mean over latent dimensions divides the KL term",
+        ),
+    )
+]
+
 WRONG = WRONG_KLS + WRONG_SAMPLES + WRONG_ELBOS + WRONG_BOUNDS + WRONG_BETAS

@@ -280,13 +280,13 @@ def vae_loss(x_logits, x, mu, logvar):
     ),
     Answer(
         "vae_loss",
-        "a loop over images, plain numbers",
+        "a loop over images and dimensions",
         """
 def vae_loss(x_logits, x, mu, logvar):
     r = k = 0.0
     for logits, image, m, v in zip(x_logits, x, mu, logvar):
-        r += (F.softplus(logits) - image * logits).sum().item() / len(x)
-        k += sum(0.5 * (a**2 + math.exp(b) - 1 - b) for a, b in zip(m.tolist(), v.tolist())) / len(x)
+        r += (F.softplus(logits) - image * logits).sum() / len(x)
+        k += sum(0.5 * (a**2 + b.exp() - 1 - b) for a, b in zip(m, v)) / len(x)
     return r + k, r, k
 """,
     ),
@@ -1077,4 +1077,91 @@ WRONG_LIKELIHOODS = edited(
 )
 
 RIGHT = VAES + LOSSES + STEPS + EVALUATIONS + LIKELIHOODS
+# What the reviewers of this bank found missing: wrong in ways that no value shows.
+_TRAINED = """
+def vae_loss(x_logits, x, mu, logvar):
+    r = objectives.bernoulli_nll(x_logits, x).mean()
+    k = objectives.gaussian_kl(mu, logvar).sum(1).mean()
+    return r + k, r, k
+"""
+WRONG_LOSSES += edited(
+    "vae_loss",
+    _TRAINED,
+    [
+        (
+            "plain numbers",
+            "return r + k, r, k",
+            "return (r + k).item(), r.item(), k.item()",
+            "No gradient arrives",
+        ),
+        ("under no_grad", "def vae_loss", "@torch.no_grad()\ndef vae_loss", "No gradient arrives"),
+        ("the KL detached", "return r + k,", "return r + k.detach(),", "No gradient reaches mu and logvar"),
+        (
+            "the reconstruction detached",
+            "return r + k,",
+            "return r.detach() + k,",
+            "No gradient reaches the logits",
+        ),
+    ],
+)
+_EVALUATED = """
+def test_elbo(model, images, batch_size):
+    model.eval()
+    values = []
+    for x in images.split(batch_size):
+        with torch.no_grad():
+            mu, logvar = model.encode(x)
+        with torch.no_grad():
+            z = objectives.reparameterize(mu, logvar)
+            nll = objectives.bernoulli_nll(model.decode(z), x)
+        values.append(-nll - objectives.gaussian_kl(mu, logvar).sum(1).detach())
+    values = torch.cat(values)
+    return values.mean(), values.std() / len(values) ** 0.5
+"""
+WRONG_EVALUATIONS += edited(
+    "test_elbo",
+    _EVALUATED,
+    [
+        ("batch_size batches", ".split(", ".chunk(", "More images go through at once"),
+        (
+            "encode outside no_grad",
+            "        with torch.no_grad():\n            mu, logvar = model.encode(x)",
+            "        mu, logvar = model.encode(x)",
+            "Each step is kept for backward",
+        ),
+    ],
+)
+WRONG_EVALUATIONS.append(
+    Answer(
+        "test_elbo",
+        "all images encoded at once, decoded in batches",
+        """
+@torch.no_grad()
+def test_elbo(model, images, batch_size):
+    model.eval()
+    mu, logvar = model.encode(images)
+    z = objectives.reparameterize(mu, logvar)
+    nll = [objectives.bernoulli_nll(model.decode(a), x)
+           for a, x in zip(z.split(batch_size), images.split(batch_size))]
+    values = -torch.cat(nll) - objectives.gaussian_kl(mu, logvar).sum(1)
+    return values.mean(), values.std() / len(values) ** 0.5
+""",
+        "More images go through at once",
+    )
+)
+WRONG_VAES += [
+    Answer(
+        "MyVAE",
+        f"logvar clamped to {name}",
+        f"""
+class MyVAE(models.VAE):
+    def encode(self, x):
+        mu, logvar = super().encode(x)
+        return mu, logvar.clamp({name})
+""",
+        "logvar does not come from them and ReLU alone",
+    )
+    for name in ("-2, 2", "max=1")
+]
+
 WRONG = WRONG_VAES + WRONG_LOSSES + WRONG_STEPS + WRONG_EVALUATIONS + WRONG_LIKELIHOODS

@@ -506,4 +506,18 @@ WRONG_PARTS = edited(
 )
 
 RIGHT = WALKS + GRIDS + ALL_PARTS
+WRONG_WALKS += [
+    Answer(
+        "interpolate",
+        "the line wherever the angle is acute",
+        """
+def interpolate(z_start, z_end, steps, spherical=False):
+    if z_start @ z_end > 0:
+        spherical = False
+    return evaluation.interpolate(z_start, z_end, steps, spherical=spherical)
+""",
+        "Only wide angles follow the arc",
+    )
+]
+
 WRONG = WRONG_WALKS + WRONG_GRIDS + WRONG_PARTS

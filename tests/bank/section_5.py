@@ -421,4 +421,24 @@ WRONG_MAPS = edited(
 )
 
 RIGHT = RIGHT_SIZES + DECODERS + MAPS
+WRONG_SIZES += [
+    Answer(
+        "conv_sizes",
+        "the list of layers used up",
+        """
+def conv_sizes(layers, size):
+    sizes = []
+    while layers:
+        kind, kernel, stride, padding = layers.pop(0)
+        if kind == "conv":
+            size = (size + 2 * padding - kernel) // stride + 1
+        else:
+            size = (size - 1) * stride - 2 * padding + kernel
+        sizes.append(size)
+    return sizes
+""",
+        "It changes the list of layers",
+    )
+]
+
 WRONG = WRONG_SIZES + WRONG_DECODERS + WRONG_MAPS

@@ -672,4 +672,23 @@ def confusion(true, predicted, num_classes):
 ]
 
 RIGHT = CVAES + REQUESTS + COUNTS + ALL_MEANS + MATRICES
+WRONG_MEANS += edited(
+    "posterior_means",
+    MEANS,
+    [("batch_size batches", ".split(", ".chunk(", "More than batch_size images are encoded at once")],
+)
+WRONG_REQUESTS += [
+    Answer(
+        "request_digits",
+        "samples of black and white",
+        """
+@torch.no_grad()
+def request_digits(decode, labels, z):
+    rows = [decode(code.expand(len(labels), -1), labels) for code in z]
+    return torch.bernoulli(torch.cat(rows).sigmoid())
+""",
+        "The pixels are black or white",
+    )
+]
+
 WRONG = WRONG_CVAES + WRONG_REQUESTS + WRONG_COUNTS + WRONG_MEANS + WRONG_MATRICES

@@ -1,0 +1,71 @@
+"""Do the gradients of a loss reach all that they should? Shared by the losses of sections 3 and 6.
+
+Only directions are judged: the size of a gradient is that of the loss, which has findings of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from course_utils.checks.core import Finding, expect, problem_with
+from course_utils.checks.evidence import Evidence
+
+
+def of_loss(loss: Callable[..., Any], *leaves: Tensor) -> Tensor:
+    """The gradient of loss(*leaves) by each of them, one after the other: 0 where none arrives."""
+    leaves = tuple(leaf.clone().requires_grad_() for leaf in leaves)
+    value = loss(*leaves)
+    if isinstance(value, Tensor) and value.requires_grad:
+        value.sum().backward()
+    parts = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
+    return torch.cat([part.flatten() for part in parts])
+
+
+def reach(evidence: Evidence, x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Finding:
+    """The finding that evidence["gradients"], as `of_loss` gives it, is that of reconstruction and KL.
+
+    By logits, mu and logvar of Bernoulli pixels and the Gaussian KL: sigmoid(logits) - x, mu and
+    (exp(logvar) - 1) / 2, each up to a factor.
+    """
+    x_logits, x, mu, logvar = (tensor.double() for tensor in (x_logits, x, mu, logvar))
+    parts = [x_logits.sigmoid() - x, mu, (logvar.exp() - 1) / 2]
+    claim = "its gradients reach the logits, mu and logvar"
+    problem = problem_with(evidence, "gradients")
+    sizes = [part.numel() for part in parts]
+    if not problem and evidence["gradients"].shape != (sum(sizes),):
+        problem = "Its gradients have another size than its inputs."
+    if problem:
+        return Finding(claim, False, 0.5, problem)
+    found = [_direction(part) for part in torch.as_tensor(evidence["gradients"]).double().split(sizes)]
+    right = [_direction(part.flatten()) for part in parts]
+    none = [torch.zeros_like(part) for part in right]
+    mistakes = {
+        "No gradient arrives: is the loss a plain number, or detached?": none,
+        "No gradient reaches the logits: is the reconstruction detached?": [none[0], *right[1:]],
+        "No gradient reaches mu and logvar: is the KL detached?": [right[0], *none[1:]],
+        "No gradient reaches mu.": [right[0], none[1], right[2]],
+        "No gradient reaches logvar.": [*right[:2], none[2]],
+        "The gradient goes uphill: the loss has the wrong sign.": [-part for part in right],
+        "The KL pushes mu and logvar away from the prior: it has the wrong sign.": [
+            right[0],
+            -right[1],
+            -right[2],
+        ],
+    }
+    return expect(
+        {"directions": torch.cat(found).numpy()},
+        "directions",
+        torch.cat(right),
+        claim,
+        0.5,
+        {hint: torch.cat(directions) for hint, directions in mistakes.items()},
+    )
+
+
+def _direction(gradient: Tensor) -> Tensor:
+    """Of length 1, or 0 where there is none."""
+    return torch.nn.functional.normalize(gradient, dim=0)
