@@ -135,6 +135,51 @@ def test_the_report_that_students_read_is_the_judge_s(graded):
 # --- evidence that is not what it seems ---------------------------------------------------------------
 
 
+TAKES_THE_KERNEL = {
+    "ends the process": ("import os; os._exit(3)", "ended the process that ran it"),
+    "cannot be interrupted": (
+        "import time\n    while True:\n        try: time.sleep(1)\n        except: pass",
+        "stopped at the time limit",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "sentence"), TAKES_THE_KERNEL.values(), ids=TAKES_THE_KERNEL)
+def test_an_answer_that_takes_its_kernel_with_it_costs_its_own_exercise_alone(body, sentence, monkeypatch):
+    monkeypatch.setattr("course_utils.grading.preprocessors.GRADED_SECONDS", 15)
+    right_bound = (
+        "def importance_weighted_bound(log_w):\n    return torch.logsumexp(log_w, 0) - math.log(len(log_w))"
+    )
+    lost, kept = grade(
+        imports(),
+        answer_cell(f"def gaussian_kl(mu, logvar):\n    {body}"),
+        graded_cell(),
+        new_code_cell("import math"),
+        answer_cell(right_bound, "importance-weighted-bound"),
+        graded_cell("importance_weighted_bound", "importance-weighted-bound-check"),
+    )
+    assert (points(lost), points(kept)) == (0, 3)
+    assert sentence in lost.outputs[0].data["text/html"]
+    assert lost.source == 'check("gaussian_kl", globals())'
+
+
+def test_a_cell_that_ends_the_kernel_as_it_is_run_costs_its_own_exercise_alone():
+    (lost,) = grade(imports(), answer_cell("import os\nos._exit(1)"), graded_cell())
+    assert points(lost) == 0
+    assert "is not defined" in lost.outputs[0].data["text/html"]
+
+
+def test_an_answer_below_its_graded_cell_counts_where_the_stub_was_left():
+    stub = "def gaussian_kl(mu, logvar):\n    # Write your code here.\n    raise NotImplementedError()"
+    (cell,) = grade(imports(), answer_cell(stub), graded_cell(), new_code_cell(RIGHT_KL))
+    assert points(cell) == 3
+
+
+def test_a_later_use_of_the_name_does_not_move_a_graded_cell():
+    (cell,) = grade(imports(), answer_cell(RIGHT_KL), graded_cell(), new_code_cell("gaussian_kl = None"))
+    assert points(cell) == 3
+
+
 def test_evidence_is_judged_whatever_the_kernel_said_about_points():
     assert points(judged(packed(41, RIGHT_KL.replace("0.5 * ", "")))) == 0
     assert points(judged(packed(41))) == 3
@@ -209,6 +254,14 @@ USES = {
     "called through another name": "import course_utils.objectives as o\ngaussian_kl = o.gaussian_kl",
     "fetched by its name": "gaussian_kl = getattr(objectives, 'gaussian_kl')",
     "assigned": "gaussian_kl = objectives.gaussian_kl",
+    "all names imported": "from course_utils.objectives import *",
+    "put among the globals": "globals()['gaussian_kl'] = objectives.gaussian_kl",
+    "taken from the module's names": "gaussian_kl = vars(objectives)['gaussian_kl']",
+    "taken from its __dict__": "gaussian_kl = objectives.__dict__['gaussian_kl']",
+    "handed in by default": "def kl(*both, o=objectives):\n    return o.gaussian_kl(*both)",
+    "named on the way": "(o := objectives).gaussian_kl",
+    "assigned in a pair": "o, p = objectives, 1\ngaussian_kl = o.gaussian_kl",
+    "its source run": "import inspect\nexec(inspect.getsource(objectives.gaussian_kl))",
 }
 
 
@@ -237,6 +290,23 @@ def test_the_instructor_s_solution_under_other_names_is_reported():
     assert remark.why == "is the instructor's solution but for names"
 
 
+def test_the_instructor_s_solution_is_reported_in_any_cell_and_at_any_length():
+    solution = next(c.source for c in source().cells if "def gaussian_kl" in c.source)
+    (remark,) = own_work.remarks(new_notebook(cells=[new_code_cell(solution)]), source())
+    assert remark.why == "is the instructor's solution word for word"
+
+
+def test_a_print_added_hides_no_copy():
+    solution = next(c.source for c in source().cells if c.source.startswith("def monte_carlo_elbo"))
+    cell = answer_cell(solution.replace("    return", "    print(1)\n    return"), "monte-carlo-elbo")
+    (remark,) = own_work.remarks(new_notebook(cells=[cell]), source())
+    assert remark.why == "is the instructor's solution but for names"
+
+
+def test_a_word_that_is_also_a_folder_s_gets_no_remark():
+    assert remarks_on("notes = {'solutions': 1, 'gradebook': 2}") == []
+
+
 REACHES = {
     "torch patched": "torch.allclose = lambda *a, **k: True",
     "torch patched by name": "setattr(torch, 'allclose', print)",
@@ -253,6 +323,13 @@ REACHES = {
     "the caller's frame": "import sys\nsys._getframe(1).f_locals",
     "an object that lies": "class A:\n    def __eq__(self, other):\n        return True",
     "a mock": "from unittest.mock import patch",
+    "torch patched through its names": "vars(torch)['allclose'] = print",
+    "torch patched by update": "torch.__dict__.update(allclose=print)",
+    "torch patched by a loop": "for torch.allclose in [print]:\n    pass",
+    "torch patched by a with": "with nullcontext(print) as torch.allclose:\n    pass",
+    "code from a text": "exec('import torch; torch.allclose = print')",
+    "the grader's seed": "import os\nos.environ['COURSE_CHECK_SEED'] = '0'",
+    "the grader's seed by magic": "%env COURSE_CHECK_SEED 0",
     "another program": "!cat ../../solutions/02-theory/theory.ipynb",
 }
 

@@ -3,8 +3,8 @@
 Three kinds of remarks, each with the line that shows it: an answer that uses the package's own solution
 of the exercise, an answer that is the instructor's but for names, and code that reaches for the checks,
 the solutions or the machinery underneath. Code is read (`ast`), never run. A remark is a reason to look,
-no proof: two students may write the same three lines, and the shortest answers are therefore not
-compared.
+no proof: two students may write the same three lines. The shortest answers are therefore compared word
+for word only.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 
 from course_utils.checks import EXERCISES
+from course_utils.checks.core import SEED_VARIABLE
 
 COMPARED_NODES = 60  # syntax nodes; below that, honest answers look alike
 
@@ -48,7 +49,9 @@ REACHING = {
     "subprocess": "starts other programs",
     "os.system": "starts other programs",
 }
-PLACES = re.compile(r"(^|[/\\.])(solutions|gradebook|submitted|autograded)([/\\.]|$)")
+PLACES = re.compile(
+    r"[/\\](solutions|submitted|autograded)\b|\b(solutions|submitted|autograded)[/\\]|gradebook\.db"
+)
 LYING = {"__eq__", "__array__", "__torch_function__", "__array_ufunc__", "__getattribute__"}
 
 
@@ -67,8 +70,12 @@ class Remark:
 
 def remarks(submitted: NotebookNode, source: NotebookNode) -> list[Remark]:
     """Everything to look at in a submission, in the order of its cells."""
-    released = {cell.source.strip() for cell in source.cells}
-    solutions = {_grade_id(cell): cell.source for cell in source.cells if _answers(cell)}
+    released = {cell.source.strip() for cell in source.cells if not _answers(cell)}
+    solutions = {
+        name: cell.source
+        for cell in source.cells
+        if _answers(cell) and (name := _exercise_of(_parse(cell.source)))
+    }
     cells = [
         (place, cell)
         for place, cell in enumerate(submitted.cells, 1)
@@ -76,8 +83,7 @@ def remarks(submitted: NotebookNode, source: NotebookNode) -> list[Remark]:
     ]
     trees = [(place, cell, _parse(cell.source)) for place, cell in cells]
     names = _Names([tree for _, _, tree in trees])
-    asked = [name for name in EXERCISES if any(_defines(tree, name) for _, _, tree in trees)]
-    references = {f"course_utils.{path}": name for name in asked for path in EXERCISES[name].reference}
+    references = {f"course_utils.{path}": name for name in solutions for path in EXERCISES[name].reference}
     found = []
     for place, cell, tree in trees:
         if cell.source.strip() in released and not _answers(cell):
@@ -88,7 +94,7 @@ def remarks(submitted: NotebookNode, source: NotebookNode) -> list[Remark]:
         for line, why in [
             *_uses(tree, names, chosen),
             *_reaches(tree, names),
-            *_copies(tree, solutions.get(_grade_id(cell), ""), own),
+            *_copies(tree, solutions),
         ]:
             code = lines[line - 1].strip() if 0 < line <= len(lines) else ""
             found.append(Remark(label, line, code, why))
@@ -125,6 +131,11 @@ def _parse(code: str) -> ast.Module:
         return ast.Module([], [])
 
 
+def defines(code: str, name: str) -> bool:
+    """Whether a cell gives the name a meaning."""
+    return _defines(_parse(code), name)
+
+
 def _defines(tree: ast.Module, name: str) -> bool:
     return any(getattr(node, "name", None) == name for node in ast.walk(tree)) or any(
         isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store)
@@ -153,15 +164,35 @@ class _Names:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             for alias in node.names:
                 self.paths[alias.asname or alias.name] = f"{node.module}.{alias.name}"
-        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            path = self.of(node.value)
-            if path and path != node.targets[0].id:
-                self.paths[node.targets[0].id] = path
+        elif isinstance(node, ast.Assign):
+            self._assign(node.targets[0], node.value)
+        elif isinstance(node, ast.NamedExpr):
+            self._assign(node.target, node.value)
+        elif isinstance(node, ast.arguments):
+            plain = [*node.posonlyargs, *node.args]
+            pairs = [
+                *zip(reversed(plain), reversed(node.defaults), strict=False),
+                *zip(node.kwonlyargs, node.kw_defaults, strict=True),
+            ]
+            for argument, default in pairs:
+                if default is not None:
+                    self._assign(ast.Name(argument.arg, ast.Store()), default)
+
+    def _assign(self, target: ast.expr, value: ast.expr) -> None:
+        if isinstance(target, ast.Tuple | ast.List) and isinstance(value, ast.Tuple | ast.List):
+            for one, its in zip(target.elts, value.elts, strict=False):
+                self._assign(one, its)
+        elif isinstance(target, ast.Name):
+            path = self.of(value)
+            if path and path != target.id:
+                self.paths[target.id] = path
 
     def of(self, node: ast.AST) -> str:
         """The dotted path of an expression, '' for what is no plain path."""
         if isinstance(node, ast.Name):
             return self.paths.get(node.id, "")
+        if isinstance(node, ast.NamedExpr):
+            return self.of(node.value)
         if isinstance(node, ast.Attribute):
             base = self.of(node.value)
             return f"{base}.{node.attr}" if base else ""
@@ -172,6 +203,8 @@ class _Names:
                 return f"{self.of(node.args[0])}.{text}"
             if node.func.id == "__import__":
                 return text
+            if node.func.id == "vars" and self.of(node.args[0]):
+                return f"{self.of(node.args[0])}.__dict__"
         if isinstance(node, ast.Call) and self.of(node.func) == "importlib.import_module" and node.args:
             return str(getattr(node.args[0], "value", ""))
         if isinstance(node, ast.Call) and self.of(node.func).startswith("IPython.get_ipython"):
@@ -189,14 +222,18 @@ def _uses(tree: ast.Module, names: _Names, references: dict[str, str]) -> Iterat
         else:
             continue
         for path in paths:
+            module, _, name = path.rpartition(".")
+            whole = [solved for known, solved in references.items() if known.rpartition(".")[0] == module]
             if path in references:
                 yield node.lineno, f"uses `{path}`, which solves {references[path]}"
+            elif name in ("*", "__dict__") and whole:
+                yield node.lineno, f"takes all names of `{module}`, which solves {', '.join(whole)}"
 
 
 def _reaches(tree: ast.Module, names: _Names) -> Iterator[tuple[int, str]]:
     """Where code reaches for the checks, the solutions or the machinery underneath."""
     for node in ast.walk(tree):
-        line = getattr(node, "lineno", 0)
+        line = getattr(getattr(node, "optional_vars", None) or node, "lineno", 0)
         if isinstance(node, ast.Import | ast.ImportFrom):
             modules = [getattr(node, "module", None) or ""] if isinstance(node, ast.ImportFrom) else []
             imported = [
@@ -210,11 +247,22 @@ def _reaches(tree: ast.Module, names: _Names) -> Iterator[tuple[int, str]]:
             path = names.of(node)
             if re.match(r"course_utils\.(checks|grading)\.(?!check$)", path):
                 yield line, "reaches into the checks"
+            if path.endswith(".__dict__") and path.partition(".")[0] in PATCHED:
+                yield line, f"reaches into the names of `{path.removesuffix('.__dict__')}`"
             yield from ((line, why) for why in _why(path))
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and PLACES.search(node.value):
-            yield line, "names a folder that is the instructor's"
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if PLACES.search(node.value):
+                yield line, "names a folder that is the instructor's"
+            if SEED_VARIABLE in node.value:
+                yield line, "names the variable that holds the grader's seed"
         elif isinstance(node, ast.FunctionDef) and node.name in LYING:
             yield line, f"defines `{node.name}`"
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in ("exec", "eval")
+        ):
+            yield line, "runs code from a text"
         yield from ((line, why) for why in _patches(node, names))
 
 
@@ -231,6 +279,10 @@ def _patches(node: ast.AST, names: _Names) -> Iterator[str]:
         targets = [node.target]
     elif isinstance(node, ast.Delete):
         targets = node.targets
+    elif isinstance(node, ast.For):
+        targets = [node.target]
+    elif isinstance(node, ast.withitem) and node.optional_vars is not None:
+        targets = [node.optional_vars]
     elif (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
@@ -245,19 +297,17 @@ def _patches(node: ast.AST, names: _Names) -> Iterator[str]:
             yield f"changes `{path}`"
 
 
-def _copies(tree: ast.Module, solution: str, name: str) -> Iterator[tuple[int, str]]:
-    """Where the answer has the syntax of the instructor's, whatever its names."""
-    if not name or not solution:
-        return
-    theirs = [node for node in ast.parse(solution).body if getattr(node, "name", None) == name]
-    ours = [node for node in tree.body if getattr(node, "name", None) == name]
-    if (
-        theirs
-        and ours
-        and len(list(ast.walk(theirs[0]))) >= COMPARED_NODES
-        and _shape(ours[0]) == _shape(theirs[0])
-    ):
-        yield ours[0].lineno, "is the instructor's solution but for names"
+def _copies(tree: ast.Module, solutions: dict[str, str]) -> Iterator[tuple[int, str]]:
+    """Where an answer is the instructor's word for word or, if long enough, has its syntax."""
+    for name, solution in solutions.items():
+        theirs = [node for node in _parse(solution).body if getattr(node, "name", None) == name]
+        ours = [node for node in tree.body if getattr(node, "name", None) == name]
+        if not theirs or not ours:
+            continue
+        if ast.dump(ours[-1]) == ast.dump(theirs[0]):
+            yield ours[-1].lineno, "is the instructor's solution word for word"
+        elif len(list(ast.walk(theirs[0]))) >= COMPARED_NODES and _shape(ours[-1]) == _shape(theirs[0]):
+            yield ours[-1].lineno, "is the instructor's solution but for names"
 
 
 def _shape(node: ast.AST) -> str:
@@ -273,7 +323,8 @@ class _Plain(ast.NodeTransformer):
         return self.numbers.setdefault(name, f"n{len(self.numbers)}")
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-        return None if isinstance(node.value, ast.Constant) else self.generic_visit(node)
+        printed = isinstance(node.value, ast.Call) and getattr(node.value.func, "id", "") == "print"
+        return None if printed or isinstance(node.value, ast.Constant) else self.generic_visit(node)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         node.returns = None

@@ -2,7 +2,8 @@
 
     TidyOrder     before anything runs: an exercise's graded cell stands below its answer
     OwnWork       what of the submission an instructor should look at; never a change of score
-    Probe         nbgrader's Execute; graded cells probe with a seed that no student has seen
+    Probe         nbgrader's Execute; graded cells probe with a seed that no student has seen, and a cell
+                  that ends or hangs its kernel is left out of a second run
     Judge         computes the verdict from the evidence, in this process, and writes it into the cell
 
 The student's kernel only hands over evidence. Whatever else it prints, displays or patches, the one
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from nbgrader.preprocessors import Execute, NbGraderPreprocessor
 from traitlets import Unicode
@@ -27,6 +29,8 @@ from course_utils.grading import own_work
 from course_utils.settings import CourseError
 
 Resources = dict[str, Any]
+
+GRADED_SECONDS = 60  # a check stops an answer after ten; only one that cannot be stopped is still there
 
 
 def asked_of(cell: NotebookNode) -> str:
@@ -43,7 +47,10 @@ def _mark(cell: NotebookNode, key: str) -> bool:
 
 
 class TidyOrder(NbGraderPreprocessor):
-    """Move a graded cell that a student has put above the answer to where it was released: below."""
+    """Move a graded cell that stands above the answer to where it was released: below.
+
+    An answer may also stand in a cell of the student's own, with the stub left as it was.
+    """
 
     def preprocess(self, nb: NotebookNode, resources: Resources) -> tuple[NotebookNode, Resources]:
         for graded in [cell for cell in nb.cells if _mark(cell, "grade") and not _mark(cell, "solution")]:
@@ -55,7 +62,28 @@ class TidyOrder(NbGraderPreprocessor):
                         nb.cells.remove(graded)
                         nb.cells.insert(place, graded)
                     break
+            below = self._answered_below(nb, graded)
+            if below is not None:
+                nb.cells.remove(graded)
+                nb.cells.insert(below, graded)
         return nb, resources
+
+    @staticmethod
+    def _answered_below(nb: NotebookNode, graded: NotebookNode) -> int | None:
+        """The place of the last cell of the student's own that answers, where the stub still stands."""
+        name, place = asked_of(graded), nb.cells.index(graded)
+        stub = any(
+            _mark(cell, "solution")
+            and own_work.defines(cell.source, name)
+            and "NotImplementedError" in cell.source
+            for cell in nb.cells[:place]
+        )
+        answers = [
+            at
+            for at, cell in enumerate(nb.cells)
+            if at > place and "nbgrader" not in cell.metadata and own_work.defines(cell.source, name)
+        ]
+        return answers[-1] if name and stub and answers else None
 
 
 class OwnWork(NbGraderPreprocessor):
@@ -73,11 +101,20 @@ class OwnWork(NbGraderPreprocessor):
         return nb, resources
 
 
+class _LostKernel(Exception):
+    """A cell that ended its kernel, or cannot be stopped."""
+
+    def __init__(self, cell: NotebookNode, name: str) -> None:
+        super().__init__(name)
+        self.cell, self.name = cell, name
+
+
 class Probe(Execute):
     """Run the notebook; its graded cells find a fresh seed in the environment and hand over evidence.
 
     The cells call the check by its full name meanwhile: a variable `check` of the student's own harms
-    nobody.
+    nobody. After a cell that takes the kernel with it the notebook is run anew without that cell, so that
+    the other exercises still count.
     """
 
     def preprocess(
@@ -93,10 +130,21 @@ class Probe(Execute):
                 sources[cell.id] = cell.source
                 call = f'__import__("course_utils.checks").checks.check("{asked_of(cell)}", globals())'
                 cell.source = call
+        self.timeout_func = lambda cell: (
+            min(self.timeout, GRADED_SECONDS) if cell.id in sources else self.timeout
+        )
         before = os.environ.get(core.SEED_VARIABLE)
         os.environ[core.SEED_VARIABLE] = str(seed)
+        lost: dict[str, str] = {}
         try:
-            return super().preprocess(nb, resources, km)
+            while True:
+                try:
+                    return super().preprocess(nb, resources, km)
+                except _LostKernel as loss:
+                    self.log.warning("A cell took its kernel with it (%s); running without it.", loss.name)
+                    sources.setdefault(loss.cell.id, loss.cell.source)
+                    lost[loss.cell.id] = loss.name
+                    loss.cell.source = ""
         finally:
             if before is None:
                 del os.environ[core.SEED_VARIABLE]
@@ -104,6 +152,21 @@ class Probe(Execute):
                 os.environ[core.SEED_VARIABLE] = before
             for cell in nb.cells:
                 cell.source = sources.get(cell.id, cell.source)
+                if cell.id in lost:
+                    cell.outputs = [
+                        nbformat.v4.new_output("error", ename=lost[cell.id], evalue="", traceback=[])
+                    ]
+
+    def preprocess_cell(
+        self, cell: NotebookNode, resources: Resources, index: int
+    ) -> tuple[NotebookNode, Resources]:
+        try:
+            cell, resources = super().preprocess_cell(cell, resources, index)
+        except (CellTimeoutError, DeadKernelError) as problem:
+            raise _LostKernel(cell, type(problem).__name__) from None
+        if any(output.get("ename") == CellTimeoutError.__name__ for output in cell.get("outputs", [])):
+            raise _LostKernel(cell, CellTimeoutError.__name__)
+        return cell, resources
 
 
 class Judge(NbGraderPreprocessor):
@@ -149,6 +212,8 @@ def _why_no_evidence(outputs: list[NotebookNode]) -> str:
     errors = [output for output in outputs if output.output_type == "error"]
     if not errors:
         return "The check handed over no evidence: was it replaced?"
-    if errors[0].ename == "CellTimeoutError":
+    if errors[0].ename == CellTimeoutError.__name__:
         return "The check was stopped at the time limit: is there a loop that never ends?"
+    if errors[0].ename == DeadKernelError.__name__:
+        return "Your code ended the process that ran it; the rest of the notebook was run without it."
     return f"The check could not run: {errors[0].ename}: {errors[0].evalue}"[: evidence.SENTENCE]
