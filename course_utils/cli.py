@@ -203,7 +203,7 @@ def graders(seeds: int, store: bool) -> None:
         table = Table("exercise", "answer", "wrong caught", "right accepted", "mistakes named", "seconds")
         for row in [*rows, measure.total(rows)]:
             shares = ((row.caught, row.wrong), (row.accepted, row.right), (row.diagnosed, row.wrong))
-            cells = [f"{good}/{of} (≥ {measure.limit(good, of):.0%})" for good, of in shares]
+            cells = [measure.share(good, of) for good, of in shares]
             table.add_row(row.number, row.answer, *cells, f"{row.seconds:.2f}")
         console.print(table)
         console.print(f"In all, {measure.sentence(rows)}.", highlight=False)

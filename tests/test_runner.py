@@ -174,7 +174,7 @@ def test_the_index_shows_how_each_check_does_on_the_bank(tmp_path):
         Row("2.1", "gaussian_kl", 20, wrong=10, caught=9, right=4, accepted=4, diagnosed=8, seconds=0.1)
     ]
     index = site.write([executed], tmp_path / "site", "summary", graders).read_text("utf-8")
-    assert "<td>9 of 10 (≥ 61%)</td><td>4 of 4 (≥ 47%)</td><td>8 of 10 (≥ 49%)</td>" in index
+    assert "<td>9 of 10 (≥ 60%)</td><td>4 of 4 (≥ 47%)</td><td>8 of 10 (≥ 49%)</td>" in index
     assert "9 of 10 wrong answers are caught" in index
 
 

@@ -217,7 +217,8 @@ def _drawn(seed: int, evidence: Evidence) -> Finding:
 
     Mean, standard deviation and mean absolute value of the first call's 20,000 numbers are held to six
     of their standard errors, each: a right answer fails with probability below 10^-8. Uniform noise of
-    mean 0 and variance 1 lies 16 standard errors off in the last of the three, Laplace noise 21. (Noise
+    mean 0 and variance 1 lies 16 standard errors off in the last of the three, Laplace noise 21; no noise,
+    one noise for several numbers and `rand` are patterns that need no statistics. (Noise
     within 2.5 standard deviations is called uniform; normal noise is, with probability 10^-108.)
     """
     claim = "without eps it draws its own standard normal noise, a new one for every image and dimension"

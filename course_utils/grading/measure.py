@@ -56,8 +56,8 @@ def limit(good: int, of: int) -> float:
 
 
 def share(good: int, of: int) -> str:
-    """A count with its limit, as the tables show it."""
-    return f"{good} of {of} (≥ {limit(good, of):.0%})"
+    """A count with its limit, as the tables show it: rounded down, as a limit must be."""
+    return f"{good} of {of} (≥ {math.floor(100 * limit(good, of))}%)"
 
 
 def total(rows: Iterable[Row]) -> Row:
