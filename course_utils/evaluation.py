@@ -21,11 +21,13 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.nn import functional as F
 
-from course_utils import objectives
+from course_utils import objectives, settings
 from course_utils.models import Model
 
 RESULT_MIME = "application/vnd.vae-course.result+json"
 BATCH = 1000
+WEIGHED = 50  # images whose importance weights are drawn together ...
+ROWS = 2000  # ... and how many of their codes are decoded at a time: what fits in a processor's cache
 
 
 @dataclass(frozen=True)
@@ -130,16 +132,27 @@ def binarize(images: Tensor, seed: int = 0) -> Tensor:
 def log_likelihood(model: Model, images: Tensor, *condition: Tensor, samples: int, seed: int = 0) -> Estimate:
     """Importance-weighted estimate of log p(x), a lower bound in expectation (Burda et al. 2016).
 
-    Raises ValueError unless the images are binary: on grey ones the Bernoulli is no density.
+    The weights stream by: at most ROWS images are decoded at a time, whatever `samples` is, and only the log
+    of their sum is kept, in float64. Raises ValueError unless the images are binary: on grey ones the
+    Bernoulli is no density.
     """
     if not ((images == 0) | (images == 1)).all():
         raise ValueError("log p(x) of a Bernoulli decoder needs images of 0 and 1: binarize them first")
     bounds = []
-    with judged(model, seed):
-        for x, *y in _batches(images, *condition, size=250):
-            log_w = objectives.log_weights(model, x, samples, *y)
-            bounds.append(objectives.importance_weighted_bound(log_w))
+    with judged(model, seed), settings.progress(len(images), "image") as bar:
+        for x, *y in _batches(images, *condition, size=WEIGHED):
+            log_sum = torch.full((len(x),), -math.inf, dtype=torch.float64)
+            for draws in _parts(samples, max(1, ROWS // len(x))):
+                log_w = objectives.log_weights(model, x, draws, *y).cpu().double()
+                log_sum = torch.logaddexp(log_sum, torch.logsumexp(log_w, dim=0))
+            bounds.append(log_sum - math.log(samples))
+            bar.update(len(x))
     return Estimate.of(torch.cat(bounds))
+
+
+def _parts(whole: int, most: int) -> list[int]:
+    """`whole` as a sum of numbers of which none is above `most`."""
+    return [min(most, whole - start) for start in range(0, whole, most)]
 
 
 def bits_per_dimension(nats: float, pixels: int = 784) -> float:

@@ -104,15 +104,18 @@ def log_weights(model: Model, x: Tensor, samples: int, *condition: Tensor) -> Te
     x should be binary for these to be weights of a likelihood.
     """
     mu, logvar = model.encode(x, *condition)
-    zero = torch.zeros(())
-    rows = []
-    for _ in range(samples):
-        z = reparameterize(mu, logvar)
-        log_likelihood = -bernoulli_nll(model.decode(z, *condition), x)
-        log_prior = gaussian_log_density(z, zero, zero)
-        log_posterior = gaussian_log_density(z, mu, logvar)
-        rows.append(log_likelihood + log_prior - log_posterior)
-    return torch.stack(rows)
+    eps = torch.randn(samples, *mu.shape, dtype=mu.dtype, device=mu.device)
+    z = reparameterize(mu, logvar, eps)  # (samples, N, latent_dim)
+
+    # One decoding of all samples: row k * N + n belongs to sample k of image n.
+    x_logits = model.decode(z.flatten(0, 1), *(y.repeat(samples) for y in condition))
+    x_repeated = x.expand(samples, *x.shape).flatten(0, 1)
+    log_likelihood = -bernoulli_nll(x_logits, x_repeated).view(samples, len(x))
+
+    zero = torch.zeros_like(mu)
+    log_prior = gaussian_log_density(z, zero, zero)
+    log_posterior = gaussian_log_density(z, mu, logvar)
+    return log_likelihood + log_prior - log_posterior
 
 
 def importance_weighted_bound(log_w: Tensor) -> Tensor:

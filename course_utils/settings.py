@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tqdm.auto import tqdm
+
 if TYPE_CHECKING:
     import torch
 
@@ -85,6 +87,13 @@ def project_folder() -> Path:
 def data_folder() -> Path:
     """The folder named by COURSE_DATA, relative to the project; `data/` by default."""
     return project_folder() / (os.environ.get("COURSE_DATA") or "data")
+
+
+def progress(total: int, unit: str, done: int = 0) -> tqdm:
+    """A bar for long work, in a terminal or a notebook, that leaves no trace; none under TQDM_DISABLE."""
+    # tqdm's bar for notebooks overlooks the TQDM_DISABLE that its other bars heed.
+    off = "TQDM_DISABLE" in os.environ
+    return tqdm(total=total, initial=done, unit=unit, leave=False, disable=off)
 
 
 def device() -> torch.device:

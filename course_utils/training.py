@@ -8,7 +8,6 @@ one device, so a batch is a row selection and costs nothing beside the model.
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,8 +15,8 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
+from course_utils import settings
 from course_utils.models import Model
 from course_utils.settings import CourseError
 
@@ -135,10 +134,7 @@ def run(
     first_loss = math.nan
 
     model.train()
-    # tqdm's bar for notebooks overlooks the TQDM_DISABLE that its other bars heed.
-    with tqdm(
-        total=steps, initial=done, unit="step", leave=False, disable="TQDM_DISABLE" in os.environ
-    ) as bar:
+    with settings.progress(steps, "step", done) as bar:
         for epoch in range(history.epochs, epochs):
             started = time.perf_counter()
             sums: dict[str, Tensor] = {}
@@ -223,14 +219,20 @@ def warm_up(t: float, share: float, top: float) -> float:
 
 @torch.no_grad()
 def average(
-    model: Model, loss: Callable[..., Any], *data: Tensor, batch_size: int = 1000
+    model: Model, loss: Callable[..., Any], *data: Tensor, batch_size: int = 1000, seed: int = 0
 ) -> dict[str, float]:
-    """The terms of `loss` averaged over all images, without training; the model's mode is kept."""
+    """The terms of `loss` averaged over all images, without training; the model's mode is kept.
+
+    The noise is drawn from `seed` and the random state put back: a training that is judged after every
+    epoch goes the way it goes unjudged.
+    """
     was_training = model.training
     model.eval()
     sums: dict[str, float] = {}
-    for batch in zip(*(tensor.split(batch_size) for tensor in data), strict=True):
-        for name, value in loss(model, *batch)._asdict().items():
-            sums[name] = sums.get(name, 0.0) + value.item() * len(batch[0])
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for batch in zip(*(tensor.split(batch_size) for tensor in data), strict=True):
+            for name, value in loss(model, *batch)._asdict().items():
+                sums[name] = sums.get(name, 0.0) + value.item() * len(batch[0])
     model.train(was_training)
     return {name: total / len(data[0]) for name, total in sums.items()}

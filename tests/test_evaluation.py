@@ -349,6 +349,43 @@ def test_the_log_likelihood_counts_every_image() -> None:
     assert evaluation.log_likelihood(Line(), ALL_IMAGES.repeat(40, 1, 1, 1), samples=1).count == 640
 
 
+class Rows(Line):
+    """Counts the codes it is given to decode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[int] = []
+
+    def decode(self, z: Tensor) -> Tensor:
+        self.rows.append(len(z))
+        return super().decode(z)
+
+
+@pytest.mark.parametrize(("images", "samples"), [(2, 5000), (7, 97), (16, 1), (53, 41)])
+def test_every_image_gets_as_many_importance_samples_as_were_asked_for(images: int, samples: int) -> None:
+    """K is what it is said to be, whatever the batches are."""
+    model = Rows()
+    evaluation.log_likelihood(model, ALL_IMAGES.repeat(4, 1, 1, 1)[:images], samples=samples)
+    assert sum(model.rows) == images * samples
+
+
+def test_many_importance_samples_stream_by_in_bounded_memory() -> None:
+    model = Rows()
+    evaluation.log_likelihood(model, ALL_IMAGES.repeat(4, 1, 1, 1), samples=1000)
+    assert max(model.rows) <= evaluation.ROWS
+
+
+def test_weights_that_stream_by_have_the_mean_of_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same log-weights, between -900 and 900, handed out in parts of 2 and looked at whole."""
+    all_weights = 900 * torch.rand(5, 3, generator=torch.Generator().manual_seed(0)).mul(2).sub(1)
+    parts = iter(all_weights.split(2))
+    monkeypatch.setattr(evaluation, "ROWS", 6)
+    monkeypatch.setattr(objectives, "log_weights", lambda model, x, draws: next(parts))
+    found = evaluation.log_likelihood(Line(), ALL_IMAGES[:3], samples=5)
+    expected = torch.logsumexp(all_weights.double(), dim=0) - math.log(5)
+    assert found.mean == pytest.approx(expected.mean().item(), rel=1e-12)
+
+
 def test_the_log_likelihood_of_grey_images_is_refused() -> None:
     with pytest.raises(ValueError, match="binarize"):
         evaluation.log_likelihood(VAE(2), grey(), samples=1)

@@ -408,6 +408,24 @@ def test_an_average_is_taken_in_evaluation_mode(spy: Spy, numbered: Tensor) -> N
     assert spy.training == [False] * len(SIZES)
 
 
+def test_an_average_draws_the_same_noise_every_time(images: Tensor) -> None:
+    model = VAE(2)
+    assert average(model, objectives.negative_elbo, images) == average(
+        model, objectives.negative_elbo, images
+    )
+
+
+def test_a_training_that_is_judged_goes_the_way_it_goes_unjudged(images: Tensor) -> None:
+    def weights(test_images: Tensor | None) -> list[Tensor]:
+        torch.manual_seed(0)
+        model = VAE(2)
+        fit(model, images, objectives.negative_elbo, epochs=2, batch_size=BATCH, test_images=test_images)
+        return list(model.parameters())
+
+    judged, unjudged = weights(images[:5]), weights(None)
+    assert all(torch.equal(a, b) for a, b in zip(judged, unjudged, strict=True))
+
+
 def test_an_average_records_no_gradients(spy: Spy, numbered: Tensor) -> None:
     average(Scale(), spy, numbered, batch_size=BATCH)
     assert spy.gradients == [False] * len(SIZES)
