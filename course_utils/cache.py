@@ -1,6 +1,6 @@
 """Trainings kept on disk: none is done twice, and one that was interrupted goes on where it stopped.
 
-`fit` is `training.fit` with a memory. A finished training lies in `build/models/` under a key of all that
+`fit` is `fast.fit` with a memory. A finished training lies in `build/models/` under a key of all that
 decides its result: the code of loss, model and package, the initial weights, the data, the settings and the
 seed. After every epoch the state of the training is kept as well, so the stop button, a dead kernel or a
 power cut costs one epoch; on the processor the result is the same to the last bit.
@@ -27,7 +27,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from course_utils import models, objectives, settings, training
+from course_utils import fast, models, objectives, settings, training
 from course_utils.models import Model
 from course_utils.training import History, State
 
@@ -222,8 +222,8 @@ def _key(fit: Callable[..., Any], call: dict[str, Any]) -> str:
     content = hashlib.sha256()
     for part in _described({"fit": fit, **call}, {}):
         content.update(part.encode() + b"\0")
-    for module in (models, objectives, training, inspect.getmodule(fit)):
-        content.update(inspect.getsource(module or training).encode())
+    for module in (models, objectives, training):
+        content.update(inspect.getsource(module).encode())
     content.update(f"{torch.__version__} {_device(call['model']).type}".encode())
     return content.hexdigest()[:24]
 
@@ -253,6 +253,8 @@ def _described(thing: Any, seen: dict[int, Any]) -> Iterator[str]:
         yield thing.__name__
     elif isinstance(thing, type | types.FunctionType | types.BuiltinFunctionType) and _of_a_library(thing):
         yield f"{thing.__module__}.{thing.__qualname__}"
+        if (thing.__module__ or "").partition(".")[0] == __package__:
+            yield inspect.getsource(sys.modules[thing.__module__])
     elif isinstance(thing, types.FunctionType):
         yield from _described(_parts(thing), seen)
     elif isinstance(thing, types.CodeType):
@@ -291,4 +293,4 @@ def _parts(function: types.FunctionType) -> list[Any]:
     return [function.__code__, function.__defaults__, function.__kwdefaults__, closure, used]
 
 
-fit = kept(training.fit)
+fit = kept(fast.fit)

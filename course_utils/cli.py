@@ -1,4 +1,4 @@
-"""The `course` command: run, build, graders, remarks, cache, and nothing clever.
+"""The `course` command, and nothing clever.
 
 Every error that a user can put right ends in one sentence and exit status 2.
 """
@@ -250,6 +250,38 @@ def bench(kinds: tuple[str, ...], data: str | None) -> None:
             picture = folder / f"{kind}-{name}.png"
             benchmark.chart(kind, figures).savefig(picture, dpi=150)
             console.print(f"Chart: {picture}", soft_wrap=True, highlight=False)
+
+
+@main.command()
+@click.option("--seeds", type=click.IntRange(2), default=3, show_default=True, help="Trainings of each kind.")
+@click.option("--full", is_flag=True, help="3,280 epochs where Burda et al. have them: for a GPU.")
+@click.option(
+    "--store", is_flag=True, help="Keep the figures for README, site and lessons (for maintainers)."
+)
+def reproduce(seeds: int, full: bool, store: bool) -> None:
+    """Train published networks on MNIST and print their figures beside ours."""
+    with _one_sentence():
+        from course_utils import data as datasets
+        from course_utils import reproduce as figures
+
+        root = settings.project_folder()
+        planned = figures.experiments(full)
+        kept = figures.run(
+            datasets.load("mnist").to(settings.device()),
+            planned,
+            seeds,
+            root / "build" / "reproduce" / "mnist.json",
+            lambda line: console.print(line, highlight=False),
+        )
+        found = figures.rows(kept, planned)
+        table = Table(*figures.COLUMNS, title="-ELBO or -log p(x), nats per MNIST test image")
+        for row in found:
+            table.add_row(*row.cells())
+        console.print(table)
+        for note in figures.notes(found):
+            console.print(note, highlight=False)
+        if store:
+            figures.store(found, root)
 
 
 @main.command()

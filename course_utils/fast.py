@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -39,7 +39,7 @@ def fit(
     beta: Callable[[float], float] | None = None,
     test_images: Tensor | None = None,
     test_labels: Tensor | None = None,
-    batch_size: int = 128,
+    batch_size: int | Sequence[int] = 128,
     learning_rate: float = 1e-3,
     schedule: Callable[[float], float] | None = None,
     betas: tuple[float, float] = (0.9, 0.999),
@@ -50,8 +50,8 @@ def fit(
     """Train `model` in place with Adam and return the record of its epochs.
 
     As `training.fit`, and: `schedule` maps the share of the training done, from 0 to 1, to the share of
-    `learning_rate` that is used; `precision` is that of the matrix products, weights stay float32. Raises
-    CourseError as `training.fit` does.
+    `learning_rate` that is used; `batch_size` may be a list with an entry per epoch; `precision` is that of
+    the matrix products, weights stay float32. Raises CourseError as `training.fit` does.
     """
     training.check_request(model, images, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
     torch.manual_seed(seed)
@@ -72,7 +72,8 @@ def fit(
     data = (images,) if labels is None else (images, labels)
     held_out = tuple(tensor for tensor in (test_images, test_labels) if tensor is not None)
     state = State(model, optimizer, History())
-    return training.run(state, step, loss, data, held_out, epochs, batch_size, checkpoint)
+    batch_sizes = [batch_size] * epochs if isinstance(batch_size, int) else batch_size
+    return training.run(state, step, loss, data, held_out, batch_sizes, checkpoint)
 
 
 def one_cycle(share: float, warm_up: float = 0.1) -> float:

@@ -128,6 +128,20 @@ def importance_weighted_bound(log_w: Tensor) -> Tensor:
     return torch.logsumexp(log_w, dim=0) - math.log(log_w.shape[0])
 
 
+class Bound(NamedTuple):
+    """The importance-weighted autoencoder's loss: nats per image, averaged over the batch. Scalar."""
+
+    loss: Tensor
+
+
+def negative_importance_weighted_bound(model: Model, x: Tensor, *condition: Tensor, samples: int) -> Bound:
+    """What an importance-weighted autoencoder descends: minus the bound with `samples` draws per image.
+
+    With one sample it is a VAE's -ELBO, estimated without the closed form of the KL.
+    """
+    return Bound(-importance_weighted_bound(log_weights(model, x, samples, *condition)).mean())
+
+
 def real_beta(
     *,
     reconstruction: str = "sum",

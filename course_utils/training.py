@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -107,7 +107,7 @@ def fit(
     data = (images,) if labels is None else (images, labels)
     held_out = tuple(tensor for tensor in (test_images, test_labels) if tensor is not None)
     state = State(model, optimizer, History())
-    return run(state, step, loss, data, held_out, epochs, batch_size, checkpoint)
+    return run(state, step, loss, data, held_out, [batch_size] * epochs, checkpoint)
 
 
 def run(
@@ -116,36 +116,35 @@ def run(
     loss: Callable[..., Any],
     data: tuple[Tensor, ...],
     held_out: tuple[Tensor, ...],
-    epochs: int,
-    batch_size: int,
+    batch_sizes: Sequence[int],
     checkpoint: Checkpoint | None,
 ) -> History:
     """Every image once an epoch, in an order drawn anew; what each epoch gave is recorded and kept.
 
     `step(share, *batch)` makes one step at a share of the training, from 0 to 1, and returns the terms of
-    the loss. `held_out` is judged by `loss` after every epoch.
+    the loss. `held_out` is judged by `loss` after every epoch. `batch_sizes` has an entry per epoch.
     """
     model, history = state.model, state.history
     if checkpoint is not None:
         checkpoint.restore(state)
     count, device = len(data[0]), data[0].device
-    steps_per_epoch = -(-count // batch_size)
-    steps, done = epochs * steps_per_epoch, history.epochs * steps_per_epoch
-    first_loss = math.nan
+    images, seen = count * len(batch_sizes), count * history.epochs
+    step_number, first_loss = 0, math.nan
 
     model.train()
-    with settings.progress(steps, "step", done) as bar:
-        for epoch in range(history.epochs, epochs):
+    with settings.progress(images, "image", seen) as bar:
+        for batch_size in batch_sizes[history.epochs :]:
             started = time.perf_counter()
             sums: dict[str, Tensor] = {}
             for rows in torch.randperm(count, device=device).split(batch_size):
-                terms = step(done / steps, *(tensor[rows] for tensor in data))
+                terms = step(seen / images, *(tensor[rows] for tensor in data))
                 for name, value in terms._asdict().items():
                     sums[name] = sums.get(name, 0) + value.detach() * len(rows)
-                done += 1
-                if done % LOOK == 1:
-                    first_loss = check_loss(terms[0].item(), first_loss, done)
-                bar.update()
+                if step_number % LOOK == 0:
+                    first_loss = check_loss(terms[0].item(), first_loss, history.epochs + 1)
+                step_number += 1
+                seen += len(rows)
+                bar.update(len(rows))
 
             # .item() waits for the device, so the clock is read after it.
             for name, total in sums.items():
@@ -154,19 +153,19 @@ def run(
                 time.perf_counter() - started + (history.seconds[-1] if history.seconds else 0.0)
             )
             average_loss = next(iter(history.train.values()))[-1]
-            first_loss = check_loss(average_loss, first_loss, done)
+            first_loss = check_loss(average_loss, first_loss, history.epochs)
             if held_out:
                 for name, mean in average(model, loss, *held_out).items():
                     history.test.setdefault(name, []).append(mean)
             if checkpoint is not None:
                 checkpoint.save(state)
-            bar.set_postfix_str(f"epoch {epoch + 1}: loss {average_loss:.4g}")
+            bar.set_postfix_str(f"epoch {history.epochs}: loss {average_loss:.4g}")
     model.eval()
     return history
 
 
 def check_request(
-    model: Model, images: Tensor, *, epochs: int, batch_size: int, learning_rate: float
+    model: Model, images: Tensor, *, epochs: int, batch_size: int | Sequence[int], learning_rate: float
 ) -> None:
     """Raise CourseError for what a training cannot work with."""
     if images.ndim != 4 or not len(images):
@@ -184,7 +183,12 @@ def check_request(
         raise CourseError(f"Pixels reach from {low:.4g} to {high:.4g}: scale the images to [0, 1].")
     if epochs < 1:
         raise CourseError(f"epochs is {epochs}: ask for at least one.")
-    if not 1 <= batch_size <= len(images):
+    batch_sizes = [batch_size] * epochs if isinstance(batch_size, int) else batch_size
+    if len(batch_sizes) != epochs:
+        raise CourseError(
+            f"{len(batch_sizes)} batch sizes for {epochs} epochs: give one number, or one each."
+        )
+    if not 1 <= min(batch_sizes) <= max(batch_sizes) <= len(images):
         raise CourseError(
             f"batch_size is {batch_size}: it has to lie between 1 and the number of images, {len(images):,}."
         )
@@ -192,17 +196,17 @@ def check_request(
         raise CourseError(f"learning_rate is {learning_rate}: it has to be a positive number.")
 
 
-def check_loss(loss: float, first: float, step: int) -> float:
+def check_loss(loss: float, first: float, epoch: int) -> float:
     """The first finite loss; CourseError where the loss is no number or ten times what it began with."""
     first = loss if math.isnan(first) else first
     if not math.isfinite(loss):
         raise CourseError(
-            f"The loss is {loss} by step {step}: lower the learning rate, or look for a log of 0 or a "
+            f"The loss is {loss} in epoch {epoch}: lower the learning rate, or look for a log of 0 or a "
             "division by 0 in the loss."
         )
     if loss > 10 * abs(first) + 1:  # + 1 nat: a loss may begin at 0
         raise CourseError(
-            f"The loss has risen from {first:.4g} to {loss:.4g} by step {step}: training diverges; "
+            f"The loss has risen from {first:.4g} to {loss:.4g} in epoch {epoch}: training diverges; "
             "lower the learning rate."
         )
     return first

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from course_utils import cache, objectives, training
+from course_utils import cache, fast, objectives, training
 from course_utils.models import VAE
 from course_utils.training import History, State
 
@@ -71,8 +71,8 @@ def interrupted(images: Tensor, step: int, **settings) -> None:
 # --- a training is done once --------------------------------------------------------------------------
 
 
-def test_a_kept_training_is_that_of_the_plain_loop(images):
-    assert_same(train(cache.fit, images), train(training.fit, images))
+def test_a_kept_training_is_that_of_the_fast_path(images):
+    assert_same(train(cache.fit, images), train(fast.fit, images))
 
 
 def test_the_second_time_gives_the_first_result_and_the_same_random_numbers_after_it(images):
@@ -136,7 +136,7 @@ def test_another_version_of_the_package_trains_anew(images, project, monkeypatch
 
 def key(loss, images: Tensor) -> str:
     torch.manual_seed(0)
-    return cache._key(training.fit, {"model": VAE(2), "images": images, "loss": loss})
+    return cache._key(fast.fit, {"model": VAE(2), "images": images, "loss": loss})
 
 
 def define(source: str) -> dict:
@@ -185,7 +185,7 @@ def test_a_change_of_the_model_s_code_changes_the_key(images):
         torch.manual_seed(0)
         model = define(source)["Mine"](2)
         call = {"model": model, "images": images, "loss": objectives.negative_elbo}
-        keys.add(cache._key(training.fit, call))
+        keys.add(cache._key(fast.fit, call))
     assert len(keys) == 2
 
 
@@ -204,7 +204,7 @@ STEPS = 3  # of 16, 16 and 8 images
 @pytest.mark.parametrize("step", [1, STEPS + 2, 3 * STEPS], ids=["first epoch", "second", "last step"])
 def test_after_an_interruption_the_result_is_the_uninterrupted_one(step, images):
     interrupted(images, step)
-    assert_same(train(cache.fit, images), train(training.fit, images))
+    assert_same(train(cache.fit, images), train(fast.fit, images))
 
 
 def test_it_says_where_it_goes_on(images, capsys):
@@ -221,7 +221,7 @@ def test_it_survives_two_interruptions_with_test_images_and_a_schedule(images):
     }
     interrupted(images, STEPS + 3, **settings)  # each epoch also judges the test images, a call more
     interrupted(images, STEPS + 3, **settings)
-    assert_same(train(cache.fit, images, **settings), train(training.fit, images, **settings))
+    assert_same(train(cache.fit, images, **settings), train(fast.fit, images, **settings))
 
 
 def test_a_finished_training_leaves_no_partial_file(images, project):
@@ -282,7 +282,7 @@ def test_a_damaged_partial_file_starts_from_the_beginning(images, project, capsy
     interrupted(images, STEPS + 2)
     (file,) = files(project)
     file.write_bytes(cut(file.read_bytes()))
-    assert_same(train(cache.fit, images), train(training.fit, images))
+    assert_same(train(cache.fit, images), train(fast.fit, images))
 
 
 def test_a_full_disk_costs_no_training_and_is_said_once_per_file(images, project, capsys, monkeypatch):
@@ -290,7 +290,7 @@ def test_a_full_disk_costs_no_training_and_is_said_once_per_file(images, project
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    assert_same(train(cache.fit, images), train(training.fit, images))
+    assert_same(train(cache.fit, images), train(fast.fit, images))
     assert capsys.readouterr().out.count("cannot be kept in build/models: No space left on device.") == 2
     assert not files(project)
 

@@ -78,7 +78,31 @@ def test_a_schedule_scales_each_step_of_adam(images):
              schedule=half_then_nothing)  # fmt: skip
     moved = (model.decoder[-1].bias - before).abs()
     torch.testing.assert_close(moved, torch.full_like(moved, 0.005), rtol=1e-3, atol=0)
-    assert shares == pytest.approx([0, 1 / 3, 2 / 3])
+    assert shares == pytest.approx([0, 16 / 40, 32 / 40])
+
+
+def test_every_epoch_may_have_a_batch_size_of_its_own(images):
+    sizes = []
+
+    def sized(model, x):
+        sizes.append(len(x))
+        return objectives.negative_elbo(model, x)
+
+    fast.fit(VAE(2), images, sized, epochs=3, batch_size=[10, 20, 40])
+    assert sizes == [10] * 4 + [20] * 2 + [40]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "sentence"),
+    [
+        ([10, 20], "2 batch sizes for 3 epochs"),
+        ([10, 20, 41], "has to lie between 1 and the number of images, 40"),
+        ([10, 0, 20], "has to lie between 1 and"),
+    ],
+)
+def test_batch_sizes_that_cannot_work_are_refused(sizes, sentence, images):
+    with pytest.raises(CourseError, match=sentence):
+        fast.fit(VAE(2), images, objectives.negative_elbo, epochs=3, batch_size=sizes)
 
 
 @pytest.mark.parametrize(("share", "height"), [(0, 0), (0.05, 0.5), (0.1, 1), (0.55, 0.5), (1, 0)])
@@ -109,7 +133,7 @@ def test_the_rate_of_products_is_a_processor_s():
 
 def test_a_fast_training_interrupted_goes_on_to_the_same_weights(images, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    settings = {"schedule": fast.one_cycle, "betas": (0.9, 0.99)}
+    settings = {"schedule": fast.one_cycle, "betas": (0.9, 0.99), "batch_size": [8, 16, 20, 40]}
     whole = train(fast.fit, VAE, images, **settings)[1]
 
     calls = 0
@@ -126,7 +150,7 @@ def test_a_fast_training_interrupted_goes_on_to_the_same_weights(images, tmp_pat
         torch.manual_seed(0)
         model = VAE(3)
         try:
-            fast.fit(model, images, loss, epochs=4, batch_size=16, checkpoint=partial_file, **settings)
+            fast.fit(model, images, loss, epochs=4, checkpoint=partial_file, **settings)
         except KeyboardInterrupt:
             assert loss is dies
     for a, b in zip(whole.parameters(), model.parameters(), strict=True):

@@ -251,9 +251,9 @@ def test_images_that_cannot_work_are_refused(
 @pytest.mark.parametrize(
     ("loss", "learning_rate", "sentence"),
     [
-        (turning_nan, 0.5, r"The loss is nan by step \d+: lower the learning rate"),
-        (rising, 1.0, r"The loss has risen from 1 to [\d.]+ by step \d+: training diverges; lower the"),
-        (lambda model, x: Loss(model.weight + x.mean() / 0, x.mean()), 1e-3, "The loss is inf by step 1:"),
+        (turning_nan, 0.5, r"The loss is nan in epoch \d+: lower the learning rate"),
+        (rising, 1.0, r"The loss has risen from 1 to [\d.]+ in epoch \d+: training diverges; lower the"),
+        (lambda model, x: Loss(model.weight + x.mean() / 0, x.mean()), 1e-3, "The loss is inf in epoch 1:"),
     ],
     ids=["NaN", "diverges", "infinite at once"],
 )
@@ -284,12 +284,14 @@ def test_a_learning_rate_a_thousand_times_too_high_is_said_to_diverge(images: Te
 def test_the_schedule_is_asked_with_shares_from_0_to_below_1(spy: Spy, numbered: Tensor) -> None:
     shares: list[float] = []
     fit(Scale(), numbered, spy, epochs=3, beta=lambda share: shares.append(share) or 1.0, batch_size=BATCH)
-    assert shares == pytest.approx([step / 12 for step in range(12)])
+    assert shares == pytest.approx(
+        [(50 * epoch + seen) / 150 for epoch in range(3) for seen in (0, 16, 32, 48)]
+    )
 
 
 def test_the_schedule_s_value_goes_to_the_loss(spy: Spy, numbered: Tensor) -> None:
-    fit(Scale(), numbered, spy, epochs=1, beta=lambda share: 4 * share, batch_size=BATCH)
-    assert spy.keywords == [{"beta": 0.0}, {"beta": 1.0}, {"beta": 2.0}, {"beta": 3.0}]
+    fit(Scale(), numbered, spy, epochs=1, beta=lambda share: 50 * share, batch_size=BATCH)
+    assert [keywords["beta"] for keywords in spy.keywords] == pytest.approx([0, 16, 32, 48])
 
 
 def test_without_a_schedule_the_loss_decides_on_beta(spy: Spy, numbered: Tensor) -> None:
