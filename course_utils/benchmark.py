@@ -11,8 +11,9 @@ Four ways to train one network on one objective (batch 128, Adam 1e-3, 20 epochs
 
 Each lives in a process of its own, so that its memory can be told from the others'. Epochs are timed in
 rounds, one contestant after the other, so that whatever else the machine does meets all of them; the
-figures are medians over rounds. Judging the model is not timed. What is measured is kept at once in
-`build/bench/`, and a call after an interruption measures what is missing.
+figures are medians over rounds. Judging the model is not timed, but for one figure of its own: what the
+importance-weighted estimate of log p(x) takes, beside the time of its matrix products alone. What is
+measured is kept at once in `build/bench/`, and a call after an interruption measures what is missing.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -44,15 +46,19 @@ from course_utils.data import Dataset
 from course_utils.models import Model
 from course_utils.plotting import Picture
 
+FILE = Path("docs") / "bench.json"
 KINDS: dict[str, type[nn.Module]] = {"VAE": models.VAE, "ConvVAE": models.ConvVAE}
 EPOCHS = 20
 BATCH = 128
 ROUNDS = 5
 
-# Where the fast path may choose: fewer epochs with a higher learning rate that rises and falls.
+WEIGHED = 500  # test images whose likelihood is estimated, with
+SAMPLES = 1000  # importance samples each
+
+# Where the fast path may choose: few epochs, a higher learning rate, batches that grow.
 RECIPES: dict[str, dict[str, Any]] = {
-    "VAE": {"epochs": 10, "learning_rate": 2e-3, "betas": (0.9, 0.99), "schedule": fast.one_cycle},
-    "ConvVAE": {"epochs": 10, "learning_rate": 2e-3, "betas": (0.9, 0.99), "schedule": fast.one_cycle},
+    "VAE": {"batch_size": [128, 128, 256, 256, 256, 512, 512, 512], "learning_rate": 3e-3},
+    "ConvVAE": {"batch_size": [128, 128, 256, 256, 256, 512, 512, 512], "learning_rate": 3e-3},
 }
 
 
@@ -182,10 +188,16 @@ def plain(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
 
 def quick(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
     """The fast path: at the plain settings for one epoch, by its recipe for more."""
-    recipe = dict(RECIPES[type(model).__name__]) if epochs > 1 else {"epochs": 1}
+    settings_: dict[str, Any] = {"epochs": 1, "batch_size": BATCH}
+    if epochs > 1:
+        recipe = RECIPES[type(model).__name__]
+        fast.start(model, dataset.train_images)
+        settings_ = {
+            **recipe, "epochs": len(recipe["batch_size"]), "betas": (0.9, 0.99), "schedule": fast.one_cycle,
+        }  # fmt: skip
     fast.fit(
-        model, dataset.train_images, objectives.negative_elbo, batch_size=BATCH, checkpoint=laps,
-        precision=fast.best_precision(dataset.train_images.device), **recipe,
+        model, dataset.train_images, objectives.negative_elbo, checkpoint=laps,
+        precision=fast.best_precision(dataset.train_images.device), **settings_,
     )  # fmt: skip
 
 
@@ -240,6 +252,22 @@ def _limits(kind: str) -> dict[str, float]:
     }
 
 
+def _weigh(kind: str, data_name: str) -> dict[str, float]:
+    """Seconds of an importance-weighted estimate of log p(x), and the operations of its products."""
+    device = settings.device()
+    images = evaluation.binarize(data.load(data_name, download=False).test_images[:WEIGHED].to(device))
+    model: Model = KINDS[kind]().to(device)
+    z = torch.zeros(1, model.latent_dim, device=device)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model.decode(z)
+    started = time.perf_counter()
+    evaluation.log_likelihood(model, images, samples=SAMPLES)
+    return {
+        "seconds": time.perf_counter() - started,
+        "operations": counter.get_total_flops() * len(images) * SAMPLES,
+    }
+
+
 # --- the run --------------------------------------------------------------------------------------------
 
 
@@ -251,9 +279,12 @@ def measure(kind: str, data_name: str, folder: Path, say: Callable[[str], None])
     settings.one_of("network", kind, list(KINDS))
     file = folder / f"{kind}-{data_name}.json"
     figures: dict[str, Any] = _kept(file)
-    here = {"torch": torch.__version__, "machine": _machine(), "recipe": repr(RECIPES[kind]["epochs"])}
+    here = {"torch": torch.__version__, "machine": _machine(), "recipe": RECIPES[kind]}
     if figures.get("here") != here:
-        figures = {"here": here, "rounds": [], "curves": {}, "date": date.today().isoformat()}
+        images = len(data.load(data_name, download=False).train_images)
+        figures = {
+            "here": here, "images": images, "rounds": [], "curves": {}, "date": date.today().isoformat(),
+        }  # fmt: skip
 
     names = [name for name in CONTESTANTS if name != "pythae" or _has_pythae()]
     if "pythae" not in names:
@@ -263,7 +294,10 @@ def measure(kind: str, data_name: str, folder: Path, say: Callable[[str], None])
     pools = {name: ProcessPoolExecutor(1, spawn, _start, (threads,)) for name in names}
     try:
         while len(figures["rounds"]) < ROUNDS:
-            row: dict[str, Any] = {"limits": pools["fast"].submit(_limits, kind).result()}
+            row: dict[str, Any] = {
+                "limits": pools["fast"].submit(_limits, kind).result(),
+                "weighing": pools["fast"].submit(_weigh, kind, data_name).result(),
+            }
             for name in names:
                 row[name] = pools[name].submit(_train, name, kind, data_name, 1, 0, False).result()
                 say(f"round {len(figures['rounds']) + 1}, {name}: {row[name]['seconds'][0]:.2f} s per epoch")
@@ -331,10 +365,19 @@ def seconds_to(curve: dict[str, Any], target: float) -> float | None:
     return next((seconds for seconds, nats in pairs if nats <= target), None)
 
 
-def share_of_limit(figures: dict[str, Any], name: str, images: int) -> float:
+def share_of_limit(figures: dict[str, Any], name: str) -> float:
     """Operations that an epoch needs over what the machine's float32 products would do in its time."""
+    images = figures["images"]
     return statistics.median(
         row["limits"]["operations_per_image"] * images / row[name]["seconds"][0] / row["limits"]["float32"]
+        for row in figures["rounds"]
+    )
+
+
+def cost_of_weighing(figures: dict[str, Any]) -> float:
+    """What the estimate of log p(x) takes, in times what its float32 products alone would."""
+    return statistics.median(
+        row["weighing"]["seconds"] * row["limits"]["float32"] / row["weighing"]["operations"]
         for row in figures["rounds"]
     )
 
@@ -355,3 +398,124 @@ def chart(kind: str, figures: dict[str, Any]) -> Picture:
         level=("where the textbook loop ends", target(figures)),
         log_x=True,
     )
+
+
+@dataclass(frozen=True)
+class Loop:
+    """What one contestant comes to.
+
+    Seconds per epoch at the plain settings, how many times the textbook loop's speed that is, the share of
+    the machine's float32 products; then, for its own training, nats per test image at the end, seconds to
+    where the textbook loop ends (None: never), and the most memory its process held, GiB.
+    """
+
+    name: str
+    seconds: float
+    speed_up: float
+    share: float
+    nats: float
+    seconds_to_target: float | None
+    memory: float | None
+
+    def cells(self) -> tuple[str, ...]:
+        """What `Summary.columns` say."""
+        return (
+            self.name,
+            f"{self.seconds:.2f}",
+            f"{self.speed_up:.1f}",
+            f"{self.share:.0%}",
+            f"{self.nats:.2f}",
+            "not reached" if self.seconds_to_target is None else f"{self.seconds_to_target:.0f}",
+            "unknown" if self.memory is None else f"{self.memory:.2f}",
+        )
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One network's figures, as they are printed and quoted; rates in operations per second."""
+
+    kind: str
+    data: str
+    machine: str
+    date: str
+    target: float
+    float32: float
+    bfloat16: float
+    weighing: float
+    loops: tuple[Loop, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (
+            "loop", "s per epoch", "times textbook", "share of float32 limit", "test -ELBO",
+            f"s to {self.target:.2f} nats", "GiB",
+        )  # fmt: skip
+
+    def loop(self, name: str) -> Loop:
+        return next(loop for loop in self.loops if loop.name == name)
+
+    @property
+    def sooner(self) -> float | None:
+        """How many times sooner than the textbook loop the fast path is where that ends; None: never."""
+        slow, quick = (self.loop(name).seconds_to_target for name in ("textbook", "fast"))
+        return slow / quick if slow and quick else None
+
+    def sentence(self) -> str:
+        """What README and terminal say below the table."""
+        sooner = "never" if self.sooner is None else f"{self.sooner:.1f} times sooner than the textbook loop"
+        return (
+            f"{self.kind} on {self.data}: the fast path reaches {self.target:.2f} nats {sooner}. "
+            f"Matrix products: {self.float32 / 1e9:.0f} GFLOP/s in float32, "
+            f"{self.bfloat16 / 1e9:.0f} in bfloat16; an importance-weighted log p(x) takes "
+            f"{self.weighing:.1f} times its products alone. ({self.machine}, {self.date})"
+        )
+
+    def markdown(self) -> str:
+        """The table and the sentence."""
+        rows = [self.columns, ("---",) * len(self.columns), *(loop.cells() for loop in self.loops)]
+        table = "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+        return f"{table}\n\n{self.sentence()}"
+
+
+def summary(kind: str, data_name: str, figures: dict[str, Any]) -> Summary:
+    """What the figures of one network come to."""
+    level = target(figures)
+    return Summary(
+        kind,
+        data_name,
+        figures["here"]["machine"],
+        figures["date"],
+        level,
+        statistics.median(row["limits"]["float32"] for row in figures["rounds"]),
+        statistics.median(row["limits"]["bfloat16"] for row in figures["rounds"]),
+        cost_of_weighing(figures),
+        tuple(
+            Loop(
+                name,
+                seconds_per_epoch(figures, name),
+                speed_up(figures, "textbook", name),
+                share_of_limit(figures, name),
+                curve["negative_elbo"][-1],
+                seconds_to(curve, level),
+                curve["memory"],
+            )
+            for name, curve in figures["curves"].items()
+        ),
+    )
+
+
+def store(found: list[Summary], root: Path) -> None:
+    """Keep the figures where the README quotes them from."""
+    text = json.dumps([asdict(one) for one in found], indent=1)
+    (root / FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def stored(root: Path) -> list[Summary]:
+    """The figures of the last stored run, none if there is none."""
+    path = root / FILE
+    if not path.is_file():
+        return []
+    return [
+        Summary(**{**one, "loops": tuple(Loop(**loop) for loop in one["loops"])})
+        for one in json.loads(path.read_text("utf-8"))
+    ]

@@ -219,37 +219,34 @@ def graders(seeds: int, store: bool) -> None:
 @main.command()
 @click.option("--model", "kinds", multiple=True, metavar="NAME", help="VAE (default) or ConvVAE; repeatable.")
 @click.option("--data", metavar="NAME", help="mnist where it is on disk, otherwise digits.")
-def bench(kinds: tuple[str, ...], data: str | None) -> None:
+@click.option("--store", is_flag=True, help="Keep the figures for the README (for maintainers).")
+def bench(kinds: tuple[str, ...], data: str | None, store: bool) -> None:
     """Time the course's loops beside a textbook loop and a library; write build/bench/."""
     with _one_sentence():
         from course_utils import benchmark
         from course_utils import data as datasets
 
         name = datasets.wanted(data)
-        images = len(datasets.load(name, download=False).train_images)
-        folder = settings.project_folder() / "build" / "bench"
+        root = settings.project_folder()
+        folder = root / "build" / "bench"
+        found = []
         for kind in kinds or ("VAE",):
             figures = benchmark.measure(kind, name, folder, lambda line: console.print(line, highlight=False))
-            target = benchmark.target(figures)
-            table = Table(
-                "loop", "s per epoch", "textbook / this", "share of float32 limit", "test -ELBO",
-                f"s to {target:.2f}", "GiB", title=f"{kind} on {name}, {figures['here']['machine']}",
-            )  # fmt: skip
-            for one, curve in figures["curves"].items():
-                seconds = benchmark.seconds_to(curve, target)
-                table.add_row(
-                    one,
-                    f"{benchmark.seconds_per_epoch(figures, one):.2f}",
-                    f"{benchmark.speed_up(figures, 'textbook', one):.2f}",
-                    f"{benchmark.share_of_limit(figures, one, images):.0%}",
-                    f"{curve['negative_elbo'][-1]:.2f}",
-                    "not reached" if seconds is None else f"{seconds:.0f}",
-                    "" if curve["memory"] is None else f"{curve['memory']:.2f}",
-                )
+            one = benchmark.summary(kind, name, figures)
+            found.append(one)
+            table = Table(*one.columns, title=f"{kind} on {name}")
+            for loop in one.loops:
+                table.add_row(*loop.cells())
             console.print(table)
-            picture = folder / f"{kind}-{name}.png"
-            benchmark.chart(kind, figures).savefig(picture, dpi=150)
-            console.print(f"Chart: {picture}", soft_wrap=True, highlight=False)
+            console.print(one.sentence(), highlight=False)
+            chart = benchmark.chart(kind, figures)
+            (folder / f"{kind}-{name}.md").write_text(one.markdown() + "\n", encoding="utf-8")
+            chart.savefig(folder / f"{kind}-{name}.png", dpi=150)
+            if store:
+                chart.savefig(root / "docs" / f"bench-{kind}.png", dpi=150)
+        if store:
+            benchmark.store(found, root)
+        console.print(f"Tables and charts: {folder}", soft_wrap=True, highlight=False)
 
 
 @main.command()

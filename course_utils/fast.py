@@ -7,8 +7,13 @@ may be asked for besides:
 - Adam in one pass over all weights (PyTorch's fused kernel) instead of one per operation;
 - `schedule`, a learning rate that rises and falls (`one_cycle`; Smith & Topin 2018, arXiv:1708.07120), so
   that fewer epochs reach the same bound;
+- `batch_size`, which may grow from epoch to epoch where another schedule would let the learning rate fall
+  (Smith et al. 2018, arXiv:1711.00489): larger products use the machine better;
 - `betas`, Adam's two memories: with few steps a shorter second one (0.99) suits better;
-- `precision`, bfloat16 for the matrix products where `best_precision` has measured that they gain from it.
+- `precision`, bfloat16 for the matrix products where `best_precision` has measured that they gain from it;
+- no more threads than there are cores for this process: waiting for each other costs more than they bring.
+
+`start` gives a model a last bias from which few epochs go further.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import joblib
 import torch
 from torch import Tensor
 
@@ -54,6 +60,7 @@ def fit(
     the matrix products, weights stay float32. Raises CourseError as `training.fit` does.
     """
     training.check_request(model, images, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
+    use_cores()
     torch.manual_seed(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, betas=betas, fused=True)
     reduced = torch.autocast(images.device.type, precision, enabled=precision != torch.float32)
@@ -74,6 +81,25 @@ def fit(
     state = State(model, optimizer, History())
     batch_sizes = [batch_size] * epochs if isinstance(batch_size, int) else batch_size
     return training.run(state, step, loss, data, held_out, batch_sizes, checkpoint)
+
+
+@torch.no_grad()
+def start(model: Model, images: Tensor) -> None:
+    """Set the decoder's last bias to the log-odds of the mean image, where training would take it first.
+
+    Where that bias is one number for all pixels, as after a convolution, it is the mean of all pixels.
+    """
+    bias = model.decoder[-1].bias
+    mean = images.mean(0).flatten() if bias.numel() > 1 else images.mean()
+    bias.copy_(torch.logit(mean, eps=1e-3))
+
+
+def use_cores() -> None:
+    """Let PyTorch compute in at most as many threads as there are cores for this process.
+
+    By itself it counts the machine's, of which a container or a batch job may have been given few.
+    """
+    torch.set_num_threads(min(torch.get_num_threads(), joblib.cpu_count()))
 
 
 def one_cycle(share: float, warm_up: float = 0.1) -> float:

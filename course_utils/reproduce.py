@@ -287,9 +287,9 @@ def _kept(file: Path) -> dict[str, Any]:
     new = {"torch": torch.__version__, "device": settings.device().type, "results": {}}
     try:
         kept = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
+        same = all(kept[name] == new[name] for name in ("torch", "device"))
+    except (OSError, ValueError, KeyError, TypeError):
         return new
-    same = all(kept.get(name) == new[name] for name in ("torch", "device"))
     return kept if same else new
 
 

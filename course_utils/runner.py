@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import joblib
 import nbformat
 import torch
 from nbclient import NotebookClient
@@ -83,7 +84,7 @@ class Run:
 
 def plan_jobs(notebooks: int) -> tuple[int, int]:
     """How many notebooks to run at once and how many threads each gets."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = joblib.cpu_count()  # that this process may use
     jobs = max(1, min(notebooks, cores, 4))
     return jobs, max(1, cores // jobs)
 

@@ -31,7 +31,7 @@ def loss(model: VAE, images: Tensor) -> float:
 def test_every_contestant_trains_the_model_and_laps_every_epoch(name, small, monkeypatch):
     if name == "pythae":
         pytest.importorskip("pythae", reason="pythae is not installed: `make bench` installs it.")
-    monkeypatch.setitem(benchmark.RECIPES, "VAE", {"epochs": 2, "learning_rate": 1e-3})
+    monkeypatch.setitem(benchmark.RECIPES, "VAE", {"batch_size": [64, 128], "learning_rate": 1e-3})
     torch.manual_seed(0)
     model, laps = VAE(), Laps(small.test_images)
     before = loss(model, small.test_images)
@@ -68,15 +68,22 @@ def test_every_network_has_a_recipe():
 
 
 FIGURES = {
+    "here": {"machine": "a machine"},
+    "date": "2026-11-24",
+    "images": 1500,
     "rounds": [
         {
             "limits": {"float32": 1e9, "bfloat16": 1e9, "operations_per_image": 1e6},
+            "weighing": {"seconds": 3.0, "operations": 2e9},
             "textbook": {"seconds": [textbook]},
             "fast": {"seconds": [fast]},
         }
         for textbook, fast in ((8.0, 2.0), (9.0, 3.0), (50.0, 10.0))
     ],
-    "curves": {"textbook": {"seconds": [1.0, 2.0, 3.0], "negative_elbo": [9.0, 5.0, 4.0]}},
+    "curves": {
+        "textbook": {"seconds": [1.0, 2.0, 3.0], "negative_elbo": [9.0, 5.0, 4.0], "memory": 0.5},
+        "fast": {"seconds": [0.25, 0.5], "negative_elbo": [5.0, 3.9], "memory": None},
+    },
 }
 
 
@@ -86,7 +93,7 @@ def test_ratios_are_medians_of_ratios_within_a_round():
 
 
 def test_the_share_of_the_limit_is_operations_over_what_the_machine_could_do():
-    assert benchmark.share_of_limit(FIGURES, "fast", images=1500) == pytest.approx(0.5)
+    assert benchmark.share_of_limit(FIGURES, "fast") == pytest.approx(0.5)
 
 
 def test_the_target_is_where_the_textbook_loop_ends():
@@ -96,6 +103,37 @@ def test_the_target_is_where_the_textbook_loop_ends():
 @pytest.mark.parametrize(("target", "seconds"), [(6.0, 2.0), (5.0, 2.0), (3.9, None)])
 def test_a_target_is_reached_at_the_end_of_the_first_epoch_below_it(target, seconds):
     assert benchmark.seconds_to(FIGURES["curves"]["textbook"], target) == seconds
+
+
+def test_the_cost_of_weighing_is_its_time_over_that_of_its_products():
+    assert benchmark.cost_of_weighing(FIGURES) == pytest.approx(1.5)
+
+
+def test_how_much_sooner_the_fast_path_is_compares_the_times_to_the_target():
+    assert benchmark.summary("VAE", "digits", FIGURES).sooner == 6.0
+
+
+def test_a_target_never_reached_is_not_called_sooner():
+    slow = {**FIGURES, "curves": {**FIGURES["curves"], "fast": FIGURES["curves"]["textbook"]}}
+    slow["curves"]["fast"] = {"seconds": [1.0], "negative_elbo": [9.0], "memory": None}
+    one = benchmark.summary("VAE", "digits", slow)
+    assert one.sooner is None
+    assert one.loop("fast").cells()[5] == "not reached"
+    assert "reaches 4.00 nats never" in one.sentence()
+
+
+def test_a_stored_summary_is_read_as_it_was(tmp_path):
+    (tmp_path / "docs").mkdir()
+    one = benchmark.summary("VAE", "digits", FIGURES)
+    benchmark.store([one], tmp_path)
+    assert benchmark.stored(tmp_path) == [one]
+    assert benchmark.stored(tmp_path / "elsewhere") == []
+
+
+def test_the_table_has_a_row_per_loop():
+    lines = benchmark.summary("VAE", "digits", FIGURES).markdown().splitlines()
+    assert lines[2] == "| textbook | 9.00 | 1.0 | 17% | 4.00 | 3 | 0.50 |"
+    assert lines[3] == "| fast | 3.00 | 4.0 | 50% | 3.90 | 0 | unknown |"
 
 
 def test_an_unknown_network_is_refused(tmp_path):
