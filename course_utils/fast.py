@@ -11,6 +11,7 @@ may be asked for besides:
   (Smith et al. 2018, arXiv:1711.00489): larger products use the machine better;
 - `betas`, Adam's two memories: with few steps a shorter second one (0.99) suits better;
 - `precision`, bfloat16 for the matrix products where `best_precision` has measured that they gain from it;
+- images laid out channels last on the processor, which convolutions there are made for;
 - no more threads than there are cores for this process: waiting for each other costs more than they bring.
 
 `start` gives a model a last bias from which few epochs go further.
@@ -18,7 +19,6 @@ may be asked for besides:
 
 from __future__ import annotations
 
-import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -61,6 +61,8 @@ def fit(
     """
     training.check_request(model, images, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
     use_cores()
+    if images.device.type == "cpu":
+        model.to(memory_format=torch.channels_last)
     torch.manual_seed(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, betas=betas, fused=True)
     reduced = torch.autocast(images.device.type, precision, enabled=precision != torch.float32)
@@ -102,11 +104,10 @@ def use_cores() -> None:
     torch.set_num_threads(min(torch.get_num_threads(), joblib.cpu_count()))
 
 
-def one_cycle(share: float, warm_up: float = 0.1) -> float:
-    """A share of the peak learning rate: up in a straight line, then down to 0 along half a cosine."""
-    if share < warm_up:
-        return share / warm_up
-    return 0.5 * (1 + math.cos(math.pi * (share - warm_up) / (1 - warm_up)))
+def one_cycle(share: float, warm_up: float = 0.1, end: float = 0.1) -> float:
+    """A share of the peak learning rate: from `end` up in a straight line, then down to `end` in another."""
+    height = share / warm_up if share < warm_up else (1 - share) / (1 - warm_up)
+    return end + (1 - end) * height
 
 
 def product_rate(
