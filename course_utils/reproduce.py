@@ -329,6 +329,7 @@ def stored(root: Path) -> list[Row]:
 
 
 def markdown(found: list[Row]) -> str:
-    """The rows as the README shows them."""
+    """The rows as README and lessons show them, and what is to be said of those further off than chance."""
     lines = [COLUMNS, ("---",) * len(COLUMNS), *(row.cells() for row in found)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return "\n\n".join([table, *notes(found)])

@@ -584,6 +584,8 @@ def judge_hole_share(seed: int, evidence: Evidence) -> list[Finding]:
 
 EXERCISES = (
     Exercise("1.1", "MyAutoencoder", 3, probe_my_autoencoder, judge_my_autoencoder, ("models.Autoencoder",)),
-    Exercise("1.2", "train_step", 3, probe_train_step, judge_train_step, ("training.fit",)),
+    Exercise(
+        "1.2", "train_step", 3, probe_train_step, judge_train_step, ("training.fit", "fast.fit", "cache.fit")
+    ),
     Exercise("1.3", "hole_share", 3, probe_hole_share, judge_hole_share, ("evaluation.hole_share",)),
 )
