@@ -69,6 +69,7 @@ def run(numbers: tuple[int, ...], data: str | None, budget: str | None, fresh: b
 
 def _run(numbers: tuple[int, ...], data: str | None, budget: str | None, fresh: bool, store: bool) -> None:
     from course_utils import data as datasets
+    from course_utils import reproduce as figures
     from course_utils import runner, sections, site
     from course_utils.grading import measure
 
@@ -107,7 +108,8 @@ def _run(numbers: tuple[int, ...], data: str | None, budget: str | None, fresh: 
             runner.store(one, source)
     used = sorted({row["data"] for one in good for row in one.results}) or [name]
     summary = f"Data: {', '.join(used)}; {chosen}; seed 0."
-    index = site.write(good, build / "site", summary, measure.stored(source.parent))
+    root = source.parent
+    index = site.write(good, build / "site", summary, measure.stored(root), figures.stored(root))
     (build / "results.json").write_text(
         json.dumps({one.lesson.name: one.results for one in good}, indent=1), encoding="utf-8"
     )

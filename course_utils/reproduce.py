@@ -19,7 +19,7 @@ import json
 import math
 import os
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import date
 from functools import partial
@@ -301,7 +301,7 @@ def _keep(file: Path, kept: dict[str, Any]) -> None:
     os.replace(part, file)
 
 
-def notes(found: list[Row]) -> list[str]:
+def notes(found: Iterable[Row]) -> list[str]:
     """A sentence for each figure that is further off than chance would have it."""
     return [
         f"{row.title}: {abs(row.difference):.2f} nats {'above' if row.difference > 0 else 'below'} the "

@@ -10,6 +10,7 @@ import html
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbconvert.preprocessors import ExtractOutputPreprocessor
 from pygments.formatters import HtmlFormatter
 
+from course_utils import reproduce
 from course_utils.grading import measure
 from course_utils.grading.measure import Row
 from course_utils.runner import Executed
@@ -69,10 +71,17 @@ def page_name(lesson: Lesson) -> str:
     return f"{lesson.section.folder}-{lesson.name.replace('_', '-')}.html"
 
 
-def write(executed: list[Executed], target: Path, summary: str, graders: list[Row] | None = None) -> Path:
+def write(
+    executed: list[Executed],
+    target: Path,
+    summary: str,
+    graders: Sequence[Row] = (),
+    literature: Sequence[reproduce.Row] = (),
+) -> Path:
     """Render executed lessons into `target` and return the path of its index page.
 
-    `graders` are the measured figures of the checks, shown beside the graded cells.
+    `graders` are the measured figures of the checks, shown beside the graded cells; `literature` are
+    published figures with ours.
 
     The pages are made beside `target` and replace it when all are there. Raises CourseError where the
     folder cannot be written.
@@ -85,7 +94,7 @@ def write(executed: list[Executed], target: Path, summary: str, graders: list[Ro
             f"{target} cannot be written ({problem.strerror}): work in a folder of your own."
         ) from None
     try:
-        _write_pages(executed, part, summary, graders or [])
+        _write_pages(executed, part, summary, graders, literature)
         shutil.rmtree(target, ignore_errors=True)
         os.replace(part, target)
     finally:
@@ -94,7 +103,13 @@ def write(executed: list[Executed], target: Path, summary: str, graders: list[Ro
     return target / "index.html"
 
 
-def _write_pages(executed: list[Executed], target: Path, summary: str, graders: list[Row]) -> None:
+def _write_pages(
+    executed: list[Executed],
+    target: Path,
+    summary: str,
+    graders: Sequence[Row],
+    literature: Sequence[reproduce.Row],
+) -> None:
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=False)
     frame = environment.get_template("page.html.j2")
     pages = [{"page": page_name(one.lesson), "title": one.lesson.title} for one in executed]
@@ -132,6 +147,9 @@ def _write_pages(executed: list[Executed], target: Path, summary: str, graders: 
         graders={row.answer: row for row in graders},
         share=measure.share,
         measured=measure.sentence(graders) if graders else "",
+        columns=reproduce.COLUMNS,
+        literature=[row.cells() for row in literature],
+        notes=reproduce.notes(literature),
     )
     index_page = frame.render(
         title="Contents",

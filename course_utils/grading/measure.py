@@ -144,7 +144,7 @@ def stored(root: Path) -> list[Row]:
     return [Row(**row) for row in json.loads(path.read_text("utf-8"))] if path.is_file() else []
 
 
-def sentence(rows: list[Row]) -> str:
+def sentence(rows: Iterable[Row]) -> str:
     """The totals, as the README says them."""
     row = total(rows)
     return (
