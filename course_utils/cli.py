@@ -225,7 +225,7 @@ def graders(seeds: int, store: bool) -> None:
 def bench(kinds: tuple[str, ...], data: str | None, store: bool) -> None:
     """Time the course's loops beside a textbook loop and a library; write build/bench/."""
     with _one_sentence():
-        from course_utils import benchmark
+        from course_utils import benchmark, readme
         from course_utils import data as datasets
 
         name = datasets.wanted(data)
@@ -248,6 +248,8 @@ def bench(kinds: tuple[str, ...], data: str | None, store: bool) -> None:
                 chart.savefig(root / "docs" / f"bench-{kind}.png", dpi=150)
         if store:
             benchmark.store(found, root)
+            for one in found:
+                readme.quote(root, f"bench {one.kind}", one.markdown())
         console.print(f"Tables and charts: {folder}", soft_wrap=True, highlight=False)
 
 
@@ -261,6 +263,7 @@ def reproduce(seeds: int, full: bool, store: bool) -> None:
     """Train published networks on MNIST and print their figures beside ours."""
     with _one_sentence():
         from course_utils import data as datasets
+        from course_utils import readme
         from course_utils import reproduce as figures
 
         root = settings.project_folder()
@@ -281,6 +284,7 @@ def reproduce(seeds: int, full: bool, store: bool) -> None:
             console.print(note, highlight=False)
         if store:
             figures.store(found, root)
+            readme.quote(root, "reproduced", figures.markdown(found))
 
 
 @main.command()

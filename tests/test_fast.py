@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import subprocess
+import sys
 from functools import partial
 
 import pytest
@@ -158,6 +162,41 @@ def test_there_are_no_more_threads_than_cores_and_no_more_than_asked_for(cores, 
     monkeypatch.setattr(fast.joblib, "cpu_count", lambda: cores)
     fast.use_cores()
     assert chosen == [threads]
+
+
+TINY = """
+import torch
+from course_utils import fast
+
+def survivors():
+    product = torch.full((2**20,), 1e-39) * 1
+    return product.view(torch.int32).count_nonzero().item()
+
+outside = survivors()
+torch.set_flush_denormal(True)
+print(outside > 0, survivors())
+"""
+
+
+@pytest.mark.skipif(not torch.set_flush_denormal(False), reason="This processor cannot be told to.")
+def test_tiny_numbers_become_0_in_every_thread_once_the_calling_one_asks_for_it():
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", TINY], capture_output=True, text=True, env=environment)
+    assert done.stdout.split() == ["True", "0"], done.stderr
+
+
+@pytest.mark.skipif(not torch.set_flush_denormal(False), reason="This processor cannot be told to.")
+@pytest.mark.parametrize("ends", ["well", "in an error"])
+def test_after_a_training_tiny_numbers_are_numbers_again(ends, images):
+    def loss(model, x):
+        assert (torch.tensor(1e-39) * 1).item() == 0
+        if ends == "in an error":
+            raise ZeroDivisionError
+        return objectives.negative_elbo(model, x)
+
+    with contextlib.suppress(ZeroDivisionError):
+        fast.fit(VAE(2), images, loss, epochs=1, batch_size=20)
+    assert (torch.tensor(1e-39) * 1).item() != 0
 
 
 def test_in_bfloat16_the_losses_agree_to_its_precision_and_weights_stay_float32(images):
