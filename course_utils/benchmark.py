@@ -58,8 +58,8 @@ SAMPLES = 1000  # importance samples each
 
 # Where the fast path may choose: few epochs, a higher learning rate, batches that grow.
 RECIPES: dict[str, dict[str, Any]] = {
-    "VAE": {"batch_size": [128] * 3 + [256] * 5, "learning_rate": 3e-3},
-    "ConvVAE": {"batch_size": [128] * 7, "learning_rate": 3e-3},
+    "VAE": {"batch_size": [128] * 2 + [256] * 5, "learning_rate": 5e-3},
+    "ConvVAE": {"batch_size": [128] * 7, "learning_rate": 5e-3},
 }
 
 

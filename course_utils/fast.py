@@ -17,7 +17,7 @@ may be asked for besides:
   (measured here: an epoch of the VAE takes 2.7 s, the third one 3.8 s without this);
 - no more threads than there are cores for this process: waiting for each other costs more than they bring.
 
-`start` gives a model a last bias from which few epochs go further.
+`start` gives a model biases from which few epochs go further.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import Any
 
 import joblib
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from course_utils import training
 from course_utils.models import Model
@@ -108,13 +108,18 @@ _start_workers()
 
 @torch.no_grad()
 def start(model: Model, images: Tensor) -> None:
-    """Set the decoder's last bias to the log-odds of the mean image, where training would take it first.
+    """Let a VAE begin at the mean image, where training would take it first.
 
-    Where that bias is one number for all pixels, as after a convolution, it is the mean of all pixels.
+    Its first layer is given the images less their mean, its last adds the mean's log-odds; both are a matter
+    of biases. A convolution has one bias for all pixels: there the mean is that of all.
     """
-    bias = model.decoder[-1].bias
-    mean = images.mean(0).flatten() if bias.numel() > 1 else images.mean()
-    bias.copy_(torch.logit(mean, eps=1e-3))
+    first, last, mean = model.encoder[0], model.decoder[-1], images.mean(0).flatten()
+    if isinstance(first, nn.Linear):
+        first.bias.sub_(first.weight @ mean)
+        last.bias.copy_(torch.logit(mean, eps=1e-3))
+    else:
+        first.bias.sub_(first.weight.sum((1, 2, 3)) * mean.mean())
+        last.bias.copy_(torch.logit(mean.mean(), eps=1e-3))
 
 
 def use_cores() -> None:
@@ -125,8 +130,11 @@ def use_cores() -> None:
     torch.set_num_threads(min(torch.get_num_threads(), joblib.cpu_count()))
 
 
-def one_cycle(share: float, warm_up: float = 0.1, end: float = 0.1) -> float:
-    """A share of the peak learning rate: from `end` up in a straight line, then down to `end` in another."""
+def one_cycle(share: float, warm_up: float = 0.5, end: float = 0.1) -> float:
+    """A share of the peak learning rate: from `end` up in a straight line, then down to `end` in another.
+
+    The rise is slow for a reason: at a high rate from the start a VAE gives up dimensions for good.
+    """
     height = share / warm_up if share < warm_up else (1 - share) / (1 - warm_up)
     return end + (1 - end) * height
 

@@ -132,7 +132,7 @@ def test_batch_sizes_that_cannot_work_are_refused(sizes, sentence, images):
         fast.fit(VAE(2), images, objectives.negative_elbo, epochs=3, batch_size=sizes)
 
 
-@pytest.mark.parametrize(("share", "height"), [(0, 0.1), (0.05, 0.55), (0.1, 1), (0.55, 0.55), (1, 0.1)])
+@pytest.mark.parametrize(("share", "height"), [(0, 0.1), (0.25, 0.55), (0.5, 1), (0.75, 0.55), (1, 0.1)])
 def test_one_cycle_rises_and_falls_in_straight_lines(share, height):
     assert fast.one_cycle(share) == pytest.approx(height)
 
@@ -146,6 +146,25 @@ def test_a_started_decoder_draws_the_mean_image(kind, images):
     mean = images.mean(0) if kind is VAE else images.mean().expand(1, 28, 28)
     drawn = model.decode(torch.randn(1, 3)).sigmoid()[0]
     torch.testing.assert_close(drawn, mean.clamp(1e-3, 1 - 1e-3))
+
+
+def test_a_started_encoder_sees_images_less_their_mean(images):
+    torch.manual_seed(0)
+    model, started = (VAE(3) for _ in range(2))
+    started.load_state_dict(model.state_dict())
+    fast.start(started, images)
+    expected = model.encoder[0]((images - images.mean(0)).flatten(1))
+    torch.testing.assert_close(started.encoder[0](images.flatten(1)), expected)
+
+
+def test_a_started_convolution_sees_images_less_the_mean_of_all_pixels(images):
+    torch.manual_seed(0)
+    model, started = (ConvVAE(3) for _ in range(2))
+    started.load_state_dict(model.state_dict())
+    fast.start(started, images)
+    expected = model.encoder[0](images - images.mean())
+    inside = (..., slice(1, None), slice(1, None))  # where no padding is seen
+    torch.testing.assert_close(started.encoder[0](images)[inside], expected[inside])
 
 
 def test_a_start_with_pixels_that_never_change_stays_finite():
