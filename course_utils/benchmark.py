@@ -7,12 +7,12 @@ Four ways to train one network on one objective (batch 128, Adam 1e-3, 20 epochs
 - pythae (Chadebec, Vincent & Allassonnière 2022, arXiv:2206.08309), where it is installed, on the very
   same layers;
 - plain: `training.fit`;
-- fast: `fast.fit`, at the plain settings for the time of an epoch, by `RECIPES` for the curve.
+- fast: `fast.fit`, at the plain settings for the time of an epoch, by its own recipe for the curve.
 
-Each lives in a process of its own, so that its memory can be told from the others'. Epochs are timed in
-rounds, one contestant after the other, so that whatever else the machine does meets all of them; a round
-trains for two epochs and counts the second, and the figures are medians over rounds. Judging the model is
-not timed, but for one figure of its own: what the importance-weighted estimate of log p(x) takes, beside
+Each (see `contestants`) lives in a process of its own, so that nothing of one helps another. Epochs are
+timed in rounds, one contestant after the other, so that whatever else the machine does meets all of them; a
+round trains for two epochs and counts the second, and the figures are medians over rounds. Judging the model
+is not timed, but for one figure of its own: what the importance-weighted estimate of log p(x) takes, beside
 the time of its matrix products alone. What is measured is kept at once in `build/bench/`, and a call after
 an interruption measures what is missing.
 """
@@ -24,11 +24,9 @@ import multiprocessing
 import os
 import platform
 import statistics
-import sys
-import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -36,213 +34,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
-from torch.utils.data import Dataset as TorchDataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from course_utils import data, evaluation, fast, models, objectives, plotting, settings, training
-from course_utils.data import Dataset
+from course_utils import contestants, data, evaluation, fast, objectives, plotting, settings
+from course_utils.contestants import BATCH, EQUAL, KINDS, RECIPES
 from course_utils.models import Model
 from course_utils.plotting import Picture
 
 FILE = Path("docs") / "bench.json"
-KINDS: dict[str, type[nn.Module]] = {"VAE": models.VAE, "ConvVAE": models.ConvVAE}
 EPOCHS = 20
-BATCH = 128
 ROUNDS = 5
 
 WEIGHED = 500  # test images whose likelihood is estimated, with
 SAMPLES = 1000  # importance samples each
-
-# Where the fast path may choose: few epochs, a higher learning rate, batches that grow.
-RECIPES: dict[str, dict[str, Any]] = {
-    "VAE": {"batch_size": [128] + [256] * 3 + [512] * 3, "learning_rate": 5e-3},
-    "ConvVAE": {"batch_size": [128] * 7, "learning_rate": 5e-3},
-}
-
-
-class Laps:
-    """A watch that is stopped while the model is judged. Serves as the checkpoint of a training."""
-
-    def __init__(self, test_images: Tensor | None) -> None:
-        self.test_images = test_images
-        self.seconds: list[float] = []
-        self.negative_elbo: list[float] = []
-        self.running_since = time.perf_counter()
-
-    def lap(self, model: Model) -> None:
-        """An epoch is over."""
-        before = self.seconds[-1] if self.seconds else 0.0
-        self.seconds.append(before + time.perf_counter() - self.running_since)
-        if self.test_images is not None:
-            judged = evaluation.test_elbo(model, self.test_images, model_name="", data_name="")
-            self.negative_elbo.append(judged.negative_elbo.mean)
-            model.train()
-        self.running_since = time.perf_counter()
-
-    def restore(self, state: training.State) -> None:
-        """Nothing to go on from."""
-
-    def save(self, state: training.State) -> None:
-        """The training loop calls this after every epoch."""
-        self.lap(state.model)
-
-
-# --- the contestants ------------------------------------------------------------------------------------
-
-
-class Pictures(TorchDataset):
-    """Images kept and handed out as torchvision's MNIST does it, for data that torchvision does not have."""
-
-    def __init__(self, dataset: Dataset, transform: Callable[[Image.Image], Tensor]) -> None:
-        self.pixels = (255 * dataset.train_images[:, 0]).round().to(torch.uint8)
-        self.labels, self.transform = dataset.train_labels, transform
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        picture = Image.fromarray(self.pixels[index].numpy(), mode="L")
-        return self.transform(picture), int(self.labels[index])
-
-
-def textbook(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
-    """The loop that most tutorials show."""
-    vision = data.torchvision()
-    from torchvision import datasets, transforms  # after data.torchvision has made it importable
-
-    assert vision
-    pictures: Any = Pictures(dataset, transforms.ToTensor())
-    if dataset.name == "mnist":
-        pictures = datasets.MNIST(str(settings.data_folder()), train=True, transform=transforms.ToTensor())
-    loader = DataLoader(pictures, batch_size=BATCH, shuffle=True)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    device = next(model.parameters()).device
-    for _ in range(epochs):
-        totals = [0.0, 0.0, 0.0]
-        for x, _label in loader:
-            terms = objectives.negative_elbo(model, x.to(device))
-            optimizer.zero_grad()
-            terms.loss.backward()
-            optimizer.step()
-            totals = [total + term.item() * len(x) for total, term in zip(totals, terms, strict=True)]
-        laps.lap(model)
-
-
-def pythae(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
-    """The library's own trainer and loss around the layers of `model`."""
-    from pythae.data.datasets import BaseDataset
-    from pythae.models import VAE as PythaeVAE
-    from pythae.models import VAEConfig
-    from pythae.models.base.base_utils import ModelOutput
-    from pythae.models.nn import BaseDecoder, BaseEncoder
-    from pythae.trainers import BaseTrainer, BaseTrainerConfig
-    from pythae.trainers.training_callbacks import TrainingCallback
-
-    class Encoder(BaseEncoder):
-        def forward(self, x: Tensor) -> ModelOutput:
-            mu, logvar = model.encode(x)
-            return ModelOutput(embedding=mu, log_covariance=logvar)
-
-    class Decoder(BaseDecoder):
-        def forward(self, z: Tensor) -> ModelOutput:
-            return ModelOutput(reconstruction=model.decode(z).sigmoid())
-
-    class Watch(TrainingCallback):
-        def on_epoch_end(self, *_: Any, **__: Any) -> None:
-            laps.lap(model)
-
-    encoder, decoder = Encoder(), Decoder()
-    encoder.layers = model  # registers the weights, once
-    config = VAEConfig(input_dim=(1, 28, 28), latent_dim=model.latent_dim, reconstruction_loss="bce")
-    vae = PythaeVAE(config, encoder=encoder, decoder=decoder)
-    with tempfile.TemporaryDirectory() as folder:
-        settings_ = BaseTrainerConfig(
-            output_dir=folder,
-            num_epochs=epochs,
-            per_device_train_batch_size=BATCH,
-            learning_rate=1e-3,
-            optimizer_cls="Adam",
-            no_cuda=next(model.parameters()).device.type != "cuda",
-        )
-        trainer = BaseTrainer(
-            vae, BaseDataset(dataset.train_images, dataset.train_labels), training_config=settings_,
-            callbacks=[Watch()],
-        )  # fmt: skip
-        laps.running_since = time.perf_counter()
-        trainer.train()
-
-
-def plain(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
-    """The loop that students read."""
-    training.fit(
-        model,
-        dataset.train_images,
-        objectives.negative_elbo,
-        epochs=epochs,
-        batch_size=BATCH,
-        checkpoint=laps,
-    )
-
-
-def quick(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
-    """The fast path: at the plain settings for a round, by its recipe for a curve."""
-    settings_: dict[str, Any] = {"epochs": epochs, "batch_size": BATCH}
-    if epochs == EPOCHS:
-        recipe = RECIPES[type(model).__name__]
-        fast.start(model, dataset.train_images)
-        settings_ = {
-            **recipe, "epochs": len(recipe["batch_size"]), "betas": (0.9, 0.99), "schedule": fast.one_cycle,
-        }  # fmt: skip
-    fast.fit(
-        model, dataset.train_images, objectives.negative_elbo, checkpoint=laps,
-        precision=fast.best_precision(dataset.train_images.device), **settings_,
-    )  # fmt: skip
-
-
-CONTESTANTS = {"textbook": textbook, "pythae": pythae, "plain": plain, "fast": quick}
-
-
-# --- in a contestant's process --------------------------------------------------------------------------
-
-
-def _start(threads: int) -> None:
-    torch.set_num_threads(threads)
-    os.environ["TQDM_DISABLE"] = "1"
-
-
-def _train(name: str, kind: str, data_name: str, epochs: int, seed: int, judge: bool) -> dict[str, Any]:
-    """Seconds after each epoch, -ELBO on test images after each if asked, and the process's memory."""
-    device = settings.device()
-    dataset = data.load(data_name, download=False).to(device)
-    torch.manual_seed(seed)
-    model = KINDS[kind]().to(device)
-    laps = Laps(dataset.test_images if judge else None)
-    with open(os.devnull, "w") as nowhere:  # pythae reports to both
-        kept, sys.stdout, sys.stderr = (sys.stdout, sys.stderr), nowhere, nowhere
-        try:
-            # Importing `fast` has prepared this thread's workers. A thread of its own has those of anybody.
-            with ThreadPoolExecutor(1) as own:
-                run = CONTESTANTS[name]
-                if name == "fast":
-                    run(model, dataset, epochs, laps)
-                else:
-                    own.submit(run, model, dataset, epochs, laps).result()
-        finally:
-            sys.stdout, sys.stderr = kept
-    return {"seconds": laps.seconds, "negative_elbo": laps.negative_elbo, "memory": _memory()}
-
-
-def _memory() -> float | None:
-    """The most memory this process has held, GiB; None where the system does not say."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    unit = 2**30 if sys.platform == "darwin" else 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def _limits(kind: str) -> dict[str, float]:
@@ -297,12 +101,12 @@ def measure(kind: str, data_name: str, folder: Path, say: Callable[[str], None])
         figures["recipe"] = RECIPES[kind]
         figures["curves"].pop("fast", None)
 
-    names = [name for name in CONTESTANTS if name != "pythae" or _has_pythae()]
+    names = [name for name in EQUAL if name != "pythae" or _has_pythae()]
     if "pythae" not in names:
         say("pythae is not installed: left out (`make bench` installs it).")
     threads = torch.get_num_threads()
     spawn = multiprocessing.get_context("spawn")
-    pools = {name: ProcessPoolExecutor(1, spawn, _start, (threads,)) for name in names}
+    pools = {name: ProcessPoolExecutor(1, spawn, contestants.start, (name, threads)) for name in names}
     try:
         while len(figures["rounds"]) < ROUNDS:
             row: dict[str, Any] = {
@@ -310,13 +114,13 @@ def measure(kind: str, data_name: str, folder: Path, say: Callable[[str], None])
                 "weighing": pools["fast"].submit(_weigh, kind, data_name).result(),
             }
             for name in names:
-                row[name] = pools[name].submit(_train, name, kind, data_name, 2, 0, False).result()
+                row[name] = pools[name].submit(contestants.train, name, kind, data_name, 2, False).result()
                 say(f"round {len(figures['rounds']) + 1}, {name}: {_second_epoch(row[name]):.2f} s per epoch")
             figures["rounds"].append(row)
             _keep(file, figures)
         for name in names:
             if name not in figures["curves"]:
-                curve = pools[name].submit(_train, name, kind, data_name, EPOCHS, 0, True).result()
+                curve = pools[name].submit(contestants.train, name, kind, data_name, EPOCHS, True).result()
                 figures["curves"][name] = curve
                 say(f"{name}: {curve['negative_elbo'][-1]:.2f} nats after {curve['seconds'][-1]:.0f} s")
                 _keep(file, figures)

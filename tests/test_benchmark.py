@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from course_utils import benchmark, data, objectives
-from course_utils.benchmark import CONTESTANTS, Laps
+from course_utils import benchmark, contestants, data, objectives
+from course_utils.contestants import EQUAL, OWN, Laps
 from course_utils.data import Dataset
 from course_utils.models import VAE
 from course_utils.settings import CourseError
@@ -27,15 +29,17 @@ def loss(model: VAE, images: Tensor) -> float:
         return objectives.negative_elbo(model, images).loss.item()
 
 
-@pytest.mark.parametrize("name", CONTESTANTS)
-def test_every_contestant_trains_the_model_and_laps_every_epoch(name, small, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "contestant"), [*EQUAL.items(), ("recipe", OWN["fast"])], ids=[*EQUAL, "recipe"]
+)
+def test_every_contestant_trains_the_model_and_laps_every_epoch(name, contestant, small, monkeypatch):
     if name == "pythae":
         pytest.importorskip("pythae", reason="pythae is not installed: `make bench` installs it.")
-    monkeypatch.setitem(benchmark.RECIPES, "VAE", {"batch_size": [64, 128], "learning_rate": 1e-3})
+    monkeypatch.setitem(contestants.RECIPES, "VAE", {"batch_size": [64, 128], "learning_rate": 1e-3})
     torch.manual_seed(0)
     model, laps = VAE(), Laps(small.test_images)
     before = loss(model, small.test_images)
-    CONTESTANTS[name](model, small, 2, laps)
+    contestant(model, small, 2, laps)
     assert loss(model, small.test_images) < 0.8 * before
     assert len(laps.seconds) == len(laps.negative_elbo) == 2
     assert 0 < laps.seconds[0] < laps.seconds[1]
@@ -45,7 +49,7 @@ def test_the_watch_stands_still_while_the_model_is_judged(small, monkeypatch):
     laps = Laps(small.test_images)
     readings = iter([1.0, 100.0, 101.0, 200.0])
     laps.running_since = 0.0
-    monkeypatch.setattr(benchmark.time, "perf_counter", lambda: next(readings))
+    monkeypatch.setattr(contestants.time, "perf_counter", lambda: next(readings))
     model = VAE()
     laps.lap(model)
     laps.lap(model)
@@ -58,13 +62,20 @@ def test_the_data_set_of_the_textbook_loop_hands_out_the_same_pixels(small):
     torchvision()
     from torchvision import transforms
 
-    image, label = benchmark.Pictures(small, transforms.ToTensor())[3]
+    image, label = contestants.Pictures(small, transforms.ToTensor())[3]
     torch.testing.assert_close(image, small.train_images[3], rtol=0, atol=1 / 500)
     assert label == small.train_labels[3]
 
 
+def test_only_the_fast_path_s_process_has_its_threads_prepared():
+    """Whoever imports `fast` has; a contestant's module does not."""
+    code = "import sys, course_utils.contestants; print('course_utils.fast' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == ["False"], done.stderr
+
+
 def test_every_network_has_a_recipe():
-    assert set(benchmark.RECIPES) == set(benchmark.KINDS)
+    assert set(contestants.RECIPES) == set(contestants.KINDS)
 
 
 FIGURES = {
@@ -150,7 +161,7 @@ def test_the_operations_of_a_step_are_three_times_those_of_its_products():
 def test_a_run_is_kept_and_not_repeated(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(benchmark, "ROUNDS", 1)
     monkeypatch.setattr(benchmark, "EPOCHS", 1)
-    monkeypatch.setattr(benchmark, "CONTESTANTS", {name: CONTESTANTS[name] for name in ("textbook", "fast")})
+    monkeypatch.setattr(benchmark, "EQUAL", {name: EQUAL[name] for name in ("textbook", "fast")})
     first = benchmark.measure("VAE", "digits", tmp_path, lambda line: None)
     assert json.loads((tmp_path / "VAE-digits.json").read_text()) == first
     assert first["curves"]["textbook"]["negative_elbo"][0] < 250
