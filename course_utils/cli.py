@@ -59,7 +59,7 @@ def main() -> None:
 )
 @click.option("--data", metavar="NAME", help="digits, mnist, garments or fashion-mnist.")
 @click.option("--budget", metavar="NAME", help="smoke, laptop (default) or full.")
-@click.option("--fresh", is_flag=True, help="Run again also what an earlier run has finished.")
+@click.option("--fresh", is_flag=True, help="Run finished notebooks again; trainings are kept: see `cache`.")
 @click.option("--store", is_flag=True, help="Keep the outputs in solutions/ (for maintainers).")
 def run(numbers: tuple[int, ...], data: str | None, budget: str | None, fresh: bool, store: bool) -> None:
     """Execute the course and write it as web pages to build/site/."""

@@ -1,12 +1,10 @@
 """The ways to train one network that `benchmark` times: each gets a model, data, epochs and a watch.
 
-Each runs in a process of its own, which imports `fast` only where it is that contestant's turn: the fast path
-prepares PyTorch's threads when it is imported, and the others are to have them as anybody has.
+Each runs in a process of its own, so that nothing of one helps or hinders another.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import tempfile
@@ -20,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from course_utils import data, evaluation, models, objectives, settings, training
+from course_utils import data, evaluation, fast, models, objectives, settings, training
 from course_utils.data import Dataset
 from course_utils.models import Model
 
@@ -160,8 +158,6 @@ def plain(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
 
 def quick(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
     """The fast path at the plain settings."""
-    from course_utils import fast
-
     fast.fit(
         model,
         dataset.train_images,
@@ -175,8 +171,6 @@ def quick(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
 
 def by_recipe(model: Model, dataset: Dataset, _epochs: int, laps: Laps) -> None:
     """The fast path as it is meant to be used: `RECIPES` say how long it takes."""
-    from course_utils import fast
-
     recipe = RECIPES[type(model).__name__]
     fast.start(model, dataset.train_images)
     fast.fit(
@@ -200,10 +194,8 @@ OWN = {**EQUAL, "fast": by_recipe}
 # --- in a contestant's process --------------------------------------------------------------------------
 
 
-def start(name: str, threads: int) -> None:
+def start(threads: int) -> None:
     """What a contestant's process does first."""
-    if name == "fast":
-        importlib.import_module("course_utils.fast")
     torch.set_num_threads(threads)
     os.environ["TQDM_DISABLE"] = "1"
 

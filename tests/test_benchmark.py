@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -67,13 +65,6 @@ def test_the_data_set_of_the_textbook_loop_hands_out_the_same_pixels(small):
     assert label == small.train_labels[3]
 
 
-def test_only_the_fast_path_s_process_has_its_threads_prepared():
-    """Whoever imports `fast` has; a contestant's module does not."""
-    code = "import sys, course_utils.contestants; print('course_utils.fast' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.split() == ["False"], done.stderr
-
-
 def test_every_network_has_a_recipe():
     assert set(contestants.RECIPES) == set(contestants.KINDS)
 
@@ -82,6 +73,7 @@ FIGURES = {
     "here": {"machine": "a machine"},
     "date": "2026-11-24",
     "images": 1500,
+    "profile": {"matrix products": 0.6, "Adam": 0.1, "all else": 0.3},
     "rounds": [
         {
             "limits": {"float32": 1e9, "bfloat16": 1e9, "operations_per_image": 1e6},
@@ -156,6 +148,18 @@ def test_the_operations_of_a_step_are_three_times_those_of_its_products():
     """Forward once, backward twice, but for the first layer, whose input needs no gradient."""
     products = 2 * (784 * 512 + 512 * 256 + 2 * 256 * 20 + 20 * 256 + 256 * 512 + 512 * 784)
     assert benchmark._limits("VAE")["operations_per_image"] == 3 * products - 2 * 784 * 512
+
+
+@pytest.mark.parametrize("kind", contestants.KINDS)
+def test_the_profile_gives_every_kind_of_work_its_share(kind, monkeypatch):
+    monkeypatch.setattr(benchmark, "STEPS", 3)
+    shares = benchmark._profile(kind, "digits")
+    assert sum(shares.values()) == pytest.approx(1)
+    assert all(share > 0.005 for share in shares.values())
+
+
+def test_the_floor_is_the_share_of_the_limit_in_seconds():
+    assert benchmark.summary("VAE", "digits", FIGURES).floor == pytest.approx(1.5)
 
 
 def test_a_run_is_kept_and_not_repeated(tmp_path: Path, monkeypatch):
