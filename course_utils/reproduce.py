@@ -29,7 +29,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from course_utils import cache, evaluation, fast, models, objectives, settings
+from course_utils import cache, evaluation, fast, models, objectives, settings, training
 from course_utils.data import Dataset
 from course_utils.models import PIXELS, Model
 from course_utils.objectives import Bound
@@ -38,6 +38,7 @@ from course_utils.settings import CourseError
 FILE = Path("docs") / "reproduced.json"
 SHORT, FULL = 20, 3280
 SAMPLES = 5000
+FEW = 5000
 
 EXAMPLE = "PyTorch's VAE example"
 PLAIN = "the course's network, trained plainly"
@@ -51,7 +52,7 @@ class Published:
     title: str
     nats: float
     source: str
-    why: str = "Nothing we know of explains it."
+    why: str = "The published figure is of a single run, whose seed is not given."
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,8 @@ def _layers(sizes: tuple[int, ...], activation: type[nn.Module]) -> nn.Sequentia
 
 def grey(
     dataset: Dataset, seed: int, *, network: Callable[[], Model], epochs: int, images: int | None = None
-) -> dict[str, list[float]]:
-    """-ELBO on the test images and its parts after every epoch of a training at the plain settings."""
+) -> tuple[Model, dict[str, list[float]]]:
+    """A model trained at the plain settings; -ELBO on the test images and its parts after every epoch."""
     torch.manual_seed(seed)
     model = network().to(dataset.train_images.device)
     history = cache.fit(
@@ -107,23 +108,25 @@ def grey(
         test_images=dataset.test_images,
         seed=seed,
     )
-    return history.test
+    return model, history.test
 
 
 def after(*epochs: int, network: Callable[[], Model]) -> Callable[[Dataset, int], list[float]]:
     """-ELBO after each of these epochs of one training."""
 
     def train(dataset: Dataset, seed: int) -> list[float]:
-        record = grey(dataset, seed, network=network, epochs=max(epochs))["loss"]
-        return [record[epoch - 1] for epoch in epochs]
+        _, record = grey(dataset, seed, network=network, epochs=max(epochs))
+        return [record["loss"][epoch - 1] for epoch in epochs]
 
     return train
 
 
 def on_few_images(dataset: Dataset, seed: int, *, network: Callable[[], Model]) -> list[float]:
-    """-ELBO, reconstruction and KL after 30 epochs on the first 5,000 training images."""
-    record = grey(dataset, seed, network=network, epochs=30, images=5000)
-    return [record[term][-1] for term in ("loss", "reconstruction", "kl")]
+    """-ELBO, reconstruction and KL after 30 epochs on the first 5,000 training images; -ELBO on these."""
+    model, record = grey(dataset, seed, network=network, epochs=30, images=FEW)
+    on_test_images = [record[term][-1] for term in ("loss", "reconstruction", "kl")]
+    seen = training.average(model, objectives.negative_elbo, dataset.train_images[:FEW])
+    return [*on_test_images, seen["loss"]]
 
 
 # --- binarised pixels -----------------------------------------------------------------------------------
@@ -154,6 +157,21 @@ def importance_weighted(dataset: Dataset, seed: int, *, samples: int, full: bool
     return [-evaluation.log_likelihood(model, binary, samples=SAMPLES).mean]
 
 
+def few_images(network: str, nats: tuple[float, float, float]) -> tuple[Published, ...]:
+    """What is published of a training on few images, and the same judged on what it was trained on."""
+    why = (
+        "Which 5,000 images they are, and which the model was judged on, is not published; ours are the first "
+        "of the training images, and all 10,000 test images."
+    )
+    total, reconstruction, kl = nats
+    return (
+        Published(f"{network} on 5,000 images, 30 epochs", total, PLAIN, why),
+        Published(f"{network} on 5,000: its reconstruction", reconstruction, PLAIN, why),
+        Published(f"{network} on 5,000: its KL", kl, PLAIN, why),
+        Published(f"{network} on 5,000, judged on these 5,000", total, PLAIN, why),
+    )
+
+
 def experiments(full: bool) -> list[Experiment]:
     """All of them, the cheap ones first."""
     small, two = partial(models.VAE, 20), partial(models.VAE, 2)
@@ -173,21 +191,13 @@ def experiments(full: bool) -> list[Experiment]:
             after(10, 20, network=small),
         ),
         Experiment(
-            "5,000 images",
-            (
-                Published("the same on 5,000 images, 30 epochs", 114.97, PLAIN),
-                Published("its reconstruction", 98.29, PLAIN),
-                Published("its KL", 16.68, PLAIN),
-            ),
+            "5,000 images, 20 latents",
+            few_images("784-512-256-20", (114.97, 98.29, 16.68)),
             partial(on_few_images, network=small),
         ),
         Experiment(
             "5,000 images, 2 latents",
-            (
-                Published("784-512-256-2 on 5,000 images, 30 epochs", 153.77, PLAIN),
-                Published("its reconstruction", 147.70, PLAIN),
-                Published("its KL", 6.08, PLAIN),
-            ),
+            few_images("784-512-256-2", (153.77, 147.70, 6.08)),
             partial(on_few_images, network=two),
         ),
     ]

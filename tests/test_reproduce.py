@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from course_utils import data, models, objectives, reproduce
+from course_utils import data, models, objectives, reproduce, training
 from course_utils.data import Dataset
 from course_utils.reproduce import Experiment, Mlp, Published, Row
 from course_utils.settings import CourseError
@@ -82,15 +82,22 @@ def test_burda_s_schedule_lasts_3_to_the_i_epochs_at_each_of_eight_rates():
 def test_one_training_gives_the_figures_after_each_epoch_asked_for(small, in_project):
     network = partial(models.VAE, 2)
     two = reproduce.after(1, 3, network=network)(small, 0)
-    record = reproduce.grey(small, 0, network=network, epochs=3)["loss"]
-    assert two == [record[0], record[2]]
+    _, record = reproduce.grey(small, 0, network=network, epochs=3)
+    assert two == [record["loss"][0], record["loss"][2]]
 
 
-def test_the_figures_on_few_images_are_the_loss_and_its_parts(small, in_project, monkeypatch):
+def test_the_figures_on_few_images_are_the_loss_its_parts_and_the_loss_on_those_images(
+    small, in_project, monkeypatch
+):
     fits = reproduce.cache.fit
     monkeypatch.setattr(reproduce.cache, "fit", lambda *a, **k: fits(*a, **{**k, "epochs": 1}))
-    loss, reconstruction, kl = reproduce.on_few_images(small, 0, network=partial(models.VAE, 2))
+    monkeypatch.setattr(reproduce, "FEW", 200)
+    network = partial(models.VAE, 2)
+    loss, reconstruction, kl, seen = reproduce.on_few_images(small, 0, network=network)
     assert loss == pytest.approx(reconstruction + kl, rel=1e-5)
+    model, _ = reproduce.grey(small, 0, network=network, epochs=1, images=200)
+    few = training.average(model, objectives.negative_elbo, small.train_images[:200])
+    assert seen == few["loss"] != loss
 
 
 @pytest.mark.parametrize("samples", [1, 5])
@@ -104,7 +111,22 @@ def test_a_training_on_binarised_pixels_learns(samples, small, in_project, monke
 
 def test_every_figure_of_the_brief_is_planned():
     nats = [figure.nats for experiment in reproduce.experiments(False) for figure in experiment.published]
-    expected = [105.6, 104.15, 100.78, 114.97, 98.29, 16.68, 153.77, 147.70, 6.08, 86.76, 85.54, 84.78]
+    expected = [
+        105.6,
+        104.15,
+        100.78,
+        114.97,
+        98.29,
+        16.68,
+        114.97,
+        153.77,
+        147.70,
+        6.08,
+        153.77,
+        86.76,
+        85.54,
+        84.78,
+    ]
     assert nats == expected
 
 
