@@ -223,7 +223,7 @@ def _key(fit: Callable[..., Any], call: dict[str, Any]) -> str:
     for part in _described({"fit": fit, **call}, {}):
         content.update(part.encode() + b"\0")
     for module in (models, objectives, training):
-        content.update(inspect.getsource(module).encode())
+        content.update(_source(module).encode())
     content.update(f"{torch.__version__} {_device(call['model']).type}".encode())
     return content.hexdigest()[:24]
 
@@ -254,7 +254,7 @@ def _described(thing: Any, seen: dict[int, Any]) -> Iterator[str]:
     elif isinstance(thing, type | types.FunctionType | types.BuiltinFunctionType) and _of_a_library(thing):
         yield f"{thing.__module__}.{thing.__qualname__}"
         if (thing.__module__ or "").partition(".")[0] == __package__:
-            yield inspect.getsource(sys.modules[thing.__module__])
+            yield _source(sys.modules[thing.__module__])
     elif isinstance(thing, types.FunctionType):
         yield from _described(_parts(thing), seen)
     elif isinstance(thing, types.CodeType):
@@ -270,6 +270,12 @@ def _described(thing: Any, seen: dict[int, Any]) -> Iterator[str]:
         yield from _described([type(thing), repr(thing), thing.state_dict()], seen)
     else:
         yield from _described([type(thing), getattr(thing, "__dict__", None)], seen)
+
+
+@functools.cache
+def _source(module: types.ModuleType) -> str:
+    """As it was when this process first asked: an edit since then is not what runs."""
+    return inspect.getsource(module)
 
 
 def _of_a_library(thing: Any) -> bool:

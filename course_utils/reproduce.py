@@ -160,8 +160,8 @@ def importance_weighted(dataset: Dataset, seed: int, *, samples: int, full: bool
 def few_images(network: str, nats: tuple[float, float, float]) -> tuple[Published, ...]:
     """What is published of a training on few images, and the same judged on what it was trained on."""
     why = (
-        "Which 5,000 images they are, and which the model was judged on, is not published; ours are the first "
-        "of the training images, and all 10,000 test images."
+        "Which 5,000 images they are, and which the model was judged on, is not published; ours are the "
+        "first of the training images, and all 10,000 test images."
     )
     total, reconstruction, kl = nats
     return (
@@ -268,7 +268,7 @@ def run(
     for experiment in planned:
         for seed in range(seeds):
             results = kept["results"].setdefault(experiment.name, {})
-            if str(seed) not in results:
+            if len(results.get(str(seed), [])) != len(experiment.published):
                 results[str(seed)] = experiment.train(dataset, seed)
                 _keep(file, kept)
             numbers = ", ".join(f"{nats:.2f}" for nats in results[str(seed)])

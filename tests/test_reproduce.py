@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from course_utils import data, models, objectives, reproduce, training
+from course_utils import data, models, objectives, reproduce, settings, training
 from course_utils.data import Dataset
 from course_utils.reproduce import Experiment, Mlp, Published, Row
 from course_utils.settings import CourseError
@@ -160,6 +160,16 @@ def test_results_of_another_pytorch_or_a_damaged_file_are_not_taken(content, tmp
     file.write_text(content)
     reproduce.run(None, counting(calls), 2, file, print)
     assert len(calls) == 4
+
+
+def test_a_result_with_fewer_figures_than_are_published_is_not_taken(tmp_path):
+    file, calls = tmp_path / "kept.json", []
+    results = {"a": {"0": [100.0], "1": [101.0, 10.0]}}
+    file.write_text(
+        json.dumps({"torch": torch.__version__, "device": settings.device().type, "results": results})
+    )
+    reproduce.run(None, counting(calls), 2, file, print)
+    assert calls == [("a", 0), ("b", 0), ("b", 1)]
 
 
 def test_a_spread_needs_two_seeds(tmp_path):
