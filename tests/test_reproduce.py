@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from course_utils import data, models, objectives, reproduce, settings, training
+from course_utils import data, models, objectives, reproduce, settings
 from course_utils.data import Dataset
 from course_utils.reproduce import Experiment, Mlp, Published, Row
 from course_utils.settings import CourseError
@@ -82,22 +82,18 @@ def test_burda_s_schedule_lasts_3_to_the_i_epochs_at_each_of_eight_rates():
 def test_one_training_gives_the_figures_after_each_epoch_asked_for(small, in_project):
     network = partial(models.VAE, 2)
     two = reproduce.after(1, 3, network=network)(small, 0)
-    _, record = reproduce.grey(small, 0, network=network, epochs=3)
-    assert two == [record["loss"][0], record["loss"][2]]
+    record = reproduce.grey(small, 0, network=network, epochs=3)["loss"]
+    assert two == [record[0], record[2]]
 
 
-def test_the_figures_on_few_images_are_the_loss_its_parts_and_the_loss_on_those_images(
-    small, in_project, monkeypatch
-):
+def test_the_figures_on_few_images_are_those_of_two_batch_sizes(small, in_project, monkeypatch):
     fits = reproduce.cache.fit
     monkeypatch.setattr(reproduce.cache, "fit", lambda *a, **k: fits(*a, **{**k, "epochs": 1}))
-    monkeypatch.setattr(reproduce, "FEW", 200)
     network = partial(models.VAE, 2)
-    loss, reconstruction, kl, seen = reproduce.on_few_images(small, 0, network=network)
+    loss, reconstruction, kl, large = reproduce.on_few_images(small, 0, network=network)
     assert loss == pytest.approx(reconstruction + kl, rel=1e-5)
-    model, _ = reproduce.grey(small, 0, network=network, epochs=1, images=200)
-    few = training.average(model, objectives.negative_elbo, small.train_images[:200])
-    assert seen == few["loss"] != loss
+    of = {size: reproduce.grey(small, 0, network=network, epochs=1, batch_size=size) for size in (64, 128)}
+    assert (loss, large) == (of[64]["loss"][0], of[128]["loss"][0])
 
 
 @pytest.mark.parametrize("samples", [1, 5])
@@ -164,10 +160,8 @@ def test_results_of_another_pytorch_or_a_damaged_file_are_not_taken(content, tmp
 
 def test_a_result_with_fewer_figures_than_are_published_is_not_taken(tmp_path):
     file, calls = tmp_path / "kept.json", []
-    results = {"a": {"0": [100.0], "1": [101.0, 10.0]}}
-    file.write_text(
-        json.dumps({"torch": torch.__version__, "device": settings.device().type, "results": results})
-    )
+    results, device = {"a": {"0": [100.0], "1": [101.0, 10.0]}}, settings.device().type
+    file.write_text(json.dumps({"torch": torch.__version__, "device": device, "results": results}))
     reproduce.run(None, counting(calls), 2, file, print)
     assert calls == [("a", 0), ("b", 0), ("b", 1)]
 
