@@ -19,7 +19,7 @@ an interruption measures what is missing.
 
 from __future__ import annotations
 
-import json
+import itertools
 import multiprocessing
 import os
 import platform
@@ -36,7 +36,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from course_utils import contestants, data, evaluation, fast, objectives, plotting, settings
+from course_utils import contestants, data, evaluation, fast, objectives, plotting, record, settings
 from course_utils.contestants import BATCH, EQUAL, KINDS, RECIPES
 from course_utils.models import Model
 from course_utils.plotting import Picture
@@ -110,7 +110,7 @@ def measure(kind: str, data_name: str, folder: Path, say: Callable[[str], None])
     """
     settings.one_of("network", kind, list(KINDS))
     file = folder / f"{kind}-{data_name}.json"
-    figures: dict[str, Any] = _kept(file)
+    figures: dict[str, Any] = record.kept(file) or {}
     here = {"torch": torch.__version__, "machine": _machine()}
     if figures.get("here") != here:
         images = len(data.load(data_name, download=False).train_images)
@@ -138,16 +138,16 @@ def measure(kind: str, data_name: str, folder: Path, say: Callable[[str], None])
                 row[name] = pools[name].submit(contestants.train, name, kind, data_name, 2, False).result()
                 say(f"round {len(figures['rounds']) + 1}, {name}: {_second_epoch(row[name]):.2f} s per epoch")
             figures["rounds"].append(row)
-            _keep(file, figures)
-        if "profile" not in figures:
-            figures["profile"] = pools["fast"].submit(_profile, kind, data_name).result()
-            _keep(file, figures)
+            record.keep(file, figures)
         for name in names:
             if name not in figures["curves"]:
                 curve = pools[name].submit(contestants.train, name, kind, data_name, EPOCHS, True).result()
                 figures["curves"][name] = curve
                 say(f"{name}: {curve['negative_elbo'][-1]:.2f} nats after {curve['seconds'][-1]:.0f} s")
-                _keep(file, figures)
+                record.keep(file, figures)
+        if "profile" not in figures:  # last: it takes memory that would count as the fast path's
+            figures["profile"] = pools["fast"].submit(_profile, kind, data_name).result()
+            record.keep(file, figures)
     finally:
         for pool in pools.values():
             pool.shutdown(wait=False, cancel_futures=True)
@@ -169,20 +169,6 @@ def _machine() -> str:
         name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     return f"{name}, {os.cpu_count()} cores{gpu}"
-
-
-def _kept(file: Path) -> dict[str, Any]:
-    try:
-        return json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-
-
-def _keep(file: Path, figures: dict[str, Any]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    part.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, file)
 
 
 # --- what it comes to -----------------------------------------------------------------------------------
@@ -278,7 +264,8 @@ class Loop:
 class Summary:
     """One network's figures, as they are printed and quoted.
 
-    Rates in operations per second; `profile` says which share of the fast path's steps goes where.
+    Rates in operations per second; `recipe` is the fast path's own, `profile` says which share of its steps
+    goes where.
     """
 
     kind: str
@@ -289,6 +276,7 @@ class Summary:
     float32: float
     bfloat16: float
     weighing: float
+    recipe: dict[str, Any]
     profile: dict[str, float]
     loops: tuple[Loop, ...]
 
@@ -316,14 +304,20 @@ class Summary:
 
     def sentence(self) -> str:
         """What README and terminal say below the table."""
-        sooner = "never" if self.sooner is None else f"{self.sooner:.1f} times sooner than the textbook loop"
+        if self.sooner is None:
+            sooner = f"does not reach {self.target:.2f} nats"
+        else:
+            sooner = f"reaches {self.target:.2f} nats {self.sooner:.1f} times sooner than the textbook loop"
+        batches = self.recipe["batch_size"]
+        sizes = ", ".join(f"{size} for {len(list(run))}" for size, run in itertools.groupby(batches))
         fast_ = self.loop("fast")
         others = [loop for loop in self.loops if loop.name != "fast"]
         ratios = ", ".join(f"{fast_.speed_up / loop.speed_up:.1f} times {loop.name}'s" for loop in others)
         work = ", ".join(f"{share:.0%} {what}" for what, share in self.profile.items())
         return (
-            f"{self.kind} on {self.data}: the fast path reaches {self.target:.2f} nats {sooner}. At equal "
-            f"settings its speed is {ratios}. Its steps are {work}; at the machine's full rate "
+            f"{self.kind} on {self.data}: the fast path {sooner}, in {len(batches)} epochs (batches of "
+            f"{sizes}; a learning rate that rises to {self.recipe['learning_rate']} and falls again). At "
+            f"equal settings its speed is {ratios}. Its steps are {work}; at the machine's full rate "
             f"({self.float32 / 1e9:.0f} GFLOP/s in float32, {self.bfloat16 / 1e9:.0f} in bfloat16) the "
             f"products alone would take {self.floor:.2f} s per epoch. An importance-weighted log p(x) takes "
             f"{self.weighing:.1f} times its products alone. ({self.machine}, {self.date})"
@@ -331,9 +325,7 @@ class Summary:
 
     def markdown(self) -> str:
         """The table and the sentence."""
-        rows = [self.columns, ("---",) * len(self.columns), *(loop.cells() for loop in self.loops)]
-        table = "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
-        return f"{table}\n\n{self.sentence()}"
+        return f"{record.table(self.columns, [loop.cells() for loop in self.loops])}\n\n{self.sentence()}"
 
 
 def summary(kind: str, data_name: str, figures: dict[str, Any]) -> Summary:
@@ -348,6 +340,7 @@ def summary(kind: str, data_name: str, figures: dict[str, Any]) -> Summary:
         statistics.median(row["limits"]["float32"] for row in figures["rounds"]),
         statistics.median(row["limits"]["bfloat16"] for row in figures["rounds"]),
         cost_of_weighing(figures),
+        figures["recipe"],
         figures["profile"],
         tuple(
             Loop(
@@ -366,16 +359,12 @@ def summary(kind: str, data_name: str, figures: dict[str, Any]) -> Summary:
 
 def store(found: list[Summary], root: Path) -> None:
     """Keep the figures where the README quotes them from."""
-    text = json.dumps([asdict(one) for one in found], indent=1)
-    (root / FILE).write_text(text + "\n", encoding="utf-8")
+    record.keep(root / FILE, [asdict(one) for one in found])
 
 
 def stored(root: Path) -> list[Summary]:
     """The figures of the last stored run, none if there is none."""
-    path = root / FILE
-    if not path.is_file():
-        return []
     return [
         Summary(**{**one, "loops": tuple(Loop(**loop) for loop in one["loops"])})
-        for one in json.loads(path.read_text("utf-8"))
+        for one in record.kept(root / FILE) or []
     ]

@@ -219,20 +219,22 @@ def graders(seeds: int, store: bool) -> None:
 
 
 @main.command()
-@click.option("--model", "kinds", multiple=True, metavar="NAME", help="VAE (default) or ConvVAE; repeatable.")
+@click.option(
+    "--model", "kinds", multiple=True, default=["VAE"], metavar="NAME", help="VAE or ConvVAE; repeatable."
+)
 @click.option("--data", metavar="NAME", help="mnist where it is on disk, otherwise digits.")
 @click.option("--store", is_flag=True, help="Keep the figures for the README (for maintainers).")
 def bench(kinds: tuple[str, ...], data: str | None, store: bool) -> None:
     """Time the course's loops beside a textbook loop and a library; write build/bench/."""
     with _one_sentence():
-        from course_utils import benchmark, readme
+        from course_utils import benchmark, record
         from course_utils import data as datasets
 
         name = datasets.wanted(data)
         root = settings.project_folder()
         folder = root / "build" / "bench"
         found = []
-        for kind in kinds or ("VAE",):
+        for kind in kinds:
             figures = benchmark.measure(kind, name, folder, lambda line: console.print(line, highlight=False))
             one = benchmark.summary(kind, name, figures)
             found.append(one)
@@ -247,9 +249,10 @@ def bench(kinds: tuple[str, ...], data: str | None, store: bool) -> None:
             if store:
                 chart.savefig(root / "docs" / f"bench-{kind}.png", dpi=150)
         if store:
-            benchmark.store(found, root)
+            others = [one for one in benchmark.stored(root) if one.kind not in kinds]
+            benchmark.store(found + others, root)
             for one in found:
-                readme.quote(root, f"bench {one.kind}", one.markdown())
+                record.quote(root, f"bench {one.kind}", one.markdown())
         console.print(f"Tables and charts: {folder}", soft_wrap=True, highlight=False)
 
 
@@ -263,7 +266,7 @@ def reproduce(seeds: int, full: bool, store: bool) -> None:
     """Train published networks on MNIST and print their figures beside ours."""
     with _one_sentence():
         from course_utils import data as datasets
-        from course_utils import readme
+        from course_utils import record
         from course_utils import reproduce as figures
 
         root = settings.project_folder()
@@ -284,7 +287,7 @@ def reproduce(seeds: int, full: bool, store: bool) -> None:
             console.print(note, highlight=False)
         if store:
             figures.store(found, root)
-            readme.quote(root, "reproduced", figures.markdown(found))
+            record.quote(root, "reproduced", figures.markdown(found))
 
 
 @main.command()

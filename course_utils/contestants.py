@@ -198,6 +198,7 @@ def start(threads: int) -> None:
     """What a contestant's process does first."""
     torch.set_num_threads(threads)
     os.environ["TQDM_DISABLE"] = "1"
+    os.environ["KINETO_LOG_LEVEL"] = "5"  # the profiler is silent but for errors
 
 
 def train(name: str, kind: str, data_name: str, epochs: int, judge: bool) -> dict[str, Any]:

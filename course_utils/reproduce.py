@@ -15,9 +15,7 @@ goes on from there.
 from __future__ import annotations
 
 import itertools
-import json
 import math
-import os
 import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -29,7 +27,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from course_utils import cache, evaluation, fast, models, objectives, settings
+from course_utils import cache, evaluation, fast, models, objectives, record, settings
 from course_utils.data import Dataset
 from course_utils.models import PIXELS, Model
 from course_utils.objectives import Bound
@@ -157,7 +155,8 @@ def importance_weighted(dataset: Dataset, seed: int, *, samples: int, full: bool
     if full:
         recipe: dict[str, Any] = {"epochs": FULL, "batch_size": 20, "schedule": burda_schedule}
     else:
-        recipe = {"epochs": SHORT, "learning_rate": 2e-3, "betas": (0.9, 0.99), "schedule": fast.one_cycle}
+        recipe = {"epochs": SHORT, "learning_rate": 5e-3, "betas": (0.9, 0.99), "schedule": fast.one_cycle}
+        fast.start(model, dataset.train_images)
     loss = partial(dynamic, samples=samples)
     cache.fit(model, dataset.train_images, loss, seed=seed, **recipe)
     binary = evaluation.binarize(dataset.test_images)
@@ -274,12 +273,13 @@ def run(
     if seeds < 2:
         raise CourseError(f"seeds is {seeds}: a spread needs at least two.")
     kept = _kept(file)
+    kept["date"] = date.today().isoformat()
     for experiment in planned:
         for seed in range(seeds):
             results = kept["results"].setdefault(experiment.name, {})
             if len(results.get(str(seed), [])) != len(experiment.published):
                 results[str(seed)] = experiment.train(dataset, seed)
-                _keep(file, kept)
+                record.keep(file, kept)
             numbers = ", ".join(f"{nats:.2f}" for nats in results[str(seed)])
             say(f"{experiment.name}, seed {seed}: {numbers}")
     return kept
@@ -304,20 +304,8 @@ def rows(kept: dict[str, Any], planned: list[Experiment]) -> list[Row]:
 def _kept(file: Path) -> dict[str, Any]:
     """What an earlier call with this PyTorch on this device left; otherwise nothing."""
     new = {"torch": torch.__version__, "device": settings.device().type, "results": {}}
-    try:
-        kept = json.loads(file.read_text("utf-8"))
-        same = all(kept[name] == new[name] for name in ("torch", "device"))
-    except (OSError, ValueError, KeyError, TypeError):
-        return new
-    return kept if same else new
-
-
-def _keep(file: Path, kept: dict[str, Any]) -> None:
-    kept["date"] = date.today().isoformat()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    part.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, file)
+    kept = record.kept(file) or new
+    return kept if all(kept.get(name) == new[name] for name in ("torch", "device")) else new
 
 
 def notes(found: Iterable[Row]) -> list[str]:
@@ -335,20 +323,14 @@ def notes(found: Iterable[Row]) -> list[str]:
 
 def store(found: list[Row], root: Path) -> None:
     """Keep the rows where README, site and lessons quote them from."""
-    text = json.dumps([asdict(row) for row in found], indent=1)
-    (root / FILE).write_text(text + "\n", encoding="utf-8")
+    record.keep(root / FILE, [asdict(row) for row in found])
 
 
 def stored(root: Path) -> list[Row]:
     """The rows of the last stored run, none if there is none."""
-    path = root / FILE
-    if not path.is_file():
-        return []
-    return [Row(**{**row, "found": tuple(row["found"])}) for row in json.loads(path.read_text("utf-8"))]
+    return [Row(**{**row, "found": tuple(row["found"])}) for row in record.kept(root / FILE) or []]
 
 
 def markdown(found: list[Row]) -> str:
     """The rows as README and lessons show them, and what is to be said of those further off than chance."""
-    lines = [COLUMNS, ("---",) * len(COLUMNS), *(row.cells() for row in found)]
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    return "\n\n".join([table, *notes(found)])
+    return "\n\n".join([record.table(COLUMNS, [row.cells() for row in found]), *notes(found)])

@@ -73,6 +73,7 @@ FIGURES = {
     "here": {"machine": "a machine"},
     "date": "2026-11-24",
     "images": 1500,
+    "recipe": {"batch_size": [64, 128, 128], "learning_rate": 0.005},
     "profile": {"matrix products": 0.6, "Adam": 0.1, "all else": 0.3},
     "rounds": [
         {
@@ -122,7 +123,14 @@ def test_a_target_never_reached_is_not_called_sooner():
     one = benchmark.summary("VAE", "digits", slow)
     assert one.sooner is None
     assert one.loop("fast").cells()[5] == "not reached"
-    assert "reaches 4.00 nats never" in one.sentence()
+    assert "does not reach 4.00 nats" in one.sentence()
+
+
+def test_the_sentence_says_the_recipe_of_the_fast_path():
+    sentence = benchmark.summary("VAE", "digits", FIGURES).sentence()
+    assert (
+        "6.0 times sooner than the textbook loop, in 3 epochs (batches of 64 for 1, 128 for 2; a" in sentence
+    )
 
 
 def test_a_stored_summary_is_read_as_it_was(tmp_path):

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import math
 import multiprocessing
 import os
@@ -28,6 +27,7 @@ from typing import Any
 import torch
 from scipy.stats import beta
 
+from course_utils import record
 from course_utils.checks import EXERCISES, core
 from course_utils.settings import CourseError
 
@@ -134,14 +134,12 @@ def _try(answer: Any, right: bool, seeds: int) -> tuple[bool, bool, float]:
 
 def store(rows: list[Row], root: Path) -> None:
     """Keep the rows where README and site quote them from."""
-    text = json.dumps([asdict(row) for row in rows], indent=1)
-    (root / FILE).write_text(text + "\n", encoding="utf-8")
+    record.keep(root / FILE, [asdict(row) for row in rows])
 
 
 def stored(root: Path) -> list[Row]:
     """The rows of the last stored measurement, none if there is none."""
-    path = root / FILE
-    return [Row(**row) for row in json.loads(path.read_text("utf-8"))] if path.is_file() else []
+    return [Row(**row) for row in record.kept(root / FILE) or []]
 
 
 def sentence(rows: Iterable[Row]) -> str:
