@@ -28,7 +28,7 @@ BATCH = 128
 # Where the fast path may choose: few epochs, a higher learning rate, batches that grow.
 RECIPES: dict[str, dict[str, Any]] = {
     "VAE": {"batch_size": [128] + [256] * 3 + [512] * 3, "learning_rate": 5e-3},
-    "ConvVAE": {"batch_size": [128] * 7, "learning_rate": 5e-3},
+    "ConvVAE": {"batch_size": [128] * 5, "learning_rate": 1e-2},
 }
 
 

@@ -150,6 +150,20 @@ def log_likelihood(model: Model, images: Tensor, *condition: Tensor, samples: in
     return Estimate.of(torch.cat(bounds))
 
 
+def log_joint(model: Model, images: Tensor, z: Tensor) -> Tensor:
+    """log p(x|z) + log p(z) of every binary image with every code: (N, M), nats.
+
+    Over codes z (M, latent_dim) on a fine grid its log-sum-exp plus the log of a cell's area is log p(x).
+    """
+    pixels, parts = images.flatten(1), []
+    with judged(model):
+        for (codes_,) in _batches(z, size=10 * BATCH):
+            x_logits = model.decode(codes_).flatten(1)
+            parts.append(pixels @ x_logits.T - F.softplus(x_logits).sum(1))
+    zero = torch.zeros_like(z)
+    return torch.cat(parts, dim=1) + objectives.gaussian_log_density(z, zero, zero)
+
+
 def _parts(whole: int, most: int) -> list[int]:
     """`whole` as a sum of numbers of which none is above `most`."""
     return [min(most, whole - start) for start in range(0, whole, most)]
@@ -323,12 +337,42 @@ def mutual_information_gap(codes: Tensor, factors: Tensor) -> float:
     posterior means this is the protocol of disentanglement_lib (Locatello et al. 2019). Chen et al.
     (2018, arXiv:1802.04942), whose score it is, sample q(z|x) instead; the two differ on one model.
     """
-    scores = []
-    for factor in factors.T:
-        information = torch.stack([_mutual_information(code, factor) for code in codes.T])
-        largest, second = information.topk(2).values
-        scores.append((largest - second) / _entropy(factor))
-    return torch.stack(scores).mean().item()
+    information = [[_mutual_information(code, factor) for factor in factors.T] for code in codes.T]
+    return _mean_gap(torch.tensor(information), factors)
+
+
+def sampled_information_gap(mu: Tensor, logvar: Tensor, factors: Tensor, samples: int = 1000) -> float:
+    """The mutual information gap by the protocol of Chen et al. 2018: samples of q(z|x), no bins.
+
+    As `mutual_information_gap`, but for posteriors (N, d), and with I(z_j; v) = H(z_j) - H(z_j | v). The
+    density of z_j is the mean of q(z_j|x) over all N images, that of z_j given v the mean over those with
+    this v; each entropy is minus the mean of its log over one draw of q(z_j|x) for each of `samples` images.
+    """
+    chosen = torch.randperm(len(mu), generator=torch.Generator().manual_seed(0))[:samples]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        z = objectives.reparameterize(mu[chosen], logvar[chosen])
+    information: list[list[Tensor]] = []
+    for j in range(mu.shape[1]):
+        # (S, N): the log-density of each draw of z_j under each image's posterior
+        density = objectives.gaussian_log_density(z[:, j, None, None], mu[:, j, None], logvar[:, j, None])
+        aggregate = torch.logsumexp(density, 1) - math.log(len(mu))
+        information.append([])
+        for factor in factors.T:
+            same = factor[chosen].unsqueeze(1) == factor
+            given = torch.logsumexp(density.masked_fill(~same, -torch.inf), 1) - same.sum(1).log()
+            information[-1].append((given - aggregate).double().mean())
+    return _mean_gap(torch.tensor(information), factors)
+
+
+def _mean_gap(information: Tensor, factors: Tensor) -> float:
+    """The lead of the best code over the next, as a share of the factor's entropy, averaged over factors.
+
+    `information` (d, k): of each code about each factor, in nats.
+    """
+    largest, second = information.topk(2, dim=0).values
+    entropy = torch.stack([_entropy(factor) for factor in factors.T])
+    return ((largest - second) / entropy).mean().item()
 
 
 def _mutual_information(a: Tensor, b: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """What every exercise of the course must have, and which one lacks what.
 
 A statement with difficulty, minutes, points and two hints folded away; then, for an exercise checked by
-program, a stub with a typed signature and a docstring around a solution, and a graded cell; for a
-question graded by hand, a model answer with a mark scheme. `course build` refuses to release a notebook
+program, a stub with a typed signature and a docstring around a solution, and a graded cell (below a
+prediction the cells that measure come first); for a question graded by hand, a model answer with a mark scheme. `course build` refuses to release a notebook
 in which something is missing.
 """
 
@@ -34,9 +34,8 @@ def lacks(notebook: NotebookNode) -> list[str]:
         answers = [i for i in range(start + 1, end) if _mark(cells[i], "solution")]
         missing = _statement(statement)
         if len(answers) == 1:
-            after = (
-                cells[answers[0] + 1] if answers[0] + 1 < len(cells) else NotebookNode(metadata={}, source="")
-            )
+            graded = (cell for cell in cells[answers[0] + 1 : end] if _mark(cell, "grade"))
+            after = next(graded, NotebookNode(metadata={}, source=""))
             missing += _answer(statement, cells[answers[0]], after)
         else:
             missing.append("one cell for its answer")

@@ -50,6 +50,7 @@ def fit(
     beta: Callable[[float], float] | None = None,
     test_images: Tensor | None = None,
     test_labels: Tensor | None = None,
+    watch: training.Watch | None = None,
     batch_size: int | Sequence[int] = 128,
     learning_rate: float = 1e-3,
     schedule: Callable[[float], float] | None = None,
@@ -91,7 +92,7 @@ def fit(
     held_out = tuple(tensor for tensor in (test_images, test_labels) if tensor is not None)
     state = State(model, optimizer, History())
     batch_sizes = [batch_size] * epochs if isinstance(batch_size, int) else batch_size
-    return training.run(state, step, loss, data, held_out, batch_sizes, checkpoint)
+    return training.run(state, step, loss, data, held_out, watch, batch_sizes, checkpoint)
 
 
 @torch.no_grad()

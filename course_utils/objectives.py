@@ -16,10 +16,12 @@ conditional model takes besides the image or the code: the labels (N,) of a CVAE
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.distributions import ContinuousBernoulli
 from torch.nn import functional as F
 
 from course_utils.models import Model
@@ -53,10 +55,19 @@ def bernoulli_nll(x_logits: Tensor, x: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(x_logits, x, reduction="none").flatten(1).sum(1)
 
 
-def gaussian_nll(x_mean: Tensor, x: Tensor, sigma: float) -> Tensor:
+def continuous_bernoulli_nll(x_logits: Tensor, x: Tensor) -> Tensor:
+    """-log p(x|z) for grey x: the cross-entropy made a density on [0, 1]; nats per image, (N,), often < 0.
+
+    The logits are no longer those of the mean. (Loaiza-Ganem & Cunningham 2019, arXiv:1907.06845)
+    """
+    return -ContinuousBernoulli(logits=x_logits, validate_args=False).log_prob(x).flatten(1).sum(1)
+
+
+def gaussian_nll(x_mean: Tensor, x: Tensor, sigma: float | Tensor) -> Tensor:
     """-log N(x; x_mean, sigma^2 I) summed over pixels: nats per image, (N,); negative for small sigma."""
+    log_sigma = torch.as_tensor(sigma, device=x.device).log()
     squares = ((x - x_mean) / sigma).square()
-    return 0.5 * (squares + math.log(2 * math.pi * sigma**2)).flatten(1).sum(1)
+    return (0.5 * (squares + math.log(2 * math.pi)) + log_sigma).flatten(1).sum(1)
 
 
 class Terms(NamedTuple):
@@ -67,18 +78,36 @@ class Terms(NamedTuple):
     kl: Tensor
 
 
-def negative_elbo(model: Model, x: Tensor, *condition: Tensor, beta: float = 1.0) -> Terms:
+def negative_elbo(
+    model: Model,
+    x: Tensor,
+    *condition: Tensor,
+    beta: float = 1.0,
+    nll: Callable[[Tensor, Tensor], Tensor] = bernoulli_nll,
+) -> Terms:
     """The VAE's loss with one sample of z per image: reconstruction + beta * KL.
 
     With beta = 1 it is an unbiased estimate of -ELBO; with any other it is the beta-VAE's objective.
+    `nll(x_logits, x)` is the decoder's -log p(x|z), nats per image, (N,).
     """
     mu, logvar = model.encode(x, *condition)
     z = reparameterize(mu, logvar)
     x_logits = model.decode(z, *condition)
 
-    reconstruction = bernoulli_nll(x_logits, x).mean()
+    reconstruction = nll(x_logits, x).mean()
     kl = gaussian_kl(mu, logvar).sum(1).mean()
     return Terms(reconstruction + beta * kl, reconstruction, kl)
+
+
+def free_bits_elbo(model: Model, x: Tensor, *, nats: float) -> Terms:
+    """-ELBO, but that in the loss every dimension costs at least `nats`: below, there is nothing to save.
+
+    The floor applies to a dimension's mean over the batch, as in Kingma et al. 2016 (arXiv:1606.04934).
+    """
+    mu, logvar = model.encode(x)
+    reconstruction = bernoulli_nll(model.decode(reparameterize(mu, logvar)), x).mean()
+    kl = gaussian_kl(mu, logvar).mean(0)
+    return Terms(reconstruction + kl.clamp(min=nats).sum(), reconstruction, kl.sum())
 
 
 class SquaredError(NamedTuple):

@@ -232,6 +232,7 @@ def lines(
     errors: Mapping[str, Values] | None = None,
     level: tuple[str, float] | None = None,
     log_x: bool = False,
+    log_y: bool = False,
 ) -> Picture:
     """Curves over a common axis: name -> (xs, ys); `errors` are one standard error, `level` a dashed line."""
     alt = f"Line chart of {y} against {x}, one line each: {', '.join(series)}."
@@ -242,6 +243,8 @@ def lines(
         axes.axhline(level[1], color="#444444", linestyle="--", linewidth=1.2, label=level[0])
     if log_x:
         axes.set_xscale("log")
+    if log_y:
+        axes.set_yscale("log")
     axes.set(xlabel=x, ylabel=y)
     if len(series) > 1 or level is not None:
         axes.legend()
@@ -254,8 +257,9 @@ def panels(
     title: str,
     x: str | Sequence[str],
     y: str | Sequence[str],
+    log: bool = False,
 ) -> Picture:
-    """Several line charts side by side: panel name -> the `series` of `lines`."""
+    """Several line charts side by side: panel name -> the `series` of `lines`; `log` scales all axes so."""
     xs = [x] * len(charts) if isinstance(x, str) else list(x)
     ys = [y] * len(charts) if isinstance(y, str) else list(y)
     content = "; ".join(
@@ -268,8 +272,70 @@ def panels(
     ):
         _draw_lines(axes, series, {})
         axes.set(title=name, xlabel=x_name, ylabel=y_name)
+        if log:
+            axes.set(xscale="log", yscale="log")
         if len(series) > 1:
             axes.legend()
+    return picture
+
+
+@styled
+def fading(charts: Mapping[str, Values], title: str, x: str, y: str) -> Picture:
+    """Many curves of one kind, in panels on one scale: panel name -> (steps, curves); steps count from 1."""
+    content = "; ".join(f"{name}: {to_numpy(curves).shape[1]} curves" for name, curves in charts.items())
+    picture = Picture(WIDTH, 3.3, title, f"Line charts of {y} against {x}. {content}.")
+    grid = picture.subplots(1, len(charts), squeeze=False, sharey=True)
+    for axes, (name, curves) in zip(grid[0], charts.items(), strict=True):
+        curves = to_numpy(curves)
+        axes.plot(range(1, len(curves) + 1), curves, color=COLOURS[0], alpha=0.55, linewidth=1.2)
+        axes.set(title=name, xlabel=x)
+    grid[0, 0].set_ylabel(y)
+    return picture
+
+
+@styled
+def strips(charts: Mapping[str, Mapping[str, Values]], title: str, x: str, y: str) -> Picture:
+    """Single results as points over their group, with the group's mean: panel name -> {group: values}."""
+    content = "; ".join(f"{name}: {', '.join(groups)}" for name, groups in charts.items())
+    picture = Picture(WIDTH, 3.4, title, f"Points of {y} by {x}, with means as bars. {content}.")
+    grid = picture.subplots(1, len(charts), squeeze=False, sharey=True)
+    for axes, (name, groups) in zip(grid[0], charts.items(), strict=True):
+        for place, values in enumerate(map(to_numpy, groups.values())):
+            beside = place + np.linspace(-0.16, 0.16, len(values))
+            axes.plot(beside, values, "o", color=COLOURS[0], markersize=5, alpha=0.8)
+            axes.hlines(values.mean(), place - 0.3, place + 0.3, color=COLOURS[1], linewidth=2)
+        axes.set_xticks(range(len(groups)), list(groups))
+        axes.grid(axis="x", visible=False)
+        axes.set(title=name, xlabel=x)
+    grid[0, 0].set_ylabel(y)
+    return picture
+
+
+@styled
+def posteriors(
+    panels: Mapping[str, tuple[Values, Values, Values, Values]], title: str, reach: float = 4.0
+) -> Picture:
+    """True posteriors of the plane and Gaussian ones: name -> (coordinates (n,), density (n, n), mu, sigma).
+
+    Row i, column j of the density stands at z = (coordinates[j], coordinates[i]). The Gaussian N(mu,
+    diag(sigma^2)) is drawn at one and two sigma; each panel shows `reach` sigma around it.
+    """
+    alt = (
+        "For each image the true posterior over the plane as shades, and the Gaussian q(z|x) as ellipses at "
+        f"one and two sigma: {', '.join(panels)}."
+    )
+    picture = Picture(WIDTH, WIDTH / len(panels) + 0.5, title, alt)
+    angle = np.linspace(0, 2 * np.pi, 100)
+    for axes, (name, values) in zip(_axes(picture, 1, len(panels))[0], panels.items(), strict=True):
+        ticks, density, mu, sigma = map(to_numpy, values)
+        axes.contourf(ticks, ticks, density, levels=20, cmap="Blues")
+        for times in (1, 2):
+            x, y = (mu[i] + times * sigma[i] * f(angle) for i, f in enumerate((np.cos, np.sin)))
+            axes.plot(x, y, color=COLOURS[1], linewidth=1.6)
+        near = reach * sigma.max()
+        axes.set(xlim=(mu[0] - near, mu[0] + near), ylim=(mu[1] - near, mu[1] + near), aspect="equal")
+        axes.set(xlabel="z1", ylabel="z2", title=name)
+        axes.grid(False)
     return picture
 
 

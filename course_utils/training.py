@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -20,6 +20,8 @@ from course_utils import settings
 from course_utils.models import Model
 from course_utils.settings import CourseError
 
+Watch = Callable[[Model], Mapping[str, Any]]  # numbers or lists of them, by name
+
 LOOK = 50  # steps from one look at the loss to the next; each makes a GPU wait
 
 
@@ -29,13 +31,14 @@ class History:
 
     `train` and `test` map the names of the loss's terms ('loss', and for a VAE 'reconstruction' and
     'kl') to their averages over images; `train` is averaged while the weights still move, `test` is
-    taken after the epoch with beta = 1 and is empty unless test images were given. `seconds` counts
-    training alone, from the start.
+    taken after the epoch with beta = 1 and is empty unless test images were given. `watched` holds what
+    the caller's own `watch` returned after each epoch. `seconds` counts training alone, from the start.
     """
 
     train: dict[str, list[float]] = field(default_factory=dict)
     test: dict[str, list[float]] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
+    watched: dict[str, list[Any]] = field(default_factory=dict)
 
     @property
     def epochs(self) -> int:
@@ -75,6 +78,7 @@ def fit(
     beta: Callable[[float], float] | None = None,
     test_images: Tensor | None = None,
     test_labels: Tensor | None = None,
+    watch: Watch | None = None,
     batch_size: int = 128,
     learning_rate: float = 1e-3,
     seed: int = 0,
@@ -85,9 +89,10 @@ def fit(
     `loss(model, x)` returns a named tuple whose first field is the scalar to descend, such as
     `objectives.negative_elbo`; with `labels` it is called as `loss(model, x, y)`. `beta`, if given, is
     a schedule: a function of the share of training done, from 0 to 1, whose value goes to the loss as
-    its keyword `beta`. Images (N, 1, 28, 28) live on the model's device. `seed` fixes the order of
-    batches and the noise; the model's initial weights are the caller's to seed. From a `checkpoint` (see
-    `cache`) the training goes on after the last epoch that is there.
+    its keyword `beta`. `watch(model)` is called after every epoch; the numbers it returns are recorded.
+    Images (N, 1, 28, 28) live on the model's device. `seed` fixes the order of batches and the noise; the
+    model's initial weights are the caller's to seed. From a `checkpoint` (see `cache`) the training goes on
+    after the last epoch that is there.
 
     Raises CourseError, before the first step, for settings that cannot work, and within the first steps for
     a loss that diverges or is no number.
@@ -107,7 +112,7 @@ def fit(
     data = (images,) if labels is None else (images, labels)
     held_out = tuple(tensor for tensor in (test_images, test_labels) if tensor is not None)
     state = State(model, optimizer, History())
-    return run(state, step, loss, data, held_out, [batch_size] * epochs, checkpoint)
+    return run(state, step, loss, data, held_out, watch, [batch_size] * epochs, checkpoint)
 
 
 def run(
@@ -116,13 +121,15 @@ def run(
     loss: Callable[..., Any],
     data: tuple[Tensor, ...],
     held_out: tuple[Tensor, ...],
+    watch: Watch | None,
     batch_sizes: Sequence[int],
     checkpoint: Checkpoint | None,
 ) -> History:
     """Every image once an epoch, in an order drawn anew; what each epoch gave is recorded and kept.
 
     `step(share, *batch)` makes one step at a share of the training, from 0 to 1, and returns the terms of
-    the loss. `held_out` is judged by `loss` after every epoch. `batch_sizes` has an entry per epoch.
+    the loss. `held_out` is judged by `loss` after every epoch, and the model looked at by `watch`.
+    `batch_sizes` has an entry per epoch.
     """
     model, history = state.model, state.history
     if checkpoint is not None:
@@ -157,11 +164,25 @@ def run(
             if held_out:
                 for name, mean in average(model, loss, *held_out).items():
                     history.test.setdefault(name, []).append(mean)
+            if watch is not None:
+                for name, value in _looked_at(model, watch).items():
+                    history.watched.setdefault(name, []).append(value)
             if checkpoint is not None:
                 checkpoint.save(state)
             bar.set_postfix_str(f"epoch {history.epochs}: loss {average_loss:.4g}")
     model.eval()
     return history
+
+
+@torch.no_grad()
+def _looked_at(model: Model, watch: Watch) -> Mapping[str, Any]:
+    """What `watch` sees, with noise from a seed of its own: a training that is watched goes as it would."""
+    model.eval()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        seen = watch(model)
+    model.train()
+    return seen
 
 
 def check_request(

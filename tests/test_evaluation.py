@@ -899,6 +899,45 @@ def test_the_mutual_information_gap_minds_neither_names_nor_order() -> None:
     assert evaluation.mutual_information_gap(codes.flip(0), factors.flip(0)) == pytest.approx(expected)
 
 
+def test_a_sampled_gap_of_narrow_posteriors_that_copy_factors_is_that_of_the_copies() -> None:
+    """Every value apart from every other: a code knows what it copies, and nothing is left to chance."""
+    factors = torch.cartesian_prod(torch.arange(3), torch.arange(4), torch.arange(2))
+    copies = factors[:, [0, 1, 1, 2]]
+    gap = evaluation.sampled_information_gap(copies.float(), torch.full((24, 4), -9.0), factors, samples=24)
+    assert gap == pytest.approx(evaluation.mutual_information_gap(copies, factors), abs=1e-5)
+
+
+def test_a_sampled_gap_is_that_of_densities_added_up_one_by_one() -> None:
+    mu, logvar = 2 * noise(30, 3), noise(30, 3, seed=1) - 1
+    factors = whole_numbers(30, 2, below=3, seed=0)
+    torch.manual_seed(0)
+    chosen = torch.randperm(30, generator=torch.Generator().manual_seed(0))[:20]
+    z = objectives.reparameterize(mu[chosen], logvar[chosen])
+    gaps = []
+    for factor in factors.T:
+        information = []
+        for j in range(3):
+            ratios = []
+            for n, value in zip(chosen, z[:, j], strict=True):
+                density = Normal(mu[:, j], (logvar[:, j] / 2).exp()).log_prob(value).exp().double()
+                ratios.append((density[factor == factor[n]].mean() / density.mean()).log())
+            information.append(sum(ratios) / len(ratios))
+        largest, second = sorted(information, reverse=True)[:2]
+        gaps.append((largest - second) / scipy.stats.entropy(factor.bincount()))
+    expected = sum(gaps) / len(gaps)
+    assert evaluation.sampled_information_gap(mu, logvar, factors, samples=20) == pytest.approx(
+        expected.item()
+    )
+
+
+def test_a_sampled_gap_leaves_random_numbers_alone() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    evaluation.sampled_information_gap(noise(9, 2), noise(9, 2), whole_numbers(9, 2, below=3, seed=0))
+    assert torch.equal(torch.rand(1), expected)
+
+
 @pytest.mark.parametrize("bins", [1, 2, 20])
 def test_bins_are_those_of_numpy_s_histogram_for_each_column(bins: int) -> None:
     means = noise(200, 3).double() * torch.tensor([0.1, 1.0, 30.0]) + torch.tensor([5.0, 0.0, -5.0])

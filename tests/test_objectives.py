@@ -179,6 +179,32 @@ def test_the_gaussian_nll_of_a_sharp_and_exact_prediction_is_negative() -> None:
     assert (objectives.gaussian_nll(x, x, 0.1) < 0).all()
 
 
+def test_the_gaussian_nll_takes_a_sigma_that_is_learned() -> None:
+    """The best sigma is the root of the mean squared error: there the gradient is 0."""
+    mean, x = noise(9, 1, 28, 28), noise(9, 1, 28, 28, seed=1)
+    sigma = (mean - x).square().mean().sqrt().requires_grad_()
+    loss = objectives.gaussian_nll(mean, x, sigma)
+    torch.testing.assert_close(loss, objectives.gaussian_nll(mean, x, sigma.item()))
+    (slope,) = torch.autograd.grad(loss.mean() / 784, sigma)
+    assert abs(slope) < 1e-5
+
+
+@pytest.mark.parametrize("logit", [-6.0, -0.5, 1e-4, 3.0])
+def test_the_continuous_bernoulli_is_a_density_on_grey_values(logit: float) -> None:
+    x = torch.linspace(0, 1, 10_001).view(-1, 1, 1, 1)
+    density = (-objectives.continuous_bernoulli_nll(torch.full_like(x, logit), x)).exp()
+    assert torch.trapezoid(density, x.flatten()).item() == pytest.approx(1, abs=1e-3)
+
+
+def test_the_continuous_bernoulli_nll_is_the_cross_entropy_less_its_log_normaliser() -> None:
+    """log C = log(2 artanh(1 - 2 p) / (1 - 2 p)) for p away from 1/2 (equation 3 of the paper)."""
+    p = 0.05 + 0.4 * noise(5, 1, 28, 28).double().sigmoid()
+    x = noise(5, 1, 28, 28, seed=1).double().sigmoid()
+    normaliser = (2 * torch.atanh(1 - 2 * p) / (1 - 2 * p)).log().flatten(1).sum(1)
+    expected = objectives.bernoulli_nll(p.logit(), x) - normaliser
+    torch.testing.assert_close(objectives.continuous_bernoulli_nll(p.logit(), x), expected)
+
+
 def test_the_autoencoder_s_loss_is_the_mean_squared_error_of_the_grey_values() -> None:
     logits, x = noise(5, 1, 28, 28), noise(5, 1, 28, 28, seed=1).sigmoid()
 
@@ -240,6 +266,34 @@ def test_a_batch_repeated_costs_what_the_batch_costs(term: str, monkeypatch: pyt
     x = binary(9, 1, 2, 3)
     once, twice = (objectives.negative_elbo(Toy(), batch) for batch in (x, x.repeat(2, 1, 1, 1)))
     torch.testing.assert_close(getattr(twice, term), getattr(once, term))
+
+
+def test_another_likelihood_changes_the_reconstruction_alone() -> None:
+    x = noise(9, 1, 2, 3).sigmoid().double()
+    torch.manual_seed(0)
+    other = objectives.negative_elbo(Toy(), x, nll=objectives.continuous_bernoulli_nll)
+    model = Toy()
+    terms = seeded_elbo(model, x)
+    logits = (model.decoded[0] @ model.write).view(-1, 1, 2, 3)
+    torch.testing.assert_close(other.kl, terms.kl)
+    expected = objectives.continuous_bernoulli_nll(logits, x).mean()
+    torch.testing.assert_close(other.reconstruction, expected)
+
+
+def test_without_a_floor_free_bits_change_nothing() -> None:
+    x = binary(9, 1, 2, 3)
+    torch.manual_seed(0)
+    torch.testing.assert_close(objectives.free_bits_elbo(Toy(), x, nats=0.0), seeded_elbo(Toy(), x))
+
+
+def test_free_bits_charge_each_dimension_its_floor_at_least() -> None:
+    model, x = Toy(), binary(9, 1, 2, 3)
+    prices = gaussian_kl(*model.encode(x)).mean(0)
+    floor = prices.mean().item()  # between the two
+    torch.manual_seed(0)
+    terms = objectives.free_bits_elbo(model, x, nats=floor)
+    torch.testing.assert_close(terms.kl, prices.sum())
+    torch.testing.assert_close(terms.loss, terms.reconstruction + prices.max() + floor)
 
 
 # --- importance weights --------------------------------------------------------------------------

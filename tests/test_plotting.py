@@ -28,6 +28,7 @@ IMAGES = torch.tensor(RNG.random((10, 1, 28, 28)), dtype=torch.float32)
 LABELS = torch.arange(60) % 3
 POINTS = RNG.standard_normal((60, 2))
 NAMES = ("T-shirt/top", "Trouser", "Bag")
+DENSITY = RNG.random((5, 5))
 X, Y = np.arange(5), np.arange(5) ** 2
 PLANE = (torch.linspace(-2, 2, 3), IMAGES[:9])
 
@@ -53,6 +54,19 @@ CALLS: dict[str, Callable[[], Picture]] = {
     ),
     "panels": lambda: plotting.panels(
         {"loss": {"train": (X, Y), "test": (X, Y + 1)}, "KL": {"train": (X, Y)}}, TITLE, "epoch", "nats"
+    ),
+    "panels with logarithms": lambda: plotting.panels(
+        {"loss": {"train": (X + 1, Y + 1)}, "KL": {"train": (X + 1, Y + 1)}}, TITLE, "epoch", "nats", log=True
+    ),
+    "fading": lambda: plotting.fading({"plain": POINTS[:9], "warmed": POINTS[:5]}, TITLE, "epoch", "nats"),
+    "strips": lambda: plotting.strips(
+        {"binned": {"beta 1": [0.1, 0.3], "beta 4": [0.2]}, "sampled": {"beta 1": [0.2, 0.1, 0.4]}},
+        TITLE,
+        "beta",
+        "gap",
+    ),
+    "posteriors": lambda: plotting.posteriors(
+        {name: (X - 2.0, DENSITY, [0.1, 0.2], [0.5, 0.3]) for name in ("one", "two")}, TITLE
     ),
     "points": lambda: plotting.points(
         {"beta 1": (25, 80), "beta 4": (12, 95)}, TITLE, "rate", "distortion", marked=["beta 1"]

@@ -82,6 +82,37 @@ def trained(images: Tensor, seed: int, initial_seed: int = 0) -> tuple[nn.Module
     return model, fit(model, images, objectives.negative_elbo, epochs=2, batch_size=BATCH, seed=seed)
 
 
+# --- watching ---------------------------------------------------------------------------------------
+
+
+def test_what_is_watched_is_recorded_after_every_epoch(images: Tensor) -> None:
+    weights: list[float] = []
+
+    def watch(model: nn.Module) -> dict[str, float]:
+        assert not model.training
+        assert not torch.is_grad_enabled()
+        weights.append(model.fc_mu.weight.sum().item())
+        return {"weight": weights[-1]}
+
+    model = VAE(2)
+    history = fit(model, images, objectives.negative_elbo, epochs=3, batch_size=BATCH, watch=watch)
+    assert history.watched == {"weight": weights}
+    assert len(set(weights)) == 3
+    assert weights[-1] == model.fc_mu.weight.sum().item()
+
+
+def test_a_training_that_is_watched_goes_as_it_would_unwatched(images: Tensor) -> None:
+    def draws(model: nn.Module) -> dict[str, float]:
+        return {"noise": torch.rand(1).item()}
+
+    records = []
+    for watch in (None, draws):
+        torch.manual_seed(0)
+        loss = objectives.negative_elbo
+        records.append(fit(VAE(2), images, loss, epochs=3, batch_size=BATCH, watch=watch).train)
+    assert records[0] == records[1]
+
+
 # --- fit -----------------------------------------------------------------------------------------
 
 LOSSES = {Autoencoder: objectives.mean_squared_error, VAE: objectives.negative_elbo}

@@ -16,7 +16,7 @@ import html
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -44,15 +44,19 @@ class Exercise:
     """An autograded exercise.
 
     `answer` is the name that the student's code defines; `reference` names what the package holds of its
-    solution, as `module.name`, for those who look after students' own work.
+    solution, as `module.name`, for those who look after students' own work. `measured` names the variable
+    that a prediction stands beside (see `predictions`), which its probe gets as well, and `questions` holds
+    the answers on offer for each of its questions.
     """
 
     number: str
     answer: str
     points: int
-    probe: Callable[[Any, int], Evidence]
+    probe: Callable[..., Evidence]
     judge: Callable[[int, Evidence], list[Finding]]
     reference: tuple[str, ...] = ()
+    measured: str = ""
+    questions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -158,7 +162,8 @@ def observe(exercise: Exercise, namespace: Mapping[str, Any], seed: int) -> Obse
         )
     try:
         with quiet(), _undisturbed():
-            return Observation(seed, exercise.probe(_function(exercise, answer), seed))
+            beside = (namespace.get(exercise.measured),) if exercise.measured else ()
+            return Observation(seed, exercise.probe(_function(exercise, answer), seed, *beside))
     except KeyboardInterrupt:
         raise
     except BaseException as problem:  # whatever an answer raises where nothing was expected

@@ -6,9 +6,9 @@ the misconception that they hold, and most are a right answer with one piece of 
 
 from __future__ import annotations
 
-from bank import section_1, section_2, section_3, section_4, section_5, section_6, section_7
+from bank import predictions, section_1, section_2, section_3, section_4, section_5, section_6, section_7
 from bank.answers import Answer
 
-_SECTIONS = (section_1, section_2, section_3, section_4, section_5, section_6, section_7)
+_SECTIONS = (section_1, section_2, section_3, section_4, section_5, section_6, section_7, predictions)
 RIGHT: list[Answer] = [answer for section in _SECTIONS for answer in section.RIGHT]
 WRONG: list[Answer] = [answer for section in _SECTIONS for answer in section.WRONG]
