@@ -45,6 +45,9 @@ FILE = Path("docs") / "bench.json"
 EPOCHS = 20
 ROUNDS = 5
 
+# -ELBO after EPOCHS at the textbook's settings, nats per test image: see `reproduce`.
+PUBLISHED = {("VAE", "mnist"): 100.78, ("ConvVAE", "mnist"): 101.09}
+
 WEIGHED = 500  # test images whose likelihood is estimated, with
 SAMPLES = 1000  # importance samples each
 
@@ -212,12 +215,16 @@ def cost_of_weighing(figures: dict[str, Any]) -> float:
     )
 
 
-def target(figures: dict[str, Any]) -> float:
-    """Where the textbook loop ends: nats per test image after its last epoch."""
-    return figures["curves"]["textbook"]["negative_elbo"][-1]
+def target(kind: str, data_name: str, figures: dict[str, Any]) -> float:
+    """Where EPOCHS of plain training end: as published, or else where this run's textbook loop ends.
+
+    Nats per test image. One training ends some 0.3 nats higher or lower than another by its seed alone, which
+    on the flat end of the curve is worth many epochs; so what is published comes first.
+    """
+    return PUBLISHED.get((kind, data_name), figures["curves"]["textbook"]["negative_elbo"][-1])
 
 
-def chart(kind: str, figures: dict[str, Any]) -> Picture:
+def chart(kind: str, data_name: str, figures: dict[str, Any]) -> Picture:
     """Time against -ELBO, one curve per contestant, from the end of its first epoch on."""
     curves = {n: (np.array(c["seconds"]), np.array(c["negative_elbo"])) for n, c in figures["curves"].items()}
     return plotting.lines(
@@ -225,7 +232,7 @@ def chart(kind: str, figures: dict[str, Any]) -> Picture:
         f"{kind}: how soon each training comes how far",
         "seconds of training",
         "test -ELBO, nats per image",
-        level=("where the textbook loop ends", target(figures)),
+        level=("where 20 plain epochs end", target(kind, data_name, figures)),
         log_x=True,
     )
 
@@ -330,7 +337,7 @@ class Summary:
 
 def summary(kind: str, data_name: str, figures: dict[str, Any]) -> Summary:
     """What the figures of one network come to."""
-    level = target(figures)
+    level = target(kind, data_name, figures)
     return Summary(
         kind,
         data_name,

@@ -69,8 +69,8 @@ def run(numbers: tuple[int, ...], data: str | None, budget: str | None, fresh: b
 
 def _run(numbers: tuple[int, ...], data: str | None, budget: str | None, fresh: bool, store: bool) -> None:
     from course_utils import data as datasets
+    from course_utils import record, runner, sections, site
     from course_utils import reproduce as figures
-    from course_utils import runner, sections, site
     from course_utils.grading import measure
 
     chosen = settings.budget(budget)
@@ -106,6 +106,7 @@ def _run(numbers: tuple[int, ...], data: str | None, budget: str | None, fresh: 
     if store:
         for one in good:
             runner.store(one, source)
+        record.quote(source.parent, "results", runner.markdown(runner.stored(source)))
     used = sorted({row["data"] for one in good for row in one.results}) or [name]
     summary = f"Data: {', '.join(used)}; {chosen}; seed 0."
     root = source.parent
@@ -194,6 +195,7 @@ def cache(empty: bool) -> None:
 def graders(seeds: int, store: bool) -> None:
     """Measure the checks on the bank of right and wrong answers."""
     with _one_sentence():
+        from course_utils import record
         from course_utils.grading import measure
 
         root = settings.project_folder()
@@ -211,6 +213,7 @@ def graders(seeds: int, store: bool) -> None:
         console.print(f"In all, {measure.sentence(rows)}.", highlight=False)
         if store:
             measure.store(rows, root)
+            record.quote(root, "graders", f"{measure.sentence(rows).capitalize()}.")
         for fault in faults:
             console.print(fault, highlight=False, markup=False)
         whole = measure.total(rows)
@@ -243,7 +246,7 @@ def bench(kinds: tuple[str, ...], data: str | None, store: bool) -> None:
                 table.add_row(*loop.cells())
             console.print(table)
             console.print(one.sentence(), highlight=False)
-            chart = benchmark.chart(kind, figures)
+            chart = benchmark.chart(kind, name, figures)
             (folder / f"{kind}-{name}.md").write_text(one.markdown() + "\n", encoding="utf-8")
             chart.savefig(folder / f"{kind}-{name}.png", dpi=150)
             if store:

@@ -34,7 +34,7 @@ from course_utils.objectives import Bound
 from course_utils.settings import CourseError
 
 FILE = Path("docs") / "reproduced.json"
-SHORT, FULL = 20, 3280
+SHORT, FULL = 10, 3280
 SAMPLES = 5000
 
 EXAMPLE = "PyTorch's VAE example"

@@ -29,6 +29,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
+from course_utils import record, sections
 from course_utils.checks.core import REPORT_MIME
 from course_utils.evaluation import RESULT_MIME
 from course_utils.sections import Lesson
@@ -204,6 +205,28 @@ def store(executed: Executed, source: Path) -> None:
     notebook = nbformat.from_dict(executed.notebook)
     notebook.metadata.pop("course", None)
     write_notebook(notebook, source / executed.lesson.path)
+
+
+def stored(source: Path) -> list[Executed]:
+    """The notebooks below `source` with the outputs that are kept there."""
+    return [Executed(lesson, read_notebook(source / lesson.path)) for lesson in sections.lessons()]
+
+
+def markdown(executed: list[Executed]) -> str:
+    """What the notebooks' models come to, as the README shows it: nats per test image."""
+    rows = [
+        (
+            one.lesson.title,
+            row["model"],
+            row["data"],
+            f"{row['negative_elbo']:.2f} ± {row['standard_error']:.2f}",
+            f"{row['reconstruction']:.2f}",
+            f"{row['kl']:.2f}",
+        )
+        for one in executed
+        for row in one.results
+    ]
+    return record.table(("section", "model", "data", "test -ELBO", "reconstruction", "KL"), rows)
 
 
 def _quiet() -> logging.Logger:

@@ -101,7 +101,11 @@ def test_the_share_of_the_limit_is_operations_over_what_the_machine_could_do():
 
 
 def test_the_target_is_where_the_textbook_loop_ends():
-    assert benchmark.target(FIGURES) == 4.0
+    assert benchmark.target("VAE", "digits", FIGURES) == 4.0
+
+
+def test_on_mnist_the_target_is_where_published_trainings_end():
+    assert benchmark.target("VAE", "mnist", FIGURES) == 100.78
 
 
 @pytest.mark.parametrize(("target", "seconds"), [(6.0, 2.0), (5.0, 2.0), (3.9, None)])
@@ -182,4 +186,4 @@ def test_a_run_is_kept_and_not_repeated(tmp_path: Path, monkeypatch):
     said: list[str] = []
     assert benchmark.measure("VAE", "digits", tmp_path, said.append) == first
     assert not [line for line in said if "round" in line]
-    assert benchmark.chart("VAE", first).alt.endswith("one line each: textbook, fast.")
+    assert benchmark.chart("VAE", "digits", first).alt.endswith("one line each: textbook, fast.")

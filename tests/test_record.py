@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from course_utils import benchmark, contestants, record, reproduce
+from course_utils import benchmark, contestants, record, reproduce, runner
+from course_utils.checks import EXERCISES
+from course_utils.grading import measure
 from course_utils.settings import CourseError
 
 ROOT = Path(__file__).parent.parent
@@ -51,6 +53,27 @@ def test_a_readme_without_the_place_is_left_as_it_is(tmp_path):
     with pytest.raises(CourseError, match="no place <!-- a -->"):
         record.quote(tmp_path, "a", "text")
     assert file.read_text() == "one"
+
+
+def test_the_readme_quotes_the_stored_notebooks():
+    assert record.quoted(ROOT, "results") == runner.markdown(runner.stored(ROOT / "solutions"))
+
+
+def test_the_readme_quotes_the_stored_measure_of_the_checks():
+    found = measure.stored(ROOT)
+    assert {row.answer for row in found} == set(EXERCISES)
+    assert record.quoted(ROOT, "graders") == f"{measure.sentence(found).capitalize()}."
+
+
+def test_the_readme_counts_exercises_and_points_as_they_are():
+    cells = [cell for one in runner.stored(ROOT / "solutions") for cell in one.notebook.cells]
+    marks = [mark for cell in cells if (mark := cell.metadata.get("nbgrader", {})).get("grade")]
+    by_hand = [mark for mark in marks if mark["solution"]]
+    points = sum(mark["points"] for mark in marks)
+    checked = sum(exercise.points for exercise in EXERCISES.values())
+    text = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    assert f"{len(EXERCISES)} exercises checked by program, {len(by_hand)} questions graded by hand" in text
+    assert f"worth {points:g} points, {checked:g} of them checked by program" in text
 
 
 def test_the_readme_quotes_the_stored_benchmark():
