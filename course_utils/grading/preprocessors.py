@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from nbgrader.preprocessors import Execute, NbGraderPreprocessor
-from traitlets import Unicode
+from traitlets import Bool, Unicode, default
 
 from course_utils.checks import EXERCISES, core, evidence
-from course_utils.grading import own_work
+from course_utils.grading import own_work, sandbox
 from course_utils.settings import CourseError
 
 Resources = dict[str, Any]
@@ -114,16 +115,29 @@ class Probe(Execute):
 
     The cells call the check by its full name meanwhile: a variable `check` of the student's own harms
     nobody. After a cell that takes the kernel with it the notebook is run anew without that cell, so that
-    the other exercises still count.
+    the other exercises still count. The kernel runs in a sandbox; where none can be made, CourseError says
+    what to install.
     """
+
+    unsafe = Bool(False, help="Run students' code with your own rights, outside the sandbox.").tag(
+        config=True
+    )
+
+    @default("kernel_manager_class")
+    def _kernel_manager_class(self) -> type:
+        return AsyncKernelManager if self.unsafe else sandbox.KernelManager
 
     def preprocess(
         self, nb: NotebookNode, resources: Resources | None = None, km: Any = None
     ) -> tuple[NotebookNode, Resources]:
+        if self.unsafe:
+            self.log.warning("NOT SANDBOXED: this submission's code runs with your own rights.")
+        else:
+            sandbox.require()
         seed = secrets.randbelow(2**31)
         resources = resources or {}
         resources["course_seed"] = seed
-        nb.metadata.setdefault("course", {})["seed"] = seed
+        nb.metadata.setdefault("course", {}).update(seed=seed, sandboxed=not self.unsafe)
         sources = {}
         for cell in nb.cells:
             if asked_of(cell):

@@ -1,0 +1,282 @@
+"""Kernels for code that nobody here has read: Jupyter's kernels, started inside bubblewrap.
+
+A kernel in the sandbox has no network, is not root, sees its own processes only, and of the file system the
+operating system, Python, this package and its notebook's folder, all read-only. What it writes goes to memory
+of limited size and is gone with it. Solutions, gradebook, other submissions, the home folder and the
+environment of the grader are not there at all, which is stronger than not being readable.
+
+`SandboxProvisioner` is a kernel provisioner of jupyter_client: it puts a command in front of the kernel's and
+changes nothing else, so nbclient, nbgrader and formgrader work as before. `KernelManager` is a manager that
+always uses it. Messages travel over sockets in a folder that grader and kernel share.
+
+What is limited, and by what: address space, processor time, processes, open files and the size of a file by
+resource limits, for every process; memory and processes in sum, and the shared folder, by a look at them
+every time the kernel is asked whether it lives (nbclient asks once a second), which ends a kernel that takes
+more; writable memory by the size of its file systems. Wall time is the affair of whoever runs the cells.
+
+Linux only. bubblewrap: github.com/containers/bubblewrap.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.provisioning import LocalProvisioner
+
+import course_utils
+from course_utils import settings
+from course_utils.settings import CourseError
+
+NAME = "course-sandbox"  # of the provisioner, in pyproject.toml
+NOBODY = 65534
+TOOLS = ("bwrap", "prlimit", "setpriv", "choom")
+HOME = "/home/student"
+PASSED_ON = ("COURSE_", "OMP_", "MKL_", "OPENBLAS_", "TQDM_", "LC_")
+GiB, MiB = 2**30, 2**20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one kernel and all that it starts may take; sizes in bytes."""
+
+    memory: int = 3 * GiB  # in use, in sum
+    address_space: int = 12 * GiB  # per process; PyTorch alone reserves several GiB that it never uses
+    processor_seconds: int = 1800  # per process
+    processes: int = 200  # threads count
+    open_files: int = 512
+    file_size: int = 128 * MiB
+    scratch: int = 256 * MiB  # each of the writable places
+    shared_folder: int = 1 * MiB  # sockets take none of it
+
+
+@functools.cache
+def missing() -> str:
+    """Why kernels cannot be sandboxed here, and what to do about it; '' where they can be."""
+    if not sys.platform.startswith("linux"):
+        return "Sandboxed grading needs Linux: grade in a Linux machine, container or WSL 2."
+    gone = [tool for tool in TOOLS if shutil.which(tool) is None]
+    if gone:
+        return (
+            f"Sandboxed grading needs {', '.join(gone)}: install bubblewrap and util-linux "
+            "(Debian, Ubuntu: `sudo apt install bubblewrap`; in a clone of the course: `make system`)."
+        )
+    trial = subprocess.run([*_walls(Limits()), "true"], capture_output=True, text=True)
+    if trial.returncode:
+        reason = trial.stderr.strip().partition("\n")[0]
+        return (
+            f"bubblewrap cannot make a sandbox here ({reason}): allow user namespaces "
+            "(`sysctl kernel.unprivileged_userns_clone=1` or, on Ubuntu, an AppArmor profile for bwrap)."
+        )
+    return ""
+
+
+def require() -> None:
+    """Raise CourseError where kernels cannot be sandboxed."""
+    if problem := missing():
+        raise CourseError(problem)
+
+
+class SandboxProvisioner(LocalProvisioner):
+    """Starts a kernel inside bubblewrap. Raises CourseError where that cannot be done."""
+
+    limits = Limits()
+    shared: Path | None = None  # the folder with the sockets
+
+    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
+        """Let messages travel over sockets in a folder of their own, and wrap the command."""
+        require()
+        manager: Any = self.parent
+        self.shared = Path(tempfile.mkdtemp(prefix="course-"))
+        self.shared.chmod(0o700 if os.geteuid() else 0o777)  # a kernel of root's runs as somebody else
+        manager.transport, manager.ip = "ipc", str(self.shared / "k")
+        manager.kernel_spec.interrupt_mode = "message"  # a signal would end bubblewrap instead
+        kwargs = await super().pre_launch(**kwargs)
+        connection, folder = Path(manager.connection_file), Path(kwargs.get("cwd") or os.getcwd())
+        if not os.geteuid():
+            connection.chmod(0o644)
+        kwargs["cmd"] = [*command(folder, connection, self.shared, self.limits), *kwargs["cmd"]]
+        kwargs["env"] = environment(kwargs.get("env", os.environ))
+        kwargs["cwd"] = "/"
+        kwargs["stdout"] = kwargs["stderr"] = subprocess.DEVNULL  # what cells print comes as messages
+        kwargs["independent"] = (
+            True  # no kernel in there could see this process; bubblewrap watches it instead
+        )
+        return kwargs
+
+    async def poll(self) -> int | None:
+        """As ever; a kernel that has taken more than its share is ended first."""
+        if self.process is not None and (excess := self._excess(self.process.pid)):
+            self.log.warning("A kernel was ended: %s.", excess)
+            await self.kill()
+        return await super().poll()
+
+    def _excess(self, pid: int) -> str:
+        """What there is too much of, '' if nothing."""
+        processes = _with_children(pid)
+        if sum(used for used, _ in processes) > self.limits.memory:
+            return f"more than {self.limits.memory / GiB:.1f} GiB of memory"
+        if sum(threads for _, threads in processes) > self.limits.processes:
+            return f"more than {self.limits.processes} processes and threads"
+        if self.shared and sum(_sizes(self.shared)) > self.limits.shared_folder:
+            return "files in the folder of the sockets"
+        return ""
+
+    async def cleanup(self, restart: bool = False) -> None:
+        """Remove the sockets."""
+        await super().cleanup(restart)
+        if self.shared and not restart:
+            shutil.rmtree(self.shared, ignore_errors=True)
+
+
+class KernelManager(AsyncKernelManager):
+    """Starts every kernel in the sandbox, whatever its specification says."""
+
+    @property
+    def kernel_spec(self) -> Any:
+        spec = super().kernel_spec
+        if spec is not None:
+            spec.metadata["kernel_provisioner"] = {"provisioner_name": NAME}
+        return spec
+
+
+def _with_children(pid: int) -> list[tuple[int, int]]:
+    """Bytes in use and threads of a process and of all below it."""
+    found = []
+    try:
+        processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    except psutil.Error:
+        return []
+    for process in processes:
+        try:
+            memory = process.memory_info()
+            found.append((memory.rss - memory.shared, process.num_threads()))
+        except psutil.Error:  # it has ended meanwhile
+            continue
+    return found
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            yield entry.stat(follow_symlinks=False).st_size
+
+
+# --- the command ------------------------------------------------------------------------------------------
+
+
+def command(folder: Path, connection: Path, shared: Path, limits: Limits) -> list[str]:
+    """What stands before a kernel's own command: walls, limits, and another user.
+
+    `folder` is where the kernel starts; its regular files and folders are there, read-only, and files
+    beside them are made in memory. Symbolic links at its top are left out: they would be followed here.
+    """
+    data = settings.data_folder()
+    windows = [connection, Path(course_utils.__file__).parent, *([data] if data.is_dir() else [])]
+    walls = _walls(limits)
+    for window in windows:
+        walls += _bound("--ro-bind", window)
+    walls += [*_way_to(folder), *_writable(folder, limits)]
+    for entry in sorted(folder.iterdir()):
+        if not entry.is_symlink() and (entry.is_file() or entry.is_dir()):
+            walls += ["--ro-bind", str(entry), str(entry)]
+    walls += [*_bound("--bind", shared), "--remount-ro", "/", "--chdir", str(folder)]
+    ceilings = [
+        f"--as={limits.address_space}",
+        f"--cpu={limits.processor_seconds}",
+        f"--nproc={limits.processes}",
+        f"--nofile={limits.open_files}",
+        f"--fsize={limits.file_size}",
+        "--core=0",
+    ]
+    return ["choom", "-n", "1000", "--", *walls, "--", "prlimit", *ceilings, *_somebody_else()]
+
+
+def environment(given: Mapping[str, str]) -> dict[str, str]:
+    """The little of the grader's environment that a kernel is to know."""
+    passed_on = {name: value for name, value in given.items() if name.startswith(PASSED_ON)}
+    return passed_on | {
+        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": HOME,
+        "LANG": "C.UTF-8",
+        "MPLCONFIGDIR": f"{HOME}/.matplotlib",
+        "IPYTHONDIR": f"{HOME}/.ipython",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": str(Path(course_utils.__file__).parent.parent),
+    }
+
+
+def _walls(limits: Limits) -> list[str]:
+    """bubblewrap with the operating system and Python to read, and memory to write to."""
+    walls = [
+        "bwrap",
+        "--unshare-ipc",
+        "--unshare-pid",
+        "--unshare-net",
+        "--unshare-uts",
+        "--unshare-cgroup-try",
+    ]
+    if os.geteuid():  # root needs no namespace of users: it becomes somebody else inside
+        walls += ["--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY)]
+    walls += [
+        "--hostname",
+        "sandbox",
+        "--new-session",
+        "--die-with-parent",
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+    ]
+    for path in ("/bin", "/sbin", "/lib", "/lib32", "/lib64"):
+        if os.path.islink(path):
+            walls += ["--symlink", os.readlink(path), path]
+        else:
+            walls += ["--ro-bind-try", path, path]
+    walls += ["--dir", "/etc"]
+    for path in ("/usr", "/etc/ld.so.cache", "/etc/localtime", "/etc/fonts", "/etc/alternatives"):
+        walls += ["--ro-bind-try", path, path]
+    for path in dict.fromkeys((sys.base_prefix, sys.prefix)):
+        if not path.startswith("/usr/"):
+            walls += _bound("--ro-bind", Path(path))
+    for path in ("/tmp", "/dev/shm", HOME):
+        walls += [*_way_to(Path(path)), *_writable(Path(path), limits)]
+    return [*walls, "--remount-ro", "/dev"]
+
+
+def _bound(how: str, path: Path) -> list[str]:
+    return [*_way_to(path), how, str(path), str(path)]
+
+
+def _way_to(path: Path) -> list[str]:
+    """The folders above, which bubblewrap by itself would close to anybody else."""
+    return [word for folder in reversed(path.parents[:-1]) for word in ("--dir", str(folder))]
+
+
+def _writable(path: Path, limits: Limits) -> list[str]:
+    return ["--perms", "1777", "--size", str(limits.scratch), "--tmpfs", str(path)]
+
+
+def _somebody_else() -> list[str]:
+    """Root gives up being root for good; anybody else is nobody in particular already."""
+    if os.geteuid():
+        return []
+    user = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    return ["setpriv", *user, "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
+
+
+def version() -> str:
+    """bubblewrap's own, for the record of a grading."""
+    found = subprocess.run(["bwrap", "--version"], capture_output=True, text=True)
+    return f"{found.stdout.strip()}, jupyter_client {importlib.metadata.version('jupyter_client')}"
