@@ -27,7 +27,7 @@ from course_utils.models import Model
 RESULT_MIME = "application/vnd.vae-course.result+json"
 BATCH = 1000
 WEIGHED = 50  # images whose importance weights are drawn together ...
-ROWS = 2000  # ... and how many of their codes are decoded at a time: what fits in a processor's cache
+ROWS = 1000  # ... and how many of their codes are decoded at a time: what fits in a processor's cache
 
 
 @dataclass(frozen=True)
