@@ -333,7 +333,8 @@ def store(found: list[Row], root: Path) -> None:
     titles = [row.title for row in found]
     others = [row for row in stored(root) if row.title not in titles]
     order = [figure.title for experiment in _experiments(False) for figure in experiment.published]
-    rows = sorted(found + others, key=lambda row: order.index(row.title) if row.title in order else len(order))
+    order += [row.title for row in found + others if row.title not in order]
+    rows = sorted(found + others, key=lambda row: order.index(row.title))
     record.keep(root / FILE, [asdict(row) for row in rows])
 
 
