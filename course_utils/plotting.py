@@ -317,8 +317,9 @@ def posteriors(
 ) -> Picture:
     """True posteriors of the plane and Gaussian ones: name -> (coordinates (n,), density (n, n), mu, sigma).
 
-    Row i, column j of the density stands at z = (coordinates[j], coordinates[i]). The Gaussian N(mu,
-    diag(sigma^2)) is drawn at one and two sigma; each panel shows `reach` sigma around it.
+    Row i, column j of the density stands at z = (coordinates[j], coordinates[i]); coordinates (2, n) are the
+    axes' own. The Gaussian N(mu, diag(sigma^2)) is drawn at one and two sigma; each panel shows `reach`
+    sigma around it.
     """
     alt = (
         "For each image the true posterior over the plane as shades, and the Gaussian q(z|x) as ellipses at "
@@ -328,7 +329,7 @@ def posteriors(
     angle = np.linspace(0, 2 * np.pi, 100)
     for axes, (name, values) in zip(_axes(picture, 1, len(panels))[0], panels.items(), strict=True):
         ticks, density, mu, sigma = map(to_numpy, values)
-        axes.contourf(ticks, ticks, density, levels=20, cmap="Blues")
+        axes.contourf(*np.broadcast_to(ticks, (2, len(density))), density, levels=20, cmap="Blues")
         for times in (1, 2):
             x, y = (mu[i] + times * sigma[i] * f(angle) for i, f in enumerate((np.cos, np.sin)))
             axes.plot(x, y, color=COLOURS[1], linewidth=1.6)

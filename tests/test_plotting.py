@@ -66,7 +66,11 @@ CALLS: dict[str, Callable[[], Picture]] = {
         "gap",
     ),
     "posteriors": lambda: plotting.posteriors(
-        {name: (X - 2.0, DENSITY, [0.1, 0.2], [0.5, 0.3]) for name in ("one", "two")}, TITLE
+        {
+            "square": (X - 2.0, DENSITY, [0.1, 0.2], [0.5, 0.3]),
+            "axes of their own": ([X - 2.0, X - 1.0], DENSITY, [0.1, 1.2], [0.5, 0.3]),
+        },
+        TITLE,
     ),
     "points": lambda: plotting.points(
         {"beta 1": (25, 80), "beta 4": (12, 95)}, TITLE, "rate", "distortion", marked=["beta 1"]
