@@ -921,7 +921,7 @@ EXERCISES = (
             "total KL": "A dimension is paid for only while it saves more in the reconstruction than it "
             "costs. How much there is to say at that price depends on the images, not on the room for it.",
             "dimensions with 95% of the KL": "Where 20 dimensions leave some idle, 30 more find nothing "
-            "worth saying, and one on its way out costs little. Early in a training many still share the work.",
+            "worth saying, and one on its way out costs little. Early on many still share the work.",
             "test -ELBO": "Idle dimensions cost nothing once they match the prior, and save nothing. What "
             "differs comes from the noise they bring before that, which slows training, and from the seed.",
         },
