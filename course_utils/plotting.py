@@ -301,7 +301,7 @@ def strips(charts: Mapping[str, Mapping[str, Values]], title: str, x: str, y: st
     grid = picture.subplots(1, len(charts), squeeze=False, sharey=True)
     for axes, (name, groups) in zip(grid[0], charts.items(), strict=True):
         for place, values in enumerate(map(to_numpy, groups.values())):
-            beside = place + np.linspace(-0.16, 0.16, len(values))
+            beside = place + (np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(1))
             axes.plot(beside, values, "o", color=COLOURS[0], markersize=5, alpha=0.8)
             axes.hlines(values.mean(), place - 0.3, place + 0.3, color=COLOURS[1], linewidth=2)
         axes.set_xticks(range(len(groups)), list(groups))
