@@ -22,6 +22,7 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9",
@@ -353,6 +354,8 @@ def _draw_lines(axes: Axes, series: Mapping[str, Any], errors: Mapping[str, Any]
             markersize=4,
             capsize=2,
         )
+    if all(to_numpy(xs).dtype.kind == "i" for xs, _ in series.values()):  # there is no epoch 2.5
+        axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
 
 
 @styled
