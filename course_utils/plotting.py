@@ -22,6 +22,7 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9",
@@ -301,7 +302,7 @@ def strips(charts: Mapping[str, Mapping[str, Values]], title: str, x: str, y: st
     grid = picture.subplots(1, len(charts), squeeze=False, sharey=True)
     for axes, (name, groups) in zip(grid[0], charts.items(), strict=True):
         for place, values in enumerate(map(to_numpy, groups.values())):
-            beside = place + np.linspace(-0.16, 0.16, len(values))
+            beside = place + (np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(1))
             axes.plot(beside, values, "o", color=COLOURS[0], markersize=5, alpha=0.8)
             axes.hlines(values.mean(), place - 0.3, place + 0.3, color=COLOURS[1], linewidth=2)
         axes.set_xticks(range(len(groups)), list(groups))
@@ -354,6 +355,8 @@ def _draw_lines(axes: Axes, series: Mapping[str, Any], errors: Mapping[str, Any]
             markersize=4,
             capsize=2,
         )
+    if all(to_numpy(xs).dtype.kind == "i" for xs, _ in series.values()):  # there is no epoch 2.5
+        axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
 
 
 @styled

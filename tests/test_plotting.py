@@ -467,3 +467,15 @@ def test_labels_of_classes_that_lie_together_keep_apart() -> None:
     across = np.ptp(points, axis=0)
     for first, second in itertools.combinations(places.values(), 2):
         assert (np.abs(first - second) / across > [0.06, 0.06]).any()
+
+
+def test_whole_numbers_have_whole_ticks() -> None:
+    curve = {"VAE": (range(1, 13), np.arange(12))}
+    picture = laid_out(plotting.panels(dict.fromkeys("abc", curve), TITLE, "epoch", "nats"))
+    ticks = picture.axes[0].get_xticks()
+    assert np.array_equal(ticks, ticks.round())
+
+
+def test_the_only_point_of_a_group_stands_in_its_middle() -> None:
+    picture = plotting.strips({"holes": {"VAE": [0.1], "AE": [0.2, 0.3]}}, TITLE, "model", "share")
+    assert picture.axes[0].lines[0].get_xdata() == [0]
