@@ -447,7 +447,8 @@ _PREDICTION = prediction(
         ),
         "holes at beta 4 against beta 1": (
             "Two things work against each other. Codes that fill the prior better leave fewer gaps; codes "
-            "that say less about an image lose more on a round trip. Data and training decide which is ahead."
+            "that say less make the decoder draw blends, of which a round trip may make something else. Data "
+            "and training decide which is ahead."
         ),
     },
 )
