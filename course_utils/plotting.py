@@ -367,12 +367,16 @@ def points(
     y: str,
     connect: bool = True,
     marked: Sequence[str] = (),
+    equal: tuple[str, float] | None = None,
 ) -> Picture:
     """Single named points in the plane, joined in the order given: a rate-distortion curve.
 
-    Those whose names are `marked` are drawn larger and in another colour.
+    Those whose names are `marked` are drawn larger and in another colour; `equal` is the name of a dashed
+    line on which x + y has this value.
     """
     alt = f"Points of {y} against {x}: {', '.join(named)}."
+    if equal is not None:
+        alt += f" A dashed line of slope -1: {equal[0]}."
     picture = Picture(6.8, 4.0, title, alt)
     axes = _axes(picture, 1, 1)[0, 0]
     positions = np.array([list(position) for position in named.values()])
@@ -382,7 +386,11 @@ def points(
         axes.annotate(name, position, xytext=(6, 6), textcoords="offset points", fontsize=9, **bold)
     if marked:
         axes.plot(*np.array([named[name] for name in marked]).T, "s", color=COLOURS[1], markersize=8)
-    axes.margins(0.12)
+    if equal is not None:
+        ends = np.array([positions[:, 0].min(), positions[:, 0].max()])
+        axes.plot(ends, equal[1] - ends, "--", color="#444444", linewidth=1.2, label=equal[0])
+        axes.legend()
+    axes.margins(0.14)
     axes.set(xlabel=x, ylabel=y)
     return picture
 

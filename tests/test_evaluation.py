@@ -871,6 +871,12 @@ def test_the_mutual_information_gap_is_that_of_scikit_learn_s_mutual_information
     assert evaluation.mutual_information_gap(codes, factors) == pytest.approx(expected, abs=1e-12)
 
 
+def test_the_shares_known_are_scikit_learn_s_mutual_information_by_the_entropy() -> None:
+    codes, factors = whole_numbers(90, 4, below=7, seed=0), whole_numbers(90, 3, below=4, seed=1)
+    expected = [[mutual_info_score(c, v) / mutual_info_score(v, v) for v in factors.T] for c in codes.T]
+    assert evaluation.known_shares(codes, factors).tolist() == [pytest.approx(row) for row in expected]
+
+
 def test_the_mutual_information_gap_by_hand_where_no_two_sizes_are_equal() -> None:
     """8 images, 3 codes, 2 factors of 2 and 4 values; `.view` in place of a transpose gives another number.
 

@@ -75,6 +75,9 @@ CALLS: dict[str, Callable[[], Picture]] = {
     "points": lambda: plotting.points(
         {"beta 1": (25, 80), "beta 4": (12, 95)}, TITLE, "rate", "distortion", marked=["beta 1"]
     ),
+    "points with a line": lambda: plotting.points(
+        {"beta 1": (25, 80), "beta 4": (12, 95)}, TITLE, "rate", "distortion", equal=("D + R = 105", 105)
+    ),
     "bars": lambda: plotting.bars(
         {"k-NN": {"VAE": (0.9, 0.01), "PCA": (0.8, 0.01)}, "probe": {"VAE": (0.7, 0.02)}},
         TITLE,
@@ -420,6 +423,11 @@ def test_panels_take_one_axis_name_for_all_or_one_each() -> None:
 def test_a_marked_point_stands_on_the_point_it_marks() -> None:
     _, marks = figure("points").axes[0].lines
     assert marks.get_xydata().tolist() == [[25, 80]]
+
+
+def test_the_line_of_an_equal_sum_goes_through_the_point_that_has_it() -> None:
+    line = figure("points with a line").axes[0].lines[-1].get_xydata()
+    assert line.tolist() == [[12, 93], [25, 80]]
 
 
 def test_a_bar_is_as_high_as_its_value() -> None:
