@@ -691,7 +691,7 @@ _DIMENSIONS = prediction(
     {
         "lowest reconstruction error": (
             "Two numbers cannot hold a digit. From 10 dimensions on, what limits the error is the price of a "
-            "nat and the length of the training, not the room: which size is ahead is a matter of little."
+            "nat and the length of the training, not the room: the larger a model, the later it gets there."
         ),
         "KL with 100 dimensions against 10": (
             "A nat of KL has to save a nat of reconstruction. What pays is in the images, and ten times the "
