@@ -295,14 +295,15 @@ def _accuracy(classifier: Any, *tensors: Tensor) -> float:
     return float(classifier.score(test.numpy(), test_labels.numpy()))
 
 
-def round_trip_error(model: Model, z: Tensor) -> Tensor:
+def round_trip_error(model: Model, z: Tensor, *condition: Tensor) -> Tensor:
     """How much of a decoded point the model's own encoder loses: (N,), a share of the image's energy.
 
     With x = decode(z): |decode(encode(x)) - x|^2 / |x|^2. Near 0 where x is like what the encoder was
-    trained on; large where the decoder drew something that the encoder has never met.
+    trained on; large where the decoder drew something that the encoder has never met. `condition` holds the
+    labels (N,) that a CVAE is asked for.
     """
-    x = decode(model, z)
-    again = decode(model, codes(model, x))
+    x = decode(model, z, *condition)
+    again = decode(model, codes(model, x, *condition), *condition)
     return (again - x).flatten(1).square().sum(1) / x.flatten(1).square().sum(1)
 
 
