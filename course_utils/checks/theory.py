@@ -541,9 +541,9 @@ EXERCISES = (
                 "one encoder serves all images; each costs nats that training does not win back."
             ),
             "most of that second gap": (
-                "A fit of its own to each image shows what the family costs; the rest is the encoder's. Where "
-                "posteriors are bent or in pieces, the family's part grows; where each is narrow and close to "
-                "Gaussian, it is small, and to miss its place by a few of its widths is what costs."
+                "A fit of its own to each image shows what the family costs; the rest is the encoder's. "
+                "Where posteriors are bent or in pieces, the family's part grows; where each is narrow and "
+                "close to Gaussian, it is small, and to miss its place by a few of its widths is what costs."
             ),
             "bound with 1,000 samples there": (
                 "By Jensen the bound cannot lie above log p(x) in expectation, and it rises with K. Where q "
