@@ -532,23 +532,23 @@ EXERCISES = (
         },
         {
             "gap of the linear VAE": (
-                "Linear maps keep Gaussians Gaussian, and a rotation of the latent space that makes W's columns "
-                "orthogonal makes the posterior's covariance diagonal: then q can be the posterior. A gap that "
-                "is left after training is one of unfinished training."
+                "Linear maps keep Gaussians Gaussian, and a rotation of the latent space that makes W's "
+                "columns orthogonal makes the posterior's covariance diagonal: then q can be the posterior. "
+                "A gap that is left after training is one of unfinished training."
             ),
             "gap of the VAE with two latents": (
-                "Through a nonlinear decoder the posterior is no Gaussian with independent dimensions, and one "
-                "encoder serves all images; each costs nats that training does not win back."
+                "Through a nonlinear decoder the posterior is no Gaussian with independent dimensions, and "
+                "one encoder serves all images; each costs nats that training does not win back."
             ),
             "most of that second gap": (
-                "A fit of its own to each image shows what the family costs; the rest is the encoder's. Where "
-                "the encoder was trained on grey images and meets binary ones, its part grows; where posteriors "
-                "are bent or in pieces, the family's does."
+                "A fit of its own to each image shows what the family costs; the rest is the encoder's. "
+                "Where posteriors are bent or in pieces, the family's part grows; where each is narrow and "
+                "close to Gaussian, it is small, and to miss its place by a few of its widths is what costs."
             ),
             "bound with 1,000 samples there": (
                 "By Jensen the bound cannot lie above log p(x) in expectation, and it rises with K. Where q "
-                "misses the posterior by g nats it takes about exp(g) samples to come near, so the images with "
-                "the worst q hold it down; where none is left, it stands at log p(x)."
+                "misses the posterior by g nats it takes about exp(g) samples to come near, so the images "
+                "with the worst q hold it down; where none is left, it stands at log p(x)."
             ),
         },
     ),
