@@ -81,7 +81,7 @@ def kept(fit: Callable[..., History]) -> Callable[..., History]:
             model.load_state_dict(_part(tensors, "model"))
             _set_random_state(tensors, _device(model))
             model.eval()
-            print(f"Trained before, taken from the cache ({summary()}).")
+            settings.remark(f"Trained before, taken from the cache ({summary()}).")
             return history
 
         partial = Partial(file.with_name(f"{key}{PARTIAL}.safetensors"), key)
@@ -115,7 +115,7 @@ class Partial:
         state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         state.history.__dict__.update(vars(history))
         _set_random_state(tensors, _device(state.model))
-        print(f"Going on after epoch {history.epochs} of an earlier, interrupted training.")
+        settings.remark(f"Going on after epoch {history.epochs} of an earlier, interrupted training.")
 
     def save(self, state: State) -> None:
         """Keep all of it; where that fails, say so once and train on."""

@@ -262,10 +262,11 @@ def bench(kinds: tuple[str, ...], data: str | None, store: bool) -> None:
 @main.command()
 @click.option("--seeds", type=click.IntRange(2), default=3, show_default=True, help="Trainings of each kind.")
 @click.option("--full", is_flag=True, help="3,280 epochs where Burda et al. have them: for a GPU.")
+@click.option("--only", "names", multiple=True, metavar="NAME", help="Only this experiment; repeatable.")
 @click.option(
     "--store", is_flag=True, help="Keep the figures for README, site and lessons (for maintainers)."
 )
-def reproduce(seeds: int, full: bool, store: bool) -> None:
+def reproduce(seeds: int, full: bool, names: tuple[str, ...], store: bool) -> None:
     """Train published networks on MNIST and print their figures beside ours."""
     with _one_sentence():
         from course_utils import data as datasets
@@ -273,7 +274,7 @@ def reproduce(seeds: int, full: bool, store: bool) -> None:
         from course_utils import reproduce as figures
 
         root = settings.project_folder()
-        planned = figures.experiments(full)
+        planned = figures.experiments(full, names)
         kept = figures.run(
             datasets.load("mnist").to(settings.device()),
             planned,
@@ -290,7 +291,7 @@ def reproduce(seeds: int, full: bool, store: bool) -> None:
             console.print(note, highlight=False)
         if store:
             figures.store(found, root)
-            record.quote(root, "reproduced", figures.markdown(found))
+            record.quote(root, "reproduced", figures.markdown(figures.stored(root)))
 
 
 @main.command()

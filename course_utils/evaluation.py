@@ -27,7 +27,7 @@ from course_utils.models import Model
 RESULT_MIME = "application/vnd.vae-course.result+json"
 BATCH = 1000
 WEIGHED = 50  # images whose importance weights are drawn together ...
-ROWS = 2000  # ... and how many of their codes are decoded at a time: what fits in a processor's cache
+ROWS = 1000  # ... and how many of their codes are decoded at a time: what fits in a processor's cache
 
 
 @dataclass(frozen=True)
@@ -295,14 +295,15 @@ def _accuracy(classifier: Any, *tensors: Tensor) -> float:
     return float(classifier.score(test.numpy(), test_labels.numpy()))
 
 
-def round_trip_error(model: Model, z: Tensor) -> Tensor:
+def round_trip_error(model: Model, z: Tensor, *condition: Tensor) -> Tensor:
     """How much of a decoded point the model's own encoder loses: (N,), a share of the image's energy.
 
     With x = decode(z): |decode(encode(x)) - x|^2 / |x|^2. Near 0 where x is like what the encoder was
-    trained on; large where the decoder drew something that the encoder has never met.
+    trained on; large where the decoder drew something that the encoder has never met. `condition` holds the
+    labels (N,) that a CVAE is asked for.
     """
-    x = decode(model, z)
-    again = decode(model, codes(model, x))
+    x = decode(model, z, *condition)
+    again = decode(model, codes(model, x, *condition), *condition)
     return (again - x).flatten(1).square().sum(1) / x.flatten(1).square().sum(1)
 
 
@@ -337,8 +338,16 @@ def mutual_information_gap(codes: Tensor, factors: Tensor) -> float:
     posterior means this is the protocol of disentanglement_lib (Locatello et al. 2019). Chen et al.
     (2018, arXiv:1802.04942), whose score it is, sample q(z|x) instead; the two differ on one model.
     """
+    return _mean_gap(known_shares(codes, factors))
+
+
+def known_shares(codes: Tensor, factors: Tensor) -> Tensor:
+    """What each code knows about each factor, I(c; v) / H(v): (d, k), from 0 to 1.
+
+    Codes (N, d) and factors (N, k) as in `mutual_information_gap`.
+    """
     information = [[_mutual_information(code, factor) for factor in factors.T] for code in codes.T]
-    return _mean_gap(torch.tensor(information), factors)
+    return torch.tensor(information) / _entropies(factors)
 
 
 def sampled_information_gap(mu: Tensor, logvar: Tensor, factors: Tensor, samples: int = 1000) -> float:
@@ -352,27 +361,30 @@ def sampled_information_gap(mu: Tensor, logvar: Tensor, factors: Tensor, samples
     with torch.random.fork_rng():
         torch.manual_seed(0)
         z = objectives.reparameterize(mu[chosen], logvar[chosen])
+    groups = [F.one_hot(factor).to(mu.dtype) for factor in factors.T]  # (N, values) each
     information: list[list[Tensor]] = []
     for j in range(mu.shape[1]):
-        # (S, N): the log-density of each draw of z_j under each image's posterior
+        # (S, N): the density of each draw of z_j under each image's posterior, the highest set to 1
         density = objectives.gaussian_log_density(z[:, j, None, None], mu[:, j, None], logvar[:, j, None])
-        aggregate = torch.logsumexp(density, 1) - math.log(len(mu))
+        density = (density - density.amax(1, keepdim=True)).exp()
+        aggregate = density.mean(1).log()
         information.append([])
-        for factor in factors.T:
-            same = factor[chosen].unsqueeze(1) == factor
-            given = torch.logsumexp(density.masked_fill(~same, -torch.inf), 1) - same.sum(1).log()
+        for group in groups:
+            own = group[chosen].bool()
+            given = ((density @ group)[own] / group.sum(0).expand_as(own)[own]).log()
             information[-1].append((given - aggregate).double().mean())
-    return _mean_gap(torch.tensor(information), factors)
+    return _mean_gap(torch.tensor(information) / _entropies(factors))
 
 
-def _mean_gap(information: Tensor, factors: Tensor) -> float:
-    """The lead of the best code over the next, as a share of the factor's entropy, averaged over factors.
+def _mean_gap(shares: Tensor) -> float:
+    """The lead of the best code over the next, averaged over factors; shares (d, k) as in `known_shares`."""
+    largest, second = shares.topk(2, dim=0).values
+    return (largest - second).mean().item()
 
-    `information` (d, k): of each code about each factor, in nats.
-    """
-    largest, second = information.topk(2, dim=0).values
-    entropy = torch.stack([_entropy(factor) for factor in factors.T])
-    return ((largest - second) / entropy).mean().item()
+
+def _entropies(factors: Tensor) -> Tensor:
+    """Of every column: (k,), nats."""
+    return torch.stack([_entropy(factor) for factor in factors.T])
 
 
 def _mutual_information(a: Tensor, b: Tensor) -> Tensor:

@@ -2,8 +2,8 @@
 
 A statement with difficulty, minutes, points and two hints folded away; then, for an exercise checked by
 program, a stub with a typed signature and a docstring around a solution, and a graded cell (below a
-prediction the cells that measure come first); for a question graded by hand, a model answer with a mark scheme. `course build` refuses to release a notebook
-in which something is missing.
+prediction the cells that measure come first); for a question graded by hand, a model answer with a mark
+scheme. `course build` refuses to release a notebook in which something is missing.
 """
 
 from __future__ import annotations

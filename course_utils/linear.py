@@ -70,3 +70,23 @@ class LinearVAE(nn.Module):
         """q(z|x) in the form that `torch.distributions.kl_divergence` compares with the posterior."""
         mu, logvar = self.encode(x)
         return MultivariateNormal(mu, torch.diag_embed(logvar.exp()))
+
+
+def maximum_likelihood(x: Tensor, latent_dim: int) -> LinearVAE:
+    """The model that no training can beat on images x (N, D), in closed form; its q is the posterior.
+
+    With eigenvalues l_j and eigenvectors u_j of the covariance of x (Tipping & Bishop 1999): b is the mean,
+    sigma^2 the mean of the discarded eigenvalues, W_j = sqrt(l_j - sigma^2) u_j for the `latent_dim` largest.
+    These columns are orthogonal, so M is diagonal and q, with A = M^-1 W^T and s_j^2 = sigma^2 / M_jj, exact.
+    """
+    x = x.double()
+    eigenvalues, vectors = torch.linalg.eigh(torch.cov(x.T, correction=0))  # in rising order
+    kept = eigenvalues[-latent_dim:].flip(0)
+    variance = eigenvalues[:-latent_dim].mean()
+    model = LinearVAE(x.shape[1], latent_dim).requires_grad_(False)
+    model.W.copy_(vectors[:, -latent_dim:].flip(1) * (kept - variance).sqrt())
+    model.b.copy_(x.mean(0))
+    model.log_sigma.copy_(variance.log() / 2)
+    model.A.copy_(model.W.T / kept.unsqueeze(1))  # M_jj = l_j
+    model.logvar.copy_((variance / kept).log())
+    return model

@@ -22,6 +22,7 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9",
@@ -301,7 +302,7 @@ def strips(charts: Mapping[str, Mapping[str, Values]], title: str, x: str, y: st
     grid = picture.subplots(1, len(charts), squeeze=False, sharey=True)
     for axes, (name, groups) in zip(grid[0], charts.items(), strict=True):
         for place, values in enumerate(map(to_numpy, groups.values())):
-            beside = place + np.linspace(-0.16, 0.16, len(values))
+            beside = place + (np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(1))
             axes.plot(beside, values, "o", color=COLOURS[0], markersize=5, alpha=0.8)
             axes.hlines(values.mean(), place - 0.3, place + 0.3, color=COLOURS[1], linewidth=2)
         axes.set_xticks(range(len(groups)), list(groups))
@@ -317,8 +318,9 @@ def posteriors(
 ) -> Picture:
     """True posteriors of the plane and Gaussian ones: name -> (coordinates (n,), density (n, n), mu, sigma).
 
-    Row i, column j of the density stands at z = (coordinates[j], coordinates[i]). The Gaussian N(mu,
-    diag(sigma^2)) is drawn at one and two sigma; each panel shows `reach` sigma around it.
+    Row i, column j of the density stands at z = (coordinates[j], coordinates[i]); coordinates (2, n) are the
+    axes' own. The Gaussian N(mu, diag(sigma^2)) is drawn at one and two sigma; each panel shows `reach`
+    sigma around it.
     """
     alt = (
         "For each image the true posterior over the plane as shades, and the Gaussian q(z|x) as ellipses at "
@@ -328,7 +330,7 @@ def posteriors(
     angle = np.linspace(0, 2 * np.pi, 100)
     for axes, (name, values) in zip(_axes(picture, 1, len(panels))[0], panels.items(), strict=True):
         ticks, density, mu, sigma = map(to_numpy, values)
-        axes.contourf(ticks, ticks, density, levels=20, cmap="Blues")
+        axes.contourf(*np.broadcast_to(ticks, (2, len(density))), density, levels=20, cmap="Blues")
         for times in (1, 2):
             x, y = (mu[i] + times * sigma[i] * f(angle) for i, f in enumerate((np.cos, np.sin)))
             axes.plot(x, y, color=COLOURS[1], linewidth=1.6)
@@ -353,6 +355,8 @@ def _draw_lines(axes: Axes, series: Mapping[str, Any], errors: Mapping[str, Any]
             markersize=4,
             capsize=2,
         )
+    if all(to_numpy(xs).dtype.kind == "i" for xs, _ in series.values()):  # there is no epoch 2.5
+        axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
 
 
 @styled
@@ -363,12 +367,16 @@ def points(
     y: str,
     connect: bool = True,
     marked: Sequence[str] = (),
+    equal: tuple[str, float] | None = None,
 ) -> Picture:
     """Single named points in the plane, joined in the order given: a rate-distortion curve.
 
-    Those whose names are `marked` are drawn larger and in another colour.
+    Those whose names are `marked` are drawn larger and in another colour; `equal` is the name of a dashed
+    line on which x + y has this value.
     """
     alt = f"Points of {y} against {x}: {', '.join(named)}."
+    if equal is not None:
+        alt += f" A dashed line of slope -1: {equal[0]}."
     picture = Picture(6.8, 4.0, title, alt)
     axes = _axes(picture, 1, 1)[0, 0]
     positions = np.array([list(position) for position in named.values()])
@@ -378,7 +386,11 @@ def points(
         axes.annotate(name, position, xytext=(6, 6), textcoords="offset points", fontsize=9, **bold)
     if marked:
         axes.plot(*np.array([named[name] for name in marked]).T, "s", color=COLOURS[1], markersize=8)
-    axes.margins(0.12)
+    if equal is not None:
+        ends = np.array([positions[:, 0].min(), positions[:, 0].max()])
+        axes.plot(ends, equal[1] - ends, "--", color="#444444", linewidth=1.2, label=equal[0])
+        axes.legend()
+    axes.margins(0.14)
     axes.set(xlabel=x, ylabel=y)
     return picture
 

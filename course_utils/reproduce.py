@@ -180,8 +180,15 @@ def few_images(network: str, nats: tuple[float, float, float]) -> tuple[Publishe
     )
 
 
-def experiments(full: bool) -> list[Experiment]:
-    """All of them, the cheap ones first."""
+def experiments(full: bool, names: tuple[str, ...] = ()) -> list[Experiment]:
+    """All of them, the cheap ones first, or those of these names. Raises CourseError for unknown names."""
+    planned = _experiments(full)
+    for name in names:
+        settings.one_of("experiment", name, [experiment.name for experiment in planned])
+    return [experiment for experiment in planned if not names or experiment.name in names]
+
+
+def _experiments(full: bool) -> list[Experiment]:
     small, two = partial(models.VAE, 20), partial(models.VAE, 2)
     example = partial(Mlp, (400,), 20, nn.ReLU)
     grey_ones = [
@@ -322,8 +329,13 @@ def notes(found: Iterable[Row]) -> list[str]:
 
 
 def store(found: list[Row], root: Path) -> None:
-    """Keep the rows where README, site and lessons quote them from."""
-    record.keep(root / FILE, [asdict(row) for row in found])
+    """Keep the rows where README, site and lessons quote them from, beside those of other experiments."""
+    titles = [row.title for row in found]
+    others = [row for row in stored(root) if row.title not in titles]
+    order = [figure.title for experiment in _experiments(False) for figure in experiment.published]
+    order += [row.title for row in found + others if row.title not in order]
+    rows = sorted(found + others, key=lambda row: order.index(row.title))
+    record.keep(root / FILE, [asdict(row) for row in rows])
 
 
 def stored(root: Path) -> list[Row]:

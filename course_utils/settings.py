@@ -96,6 +96,12 @@ def progress(total: int, unit: str, done: int = 0) -> tqdm:
     return tqdm(total=total, initial=done, unit=unit, leave=False, disable=off)
 
 
+def remark(line: str) -> None:
+    """Say something about this run that is no result of it; silent where bars are, under TQDM_DISABLE."""
+    if "TQDM_DISABLE" not in os.environ:
+        print(line)
+
+
 def device() -> torch.device:
     """The fastest device here: CUDA, then Apple's GPU, then the processor."""
     import torch  # here, so that the command line answers at once

@@ -54,17 +54,17 @@ class Stopped(Exception):
 def interrupted(images: Tensor, step: int, **settings) -> None:
     """A kept training that dies in the loss of one step."""
     calls = 0
-    true_loss = objectives.bernoulli_nll
+    true_kl = objectives.gaussian_kl
 
-    def dying(x_logits: Tensor, x: Tensor) -> Tensor:
+    def dying(mu: Tensor, logvar: Tensor) -> Tensor:
         nonlocal calls
         calls += 1
         if calls == step:
             raise Stopped
-        return true_loss(x_logits, x)
+        return true_kl(mu, logvar)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped):
-        patch.setattr(objectives, "bernoulli_nll", dying)
+        patch.setattr(objectives, "gaussian_kl", dying)
         train(cache.fit, images, **settings)
 
 
@@ -80,6 +80,7 @@ def test_the_second_time_gives_the_first_result_and_the_same_random_numbers_afte
 
 
 def test_the_second_time_takes_no_step_and_says_so(images, capsys, monkeypatch):
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
     train(cache.fit, images)
     monkeypatch.setattr(torch.optim.Adam, "step", None)
     train(cache.fit, images)
@@ -207,7 +208,15 @@ def test_after_an_interruption_the_result_is_the_uninterrupted_one(step, images)
     assert_same(train(cache.fit, images), train(fast.fit, images))
 
 
-def test_it_says_where_it_goes_on(images, capsys):
+def test_a_run_without_bars_is_silent_about_the_cache(images, capsys, monkeypatch):
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    train(cache.fit, images)
+    train(cache.fit, images)
+    assert capsys.readouterr().out == ""
+
+
+def test_it_says_where_it_goes_on(images, capsys, monkeypatch):
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
     interrupted(images, STEPS + 2)
     train(cache.fit, images)
     assert "Going on after epoch 1 of an earlier, interrupted training." in capsys.readouterr().out

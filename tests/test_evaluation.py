@@ -799,6 +799,28 @@ def test_a_round_trip_s_error_is_a_share_of_the_image_s_energy(small_batches: No
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-3)
 
 
+class Labelled(Pixels):
+    """Its decoder shifts z by the label, its encoder takes the shift back."""
+
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        mu, logvar = super().encode(x)
+        return mu - y.unsqueeze(1), logvar
+
+    def decode(self, z: Tensor, y: Tensor) -> Tensor:
+        return super().decode(z + y.unsqueeze(1))
+
+
+def test_a_round_trip_takes_the_label_there_and_back(small_batches: None) -> None:
+    z, y = noise(COUNT, 3), torch.arange(COUNT) % 5 - 2
+    error = evaluation.round_trip_error(Labelled(), z, y)
+    torch.testing.assert_close(error, torch.zeros(COUNT), atol=1e-8, rtol=0)
+    found = evaluation.round_trip_error(Labelled(gain=0.5), z, y)
+    x, again = np.full((2, COUNT, 784), 0.5)
+    x[:, :3] = scipy.special.expit((z + y.unsqueeze(1)).numpy())
+    again[:, :3] = scipy.special.expit(0.5 * (z + y.unsqueeze(1)).numpy())
+    np.testing.assert_allclose(found, ((again - x) ** 2).sum(1) / (x**2).sum(1), rtol=1e-3)
+
+
 class Forgetful(Pixels):
     """Its encoder reads as 0 what is brighter than `limit`: those points are holes."""
 
@@ -869,6 +891,12 @@ def test_the_mutual_information_gap_is_that_of_scikit_learn_s_mutual_information
     codes = torch.cat([noisy, factors[:, [1]]], 1)
     expected = gap_by_scikit_learn(codes, factors)
     assert evaluation.mutual_information_gap(codes, factors) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_shares_known_are_scikit_learn_s_mutual_information_by_the_entropy() -> None:
+    codes, factors = whole_numbers(90, 4, below=7, seed=0), whole_numbers(90, 3, below=4, seed=1)
+    expected = [[mutual_info_score(c, v) / mutual_info_score(v, v) for v in factors.T] for c in codes.T]
+    assert evaluation.known_shares(codes, factors).tolist() == [pytest.approx(row) for row in expected]
 
 
 def test_the_mutual_information_gap_by_hand_where_no_two_sizes_are_equal() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
+from sklearn.decomposition import PCA
 from torch import Tensor
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
-from course_utils.linear import LinearVAE
+from course_utils.linear import LinearVAE, maximum_likelihood
 
 PIXELS, LATENT = 7, 3
 
@@ -67,3 +70,40 @@ def test_the_bound_meets_log_p_where_q_is_the_posterior():
     model.logvar.copy_((variance / m).log())
     x = torch.randn(5, PIXELS, dtype=torch.float64)
     assert torch.allclose(model.elbo(x), model.log_likelihood(x), atol=1e-12)
+
+
+@pytest.fixture
+def images() -> Tensor:
+    """More of them than pixels, correlated, away from mean 0."""
+    g = torch.Generator().manual_seed(2)
+    mixing = torch.randn(PIXELS, PIXELS, generator=g, dtype=torch.float64)
+    return torch.randn(200, PIXELS, generator=g, dtype=torch.float64) @ mixing + 3
+
+
+def test_maximum_likelihood_agrees_with_scikit_learn(images):
+    """Which divides by N - 1 where the maximum divides by N: its covariance is the model's, so rescaled."""
+    pca = PCA(LATENT).fit(images)
+    model = maximum_likelihood(images, LATENT)
+    covariance = model.W @ model.W.T + (2 * model.log_sigma).exp() * torch.eye(PIXELS)
+    expected = torch.as_tensor(pca.get_covariance()) * (len(images) - 1) / len(images)
+    assert torch.allclose(covariance, expected)
+
+
+def test_at_the_maximum_of_the_likelihood_the_elbo_meets_it_and_is_level(images):
+    model = maximum_likelihood(images, LATENT).requires_grad_()
+    assert torch.allclose(model.elbo(images), model.log_likelihood(images), atol=1e-10)
+    model.elbo(images).mean().backward()
+    for parameter in model.parameters():
+        assert parameter.grad.abs().max() < 1e-10
+
+
+def test_no_neighbour_of_the_maximum_is_more_likely(images):
+    model = maximum_likelihood(images, LATENT)
+    best = model.log_likelihood(images).mean()
+    torch.manual_seed(0)
+    for _ in range(50):
+        with torch.no_grad():
+            other = copy.deepcopy(model)
+            for parameter in (other.W, other.b, other.log_sigma):
+                parameter += 0.05 * torch.randn_like(parameter)
+        assert other.log_likelihood(images).mean() < best

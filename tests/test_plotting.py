@@ -66,10 +66,17 @@ CALLS: dict[str, Callable[[], Picture]] = {
         "gap",
     ),
     "posteriors": lambda: plotting.posteriors(
-        {name: (X - 2.0, DENSITY, [0.1, 0.2], [0.5, 0.3]) for name in ("one", "two")}, TITLE
+        {
+            "square": (X - 2.0, DENSITY, [0.1, 0.2], [0.5, 0.3]),
+            "axes of their own": ([X - 2.0, X - 1.0], DENSITY, [0.1, 1.2], [0.5, 0.3]),
+        },
+        TITLE,
     ),
     "points": lambda: plotting.points(
         {"beta 1": (25, 80), "beta 4": (12, 95)}, TITLE, "rate", "distortion", marked=["beta 1"]
+    ),
+    "points with a line": lambda: plotting.points(
+        {"beta 1": (25, 80), "beta 4": (12, 95)}, TITLE, "rate", "distortion", equal=("D + R = 105", 105)
     ),
     "bars": lambda: plotting.bars(
         {"k-NN": {"VAE": (0.9, 0.01), "PCA": (0.8, 0.01)}, "probe": {"VAE": (0.7, 0.02)}},
@@ -418,6 +425,11 @@ def test_a_marked_point_stands_on_the_point_it_marks() -> None:
     assert marks.get_xydata().tolist() == [[25, 80]]
 
 
+def test_the_line_of_an_equal_sum_goes_through_the_point_that_has_it() -> None:
+    line = figure("points with a line").axes[0].lines[-1].get_xydata()
+    assert line.tolist() == [[12, 93], [25, 80]]
+
+
 def test_a_bar_is_as_high_as_its_value() -> None:
     picture = plotting.bars({"": {"VAE": 0.9, "PCA": 0.8}}, TITLE, "accuracy")
     assert [bar.get_height() for bar in picture.axes[0].patches] == [0.9, 0.8]
@@ -463,3 +475,15 @@ def test_labels_of_classes_that_lie_together_keep_apart() -> None:
     across = np.ptp(points, axis=0)
     for first, second in itertools.combinations(places.values(), 2):
         assert (np.abs(first - second) / across > [0.06, 0.06]).any()
+
+
+def test_whole_numbers_have_whole_ticks() -> None:
+    curve = {"VAE": (range(1, 13), np.arange(12))}
+    picture = laid_out(plotting.panels(dict.fromkeys("abc", curve), TITLE, "epoch", "nats"))
+    ticks = picture.axes[0].get_xticks()
+    assert np.array_equal(ticks, ticks.round())
+
+
+def test_the_only_point_of_a_group_stands_in_its_middle() -> None:
+    picture = plotting.strips({"holes": {"VAE": [0.1], "AE": [0.2, 0.3]}}, TITLE, "model", "share")
+    assert picture.axes[0].lines[0].get_xdata() == [0]

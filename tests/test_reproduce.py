@@ -207,3 +207,22 @@ def test_stored_rows_are_read_as_they_were(tmp_path):
     assert reproduce.stored(tmp_path) == found
     assert reproduce.stored(tmp_path / "elsewhere") == []
     assert json.loads((tmp_path / reproduce.FILE).read_text())[0]["found"] == [100.0, 101.0]
+
+
+def test_rows_of_other_experiments_stay_stored_and_in_order(tmp_path):
+    titles = [figure.title for e in reproduce.experiments(False) for figure in e.published]
+    rows = [reproduce.Row(title, 100.0, "x", "y", (99.0, 101.0)) for title in titles]
+    reproduce.store(rows[1:], tmp_path)
+    anew = reproduce.Row(titles[2], 100.0, "x", "y", (98.0, 99.0))
+    reproduce.store([anew, rows[0]], tmp_path)
+    assert reproduce.stored(tmp_path) == [rows[0], rows[1], anew, *rows[3:]]
+
+
+def test_one_experiment_can_be_asked_for_by_its_name():
+    (one,) = reproduce.experiments(False, ("IWAE-5, 10 epochs",))
+    assert [figure.nats for figure in one.published] == [85.54]
+
+
+def test_an_unknown_experiment_is_refused_with_the_known_ones():
+    with pytest.raises(CourseError, match="There is no experiment 'GAN'; choose one of: 784-400-20, "):
+        reproduce.experiments(False, ("GAN",))

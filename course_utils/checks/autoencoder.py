@@ -47,6 +47,7 @@ from course_utils.checks.layers import (
     smooth,
     weights,
 )
+from course_utils.checks.predictions import prediction
 from course_utils.models import Model
 
 # --- 1.1 MyAutoencoder ------------------------------------------------------------------------------
@@ -588,4 +589,32 @@ EXERCISES = (
         "1.2", "train_step", 3, probe_train_step, judge_train_step, ("training.fit", "fast.fit", "cache.fit")
     ),
     Exercise("1.3", "hole_share", 3, probe_hole_share, judge_hole_share, ("evaluation.hole_share",)),
+    prediction(
+        "1.5",
+        "predict_holes",
+        "measured_holes",
+        {
+            "z from N(0, 9 I): holes in 32 dimensions, against 2": ("fewer", "about as many", "more"),
+            "32 dimensions: holes under N(0, I), against N(0, 9 I)": ("fewer", "about as many", "more"),
+            "32 dimensions: holes under a Gaussian fitted to the codes": (
+                "hardly any, under a tenth",
+                "some",
+                "most, over a half",
+            ),
+        },
+        {
+            "z from N(0, 9 I): holes in 32 dimensions, against 2": (
+                "The images crowd a plane, so the encoder has met most of what its decoder can draw. In 32 "
+                "dimensions they leave nearly all of the space empty, and a guess seldom meets them."
+            ),
+            "32 dimensions: holes under N(0, I), against N(0, 9 I)": (
+                "A guess misses less where its scale is that of the codes. If these spread by 2 or 3 units "
+                "in every dimension, hardly any of them is near the origin: a small code is no safe code."
+            ),
+            "32 dimensions: holes under a Gaussian fitted to the codes": (
+                "The fitted Gaussian knows where the codes lie, how far they spread and which of their "
+                "coordinates go together; the two guesses know none of it."
+            ),
+        },
+    ),
 )

@@ -28,6 +28,7 @@ from course_utils.checks.evidence import (
     record,
     record_tensor,
 )
+from course_utils.checks.predictions import prediction
 from course_utils.checks.theory import wrong_kls
 
 TWICE = (0, 1)  # a loss or a score is one number, which another run may have by chance: look at two
@@ -418,6 +419,40 @@ def _score_and_mistakes(codes: np.ndarray, factors: np.ndarray) -> tuple[float, 
     return scores.mean(), mistakes
 
 
+# --- 6.5 predict_beta (before 6.2 in the lesson) -----------------------------------------------------
+
+_BETAS = ("beta 0.1", "beta 1", "beta 4")
+_PREDICTION = prediction(
+    "6.5",
+    "predict_beta",
+    "measured_beta",
+    {
+        "the blurriest reconstructions": _BETAS,
+        "the KL as beta grows": ("it falls", "it rises", "neither"),
+        "the most holes under the prior": _BETAS,
+        "holes at beta 4 against beta 1": ("fewer", "about as many", "more"),
+    },
+    {
+        "the blurriest reconstructions": (
+            "A detail is kept if the distortion it saves is worth beta times its nats. What the code leaves "
+            "out the decoder fills with an average over all that it could be, and an average is soft."
+        ),
+        "the KL as beta grows": (
+            "beta is the price of a nat of KL. Of two models that are the best at their own price the one "
+            "with the higher price never buys more: 6.3 proves it."
+        ),
+        "the most holes under the prior": (
+            "The cheaper the KL, the less it matters where the codes lie: they spread out with little regard "
+            "to the prior, and its samples fall between them."
+        ),
+        "holes at beta 4 against beta 1": (
+            "Two things work against each other. Codes that fill the prior better leave fewer gaps; codes "
+            "that say less make the decoder draw blends, of which a round trip may make something else. Data "
+            "and training decide which is ahead."
+        ),
+    },
+)
+
 EXERCISES = (
     Exercise("6.1", "beta_loss", 3, probe_beta_loss, judge_beta_loss, ("objectives.negative_elbo",)),
     Exercise("6.2", "warm_up", 3, probe_warm_up, judge_warm_up, ("training.warm_up",)),
@@ -429,4 +464,5 @@ EXERCISES = (
         judge_mutual_information_gap,
         ("evaluation.mutual_information_gap",),
     ),
+    _PREDICTION,
 )

@@ -46,6 +46,7 @@ from course_utils.checks.layers import (
     smooth,
     weights,
 )
+from course_utils.checks.predictions import prediction
 from course_utils.models import Model
 
 # --- 5.1 conv_sizes ---------------------------------------------------------------------------------
@@ -401,4 +402,32 @@ EXERCISES = (
     Exercise("5.1", "conv_sizes", 2, probe_conv_sizes, judge_conv_sizes),
     Exercise("5.2", "ConvDecoder", 3, probe_conv_decoder, judge_conv_decoder, ("models.ConvVAE",)),
     Exercise("5.3", "fixed_feature_map", 3, probe_fixed_feature_map, judge_fixed_feature_map),
+    prediction(
+        "5.5",
+        "predict_conv",
+        "measured_conv",
+        {
+            "products of two numbers for one image": (
+                "fewer in the convolutional VAE",
+                "as many in both, within a tenth",
+                "more in the convolutional VAE",
+            ),
+            "lower test -ELBO after equal epochs": ("MLP", "level, within 1 nat", "convolutional"),
+            "lower test -ELBO after equal seconds": ("MLP", "level, within 1 nat", "convolutional"),
+        },
+        {
+            "products of two numbers for one image": (
+                "A linear layer uses each of its weights once for an image. A convolution uses each at every "
+                "place of its map, here 49 or 196 times, so that a quarter of the weights does more work."
+            ),
+            "lower test -ELBO after equal epochs": (
+                "What a convolution learns in one place holds everywhere, so it needs fewer images to begin "
+                "well: an advantage while epochs are few and images scarce, and less of one later."
+            ),
+            "lower test -ELBO after equal seconds": (
+                "It depends on the price of an epoch on this machine: where a convolutional epoch costs "
+                "several of the MLP's, the MLP has made several times as many steps by then."
+            ),
+        },
+    ),
 )

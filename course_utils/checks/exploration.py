@@ -20,6 +20,7 @@ from torch.distributions import Normal, kl_divergence
 
 from course_utils.checks.core import Exercise, Finding, close, expect, problem_with
 from course_utils.checks.evidence import Evidence, NotNumbers, as_array, generator, record, record_tensor
+from course_utils.checks.predictions import prediction
 
 CHANGED = "Your function changes its inputs: work on new tensors."
 
@@ -550,5 +551,35 @@ EXERCISES = (
         probe_kl_decomposition,
         judge_kl_decomposition,
         ("evaluation.kl_decomposition",),
+    ),
+    prediction(
+        "4.5",
+        "predict_surgery",
+        "measured_surgery",
+        {
+            "2 dimensions, after training: the larger part of the KL": ("mutual information", "marginal KL"),
+            "2 dimensions, first to last epoch: most of what the KL gains": (
+                "mutual information",
+                "marginal KL",
+            ),
+            "20 dimensions, four times as many images: the mutual information measured on them": (
+                "hardly differs",
+                "is larger by half a nat or more",
+            ),
+        },
+        {
+            "2 dimensions, after training: the larger part of the KL": (
+                "Mutual information pays for itself: the decoder that knows which image is meant rebuilds it "
+                "better. The marginal KL is a cost without a return, and training holds it down."
+            ),
+            "2 dimensions, first to last epoch: most of what the KL gains": (
+                "Training goes on by telling more images apart. That is mutual information; the gaps between "
+                "the codes grow only as far as they cannot be avoided."
+            ),
+            "20 dimensions, four times as many images: the mutual information measured on them": (
+                "Measured on N images it is at most log N. Where codes of different images hardly overlap it "
+                "stands near this limit, and four times as many images raise the limit by log 4 = 1.39 nats."
+            ),
+        },
     ),
 )

@@ -62,7 +62,7 @@ def _judge(questions: Questions, why: Mapping[str, str], seed: int, evidence: Ev
     if problem:
         return [Finding(claim, False, 1, problem)]
     findings = [is_fact(evidence, "made", seed, claim, 1, HINT)]
-    if "measured" not in evidence:
+    if "measured" not in evidence or not findings[0].holds:  # evidence of another run says nothing
         return findings
     if problem_with(evidence, "measured"):
         note = "Run the cells between your prediction and this one."

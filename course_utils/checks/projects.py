@@ -1,4 +1,5 @@
-"""Section 7: the conditional VAE, counting active units, collecting means, the confusion matrix.
+"""Section 7: the conditional VAE, counting active units, collecting means, the confusion matrix; predictions
+of what a label and what the size of a code do.
 
 Oracles: matrix products in NumPy for the CVAE, whose weights the judge knows (see `layers`), and loops over
 plain numbers for the rest. The decoder and the encoder that an answer is given are tiny and known exactly.
@@ -28,6 +29,7 @@ from course_utils.checks.evidence import (
 )
 from course_utils.checks.exploration import diagnosis, untouched
 from course_utils.checks.layers import bias, fill, relu, same, sigmoid, weights
+from course_utils.checks.predictions import prediction
 from course_utils.models import Model
 
 # --- 7.1 MyCVAE -------------------------------------------------------------------------------------
@@ -636,6 +638,77 @@ def judge_confusion(seed: int, evidence: Evidence) -> list[Finding]:
     return [expect(evidence, "counts", right.pop(""), claim, 1.5, right), absent]
 
 
+# --- predictions ------------------------------------------------------------------------------------
+
+_LABEL = prediction(
+    "7.9",
+    "predict_label",
+    "measured_label",
+    {
+        "test -ELBO of the CVAE": (
+            "higher than the VAE's",
+            "lower, by at most 2.3 nats",
+            "lower, by more than 2.3 nats",
+        ),
+        "linear probe on samples z of the CVAE": (
+            "at chance",
+            "above chance, below the VAE",
+            "no worse than on the VAE",
+        ),
+        "linear probe on its means mu": ("worse than on samples", "as on samples", "better than on samples"),
+    },
+    {
+        "test -ELBO of the CVAE": (
+            "Of one model, a label among ten can save log 10 = 2.30 nats on average at most. Two trained "
+            "networks are two models: a label also spares the work of finding the classes, and may save more "
+            "by that, or less."
+        ),
+        "linear probe on samples z of the CVAE": (
+            "The KL term charges for every nat in z, and the decoder has been told the class: to say it "
+            "again is not worth its price. Nothing forbids it either, and what style and class share stays."
+        ),
+        "linear probe on its means mu": (
+            "A sample is the mean plus noise that knows nothing of the label: a trace that can be read from "
+            "the mean drowns in it."
+        ),
+    },
+)
+
+_DIMENSIONS = prediction(
+    "7.10",
+    "predict_dimensions",
+    "measured_dimensions",
+    {
+        "lowest reconstruction error": ("2", "10", "50", "100"),
+        "KL with 100 dimensions against 10": ("less than 1.5 times", "1.5 to 5 times", "more than 5 times"),
+        "active of 100 dimensions": ("fewer than 30", "30 to 90", "more than 90"),
+        "test -ELBO from 50 to 100 dimensions": (
+            "falls by more than 0.5 nats",
+            "moves by at most 0.5 nats",
+            "rises by more than 0.5 nats",
+        ),
+    },
+    {
+        "lowest reconstruction error": (
+            "Two numbers cannot hold a digit. From 10 dimensions on, what limits the error is the price of a "
+            "nat and the length of the training, not the room: the larger a model, the later it gets there."
+        ),
+        "KL with 100 dimensions against 10": (
+            "A nat of KL has to save a nat of reconstruction. What pays is in the images, and ten times the "
+            "room does not put more there."
+        ),
+        "active of 100 dimensions": (
+            "A dimension that does not pay is pushed to the prior, and its mean stops moving. The pull is as "
+            "weak as what it saves: after few steps many a mean still trembles by more than the threshold."
+        ),
+        "test -ELBO from 50 to 100 dimensions": (
+            "At its optimum more room cannot hurt, since dimensions can be switched off. Until they are, "
+            "their noise disturbs the decoder, and the larger model is behind."
+        ),
+    },
+)
+
+
 EXERCISES = (
     Exercise("7.1", "MyCVAE", 3, probe_my_cvae, judge_my_cvae, ("models.CVAE",)),
     Exercise("7.2", "request_digits", 2, probe_request_digits, judge_request_digits),
@@ -644,4 +717,6 @@ EXERCISES = (
         "7.6", "posterior_means", 3, probe_posterior_means, judge_posterior_means, ("evaluation.codes",)
     ),
     Exercise("7.7", "confusion", 2, probe_confusion, judge_confusion),
+    _LABEL,
+    _DIMENSIONS,
 )

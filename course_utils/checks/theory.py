@@ -27,6 +27,7 @@ from course_utils.checks.evidence import (
     record,
     record_tensor,
 )
+from course_utils.checks.predictions import prediction
 
 
 def posterior_parameters(seed: int, n: int = 5, latent_dim: int = 3) -> tuple[Tensor, Tensor]:
@@ -515,5 +516,40 @@ EXERCISES = (
     ),
     Exercise(
         "2.5", "what_is_my_beta", 3, probe_what_is_my_beta, judge_what_is_my_beta, ("objectives.real_beta",)
+    ),
+    prediction(
+        "2.7",
+        "predict_gap",
+        "measured_gap",
+        {
+            "gap of the linear VAE": ("closes", "stays open"),
+            "gap of the VAE with two latents": ("closes", "stays open"),
+            "most of that second gap": (
+                "no Gaussian fits the posterior",
+                "the encoder misses the best Gaussian",
+            ),
+            "bound with 1,000 samples there": ("below log p(x)", "at log p(x)", "above log p(x)"),
+        },
+        {
+            "gap of the linear VAE": (
+                "Linear maps keep Gaussians Gaussian, and a rotation of the latent space that makes W's "
+                "columns orthogonal makes the posterior's covariance diagonal: then q can be the posterior. "
+                "A gap that is left after training is one of unfinished training."
+            ),
+            "gap of the VAE with two latents": (
+                "Through a nonlinear decoder the posterior is no Gaussian with independent dimensions, and "
+                "one encoder serves all images; each costs nats that training does not win back."
+            ),
+            "most of that second gap": (
+                "A fit of its own to each image shows what the family costs; the rest is the encoder's. "
+                "Where posteriors are bent or in pieces, the family's part grows; where each is narrow and "
+                "close to Gaussian, it is small, and to miss its place by a few of its widths is what costs."
+            ),
+            "bound with 1,000 samples there": (
+                "By Jensen the bound cannot lie above log p(x) in expectation, and it rises with K. Where q "
+                "misses the posterior by g nats it takes about exp(g) samples to come near, so the images "
+                "with the worst q hold it down; where none is left, it stands at log p(x)."
+            ),
+        },
     ),
 )

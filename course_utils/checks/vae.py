@@ -35,6 +35,7 @@ from course_utils.checks.evidence import (
     record_tensor,
 )
 from course_utils.checks.layers import bias, fill, relu, same, sigmoid, weights
+from course_utils.checks.predictions import prediction
 from course_utils.models import Model
 
 # --- shared by the exercises ------------------------------------------------------------------------
@@ -906,5 +907,23 @@ EXERCISES = (
         probe_estimate_log_likelihood,
         judge_estimate_log_likelihood,
         ("evaluation.log_likelihood", "objectives.log_weights"),
+    ),
+    prediction(
+        "3.7",
+        "predict_wide",
+        "measured_wide",
+        {
+            "total KL": ("lower by more than a quarter", "within a quarter", "higher by more than a quarter"),
+            "dimensions with 95% of the KL": ("at most 20", "21 to 40", "more than 40"),
+            "test -ELBO": ("better by more than 1 nat", "within 1 nat", "worse by more than 1 nat"),
+        },
+        {
+            "total KL": "A dimension is paid for only while it saves more in the reconstruction than it "
+            "costs. How much there is to say at that price depends on the images, not on the room for it.",
+            "dimensions with 95% of the KL": "Where 20 dimensions leave some idle, 30 more find nothing "
+            "worth saying, and one on its way out costs little. Early on many still share the work.",
+            "test -ELBO": "Idle dimensions cost nothing once they match the prior, and save nothing. What "
+            "differs comes from the noise they bring before that, which slows training, and from the seed.",
+        },
     ),
 )

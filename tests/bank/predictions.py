@@ -1,9 +1,8 @@
-"""Answers to every exercise that asks for a prediction: all of these have one form (checks/predictions.py)."""
+"""Answers to every exercise that asks for a prediction: all have one form (checks/predictions.py)."""
 
 from __future__ import annotations
 
 from bank.answers import Answer
-
 from course_utils.checks import EXERCISES
 from course_utils.checks.core import Exercise
 
