@@ -3,6 +3,7 @@
 # make test  lint, types, package tests, both editions of every notebook
 # make bench time the course's loops beside a textbook loop and a library
 # make build make the student notebooks from solutions/ with nbgrader
+# make system install what sandboxed grading needs (Debian, Ubuntu)
 #
 # Each target sets the environment up first; a second call skips that.
 # On machines without make, the README has the same steps as plain commands.
@@ -34,8 +35,10 @@ bench: $(READY)
 build: $(READY)
 	$(BIN)/course build
 
-# Nothing that the tests need so far comes from the system's packages.
+# What some tests need of the system, on Debian and Ubuntu; tests that miss it are skipped and say so.
+SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 system:
+	-command -v bwrap >/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy bubblewrap; }
 
 clean:
 	rm -rf build .pytest_cache .ruff_cache .mypy_cache

@@ -12,10 +12,11 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from course_utils.checks import EXERCISES, core, evidence
-from course_utils.grading import own_work
+from course_utils.grading import own_work, sandbox
 from course_utils.grading.preprocessors import Judge, OwnWork, Probe, TidyOrder, asked_of
 
 KL = EXERCISES["gaussian_kl"]
+UNSAFE = bool(sandbox.missing())  # what holds of grading holds in the sandbox and outside
 RIGHT_KL = "def gaussian_kl(mu, logvar):\n    return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)"
 RESOURCES: dict[str, Any] = {"nbgrader": {"student": "ada", "assignment": "02-theory", "notebook": "theory"}}
 
@@ -39,7 +40,7 @@ def grade(*cells: NotebookNode) -> list[NotebookNode]:
     """Run a submission as `nbgrader autograde` would, without the gradebook; its graded cells."""
     notebook, resources = new_notebook(cells=list(cells)), json.loads(json.dumps(RESOURCES))
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "", "language": "python"}
-    for step in (TidyOrder(), Probe(timeout=30), Judge()):
+    for step in (TidyOrder(), Probe(timeout=30, unsafe=UNSAFE), Judge()):
         notebook, resources = step.preprocess(notebook, resources)
     return [cell for cell in notebook.cells if asked_of(cell)]
 

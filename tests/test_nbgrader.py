@@ -17,9 +17,10 @@ import nbformat
 import pytest
 
 from course_utils import checks, sections
-from course_utils.grading import own_work
+from course_utils.grading import own_work, sandbox
 
 ROOT = Path(__file__).parent.parent
+UNSAFE = ["--Probe.unsafe=True"] if sandbox.missing() else []
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def course(tmp_path_factory) -> Path:
         nbgrader(root, "generate_assignment", section.folder)
         hand_in(root, "ada", root / "solutions" / section.folder)
         hand_in(root, "bob", root / "notebooks" / section.folder)
-        nbgrader(root, "autograde", section.folder)
+        nbgrader(root, "autograde", section.folder, *UNSAFE)
         nbgrader(root, "generate_feedback", section.folder)
     nbgrader(root, "export", "--to", "grades.csv")
     return root
@@ -134,3 +135,25 @@ def test_verdicts_come_from_a_seed_of_the_submission_s_own(course):
 def test_a_solution_handed_in_is_remarked_on_and_a_stub_is_not(course):
     found = {student for student, _, _ in own_work.kept(course / "autograded")}
     assert found == {"ada"}
+
+
+def test_every_result_says_whether_it_comes_from_the_sandbox(course):
+    notebooks = [nbformat.read(path, as_version=4) for path in (course / "autograded").glob("*/*/*.ipynb")]
+    assert {notebook.metadata["course"]["sandboxed"] for notebook in notebooks} == {not UNSAFE}
+
+
+def test_without_a_sandbox_nothing_is_graded_and_the_reader_is_told_why(course, tmp_path):
+    """bubblewrap is not on this PATH."""
+    for tool in ("prlimit", "setpriv", "choom"):
+        (tmp_path / tool).symlink_to("/bin/true")
+    programs = Path(sys.executable).parent
+    done = subprocess.run(
+        [programs / "nbgrader", "autograde", "02-theory", "--force", "--student=ada"],
+        cwd=shutil.copytree(course, tmp_path / "course"),
+        env={**os.environ, "PATH": f"{programs}{os.pathsep}{tmp_path}"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    expected = "Sandboxed grading needs bwrap" if sys.platform.startswith("linux") else "needs Linux"
+    assert expected in done.stderr
