@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -15,6 +17,7 @@ from course_utils.checks import EXERCISES, core, evidence
 from course_utils.grading import own_work, sandbox
 from course_utils.grading.preprocessors import Judge, OwnWork, Probe, TidyOrder, asked_of
 
+ROOT = Path(__file__).parent.parent
 KL = EXERCISES["gaussian_kl"]
 UNSAFE = bool(sandbox.missing())  # what holds of grading holds in the sandbox and outside
 RIGHT_KL = "def gaussian_kl(mu, logvar):\n    return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)"
@@ -36,12 +39,16 @@ def imports() -> NotebookNode:
     return new_code_cell("import torch\nfrom torch import nn\nfrom course_utils.checks import check")
 
 
+KERNEL = {"name": "python3", "display_name": "", "language": "python"}
+
+
 def grade(*cells: NotebookNode) -> list[NotebookNode]:
     """Run a submission as `nbgrader autograde` would, without the gradebook; its graded cells."""
-    notebook, resources = new_notebook(cells=list(cells)), json.loads(json.dumps(RESOURCES))
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "", "language": "python"}
-    for step in (TidyOrder(), Probe(timeout=30, unsafe=UNSAFE), Judge()):
-        notebook, resources = step.preprocess(notebook, resources)
+    notebook = new_notebook(cells=list(cells), metadata={"kernelspec": KERNEL})
+    with tempfile.TemporaryDirectory() as folder:
+        resources: dict[str, Any] = {**RESOURCES, "metadata": {"path": folder}}
+        for step in (TidyOrder(), Probe(timeout=30, unsafe=UNSAFE), Judge()):
+            notebook, resources = step.preprocess(notebook, resources)
     return [cell for cell in notebook.cells if asked_of(cell)]
 
 
@@ -349,3 +356,20 @@ def test_remarks_are_logged_and_kept_but_change_no_score(caplog):
     OwnWork(solutions="solutions").preprocess(notebook, RESOURCES)
     (remark,) = notebook.metadata["course"]["remarks"]
     assert remark["code"] == "import builtins"
+
+
+# --- in the sandbox -----------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(UNSAFE, reason=sandbox.missing() or "There is a sandbox.")
+def test_a_submission_runs_where_the_course_s_own_files_are_not():
+    look = f"import os\nif os.path.exists({str(ROOT / 'solutions')!r}) or not os.getuid(): raise SystemExit"
+    (cell,) = grade(imports(), answer_cell(f"{look}\n{RIGHT_KL}"), graded_cell())
+    assert points(cell) == KL.points
+
+
+def test_outside_the_sandbox_a_submission_is_marked(caplog):
+    notebook = new_notebook(cells=[imports()], metadata={"kernelspec": KERNEL})
+    Probe(timeout=30, unsafe=True).preprocess(notebook, dict(RESOURCES))
+    assert notebook.metadata["course"]["sandboxed"] is False
+    assert "NOT SANDBOXED" in caplog.text

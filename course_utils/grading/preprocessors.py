@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from nbgrader.preprocessors import Execute, NbGraderPreprocessor
-from traitlets import Bool, Unicode, default
+from traitlets import Bool, Unicode
 
 from course_utils.checks import EXERCISES, core, evidence
 from course_utils.grading import own_work, sandbox
@@ -123,9 +122,10 @@ class Probe(Execute):
         config=True
     )
 
-    @default("kernel_manager_class")
-    def _kernel_manager_class(self) -> type:
-        return AsyncKernelManager if self.unsafe else sandbox.KernelManager
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)  # which chooses a manager of its own
+        if not self.unsafe:
+            self.kernel_manager_class = sandbox.KernelManager
 
     def preprocess(
         self, nb: NotebookNode, resources: Resources | None = None, km: Any = None
