@@ -76,5 +76,5 @@ def test_a_run_ends_with_the_report_and_the_page_to_open(project):
     assert done.returncode == 0, done.stderr
     index = project / "build" / "site" / "index.html"
     assert index.is_file()
-    assert "Graded cells with full points: 5 of 5." in done.stdout
+    assert "Graded cells with full points: 6 of 6." in done.stdout
     assert done.stdout.rstrip().endswith(f"Open: {index}")

@@ -66,8 +66,3 @@ def test_the_stored_figures_meet_the_goals():
     assert row.caught == row.wrong
     assert row.accepted == row.right
     assert row.diagnosed >= 0.95 * row.wrong
-
-
-def test_the_readme_quotes_the_stored_figures():
-    text = " ".join((ROOT / "README.md").read_text("utf-8").split())
-    assert measure.sentence(measure.stored(ROOT)) in text

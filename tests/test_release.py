@@ -98,13 +98,15 @@ def test_every_section_has_an_exercise_and_a_question_graded_by_hand():
         assert marked(cells, solution=True, grade=True)
 
 
-def test_the_course_is_worth_100_points():
+def test_the_course_is_worth_100_points_and_one_for_every_prediction():
     graded = [
         cell.metadata.nbgrader.points
         for lesson in LESSONS
         for cell in marked(notebook("solutions", lesson).cells, grade=True)
     ]
-    assert sum(graded) == 100
+    predictions = [exercise for exercise in checks.EXERCISES.values() if exercise.questions]
+    assert sum(exercise.points for exercise in predictions) == len(predictions)
+    assert sum(graded) == 100 + len(predictions)
 
 
 @by_lesson

@@ -65,8 +65,8 @@ def test_size_makes_the_picture_larger(drawn):
 def test_an_angle_keeps_size_and_place(drawn):
     before, after = neighbours(drawn, "angle")
     ratio = after.sum((1, 2, 3)) / before.sum((1, 2, 3))
-    assert (ratio - 1).abs().max() < 0.05
-    assert (centre(before) - centre(after)).abs().max() < 1.5
+    assert (ratio - 1).abs().max() < 0.1  # drawn from 4 x 4 points per pixel
+    assert (centre(before) - centre(after)).abs().max() < 0.5
 
 
 def test_drawing_again_gives_the_same(drawn):

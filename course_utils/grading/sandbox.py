@@ -239,6 +239,9 @@ def _walls(limits: Limits) -> list[str]:
         "--dev",
         "/dev",
     ]
+    for path in ("/tmp", "/dev/shm", HOME):  # first: the course may lie in one of them
+        walls += [*_way_to(Path(path)), *_writable(Path(path), limits)]
+    walls += ["--remount-ro", "/dev"]
     for path in ("/bin", "/sbin", "/lib", "/lib32", "/lib64"):
         if os.path.islink(path):
             walls += ["--symlink", os.readlink(path), path]
@@ -250,9 +253,7 @@ def _walls(limits: Limits) -> list[str]:
     for path in dict.fromkeys((sys.base_prefix, sys.prefix)):
         if not path.startswith("/usr/"):
             walls += _bound("--ro-bind", Path(path))
-    for path in ("/tmp", "/dev/shm", HOME):
-        walls += [*_way_to(Path(path)), *_writable(Path(path), limits)]
-    return [*walls, "--remount-ro", "/dev"]
+    return walls
 
 
 def _bound(how: str, path: Path) -> list[str]:
