@@ -173,6 +173,14 @@ def test_a_fork_bomb_comes_to_an_end(tmp_path, small):
         run(tmp_path, "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass", seconds=15)
 
 
+@needs_sandbox
+def test_a_fork_bomb_takes_no_process_from_another_kernel(tmp_path):
+    """Root's kernels are users of their own; others' have a namespace of users each."""
+    first, second = (sandbox.command(tmp_path, tmp_path, tmp_path, n, sandbox.Limits()) for n in (1001, 1002))
+    assert ("--reuid=1001" in first and "--reuid=1002" in second) or "--unshare-user" in first
+    assert len({sandbox._nobody_else() for _ in range(20)}) == 20
+
+
 STUCK = {
     "an endless loop": "while True: pass",
     "a loop that catches everything": (

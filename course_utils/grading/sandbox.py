@@ -22,6 +22,7 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -99,14 +100,15 @@ class SandboxProvisioner(LocalProvisioner):
         require()
         manager: Any = self.parent
         self.shared = Path(tempfile.mkdtemp(prefix="course-"))
-        self.shared.chmod(0o700 if os.geteuid() else 0o777)  # a kernel of root's runs as somebody else
         manager.transport, manager.ip = "ipc", str(self.shared / "k")
         manager.kernel_spec.interrupt_mode = "message"  # a signal would end bubblewrap instead
         kwargs = await super().pre_launch(**kwargs)
         connection, folder = Path(manager.connection_file), Path(kwargs.get("cwd") or os.getcwd())
+        user = _nobody_else()
         if not os.geteuid():
-            connection.chmod(0o644)
-        kwargs["cmd"] = [*command(folder, connection, self.shared, self.limits), *kwargs["cmd"]]
+            for theirs in (self.shared, connection):
+                os.chown(theirs, user, user)
+        kwargs["cmd"] = [*command(folder, connection, self.shared, user, self.limits), *kwargs["cmd"]]
         kwargs["env"] = environment(kwargs.get("env", os.environ))
         kwargs["cwd"] = "/"
         kwargs["stdout"] = kwargs["stderr"] = subprocess.DEVNULL  # what cells print comes as messages
@@ -176,8 +178,8 @@ def _sizes(folder: Path) -> Iterator[int]:
 # --- the command ------------------------------------------------------------------------------------------
 
 
-def command(folder: Path, connection: Path, shared: Path, limits: Limits) -> list[str]:
-    """What stands before a kernel's own command: walls, limits, and another user.
+def command(folder: Path, connection: Path, shared: Path, user: int, limits: Limits) -> list[str]:
+    """What stands before a kernel's own command: walls, limits, and another user (a number, for root).
 
     `folder` is where the kernel starts; its regular files and folders are there, read-only, and files
     beside them are made in memory. Symbolic links at its top are left out: they would be followed here.
@@ -200,7 +202,7 @@ def command(folder: Path, connection: Path, shared: Path, limits: Limits) -> lis
         f"--fsize={limits.file_size}",
         "--core=0",
     ]
-    return ["choom", "-n", "1000", "--", *walls, "--", "prlimit", *ceilings, *_somebody_else()]
+    return ["choom", "-n", "1000", "--", *walls, "--", "prlimit", *ceilings, *_become(user)]
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
@@ -269,12 +271,18 @@ def _writable(path: Path, limits: Limits) -> list[str]:
     return ["--perms", "1777", "--size", str(limits.scratch), "--tmpfs", str(path)]
 
 
-def _somebody_else() -> list[str]:
+def _nobody_else() -> int:
+    """A user of its own for every kernel: the system counts processes by user, so two that shared one would
+    share a limit, and one could use up the other's."""
+    return 2**30 + secrets.randbelow(2**30)
+
+
+def _become(user: int) -> list[str]:
     """Root gives up being root for good; anybody else is nobody in particular already."""
     if os.geteuid():
         return []
-    user = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-    return ["setpriv", *user, "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
+    ids = [f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+    return ["setpriv", *ids, "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
 
 
 def version() -> str:
