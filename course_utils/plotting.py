@@ -75,11 +75,17 @@ class Picture(Figure):
 
     @styled
     def png(self) -> bytes:
-        """The picture as a PNG file of at most 256 colours: half the size in every clone and page."""
+        """The picture as a PNG file of at most 256 colours, half the size or less in every clone and page.
+
+        They are chosen to cover all colours that occur: by frequency, rare ones such as those of labels would
+        fall together.
+        """
         drawn, file = io.BytesIO(), io.BytesIO()
         self.savefig(drawn, format="png", dpi=DPI)
         image = Image.open(drawn).convert("RGB")
-        image.quantize(256, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+        image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+            file, "PNG", optimize=True
+        )
         return file.getvalue()
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, Any]]:

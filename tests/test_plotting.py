@@ -487,3 +487,16 @@ def test_whole_numbers_have_whole_ticks() -> None:
 def test_the_only_point_of_a_group_stands_in_its_middle() -> None:
     picture = plotting.strips({"holes": {"VAE": [0.1], "AE": [0.2, 0.3]}}, TITLE, "model", "share")
     assert picture.axes[0].lines[0].get_xdata() == [0]
+
+
+def test_few_colours_are_enough_for_every_figure() -> None:
+    """No pixel is far from what was drawn, and white stays white."""
+    picture = plotting.maps({"one": POINTS}, LABELS, NAMES, TITLE)
+    drawn_file = io.BytesIO()
+    picture.savefig(drawn_file, format="png", dpi=plotting.DPI)
+    expected, found = (
+        np.asarray(Image.open(file).convert("RGB")).astype(int)
+        for file in (drawn_file, io.BytesIO(picture.png()))
+    )
+    assert abs(expected - found).max() <= 24  # of 255
+    assert (found[0, 0] == 255).all()
