@@ -27,7 +27,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from course_utils import fast, models, objectives, settings, training
+from course_utils import fast, graphs, models, objectives, settings, training
 from course_utils.models import Model
 from course_utils.training import History, State
 
@@ -222,7 +222,7 @@ def _key(fit: Callable[..., Any], call: dict[str, Any]) -> str:
     content = hashlib.sha256()
     for part in _described({"fit": fit, **call}, {}):
         content.update(part.encode() + b"\0")
-    for module in (models, objectives, training):
+    for module in (models, objectives, training, graphs):
         content.update(_source(module).encode())
     content.update(f"{torch.__version__} {_device(call['model']).type}".encode())
     return content.hexdigest()[:24]

@@ -250,23 +250,28 @@ def bench(kinds: tuple[str, ...], data: str | None, store: bool) -> None:
             (folder / f"{kind}-{name}.md").write_text(one.markdown() + "\n", encoding="utf-8")
             chart.savefig(folder / f"{kind}-{name}.png", dpi=150)
             if store:
-                chart.savefig(root / "docs" / f"bench-{kind}.png", dpi=150)
+                chart.savefig(root / "docs" / f"bench-{kind}-{one.device}.png", dpi=150)
         if store:
-            others = [one for one in benchmark.stored(root) if one.kind not in kinds]
-            benchmark.store(found + others, root)
+            benchmark.store(found, root)
             for one in found:
-                record.quote(root, f"bench {one.kind}", one.markdown())
+                record.quote(root, one.place, one.markdown())
         console.print(f"Tables and charts: {folder}", soft_wrap=True, highlight=False)
 
 
 @main.command()
 @click.option("--seeds", type=click.IntRange(2), default=3, show_default=True, help="Trainings of each kind.")
-@click.option("--full", is_flag=True, help="3,280 epochs where Burda et al. have them: for a GPU.")
+@click.option(
+    "--epochs",
+    type=click.IntRange(1, 3280),
+    default=10,
+    show_default=True,
+    help="Of Burda's networks; 3,280 is their own schedule, for a GPU.",
+)
 @click.option("--only", "names", multiple=True, metavar="NAME", help="Only this experiment; repeatable.")
 @click.option(
     "--store", is_flag=True, help="Keep the figures for README, site and lessons (for maintainers)."
 )
-def reproduce(seeds: int, full: bool, names: tuple[str, ...], store: bool) -> None:
+def reproduce(seeds: int, epochs: int, names: tuple[str, ...], store: bool) -> None:
     """Train published networks on MNIST and print their figures beside ours."""
     with _one_sentence():
         from course_utils import data as datasets
@@ -274,7 +279,7 @@ def reproduce(seeds: int, full: bool, names: tuple[str, ...], store: bool) -> No
         from course_utils import reproduce as figures
 
         root = settings.project_folder()
-        planned = figures.experiments(full, names)
+        planned = figures.experiments(epochs, names)
         kept = figures.run(
             datasets.load("mnist").to(settings.device()),
             planned,

@@ -15,7 +15,8 @@ may be asked for besides:
 - Adam's memories of gradients that have become 0 are let go (`forget`). In the plain loop they shrink to
   numbers too small for a normal float and stay there, 15% of all in the VAE's second epoch, and a processor
   works on those many times slower: its third epoch takes half as long again as its first;
-- no more threads than there are cores for this process: waiting for each other costs more than they bring.
+- no more threads than there are cores for this process: waiting for each other costs more than they bring;
+- on a CUDA GPU, a step that is recorded and replayed (`graphs`).
 
 `start` gives a model biases from which few epochs go further.
 """
@@ -26,13 +27,14 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import joblib
 import torch
 from torch import Tensor, nn
 
-from course_utils import training
+from course_utils import graphs, training
 from course_utils.models import Model
 from course_utils.training import Checkpoint, History, State
 
@@ -56,6 +58,7 @@ def fit(
     schedule: Callable[[float], float] | None = None,
     betas: tuple[float, float] = (0.9, 0.999),
     precision: torch.dtype = torch.float32,
+    recorded: bool | None = None,
     seed: int = 0,
     checkpoint: Checkpoint | None = None,
 ) -> History:
@@ -63,27 +66,39 @@ def fit(
 
     As `training.fit`, and: `schedule` maps the share of the training done, from 0 to 1, to the share of
     `learning_rate` that is used; `batch_size` may be a list with an entry per epoch; `precision` is that of
-    the matrix products, weights stay float32. Raises CourseError as `training.fit` does.
+    the matrix products, weights stay float32; `recorded` says whether a CUDA GPU may record a step and
+    replay it, which a model or loss of your own allows if Python does the same in every step (None: only
+    where both are this package's). Raises CourseError as `training.fit` does.
     """
     training.check_request(model, images, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
     use_cores()
+    recorded = graphs.recordable(model, loss) if recorded is None else recorded
+    recorded = recorded and images.device.type == "cuda"
     if images.device.type == "cpu":
         model.to(memory_format=torch.channels_last)
     torch.manual_seed(seed)
-    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, betas=betas, fused=True)
+    # A recording can follow a rate that is a tensor.
+    rate = torch.tensor(learning_rate, device=images.device) if recorded else learning_rate
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate, betas=betas, fused=True, capturable=recorded)
     reduced = torch.autocast(images.device.type, precision, enabled=precision != torch.float32)
 
+    def descend(*batch: Tensor, **constants: Any) -> Any:
+        with reduced:
+            terms = loss(model, *batch, **constants)
+        optimizer.zero_grad()
+        terms[0].backward()
+        optimizer.step()
+        return terms
+
+    descent = graphs.Recorded(descend) if recorded else descend
     steps = itertools.count(1)
 
     def step(share: float, *batch: Tensor) -> Any:
         if schedule is not None:
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate * schedule(share)
-        with reduced:
-            terms = loss(model, *batch, **({} if beta is None else {"beta": beta(share)}))
-        optimizer.zero_grad()
-        terms[0].backward()
-        optimizer.step()
+                now = learning_rate * schedule(share)
+                group["lr"] = group["lr"].fill_(now) if recorded else now
+        terms = descent(*batch, **({} if beta is None else {"beta": beta(share)}))
         if next(steps) % FORGET == 0:
             forget(optimizer)
         return terms
@@ -92,7 +107,8 @@ def fit(
     held_out = tuple(tensor for tensor in (test_images, test_labels) if tensor is not None)
     state = State(model, optimizer, History())
     batch_sizes = [batch_size] * epochs if isinstance(batch_size, int) else batch_size
-    return training.run(state, step, loss, data, held_out, watch, batch_sizes, checkpoint)
+    with graphs.stream() if recorded else nullcontext():
+        return training.run(state, step, loss, data, held_out, watch, batch_sizes, checkpoint)
 
 
 @torch.no_grad()

@@ -65,7 +65,7 @@ def continuous_bernoulli_nll(x_logits: Tensor, x: Tensor) -> Tensor:
 
 def gaussian_nll(x_mean: Tensor, x: Tensor, sigma: float | Tensor) -> Tensor:
     """-log N(x; x_mean, sigma^2 I) summed over pixels: nats per image, (N,); negative for small sigma."""
-    log_sigma = torch.as_tensor(sigma, device=x.device).log()
+    log_sigma = sigma.log() if isinstance(sigma, Tensor) else math.log(sigma)
     squares = ((x - x_mean) / sigma).square()
     return (0.5 * (squares + math.log(2 * math.pi)) + log_sigma).flatten(1).sum(1)
 

@@ -6,7 +6,7 @@ Nats per MNIST test image, lower is better; every training is repeated with seve
   examples, the course's own network, and that on the first 5,000 training images (batch 64 as well).
 - Dynamic binarisation (pixels drawn anew in every step) with the network and the importance-weighted bounds
   of Burda, Grosse & Salakhutdinov 2016 (arXiv:1509.00519), judged by 5,000 importance samples on test images
-  binarised once. They train for 3,280 epochs; without `full` it is SHORT epochs of the fast path.
+  binarised once. They train for 3,280 epochs; asked for fewer, it is that many of the fast path.
 
 Each training is kept by `cache` and each result at once in `build/reproduce/`: a call after an interruption
 goes on from there.
@@ -148,17 +148,17 @@ def burda_schedule(share: float) -> float:
     return 10 ** (-int(math.log(2 * epoch + 1, 3) + 1e-9) / 7)
 
 
-def importance_weighted(dataset: Dataset, seed: int, *, samples: int, full: bool = False) -> list[float]:
+def importance_weighted(dataset: Dataset, seed: int, *, samples: int, epochs: int) -> list[float]:
     """-log p(x) of test images by 5,000 importance samples, after a training with `samples`."""
     torch.manual_seed(seed)
     model = Mlp((200, 200), 50, nn.Tanh).to(dataset.train_images.device)
-    if full:
-        recipe: dict[str, Any] = {"epochs": FULL, "batch_size": 20, "schedule": burda_schedule}
+    if epochs == FULL:
+        recipe: dict[str, Any] = {"batch_size": 20, "schedule": burda_schedule}
     else:
-        recipe = {"epochs": SHORT, "learning_rate": 5e-3, "betas": (0.9, 0.99), "schedule": fast.one_cycle}
+        recipe = {"learning_rate": 5e-3, "betas": (0.9, 0.99), "schedule": fast.one_cycle}
         fast.start(model, dataset.train_images)
     loss = partial(dynamic, samples=samples)
-    cache.fit(model, dataset.train_images, loss, seed=seed, **recipe)
+    cache.fit(model, dataset.train_images, loss, epochs=epochs, seed=seed, **recipe)
     binary = evaluation.binarize(dataset.test_images)
     return [-evaluation.log_likelihood(model, binary, samples=SAMPLES).mean]
 
@@ -180,15 +180,18 @@ def few_images(network: str, nats: tuple[float, float, float]) -> tuple[Publishe
     )
 
 
-def experiments(full: bool, names: tuple[str, ...] = ()) -> list[Experiment]:
-    """All of them, the cheap ones first, or those of these names. Raises CourseError for unknown names."""
-    planned = _experiments(full)
+def experiments(epochs: int = SHORT, names: tuple[str, ...] = ()) -> list[Experiment]:
+    """All of them, the cheap ones first, or those of these names, Burda's networks with so many epochs.
+
+    Raises CourseError for unknown names.
+    """
+    planned = _experiments(epochs)
     for name in names:
         settings.one_of("experiment", name, [experiment.name for experiment in planned])
     return [experiment for experiment in planned if not names or experiment.name in names]
 
 
-def _experiments(full: bool) -> list[Experiment]:
+def _experiments(epochs: int) -> list[Experiment]:
     small, two = partial(models.VAE, 20), partial(models.VAE, 2)
     example = partial(Mlp, (400,), 20, nn.ReLU)
     grey_ones = [
@@ -216,15 +219,14 @@ def _experiments(full: bool) -> list[Experiment]:
             partial(on_few_images, network=two),
         ),
     ]
-    epochs = FULL if full else SHORT
     why = "Reimplementations differ by 1.4 nats at k = 1 and 0.2 at k = 50."
-    if not full:
-        why = f"The schedule is shorter: {SHORT} epochs instead of {FULL:,}."
+    if epochs != FULL:
+        why = f"The schedule is shorter: {epochs:,} epochs instead of {FULL:,}."
     return grey_ones + [
         Experiment(
-            f"{name}, {epochs} epochs",
+            f"{name}, {epochs:,} epochs",
             (Published(f"{name}, 784-200-200-50, {epochs:,} epochs", nats, BURDA, why),),
-            partial(importance_weighted, samples=samples, full=full),
+            partial(importance_weighted, samples=samples, epochs=epochs),
         )
         for name, samples, nats in (("VAE", 1, 86.76), ("IWAE-5", 5, 85.54), ("IWAE-50", 50, 84.78))
     ]
@@ -233,18 +235,19 @@ def _experiments(full: bool) -> list[Experiment]:
 # --- the run --------------------------------------------------------------------------------------------
 
 
-COLUMNS = ("what", "published", "ours, mean ± spread", "difference", "published by")
+COLUMNS = ("what", "published", "ours, mean ± spread", "difference", "on", "published by")
 
 
 @dataclass(frozen=True)
 class Row:
-    """A published figure and ours: one result per seed, nats per test image."""
+    """A published figure and ours: one result per seed, nats per test image, trained on `device`."""
 
     title: str
     published: float
     source: str
     why: str
     found: tuple[float, ...]
+    device: str
 
     @property
     def mean(self) -> float:
@@ -262,7 +265,9 @@ class Row:
     def cells(self) -> tuple[str, ...]:
         """What COLUMNS say."""
         ours = f"{self.mean:.2f} ± {self.spread:.2f}"
-        return (self.title, f"{self.published:.2f}", ours, f"{self.difference:+.2f}", self.source)
+        return (
+            self.title, f"{self.published:.2f}", ours, f"{self.difference:+.2f}", self.device, self.source,
+        )  # fmt: skip
 
     @property
     def within(self) -> bool:
@@ -301,6 +306,7 @@ def rows(kept: dict[str, Any], planned: list[Experiment]) -> list[Row]:
             figure.source,
             figure.why,
             tuple(result[i] for result in by_seed.values()),
+            kept["device"],
         )
         for experiment in planned
         if (by_seed := kept["results"].get(experiment.name))
@@ -310,7 +316,7 @@ def rows(kept: dict[str, Any], planned: list[Experiment]) -> list[Row]:
 
 def _kept(file: Path) -> dict[str, Any]:
     """What an earlier call with this PyTorch on this device left; otherwise nothing."""
-    new = {"torch": torch.__version__, "device": settings.device().type, "results": {}}
+    new = {"torch": torch.__version__, "device": settings.device_name(), "results": {}}
     kept = record.kept(file) or new
     return kept if all(kept.get(name) == new[name] for name in ("torch", "device")) else new
 
@@ -330,12 +336,11 @@ def notes(found: Iterable[Row]) -> list[str]:
 
 def store(found: list[Row], root: Path) -> None:
     """Keep the rows where README, site and lessons quote them from, beside those of other experiments."""
-    titles = [row.title for row in found]
-    others = [row for row in stored(root) if row.title not in titles]
-    order = [figure.title for experiment in _experiments(False) for figure in experiment.published]
-    order += [row.title for row in found + others if row.title not in order]
-    rows = sorted(found + others, key=lambda row: order.index(row.title))
-    record.keep(root / FILE, [asdict(row) for row in rows])
+    before, anew = stored(root), [row.title for row in found]
+    planned = [figure.title for experiment in _experiments(SHORT) for figure in experiment.published]
+    order = list(dict.fromkeys([*planned, *(row.title for row in before), *anew]))
+    rows = found + [row for row in before if row.title not in anew]
+    record.keep(root / FILE, [asdict(row) for row in sorted(rows, key=lambda row: order.index(row.title))])
 
 
 def stored(root: Path) -> list[Row]:

@@ -142,20 +142,19 @@ def run(
     with settings.progress(images, "image", seen) as bar:
         for batch_size in batch_sizes[history.epochs :]:
             started = time.perf_counter()
-            sums: dict[str, Tensor] = {}
+            sums = torch.zeros((), device=device)
             for rows in torch.randperm(count, device=device).split(batch_size):
                 terms = step(seen / images, *(tensor[rows] for tensor in data))
-                for name, value in terms._asdict().items():
-                    sums[name] = sums.get(name, 0) + value.detach() * len(rows)
+                sums = sums + torch.stack(terms).detach() * len(rows)
                 if step_number % LOOK == 0:
                     first_loss = check_loss(terms[0].item(), first_loss, history.epochs + 1)
                 step_number += 1
                 seen += len(rows)
                 bar.update(len(rows))
 
-            # .item() waits for the device, so the clock is read after it.
-            for name, total in sums.items():
-                history.train.setdefault(name, []).append(total.item() / count)
+            # .tolist() waits for the device, so the clock is read after it.
+            for name, total in zip(terms._fields, sums.tolist(), strict=True):
+                history.train.setdefault(name, []).append(total / count)
             history.seconds.append(
                 time.perf_counter() - started + (history.seconds[-1] if history.seconds else 0.0)
             )

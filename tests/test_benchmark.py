@@ -70,7 +70,7 @@ def test_every_network_has_a_recipe():
 
 
 FIGURES = {
-    "here": {"machine": "a machine"},
+    "here": {"machine": "a machine", "device": "cpu"},
     "date": "2026-11-24",
     "images": 1500,
     "recipe": {"batch_size": [64, 128, 128], "learning_rate": 0.005},
@@ -128,6 +128,27 @@ def test_a_target_never_reached_is_not_called_sooner():
     assert one.sooner is None
     assert one.loop("fast").cells()[5] == "not reached"
     assert "does not reach 4.00 nats" in one.sentence()
+
+
+def test_where_only_the_fast_path_gets_there_it_is_said_when():
+    slow = {"seconds": [1.0], "negative_elbo": [200.0], "memory": None}
+    quick = {"seconds": [0.5], "negative_elbo": [100.0], "memory": None}
+    one = benchmark.summary("VAE", "mnist", {**FIGURES, "curves": {"textbook": slow, "fast": quick}})
+    assert "reaches 100.78 nats after 0.5 s, which the textbook loop does not in 20 epochs" in one.sentence()
+
+
+def test_figures_of_other_networks_and_devices_stay_stored(tmp_path):
+    (tmp_path / "docs").mkdir()
+    on_gpu = {**FIGURES, "here": {"machine": "a machine", "device": "cuda"}}
+    one, other, third = (
+        benchmark.summary(kind, "digits", figures)
+        for kind, figures in (("VAE", FIGURES), ("VAE", on_gpu), ("ConvVAE", FIGURES))
+    )
+    benchmark.store([one, other, third], tmp_path)
+    benchmark.store([one], tmp_path)
+    assert {summary.place for summary in benchmark.stored(tmp_path)} == {
+        "bench VAE on cpu", "bench VAE on cuda", "bench ConvVAE on cpu",
+    }  # fmt: skip
 
 
 def test_the_sentence_says_the_recipe_of_the_fast_path():

@@ -372,14 +372,14 @@ def test_every_image_gets_as_many_importance_samples_as_were_asked_for(images: i
 def test_many_importance_samples_stream_by_in_bounded_memory() -> None:
     model = Rows()
     evaluation.log_likelihood(model, ALL_IMAGES.repeat(4, 1, 1, 1), samples=1000)
-    assert max(model.rows) <= evaluation.ROWS
+    assert max(model.rows) <= evaluation.ROWS["cpu"]
 
 
 def test_weights_that_stream_by_have_the_mean_of_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same log-weights, between -900 and 900, handed out in parts of 2 and looked at whole."""
     all_weights = 900 * torch.rand(5, 3, generator=torch.Generator().manual_seed(0)).mul(2).sub(1)
     parts = iter(all_weights.split(2))
-    monkeypatch.setattr(evaluation, "ROWS", 6)
+    monkeypatch.setitem(evaluation.ROWS, "cpu", 6)
     monkeypatch.setattr(objectives, "log_weights", lambda model, x, draws: next(parts))
     found = evaluation.log_likelihood(Line(), ALL_IMAGES[:3], samples=5)
     expected = torch.logsumexp(all_weights.double(), dim=0) - math.log(5)

@@ -80,7 +80,7 @@ def test_the_readme_quotes_the_stored_benchmark():
     found = benchmark.stored(ROOT)
     assert {one.kind for one in found} == set(contestants.KINDS)
     for one in found:
-        assert record.quoted(ROOT, f"bench {one.kind}") == one.markdown()
+        assert record.quoted(ROOT, one.place) == one.markdown()
 
 
 def test_the_readme_quotes_the_stored_figures_beside_the_literature():

@@ -99,14 +99,13 @@ def test_the_figures_on_few_images_are_those_of_two_batch_sizes(small, in_projec
 @pytest.mark.parametrize("samples", [1, 5])
 def test_a_training_on_binarised_pixels_learns(samples, small, in_project, monkeypatch):
     """A pixel of an untrained decoder costs log 2, 543 nats an image."""
-    monkeypatch.setattr(reproduce, "SHORT", 8)
     monkeypatch.setattr(reproduce, "SAMPLES", 20)
-    (nats,) = reproduce.importance_weighted(small, 0, samples=samples)
+    (nats,) = reproduce.importance_weighted(small, 0, samples=samples, epochs=8)
     assert 50 < nats < 0.6 * 784 * math.log(2)
 
 
 def test_every_figure_of_the_brief_is_planned():
-    nats = [figure.nats for experiment in reproduce.experiments(False) for figure in experiment.published]
+    nats = [figure.nats for experiment in reproduce.experiments() for figure in experiment.published]
     expected = [
         105.6,
         104.15,
@@ -160,7 +159,7 @@ def test_results_of_another_pytorch_or_a_damaged_file_are_not_taken(content, tmp
 
 def test_a_result_with_fewer_figures_than_are_published_is_not_taken(tmp_path):
     file, calls = tmp_path / "kept.json", []
-    results, device = {"a": {"0": [100.0], "1": [101.0, 10.0]}}, settings.device().type
+    results, device = {"a": {"0": [100.0], "1": [101.0, 10.0]}}, settings.device_name()
     file.write_text(json.dumps({"torch": torch.__version__, "device": device, "results": results}))
     reproduce.run(None, counting(calls), 2, file, print)
     assert calls == [("a", 0), ("b", 0), ("b", 1)]
@@ -181,11 +180,18 @@ def test_every_result_is_said_as_it_comes(tmp_path):
 
 
 def row(published: float, *found: float) -> Row:
-    return Row("whole", published, "us", "It is a test.", found)
+    return Row("whole", published, "us", "It is a test.", found, "cpu")
 
 
 def test_a_row_has_the_mean_and_the_standard_deviation_over_seeds():
-    assert row(101.5, 100.0, 101.0, 102.0).cells() == ("whole", "101.50", "101.00 ± 1.00", "-0.50", "us")
+    assert row(101.5, 100.0, 101.0, 102.0).cells() == (
+        "whole",
+        "101.50",
+        "101.00 ± 1.00",
+        "-0.50",
+        "cpu",
+        "us",
+    )
 
 
 @pytest.mark.parametrize(
@@ -210,19 +216,19 @@ def test_stored_rows_are_read_as_they_were(tmp_path):
 
 
 def test_rows_of_other_experiments_stay_stored_and_in_order(tmp_path):
-    titles = [figure.title for e in reproduce.experiments(False) for figure in e.published]
-    rows = [reproduce.Row(title, 100.0, "x", "y", (99.0, 101.0)) for title in titles]
+    titles = [figure.title for e in reproduce.experiments() for figure in e.published]
+    rows = [reproduce.Row(title, 100.0, "x", "y", (99.0, 101.0), "cpu") for title in titles]
     reproduce.store(rows[1:], tmp_path)
-    anew = reproduce.Row(titles[2], 100.0, "x", "y", (98.0, 99.0))
+    anew = reproduce.Row(titles[2], 100.0, "x", "y", (98.0, 99.0), "cpu")
     reproduce.store([anew, rows[0]], tmp_path)
     assert reproduce.stored(tmp_path) == [rows[0], rows[1], anew, *rows[3:]]
 
 
 def test_one_experiment_can_be_asked_for_by_its_name():
-    (one,) = reproduce.experiments(False, ("IWAE-5, 10 epochs",))
+    (one,) = reproduce.experiments(names=("IWAE-5, 10 epochs",))
     assert [figure.nats for figure in one.published] == [85.54]
 
 
 def test_an_unknown_experiment_is_refused_with_the_known_ones():
     with pytest.raises(CourseError, match="There is no experiment 'GAN'; choose one of: 784-400-20, "):
-        reproduce.experiments(False, ("GAN",))
+        reproduce.experiments(names=("GAN",))
