@@ -311,7 +311,7 @@ class Summary:
 
     @property
     def sooner(self) -> float | None:
-        """How many times sooner than the textbook loop the fast path is at the level; None if one is never."""
+        """How many times sooner than the textbook loop the fast path is there; None if one never is."""
         slow, quick = (self.loop(name).seconds_to_target for name in ("textbook", "fast"))
         return slow / quick if slow and quick else None
 
