@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -14,7 +17,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-from course_utils.grading import sandbox
+from course_utils.grading import forked, sandbox
 from course_utils.settings import CourseError
 
 ROOT = Path(__file__).parent.parent
@@ -22,7 +25,15 @@ PROBLEM = sandbox.missing()
 needs_sandbox = pytest.mark.skipif(bool(PROBLEM), reason=PROBLEM)
 
 
-def run(folder: Path, *cells: str, seconds: int = 60) -> list[NotebookNode]:
+@pytest.fixture(
+    scope="module", params=[sandbox.KernelManager, forked.KernelManager], ids=["started", "forked"]
+)
+def run(request) -> Callable[..., list[NotebookNode]]:
+    """Runs cells in a sandboxed kernel, of either kind."""
+    return partial(executed, request.param)
+
+
+def executed(manager: type, folder: Path, *cells: str, seconds: int = 60) -> list[NotebookNode]:
     """The cells after their run in a sandboxed kernel that starts in `folder`; errors are outputs."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     client = NotebookClient(
@@ -30,7 +41,7 @@ def run(folder: Path, *cells: str, seconds: int = 60) -> list[NotebookNode]:
         timeout=seconds,
         allow_errors=True,
         kernel_name="python3",
-        kernel_manager_class=sandbox.KernelManager,
+        kernel_manager_class=manager,
         resources={"metadata": {"path": str(folder)}},
     )
     client.execute()
@@ -70,7 +81,7 @@ OUT_OF_REACH = {
     ),
     "becoming root": ("import os; os.setuid(0)", "OSError or PermissionError"),
     "ending the process above": (
-        "import os, signal, time; os.kill(os.getppid(), signal.SIGKILL); time.sleep(1); raise LookupError",
+        "import os, signal, time; os.kill(1, signal.SIGKILL); time.sleep(1); raise LookupError",
         "LookupError or PermissionError",
     ),
     "processes outside": (f"import os; os.kill({os.getpid()}, 0)", "ProcessLookupError"),
@@ -94,7 +105,7 @@ OUT_OF_REACH = {
 
 
 @pytest.fixture(scope="module")
-def errors(tmp_path_factory) -> dict[str, str]:
+def errors(run, tmp_path_factory) -> dict[str, str]:
     """What each attempt ended in: they share a kernel, as the cells of one notebook do."""
     import socket
 
@@ -123,7 +134,7 @@ def test_is_out_of_reach(errors, name, error):
 
 
 @needs_sandbox
-def test_the_submission_and_the_course_are_there_and_scratch_is_gone_afterwards(tmp_path):
+def test_the_submission_and_the_course_are_there_and_scratch_is_gone_afterwards(run, tmp_path):
     (tmp_path / "note.txt").write_text("mine")
     seen = run(
         tmp_path,
@@ -133,6 +144,28 @@ def test_the_submission_and_the_course_are_there_and_scratch_is_gone_afterwards(
     )
     assert [cell.outputs[0].data["text/plain"] for cell in seen] == ["'mine'", "2.0", "9"]
     assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
+
+
+@needs_sandbox
+def test_there_is_no_privilege_nothing_open_of_the_grader_s_and_no_number_drawn_before(run, tmp_path):
+    cells = [
+        "{line.split(':')[0]: line.split()[1:2] for line in open('/proc/self/status')}",
+        "import os, glob\n[os.readlink(f) for f in glob.glob('/proc/self/fd/*') if os.path.exists(f)]",
+        "import random, numpy, torch\n[random.random(), numpy.random.rand(), torch.rand(1).item()]",
+    ]
+    first, second = (
+        [ast.literal_eval(cell.outputs[0].data["text/plain"]) for cell in run(tmp_path, *cells)]
+        for _ in range(2)
+    )
+    status, files, numbers = first
+    assert {status[f"Cap{which}"][0] for which in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {"0" * 16}
+    assert (status["NoNewPrivs"], status["Uid"] != ["0"]) == (["1"], True)
+    assert not [
+        file
+        for file in files
+        if file.startswith("/") and not file.startswith(("/dev/", "/tmp/", "/home/student"))
+    ]
+    assert not set(numbers) & set(second[2])
 
 
 # --- what there is too much of ----------------------------------------------------------------------------
@@ -162,13 +195,13 @@ ENDED = {
 
 @needs_sandbox
 @pytest.mark.parametrize("code", ENDED.values(), ids=ENDED)
-def test_ends_the_kernel(code, tmp_path, small):
+def test_ends_the_kernel(code, run, tmp_path, small):
     with pytest.raises(DeadKernelError):
         run(tmp_path, code)
 
 
 @needs_sandbox
-def test_a_fork_bomb_comes_to_an_end(tmp_path, small):
+def test_a_fork_bomb_comes_to_an_end(run, tmp_path, small):
     with pytest.raises((DeadKernelError, CellTimeoutError)):
         run(tmp_path, "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass", seconds=15)
 
@@ -192,13 +225,13 @@ STUCK = {
 
 @needs_sandbox
 @pytest.mark.parametrize("code", STUCK.values(), ids=STUCK)
-def test_is_stopped_at_the_time_limit(code, tmp_path):
+def test_is_stopped_at_the_time_limit(code, run, tmp_path):
     with pytest.raises(CellTimeoutError):
         run(tmp_path, code, seconds=3)
 
 
 @needs_sandbox
-def test_nothing_outlives_the_kernel(tmp_path):
+def test_nothing_outlives_the_kernel(run, tmp_path):
     mark = f"{86400 + os.getpid() % 1000}.25"
     run(tmp_path, f"import subprocess; subprocess.Popen(['sleep', '{mark}'], start_new_session=True)")
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout

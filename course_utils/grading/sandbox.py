@@ -26,7 +26,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,17 @@ class Limits:
     file_size: int = 128 * MiB
     scratch: int = 256 * MiB  # each of the writable places
     shared_folder: int = 1 * MiB  # sockets take none of it
+
+    def of_a_process(self) -> dict[str, int]:
+        """Resource limits of every process, by the names of Python's module `resource`."""
+        return {
+            "RLIMIT_AS": self.address_space,
+            "RLIMIT_CPU": self.processor_seconds,
+            "RLIMIT_NPROC": self.processes,
+            "RLIMIT_NOFILE": self.open_files,
+            "RLIMIT_FSIZE": self.file_size,
+            "RLIMIT_CORE": 0,
+        }
 
 
 @functools.cache
@@ -93,6 +104,7 @@ class SandboxProvisioner(LocalProvisioner):
 
     limits = Limits()
     shared: Path | None = None  # the folder with the sockets
+    watched: Sequence[int] = ()  # processes that count, with all below them
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Let messages travel over sockets in a folder of their own, and wrap the command."""
@@ -107,8 +119,9 @@ class SandboxProvisioner(LocalProvisioner):
         if not os.geteuid():
             for theirs in (self.shared, connection):
                 os.chown(theirs, user, user)
-        kwargs["cmd"] = [*command(folder, connection, self.shared, user, self.limits), *kwargs["cmd"]]
         kwargs["env"] = environment(kwargs.get("env", os.environ))
+        inside = self.inside(kwargs["cmd"], kwargs["env"], folder, user)
+        kwargs["cmd"] = [*command(folder, connection, self.shared, user, self.limits), *inside]
         kwargs["cwd"] = "/"
         kwargs["stdout"] = kwargs["stderr"] = subprocess.DEVNULL  # what cells print comes as messages
         kwargs["independent"] = (
@@ -116,16 +129,26 @@ class SandboxProvisioner(LocalProvisioner):
         )
         return kwargs
 
+    def inside(self, kernel: list[str], environment: dict[str, str], folder: Path, user: int) -> list[str]:
+        """What is run in the sandbox: the kernel's own command."""
+        return kernel
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
+        """As ever; what has been started is watched."""
+        connection = await super().launch_kernel(cmd, **kwargs)
+        self.watched = [self.process.pid] if self.process else []
+        return connection
+
     async def poll(self) -> int | None:
         """As ever; a kernel that has taken more than its share is ended first."""
-        if self.process is not None and (excess := self._excess(self.process.pid)):
+        if self.process is not None and (excess := self._excess()):
             self.log.warning("A kernel was ended: %s.", excess)
             await self.kill()
         return await super().poll()
 
-    def _excess(self, pid: int) -> str:
+    def _excess(self) -> str:
         """What there is too much of, '' if nothing."""
-        processes = _with_children(pid)
+        processes = [process for pid in self.watched for process in _with_children(pid)]
         if sum(used for used, _ in processes) > self.limits.memory:
             return f"more than {self.limits.memory / GiB:.1f} GiB of memory"
         if sum(threads for _, threads in processes) > self.limits.processes:
@@ -144,11 +167,13 @@ class SandboxProvisioner(LocalProvisioner):
 class KernelManager(AsyncKernelManager):
     """Starts every kernel in the sandbox, whatever its specification says."""
 
+    provisioner_name = NAME
+
     @property
     def kernel_spec(self) -> Any:
         spec = super().kernel_spec
         if spec is not None:
-            spec.metadata["kernel_provisioner"] = {"provisioner_name": NAME}
+            spec.metadata["kernel_provisioner"] = {"provisioner_name": self.provisioner_name}
         return spec
 
 
@@ -194,12 +219,7 @@ def command(folder: Path, connection: Path, shared: Path, user: int, limits: Lim
             walls += ["--ro-bind", str(entry), str(entry)]
     walls += [*_bound("--bind", shared), "--remount-ro", "/", "--chdir", str(folder)]
     ceilings = [
-        f"--as={limits.address_space}",
-        f"--cpu={limits.processor_seconds}",
-        f"--nproc={limits.processes}",
-        f"--nofile={limits.open_files}",
-        f"--fsize={limits.file_size}",
-        "--core=0",
+        f"--{name.removeprefix('RLIMIT_').lower()}={most}" for name, most in limits.of_a_process().items()
     ]
     return ["choom", "-n", "1000", "--", *walls, "--", "prlimit", *ceilings, *_become(user)]
 
