@@ -317,29 +317,31 @@ class Summary:
 
     def sentence(self) -> str:
         """What README and terminal say below the table."""
-        level, seconds = f"{self.target:.2f} nats", self.loop("fast").seconds_to_target
-        if seconds is None:
+        level, quick = f"{self.target:.2f} nats", self.loop("fast")
+        if quick.seconds_to_target is None:
             sooner = f"does not reach {level}"
         elif self.sooner is None:
-            sooner = (
-                f"reaches {level} after {seconds:.1f} s, which the textbook loop does not in {EPOCHS} epochs"
-            )
+            sooner = f"reaches {level} after {quick.seconds_to_target:.1f} s, the textbook loop never"
         else:
             sooner = f"reaches {level} {self.sooner:.1f} times sooner than the textbook loop"
         batches = self.recipe["batch_size"]
         sizes = ", ".join(f"{size} for {len(list(run))}" for size, run in itertools.groupby(batches))
-        fast_ = self.loop("fast")
         others = [loop for loop in self.loops if loop.name != "fast"]
-        ratios = ", ".join(f"{fast_.speed_up / loop.speed_up:.1f} times {loop.name}'s" for loop in others)
-        work = ", ".join(f"{share:.0%} {what}" for what, share in self.profile.items())
-        return (
-            f"{self.kind} on {self.data}: the fast path {sooner}, in {len(batches)} epochs (batches of "
-            f"{sizes}; a learning rate that rises to {self.recipe['learning_rate']} and falls again). At "
-            f"equal settings its speed is {ratios}. Its steps are {work}; at the machine's full rate "
-            f"({self.float32 / 1e9:.0f} GFLOP/s in float32, {self.bfloat16 / 1e9:.0f} in bfloat16) the "
-            f"products alone would take {self.floor:.2f} s per epoch. An importance-weighted log p(x) takes "
-            f"{self.weighing:.1f} times its products alone. ({self.machine}, {self.date})"
-        )
+        ratios = ", ".join(f"{quick.speed_up / loop.speed_up:.1f} times {loop.name}'s" for loop in others)
+        sentences = [
+            f"{self.kind} on {self.data}: the fast path {sooner}; it takes {len(batches)} epochs (batches of "
+            f"{sizes}; a learning rate that rises to {self.recipe['learning_rate']} and falls again).",
+            f"At equal settings its speed is {ratios}.",
+            f"At the machine's full rate ({self.float32 / 1e9:,.0f} GFLOP/s in float32, "
+            f"{self.bfloat16 / 1e9:,.0f} in bfloat16) the products alone would take {self.floor:.2f} s per "
+            "epoch.",
+            f"An importance-weighted log p(x) takes {self.weighing:.1f} times its products alone.",
+            f"({self.machine}, {self.date})",
+        ]
+        if self.device == "cpu":  # PyTorch's profile of the processor says nothing of a GPU
+            work = ", ".join(f"{share:.0%} {what}" for what, share in self.profile.items())
+            sentences.insert(2, f"Its steps are {work}.")
+        return " ".join(sentences)
 
     def markdown(self) -> str:
         """The table and the sentence."""
