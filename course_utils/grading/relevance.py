@@ -162,6 +162,7 @@ class _Notebook:
         theirs = {name for cell in everywhere if not cell.released for name in cell.settled}
         self.modules = {name for cell in everywhere for name in cell.imported} - assigned - settled
         self.settled = settled - assigned - theirs
+        self.loose = (assigned | settled) - self.settled
         self.patchable = self.modules | self._other_names()
         self.touched = {i: self._touched(i) for i in cells}
 
@@ -189,7 +190,7 @@ class _Notebook:
 
     def _changes(self, i: int, name: str) -> bool:
         names, in_place = self.touched[i]
-        return name in names and name not in self.modules and (in_place or name not in self.settled)
+        return name in names and (name in self.loose or (in_place and name in self.settled))
 
     def _touched(self, i: int) -> tuple[set[str], bool]:
         """The names that a cell gets at by what it reads, and whether code on the way works in place."""
