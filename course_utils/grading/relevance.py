@@ -14,9 +14,9 @@ that assign to any attribute or item, assign augmented, call a method such as `a
 
 Where code can get at names unseen (UNSEEN, magics, star imports, syntax errors) every cell runs.
 
-Random numbers are left out of account. A check draws its inputs from generators of its own seed, and where
-an answer draws, it seeds before or judges what holds for any draw; so a `torch.manual_seed` of a lesson, and
-how often it draws, decide no points.
+Random numbers are left out of account: what runs decides how far torch's generator has gone, else no cell
+could be left out. A check draws its inputs from generators of its own seed, but not every check seeds torch
+before it calls the answer: an answer that draws may hand over other numbers, of the same distribution.
 """
 
 from __future__ import annotations
