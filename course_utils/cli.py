@@ -10,11 +10,19 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from course_utils import settings
@@ -124,6 +132,8 @@ def _progress(unit: str) -> Progress:
         MofNCompleteColumn(),
         TextColumn(unit),
         TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
         console=console,
     )
 
@@ -297,6 +307,84 @@ def reproduce(seeds: int, epochs: int, names: tuple[str, ...], store: bool) -> N
         if store:
             figures.store(found, root)
             record.quote(root, "reproduced", figures.markdown(figures.stored(root)))
+
+
+@main.command()
+@click.argument("assignment", default="")
+@click.option("--workers", type=click.IntRange(1), help="Submissions at a time; as many as there are cores.")
+@click.option("--scheduler", metavar="ADDRESS", help="Let the workers of this Dask cluster do it.")
+@click.option("--student", "students", multiple=True, metavar="ID", help="Only this one; repeatable.")
+@click.option("--whole", is_flag=True, help="Run every cell, also those that no graded cell needs.")
+@click.option("--unsafe", is_flag=True, help="Without a sandbox: students' code runs with YOUR rights.")
+def grade(
+    assignment: str,
+    workers: int | None,
+    scheduler: str | None,
+    students: tuple[str, ...],
+    whole: bool,
+    unsafe: bool,
+) -> None:
+    """Grade everything handed in (of one assignment, or all) that is not graded yet."""
+    with _one_sentence():
+        import joblib
+
+        from course_utils import sections
+        from course_utils.grading import batch, pool, sandbox, work
+
+        if unsafe:
+            console.print("NOT SANDBOXED: students' code runs with your own rights.", style="bold red")
+        else:
+            sandbox.require()
+        course = batch.Course(settings.project_folder())
+        terms = work.Terms(sandboxed=not unsafe, whole=whole)
+        if scheduler:
+            make, count = pool.dask(scheduler)
+        else:
+            count = workers or joblib.cpu_count()
+            make = partial(pool.local, count)
+        assignments = [assignment] if assignment else [one.folder for one in sections.SECTIONS]
+        handed_in = [one for one in assignments if assignment or course.has(one)]
+        if not handed_in:
+            raise settings.CourseError("Nothing is handed in: submitted/STUDENT/ASSIGNMENT/ is empty.")
+        for one in handed_in:
+            _grade(course, one, terms, make, count, list(students))
+
+
+def _grade(course, assignment: str, terms, make, workers: int, students: list[str]) -> None:
+    from course_utils.grading import batch, summary
+
+    started = time.monotonic()
+    with _progress("submissions") as bars:
+        task = bars.add_task(assignment, total=None)
+        for step in batch.grade(course, assignment, terms, make, workers, students):
+            bars.update(task, completed=step.done, total=step.of)
+    seconds = time.monotonic() - started
+
+    folder = course.root / "build" / "grading" / assignment
+    found = summary.of(batch.results(course, assignment))
+    summary.write(found, batch.results(course, assignment), assignment, folder)
+    table = Table("exercise", "answer", "mean", "of", "all points", "some", "none", title=assignment)
+    for row in found.exercises:
+        mean = sum(row.points) / len(row.points)
+        table.add_row(
+            row.number, row.answer, f"{mean:.2f}", f"{row.of:g}", *(f"{x:.0%}" for x in row.shares())
+        )
+    console.print(table)
+    if found.mistakes:
+        console.print("Most frequent mistakes:")
+        for count, number, mistake in found.mistakes:
+            console.print(f"  {count} × {number}: {mistake}", highlight=False, markup=False)
+    if found.for_a_look:
+        console.print(f"Who needs a human's eye ({len(found.for_a_look)}), and why:")
+        for student, why in list(found.for_a_look.items())[:20]:
+            console.print(f"  {student}: {'; '.join(why)}", highlight=False, markup=False)
+    unsafe = f" {found.unsafe} of them NOT SANDBOXED." if found.unsafe else ""
+    console.print(
+        f"{found.students} submissions of {assignment} in the gradebook, {found.by_hand} answers to grade by "
+        f"hand (`jupyter lab`, Formgrader). Time: {seconds:.0f} s.{unsafe}",
+        highlight=False,
+    )
+    console.print(f"Summary, chart and table per exercise: {folder}", soft_wrap=True, highlight=False)
 
 
 @main.command()

@@ -440,6 +440,26 @@ def bars(
 
 
 @styled
+def shares(names: Sequence[str], parts: Mapping[str, Values], title: str) -> Picture:
+    """A bar per name, from top to bottom, divided into parts: part -> its share (0 to 1) of every bar."""
+    content = "; ".join(
+        f"{name}: {', '.join(f'{part} {values[i]:.0%}' for part, values in parts.items())}"
+        for i, name in enumerate(names)
+    )
+    picture = Picture(WIDTH, 1.3 + 0.3 * len(names), title, f"Divided bars. {content}.")
+    axes = _axes(picture, 1, 1)[0, 0]
+    left = np.zeros(len(names))
+    for part, colour in zip(parts, (COLOURS[0], COLOURS[4], "#d9d9d9"), strict=True):
+        axes.barh(range(len(names)), parts[part], left=left, label=part, color=colour, height=0.7)
+        left += np.asarray(parts[part])
+    axes.set(yticks=range(len(names)), yticklabels=names, xlabel="share of students", xlim=(0, 1))
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+    picture.legend(loc="outside lower center", ncols=len(parts))
+    return picture
+
+
+@styled
 def confusion(matrix: Values, class_names: Sequence[str], title: str) -> Picture:
     """A confusion matrix (C, C) of counts as shares of each true class's row."""
     counts = np.asarray(matrix, dtype=float)

@@ -39,10 +39,10 @@ def build(root: Path, release: Path | None = None) -> None:
         config.CourseDirectory.release_directory = str(release)
         config.CourseDirectory.db_url = f"sqlite:///{release / 'gradebook.db'}"
     for section in SECTIONS:
-        _generate(section.folder, Config(config))
+        generate(section.folder, Config(config))
 
 
-def _generate(assignment: str, config: Config) -> None:
+def generate(assignment: str, config: Config) -> None:
     """Run nbgrader's generate_assignment; CourseError with the reason from its log if it fails."""
     course = CourseDirectory(config=config)
     result = NbGraderAPI(course, config=config).generate_assignment(assignment)

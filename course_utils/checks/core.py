@@ -162,6 +162,7 @@ def observe(exercise: Exercise, namespace: Mapping[str, Any], seed: int) -> Obse
         )
     try:
         with quiet(), _undisturbed():
+            torch.manual_seed(seed)  # the same evidence, whatever ran before
             beside = (namespace.get(exercise.measured),) if exercise.measured else ()
             return Observation(seed, exercise.probe(_function(exercise, answer), seed, *beside))
     except KeyboardInterrupt:

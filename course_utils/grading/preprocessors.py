@@ -12,9 +12,11 @@ result that nbgrader reads was written by Judge.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import secrets
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,11 @@ import nbformat
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from nbgrader.preprocessors import Execute, NbGraderPreprocessor
-from traitlets import Bool, Unicode
+from traitlets import Bool, Integer, Unicode
 
 from course_utils.checks import EXERCISES, core, evidence
-from course_utils.grading import own_work, sandbox
+from course_utils.grading import forked, own_work, sandbox
+from course_utils.grading.reasons import Fault, Reason
 from course_utils.settings import CourseError
 
 Resources = dict[str, Any]
@@ -104,9 +107,9 @@ class OwnWork(NbGraderPreprocessor):
 class _LostKernel(Exception):
     """A cell that ended its kernel, or cannot be stopped."""
 
-    def __init__(self, cell: NotebookNode, name: str) -> None:
-        super().__init__(name)
-        self.cell, self.name = cell, name
+    def __init__(self, cell: NotebookNode, fault: Fault) -> None:
+        super().__init__(str(fault))
+        self.cell, self.fault = cell, fault
 
 
 class Probe(Execute):
@@ -114,18 +117,28 @@ class Probe(Execute):
 
     The cells call the check by its full name meanwhile: a variable `check` of the student's own harms
     nobody. After a cell that takes the kernel with it the notebook is run anew without that cell, so that
-    the other exercises still count. The kernel runs in a sandbox; where none can be made, CourseError says
-    what to install.
+    the other exercises still count; when the time for the whole notebook is over, what has been earned
+    stays. The kernel runs in a sandbox; where none can be made, CourseError says what to install.
+
+    What went wrong is listed in `faults`. `relevant`, if set, holds the places of the cells to be run.
     """
 
     unsafe = Bool(False, help="Run students' code with your own rights, outside the sandbox.").tag(
         config=True
     )
+    forked = Bool(False, help="Fork kernels from a process that has imported PyTorch.").tag(config=True)
+    seconds_in_all = Integer(1800, help="The most that one notebook may take.").tag(config=True)
+    output_bytes = Integer(16 * 2**20, help="The most that one notebook may print and display.").tag(
+        config=True
+    )
+
+    relevant: set[int] | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)  # which chooses a manager of its own
+        self.faults: list[Fault] = []
         if not self.unsafe:
-            self.kernel_manager_class = sandbox.KernelManager
+            self.kernel_manager_class = forked.KernelManager if self.forked else sandbox.KernelManager
 
     def preprocess(
         self, nb: NotebookNode, resources: Resources | None = None, km: Any = None
@@ -134,18 +147,22 @@ class Probe(Execute):
             self.log.warning("NOT SANDBOXED: this submission's code runs with your own rights.")
         else:
             sandbox.require()
-        seed = secrets.randbelow(2**31)
         resources = resources or {}
-        resources["course_seed"] = seed
+        seed = resources.setdefault("course_seed", secrets.randbelow(2**31))
+        self.notebook = resources.get("nbgrader", {}).get("notebook", "")
         nb.metadata.setdefault("course", {}).update(seed=seed, sandboxed=not self.unsafe)
         sources = {}
-        for cell in nb.cells:
+        for place, cell in enumerate(nb.cells):
             if asked_of(cell):
                 sources[cell.id] = cell.source
                 call = f'__import__("course_utils.checks").checks.check("{asked_of(cell)}", globals())'
                 cell.source = call
-        self.timeout_func = lambda cell: (
-            min(self.timeout, GRADED_SECONDS) if cell.id in sources else self.timeout
+            elif cell.cell_type == "code" and self.relevant is not None and place not in self.relevant:
+                sources[cell.id] = cell.source
+                cell.source = ""
+        self.over_at = time.monotonic() + self.seconds_in_all
+        self.timeout_func = lambda cell: max(
+            1, min(self._seconds_left(), self.timeout, GRADED_SECONDS if cell.id in sources else 10**6)
         )
         before = os.environ.get(core.SEED_VARIABLE)
         os.environ[core.SEED_VARIABLE] = str(seed)
@@ -153,12 +170,16 @@ class Probe(Execute):
         try:
             while True:
                 try:
+                    self.printed = 0
                     return super().preprocess(nb, resources, km)
                 except _LostKernel as loss:
-                    self.log.warning("A cell took its kernel with it (%s); running without it.", loss.name)
+                    self.faults.append(loss.fault)
+                    self.log.warning("A cell took its kernel with it (%s).", loss.fault)
                     sources.setdefault(loss.cell.id, loss.cell.source)
-                    lost[loss.cell.id] = loss.name
+                    lost[loss.cell.id] = loss.fault.reason.name
                     loss.cell.source = ""
+                    if self._seconds_left() <= 0:
+                        return nb, resources
         finally:
             if before is None:
                 del os.environ[core.SEED_VARIABLE]
@@ -167,31 +188,80 @@ class Probe(Execute):
             for cell in nb.cells:
                 cell.source = sources.get(cell.id, cell.source)
                 if cell.id in lost:
-                    cell.outputs = [
-                        nbformat.v4.new_output("error", ename=lost[cell.id], evalue="", traceback=[])
-                    ]
+                    cell.outputs = [_ended_by(lost[cell.id])]
+
+    def _seconds_left(self) -> int:
+        return math.ceil(self.over_at - time.monotonic())
 
     def preprocess_cell(
         self, cell: NotebookNode, resources: Resources, index: int
     ) -> tuple[NotebookNode, Resources]:
+        if cell.cell_type == "code" and not cell.source:
+            return cell, resources
+        if self._seconds_left() <= 0:
+            if cell.cell_type == "code":
+                cell.outputs = [_ended_by(Reason.TIMEOUT.name)]
+            return cell, resources
+        problem = ""
         try:
             cell, resources = super().preprocess_cell(cell, resources, index)
-        except (CellTimeoutError, DeadKernelError) as problem:
-            raise _LostKernel(cell, type(problem).__name__) from None
-        if any(output.get("ename") == CellTimeoutError.__name__ for output in cell.get("outputs", [])):
-            raise _LostKernel(cell, CellTimeoutError.__name__)
+        except (CellTimeoutError, DeadKernelError) as error:
+            problem = type(error).__name__
+        # A student's own exception of that name would end nothing; the first output is then something else.
+        if problem or any(
+            output.get("ename") == CellTimeoutError.__name__ for output in cell.get("outputs", [])
+        ):
+            raise _LostKernel(cell, self._fault(cell, index, problem != DeadKernelError.__name__))
         return cell, resources
+
+    def _fault(self, cell: NotebookNode, index: int, hung: bool) -> Fault:
+        """Why the kernel is gone, or has to go."""
+        name = asked_of(cell) or cell.metadata.get("nbgrader", {}).get("grade_id") or f"number {index + 1}"
+        excess = getattr(self.km.provisioner, "excess", None) if self.km else None
+        reason = Reason.OUTPUT if self.printed > self.output_bytes else excess
+        reason = reason or (Reason.TIMEOUT if hung else Reason.KILLED)
+        return Fault(reason, self.notebook, f"cell {name}")
+
+    def process_message(
+        self, msg: dict[str, Any], cell: NotebookNode, cell_index: int
+    ) -> NotebookNode | None:
+        """As ever, until there is too much of it: then the kernel is ended and the output dropped."""
+        self.printed += sum(len(part) for part in msg.get("buffers", [])) + len(str(msg["content"]))
+        if self.printed > self.output_bytes:
+            process = getattr(self.km.provisioner, "process", None)
+            if process is not None:
+                process.kill()
+            return None
+        return super().process_message(msg, cell, cell_index)
+
+
+def _ended_by(reason: str) -> NotebookNode:
+    return nbformat.v4.new_output("error", ename=reason, evalue=Reason[reason].value, traceback=[])
 
 
 class Judge(NbGraderPreprocessor):
-    """Replace the outputs of every graded cell by the verdict on the evidence that it handed over."""
+    """Replace the outputs of every graded cell by the verdict on the evidence that it handed over.
+
+    `reports` holds the verdicts, `faults` what evidence was missing or forged.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.reports: list[core.Report] = []
+        self.faults: list[Fault] = []
 
     def preprocess_cell(
         self, cell: NotebookNode, resources: Resources, cell_index: int
     ) -> tuple[NotebookNode, Resources]:
         name = asked_of(cell)
         if name in EXERCISES:
-            report = judged(EXERCISES[name], cell.outputs, resources["course_seed"])
+            report, reason = judged(EXERCISES[name], cell.outputs, resources["course_seed"])
+            if reason:
+                notebook = resources["nbgrader"]["notebook"]
+                self.faults.append(
+                    Fault(reason, notebook, f"exercise {report.exercise.number}: {report.note}")
+                )
+            self.reports.append(report)
             cell.outputs = [
                 nbformat.v4.new_output(
                     "execute_result", data=report._repr_mimebundle_(), execution_count=cell.execution_count
@@ -200,17 +270,27 @@ class Judge(NbGraderPreprocessor):
         return cell, resources
 
 
-def judged(exercise: core.Exercise, outputs: list[NotebookNode], seed: int) -> core.Report:
-    """The verdict on a graded cell's outputs, by the evidence among them."""
+class _Unjudged(CourseError):
+    """Evidence that is not there, or none that a check would hand over."""
+
+    def __init__(self, reason: Reason | None, sentence: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+
+
+def judged(
+    exercise: core.Exercise, outputs: list[NotebookNode], seed: int
+) -> tuple[core.Report, Reason | None]:
+    """The verdict on a graded cell's outputs, by the evidence among them, and what was wrong with that."""
     packed = [
         output.data[core.EVIDENCE_MIME] for output in outputs if core.EVIDENCE_MIME in output.get("data", {})
     ]
     try:
         if not packed:
-            raise CourseError(_why_no_evidence(outputs))
-        return core.verdict(exercise, observation(packed[0], exercise, seed))
+            raise _Unjudged(*_why_no_evidence(outputs))
+        return core.verdict(exercise, observation(packed[0], exercise, seed)), None
     except CourseError as problem:
-        return core.Report(exercise, (), str(problem))
+        return core.Report(exercise, (), str(problem)), getattr(problem, "reason", Reason.FORGED)
 
 
 def observation(packed: Any, exercise: core.Exercise, seed: int) -> core.Observation:
@@ -221,13 +301,15 @@ def observation(packed: Any, exercise: core.Exercise, seed: int) -> core.Observa
     return core.Observation(seed, arrays, str(packed.get("note", ""))[: evidence.SENTENCE])
 
 
-def _why_no_evidence(outputs: list[NotebookNode]) -> str:
-    """One sentence for a graded cell that handed over nothing."""
+def _why_no_evidence(outputs: list[NotebookNode]) -> tuple[Reason | None, str]:
+    """The reason and one sentence for a graded cell that handed over nothing."""
     errors = [output for output in outputs if output.output_type == "error"]
     if not errors:
-        return "The check handed over no evidence: was it replaced?"
-    if errors[0].ename == CellTimeoutError.__name__:
-        return "The check was stopped at the time limit: is there a loop that never ends?"
-    if errors[0].ename == DeadKernelError.__name__:
-        return "Your code ended the process that ran it; the rest of the notebook was run without it."
-    return f"The check could not run: {errors[0].ename}: {errors[0].evalue}"[: evidence.SENTENCE]
+        return Reason.NO_EVIDENCE, "The check handed over no evidence: was it replaced?"
+    ended = {reason.name: reason for reason in Reason}.get(errors[0].ename)
+    if ended is Reason.TIMEOUT:
+        return None, "The check was stopped at the time limit: is there a loop that never ends?"
+    if ended is not None:
+        return None, f"Your answer was not judged: {ended.value}. The rest was run without it."
+    sentence = f"The check could not run: {errors[0].ename}: {errors[0].evalue}"
+    return Reason.NO_EVIDENCE, sentence[: evidence.SENTENCE]

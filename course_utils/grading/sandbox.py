@@ -37,6 +37,7 @@ from jupyter_client.provisioning import LocalProvisioner
 
 import course_utils
 from course_utils import settings
+from course_utils.grading.reasons import Reason
 from course_utils.settings import CourseError
 
 NAME = "course-sandbox"  # of the provisioner, in pyproject.toml
@@ -105,6 +106,7 @@ class SandboxProvisioner(LocalProvisioner):
     limits = Limits()
     shared: Path | None = None  # the folder with the sockets
     watched: Sequence[int] = ()  # processes that count, with all below them
+    excess: Reason | None = None  # why the kernel was ended
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Let messages travel over sockets in a folder of their own, and wrap the command."""
@@ -141,21 +143,21 @@ class SandboxProvisioner(LocalProvisioner):
 
     async def poll(self) -> int | None:
         """As ever; a kernel that has taken more than its share is ended first."""
-        if self.process is not None and (excess := self._excess()):
-            self.log.warning("A kernel was ended: %s.", excess)
+        if self.process is not None and not self.excess and (excess := self._excess()):
+            self.excess = excess
             await self.kill()
         return await super().poll()
 
-    def _excess(self) -> str:
-        """What there is too much of, '' if nothing."""
+    def _excess(self) -> Reason | None:
+        """What there is too much of, None if nothing."""
         processes = [process for pid in self.watched for process in _with_children(pid)]
         if sum(used for used, _ in processes) > self.limits.memory:
-            return f"more than {self.limits.memory / GiB:.1f} GiB of memory"
+            return Reason.MEMORY
         if sum(threads for _, threads in processes) > self.limits.processes:
-            return f"more than {self.limits.processes} processes and threads"
+            return Reason.PROCESSES
         if self.shared and sum(_sizes(self.shared)) > self.limits.shared_folder:
-            return "files in the folder of the sockets"
-        return ""
+            return Reason.OUTPUT  # files in the folder of the sockets
+        return None
 
     async def cleanup(self, restart: bool = False) -> None:
         """Remove the sockets."""

@@ -1,0 +1,224 @@
+"""One submission graded: bytes in, results out, and nothing else touched.
+
+A `Job` holds all that decides a result, so any process on any machine with this package can do it, twice if
+need be: the answer is the same. Only the coordinator (`batch`) reads submissions and writes gradebooks.
+
+The steps are repair (`reading`), the choice of cells that matter (`relevance`), the run in a sandbox, the
+verdicts (`preprocessors`), and the feedback page (`pages`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+from nbgrader import utils
+
+from course_utils import __version__
+from course_utils.checks.core import Report
+from course_utils.grading import pages, reading, relevance
+from course_utils.grading.own_work import Remark, remarks
+from course_utils.grading.preprocessors import Judge, Probe, TidyOrder
+from course_utils.grading.reading import Submission
+from course_utils.grading.reasons import Fault
+
+PACKAGES = ("nbgrader", "nbclient", "ipykernel", "torch", "numpy", "scipy", "scikit-learn")
+ENVIRONMENT = {"COURSE_BUDGET": "smoke", "COURSE_DATASET": "digits", "TQDM_DISABLE": "1"}
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How a batch is graded, the same for every submission."""
+
+    sandboxed: bool = True
+    whole: bool = False  # run every cell, also those that no graded cell needs
+    cell_seconds: int = 120
+    notebook_seconds: int = 600
+
+
+@dataclass(frozen=True)
+class Job:
+    """A submission, the assignment as it was released and as it was solved (JSON by name), and a seed."""
+
+    submission: Submission
+    released: Mapping[str, str]
+    solved: Mapping[str, str]
+    seed: int
+    terms: Terms
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one check found: the exercise's number, its answer, points, and what is wrong, by claim."""
+
+    exercise: str
+    answer: str
+    points: float
+    of: float
+    note: str
+    failed: dict[str, str]  # the claim that does not hold: the likely mistake, or ''
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """One notebook of a submission: executed and judged (JSON), its page, scores and comments by grade_id."""
+
+    executed: str
+    page: str
+    scores: dict[str, float | None]  # None: a person has to look
+    comments: dict[str, str | None]
+    verdicts: list[Verdict]
+    remarks: list[Remark]
+
+
+@dataclass(frozen=True)
+class Result:
+    """All that is known of one graded submission; `audit` says how it came about."""
+
+    student: str
+    assignment: str
+    digest: str
+    timestamp: str | None
+    seed: int
+    faults: list[Fault]
+    notebooks: dict[str, Notebook]
+    audit: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def points(self) -> float:
+        """What programs have given so far."""
+        return sum(score or 0 for notebook in self.notebooks.values() for score in notebook.scores.values())
+
+
+_one_at_a_time = threading.Lock()  # seeds travel in the environment, which threads share
+
+
+def grade(job: Job) -> Result:
+    """Grade one submission. Never raises for anything that a student can hand in."""
+    with _one_at_a_time:
+        before = {name: os.environ.get(name) for name in ENVIRONMENT}
+        os.environ.update(ENVIRONMENT)
+        try:
+            return _grade(job)
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _grade(job: Job) -> Result:
+    started = time.time()
+    faults, notebooks = list(job.submission.faults), {}
+    for name, released in job.released.items():
+        notebooks[name], found = _notebook(job, name, nbformat.reads(released, as_version=4))
+        faults += found
+    audit = {
+        "versions": versions(),
+        "terms": vars(job.terms),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "seconds": round(time.time() - started, 3),
+    }
+    submission = job.submission
+    return Result(
+        submission.student,
+        submission.assignment,
+        submission.digest,
+        submission.timestamp,
+        job.seed,
+        faults,
+        notebooks,
+        audit,
+    )
+
+
+def versions() -> dict[str, str]:
+    """Of this package, of Python and of what the results rest on."""
+    return {
+        "vae-course": __version__,
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in PACKAGES},
+    }
+
+
+def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, list[Fault]]:
+    """One notebook of the assignment, repaired, run and judged; one that was not handed in is the release."""
+    submission = job.submission
+    faults: list[Fault] = []
+    if name in submission.notebooks:
+        nb, repairs = reading.repair(submission.notebooks[name], released, name)
+        faults += repairs
+    else:
+        nb = nbformat.from_dict(released)
+    resources = {
+        "nbgrader": {
+            "student": submission.student,
+            "assignment": submission.assignment,
+            "notebook": name,
+        },
+        "course_seed": job.seed,
+    }
+    nb, resources = TidyOrder().preprocess(nb, resources)
+    found = remarks(nb, nbformat.reads(job.solved[name], as_version=4)) if name in job.solved else []
+
+    judge = Judge()
+    if name in submission.notebooks:
+        probe = Probe(
+            unsafe=not job.terms.sandboxed,
+            forked=job.terms.sandboxed,
+            timeout=job.terms.cell_seconds,
+            seconds_in_all=job.terms.notebook_seconds,
+            log=logging.getLogger("course.grading"),
+        )
+        if not job.terms.whole:
+            probe.relevant = relevance.needed(nb, released)
+        with tempfile.TemporaryDirectory(prefix="course-work-") as folder:
+            resources["metadata"] = {"path": folder}
+            nb, resources = probe.preprocess(nb, resources)
+        faults += probe.faults
+        for cell in nb.cells:
+            if cell.cell_type == "code" and not utils.is_grade(cell):
+                pages.clean_outputs(cell)
+        nb, resources = judge.preprocess(nb, resources)
+        faults += judge.faults
+
+    graded = [cell for cell in nb.cells if utils.is_grade(cell)]
+    scores = {cell.metadata.nbgrader.grade_id: _score(cell) for cell in graded}
+    points = {cell.metadata.nbgrader.grade_id: float(cell.metadata.nbgrader.points) for cell in graded}
+    comments = {
+        cell.metadata.nbgrader.grade_id: _comment(cell) for cell in nb.cells if utils.is_solution(cell)
+    }
+    page = pages.page(
+        nb,
+        {grade_id: (scores[grade_id], points[grade_id]) for grade_id in scores},
+        {grade_id: comment for grade_id, comment in comments.items() if comment},
+        title=name,
+    )
+    verdicts = [_verdict(report) for report in judge.reports]
+    return Notebook(nbformat.writes(nb), page, scores, comments, verdicts, found), faults
+
+
+def _score(cell: NotebookNode) -> float | None:
+    """nbgrader's own reading of a graded cell; a check that was not run is worth nothing."""
+    if cell.cell_type == "code" and not utils.is_solution(cell) and not cell.outputs:
+        return 0.0
+    return utils.determine_grade(cell)[0]
+
+
+def _comment(cell: NotebookNode) -> str | None:
+    unchanged = cell.metadata.nbgrader.get("checksum") == utils.compute_checksum(cell)
+    return "No response." if unchanged and not utils.is_task(cell) else None
+
+
+def _verdict(report: Report) -> Verdict:
+    failed = {finding.claim: finding.hint for finding in report.findings if not finding.holds}
+    exercise = report.exercise
+    return Verdict(exercise.number, exercise.answer, report.points, exercise.points, report.note, failed)
