@@ -68,32 +68,39 @@ def collect(folder: Path, student: str, assignment: str, expected: Collection[st
     try:
         # Files are opened relative to this, whatever becomes of the path meanwhile.
         directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            notebooks, faults, timestamp = _files(directory, stems)
+        finally:
+            os.close(directory)
     except OSError as problem:
         reason = Reason.MISSING_NOTEBOOK if isinstance(problem, FileNotFoundError) else Reason.LINK
-        faults.append(Fault(reason, "", f"the submission is no folder that can be read: {problem.strerror}"))
-        return Submission(student, assignment, {}, tuple(faults), _digest({}, faults, None), None)
-    try:
-        present = sorted(os.listdir(directory))
-        for name in present:
-            if name != TIMESTAMP and not name.lower().endswith(".ipynb"):
-                continue
-            try:
-                with _opened(directory, name) as file:
-                    if name == TIMESTAMP:
-                        timestamp = _timestamp(_content(file, 4 * TIMESTAMP_LENGTH))
-                    elif name in stems:
-                        left = 4 * LARGEST - sum(map(len, notebooks.values()))
-                        notebooks[stems[name]] = _content(file, min(LARGEST, left))
-                    else:
-                        raise _Refused(Reason.WRONG_NAME, f"is none of {', '.join(stems)}")
-            except _Refused as refusal:
-                faults.append(Fault(refusal.reason, stems.get(name, ""), f"{_shown(name)} {refusal.why}"))
-    finally:
-        os.close(directory)
-    for name in sorted(stems.keys() - set(present)):
-        faults.append(Fault(Reason.MISSING_NOTEBOOK, stems[name], f"{name} is not there"))
+        faults = [Fault(reason, "", f"the submission is no folder that can be read: {problem.strerror}")]
     digest = _digest(notebooks, faults, timestamp)
     return Submission(student, assignment, notebooks, tuple(faults), digest, timestamp)
+
+
+def _files(directory: int, stems: dict[str, str]) -> tuple[dict[str, bytes], list[Fault], str | None]:
+    """The notebooks of an open directory, what is wrong with its files, and the timestamp."""
+    notebooks: dict[str, bytes] = {}
+    faults, timestamp = [], None
+    present = sorted(os.listdir(directory))
+    for name in present:
+        if name != TIMESTAMP and not name.lower().endswith(".ipynb"):
+            continue
+        try:
+            with _opened(directory, name) as file:
+                if name == TIMESTAMP:
+                    timestamp = _timestamp(_content(file, 4 * TIMESTAMP_LENGTH))
+                elif name in stems:
+                    left = 4 * LARGEST - sum(map(len, notebooks.values()))
+                    notebooks[stems[name]] = _content(file, min(LARGEST, left))
+                else:
+                    raise _Refused(Reason.WRONG_NAME, f"is none of {', '.join(stems)}")
+        except _Refused as refusal:
+            faults.append(Fault(refusal.reason, stems.get(name, ""), f"{_shown(name)} {refusal.why}"))
+    for name in sorted(stems.keys() - set(present)):
+        faults.append(Fault(Reason.MISSING_NOTEBOOK, stems[name], f"{name} is not there"))
+    return notebooks, faults, timestamp
 
 
 @contextmanager
@@ -268,10 +275,11 @@ def _without_duplicates(
             end += 1
         parts = [copies[place] for place in range(kept, end + 1)]
         whole = "\n".join(dict.fromkeys(part for part in parts if part.strip()))
+        said = {origin, *parts}
         for place, source in copies.items():
             if place == kept:
                 result[place] = replace(cells[place], source=whole)
-            elif kept < place <= end or source in {origin, *parts} or not source.strip():
+            elif kept < place <= end or source in said or not source.strip():
                 del result[place]
             else:
                 result[place] = replace(cells[place], grade_id="")
