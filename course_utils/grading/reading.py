@@ -63,8 +63,6 @@ class _Refused(Exception):
 def collect(folder: Path, student: str, assignment: str, expected: Collection[str]) -> Submission:
     """The submission in a folder; what cannot be read becomes a fault, nothing is raised."""
     stems = {f"{stem}.ipynb": stem for stem in sorted(expected)}
-    notebooks: dict[str, bytes] = {}
-    faults, timestamp = [], None
     try:
         # Files are opened relative to this, whatever becomes of the path meanwhile.
         directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -74,6 +72,7 @@ def collect(folder: Path, student: str, assignment: str, expected: Collection[st
             os.close(directory)
     except OSError as problem:
         reason = Reason.MISSING_NOTEBOOK if isinstance(problem, FileNotFoundError) else Reason.LINK
+        notebooks, timestamp = {}, None
         faults = [Fault(reason, "", f"the submission is no folder that can be read: {problem.strerror}")]
     digest = _digest(notebooks, faults, timestamp)
     return Submission(student, assignment, notebooks, tuple(faults), digest, timestamp)
