@@ -258,7 +258,7 @@ def test_one_of_the_copies_of_an_answer_is_the_answer(edited, copies, kept, othe
 
 def test_of_the_copies_of_a_check_the_unchanged_one_is_kept(edited):
     check = marked(RELEASE)[CHECK].source
-    edited.answer(CHECK, "mine = 1", check, check, "mine = 2")
+    edited.answer(CHECK, "mine = 1", check, "mine = 2", check)
     notebook, faults = edited.repaired()
     assert (own(notebook), faults) == (["mine = 1", "mine = 2"], {Reason.DUPLICATED_CELLS: CHECK})
 
