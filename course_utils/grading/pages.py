@@ -21,7 +21,7 @@ from xml.etree import ElementTree
 import nbformat
 import nbgrader
 from bleach.css_sanitizer import CSSSanitizer
-from bleach.sanitizer import Cleaner
+from bleach.sanitizer import ALLOWED_TAGS, Cleaner
 from bs4 import BeautifulSoup
 from jinja2 import pass_context
 from latex2mathml.converter import convert_to_element
@@ -70,7 +70,7 @@ def _clean_outputs(cell: NotebookNode, texts: tuple[str, ...]) -> None:
     kept: list[NotebookNode] = []
     room = MOST_CHARACTERS_OF_CELL
     for output in outputs:
-        if len(kept) == MOST_OUTPUTS - 1 or room < MOST_CHARACTERS // 100:
+        if len(kept) == MOST_OUTPUTS - 1 or room < MOST_CHARACTERS // 100:  # leaving room for the note
             kept.append(_displayed({"text/plain": "[further output left out]"}))
             break
         try:
@@ -152,11 +152,12 @@ def _size(metadata: Any) -> dict[str, int]:
 
 # --- HTML -------------------------------------------------------------------------------------------
 
-TAGS = re.findall(
-    r"\w+",
-    "a abbr b blockquote br code dd del details div dl dt em h1 h2 h3 h4 h5 h6 hr i img kbd li ol p pre s "
-    "span strong sub summary sup table tbody td th thead tr u ul",
-)
+# fmt: off
+TAGS = ALLOWED_TAGS | {
+    "br", "dd", "del", "details", "div", "dl", "dt", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "img", "kbd",
+    "p", "pre", "s", "span", "sub", "summary", "sup", "table", "tbody", "td", "th", "thead", "tr", "u",
+}
+# fmt: on
 STYLES = ["color", "font-style", "font-weight", "list-style", "padding-left", "text-align"]
 VALUES = {
     "href": r"(https?://|mailto:|#).*",
@@ -228,8 +229,8 @@ def mathml(latex: str, block: bool = False) -> str:
         for element in root.iter():
             # latex2mathml leaves its text unescaped, and LaTeX can set links, styles and classes.
             element.text = html.unescape(element.text or "")
-            for name in {"href", "style", "class", "id"} & element.keys():
-                del element.attrib[name]
+            for name in ("href", "style", "class", "id"):
+                element.attrib.pop(name, None)
         return ElementTree.tostring(root, encoding="unicode")
     except Exception:  # LaTeX of a student's
         return html.escape(source)
