@@ -231,6 +231,9 @@ def mathml(latex: str, block: bool = False) -> str:
             element.text = html.unescape(element.text or "")
             for name in ("href", "style", "class", "id"):
                 element.attrib.pop(name, None)
+            if element.tag == "mi" and len(element.text) > 2 and element.text.isalpha():
+                element.tag = "mo"  # log p, with the space that browsers leave out after an identifier
+                element.attrib.update(lspace="0.17em", rspace="0.17em")
         return ElementTree.tostring(root, encoding="unicode")
     except Exception:  # LaTeX of a student's
         return html.escape(source)
