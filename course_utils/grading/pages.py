@@ -285,14 +285,12 @@ def page(
 
     `scores` and `comments` go by nbgrader's names of the cells; the page's total is of all `scores`.
     """
-    nb = copy.deepcopy(nb)
-    nb.metadata = NotebookNode()
+    nb, _ = Inert().preprocess(copy.deepcopy(nb), {})  # before nbconvert looks whether all is well-formed
     for cell in nb.cells:
-        mark = cell.metadata.get("nbgrader")
-        name = mark.get("grade_id") if isinstance(mark, dict) else None
-        if not isinstance(name, str) or ((mark.get("grade") or mark.get("task")) and name not in scores):
-            cell.metadata.pop("nbgrader", None)  # no cell of the assignment
-            continue
+        mark = cell.metadata.get("nbgrader", {})
+        name = mark.get("grade_id")
+        if (mark.get("grade") or mark.get("task")) and name not in scores:
+            del cell.metadata["nbgrader"]  # no cell of the assignment
         mark["comment"] = comments.get(name, "")
         mark["score"], mark["points"] = scores.get(name, (None, 0.0))
     totals = {
