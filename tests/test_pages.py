@@ -294,11 +294,12 @@ def test_the_page_shows_every_report_score_and_comment():
 
 def test_formulas_and_instructors_markdown_look_right():
     source = (
-        "# Title\n\n$x^2$ and\n\n$$\\log p(x)$$\n\n| a | b |\n|--:|---|\n| 1 | 2 |\n\n<details><summary>Hint"
+        "# Title\n\n$\\alpha^2$ and\n\n$$\\log p(x)$$\n\n| a | b |\n|--:|---|\n| 1 | 2 |\n\n<details><summary>Hint"
         f"</summary>x</details>\n\n![a figure](data:image/png;base64,{png()})\n\n[a paper](https://arxiv.org)"
     )
     part = notebook_part(pages.page(new_notebook(cells=[new_markdown_cell(source)]), {}, {}, title="x"))
     assert [formula["display"] for formula in part.find_all("math")] == ["inline", "block"]
+    assert part.math.get_text() == "α2"
     for name in ("h1", "table", "details", "summary", "img", "a"):
         assert part.find(name) is not None, name
     assert part.img["src"].startswith("data:image/png")
