@@ -294,8 +294,8 @@ def test_the_page_shows_every_report_score_and_comment():
 
 def test_formulas_and_instructors_markdown_look_right():
     source = (
-        "# Title\n\n$\\alpha^2$ and\n\n$$\\log p(x)$$\n\n| a | b |\n|--:|---|\n| 1 | 2 |\n\n<details><summary>Hint"
-        f"</summary>x</details>\n\n![a figure](data:image/png;base64,{png()})\n\n[a paper](https://arxiv.org)"
+        "# Title\n\n$\\alpha^2$ and\n\n$$\\log p(x)$$\n\n| a | b |\n|--:|---|\n| 1 | 2 |\n\n"
+        f"<details><summary>Hint</summary>x</details>\n\n![a figure](data:image/png;base64,{png()})\n\n[a paper](https://arxiv.org)"
     )
     part = notebook_part(pages.page(new_notebook(cells=[new_markdown_cell(source)]), {}, {}, title="x"))
     assert [formula["display"] for formula in part.find_all("math")] == ["inline", "block"]
