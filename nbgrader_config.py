@@ -4,6 +4,8 @@ import os
 import sys
 from pathlib import Path
 
+from course_utils.grading import pages
+
 c = get_config()  # noqa: F821 - nbgrader and Jupyter provide it
 
 c.CourseDirectory.course_id = "vae-course"
@@ -40,6 +42,9 @@ c.Autograde.autograde_preprocessors = [
     f"{theirs}.CheckCellMetadata",
 ]
 c.OwnWork.solutions = str(Path(__file__).parent / "solutions")
+
+# Feedback pages and formgrader's show students' text and outputs: made harmless, nothing from the network.
+c.HTMLExporter.update(pages.EXPORTER)
 
 # nbgrader makes a new gradebook by calling `alembic` from the PATH, which an environment that is not
 # activated is missing from.
