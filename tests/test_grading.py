@@ -218,7 +218,7 @@ def test_a_cell_without_evidence_says_so():
 
 def test_a_cell_stopped_at_the_time_limit_says_so():
     cell = graded_cell()
-    cell.outputs = [new_output("error", ename="CellTimeoutError", evalue="", traceback=[])]
+    cell.outputs = [new_output("error", ename="TIMEOUT", evalue="", traceback=[])]
     Judge().preprocess_cell(cell, {"course_seed": 1}, 0)
     assert points(cell) == 0
     assert "time limit" in cell.outputs[0].data["text/html"]

@@ -10,6 +10,7 @@ for word only.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from nbformat import NotebookNode
 from course_utils.checks import EXERCISES
 from course_utils.checks.core import SEED_VARIABLE
 
+MAGICS = 20  # lines of a cell for IPython; no lesson has that many
 COMPARED_NODES = 60  # syntax nodes; below that, honest answers look alike
 
 PATCHED = ("torch", "numpy", "builtins", "sys", "IPython", "math", "course_utils", "importlib")
@@ -128,25 +130,38 @@ def _grade_id(cell: NotebookNode) -> str:
 def _parse(code: str) -> ast.Module:
     """The syntax tree; magics become calls, code that does not parse becomes nothing."""
     try:
+        return ast.parse(code)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        pass
+    if len(re.findall(r"^\s*[%!?]|\?\s*$", code, re.MULTILINE)) > MAGICS:  # each costs another reading of all
+        return ast.Module([], [])
+    try:
         return ast.parse(TransformerManager().transform_cell(code))
-    except (SyntaxError, ValueError, RecursionError):
+    except (SyntaxError, ValueError, MemoryError, RecursionError, RuntimeError):
         return ast.Module([], [])
 
 
 def defines(code: str, name: str) -> bool:
     """Whether a cell gives the name a meaning."""
-    return _defines(_parse(code), name)
+    return name in _defined_in(code)
 
 
-def _defines(tree: ast.Module, name: str) -> bool:
-    return any(getattr(node, "name", None) == name for node in ast.walk(tree)) or any(
-        isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store)
-        for node in ast.walk(tree)
-    )
+@functools.lru_cache(1024)
+def _defined_in(code: str) -> frozenset[str]:
+    return _defined(_parse(code))
+
+
+def _defined(tree: ast.Module) -> frozenset[str]:
+    """Names of functions, classes and the like, and of what is assigned to."""
+    named = {str(node.name) for node in ast.walk(tree) if getattr(node, "name", None)}  # type: ignore[attr-defined]
+    stored = {
+        node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+    return frozenset(named | stored)
 
 
 def _exercise_of(tree: ast.Module) -> str:
-    return next((name for name in EXERCISES if _defines(tree, name)), "")
+    return next((name for name in EXERCISES if name in _defined(tree)), "")
 
 
 class _Names:

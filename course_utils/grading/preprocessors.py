@@ -257,7 +257,7 @@ class Judge(NbGraderPreprocessor):
         if name in EXERCISES:
             report, reason = judged(EXERCISES[name], cell.outputs, resources["course_seed"])
             if reason:
-                notebook = resources["nbgrader"]["notebook"]
+                notebook = resources.get("nbgrader", {}).get("notebook", "")
                 self.faults.append(
                     Fault(reason, notebook, f"exercise {report.exercise.number}: {report.note}")
                 )

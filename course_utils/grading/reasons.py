@@ -32,6 +32,7 @@ class Reason(str, Enum):
     NO_EVIDENCE = "a check handed over nothing that can be judged"
     FORGED = "what a check handed over is not what checks hand over"
     # the grader's own
+    GRADER_FAILED = "the grader itself stumbled over it; a person has to look"
     WORKER_LOST = "the process that graded it ended, several times"
 
     def __str__(self) -> str:

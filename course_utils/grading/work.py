@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from typing import Any
 
@@ -30,7 +30,7 @@ from course_utils.grading import pages, reading, relevance
 from course_utils.grading.own_work import Remark, remarks
 from course_utils.grading.preprocessors import Judge, Probe, TidyOrder
 from course_utils.grading.reading import Submission
-from course_utils.grading.reasons import Fault
+from course_utils.grading.reasons import Fault, Reason
 
 PACKAGES = ("nbgrader", "nbclient", "ipykernel", "torch", "numpy", "scipy", "scikit-learn")
 ENVIRONMENT = {"COURSE_BUDGET": "smoke", "COURSE_DATASET": "digits", "TQDM_DISABLE": "1"}
@@ -119,7 +119,12 @@ def _grade(job: Job) -> Result:
     started = time.time()
     faults, notebooks = list(job.submission.faults), {}
     for name, released in job.released.items():
-        notebooks[name], found = _notebook(job, name, nbformat.reads(released, as_version=4))
+        try:
+            notebooks[name], found = _notebook(job, name, nbformat.reads(released, as_version=4))
+        except Exception as problem:  # a batch always ends: this notebook is left to a person
+            found = [Fault(Reason.GRADER_FAILED, name, f"{type(problem).__name__}: {problem}"[:500])]
+            nothing = replace(job, submission=replace(job.submission, notebooks={}))
+            notebooks[name], _ = _notebook(nothing, name, nbformat.reads(released, as_version=4))
         faults += found
     audit = {
         "versions": versions(),
