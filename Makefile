@@ -1,7 +1,7 @@
 # make run   execute the whole course, write it as web pages, print a report
 # make lab   open the student notebooks in JupyterLab
 # make test  lint, types, package tests, both editions of every notebook
-# make bench time the course's loops beside a textbook loop and a library
+# make bench time training and grading beside a textbook loop, a library and plain nbgrader
 # make build make the student notebooks from solutions/ with nbgrader
 # make system install what sandboxed grading needs (Debian, Ubuntu)
 #
@@ -31,6 +31,7 @@ test: $(READY)
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/course bench --model VAE --model ConvVAE
+	$(BIN)/course bench --grading
 
 build: $(READY)
 	$(BIN)/course build

@@ -114,7 +114,7 @@ def measure(kind: str, data_name: str, folder: Path, say: Callable[[str], None])
     settings.one_of("network", kind, list(KINDS))
     file = folder / f"{kind}-{data_name}.json"
     figures: dict[str, Any] = record.kept(file) or {}
-    here = {"torch": torch.__version__, "machine": _machine(), "device": settings.device().type}
+    here = {"torch": torch.__version__, "machine": machine(), "device": settings.device().type}
     if figures.get("here") != here:
         images = len(data.load(data_name, download=False).train_images)
         figures = {
@@ -163,7 +163,7 @@ def _has_pythae() -> bool:
     return importlib.util.find_spec("pythae") is not None
 
 
-def _machine() -> str:
+def machine() -> str:
     """The processor, as the system names it, and how many cores there are."""
     name = platform.processor() or platform.machine()
     with_model = Path("/proc/cpuinfo")

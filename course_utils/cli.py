@@ -236,10 +236,14 @@ def graders(seeds: int, store: bool) -> None:
     "--model", "kinds", multiple=True, default=["VAE"], metavar="NAME", help="VAE or ConvVAE; repeatable."
 )
 @click.option("--data", metavar="NAME", help="mnist where it is on disk, otherwise digits.")
+@click.option("--grading", is_flag=True, help="Instead, time grading beside plain `nbgrader autograde`.")
 @click.option("--store", is_flag=True, help="Keep the figures for the README (for maintainers).")
-def bench(kinds: tuple[str, ...], data: str | None, store: bool) -> None:
+def bench(kinds: tuple[str, ...], data: str | None, grading: bool, store: bool) -> None:
     """Time the course's loops beside a textbook loop and a library; write build/bench/."""
     with _one_sentence():
+        if grading:
+            _bench_grading(store)
+            return
         from course_utils import benchmark, record
         from course_utils import data as datasets
 
@@ -266,6 +270,19 @@ def bench(kinds: tuple[str, ...], data: str | None, store: bool) -> None:
             for one in found:
                 record.quote(root, one.place, one.markdown())
         console.print(f"Tables and charts: {folder}", soft_wrap=True, highlight=False)
+
+
+def _bench_grading(store: bool) -> None:
+    from course_utils import record
+    from course_utils.grading import sandbox, speed
+
+    sandbox.require()
+    root = settings.project_folder()
+    found = speed.measure(root, lambda line: console.print(line, highlight=False))
+    console.print(found.sentence(), highlight=False)
+    if store:
+        speed.store(found, root)
+        record.quote(root, "grading speed", found.sentence())
 
 
 @main.command()
