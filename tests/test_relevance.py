@@ -326,3 +326,10 @@ def test_the_needed_cells_alone_give_the_same_evidence(monkeypatch):
     assert {name: evidence.pack(seen.evidence) for name, seen in every.items()} == {
         name: evidence.pack(seen.evidence) for name, seen in some.items()
     }
+
+
+@pytest.mark.parametrize("code", ["-" * 100_000 + "1", "x = 1\n" * 50_000], ids=["deep", "long"])
+def test_code_that_would_take_long_to_read_is_run_as_it_is(code):
+    released = new_notebook(cells=[new_code_cell("demonstration()")])
+    nb = new_notebook(cells=[*released.cells, new_code_cell(code)])
+    assert relevance.needed(nb, released) == {0, 1}

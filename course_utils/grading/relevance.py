@@ -12,7 +12,8 @@ instructor's, and the lesson's data, budget and device (MADE), are changed only 
 that assign to any attribute or item, assign augmented, call a method such as `add_`, or hand over `out` or
 `inplace`, themselves or in what they may call.
 
-Where code can get at names unseen (UNSEEN, magics, star imports, syntax errors) every cell runs.
+Where code can get at names unseen (UNSEEN, magics, star imports, syntax errors), or is longer than LONGEST,
+every cell runs.
 
 Random numbers are left out of account: what runs decides how far torch's generator has gone, else no cell
 could be left out. A check draws its inputs from generators of its own seed, but not every check seeds torch
@@ -35,6 +36,7 @@ from course_utils import settings
 from course_utils.checks import EXERCISES
 from course_utils.grading import preprocessors  # as a module: it may import this one
 
+LONGEST = 200_000  # characters of code; the longest lesson has a tenth of that, and reading takes time
 MADE = {"data.for_lesson", "settings.budget", "settings.device"}
 STATE = re.compile(
     r"set_\w+|register\w*|(set|del|get)attr|rcParams|warnings|filterwarnings|simplefilter|os|sys"
@@ -141,10 +143,12 @@ class _Cell:
 def needed(nb: NotebookNode, release: NotebookNode) -> set[int]:
     """Indices of the code cells that must run for every graded cell to give what it would give anyway."""
     code = [i for i, cell in enumerate(nb.cells) if cell.cell_type == "code"]
+    if sum(len(nb.cells[i].source) for i in code) > LONGEST:
+        return set(code)
     own = {cell.source.strip() for cell in release.cells if _demonstrates(cell)}
     try:
         cells = {i: _cell(nb.cells[i], own) for i in code}
-    except (SyntaxError, ValueError, RecursionError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set(code)
     if any(cell.unseen for cell in cells.values()):
         return set(code)

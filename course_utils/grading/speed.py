@@ -57,7 +57,7 @@ class Speed:
         """What README and terminal say."""
         plain, ours = (f"{self.per_minute(command):.1f}" for command in COMMANDS)
         return (
-            f"{self.students} submissions of section 3, the same scores: `course grade` does {ours} a minute, "
+            f"{self.students} submissions of section 3, same scores: `course grade` does {ours} a minute, "
             f"plain `nbgrader autograde` {plain}; {self.ratio:.1f} times as many, the start of the workers "
             f"included ({self.machine}, {self.date})."
         )
