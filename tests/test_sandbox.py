@@ -252,3 +252,12 @@ def test_without_bubblewrap_the_reader_is_told_what_to_install(monkeypatch, tmp_
     monkeypatch.setattr(sandbox, "missing", sandbox.missing.__wrapped__)
     with pytest.raises(CourseError, match=r"needs bwrap.*sudo apt install bubblewrap.*make system"):
         sandbox.require()
+
+
+def test_the_process_that_kernels_are_forked_from_knows_no_home_that_only_the_sandbox_has(monkeypatch):
+    """Libraries make folders there when they are imported, and it is imported outside."""
+    monkeypatch.setenv("HOME", "/home/grader")
+    monkeypatch.setenv("TOKEN_OF_THE_GRADER", "secret")
+    environment = forked._environment()
+    assert environment["HOME"] == "/home/grader"
+    assert not [value for value in environment.values() if sandbox.HOME in value or value == "secret"]

@@ -47,8 +47,7 @@ class Zygote:
             process = subprocess.Popen(
                 [sys.executable, "-m", "course_utils.grading.zygote", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env=sandbox.environment(os.environ)
-                | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
+                env=_environment(),
                 stdin=subprocess.DEVNULL,
                 cwd="/",
             )
@@ -75,6 +74,14 @@ class Zygote:
         self.channel.close()
         self.process.kill()
         self.process.wait()
+
+
+def _environment() -> dict[str, str]:
+    """What kernels may know, but for places that are there in the sandbox only."""
+    inside = sandbox.environment(os.environ)
+    outside = {name: value for name, value in inside.items() if sandbox.HOME not in value}
+    home = {"HOME": os.environ["HOME"]} if "HOME" in os.environ else {}
+    return outside | home | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 
 
 @functools.cache
