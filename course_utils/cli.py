@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -324,6 +325,24 @@ def reproduce(seeds: int, epochs: int, names: tuple[str, ...], store: bool) -> N
         if store:
             figures.store(found, root)
             record.quote(root, "reproduced", figures.markdown(figures.stored(root)))
+
+
+@main.command()
+def doctor() -> None:
+    """Say whether this machine is ready for the course, and what to do where it is not."""
+    with _one_sentence():
+        from course_utils import doctor as diagnosis
+
+        missing = 0
+        for one in diagnosis.examine():
+            mark = "[green]ok[/]" if not one.advice else "[red]no[/]" if one.needed else "[yellow]--[/]"
+            console.print(f"{mark}  {one.name:9} {escape(one.found)}", highlight=False, soft_wrap=True)
+            if one.advice:
+                console.print(f"    {'':9} {escape(one.advice)}", highlight=False, soft_wrap=True)
+            missing += bool(one.advice and one.needed)
+        if missing:
+            raise settings.CourseError(f"{missing} of these the course cannot do without.")
+        console.print("The course can run here.")
 
 
 @main.command()

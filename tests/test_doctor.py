@@ -1,0 +1,94 @@
+"""`course doctor` sees what is wrong and says what to do; whatever breaks is a finding itself."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+from types import SimpleNamespace
+
+import psutil
+import pytest
+import torch
+from click.testing import CliRunner
+
+from course_utils import cli, doctor, settings
+from course_utils.doctor import Finding
+from course_utils.grading import sandbox
+
+
+def test_on_a_machine_that_runs_these_tests_nothing_needed_is_missing():
+    found = list(doctor.examine())
+    assert [one.name for one in found] == [
+        "Python", "packages", "PyTorch", "kernel", "data", "sandbox", "disk", "memory",
+    ]  # fmt: skip
+    assert not [one for one in found if one.advice and one.needed]
+
+
+def test_a_package_that_is_missing_or_too_old_is_named(monkeypatch):
+    def version(name):
+        if name == "click":
+            raise importlib.metadata.PackageNotFoundError
+        return "0.1" if name == "tqdm" else real(name)
+
+    real = importlib.metadata.version
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    found = doctor.packages()
+    assert found.found == "click is missing; tqdm is 0.1, wanted >=4.66"
+    assert found.advice.startswith("Run `pip install")
+
+
+def test_a_python_of_the_system_s_own_is_remarked_on(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor.sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(doctor.sys, "base_prefix", str(tmp_path))
+    assert "environment of the course's own" in doctor.python().advice
+    (tmp_path / "conda-meta").mkdir()
+    assert not doctor.python().advice
+
+
+def test_a_gpu_that_pytorch_cannot_use_is_remarked_on(monkeypatch):
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: "/usr/bin/nvidia-smi")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "cannot use" in doctor.pytorch().advice
+
+
+def test_a_kernel_of_another_python_is_seen(monkeypatch):
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    spec = SimpleNamespace(argv=["/elsewhere/bin/python"])
+    monkeypatch.setattr(KernelSpecManager, "get_kernel_spec", lambda self, name: spec)
+    assert "ipykernel install" in doctor.kernel().advice
+
+
+@pytest.mark.parametrize(("files", "advised"), [(True, False), (False, True)])
+def test_real_images_are_offered_where_there_are_none(files, advised, monkeypatch):
+    from course_utils import data
+
+    monkeypatch.setattr(data, "wanted", lambda name: "mnist" if files else "digits")
+    assert bool(doctor.data().advice) is advised
+
+
+def test_a_missing_sandbox_is_no_fault_of_a_student_s_machine(monkeypatch):
+    monkeypatch.setattr(sandbox, "missing", lambda: "Install bubblewrap.")
+    found = doctor.sandbox()
+    assert (found.advice, found.needed) == ("Install bubblewrap.", False)
+
+
+def test_little_room_is_seen(monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=1e9))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1e9))
+    assert doctor.disk().advice.startswith("Make room") and doctor.disk().needed
+    assert doctor.memory().advice.startswith("Close") and not doctor.memory().needed
+
+
+def test_a_look_that_fails_is_a_finding(monkeypatch):
+    monkeypatch.setattr(settings, "device_name", lambda: 1 / 0)
+    (found,) = (one for one in doctor.examine() if one.name == "pytorch")
+    assert found.found.startswith("ZeroDivisionError") and found.advice
+
+
+@pytest.mark.parametrize(("needed", "code"), [(True, 2), (False, 0)])
+def test_the_command_fails_only_for_what_the_course_cannot_do_without(needed, code, monkeypatch):
+    monkeypatch.setattr(doctor, "examine", lambda: iter([Finding("disk", "[none]", "Make room.", needed)]))
+    done = CliRunner().invoke(cli.main, ["doctor"])
+    assert done.exit_code == code
+    assert "[none]" in done.output and "Make room." in done.output
