@@ -24,6 +24,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from course_utils import settings
 
@@ -385,6 +386,45 @@ def _grade(course, assignment: str, terms, make, workers: int, students: list[st
         highlight=False,
     )
     console.print(f"Summary, chart and table per exercise: {folder}", soft_wrap=True, highlight=False)
+
+
+@main.command()
+@click.argument("notebook", type=click.Path(path_type=Path))
+def check(notebook: Path) -> None:
+    """Grade a notebook of your own as it will be graded when you hand it in."""
+    with _one_sentence():
+        from course_utils.grading import rehearsal
+
+        console.print("Running the notebook; this takes up to a minute ...")
+        found = rehearsal.rehearse(notebook)
+        table = Table("exercise", "answer", "points", "what to look at", title=notebook.name)
+        for one in found.verdicts:
+            # One mistake may fail several claims.
+            hints = dict.fromkeys(hint or claim for claim, hint in one.failed.items())
+            table.add_row(
+                one.exercise,
+                one.answer,
+                f"{one.points:g} of {one.of:g}",
+                Text("\n".join([*([one.note] if one.note else []), *hints])),
+            )
+        if table.row_count:
+            console.print(table)
+        console.print(f"Points that programs give: {found.points:g} of {found.of:g}.", highlight=False)
+        for answer in found.by_hand:
+            state = "answered" if answer.answered else "NOT ANSWERED"
+            console.print(
+                f"Graded by hand: {answer.grade_id}, {answer.points:g} points, {state}.", highlight=False
+            )
+        for fault in found.faults:
+            console.print(
+                f"To put right: {fault.reason.value} ({fault.detail}).", highlight=False, markup=False
+            )
+        if found.remark:
+            console.print(found.remark, soft_wrap=True, highlight=False, markup=False)
+        where = "in a sandbox" if found.sandboxed else "without a sandbox, as in Jupyter"
+        console.print(
+            f"Your code ran {where}; when it is graded, the checks draw other numbers.", soft_wrap=True
+        )
 
 
 @main.command()
