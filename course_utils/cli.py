@@ -41,6 +41,12 @@ def _one_sentence() -> Iterator[None]:
         yield
     except settings.CourseError as problem:
         raise _Stop(str(problem)) from None
+    except ImportError as problem:
+        if (problem.name or "").partition(".")[0] != "course_utils":
+            raise
+        raise _Stop(
+            "This is the students' edition of the course; that needs the instructor's, with solutions/."
+        ) from None
     except PermissionError as problem:
         raise _Stop(f"{problem.filename} is not yours to write: work in a folder of your own.") from None
     except KeyboardInterrupt:
@@ -186,6 +192,20 @@ def build(check: bool) -> None:
                 f"notebooks/ is not what solutions/ gives: {', '.join(differing)}; run `course build`."
             )
         console.print("notebooks/ is what nbgrader makes of solutions/.")
+
+
+@main.command()
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="build/vae-course.zip")
+def bundle(output: Path | None) -> None:
+    """Pack what students get: notebooks, the package and a README, without anything of yours."""
+    with _one_sentence():
+        from course_utils import bundle, sections
+
+        root = sections.folder("solutions").parent
+        file = output or root / "build" / f"{bundle.TOP}.zip"
+        count = bundle.write(root, file)
+        size = file.stat().st_size / 2**20
+        console.print(f"{file}: {count} files, {size:.2f} MiB.", soft_wrap=True, highlight=False)
 
 
 @main.command()
