@@ -24,7 +24,7 @@ TOP = "vae-course"  # the folder that unpacking makes
 TEMPLATES = Path(__file__).parent / "templates" / "bundle"
 # Validate runs a notebook with nbgrader_config.py's limits, and the package finds its folder by that file.
 AS_THEY_ARE = ("LICENSE", "constraints.txt", "nbgrader_config.py", "pyproject.toml", "docs/reproduced.json")
-KINDS = (".py", ".j2", ".css", ".json")  # of the package's files
+KINDS = (".py", ".j2")  # of the package's files
 INSTRUCTORS = (  # of the package; the `course` command says so where it misses one
     "bundle.py",
     "exercises.py",
@@ -37,6 +37,9 @@ INSTRUCTORS = (  # of the package; the `course` command says so where it misses 
     "grading/pool.py",
     "grading/summary.py",
     "templates/bundle/",
+    "templates/index.html.j2",
+    "templates/lesson/",
+    "templates/page.html.j2",
 )
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a ZIP file knows
 TERMS = re.compile(r"about (\d+) minutes · (\d+) points?")
