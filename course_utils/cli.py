@@ -25,6 +25,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from course_utils import settings
 
@@ -41,6 +42,12 @@ def _one_sentence() -> Iterator[None]:
         yield
     except settings.CourseError as problem:
         raise _Stop(str(problem)) from None
+    except ImportError as problem:
+        if (problem.name or "").partition(".")[0] != "course_utils":
+            raise
+        raise _Stop(
+            "This is the students' edition of the course; that needs the instructor's, with solutions/."
+        ) from None
     except PermissionError as problem:
         raise _Stop(f"{problem.filename} is not yours to write: work in a folder of your own.") from None
     except KeyboardInterrupt:
@@ -186,6 +193,20 @@ def build(check: bool) -> None:
                 f"notebooks/ is not what solutions/ gives: {', '.join(differing)}; run `course build`."
             )
         console.print("notebooks/ is what nbgrader makes of solutions/.")
+
+
+@main.command()
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="build/vae-course.zip")
+def bundle(output: Path | None) -> None:
+    """Pack what students get: notebooks, the package and a README, without anything of yours."""
+    with _one_sentence():
+        from course_utils import bundle, sections
+
+        root = sections.folder("solutions").parent
+        file = output or root / "build" / f"{bundle.TOP}.zip"
+        count = bundle.write(root, file)
+        size = file.stat().st_size / 2**20
+        console.print(f"{file}: {count} files, {size:.2f} MiB.", soft_wrap=True, highlight=False)
 
 
 @main.command()
@@ -364,13 +385,9 @@ def grade(
     with _one_sentence():
         import joblib
 
-        from course_utils import sections
-        from course_utils.grading import batch, pool, sandbox, work
+        from course_utils.grading import batch, pool, work
 
-        if unsafe:
-            console.print("NOT SANDBOXED: students' code runs with your own rights.", style="bold red")
-        else:
-            sandbox.require()
+        _sandbox_or(unsafe)
         course = batch.Course(settings.project_folder())
         terms = work.Terms(sandboxed=not unsafe, whole=whole)
         if scheduler:
@@ -378,21 +395,40 @@ def grade(
         else:
             count = workers or joblib.cpu_count()
             make = partial(pool.local, count)
-        assignments = [assignment] if assignment else [one.folder for one in sections.SECTIONS]
-        handed_in = [one for one in assignments if assignment or course.has(one)]
-        if not handed_in:
-            raise settings.CourseError("Nothing is handed in: submitted/STUDENT/ASSIGNMENT/ is empty.")
-        for one in handed_in:
+        for one in _handed_in(course, assignment):
             _grade(course, one, terms, make, count, list(students))
 
 
-def _grade(course, assignment: str, terms, make, workers: int, students: list[str]) -> None:
+def _sandbox_or(unsafe: bool) -> None:
+    """Raise CourseError where no sandbox can be made, unless nobody wants one."""
+    from course_utils.grading import sandbox
+
+    if unsafe:
+        console.print("NOT SANDBOXED: students' code runs with your own rights.", style="bold red")
+    else:
+        sandbox.require()
+
+
+def _handed_in(course, assignment: str) -> list[str]:
+    """The assignment named, or all for which something is handed in; CourseError where nothing is."""
+    from course_utils import sections
+
+    every = [section.folder for section in sections.SECTIONS]
+    found = [assignment] if assignment else [one for one in every if course.has(one)]
+    if not found:
+        raise settings.CourseError("Nothing is handed in: submitted/STUDENT/ASSIGNMENT/ is empty.")
+    return found
+
+
+def _grade(
+    course, assignment: str, terms, make, workers: int, students: list[str], anew: bool = False
+) -> None:
     from course_utils.grading import batch, summary
 
     started = time.monotonic()
     with _progress("submissions") as bars:
         task = bars.add_task(assignment, total=None)
-        for step in batch.grade(course, assignment, terms, make, workers, students):
+        for step in batch.grade(course, assignment, terms, make, workers, students, anew):
             bars.update(task, completed=step.done, total=step.of)
     seconds = time.monotonic() - started
 
@@ -421,6 +457,96 @@ def _grade(course, assignment: str, terms, make, workers: int, students: list[st
         highlight=False,
     )
     console.print(f"Summary, chart and table per exercise: {folder}", soft_wrap=True, highlight=False)
+
+
+@main.command()
+@click.argument("notebook", type=click.Path(path_type=Path))
+def check(notebook: Path) -> None:
+    """Grade a notebook of your own as it will be graded when you hand it in."""
+    with _one_sentence():
+        from course_utils.grading import rehearsal
+
+        console.print("Running the notebook; this takes up to a minute ...")
+        found = rehearsal.rehearse(notebook)
+        table = Table("exercise", "answer", "points", "what to look at", title=notebook.name)
+        for one in found.verdicts:
+            # One mistake may fail several claims.
+            hints = dict.fromkeys(hint or claim for claim, hint in one.failed.items())
+            table.add_row(
+                one.exercise,
+                one.answer,
+                f"{one.points:g} of {one.of:g}",
+                Text("\n".join([*([one.note] if one.note else []), *hints])),
+            )
+        if table.row_count:
+            console.print(table)
+        console.print(f"Points that programs give: {found.points:g} of {found.of:g}.", highlight=False)
+        for answer in found.by_hand:
+            state = "answered" if answer.answered else "NOT ANSWERED"
+            console.print(
+                f"Graded by hand: {answer.grade_id}, {answer.points:g} points, {state}.", highlight=False
+            )
+        for fault in found.faults:
+            console.print(
+                f"To put right: {fault.reason.value} ({fault.detail}).", highlight=False, markup=False
+            )
+        if found.remark:
+            console.print(found.remark, soft_wrap=True, highlight=False, markup=False)
+        where = "in a sandbox" if found.sandboxed else "without a sandbox, as in Jupyter"
+        console.print(
+            f"Your code ran {where}; when it is graded, the checks draw other numbers.", soft_wrap=True
+        )
+
+
+@main.command()
+@click.argument("assignment", default="")
+@click.option("--verify", is_flag=True, help="Store nothing; say whether the stored results come out again.")
+@click.option("--student", "students", multiple=True, metavar="ID", help="Only this one; repeatable.")
+@click.option("--workers", type=click.IntRange(1), help="Submissions at a time; as many as there are cores.")
+@click.option("--unsafe", is_flag=True, help="Without a sandbox: students' code runs with YOUR rights.")
+def regrade(
+    assignment: str, verify: bool, students: tuple[str, ...], workers: int | None, unsafe: bool
+) -> None:
+    """Grade again what is graded: anew, or with --verify to see that the same comes out."""
+    with _one_sentence():
+        import joblib
+
+        from course_utils.grading import batch, pool, work
+
+        if not (verify or students):
+            raise settings.CourseError("Say whom to grade anew (--student ID), or add --verify.")
+        _sandbox_or(unsafe)
+        course = batch.Course(settings.project_folder())
+        count = workers or joblib.cpu_count()
+        make = partial(pool.local, count)
+        chosen = {
+            one: [who for who in course.students(one) if not students or who in students]
+            for one in _handed_in(course, assignment)
+        }
+        if not any(chosen.values()):
+            raise settings.CourseError(f"Nothing is handed in by {', '.join(students)}.")
+        if verify:
+            _verify(course, {one: who for one, who in chosen.items() if who}, make, count, unsafe)
+            return
+        for one, who in chosen.items():
+            if who:
+                _grade(course, one, work.Terms(sandboxed=not unsafe), make, count, who, anew=True)
+        console.print("Scores that you have given by hand stay; Formgrader marks them to be looked at again.")
+
+
+def _verify(course, chosen: dict[str, list[str]], make, workers: int, unsafe: bool) -> None:
+    from course_utils.grading import audit
+
+    differing = of = 0
+    for assignment, students in chosen.items():
+        for found in audit.verify(course, assignment, make, workers, students, unsafe):
+            of += 1
+            differing += bool(found.differences)
+            why = "; ".join([*found.differences, *(f"note: {note}" for note in found.notes)])
+            line = f"{assignment}, {found.student}: {found.said}{f' ({why})' if why else ''}"
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
+    if differing:
+        raise settings.CourseError(f"{differing} of {of} stored results did not come out again.")
 
 
 @main.command()

@@ -113,8 +113,9 @@ def grade(
     make: Callable[[], Any],
     workers: int,
     students: list[str] | None = None,
+    anew: bool = False,
 ) -> Iterator[Progress]:
-    """Grade what is not graded yet and enter it; yields every result as it is entered.
+    """Grade what is not graded yet (`anew`: all) and enter it; yields every result as it is entered.
 
     Raises CourseError where the assignment is unknown or nothing is handed in.
     """
@@ -134,7 +135,8 @@ def grade(
                 course.folder("submitted", student, assignment), student, assignment, released
             )
             if (
-                found is None
+                anew
+                or found is None
                 or found[0].digest != submission.digest
                 or found[0].audit["terms"] != vars(terms)
             ):

@@ -17,6 +17,7 @@ import os
 import re
 import secrets
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -242,7 +243,7 @@ def _ended_by(reason: str) -> NotebookNode:
 class Judge(NbGraderPreprocessor):
     """Replace the outputs of every graded cell by the verdict on the evidence that it handed over.
 
-    `reports` holds the verdicts, `faults` what evidence was missing or forged.
+    `reports` holds the verdicts with the evidence, `faults` what evidence was missing or forged.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -262,10 +263,9 @@ class Judge(NbGraderPreprocessor):
                     Fault(reason, notebook, f"exercise {report.exercise.number}: {report.note}")
                 )
             self.reports.append(report)
+            shown = replace(report, observation=None)._repr_mimebundle_()
             cell.outputs = [
-                nbformat.v4.new_output(
-                    "execute_result", data=report._repr_mimebundle_(), execution_count=cell.execution_count
-                )
+                nbformat.v4.new_output("execute_result", data=shown, execution_count=cell.execution_count)
             ]
         return cell, resources
 
@@ -288,7 +288,8 @@ def judged(
     try:
         if not packed:
             raise _Unjudged(*_why_no_evidence(outputs))
-        return core.verdict(exercise, observation(packed[0], exercise, seed)), None
+        seen = observation(packed[0], exercise, seed)
+        return replace(core.verdict(exercise, seen), observation=seen), None
     except CourseError as problem:
         return core.Report(exercise, (), str(problem)), getattr(problem, "reason", Reason.FORGED)
 

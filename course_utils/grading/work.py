@@ -9,6 +9,8 @@ verdicts (`preprocessors`), and the feedback page (`pages`).
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import os
 import platform
@@ -16,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from typing import Any
 
@@ -26,7 +28,7 @@ from nbgrader import utils
 
 from course_utils import __version__
 from course_utils.checks.core import Report
-from course_utils.grading import pages, reading, relevance
+from course_utils.grading import pages, preprocessors, reading, relevance, sandbox
 from course_utils.grading.own_work import Remark, remarks
 from course_utils.grading.preprocessors import Judge, Probe, TidyOrder
 from course_utils.grading.reading import Submission
@@ -67,6 +69,7 @@ class Verdict:
     of: float
     note: str
     failed: dict[str, str]  # the claim that does not hold: the likely mistake, or ''
+    evidence: str = ""  # digest of what was judged, '' if there was nothing
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,11 @@ def _grade(job: Job) -> Result:
         faults += found
     audit = {
         "versions": versions(),
+        "platform": platform.platform(),
         "terms": vars(job.terms),
+        "limits": limits(job.terms),
+        "environment": ENVIRONMENT,
+        "released": hashlib.sha256(json.dumps(dict(job.released), sort_keys=True).encode()).hexdigest(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "seconds": round(time.time() - started, 3),
     }
@@ -152,6 +159,12 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in PACKAGES},
     }
+
+
+def limits(terms: Terms) -> dict[str, int]:
+    """What a notebook may take beside its terms: of time and output, and in a sandbox of everything else."""
+    always = {"graded_cell_seconds": preprocessors.GRADED_SECONDS, "output_bytes": Probe().output_bytes}
+    return always | (asdict(sandbox.Limits()) if terms.sandboxed else {})
 
 
 def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, list[Fault]]:
@@ -185,7 +198,8 @@ def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, li
         )
         if not job.terms.whole:
             probe.relevant = relevance.needed(nb, released)
-        with tempfile.TemporaryDirectory(prefix="course-work-") as folder:
+        # Windows keeps a folder for a while after the kernel that ran there has ended.
+        with tempfile.TemporaryDirectory(prefix="course-work-", ignore_cleanup_errors=True) as folder:
             resources["metadata"] = {"path": folder}
             nb, resources = probe.preprocess(nb, resources)
         faults += probe.faults
@@ -226,4 +240,7 @@ def _comment(cell: NotebookNode) -> str | None:
 def _verdict(report: Report) -> Verdict:
     failed = {finding.claim: finding.hint for finding in report.findings if not finding.holds}
     exercise = report.exercise
-    return Verdict(exercise.number, exercise.answer, report.points, exercise.points, report.note, failed)
+    evidence = report.observation.digest if report.observation else ""
+    return Verdict(
+        exercise.number, exercise.answer, report.points, exercise.points, report.note, failed, evidence
+    )
