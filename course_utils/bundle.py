@@ -34,6 +34,7 @@ INSTRUCTORS = (  # of the package; the `course` command says so where it misses 
     "grading/audit.py",
     "grading/batch.py",
     "grading/measure.py",
+    "grading/speed.py",
     "grading/pool.py",
     "grading/summary.py",
     "templates/bundle/",
