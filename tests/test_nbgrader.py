@@ -1,7 +1,8 @@
-"""The whole path through nbgrader's own commands: release, submit, autograde, feedback, export.
+"""The whole path: release, submit, grade, feedback, export; with `course grade` and nbgrader's own commands.
 
 Two students hand in every assignment: `ada` the solutions as they stand, `bob` the untouched student
-notebooks.
+notebooks. `course grade` does all of them; nbgrader's autograde and generate_feedback do one as well, with
+this course's configuration and with nbgrader's own.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from course_utils import checks, sections
+from course_utils import checks, release, sections
 from course_utils.grading import own_work, sandbox
 
 ROOT = Path(__file__).parent.parent
-UNSAFE = ["--Probe.unsafe=True"] if sandbox.missing() else []
+PROGRAMS = Path(sys.executable).parent  # nbgrader calls `alembic` from the PATH
+ONE = sections.SECTIONS[1]  # the cheapest to run
 
 
 @pytest.fixture(scope="module")
@@ -29,24 +31,38 @@ def course(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("course")
     shutil.copy(ROOT / "nbgrader_config.py", root)
     shutil.copytree(ROOT / "solutions", root / "solutions")
+    release.build(root)
     for section in sections.SECTIONS:
-        nbgrader(root, "generate_assignment", section.folder)
         hand_in(root, "ada", root / "solutions" / section.folder)
         hand_in(root, "bob", root / "notebooks" / section.folder)
-        nbgrader(root, "autograde", section.folder, *UNSAFE)
-        nbgrader(root, "generate_feedback", section.folder)
-    nbgrader(root, "export", "--to", "grades.csv")
+    call(root, "course", "grade", *["--unsafe"] * bool(sandbox.missing()))
+    call(root, "nbgrader", "export", "--to", "grades.csv")
     return root
 
 
-def nbgrader(root: Path, *arguments: str) -> None:
-    programs = Path(sys.executable).parent  # nbgrader calls `alembic` from the PATH
+@pytest.fixture(scope="module")
+def plain(course, tmp_path_factory) -> Path:
+    """One assignment of the same, graded by nbgrader's commands."""
+    root = tmp_path_factory.mktemp("plain")
+    shutil.copy(ROOT / "nbgrader_config.py", root)
+    shutil.copytree(ROOT / "solutions" / ONE.folder, root / "solutions" / ONE.folder)
+    call(root, "nbgrader", "generate_assignment", ONE.folder)
+    hand_in(root, "ada", root / "solutions" / ONE.folder)
+    hand_in(root, "bob", root / "notebooks" / ONE.folder)
+    unsafe = ["--Probe.unsafe=True"] * bool(sandbox.missing())
+    call(root, "nbgrader", "autograde", ONE.folder, *unsafe)
+    call(root, "nbgrader", "generate_feedback", ONE.folder)
+    call(root, "nbgrader", "export", "--to", "grades.csv")
+    return root
+
+
+def call(root: Path, program: str, *arguments: str) -> None:
     done = subprocess.run(
-        [programs / "nbgrader", *arguments],
+        [PROGRAMS / program, *arguments],
         cwd=root,
         env={
             **os.environ,
-            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}",
             "COURSE_BUDGET": "smoke",
             "COURSE_DATASET": "digits",
             "OMP_NUM_THREADS": "1",
@@ -95,6 +111,21 @@ def test_feedback_shows_the_report_of_every_graded_cell(course):
         assert any(title in page.read_text("utf-8") for page in pages), title
 
 
+def test_nbgrader_s_own_commands_give_the_same_scores_and_reports(course, plain):
+    for student in ("ada", "bob"):
+        ours, theirs = (grades(root, student)[ONE.folder] for root in (course, plain))
+        assert {key: ours[key] for key in ("raw_score", "score", "max_score")} == {
+            key: theirs[key] for key in ("raw_score", "score", "max_score")
+        }
+        for exercise in checks.EXERCISES.values():
+            if exercise.number.startswith("2."):
+                title = f"Exercise {exercise.number}, {exercise.answer}: "
+                pages = [
+                    (root / "feedback" / student / ONE.folder).glob("*.html") for root in (course, plain)
+                ]
+                assert all(any(title in page.read_text("utf-8") for page in found) for found in pages)
+
+
 def test_feedback_tells_a_student_who_has_not_begun_so(course):
     page = course / "feedback" / "bob" / "02-theory" / "theory.html"
     assert "Not yet: the exercise above is still to be solved." in page.read_text("utf-8")
@@ -111,17 +142,16 @@ c.Execute.timeout = 600
 def test_the_same_cells_score_under_nbgrader_s_own_configuration(tmp_path):
     """One section, without this course's preprocessors: the verdict is then the student's process's own."""
     (tmp_path / "nbgrader_config.py").write_text(STOCK)
-    section = sections.SECTIONS[1]
-    shutil.copytree(ROOT / "solutions" / section.folder, tmp_path / "solutions" / section.folder)
-    nbgrader(tmp_path, "generate_assignment", section.folder)
-    hand_in(tmp_path, "ada", tmp_path / "solutions" / section.folder)
-    hand_in(tmp_path, "bob", tmp_path / "notebooks" / section.folder)
-    nbgrader(tmp_path, "autograde", section.folder)
-    nbgrader(tmp_path, "export", "--to", "grades.csv")
+    shutil.copytree(ROOT / "solutions" / ONE.folder, tmp_path / "solutions" / ONE.folder)
+    call(tmp_path, "nbgrader", "generate_assignment", ONE.folder)
+    hand_in(tmp_path, "ada", tmp_path / "solutions" / ONE.folder)
+    hand_in(tmp_path, "bob", tmp_path / "notebooks" / ONE.folder)
+    call(tmp_path, "nbgrader", "autograde", ONE.folder)
+    call(tmp_path, "nbgrader", "export", "--to", "grades.csv")
     scored = {
-        student: float(grades(tmp_path, student)[section.folder]["raw_score"]) for student in ("ada", "bob")
+        student: float(grades(tmp_path, student)[ONE.folder]["raw_score"]) for student in ("ada", "bob")
     }
-    assert scored == {"ada": autograded_points(section), "bob": 0}
+    assert scored == {"ada": autograded_points(ONE), "bob": 0}
 
 
 def test_verdicts_come_from_a_seed_of_the_submission_s_own(course):
@@ -139,18 +169,17 @@ def test_a_solution_handed_in_is_remarked_on_and_a_stub_is_not(course):
 
 def test_every_result_says_whether_it_comes_from_the_sandbox(course):
     notebooks = [nbformat.read(path, as_version=4) for path in (course / "autograded").glob("*/*/*.ipynb")]
-    assert {notebook.metadata["course"]["sandboxed"] for notebook in notebooks} == {not UNSAFE}
+    assert {notebook.metadata["course"]["sandboxed"] for notebook in notebooks} == {not sandbox.missing()}
 
 
-def test_without_a_sandbox_nothing_is_graded_and_the_reader_is_told_why(course, tmp_path):
+def test_without_a_sandbox_nothing_is_graded_and_the_reader_is_told_why(plain, tmp_path):
     """bubblewrap is not on this PATH."""
     for tool in ("prlimit", "setpriv", "choom"):
         (tmp_path / tool).symlink_to("/bin/true")
-    programs = Path(sys.executable).parent
     done = subprocess.run(
-        [programs / "nbgrader", "autograde", "02-theory", "--force", "--student=ada"],
-        cwd=shutil.copytree(course, tmp_path / "course"),
-        env={**os.environ, "PATH": f"{programs}{os.pathsep}{tmp_path}"},
+        [PROGRAMS / "nbgrader", "autograde", ONE.folder, "--force", "--student=ada"],
+        cwd=shutil.copytree(plain, tmp_path / "course"),
+        env={**os.environ, "PATH": f"{PROGRAMS}{os.pathsep}{tmp_path}"},
         capture_output=True,
         text=True,
     )
