@@ -86,8 +86,8 @@ class Course:
         for name in names:
             if len(name) > LONGEST_NAME or UNPRINTABLE.search(name):
                 raise CourseError(
-                    f"The gradebook cannot hold a student called {ascii(name)}: give the folder below "
-                    f"{self.directory.submitted_directory}/ a name in UTF-8 of at most {LONGEST_NAME} letters."
+                    f"The gradebook cannot hold a student called {name!a}: give the folder below "
+                    f"{self.directory.submitted_directory}/ a name of at most {LONGEST_NAME} letters."
                 )
         return sorted(names)
 
@@ -128,9 +128,7 @@ class Course:
         descriptor = os.open(self.graded, os.O_RDONLY)
         try:
             try:
-                fcntl.flock(
-                    descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB
-                )  # gone with this process, however it ends
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with this process
             except BlockingIOError:
                 raise CourseError("This course is being graded already: wait until that has ended.") from None
             yield
