@@ -27,6 +27,8 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from nbgrader import utils
 from nbgrader.api import Gradebook, MissingEntry
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 from traitlets.config import Config, PyFileConfigLoader
 
 from course_utils import release
@@ -42,7 +44,7 @@ LOSES_ITS_WORKER = "print('kill')"
 
 def start_server() -> None:
     """Start multiprocessing's server of forks with this module imported, once per process."""
-    multiprocessing.set_forkserver_preload(["faked"])
+    multiprocessing.set_forkserver_preload(["__main__", "faked"])
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS), str(TESTS.parent), *([before] if before else [])])
     try:
@@ -63,41 +65,6 @@ class Serial(Executor):
 two_workers = partial(pool.local, 2, "forkserver")
 
 
-# --- jobs of the pool's own tests ---------------------------------------------------------------------------
-
-KILLER = -1
-
-
-def square(number: int) -> int:
-    """Ends its process where the number is KILLER."""
-    if number == KILLER:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number**2
-
-
-def noted(job: tuple[Path, int]) -> int:
-    """Leaves a file behind for every attempt at it, then ends its process."""
-    folder, _ = job
-    (folder / str(time.monotonic_ns())).touch()
-    os.kill(os.getpid(), signal.SIGKILL)
-    return 0
-
-
-def slow(seconds: float) -> int:
-    time.sleep(seconds)
-    return os.getpid()
-
-
-def tells_its_workers(pids: Any) -> None:
-    """Puts the number of the process that did a job into a queue, then waits for the rest."""
-    for _, pid in pool.outcomes(slow, [0.1, 0.1, 60.0, 60.0], two_workers, 2):
-        pids.put(pid)
-
-
-def fails(number: int) -> int:
-    raise ValueError(f"no {number}")
-
-
 # --- the course -------------------------------------------------------------------------------------------
 
 
@@ -116,12 +83,17 @@ def make_course(root: Path, settings: str = "") -> Path:
         ]
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), source / f"{name}.ipynb")
-    loaded = PyFileConfigLoader("nbgrader_config.py", path=str(root)).load_config()
-    loaded.CourseDirectory.root = str(root)
-    release.generate(ASSIGNMENT, Config(loaded))
+    release_again(root)
     (root / "autograded").mkdir()
     (root / "autograded" / ".secret").write_bytes(b"the same for every test")
     return root
+
+
+def release_again(root: Path) -> None:
+    """Put the assignment into a gradebook that does not have it."""
+    loaded = PyFileConfigLoader("nbgrader_config.py", path=str(root)).load_config()
+    loaded.CourseDirectory.root = str(root)
+    release.generate(ASSIGNMENT, Config(loaded))
 
 
 def _marked(cell: Any, grade_id: str, **marks: Any) -> Any:
@@ -215,8 +187,38 @@ def graded_now(root: Path, **how: Any) -> list[str]:
 
 
 def coordinate(root: Path) -> None:
-    """What a coordinator's process does: grade with two workers."""
-    run(root, two_workers, 2, slowly)
+    """What a coordinator's process does: grade with two workers, which are forked, all in one group."""
+    os.setsid()
+    run(root, partial(pool.local, 2, "fork"), 2, slowly)
+
+
+STEPS = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "shutil.rmtree"}
+
+
+def dies_at(root: Path, step: int) -> None:
+    """Grade, and end at once before the given step: a change of a folder, a file opened, a commit."""
+    left = step
+
+    def one_more(*_: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            os._exit(9)
+
+    def audited(what: str, arguments: tuple) -> None:
+        if what in STEPS or (what == "open" and isinstance(arguments[1], str) and "w" in arguments[1]):
+            one_more()
+
+    batch.secrets.token_hex = no_secret  # type: ignore[assignment]
+    course = batch.Course(root)
+    sys.addaudithook(audited)
+    event.listen(Engine, "commit", one_more)
+    for _ in batch.grade(course, ASSIGNMENT, TERMS, Serial, 1, grader=grade):
+        pass
+
+
+def no_secret(length: int) -> str:
+    return "5" * 2 * length
 
 
 # --- what has come of it ----------------------------------------------------------------------------------

@@ -14,20 +14,18 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from functools import partial
 
 import psutil
 import pytest
-from faked import KILLER, fails, noted, slow, square, tells_its_workers
+from jobs import KILLER, fails, noted, slow, square, tells_its_workers, two_workers
 
 from course_utils.grading import pool
 from course_utils.settings import CourseError
 
-MAKE = partial(pool.local, 2, "forkserver")
 pytestmark = pytest.mark.usefixtures("forks")
 
 
-def found(numbers: list[int], make=MAKE) -> list[tuple[int, int | None]]:
+def found(numbers: list[int], make=two_workers) -> list[tuple[int, int | None]]:
     return sorted(pool.outcomes(square, numbers, make, 2))
 
 
@@ -63,13 +61,13 @@ def test_a_job_that_kills_its_worker_is_given_up_and_the_others_come_through():
 
 def test_several_killers_in_a_row_are_all_given_up():
     numbers = [1, KILLER, KILLER, 2, KILLER]
-    assert sorted(pool.outcomes(square, numbers, MAKE, 2), key=str) == sorted(
+    assert sorted(pool.outcomes(square, numbers, two_workers, 2), key=str) == sorted(
         [(1, 1), (2, 4), *[(KILLER, None)] * 3], key=str
     )
 
 
 def test_a_killer_is_tried_as_often_as_is_said(tmp_path):
-    assert list(pool.outcomes(noted, [(tmp_path, 0)], MAKE, 2)) == [((tmp_path, 0), None)]
+    assert list(pool.outcomes(noted, [(tmp_path, 0)], two_workers, 2)) == [((tmp_path, 0), None)]
     assert len(list(tmp_path.iterdir())) == pool.ATTEMPTS
 
 
@@ -119,7 +117,7 @@ def test_a_pool_that_breaks_while_nobody_looks_is_replaced():
 
 def test_an_error_of_the_work_is_raised():
     with pytest.raises(ValueError, match="no 7"):
-        list(pool.outcomes(fails, [7, 7], MAKE, 2))
+        list(pool.outcomes(fails, [7, 7], two_workers, 2))
 
 
 def test_jobs_are_taken_as_they_are_needed():
@@ -154,7 +152,7 @@ def test_workers_end_when_nobody_waits_for_the_rest():
 
 def test_an_interruption_is_raised_and_ends_the_workers(monkeypatch):
     workers: set[int] = set()
-    made = MAKE()
+    made = two_workers()
 
     def interrupted(*_: object, **__: object) -> None:
         workers.update(made._processes)

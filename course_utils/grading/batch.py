@@ -361,11 +361,14 @@ def enter(course: Course, book: Gradebook, result: Result) -> None:
     with _entered():
         book.update_or_create_student(result.student)
         timestamp = parse_utc(result.timestamp) if result.timestamp else None
-        submission = book.update_or_create_submission(result.assignment, result.student, timestamp=timestamp)
+        with book.db.no_autoflush:  # nbgrader's objects are not in the session yet when it asks for others
+            submission = book.update_or_create_submission(
+                result.assignment, result.student, timestamp=timestamp
+            )
         for entry in submission.notebooks:
             one = result.notebooks[entry.name]
             for grade in entry.grades:
-                grade.auto_score = one.scores[grade.name]
+                grade.auto_score = one.scores.get(grade.name)  # tasks have none
                 grade.needs_manual_grade = grade.manual_score is not None or grade.auto_score is None
             for comment in entry.comments:
                 comment.auto_comment = one.comments.get(comment.name)
