@@ -69,3 +69,11 @@ def tiny_mnist(
         write_idx(raw / f"{kind}-labels-idx1-ubyte", rng.permutation(count) % 10)
     monkeypatch.setenv("COURSE_DATA", str(tmp_path))
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def forks() -> None:
+    """Processes that multiprocessing's server forks have imported `faked`, and so are there at once."""
+    import faked
+
+    faked.start_server()

@@ -7,7 +7,10 @@ notebooks go to autograded/, pages to feedback/, scores to nbgrader's own gradeb
 Never half done. A submission's files are put in place as whole folders, its record last: `pending.json`
 until the gradebook has the scores, `result.json` from then on. A batch that is killed at any moment goes on
 from these: what is recorded stays, what is pending is entered (again, with the same scores), the rest is
-graded. A record is of one digest of what was handed in, so a resubmission is graded anew, and it alone.
+graded. A record is of one digest of what was handed in, so a resubmission is graded anew, and it alone;
+where no more than the time of submission has changed, what lateness costs is entered anew.
+
+One batch of a course runs at a time. Nobody is entered who has handed nothing in.
 
 Seeds are derived from a secret of the course (autograded/.secret), the student and what was handed in:
 nobody can know them before, and a batch that is done again has the same.
@@ -15,23 +18,27 @@ nobody can know them before, and a batch that is done again has the same.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import nbformat
-from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.api import Gradebook, InvalidEntry, MissingEntry, SubmittedNotebook
 from nbgrader.coursedir import CourseDirectory
-from nbgrader.plugins import LateSubmissionPlugin
+from nbgrader.preprocessors import AssignLatePenalties
 from nbgrader.utils import parse_utc
+from sqlalchemy.exc import SQLAlchemyError
 from traitlets.config import Config, PyFileConfigLoader
 
 from course_utils import record, release, runner, sections
@@ -42,6 +49,8 @@ from course_utils.grading.work import Job, Notebook, Result, Terms, Verdict
 from course_utils.settings import CourseError
 
 PENDING, RECORDED = "pending.json", "result.json"
+LONGEST_NAME = 128  # of a student, in nbgrader's gradebook
+UNPRINTABLE = re.compile(r"[\0-\x1f\x7f\ud800-\udfff]")  # control characters, bytes that are not UTF-8
 
 
 class Course:
@@ -58,20 +67,41 @@ class Course:
         named = getattr(self.directory, f"{kind}_directory")
         return Path(self.directory.format_path(named, student, assignment))
 
+    @property
+    def graded(self) -> Path:
+        """Where the records of everybody are, made if need be."""
+        folder = self.root / self.directory.autograded_directory
+        with _written(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
     def students(self, assignment: str) -> list[str]:
         """Everybody who handed something in. Raises CourseError where nobody did."""
-        submitted = self.root / self.directory.submitted_directory
-        names = sorted(path.parent.name for path in submitted.glob(f"*/{assignment}"))
+        names = list(self._handed_in(assignment))
         if not names:
             raise CourseError(
-                f"Nothing is handed in for {assignment}: {submitted.name}/STUDENT/{assignment}/ is where "
-                "nbgrader puts it (`nbgrader collect`, `nbgrader zip_collect`)."
+                f"Nothing is handed in for {assignment}: {self.directory.submitted_directory}/STUDENT/"
+                f"{assignment}/ is where nbgrader puts it (`nbgrader collect`, `nbgrader zip_collect`)."
             )
-        return names
+        for name in names:
+            if len(name) > LONGEST_NAME or UNPRINTABLE.search(name):
+                raise CourseError(
+                    f"The gradebook cannot hold a student called {name!a}: give the folder below "
+                    f"{self.directory.submitted_directory}/ a name of at most {LONGEST_NAME} letters."
+                )
+        return sorted(names)
 
     def has(self, assignment: str) -> bool:
         """Whether somebody handed something in."""
-        return any((self.root / self.directory.submitted_directory).glob(f"*/{assignment}"))
+        return any(self._handed_in(assignment))
+
+    def _handed_in(self, assignment: str) -> Iterator[str]:
+        """Students; hidden folders are nobody, as they are for nbgrader."""
+        submitted = self.root / self.directory.submitted_directory
+        for folder in submitted.iterdir() if submitted.is_dir() else ():
+            # a link that leads nowhere has been handed in as well
+            if not folder.name.startswith(".") and os.path.lexists(folder / assignment):
+                yield folder.name
 
     def notebooks(self, kind: str, assignment: str) -> dict[str, str]:
         """The assignment's notebooks by name, as JSON: `release` or `source`."""
@@ -81,15 +111,29 @@ class Course:
     @cached_property
     def secret(self) -> bytes:
         """What seeds are derived from; made once."""
-        file = self.root / self.directory.autograded_directory / ".secret"
-        file.parent.mkdir(parents=True, exist_ok=True)
+        file = self.graded / ".secret"
+        if not file.exists():
+            part = file.with_suffix(".part")
+            with _written(file):
+                part.unlink(missing_ok=True)
+                descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                with os.fdopen(descriptor, "wb") as made:
+                    made.write(secrets.token_hex(16).encode())
+                os.replace(part, file)
+        return file.read_bytes()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other batches of this course out. Raises CourseError where one is under way."""
+        descriptor = os.open(self.graded, os.O_RDONLY)
         try:
-            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return file.read_bytes()
-        with os.fdopen(descriptor, "wb") as made:
-            made.write(secret := secrets.token_hex(16).encode())
-        return secret
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with this process
+            except BlockingIOError:
+                raise CourseError("This course is being graded already: wait until that has ended.") from None
+            yield
+        finally:
+            os.close(descriptor)
 
     def seed(self, submission: reading.Submission) -> int:
         """31 bits that follow from the secret, the student and what was handed in."""
@@ -114,35 +158,41 @@ def grade(
     workers: int,
     students: list[str] | None = None,
     anew: bool = False,
+    grader: Callable[[Job], Result] = work.grade,
 ) -> Iterator[Progress]:
     """Grade what is not graded yet (`anew`: all) and enter it; yields every result as it is entered.
 
-    Raises CourseError where the assignment is unknown or nothing is handed in.
+    Raises CourseError where the assignment is unknown or nothing is handed in, where somebody else grades,
+    and where something cannot be written.
     """
-    students = students or course.students(assignment)
-    with gradebook(course, assignment) as book:
+    handed_in = course.students(assignment)
+    for student in students or ():
+        if student not in handed_in:
+            raise CourseError(f"{student} has handed nothing in for {assignment}.")
+    students = students or handed_in
+    with course.alone(), closing(gradebook(course, assignment)) as book:
         released = course.notebooks("release", assignment)
         if not released:
             raise CourseError(f"{assignment} has no released notebooks: run `course build`.")
         solved = course.notebooks("source", assignment)
-        for leftover in course.root.glob(f"{course.directory.autograded_directory}/*/.{assignment}.*"):
-            shutil.rmtree(leftover)
+        for kind in (course.directory.autograded_directory, course.directory.feedback_directory):
+            for leftover in course.root.glob(f"{kind}/*/.{assignment}.*"):
+                shutil.rmtree(leftover, ignore_errors=True)
+
+        def collected(student: str) -> reading.Submission:
+            folder = course.folder("submitted", student, assignment)
+            return reading.collect(folder, student, assignment, released)
 
         todo, done = [], 0
         for student in students:
+            submission = collected(student)
             found = kept(course, student, assignment)
-            submission = reading.collect(
-                course.folder("submitted", student, assignment), student, assignment, released
-            )
-            if (
-                anew
-                or found is None
-                or found[0].digest != submission.digest
-                or found[0].audit["terms"] != vars(terms)
-            ):
+            if anew or found is None or not _is_of(found[0], submission, terms):
                 todo.append(student)
                 continue
             result, entered = found
+            if result.timestamp != submission.timestamp:
+                result, entered = retimed(course, result, submission.timestamp), False
             if not entered:
                 enter(course, book, result)
             done += 1
@@ -151,39 +201,45 @@ def grade(
         def jobs() -> Iterator[Job]:
             """Read when their turn comes: a thousand submissions are not held in memory."""
             for student in todo:
-                folder = course.folder("submitted", student, assignment)
-                submission = reading.collect(folder, student, assignment, released)
+                submission = collected(student)
                 yield Job(submission, released, solved, course.seed(submission), terms)
 
-        for job, outcome in pool.outcomes(work.grade, jobs(), make, workers):
-            result = outcome or lost(job)
-            put(course, result)
-            enter(course, book, result)
-            done += 1
-            yield Progress(done, len(students), result)
+        with closing(pool.outcomes(grader, jobs(), make, workers)) as outcomes:
+            for job, outcome in outcomes:
+                result = outcome or lost(job, grader)
+                put(course, result)
+                enter(course, book, result)
+                done += 1
+                yield Progress(done, len(students), result)
+
+
+def _is_of(result: Result, submission: reading.Submission, terms: Terms) -> bool:
+    """Whether a result is what grading this submission on these terms would give."""
+    return result.digest == submission.digest and result.audit.get("terms") == vars(terms)
 
 
 def gradebook(course: Course, assignment: str) -> Gradebook:
     """nbgrader's gradebook, with the assignment in it. Raises CourseError for an unknown assignment."""
-    book = Gradebook(course.directory.db_url, course.directory.course_id)
-    try:
-        book.find_assignment(assignment)
-    except MissingEntry:
-        book.close()
-        known = [section.folder for section in sections.SECTIONS]
-        if not course.folder("source", ".", assignment).is_dir():
-            raise CourseError(
-                f"There is no assignment '{assignment}'; choose one of: {', '.join(known)}."
-            ) from None
-        release.generate(assignment, Config(course.config))
+    with _entered():
         book = Gradebook(course.directory.db_url, course.directory.course_id)
+        try:
+            book.find_assignment(assignment)
+        except MissingEntry:
+            book.close()
+            known = [section.folder for section in sections.SECTIONS]
+            if not course.folder("source", ".", assignment).is_dir():
+                raise CourseError(
+                    f"There is no assignment '{assignment}'; choose one of: {', '.join(known)}."
+                ) from None
+            release.generate(assignment, Config(course.config))
+            book = Gradebook(course.directory.db_url, course.directory.course_id)
     return book
 
 
-def lost(job: Job) -> Result:
+def lost(job: Job, grader: Callable[[Job], Result] = work.grade) -> Result:
     """The result of a submission whose workers died: nothing of it was run, and a person has to look."""
     empty = replace(job, submission=replace(job.submission, notebooks={}))
-    result = work.grade(empty)
+    result = grader(empty)
     fault = Fault(Reason.WORKER_LOST, "", f"{pool.ATTEMPTS} times")
     return replace(result, faults=[*job.submission.faults, fault])
 
@@ -202,23 +258,47 @@ def put(course: Course, result: Result) -> None:
     _replace(course.folder("autograded", result.student, result.assignment), files)
 
 
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
+    """Say in one sentence what cannot be written, and why."""
+    try:
+        yield
+    except OSError as problem:
+        raise CourseError(
+            f"{path} cannot be written ({problem.strerror}): mend that, then give the same command again."
+        ) from None
+
+
 def _replace(folder: Path, files: dict[str, str]) -> None:
     """Make `folder` hold these files and no others."""
     new, old = (folder.with_name(f".{folder.name}.{what}") for what in ("new", "old"))
-    try:
-        for leftover in (new, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-        new.mkdir(parents=True)
-        for name, content in files.items():
-            (new / name).write_text(content, encoding="utf-8")
-        if folder.exists():
-            os.replace(folder, old)
-        os.replace(new, folder)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as problem:
-        raise CourseError(
-            f"{folder} cannot be written ({problem.strerror}): make room, then give the same command again."
-        ) from None
+    with _written(folder):
+        try:
+            for leftover in (new, old):
+                shutil.rmtree(leftover, ignore_errors=True)
+            new.mkdir(parents=True)
+            for name, content in files.items():
+                (new / name).write_text(content, encoding="utf-8")
+            if folder.exists():
+                os.replace(folder, old)
+            os.replace(new, folder)
+        finally:
+            for leftover in (new, old):
+                shutil.rmtree(leftover, ignore_errors=True)
+
+
+def retimed(course: Course, result: Result, timestamp: str | None) -> Result:
+    """The result of what was handed in again unchanged, pending; its old record goes when it is entered."""
+    folder = course.folder("autograded", result.student, result.assignment)
+    file = folder / reading.TIMESTAMP
+    with _written(file):
+        if timestamp:
+            file.write_text(timestamp, encoding="utf-8")
+        else:
+            file.unlink(missing_ok=True)
+    plain = record.kept(folder / RECORDED) or record.kept(folder / PENDING)
+    record.keep(folder / PENDING, plain | {"timestamp": timestamp})
+    return replace(result, timestamp=timestamp)
 
 
 def _plain(result: Result) -> dict[str, Any]:
@@ -234,12 +314,16 @@ def _plain(result: Result) -> dict[str, Any]:
 
 
 def kept(course: Course, student: str, assignment: str) -> tuple[Result, bool] | None:
-    """The record of a submission, without its notebooks, and whether the gradebook has it; None if none."""
+    """The record of a submission, without its notebooks, and whether the gradebook has it.
+
+    None where there is none that can be read.
+    """
     folder = course.folder("autograded", student, assignment)
     for name in (RECORDED, PENDING):
-        plain = record.kept(folder / name)
-        if plain is not None:
-            return _result(plain), name == RECORDED
+        try:
+            return _result(record.kept(folder / name)), name == RECORDED
+        except (TypeError, KeyError, AttributeError):  # no record, or not one of ours
+            continue
     return None
 
 
@@ -275,24 +359,47 @@ def enter(course: Course, book: Gradebook, result: Result) -> None:
 
     A score that a person has given stays; the answer is marked to be looked at again, as nbgrader does it.
     """
-    book.update_or_create_student(result.student)
-    timestamp = parse_utc(result.timestamp) if result.timestamp else None
-    submission = book.update_or_create_submission(result.assignment, result.student, timestamp=timestamp)
-    policy = LateSubmissionPlugin(config=course.config)
-    for entry in submission.notebooks:
-        one = result.notebooks[entry.name]
-        for grade in entry.grades:
-            grade.auto_score = one.scores[grade.name]
-            grade.needs_manual_grade = grade.manual_score is not None or grade.auto_score is None
-        for comment in entry.comments:
-            comment.auto_comment = one.comments[comment.name]
-    book.db.flush()
-    for entry in submission.notebooks:
-        entry.late_submission_penalty = None
-        if submission.total_seconds_late > 0:
-            entry.late_submission_penalty = policy.late_submission_penalty(
-                result.student, entry.score, submission.total_seconds_late
+    with _entered():
+        book.update_or_create_student(result.student)
+        timestamp = parse_utc(result.timestamp) if result.timestamp else None
+        with book.db.no_autoflush:  # nbgrader's objects are not in the session yet when it asks for others
+            submission = book.update_or_create_submission(
+                result.assignment, result.student, timestamp=timestamp
             )
-    book.db.commit()
+        for entry in submission.notebooks:
+            one = result.notebooks[entry.name]
+            for grade in entry.grades:
+                grade.auto_score = one.scores.get(grade.name)  # tasks have none
+                grade.needs_manual_grade = grade.manual_score is not None or grade.auto_score is None
+            for comment in entry.comments:
+                comment.auto_comment = one.comments.get(comment.name)
+        book.db.flush()
+        for entry in submission.notebooks:
+            book.db.refresh(entry)  # its score is a sum that the database forms
+            entry.late_submission_penalty = _penalty(course, entry, submission.total_seconds_late)
+        book.db.commit()
     folder = course.folder("autograded", result.student, result.assignment)
-    os.replace(folder / PENDING, folder / RECORDED)
+    with _written(folder):
+        os.replace(folder / PENDING, folder / RECORDED)
+
+
+def _penalty(course: Course, entry: SubmittedNotebook, seconds_late: float) -> float | None:
+    """What lateness costs by the course's policy: at most the score."""
+    if seconds_late <= 0:
+        return None
+    policy = AssignLatePenalties(config=course.config)
+    policy.init_plugin()
+    penalty = policy.plugin_inst.late_submission_penalty(entry.student.id, entry.score, seconds_late)
+    return None if penalty is None else max(0.0, min(penalty, entry.score))
+
+
+@contextmanager
+def _entered() -> Iterator[None]:
+    """Say in one sentence what keeps the gradebook from being written."""
+    try:
+        yield
+    except (SQLAlchemyError, InvalidEntry) as problem:
+        reason = str(problem).partition("\n")[0]
+        raise CourseError(
+            f"The gradebook cannot be written ({reason}): mend that, then give the same command again."
+        ) from None

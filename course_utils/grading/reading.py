@@ -41,7 +41,7 @@ NEW_CELL = {"code": new_code_cell, "markdown": new_markdown_cell, "raw": new_raw
 class Submission:
     """What was handed in: the bytes of each notebook that the assignment knows, and what was left out.
 
-    The digest is that of all the rest but the student and the assignment.
+    The digest is that of notebooks and faults: not of who handed them in, nor of when.
     """
 
     student: str
@@ -74,7 +74,7 @@ def collect(folder: Path, student: str, assignment: str, expected: Collection[st
         reason = Reason.MISSING_NOTEBOOK if isinstance(problem, FileNotFoundError) else Reason.LINK
         notebooks, timestamp = {}, None
         faults = [Fault(reason, "", f"the submission is no folder that can be read: {problem.strerror}")]
-    digest = _digest(notebooks, faults, timestamp)
+    digest = _digest(notebooks, faults)
     return Submission(student, assignment, notebooks, tuple(faults), digest, timestamp)
 
 
@@ -148,9 +148,9 @@ def _shown(name: str) -> str:
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in name[:SHOWN])
 
 
-def _digest(notebooks: dict[str, bytes], faults: list[Fault], timestamp: str | None) -> str:
+def _digest(notebooks: dict[str, bytes], faults: list[Fault]) -> str:
     contents = {stem: hashlib.sha256(content).hexdigest() for stem, content in sorted(notebooks.items())}
-    whole = [contents, [[fault.reason.name, fault.notebook, fault.detail] for fault in faults], timestamp]
+    whole = [contents, [[fault.reason.name, fault.notebook, fault.detail] for fault in faults]]
     return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
 

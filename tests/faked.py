@@ -1,0 +1,284 @@
+"""A small course, and a way to grade it that takes no time: what the tests of the coordinator grade with.
+
+Its processes are forked from a server that has imported this module (`start_server`), so that a coordinator
+is there in a few milliseconds and can be killed and started again many times.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future
+from functools import partial
+from multiprocessing import forkserver
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbgrader import utils
+from nbgrader.api import Gradebook, MissingEntry
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from traitlets.config import Config, PyFileConfigLoader
+
+from course_utils import release
+from course_utils.grading import batch, pool
+from course_utils.grading.work import Job, Notebook, Result, Terms, Verdict
+
+TESTS = Path(__file__).parent
+ASSIGNMENT, NAMES = "small", ("first", "second")
+AUTOMATIC, BY_HAND, TASK = "sum-check", "essay", "poster"  # grade_ids
+TERMS = Terms()
+LOSES_ITS_WORKER = "print('kill')"
+
+
+def start_server() -> None:
+    """Start multiprocessing's server of forks with this module imported, once per process."""
+    multiprocessing.set_forkserver_preload(["__main__", "faked"])
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS), str(TESTS.parent), *([before] if before else [])])
+    try:
+        forkserver.ensure_running()
+    finally:
+        os.environ.pop("PYTHONPATH") if before is None else os.environ.update(PYTHONPATH=before)
+
+
+class Serial(Executor):
+    """Does its work at once, in this process."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        future: Future = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+two_workers = partial(pool.local, 2, "forkserver")
+
+
+# --- the course -------------------------------------------------------------------------------------------
+
+
+def make_course(root: Path, settings: str = "") -> Path:
+    """A folder with an assignment of two notebooks, released and in the gradebook."""
+    source = root / "solutions" / ASSIGNMENT
+    source.mkdir(parents=True)
+    config = (TESTS.parent / "nbgrader_config.py").read_text("utf-8")
+    (root / "nbgrader_config.py").write_text(f"{config}\n{settings}\n", encoding="utf-8")
+    for name in NAMES:
+        cells = [
+            _marked(new_code_cell("total = 1 + 1"), "sum", solution=True),
+            _marked(new_code_cell("assert total == 2"), AUTOMATIC, grade=True, locked=True, points=3),
+            _marked(new_markdown_cell("Because."), BY_HAND, grade=True, solution=True, points=2),
+            _marked(new_markdown_cell("Draw a poster."), TASK, task=True, locked=True, points=1),
+        ]
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), source / f"{name}.ipynb")
+    release_again(root)
+    (root / "autograded").mkdir()
+    (root / "autograded" / ".secret").write_bytes(b"the same for every test")
+    return root
+
+
+def release_again(root: Path) -> None:
+    """Put the assignment into a gradebook that does not have it."""
+    loaded = PyFileConfigLoader("nbgrader_config.py", path=str(root)).load_config()
+    loaded.CourseDirectory.root = str(root)
+    release.generate(ASSIGNMENT, Config(loaded))
+
+
+def _marked(cell: Any, grade_id: str, **marks: Any) -> Any:
+    none = {"grade": False, "solution": False, "task": False, "locked": False, "schema_version": 3}
+    cell.metadata["nbgrader"] = none | marks | {"grade_id": grade_id}
+    return cell
+
+
+def hand_in(root: Path, student: str, answer: str = "", timestamp: str = "") -> Path:
+    """Submit the released notebooks with this answer in the first; the submission's folder."""
+    folder = root / "submitted" / student / ASSIGNMENT
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(root / "notebooks" / ASSIGNMENT, folder)
+    notebook = nbformat.read(folder / "first.ipynb", as_version=4)
+    notebook.cells[0].source = answer or f"total = {student!r}"
+    nbformat.write(notebook, folder / "first.ipynb")
+    if timestamp:
+        (folder / "timestamp.txt").write_text(timestamp, encoding="utf-8")
+    return folder
+
+
+def hand_in_class(root: Path, students: int) -> list[str]:
+    """Submissions of so many students, every third with a time; their names."""
+    names = [f"student {number:02}" for number in range(students)]
+    for number, name in enumerate(names):
+        hand_in(root, name, timestamp="2030-01-02 10:00:00 UTC" if number % 3 == 0 else "")
+    return names
+
+
+# --- grading ----------------------------------------------------------------------------------------------
+
+
+def grade(job: Job) -> Result:
+    """A result that follows from the submission alone, at once; one answer ends the process instead."""
+    submission = job.submission
+    if any(LOSES_ITS_WORKER.encode() in content for content in submission.notebooks.values()):
+        os.kill(os.getpid(), signal.SIGKILL)
+    notebooks = {}
+    for name, text in job.released.items():
+        nb = nbformat.reads(text, as_version=4)
+        drawn = random.Random(f"{submission.digest} {name} {job.seed}")
+        handed_in = name in submission.notebooks
+        scores = {
+            cell.metadata.nbgrader.grade_id: None
+            if cell.cell_type == "markdown"
+            else float(drawn.randint(0, 3) * handed_in)
+            for cell in nb.cells
+            if utils.is_grade(cell)
+        }
+        comments = {
+            cell.metadata.nbgrader.grade_id: drawn.choice([None, "No response."])
+            for cell in nb.cells
+            if utils.is_solution(cell)
+        }
+        verdict = Verdict("1.1", "sum", scores[AUTOMATIC] or 0.0, 3.0, "", {"it is 2": "count again"})
+        page = f"<p>{submission.student} {name} {drawn.random()}</p>"
+        notebooks[name] = Notebook(text, page, scores, comments, [verdict], [])
+    return Result(
+        submission.student,
+        submission.assignment,
+        submission.digest,
+        submission.timestamp,
+        job.seed,
+        list(submission.faults),
+        notebooks,
+        {"terms": vars(job.terms)},
+    )
+
+
+def slowly(job: Job) -> Result:
+    time.sleep(0.02)
+    return grade(job)
+
+
+def run(root: Path, make=Serial, workers: int = 1, grader=grade, terms: Terms = TERMS, students=None) -> int:
+    """Grade what is not graded yet; how many results there were."""
+    course = batch.Course(root)
+    return len(list(batch.grade(course, ASSIGNMENT, terms, make, workers, students, grader)))
+
+
+def graded_now(root: Path, **how: Any) -> list[str]:
+    """Grade what is not graded yet; who that was."""
+    seen: list[str] = []
+
+    def noting(job: Job) -> Result:
+        seen.append(job.submission.student)
+        return grade(job)
+
+    run(root, grader=noting, **how)
+    return seen
+
+
+def coordinate(root: Path) -> None:
+    """What a coordinator's process does: grade with two workers, which are forked, all in one group."""
+    os.setsid()
+    run(root, partial(pool.local, 2, "fork"), 2, slowly)
+
+
+STEPS = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "shutil.rmtree"}
+
+
+def dies_at(root: Path, step: int) -> None:
+    """Grade, and end at once before the given step: a change of a folder, a file opened, a commit."""
+    left = step
+
+    def one_more(*_: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            os._exit(9)
+
+    def audited(what: str, arguments: tuple) -> None:
+        if what in STEPS or (what == "open" and isinstance(arguments[1], str) and "w" in arguments[1]):
+            one_more()
+
+    batch.secrets.token_hex = no_secret  # type: ignore[assignment]
+    course = batch.Course(root)
+    sys.addaudithook(audited)
+    event.listen(Engine, "commit", one_more)
+    for _ in batch.grade(course, ASSIGNMENT, TERMS, Serial, 1, grader=grade):
+        pass
+
+
+def no_secret(length: int) -> str:
+    return "5" * 2 * length
+
+
+# --- what has come of it ----------------------------------------------------------------------------------
+
+
+def book(root: Path) -> Gradebook:
+    return Gradebook(batch.Course(root).directory.db_url, "vae-course")
+
+
+def entries(root: Path) -> dict[str, Any]:
+    """All that the gradebook says of the assignment, by student."""
+    found: dict[str, Any] = {}
+    with book(root) as gradebook:
+        for student in gradebook.students:
+            try:
+                submission = gradebook.find_submission(ASSIGNMENT, student.id)
+            except MissingEntry:
+                continue
+            found[student.id] = {
+                "timestamp": submission.timestamp,
+                "score": submission.score,
+                "penalty": submission.late_submission_penalty,
+                **{
+                    f"{notebook.name} {one.name}": (one.auto_score, one.manual_score, one.needs_manual_grade)
+                    for notebook in submission.notebooks
+                    for one in notebook.grades
+                },
+                **{
+                    f"{notebook.name} {one.name} comment": (one.auto_comment, one.manual_comment)
+                    for notebook in submission.notebooks
+                    for one in notebook.comments
+                },
+            }
+    return found
+
+
+def files(root: Path) -> dict[str, bytes]:
+    """Every file below autograded/ and feedback/, hidden ones as well."""
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for kind in ("autograded", "feedback")
+        for path in sorted((root / kind).rglob("*"))
+        if path.is_file()
+    }
+
+
+def state(root: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """All that a batch has left."""
+    return entries(root), files(root)
+
+
+def records(root: Path) -> dict[str, dict[str, Any]]:
+    """The records of everybody, by student."""
+    found = sorted((root / "autograded").glob(f"*/{ASSIGNMENT}/result.json"))
+    return {path.parent.parent.name: json.loads(path.read_text("utf-8")) for path in found}
+
+
+def exported(root: Path) -> Iterator[dict[str, str]]:
+    """The rows that `nbgrader export` writes."""
+    program = Path(sys.executable).parent / "nbgrader"
+    subprocess.run([program, "export", "--to", "grades.csv"], cwd=root, check=True, capture_output=True)
+    with open(root / "grades.csv", newline="", encoding="utf-8") as file:
+        yield from csv.DictReader(file)
