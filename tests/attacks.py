@@ -383,7 +383,7 @@ MESSAGES = {
         REPLY + "publish('status', {'execution_state': 'idle'})\n"
         "reply({'status': 'ok', 'execution_count': 1})\ntime.sleep(2)"
     ),
-    "a reply without fields": attack(REPLY + "reply({})\n", "MEDDLED"),
+    "a reply without fields": attack(REPLY + "reply({})\n", "MESSAGES"),
     "replies to later cells": attack(
         REPLY + "base, number = parent['header']['msg_id'].rsplit('_', 1)\n"
         "for n in range(1, 9):\n"

@@ -21,8 +21,10 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import secrets
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -60,6 +62,7 @@ class Limits:
     file_size: int = 128 * MiB
     scratch: int = 256 * MiB  # each of the writable places
     shared_folder: int = 1 * MiB  # sockets take none of it
+    messages: int = 1 * GiB  # that the grader's memory may grow by meanwhile
 
     def of_a_process(self) -> dict[str, int]:
         """Resource limits of every process, by the names of Python's module `resource`."""
@@ -107,6 +110,7 @@ class SandboxProvisioner(LocalProvisioner):
     shared: Path | None = None  # the folder with the sockets
     watched: Sequence[int] = ()  # processes that count, with all below them
     excess: Reason | None = None  # why the kernel was ended
+    own_memory = 0  # of this process when it started the kernel
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Let messages travel over sockets in a folder of their own, and wrap the command."""
@@ -126,6 +130,7 @@ class SandboxProvisioner(LocalProvisioner):
         kwargs["cmd"] = [*command(folder, connection, self.shared, user, self.limits), *inside]
         kwargs["cwd"] = "/"
         kwargs["stdout"] = kwargs["stderr"] = subprocess.DEVNULL  # what cells print comes as messages
+        self.own_memory = psutil.Process().memory_info().rss
         kwargs["independent"] = (
             True  # no kernel in there could see this process; bubblewrap watches it instead
         )
@@ -157,6 +162,8 @@ class SandboxProvisioner(LocalProvisioner):
             return Reason.PROCESSES
         if self.shared and sum(_sizes(self.shared)) > self.limits.shared_folder:
             return Reason.OUTPUT  # files in the folder of the sockets
+        if psutil.Process().memory_info().rss - self.own_memory > self.limits.messages:
+            return Reason.OUTPUT  # messages that wait on a channel which nobody reads
         return None
 
     async def cleanup(self, restart: bool = False) -> None:
@@ -180,7 +187,10 @@ class KernelManager(AsyncKernelManager):
 
 
 def _with_children(pid: int) -> list[tuple[int, int]]:
-    """Bytes in use and threads of a process and of all below it."""
+    """Bytes in use and threads of a process and of all below it.
+
+    What processes share without a file counts for each of them: code can choose to share all that it takes.
+    """
     found = []
     try:
         processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
@@ -188,17 +198,25 @@ def _with_children(pid: int) -> list[tuple[int, int]]:
         return []
     for process in processes:
         try:
-            memory = process.memory_info()
-            found.append((memory.rss - memory.shared, process.num_threads()))
-        except psutil.Error:  # it has ended meanwhile
+            status = Path(f"/proc/{process.pid}/status").read_text(errors="replace")
+        except OSError:  # it has ended meanwhile
             continue
+        numbers = dict(re.findall(r"^(RssAnon|RssShmem|VmSwap|Threads):\s*(\d+)", status, re.MULTILINE))
+        threads = int(numbers.pop("Threads", 1))
+        found.append((1024 * sum(map(int, numbers.values())), threads))
     return found
 
 
 def _sizes(folder: Path) -> Iterator[int]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            yield entry.stat(follow_symlinks=False).st_size
+    """Of all files below; each counts, and so does a folder."""
+    for path, folders, files in os.walk(folder):
+        for name in [*folders, *files]:
+            try:
+                found = os.lstat(os.path.join(path, name))
+            except OSError:  # gone meanwhile
+                continue
+            if not stat.S_ISSOCK(found.st_mode):
+                yield max(4096, found.st_size)
 
 
 # --- the command ------------------------------------------------------------------------------------------
