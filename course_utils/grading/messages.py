@@ -58,7 +58,7 @@ class Client(AsyncKernelClient):
 
     def _context_default(self) -> zmq.asyncio.Context:
         context = super()._context_default()
-        context.setsockopt(zmq.MAXMSGSIZE, 2 * self.parent.output_bytes)
+        context.setsockopt(zmq.MAXMSGSIZE, 16 * self.parent.output_bytes)
         return context
 
     def start_channels(self, *args: Any, **kwargs: Any) -> None:
@@ -67,12 +67,17 @@ class Client(AsyncKernelClient):
             channel.accepts = self._accepts
         super().start_channels(*args, **kwargs)
 
+    async def wait_for_ready(self, timeout: float | None = None) -> None:
+        """As ever; before any code of the student's runs, the folder of the sockets is closed."""
+        await super().wait_for_ready(timeout)
+        getattr(self.parent.provisioner, "close_shared", int)()
+
     def _accepts(self, count: int) -> bool:
         self.received += count
         if self.received <= self.parent.output_bytes:
             return True
         provisioner = self.parent.provisioner
-        provisioner.excess = provisioner.excess or Reason.OUTPUT
+        provisioner.excess = getattr(provisioner, "excess", None) or Reason.OUTPUT
         if provisioner.process is not None:
             provisioner.process.kill()
         return False

@@ -210,19 +210,19 @@ class Probe(Execute):
             if cell.cell_type == "code":
                 cell.outputs = [_ended_by(Reason.TIMEOUT.name)]
             return cell, resources
-        problem, mute = "", False
+        problem, mute, limit = "", False, time.monotonic() + self.timeout_func(cell)
         try:
             cell, resources = super().preprocess_cell(cell, resources, index)
         except (CellTimeoutError, DeadKernelError) as error:
             problem = type(error).__name__
-            mute = "IOPub" in str(error)  # the end of its output did not arrive
+            mute = "IOPub" in str(error) and time.monotonic() < limit  # a reply, but no end of the output
         except Exception as error:  # a forged reply may make nbclient stumble anywhere
             raise _LostKernel(cell, self._fault(cell, index, Reason.MESSAGES, type(error).__name__)) from None
         # A student's own exception of that name would end nothing; the first output is then something else.
         if problem or any(
             output.get("ename") == CellTimeoutError.__name__ for output in cell.get("outputs", [])
         ):
-            killed, silent = problem == DeadKernelError.__name__, Reason.OUTPUT if mute else Reason.TIMEOUT
+            killed, silent = problem == DeadKernelError.__name__, Reason.MESSAGES if mute else Reason.TIMEOUT
             raise _LostKernel(cell, self._fault(cell, index, Reason.KILLED if killed else silent))
         for output in cell.get("outputs", []):
             if output.output_type == "error":
