@@ -60,13 +60,14 @@ def reply(content, parent=parent):
 
 # --- reading ----------------------------------------------------------------------------------------------
 
+# ruff: noqa: E501 - code of attacks, not of ours
+
 READING = {
     "search every file": attack(
         """
 import os, sys
 for folder, below, files in os.walk("/"):
-    below[:] = [b for b in below if b not in ("usr", "proc", "lib", "site-packages", "sys")]
-    if folder in (sys.prefix, sys.base_prefix): below[:] = []; continue
+    below[:] = [b for b in below if b not in ("usr", "proc", "lib", "lib64", ".venv", ".pyenv", "sys")]
     for file in files:
         try:
             path = os.path.join(folder, file)
@@ -153,10 +154,11 @@ try: print("CONNEC" + "TED", socket.getaddrinfo("example.org", 80))
 except OSError as problem: print(problem)
 """
     ),
-    "a network of its own": attack(
+    "users, mounts and a network of its own": attack(
         """
-import ctypes, subprocess
-print("NAME" + "SPACE" if ctypes.CDLL(None).unshare(0x10000000) == 0 else "none")
+import os, subprocess
+done = subprocess.run(["unshare", "-Urmn", "mount", "-t", "tmpfs", "x", "/tmp"], capture_output=True)
+print("NAME" + "SPACE" if done.returncode == 0 else "none")
 """
     ),
 }
@@ -184,11 +186,7 @@ TAKING = {
         "    held[at : at + 2**20] = b'1' * 2**20\ntime.sleep(60)",
         "MEMORY",
     ),
-    "memory in files without a name": attack(
-        "import os, time\nfiles = []\nfor i in range(40):\n    files.append(os.memfd_create(str(i)))\n"
-        "    for _ in range(100): os.write(files[-1], bytes(2**20))\ntime.sleep(60)",
-        "MEMORY",
-    ),
+    "memory in files without a name": attack("import os\nos.memfd_create('x')\nprint('GOT' + '-IT')"),
     "disk filler": attack(
         """
 import os
@@ -232,9 +230,9 @@ os.chdir("/")
         "        except BaseException: pass\n",
         *("TIMEOUT",),
     ),
-    "endless output": attack("while True: print('x' * 1000)", "OUTPUT"),
-    "endless errors": attack("import sys\nwhile True: print('x' * 10_000, file=sys.stderr)", "OUTPUT"),
-    "one huge display": attack("display({'text/plain': 'x' * (200 * 10**6)}, raw=True)", "OUTPUT"),
+    "endless output": attack("while True: print('x' * 1000)", "OUTPUT|MEMORY"),
+    "endless errors": attack("import sys\nwhile True: print('x' * 10_000, file=sys.stderr)", "OUTPUT|MEMORY"),
+    "one huge display": attack("display({'text/plain': 'x' * (200 * 10**6)}, raw=True)", "OUTPUT|MEMORY"),
     "a display larger than any message may be": attack(
         "display({'text/plain': 'x' * (300 * 10**6)}, raw=True)", "MESSAGES|OUTPUT|TIMEOUT|MEMORY"
     ),
@@ -242,7 +240,7 @@ os.chdir("/")
     "a million small objects in a display": attack(
         KERNEL + "publish('display_data', {'data': {'x/y': [{}] * 3_000_000}, 'metadata': {}})"
     ),
-    "huge error": attack("raise type('E' * 10**5, (Exception,), {})('x' * 10**7)", "OUTPUT"),
+    "huge error": attack("raise type('E' * 10**5, (Exception,), {})('x' * 10**7)", "OUTPUT|MEMORY"),
 }
 
 # --- ending and meddling ----------------------------------------------------------------------------------
@@ -359,7 +357,9 @@ MEDDLING = {
         FORGE + "import numpy as np\nfrom course_utils.checks import evidence as e\n"
         "publish(pack(SEED) | {'evidence': e.pack({'kl': np.full((5, 3), np.nan), 'single': np.full((1, 1), np.nan)})})"
     ),
-    "evidence without end": attack(FORGE + "publish(pack(SEED) | {'note': 'x' * (200 * 10**6)})", "OUTPUT"),
+    "evidence without end": attack(
+        FORGE + "publish(pack(SEED) | {'note': 'x' * (200 * 10**6)})", "OUTPUT|MEMORY"
+    ),
     "evidence of an array too large": attack(
         FORGE
         + "publish(pack(SEED) | {'evidence': {'kl': {'dtype': '<f8', 'shape': [10**7], 'data': 'A' * 10**7}}})",
@@ -588,9 +588,9 @@ FILE_REASONS: dict[str, list[str]] = {
     "names that lead elsewhere": ["WRONG_NAME"],
     "metadata": [],
     "scripts": [],
-    "a cell with another's name": ["CHANGED_CELLS", "DUPLICATED_CELLS", "MISSING_CELLS"],
+    "a cell with another's name": ["DUPLICATED_CELLS", "MISSING_CELLS"],
     "a notebook of 20 MB": ["TOO_LARGE"],
     "a notebook nested deeply": ["NOT_A_NOTEBOOK"],
     "a notebook that is a number": ["NOT_A_NOTEBOOK"],
 }
-READABLE = {"names that lead elsewhere", "metadata", "scripts"}  # and solved
+FILE_POINTS = {"names that lead elsewhere": 6, "metadata": 6, "scripts": 6, "a cell with another's name": 3}

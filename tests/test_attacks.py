@@ -194,8 +194,7 @@ def test_files_end_in_their_reason(graded, name):
 
 @pytest.mark.parametrize("name", FILES)
 def test_files_gain_nothing(graded, name):
-    most = 6 if name in attacks.READABLE else 0
-    assert graded.results[student(name)].points == most
+    assert graded.results[student(name)].points == attacks.FILE_POINTS.get(name, 0)
 
 
 # --- the batch --------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ class Channel(AsyncZMQSocketChannel):
 
     accepts: Callable[[int], bool]  # whether a message of so many bytes is still to be looked at
 
-    async def get_msg(self, timeout: float | None = None) -> dict[str, Any]:
+    async def get_msg(self, timeout: float | None = None) -> dict[str, Any]:  # type: ignore[override]
         """The next message. Raises queue.Empty where none comes within `timeout` seconds."""
         end = None if timeout is None else time.monotonic() + timeout
         while True:
@@ -37,7 +37,7 @@ class Channel(AsyncZMQSocketChannel):
             if message:
                 return message
 
-    async def _recv(self, **kwargs: Any) -> dict[str, Any]:
+    async def _recv(self, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """A message, {} for what is none."""
         assert self.socket is not None
         parts = await self.socket.recv_multipart(**kwargs)
@@ -54,6 +54,7 @@ class Client(AsyncKernelClient):
     """A client of a kernel whose manager says in `output_bytes` how much it may send."""
 
     shell_channel_class = iopub_channel_class = control_channel_class = Type(Channel)  # type: ignore[assignment]
+    parent: Any
     received = 0
 
     def _context_default(self) -> zmq.asyncio.Context:

@@ -3,7 +3,8 @@
 A kernel in the sandbox has no network, is not root, sees its own processes only, and of the file system the
 operating system, Python, this package and its notebook's folder, all read-only. What it writes goes to memory
 of limited size and is gone with it. Solutions, gradebook, other submissions, the home folder and the
-environment of the grader are not there at all, which is stronger than not being readable.
+environment of the grader are not there at all, which is stronger than not being readable. Some system calls
+are refused (`seccomp`).
 
 `SandboxProvisioner` is a kernel provisioner of jupyter_client: it puts a command in front of the kernel's and
 changes nothing else, so nbclient, nbgrader and formgrader work as before. `KernelManager` is a manager that
@@ -39,6 +40,7 @@ from jupyter_client.provisioning import LocalProvisioner
 
 import course_utils
 from course_utils import settings
+from course_utils.grading import seccomp
 from course_utils.grading.reasons import Reason
 from course_utils.settings import CourseError
 
@@ -137,8 +139,8 @@ class SandboxProvisioner(LocalProvisioner):
         return kwargs
 
     def inside(self, kernel: list[str], environment: dict[str, str], folder: Path, user: int) -> list[str]:
-        """What is run in the sandbox: the kernel's own command."""
-        return kernel
+        """What is run in the sandbox: the kernel's own command, filtered."""
+        return [sys.executable, seccomp.__file__, *kernel]
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """As ever; what has been started is watched."""
