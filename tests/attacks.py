@@ -67,7 +67,7 @@ READING = {
         """
 import os, sys
 for folder, below, files in os.walk("/"):
-    below[:] = [b for b in below if b not in ("usr", "proc", "lib", "lib64", ".venv", ".pyenv", "sys")]
+    below[:] = [b for b in below if b not in ("usr", "proc", "lib", "lib64", ".venv", ".pyenv", "sys", "dev")]
     for file in files:
         try:
             path = os.path.join(folder, file)
@@ -226,9 +226,9 @@ os.chdir("/")
     ),
     "endless loop in the answer": attack(
         "",
+        "TIMEOUT",
         ending="\ndef gaussian_kl(mu, logvar):\n    while True:\n        try:\n            while True: pass\n"
         "        except BaseException: pass\n",
-        *("TIMEOUT",),
     ),
     "endless output": attack("while True: print('x' * 1000)", "OUTPUT|MEMORY"),
     "endless errors": attack("import sys\nwhile True: print('x' * 10_000, file=sys.stderr)", "OUTPUT|MEMORY"),
@@ -284,8 +284,7 @@ ENDING = {
 }
 
 EVIDENCE = "application/vnd.vae-course.evidence+json"
-FORGE = (
-    """
+FORGE = """
 from IPython.display import display
 import course_utils.checks as checks
 SEED = int(__import__("os").environ["COURSE_CHECK_SEED"])
@@ -297,13 +296,11 @@ class Three(float):
 def publish(bundle, times=1):
     def check(name, names):
         if name == "gaussian_kl":
-            for _ in range(times): display({"%s": bundle, "text/plain": "3.0"}, raw=True)
+            for _ in range(times): display({"EVIDENCE": bundle, "text/plain": "3.0"}, raw=True)
             return Three(3)
         return checks.core.run(checks.EXERCISES[name], names)
     checks.check = check
-"""
-    % EVIDENCE
-)
+""".replace("EVIDENCE", EVIDENCE)
 
 FORGE_RAW = (
     KERNEL.replace("def publish", "def send")
@@ -312,12 +309,11 @@ FORGE_RAW = (
 def publish_raw(bundle):
     def check(name, names):
         if name == "gaussian_kl":
-            shown = {"data": {"%s": bundle, "text/plain": "3.0"}, "metadata": {}}
+            shown = {"data": {"EVIDENCE": bundle, "text/plain": "3.0"}, "metadata": {}}
             return raw("display_data", shown, kernel.get_parent("shell"))
         return checks.core.run(checks.EXERCISES[name], names)
     checks.check = check
-"""
-    % EVIDENCE
+""".replace("EVIDENCE", EVIDENCE)
 )
 
 MEDDLING = {
