@@ -111,6 +111,7 @@ class SandboxProvisioner(LocalProvisioner):
     limits = Limits()
     shared: Path | None = None  # the folder with the sockets
     watched: Sequence[int] = ()  # processes that count, with all below them
+    uncounted = 0  # bytes of watched processes that are not the kernel's
     excess: Reason | None = None  # why the kernel was ended
     own_memory = 0  # of this process when it started the kernel
 
@@ -164,7 +165,7 @@ class SandboxProvisioner(LocalProvisioner):
     def _excess(self) -> Reason | None:
         """What there is too much of, None if nothing."""
         processes = [process for pid in self.watched for process in _with_children(pid)]
-        if sum(used for used, _ in processes) > self.limits.memory:
+        if sum(used for used, _ in processes) - self.uncounted > self.limits.memory:
             return Reason.MEMORY
         if sum(threads for _, threads in processes) > self.limits.processes:
             return Reason.PROCESSES
