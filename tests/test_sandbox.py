@@ -79,6 +79,15 @@ OUT_OF_REACH = {
         "import socket; socket.create_connection(('127.0.0.1', PORT), timeout=5)",
         "ConnectionRefusedError",
     ),
+    "files in memory without a name": (
+        "import os; os.memfd_create('x')",
+        "PermissionError",
+    ),
+    "users of its own": (
+        "import subprocess as s; s.run(['unshare', '-Ur', 'true'], check=True, stderr=s.DEVNULL)",
+        "CalledProcessError",
+    ),
+    "the machine below": ("import socket; socket.socket(socket.AF_VSOCK)", "PermissionError"),
     "becoming root": ("import os; os.setuid(0)", "OSError or PermissionError"),
     "ending the process above": (
         "import os, signal, time; os.kill(1, signal.SIGKILL); time.sleep(1); raise LookupError",

@@ -124,6 +124,9 @@ class ForkedProvisioner(sandbox.SandboxProvisioner):
             os.close(inner)
             os.close(door)
         self.watched = [room.pid, keeper]
+        self.uncounted = sum(
+            used for used, _ in sandbox._with_children(keeper)[:1]
+        )  # the keeper's: the zygote's
         return connection
 
 

@@ -22,8 +22,10 @@ from nbformat import NotebookNode
 
 from course_utils.checks import EXERCISES
 from course_utils.checks.core import SEED_VARIABLE
+from course_utils.checks.evidence import printable
 
 MAGICS = 20  # lines of a cell for IPython; no lesson has that many
+COPIED = 200  # characters of a line that is remarked upon
 COMPARED_NODES = 60  # syntax nodes; below that, honest answers look alike
 
 PATCHED = ("torch", "numpy", "builtins", "sys", "IPython", "math", "course_utils", "importlib")
@@ -100,7 +102,7 @@ def remarks(submitted: NotebookNode, source: NotebookNode) -> list[Remark]:
             *_reaches(tree, names),
             *_copies(tree, solutions),
         ]:
-            code = lines[line - 1].strip() if 0 < line <= len(lines) else ""
+            code = printable(lines[line - 1], COPIED) if 0 < line <= len(lines) else ""
             found.append(Remark(label, line, code, why))
     return list(dict.fromkeys(found))
 

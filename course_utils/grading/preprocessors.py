@@ -22,18 +22,20 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from nbclient.client import CellExecutionComplete
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from nbgrader.preprocessors import Execute, NbGraderPreprocessor
 from traitlets import Bool, Integer, Unicode
 
 from course_utils.checks import EXERCISES, core, evidence
-from course_utils.grading import forked, own_work, sandbox
+from course_utils.grading import forked, messages, own_work, sandbox
 from course_utils.grading.reasons import Fault, Reason
 from course_utils.settings import CourseError
 
 Resources = dict[str, Any]
 
+MESSAGES = {"stream", "display_data", "execute_result", "error", "clear_output", "execute_input", "status"}
 GRADED_SECONDS = 60  # a check stops an answer after ten; only one that cannot be stopped is still there
 
 
@@ -140,6 +142,13 @@ class Probe(Execute):
         self.faults: list[Fault] = []
         if not self.unsafe:
             self.kernel_manager_class = forked.KernelManager if self.forked else sandbox.KernelManager
+        self.shutdown_kernel = "immediate"  # what a kernel still has to do is nobody's affair
+
+    def create_kernel_manager(self) -> Any:
+        """As ever, with a client that trusts no message."""
+        manager: Any = super().create_kernel_manager()
+        manager.client_factory, manager.output_bytes = messages.Client, self.output_bytes
+        return manager
 
     def preprocess(
         self, nb: NotebookNode, resources: Resources | None = None, km: Any = None
@@ -171,7 +180,6 @@ class Probe(Execute):
         try:
             while True:
                 try:
-                    self.printed = 0
                     return super().preprocess(nb, resources, km)
                 except _LostKernel as loss:
                     self.faults.append(loss.fault)
@@ -203,37 +211,62 @@ class Probe(Execute):
             if cell.cell_type == "code":
                 cell.outputs = [_ended_by(Reason.TIMEOUT.name)]
             return cell, resources
-        problem = ""
+        problem, mute, limit = "", False, time.monotonic() + self.timeout_func(cell)
         try:
             cell, resources = super().preprocess_cell(cell, resources, index)
         except (CellTimeoutError, DeadKernelError) as error:
             problem = type(error).__name__
+            mute = "IOPub" in str(error) and time.monotonic() < limit  # a reply, but no end of the output
+        except Exception as error:  # a forged reply may make nbclient stumble anywhere
+            raise _LostKernel(cell, self._fault(cell, index, Reason.MESSAGES, type(error).__name__)) from None
         # A student's own exception of that name would end nothing; the first output is then something else.
         if problem or any(
             output.get("ename") == CellTimeoutError.__name__ for output in cell.get("outputs", [])
         ):
-            raise _LostKernel(cell, self._fault(cell, index, problem != DeadKernelError.__name__))
+            killed, silent = problem == DeadKernelError.__name__, Reason.MESSAGES if mute else Reason.TIMEOUT
+            raise _LostKernel(cell, self._fault(cell, index, Reason.KILLED if killed else silent))
+        for output in cell.get("outputs", []):
+            if output.output_type == "error":
+                _make_plain(output)
         return cell, resources
 
-    def _fault(self, cell: NotebookNode, index: int, hung: bool) -> Fault:
+    def _fault(self, cell: NotebookNode, index: int, otherwise: Reason, detail: str = "") -> Fault:
         """Why the kernel is gone, or has to go."""
         name = asked_of(cell) or cell.metadata.get("nbgrader", {}).get("grade_id") or f"number {index + 1}"
         excess = getattr(self.km.provisioner, "excess", None) if self.km else None
-        reason = Reason.OUTPUT if self.printed > self.output_bytes else excess
-        reason = reason or (Reason.TIMEOUT if hung else Reason.KILLED)
-        return Fault(reason, self.notebook, f"cell {name}")
+        return Fault(excess or otherwise, self.notebook, f"cell {name}{detail and f': {detail}'}")
 
     def process_message(
         self, msg: dict[str, Any], cell: NotebookNode, cell_index: int
     ) -> NotebookNode | None:
-        """As ever, until there is too much of it: then the kernel is ended and the output dropped."""
-        self.printed += sum(len(part) for part in msg.get("buffers", [])) + len(str(msg["content"]))
-        if self.printed > self.output_bytes:
-            process = getattr(self.km.provisioner, "process", None)
-            if process is not None:
-                process.kill()
+        """As ever, for what cells show; widgets, later changes and what is malformed are dropped."""
+        kind, content = msg["msg_type"], msg["content"]
+        if kind not in MESSAGES:
             return None
-        return super().process_message(msg, cell, cell_index)
+        content.pop("transient", None)
+        if type(content.get("execution_count")) is not int:
+            content.pop("execution_count", None)
+        try:
+            if "data" in content:
+                content["data"] = {
+                    mime: shown
+                    for mime, shown in content["data"].items()
+                    if isinstance(shown, str) or mime == core.EVIDENCE_MIME
+                }
+            return super().process_message(msg, cell, cell_index)
+        except CellExecutionComplete:
+            raise
+        except Exception:
+            return None
+
+
+def _make_plain(error: NotebookNode) -> None:
+    """Leave text of an error of the student's, and no name that is ours."""
+    name, value, trace = (error.get(key) for key in ("ename", "evalue", "traceback"))
+    error.ename = evidence.printable(name, evidence.SENTENCE) if isinstance(name, str) else ""
+    error.ename += " (the code's own)" * (error.ename in Reason.__members__)
+    error.evalue = value if isinstance(value, str) else ""
+    error.traceback = [line for line in trace if isinstance(line, str)] if isinstance(trace, list) else []
 
 
 def _ended_by(reason: str) -> NotebookNode:
@@ -291,7 +324,8 @@ def judged(
         seen = observation(packed[0], exercise, seed)
         return replace(core.verdict(exercise, seen), observation=seen), None
     except CourseError as problem:
-        return core.Report(exercise, (), str(problem)), getattr(problem, "reason", Reason.FORGED)
+        note = evidence.printable(str(problem), evidence.SENTENCE)
+        return core.Report(exercise, (), note), getattr(problem, "reason", Reason.FORGED)
 
 
 def observation(packed: Any, exercise: core.Exercise, seed: int) -> core.Observation:
@@ -299,7 +333,10 @@ def observation(packed: Any, exercise: core.Exercise, seed: int) -> core.Observa
     if not isinstance(packed, dict) or (packed.get("answer"), packed.get("seed")) != (exercise.answer, seed):
         raise CourseError("The evidence of this cell belongs to another exercise or another run.")
     arrays = evidence.unpack(packed.get("evidence"))
-    return core.Observation(seed, arrays, str(packed.get("note", ""))[: evidence.SENTENCE])
+    note = packed.get("note", "")
+    if not isinstance(note, str):
+        raise CourseError("The evidence has a note that is no text.")
+    return core.Observation(seed, arrays, evidence.printable(note, evidence.SENTENCE))
 
 
 def _why_no_evidence(outputs: list[NotebookNode]) -> tuple[Reason | None, str]:

@@ -28,6 +28,7 @@ class Reason(str, Enum):
     PROCESSES = "the code started more processes than it may"
     OUTPUT = "the code wrote more output than it may"
     KILLED = "the code ended the process that ran it"
+    MESSAGES = "the process that ran the code sent messages that no kernel sends"
     # what the checks handed over
     NO_EVIDENCE = "a check handed over nothing that can be judged"
     FORGED = "what a check handed over is not what checks hand over"

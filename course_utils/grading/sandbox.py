@@ -3,7 +3,8 @@
 A kernel in the sandbox has no network, is not root, sees its own processes only, and of the file system the
 operating system, Python, this package and its notebook's folder, all read-only. What it writes goes to memory
 of limited size and is gone with it. Solutions, gradebook, other submissions, the home folder and the
-environment of the grader are not there at all, which is stronger than not being readable.
+environment of the grader are not there at all, which is stronger than not being readable. Some system calls
+are refused (`seccomp`).
 
 `SandboxProvisioner` is a kernel provisioner of jupyter_client: it puts a command in front of the kernel's and
 changes nothing else, so nbclient, nbgrader and formgrader work as before. `KernelManager` is a manager that
@@ -21,8 +22,10 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import secrets
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -37,6 +40,7 @@ from jupyter_client.provisioning import LocalProvisioner
 
 import course_utils
 from course_utils import settings
+from course_utils.grading import seccomp
 from course_utils.grading.reasons import Reason
 from course_utils.settings import CourseError
 
@@ -60,6 +64,7 @@ class Limits:
     file_size: int = 128 * MiB
     scratch: int = 256 * MiB  # each of the writable places
     shared_folder: int = 1 * MiB  # sockets take none of it
+    messages: int = 1 * GiB  # that the grader's memory may grow by meanwhile
 
     def of_a_process(self) -> dict[str, int]:
         """Resource limits of every process, by the names of Python's module `resource`."""
@@ -106,7 +111,9 @@ class SandboxProvisioner(LocalProvisioner):
     limits = Limits()
     shared: Path | None = None  # the folder with the sockets
     watched: Sequence[int] = ()  # processes that count, with all below them
+    uncounted = 0  # bytes of watched processes that are not the kernel's
     excess: Reason | None = None  # why the kernel was ended
+    own_memory = 0  # of this process when it started the kernel
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Let messages travel over sockets in a folder of their own, and wrap the command."""
@@ -126,14 +133,15 @@ class SandboxProvisioner(LocalProvisioner):
         kwargs["cmd"] = [*command(folder, connection, self.shared, user, self.limits), *inside]
         kwargs["cwd"] = "/"
         kwargs["stdout"] = kwargs["stderr"] = subprocess.DEVNULL  # what cells print comes as messages
+        self.own_memory = psutil.Process().memory_info().rss
         kwargs["independent"] = (
             True  # no kernel in there could see this process; bubblewrap watches it instead
         )
         return kwargs
 
     def inside(self, kernel: list[str], environment: dict[str, str], folder: Path, user: int) -> list[str]:
-        """What is run in the sandbox: the kernel's own command."""
-        return kernel
+        """What is run in the sandbox: the kernel's own command, filtered."""
+        return [sys.executable, seccomp.__file__, *kernel]
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """As ever; what has been started is watched."""
@@ -148,22 +156,30 @@ class SandboxProvisioner(LocalProvisioner):
             await self.kill()
         return await super().poll()
 
+    def close_shared(self) -> None:
+        """Let nothing more be made in the shared folder; where the kernel's user is ours it can undo that."""
+        if self.shared and not os.geteuid():
+            os.chown(self.shared, 0, 0)
+            self.shared.chmod(0o755)
+
     def _excess(self) -> Reason | None:
         """What there is too much of, None if nothing."""
         processes = [process for pid in self.watched for process in _with_children(pid)]
-        if sum(used for used, _ in processes) > self.limits.memory:
+        if sum(used for used, _ in processes) - self.uncounted > self.limits.memory:
             return Reason.MEMORY
         if sum(threads for _, threads in processes) > self.limits.processes:
             return Reason.PROCESSES
         if self.shared and sum(_sizes(self.shared)) > self.limits.shared_folder:
             return Reason.OUTPUT  # files in the folder of the sockets
+        if psutil.Process().memory_info().rss - self.own_memory > self.limits.messages:
+            return Reason.OUTPUT  # messages that wait on a channel which nobody reads
         return None
 
     async def cleanup(self, restart: bool = False) -> None:
         """Remove the sockets."""
         await super().cleanup(restart)
         if self.shared and not restart:
-            shutil.rmtree(self.shared, ignore_errors=True)
+            subprocess.run(["rm", "-rf", "--", self.shared])  # shutil's gives up on folders nested deeply
 
 
 class KernelManager(AsyncKernelManager):
@@ -180,7 +196,10 @@ class KernelManager(AsyncKernelManager):
 
 
 def _with_children(pid: int) -> list[tuple[int, int]]:
-    """Bytes in use and threads of a process and of all below it."""
+    """Bytes in use and threads of a process and of all below it.
+
+    What processes share without a file counts for each of them: code can choose to share all that it takes.
+    """
     found = []
     try:
         processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
@@ -188,17 +207,28 @@ def _with_children(pid: int) -> list[tuple[int, int]]:
         return []
     for process in processes:
         try:
-            memory = process.memory_info()
-            found.append((memory.rss - memory.shared, process.num_threads()))
-        except psutil.Error:  # it has ended meanwhile
+            status = Path(f"/proc/{process.pid}/status").read_text(errors="replace")
+        except OSError:  # it has ended meanwhile
             continue
+        numbers = dict(re.findall(r"^(RssAnon|RssShmem|VmSwap|Threads):\s*(\d+)", status, re.MULTILINE))
+        threads = int(numbers.pop("Threads", 1))
+        found.append((1024 * sum(map(int, numbers.values())), threads))
     return found
 
 
 def _sizes(folder: Path) -> Iterator[int]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            yield entry.stat(follow_symlinks=False).st_size
+    """Of all files below; each counts, and so does a folder."""
+    waiting = [os.fspath(folder)]
+    while waiting:
+        try:
+            found = [(entry.path, os.lstat(entry.path)) for entry in os.scandir(waiting.pop())]
+        except OSError:  # gone meanwhile, or nested too deeply for a path
+            continue
+        for path, one in found:
+            if stat.S_ISDIR(one.st_mode):
+                waiting.append(path)
+            if not stat.S_ISSOCK(one.st_mode):
+                yield max(4096, one.st_size)
 
 
 # --- the command ------------------------------------------------------------------------------------------

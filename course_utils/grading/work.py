@@ -28,6 +28,7 @@ from nbgrader import utils
 
 from course_utils import __version__
 from course_utils.checks.core import Report
+from course_utils.checks.evidence import printable
 from course_utils.grading import pages, preprocessors, reading, relevance, sandbox
 from course_utils.grading.own_work import Remark, remarks
 from course_utils.grading.preprocessors import Judge, Probe, TidyOrder
@@ -125,7 +126,7 @@ def _grade(job: Job) -> Result:
         try:
             notebooks[name], found = _notebook(job, name, nbformat.reads(released, as_version=4))
         except Exception as problem:  # a batch always ends: this notebook is left to a person
-            found = [Fault(Reason.GRADER_FAILED, name, f"{type(problem).__name__}: {problem}"[:500])]
+            found = [Fault(Reason.GRADER_FAILED, name, _told(problem))]
             nothing = replace(job, submission=replace(job.submission, notebooks={}))
             notebooks[name], _ = _notebook(nothing, name, nbformat.reads(released, as_version=4))
         faults += found
@@ -150,6 +151,13 @@ def _grade(job: Job) -> Result:
         notebooks,
         audit,
     )
+
+
+def _told(problem: Exception) -> str:
+    try:
+        return printable(f"{type(problem).__name__}: {problem}", 500)
+    except Exception:  # nested too deeply, for example
+        return type(problem).__name__
 
 
 def versions() -> dict[str, str]:
@@ -222,7 +230,8 @@ def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, li
         title=name,
     )
     verdicts = [_verdict(report) for report in judge.reports]
-    return Notebook(nbformat.writes(nb), page, scores, comments, verdicts, found), faults
+    executed, page = (text.encode("utf-8", "replace").decode() for text in (nbformat.writes(nb), page))
+    return Notebook(executed, page, scores, comments, verdicts, found), faults
 
 
 def _score(cell: NotebookNode) -> float | None:

