@@ -29,7 +29,7 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 from torch import Tensor, nn
 
-from course_utils import evaluation, objectives, plotting
+from course_utils import data, evaluation, objectives, plotting
 from course_utils.data import Dataset
 from course_utils.models import PIXELS, Model
 from course_utils.settings import CourseError
@@ -38,7 +38,7 @@ TEMPLATES = Path(__file__).parent / "templates" / "explorer"
 POINTS = 2000  # test images on the map of a page ...
 SAVED_POINTS = 500  # ... and of the output saved in a notebook, which is committed with it
 BITS = 8  # of a weight in a page ...
-SAVED_BITS = 5  # ... and in a saved output
+SAVED_BITS = 6  # ... and in a saved output
 SLIDERS = 10
 GREYS = 15  # steps of grey in which the original images are kept
 IMAGES_ASKED = 200  # a request to the kernel for more is refused: the front end's largest is a row of 20
@@ -62,9 +62,7 @@ class Exported:
         """The layers of `model`, each row of weights on its own scale of 2^bits - 1 steps."""
         _check_model(model)
         names = {
-            part: [
-                f"{part}.{i}" for i, layer in enumerate(getattr(model, part)) if isinstance(layer, nn.Linear)
-            ]
+            part: [f"{part}.{i}" for i in range(0, len(getattr(model, part)), 2)]  # a ReLU follows each
             for part in ("encoder", "decoder")
         }
         heads = ["fc_mu", "fc_logvar"]
@@ -94,9 +92,7 @@ def _check_model(model: Model) -> None:
     """Raise CourseError where `model` is not what a page can compute: a VAE of linear layers and ReLU."""
     kind = type(model).__name__
     if hasattr(model, "num_classes"):
-        raise CourseError(
-            f"The explorer decodes a code alone, and a {kind} wants a label beside it: give a VAE."
-        )
+        raise CourseError(f"The explorer decodes a code alone, and a {kind} needs its label too: give a VAE.")
     parts = [getattr(model, name, None) for name in ("encoder", "decoder", "fc_mu", "fc_logvar")]
     bodies, heads = parts[:2], parts[2:]
     plain = all(
@@ -106,8 +102,8 @@ def _check_model(model: Model) -> None:
     ) and all(isinstance(head, nn.Linear) for head in heads)
     if not plain or model.encoder[0].in_features != PIXELS or model.decoder[-1].out_features != PIXELS:
         raise CourseError(
-            f"The explorer computes VAEs of linear layers with ReLU on 28 x 28 pixels, and this {kind} is none: "
-            "give a models.VAE."
+            f"The explorer computes VAEs of linear layers with ReLU on 28 x 28 pixels, which this {kind} is "
+            "not: give a models.VAE."
         )
     if model.latent_dim < 2:
         raise CourseError("A map needs a model with at least two latent dimensions.")
@@ -154,8 +150,8 @@ class Map:
         axes = np.array([row * np.sign(row[np.abs(row).argmax()]) for row in rows[:2]])
         share = (singular[:2] ** 2).sum() / (singular**2).sum()
         note = (
-            "The map shows the two leading principal components of the means, "
-            f"{share:.0%} of their variance in {dimensions} dimensions; moving over it keeps the rest of the code."
+            f"The map shows the two leading principal components of the means, {share:.0%} of their variance "
+            f"in {dimensions} dimensions; moving over it keeps the rest of the code."
         )
         return cls(axes, centre, ("PC 1", "PC 2"), note)
 
@@ -246,7 +242,7 @@ def page(
     used = {name for names in parts.values() for name in names}
     weights = {key: array for key, array in exported.arrays.items() if key.rpartition(".")[0] in used}
     layout, pack = _packed({**arrays, **weights})
-    data = {**meta, **parts, "arrays": layout, "pack": base64.b64encode(pack).decode()}
+    content = {**meta, **parts, "arrays": layout, "pack": base64.b64encode(pack).decode()}
 
     largest, mean = pixel_errors(model, exported.rounded(model), images[:points])
     count = len(arrays["labels"])
@@ -256,13 +252,13 @@ def page(
         title=title,
         lead=f"Each point is the mean code of one of {count:,} test images. {meta['mapNote']}",
         colophon=(
-            f"Everything is computed in this page, from weights of {bits} bits. Decoded at the means of these "
-            f"images, pixels differ from PyTorch's by {mean:.4f} on average and {largest:.3f} at most, on a scale "
-            "from 0 to 1. Dashed circles: one and two standard deviations of the prior."
+            "Dashed circles: one and two standard deviations of the prior. Everything is computed in this page, "
+            f"from weights of {bits} bits: decoded at the means of these images, pixels between 0 and 1 differ "
+            f"from PyTorch's by {mean:.4f} on average and {largest:.3f} at most."
         ),
         css=Markup(_read("explorer.css")),
         js=Markup(_read("explorer.js")),
-        data=Markup(json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")),
+        data=Markup(json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")),
     )
 
 
@@ -281,7 +277,8 @@ def write(model: Model, dataset: Dataset, file: Path, *, title: str | None = Non
         dataset.test_images,
         dataset.test_labels,
         dataset.class_names,
-        title=title or f"The latent space of a VAE({model.latent_dim}) on {dataset.name}",
+        title=title
+        or f"The latent space of a VAE({model.latent_dim}) on {data.REAL.get(dataset.name, dataset.name)}",
     )
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -345,8 +342,8 @@ class Explorer:
 
     def __repr__(self) -> str:
         return (
-            f"Latent explorer of a VAE with {self.model.latent_dim} dimensions on {self.dataset.name}: a map of "
-            "codes and the images decoded from them, to be moved over in a browser."
+            f"Latent explorer of a VAE({self.model.latent_dim}) on {self.dataset.name}: a map of codes and the "
+            "images decoded from them, to be moved over in a browser."
         )
 
     def live(self) -> Live:
@@ -364,7 +361,7 @@ class Explorer:
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """The form that needs no kernel: the same for the same model, byte for byte."""
-        text = page(self.model, *self._data, bits=SAVED_BITS, points=SAVED_POINTS)
+        text = page(self.model, *self._data, bits=SAVED_BITS, points=SAVED_POINTS, drawing=False)
         frame = (
             f'<iframe class="explorer-saved" title="Latent explorer" sandbox="allow-scripts" loading="lazy" '
             f'style="width:100%;height:{SAVED_HEIGHT}px;border:0" srcdoc="{html.escape(text)}"></iframe>'

@@ -182,13 +182,12 @@ function skeleton(id, meta) {
       <output>0.00</output><small>${number(meta.kl[dimension])}</small></label>`);
   const walk = (name, title) =>
     `<div class="walk ${name}"><h3>${title}</h3><div class="strip"></div></div>`;
-  return `<div class="layout">${[
+  return `<div class="layout${meta.latent > 2 ? "" : " flat"}">${[
     part("image", "Decoded image", `
       <div class="result">${square("decoded", "Image decoded from the code")}
-      <div class="words"><p class="where" aria-live="polite"></p>
+      <div class="words"><p class="where" aria-live="polite"></p><p class="which"></p>
       <div class="pair"><figure>${square("original", "Original image")}<figcaption>original</figcaption></figure>
-      <figure>${square("rebuilt", "Reconstruction")}<figcaption>reconstruction</figcaption></figure></div>
-      <p class="which"></p></div></div>`),
+      <figure>${square("rebuilt", "Reconstruction")}<figcaption>reconstruction</figcaption></figure></div></div></div>`),
     part("map", "Latent map", `
       <div class="frame"><canvas class="points" aria-hidden="true"></canvas>
       <canvas class="cursor" tabindex="0" role="application" aria-roledescription="map"
@@ -204,11 +203,10 @@ function skeleton(id, meta) {
       <div class="desk"><figure><canvas class="digit ink" width="${SIDE}" height="${SIDE}" tabindex="0" role="application"
         aria-roledescription="drawing area" aria-label="Drawing area" aria-describedby="${id}-pen"></canvas>
         <figcaption>draw here</figcaption></figure>
-      <div class="pair"><figure>${square("seen", "What the encoder sees")}<figcaption>the encoder sees</figcaption></figure>
-      <figure>${square("back", "What comes back")}<figcaption>comes back</figcaption></figure></div></div>
+      <div class="words"><div class="pair"><figure>${square("seen", "What the encoder sees")}<figcaption>the encoder sees</figcaption></figure>
+      <figure>${square("back", "What comes back")}<figcaption>comes back</figcaption></figure></div><p class="landed" aria-live="polite"></p></div></div>
       <div class="bar"><button class="clear" type="button">Clear</button>
       <label class="check"><input type="checkbox" class="mnist" checked> scale and centre as MNIST does</label></div>
-      <p class="landed" aria-live="polite"></p>
       <p class="hint" id="${id}-pen">The ellipse on the map is one &sigma; of q(z|x). Keys: arrows move the pen, Space lowers
         and lifts it, Delete clears.</p>`),
     part("walks", "From A to B", `
@@ -279,7 +277,7 @@ export async function mount(root, meta, bytes, kernel) {
     const votes = new Map();
     for (const i of neighbours(code)) votes.set(labels[i], (votes.get(labels[i]) || 0) + 1);
     const [label, most] = [...votes].reduce((a, b) => (b[1] > a[1] ? b : a));
-    return `nearest class: ${meta.classes[label]} (${most} of the ${Math.min(NEIGHBOURS, count)} nearest images)`;
+    return `nearest class: ${meta.classes[label]} (${most} of ${Math.min(NEIGHBOURS, count)} neighbours)`;
   };
   const describe = (code) => {
     const [x, y] = project(code).map((value) => number(value, 2));
@@ -333,8 +331,6 @@ export async function mount(root, meta, bytes, kernel) {
     pen.stroke();
     pen.setLineDash([3, 4]);
     pen.strokeStyle = colour("--soft");
-    pen.fillStyle = colour("--soft");
-    pen.font = "11px system-ui, sans-serif";
     for (const deviations of [1, 2]) {
       const radius = (deviations / meta.half) * size / 2;
       pen.globalAlpha = 0.6;
@@ -343,7 +339,7 @@ export async function mount(root, meta, bytes, kernel) {
       pen.stroke();
     }
     pen.setLineDash([]);
-    pen.globalAlpha = plane ? 0.35 : 0.6;
+    pen.globalAlpha = plane ? 0.35 : dark ? 0.75 : 0.6;
     const radius = clamp(90 / Math.sqrt(count), 1.6, 4) * clamp(size / 560, 0.7, 1.2);
     for (let i = 0; i < count; i++) {
       pen.fillStyle = dark ? lighter(meta.colours[labels[i]], 0.35) : meta.colours[labels[i]];
@@ -357,10 +353,16 @@ export async function mount(root, meta, bytes, kernel) {
     pen.fillStyle = colour("--soft");
     pen.font = "12px system-ui, sans-serif";
     pen.textBaseline = "alphabetic";
-    pen.textAlign = "right";
-    pen.fillText(`${meta.axisNames[0]} \u2192`, size - 8, size - 8);
-    pen.textAlign = "left";
-    pen.fillText(`\u2191 ${meta.axisNames[1]}`, 8, 18);
+    pen.strokeStyle = colour("--wash"); // a rim, for the decoded plane may lie below
+    pen.lineWidth = 5;
+    pen.lineJoin = "round";
+    for (const [text, align, x, y] of [
+      [`${meta.axisNames[0]} \u2192`, "right", size - 9, size - 9], [`\u2191 ${meta.axisNames[1]}`, "left", 9, 19],
+    ]) {
+      pen.textAlign = align;
+      pen.strokeText(text, x, y);
+      pen.fillText(text, x, y);
+    }
   }
 
   function drawCursor() {
