@@ -252,9 +252,9 @@ def page(
         title=title,
         lead=f"Each point is the mean code of one of {count:,} test images. {meta['mapNote']}",
         colophon=(
-            "Dashed circles: one and two standard deviations of the prior. Everything is computed in this page, "
-            f"from weights of {bits} bits: decoded at the means of these images, pixels between 0 and 1 differ "
-            f"from PyTorch's by {mean:.4f} on average and {largest:.3f} at most."
+            "Dashed circles: one and two standard deviations of the prior. Everything is computed in this "
+            f"page, from weights of {bits} bits: decoded at the means of these images, pixels from 0 to 1 "
+            f"differ from PyTorch's by {mean:.4f} on average and {largest:.3f} at most."
         ),
         css=Markup(_read("explorer.css")),
         js=Markup(_read("explorer.js")),
@@ -342,8 +342,8 @@ class Explorer:
 
     def __repr__(self) -> str:
         return (
-            f"Latent explorer of a VAE({self.model.latent_dim}) on {self.dataset.name}: a map of codes and the "
-            "images decoded from them, to be moved over in a browser."
+            f"Latent explorer of a VAE({self.model.latent_dim}) on {self.dataset.name}: a map of codes and "
+            "the images decoded from them, to be moved over in a browser."
         )
 
     def live(self) -> Live:
