@@ -42,7 +42,7 @@ SAVED_BITS = 6  # ... and in a saved output
 SLIDERS = 10
 GREYS = 15  # steps of grey in which the original images are kept
 IMAGES_ASKED = 200  # a request to the kernel for more is refused: the front end's largest is a row of 20
-SAVED_HEIGHT = 900  # pixels of the page in a notebook
+SAVED_HEIGHT = {True: 970, False: 1330}  # pixels of the page in a notebook, of a plane and of more
 
 
 # --- weights --------------------------------------------------------------------------------------------
@@ -167,11 +167,14 @@ def _content(
     class_names: tuple[str, ...] | list[str],
     points: int,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Values and arrays that every form of the explorer shows, of the first `points` images."""
+    """Values and arrays that every form of the explorer shows: a map of `points` images.
+
+    Axes, KL and the places of names come from POINTS of them whatever is shown, so that the forms agree.
+    """
     _check_model(model)
     _check_data(images, labels, class_names)
     device = next(model.parameters()).device
-    images, labels = images[:points], labels[:points].cpu()
+    images, labels = images[:POINTS], labels[:POINTS].cpu()
     _check_data(images, labels, class_names)
     mu, logvar = evaluation.posterior(model, images.to(device))
     kl = plotting.to_numpy(objectives.gaussian_kl(mu, logvar).mean(0))
@@ -193,12 +196,16 @@ def _content(
         "half": round(half, 3),
         "names": [[label, place.round(3).tolist()] for label, place in near.items()],
         "sliderNote": _slider_note(model.latent_dim),
-        "mapNote": plane.note,
+        "mapNote": (
+            f"Each point is the mean code of one of {min(points, len(images)):,} test images. {plane.note} "
+            "Dashed circles: one and two standard deviations of the prior."
+        ),
     }
+    shown = plotting.to_numpy(images[:points])
     arrays = {
-        "labels": labels.numpy().astype(np.uint8),
-        "means": np.rint(means * 1000).clip(-32768, 32767).astype(np.int16),
-        "images": np.rint(plotting.to_numpy(images).reshape(len(images), PIXELS) * GREYS).astype(np.uint8),
+        "labels": labels[:points].numpy().astype(np.uint8),
+        "means": np.rint(means[:points] * 1000).clip(-32768, 32767).astype(np.int16),
+        "images": np.rint(shown.reshape(-1, PIXELS) * GREYS).astype(np.uint8),
     }
     return meta, arrays
 
@@ -245,16 +252,15 @@ def page(
     content = {**meta, **parts, "arrays": layout, "pack": base64.b64encode(pack).decode()}
 
     largest, mean = pixel_errors(model, exported.rounded(model), images[:points])
-    count = len(arrays["labels"])
     # The data are JSON in a script element: there an escaped `<` keeps a name from ending it.
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True)
     return environment.get_template("page.html.j2").render(
         title=title,
-        lead=f"Each point is the mean code of one of {count:,} test images. {meta['mapNote']}",
+        lead="Move over the map and watch what the decoder makes of each place.",
         colophon=(
-            "Dashed circles: one and two standard deviations of the prior. Everything is computed in this "
-            f"page, from weights of {bits} bits: decoded at the means of these images, pixels from 0 to 1 "
-            f"differ from PyTorch's by {mean:.4f} on average and {largest:.3f} at most."
+            f"Everything is computed in this page, from weights of {bits} bits. Decoded at the means of the "
+            f"images, pixels differ from PyTorch's by {mean:.4f} on average and {largest:.3f} at most, on a "
+            "scale from 0 to 1."
         ),
         css=Markup(_read("explorer.css")),
         js=Markup(_read("explorer.js")),
@@ -270,6 +276,11 @@ def pixel_errors(model: Model, twin: Model, images: Tensor) -> tuple[float, floa
     return difference.max().item(), difference.mean().item()
 
 
+def title_of(model: Model, dataset: Dataset) -> str:
+    """What a page is called."""
+    return f"The latent space of a VAE({model.latent_dim}) on {data.REAL.get(dataset.name, dataset.name)}"
+
+
 def write(model: Model, dataset: Dataset, file: Path, *, title: str | None = None) -> Path:
     """Write the page of `model` and a data set's test images to `file`."""
     text = page(
@@ -277,8 +288,7 @@ def write(model: Model, dataset: Dataset, file: Path, *, title: str | None = Non
         dataset.test_images,
         dataset.test_labels,
         dataset.class_names,
-        title=title
-        or f"The latent space of a VAE({model.latent_dim}) on {data.REAL.get(dataset.name, dataset.name)}",
+        title=title or title_of(model, dataset),
     )
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -361,10 +371,18 @@ class Explorer:
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """The form that needs no kernel: the same for the same model, byte for byte."""
-        text = page(self.model, *self._data, bits=SAVED_BITS, points=SAVED_POINTS, drawing=False)
+        text = page(
+            self.model,
+            *self._data,
+            title=title_of(self.model, self.dataset),
+            bits=SAVED_BITS,
+            points=SAVED_POINTS,
+            drawing=False,
+        )
+        height = SAVED_HEIGHT[self.model.latent_dim == 2]
         frame = (
             f'<iframe class="explorer-saved" title="Latent explorer" sandbox="allow-scripts" loading="lazy" '
-            f'style="width:100%;height:{SAVED_HEIGHT}px;border:0" srcdoc="{html.escape(text)}"></iframe>'
+            f'style="width:100%;height:{height}px;border:0" srcdoc="{html.escape(text)}"></iframe>'
         )
         return {"text/html": frame, "text/plain": repr(self)}
 

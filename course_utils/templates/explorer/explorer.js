@@ -70,6 +70,7 @@ function local(meta, arrays) {
 /** Encoder and decoder in the kernel of a notebook, asked through the widget's messages. */
 function remote(widget) {
   const waiting = new Map();
+  const view = Math.random().toString(36).slice(2); // another view of the widget hears the same answers
   let last = 0;
   widget.on("msg:custom", (message, buffers) => {
     const bytes = buffers[0];
@@ -78,8 +79,9 @@ function remote(widget) {
     waiting.delete(message.id);
   });
   const ask = (task, rows) => new Promise((resolve) => {
-    waiting.set(++last, resolve);
-    widget.send({ id: last, task, rows });
+    const id = `${view}-${++last}`;
+    waiting.set(id, resolve);
+    widget.send({ id, task, rows });
   });
   return {
     decode: (codes) => ask("decode", codes.map((z) => Array.from(z))),
@@ -159,6 +161,7 @@ function paint(canvas, values, offset = 0, top = 1) {
   canvas.getContext("2d").putImageData(picture, 0, 0);
 }
 
+const blank = (canvas) => canvas.getContext("2d").clearRect(0, 0, SIDE, SIDE);
 const channels = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 const lighter = (hex, share) =>
   `rgb(${channels(hex).map((value) => Math.round(value + (255 - value) * share)).join(",")})`;
@@ -194,6 +197,7 @@ function skeleton(id, meta) {
         aria-label="Latent map: ${meta.axisNames.join(" to the right, ")} upwards" aria-describedby="${id}-keys"></canvas></div>
       <div class="bar"><button class="reset" type="button">Back to the middle</button>
       <label class="check plane-check"><input type="checkbox" class="plane"> decoded plane</label></div>
+      <p class="hint">${meta.mapNote}</p>
       <p class="hint" id="${id}-keys">Move over the map; click a point to stay at its image, click again to let go.
         Keys: arrows move (with Shift further), Enter takes the nearest test image, A and B mark the ends of a walk,
         Home is the middle, Esc lets go.</p>`),
@@ -473,7 +477,8 @@ export async function mount(root, meta, bytes, kernel) {
   function go(code, { image = null, hold = held } = {}) {
     z = Array.from(code);
     held = hold;
-    if (image !== null && image !== chosen) paint(find(".original"), images, image * PIXELS, 15);
+    if (image === null) for (const name of [".original", ".rebuilt"]) blank(find(name));
+    else if (image !== chosen) paint(find(".original"), images, image * PIXELS, 15);
     chosen = image;
     root.classList.toggle("held", held);
     show();
@@ -504,10 +509,10 @@ export async function mount(root, meta, bytes, kernel) {
 
   // --- the map's pointer and keys
 
-  let pressed = false;
+  let pressed = null; // where the pointer went down, while it is
   let dragged = false;
   cursor.addEventListener("pointerdown", (event) => {
-    pressed = true;
+    pressed = [event.clientX, event.clientY];
     dragged = false;
     cursor.setPointerCapture(event.pointerId);
     if (event.pointerType === "touch") { journey++; go(codeAt(fromEvent(event)), { hold: true }); }
@@ -515,21 +520,24 @@ export async function mount(root, meta, bytes, kernel) {
   cursor.addEventListener("pointermove", (event) => {
     const place = fromEvent(event);
     near = nearestPoint(place);
-    if (pressed && Math.hypot(event.movementX, event.movementY) > 0) dragged = true;
+    if (pressed && Math.hypot(event.clientX - pressed[0], event.clientY - pressed[1]) > 4) dragged = true;
     if (!held || (pressed && dragged)) {
       journey++;
-      go(codeAt(place), { hold: pressed ? true : held });
+      go(codeAt(place), { hold: dragged || held });
     } else redraw();
   });
   cursor.addEventListener("pointerup", (event) => {
-    pressed = false;
-    if (dragged) return;
+    pressed = null;
+    if (dragged) {
+      dragged = false;
+      return;
+    }
     const place = fromEvent(event);
     const hit = nearestPoint(place);
     if (hit !== null && hit !== chosen) takeImage(hit);
     else { journey++; go(codeAt(place), { hold: event.pointerType === "touch" || !held }); }
   });
-  cursor.addEventListener("pointercancel", () => { pressed = false; });
+  cursor.addEventListener("pointercancel", () => { pressed = null; dragged = false; });
   cursor.addEventListener("pointerleave", () => { near = null; redraw(); });
 
   const middle = () => glide(new Array(meta.latent).fill(0), { hold: true });
@@ -730,7 +738,10 @@ export async function mount(root, meta, bytes, kernel) {
 /** What a page calls: the values and the base64 of the arrays stand in an element of it. */
 export function open(root, source) {
   const { pack, ...meta } = JSON.parse(source.textContent);
-  return mount(root, meta, Uint8Array.from(atob(pack), (character) => character.charCodeAt(0)));
+  return mount(root, meta, Uint8Array.from(atob(pack), (character) => character.charCodeAt(0))).catch((problem) => {
+    root.textContent = `This browser cannot show the explorer; one of 2023 or later can (${problem.message}).`;
+    throw problem;
+  });
 }
 
 /** What anywidget calls in a notebook. */
