@@ -182,7 +182,7 @@ def _content(
     plane = Map.of(means)
     places = plane.places(means)
     half = max(3.0, float(np.quantile(np.abs(places).max(1), 0.997)) * 1.06)
-    near = plotting._label_places(places, labels.numpy(), class_names)
+    near = plotting.label_places(places, labels.numpy(), class_names)
     meta = {
         "classes": list(class_names),
         "colours": plotting.COLOURS,

@@ -6,13 +6,22 @@ Needs playwright and a Chromium of the system; axe-core, for accessibility, is l
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
+import os
 import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import numpy as np
 import pytest
 import torch
@@ -173,7 +182,7 @@ def test_clicking_a_point_shows_its_image_beside_the_reconstruction(
     x, y = (np.array(axes) @ (means[11] - centre)) / half
     reader.page.mouse.click(*reader.at((1 + x) / 2, (1 - y) / 2))
     reader.settle()
-    index = int(reader.text(".which").split()[2].rstrip(",")) - 1
+    index = int(reader.text(".which").split()[2].rstrip(";")) - 1
     assert np.allclose(reader.code().numpy(), means[index], atol=6e-4)
     assert np.abs(reader.picture(".original") - digits.test_images[index, 0].numpy()).max() < 0.05
     assert np.array_equal(reader.picture(".rebuilt"), reader.picture(".decoded"))
@@ -323,3 +332,96 @@ def test_what_a_notebook_saves_works_in_its_frame(
     assert page.frame_locator("iframe").locator(".which").inner_text().startswith("Test image")
     assert page.frame_locator("iframe").locator(".draw").count() == 0  # it needs the encoder, half the size
     page.close()
+
+
+# --- in JupyterLab --------------------------------------------------------------------------------------
+
+CELL = """import torch
+from course_utils import data, explorer, models
+
+torch.manual_seed(0)
+explorer.explore(models.VAE(20), data.load("digits"))"""
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[str]:
+    """The address of a JupyterLab that shows a notebook with an explorer in it, not yet run."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(notebook, tmp_path / "explorer.ipynb")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        **{
+            name: value for name, value in os.environ.items() if name != "TQDM_DISABLE"
+        },  # somebody is watching
+        "HOME": str(tmp_path / "home"),
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "OMP_NUM_THREADS": "1",
+    }
+    server = subprocess.Popen(
+        [
+            sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
+            f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token=T",
+            "--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={tmp_path}",
+        ],
+        cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(120):
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"{address}/api/status?token=T")
+                break
+            time.sleep(0.5)
+        yield address
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def notebook_in(chromium: Any, lab: str, workspace: str) -> Any:
+    """The notebook opened in a workspace of its own."""
+    page = chromium.new_context(viewport={"width": 1300, "height": 1000}).new_page()
+    page.set_default_timeout(90_000)
+    page.goto(f"{lab}/lab/workspaces/auto-{workspace}/tree/explorer.ipynb?token=T&reset")
+    page.wait_for_function("window.jupyterapp?.commands.hasCommand('notebook:run-all-cells')")
+    page.evaluate("jupyterapp.restored.then(() => null)")
+    page.wait_for_selector(".jp-Notebook")
+    return page
+
+
+def test_in_jupyterlab_the_kernel_decodes_and_without_it_the_saved_page(chromium: Any, lab: str) -> None:
+    page = notebook_in(chromium, lab, "run")
+    page.wait_for_function(
+        "jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+    )
+    page.evaluate("() => { jupyterapp.commands.execute('notebook:run-all-cells'); }")
+    live = page.locator(".vae-explorer[data-ready]")
+    live.wait_for()
+    page.wait_for_timeout(500)
+    assert not page.locator("iframe.explorer-saved").is_visible()
+    live.locator(".cursor").focus()
+    codes, milliseconds = set(), []
+    for _ in range(10):
+        page.keyboard.press("ArrowRight")  # JupyterLab's own keys do not take it
+        page.wait_for_timeout(200)
+        codes.add(live.locator(".decoded").get_attribute("data-z"))
+        milliseconds.append(float(live.locator(".decoded").get_attribute("data-ms")))
+    assert len(codes) == 10
+    assert statistics.median(milliseconds) < 100
+    page.evaluate("document.body.dataset.jpThemeLight = 'false'")
+    assert live.get_attribute("data-theme") == "dark"
+    page.evaluate("jupyterapp.commands.execute('docmanager:save').then(() => null)")
+    page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    page.context.close()
+
+    page = notebook_in(chromium, lab, "again")
+    page.locator("iframe.explorer-saved").scroll_into_view_if_needed()
+    page.frame_locator("iframe.explorer-saved").locator("[data-ready]").wait_for(state="attached")
+    assert page.locator("iframe.explorer-saved").is_visible()
+    assert (
+        not page.locator(".jp-OutputArea-child").filter(has_text="rror displaying widget").first.is_visible()
+    )
+    page.context.close()

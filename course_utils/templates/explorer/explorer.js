@@ -463,7 +463,7 @@ export async function mount(root, meta, bytes, kernel) {
     find(".pair").classList.toggle("empty", chosen === null);
     find(".which").textContent = chosen === null
       ? "Click a point: its image appears here, beside its reconstruction."
-      : `Test image ${chosen + 1}, a ${meta.classes[labels[chosen]]}.`;
+      : `Test image ${chosen + 1}; its class: ${meta.classes[labels[chosen]]}.`;
     say();
     redraw();
   }
