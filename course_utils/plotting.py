@@ -194,7 +194,7 @@ def maps(
     picture = Picture(width, width / max(len(panels), 1.25) + 0.4, title, alt)
     for axes, (name, points) in zip(_axes(picture, 1, len(panels))[0], panels.items(), strict=True):
         points = to_numpy(points)
-        places = _label_places(points, labels, class_names)
+        places = label_places(points, labels, class_names)
         for index, class_name in enumerate(class_names):
             members = points[labels == index]
             if len(members) == 0:
@@ -215,7 +215,7 @@ def maps(
     return picture
 
 
-def _label_places(points: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> dict[int, np.ndarray]:
+def label_places(points: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> dict[int, np.ndarray]:
     """For each class the member nearest to its median whose label keeps clear of the labels before it."""
     places: dict[int, np.ndarray] = {}
     span = np.ptp(points, axis=0) + 1e-9

@@ -471,7 +471,7 @@ def test_a_confusion_matrix_writes_its_shares_where_they_are() -> None:
 
 def test_labels_of_classes_that_lie_together_keep_apart() -> None:
     points = np.random.default_rng(0).normal(size=(2000, 2))
-    places = plotting._label_places(points, np.arange(2000) % 10, [str(digit) for digit in range(10)])
+    places = plotting.label_places(points, np.arange(2000) % 10, [str(digit) for digit in range(10)])
     across = np.ptp(points, axis=0)
     for first, second in itertools.combinations(places.values(), 2):
         assert (np.abs(first - second) / across > [0.06, 0.06]).any()

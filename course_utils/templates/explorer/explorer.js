@@ -1,0 +1,755 @@
+/* The latent explorer: one front end for a page without a kernel and for a notebook with one.
+ *
+ * `mount` draws it into an element. What it shows comes as `meta`, plain values, and `bytes`, deflated arrays
+ * that `meta.arrays` lists. Images are decoded and encoded by a backend of two functions: in a page `local`,
+ * from the weights among the arrays, in a notebook the kernel. No library, nothing loaded from anywhere.
+ */
+
+const SIDE = 28;
+const PIXELS = SIDE * SIDE;
+const NEIGHBOURS = 10; // test images asked for the nearest class
+const FRAMES = 10; // of a walk from A to B
+const REACH = 12; // px from a point at which a click means it
+const TYPES = { int8: Int8Array, uint8: Uint8Array, int16: Int16Array, float32: Float32Array };
+let explorers = 0; // so that ids differ where a notebook shows several
+
+// --- arrays and networks -----------------------------------------------------------------------------
+
+async function unpack(bytes, layout) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const buffer = await new Response(stream).arrayBuffer();
+  const arrays = {};
+  let start = 0;
+  for (const [name, type, length] of layout) {
+    const end = start + length * TYPES[type].BYTES_PER_ELEMENT;
+    arrays[name] = new TYPES[type](buffer.slice(start, end));
+    start = end;
+  }
+  return arrays;
+}
+
+/** A linear layer: int8 weights, row by row, times the row's scale. */
+function linear(arrays, name) {
+  const [quantised, scale, bias] = ["weight", "scale", "bias"].map((part) => arrays[`${name}.${part}`]);
+  const outputs = bias.length;
+  const inputs = quantised.length / outputs;
+  const weight = Float32Array.from(quantised, (value, i) => value * scale[Math.floor(i / inputs)]);
+  return (x) => {
+    const y = new Float32Array(outputs);
+    for (let row = 0, i = 0; row < outputs; row++) {
+      let sum = bias[row];
+      for (let column = 0; column < inputs; column++, i++) sum += weight[i] * x[column];
+      y[row] = sum;
+    }
+    return y;
+  };
+}
+
+const relu = (values) => values.map((value) => Math.max(0, value));
+const sigmoid = (values) => values.map((value) => 1 / (1 + Math.exp(-value)));
+
+/** Encoder and decoder in this page. */
+function local(meta, arrays) {
+  const layers = (names) => (names || []).map((name) => linear(arrays, name));
+  const [encoder, heads, decoder] = [meta.encoder, meta.heads, meta.decoder].map(layers);
+  const last = decoder.pop();
+  return {
+    async decode(codes) {
+      const images = codes.map((z) => sigmoid(last(decoder.reduce((x, layer) => relu(layer(x)), z))));
+      const all = new Float32Array(images.length * PIXELS);
+      images.forEach((image, i) => all.set(image, i * PIXELS));
+      return all;
+    },
+    encode: heads.length && (async (x) => {
+      const hidden = encoder.reduce((values, layer) => relu(layer(values)), x);
+      return heads.map((head) => head(hidden));
+    }),
+  };
+}
+
+/** Encoder and decoder in the kernel of a notebook, asked through the widget's messages. */
+function remote(widget) {
+  const waiting = new Map();
+  const view = Math.random().toString(36).slice(2); // another view of the widget hears the same answers
+  let last = 0;
+  widget.on("msg:custom", (message, buffers) => {
+    const bytes = buffers[0];
+    waiting.get(message.id)?.(
+      new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)));
+    waiting.delete(message.id);
+  });
+  const ask = (task, rows) => new Promise((resolve) => {
+    const id = `${view}-${++last}`;
+    waiting.set(id, resolve);
+    widget.send({ id, task, rows });
+  });
+  return {
+    decode: (codes) => ask("decode", codes.map((z) => Array.from(z))),
+    async encode(x) {
+      const both = await ask("encode", [Array.from(x)]);
+      return [both.slice(0, both.length / 2), both.slice(both.length / 2)];
+    },
+  };
+}
+
+// --- small mathematics -------------------------------------------------------------------------------
+
+const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
+const norm = (a) => Math.sqrt(dot(a, a));
+const mix = (a, b, s, t) => Array.from(a, (value, i) => s * value + t * b[i]);
+const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+const line = (a, b, t) => mix(a, b, 1 - t, t);
+
+/** The arc from a to b; the line where they point the same or opposite ways. */
+function arc(a, b, t) {
+  const angle = Math.acos(clamp(dot(a, b) / (norm(a) * norm(b) || 1), -1, 1));
+  if (Math.sin(angle) < 1e-4) return line(a, b, t);
+  return mix(a, b, Math.sin((1 - t) * angle) / Math.sin(angle), Math.sin(t * angle) / Math.sin(angle));
+}
+
+/** Minus sign, fixed decimals, no "-0.0". */
+function number(value, decimals = 2) {
+  const text = value.toFixed(decimals);
+  return (Number(text) === 0 ? text.replace("-", "") : text).replace("-", "\u2212");
+}
+
+/** Ink as MNIST has it: scaled into 20 x 20 pixels, then the centre of mass moved to the middle. */
+function asMnist(ink) {
+  let [mass, x, y, left, right, top, bottom] = [0, 0, 0, SIDE, -1, SIDE, -1];
+  ink.forEach((value, i) => {
+    if (value < 0.05) return;
+    const [column, row] = [i % SIDE, Math.floor(i / SIDE)];
+    mass += value; x += value * column; y += value * row;
+    left = Math.min(left, column); right = Math.max(right, column);
+    top = Math.min(top, row); bottom = Math.max(bottom, row);
+  });
+  if (!mass) return ink;
+  const scale = 20 / (Math.max(right - left, bottom - top) + 1);
+  const middle = (SIDE - 1) / 2;
+  const at = (column, row) =>
+    column < 0 || row < 0 || column >= SIDE || row >= SIDE ? 0 : ink[row * SIDE + column];
+  return ink.map((_, i) => {
+    const u = ((i % SIDE) - middle) / scale + x / mass;
+    const v = (Math.floor(i / SIDE) - middle) / scale + y / mass;
+    const [column, row] = [Math.floor(u), Math.floor(v)];
+    const [p, q] = [u - column, v - row];
+    return (1 - q) * ((1 - p) * at(column, row) + p * at(column + 1, row))
+      + q * ((1 - p) * at(column, row + 1) + p * at(column + 1, row + 1));
+  });
+}
+
+/** Draw a pen stroke from a to b into ink: full within 0.8 pixels of the line, fading over one more. */
+function stroke(ink, [ax, ay], [bx, by]) {
+  const [dx, dy] = [bx - ax, by - ay];
+  for (let i = 0; i < PIXELS; i++) {
+    const [px, py] = [(i % SIDE) + 0.5 - ax, Math.floor(i / SIDE) + 0.5 - ay];
+    const t = clamp((px * dx + py * dy) / (dx * dx + dy * dy || 1), 0, 1);
+    const value = clamp(1.8 - Math.hypot(px - t * dx, py - t * dy), 0, 1);
+    ink[i] = Math.max(ink[i], value);
+  }
+}
+
+// --- pictures ----------------------------------------------------------------------------------------
+
+/** White on black, as the data are. */
+function paint(canvas, values, offset = 0, top = 1) {
+  const picture = new ImageData(SIDE, SIDE);
+  for (let i = 0; i < PIXELS; i++) {
+    const grey = Math.round((255 * values[offset + i]) / top);
+    picture.data.set([grey, grey, grey, 255], 4 * i);
+  }
+  canvas.getContext("2d").putImageData(picture, 0, 0);
+}
+
+const blank = (canvas) => canvas.getContext("2d").clearRect(0, 0, SIDE, SIDE);
+const channels = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
+const lighter = (hex, share) =>
+  `rgb(${channels(hex).map((value) => Math.round(value + (255 - value) * share)).join(",")})`;
+
+/** Black or white, whichever reads better on the colour (WCAG's relative luminance). */
+function inkOn(hex) {
+  const [r, g, b] = channels(hex).map((value) => ((value / 255 + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.18 ? "#000" : "#fff";
+}
+
+const square = (name, label) =>
+  `<canvas class="digit ${name}" width="${SIDE}" height="${SIDE}" role="img" aria-label="${label}"></canvas>`;
+
+function skeleton(id, meta) {
+  const part = (name, title, body) =>
+    `<section class="${name}" aria-labelledby="${id}-${name}"><h2 id="${id}-${name}">${title}</h2>${body}</section>`;
+  const sliders = meta.order.map((dimension) => `
+    <label class="slider"><span>z<sub>${dimension + 1}</sub></span>
+      <input type="range" data-dimension="${dimension}" min="${-meta.reach}" max="${meta.reach}" step="0.05" value="0"
+        aria-label="z${dimension + 1}, ${number(meta.kl[dimension])} nats of KL">
+      <output>0.00</output><small>${number(meta.kl[dimension])}</small></label>`);
+  const walk = (name, title) =>
+    `<div class="walk ${name}"><h3>${title}</h3><div class="strip"></div></div>`;
+  return `<div class="layout${meta.latent > 2 ? "" : " flat"}">${[
+    part("image", "Decoded image", `
+      <div class="result">${square("decoded", "Image decoded from the code")}
+      <div class="words"><p class="where" aria-live="polite"></p><p class="which"></p>
+      <div class="pair"><figure>${square("original", "Original image")}<figcaption>original</figcaption></figure>
+      <figure>${square("rebuilt", "Reconstruction")}<figcaption>reconstruction</figcaption></figure></div></div></div>`),
+    part("map", "Latent map", `
+      <div class="frame"><canvas class="points" aria-hidden="true"></canvas>
+      <canvas class="cursor" tabindex="0" role="application" aria-roledescription="map"
+        aria-label="Latent map: ${meta.axisNames.join(" to the right, ")} upwards" aria-describedby="${id}-keys"></canvas></div>
+      <div class="bar"><button class="reset" type="button">Back to the middle</button>
+      <label class="check plane-check"><input type="checkbox" class="plane"> decoded plane</label></div>
+      <p class="hint">${meta.mapNote}</p>
+      <p class="hint" id="${id}-keys">Move over the map; click a point to stay at its image, click again to let go.
+        Keys: arrows move (with Shift further), Enter takes the nearest test image, A and B mark the ends of a walk,
+        Home is the middle, Esc lets go.</p>`),
+    part("sliders", "Dimensions", `
+      <p class="hint">${meta.sliderNote}</p><div class="list">${sliders.join("")}</div>`),
+    part("draw", "Draw a digit", `
+      <div class="desk"><figure><canvas class="digit ink" width="${SIDE}" height="${SIDE}" tabindex="0" role="application"
+        aria-roledescription="drawing area" aria-label="Drawing area" aria-describedby="${id}-pen"></canvas>
+        <figcaption>draw here</figcaption></figure>
+      <div class="words"><div class="pair"><figure>${square("seen", "What the encoder sees")}<figcaption>the encoder sees</figcaption></figure>
+      <figure>${square("back", "What comes back")}<figcaption>comes back</figcaption></figure></div><p class="landed" aria-live="polite"></p></div></div>
+      <div class="bar"><button class="clear" type="button">Clear</button>
+      <label class="check"><input type="checkbox" class="mnist" checked> scale and centre as MNIST does</label></div>
+      <p class="hint" id="${id}-pen">The ellipse on the map is one &sigma; of q(z|x). Keys: arrows move the pen, Space lowers
+        and lifts it, Delete clears.</p>`),
+    part("walks", "From A to B", `
+      <div class="bar"><button class="set-a" type="button">A is here</button>
+      <button class="set-b" type="button">B is here</button><button class="play" type="button">Play</button></div>
+      <p class="ends" aria-live="polite"></p>
+      ${walk("straight", meta.latent > 2 ? "Straight line" : "Decoded on the way")}${meta.latent > 2 ? walk("round", "Spherical") : ""}`),
+  ].join("")}</div>`;
+}
+
+// --- the explorer ------------------------------------------------------------------------------------
+
+export async function mount(root, meta, bytes, kernel) {
+  const arrays = await unpack(bytes, meta.arrays);
+  const backend = kernel || local(meta, arrays);
+  const { labels, images } = arrays;
+  const count = labels.length;
+  const means = Array.from({ length: count }, (_, i) =>
+    Array.from(arrays.means.subarray(i * meta.latent, (i + 1) * meta.latent), (value) => value / 1000));
+  const project = (z) => meta.axes.map((axis) => dot(axis, z) - dot(axis, meta.centre));
+  const places = means.map(project);
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+  root.classList.add("vae-explorer");
+  root.innerHTML = skeleton(`explorer-${++explorers}`, meta);
+  const find = (selector) => root.querySelector(selector);
+  const [points, cursor, frame] = [".points", ".cursor", ".frame"].map(find);
+  if (!backend.encode) find(".draw").remove();
+  if (meta.latent > 2) find(".plane-check").remove();
+
+  let z = new Array(meta.latent).fill(0);
+  let held = false; // whether the pointer's moves are ignored
+  let chosen = null; // index of the test image whose mean z is
+  let near = null; // index of the point under the pointer
+  let drawn = null; // mean and variances of the drawing
+  let plane = null; // the decoded plane as a picture
+  let size = 0; // of the map, in CSS pixels
+  let journey = 0; // number of the last animation; a newer one, or the reader, ends it
+  const ends = {}; // A and B
+  const picked = () => ends.a && ends.b;
+
+  // --- where things are: the map shows -half..half in both directions
+
+  const toScreen = ([x, y]) => [size / 2 + (x / meta.half) * size / 2, size / 2 - (y / meta.half) * size / 2];
+  const fromEvent = (event) => {
+    const box = cursor.getBoundingClientRect();
+    return [(event.clientX - box.left) / box.width, 1 - (event.clientY - box.top) / box.height]
+      .map((share) => clamp((2 * share - 1) * meta.half, -meta.half, meta.half));
+  };
+  const nearestPoint = (place) => {
+    let [best, least] = [null, (REACH / size * 2 * meta.half) ** 2];
+    places.forEach(([x, y], i) => {
+      const distance = (x - place[0]) ** 2 + (y - place[1]) ** 2;
+      if (distance < least) [best, least] = [i, distance];
+    });
+    return best;
+  };
+  /** The code on the map's place that keeps what the map does not show. */
+  const codeAt = (place) => {
+    const [here, moved] = [project(z), [...z]];
+    meta.axes.forEach((axis, k) => axis.forEach((value, i) => { moved[i] += value * (place[k] - here[k]); }));
+    return moved;
+  };
+  const neighbours = (code) => means
+    .map((mean, i) => [mean.reduce((sum, value, k) => sum + (value - code[k]) ** 2, 0), i])
+    .sort((a, b) => a[0] - b[0]).slice(0, NEIGHBOURS).map(([, i]) => i);
+  const nearestClass = (code) => {
+    const votes = new Map();
+    for (const i of neighbours(code)) votes.set(labels[i], (votes.get(labels[i]) || 0) + 1);
+    const [label, most] = [...votes].reduce((a, b) => (b[1] > a[1] ? b : a));
+    return `nearest class: ${meta.classes[label]} (${most} of ${Math.min(NEIGHBOURS, count)} neighbours)`;
+  };
+  const describe = (code) => {
+    const [x, y] = project(code).map((value) => number(value, 2));
+    return meta.latent > 2 ? `map (${x}, ${y}), |z| = ${number(norm(code), 2)}` : `z = (${x}, ${y})`;
+  };
+
+  // --- drawing the map
+
+  const theme = () => getComputedStyle(root);
+  const context = (canvas) => {
+    const ratio = devicePixelRatio || 1;
+    if (canvas.width !== Math.round(size * ratio)) canvas.width = canvas.height = Math.round(size * ratio);
+    const pen = canvas.getContext("2d");
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    pen.clearRect(0, 0, size, size);
+    return pen;
+  };
+  const pill = (pen, text, [x, y], fill, ink, rim) => {
+    pen.font = `600 ${text.length > 2 ? 12 : 14}px system-ui, sans-serif`;
+    pen.textAlign = "center";
+    pen.textBaseline = "middle";
+    const width = Math.max(22, pen.measureText(text).width + 14);
+    pen.beginPath();
+    pen.roundRect(clamp(x - width / 2, 3, size - width - 3), clamp(y - 11, 3, size - 25), width, 22, 11);
+    pen.fillStyle = fill;
+    pen.strokeStyle = rim;
+    pen.lineWidth = 2;
+    pen.fill();
+    pen.stroke();
+    pen.fillStyle = ink;
+    pen.fillText(text, clamp(x, 3 + width / 2, size - 3 - width / 2), clamp(y, 14, size - 14) + 1);
+  };
+
+  function drawPoints() {
+    const pen = context(points);
+    const style = theme();
+    const colour = (name) => style.getPropertyValue(name).trim();
+    const dark = root.dataset.theme === "dark";
+    if (plane) {
+      pen.globalAlpha = 0.55;
+      pen.drawImage(plane(colour("--ink")), 0, 0, size, size);
+      pen.globalAlpha = 1;
+    }
+    // Axes through the prior's middle, and its circles at one and two standard deviations.
+    const middle = toScreen(project(new Array(meta.latent).fill(0)));
+    pen.strokeStyle = colour("--line");
+    pen.lineWidth = 1;
+    pen.beginPath();
+    pen.moveTo(middle[0], 0); pen.lineTo(middle[0], size);
+    pen.moveTo(0, middle[1]); pen.lineTo(size, middle[1]);
+    pen.stroke();
+    pen.setLineDash([3, 4]);
+    pen.strokeStyle = colour("--soft");
+    for (const deviations of [1, 2]) {
+      const radius = (deviations / meta.half) * size / 2;
+      pen.globalAlpha = 0.6;
+      pen.beginPath();
+      pen.arc(...middle, radius, 0, 2 * Math.PI);
+      pen.stroke();
+    }
+    pen.setLineDash([]);
+    pen.globalAlpha = plane ? 0.35 : dark ? 0.75 : 0.6;
+    const radius = clamp(90 / Math.sqrt(count), 1.6, 4) * clamp(size / 560, 0.7, 1.2);
+    for (let i = 0; i < count; i++) {
+      pen.fillStyle = dark ? lighter(meta.colours[labels[i]], 0.35) : meta.colours[labels[i]];
+      pen.beginPath();
+      pen.arc(...toScreen(places[i]), radius, 0, 2 * Math.PI);
+      pen.fill();
+    }
+    pen.globalAlpha = 1;
+    meta.names.forEach(([label, place]) => pill(
+      pen, meta.classes[label], toScreen(place), meta.colours[label], inkOn(meta.colours[label]), colour("--paper")));
+    pen.fillStyle = colour("--soft");
+    pen.font = "12px system-ui, sans-serif";
+    pen.textBaseline = "alphabetic";
+    pen.strokeStyle = colour("--wash"); // a rim, for the decoded plane may lie below
+    pen.lineWidth = 5;
+    pen.lineJoin = "round";
+    for (const [text, align, x, y] of [
+      [`${meta.axisNames[0]} \u2192`, "right", size - 9, size - 9], [`\u2191 ${meta.axisNames[1]}`, "left", 9, 19],
+    ]) {
+      pen.textAlign = align;
+      pen.strokeText(text, x, y);
+      pen.fillText(text, x, y);
+    }
+  }
+
+  function drawCursor() {
+    const pen = context(cursor);
+    const style = theme();
+    const [ink, paper, accent] = ["--ink", "--paper", "--link"].map((name) => style.getPropertyValue(name).trim());
+    const twice = (width, colour, path) => { // with a rim that keeps it apart from what lies below
+      for (const [stroke, extra] of [[paper, 3], [colour, 0]]) {
+        pen.strokeStyle = stroke;
+        pen.lineWidth = width + extra;
+        pen.beginPath();
+        path();
+        pen.stroke();
+      }
+    };
+    if (picked()) {
+      const ways = meta.latent > 2 ? [line, arc] : [line];
+      ways.forEach((way, k) => {
+        pen.setLineDash(k ? [2, 4] : []);
+        twice(1.5, ink, () => {
+          for (let i = 0; i <= 40; i++) pen.lineTo(...toScreen(project(way(ends.a, ends.b, i / 40))));
+        });
+      });
+      pen.setLineDash([]);
+    }
+    for (const end of ["a", "b"]) {
+      if (ends[end]) pill(pen, end.toUpperCase(), toScreen(project(ends[end])), ink, paper, paper);
+    }
+    if (drawn) { // one standard deviation: the covariance seen along the map's axes
+      const [xx, xy, yy] = [[0, 0], [0, 1], [1, 1]].map(([i, j]) =>
+        drawn.variance.reduce((sum, value, k) => sum + value * meta.axes[i][k] * meta.axes[j][k], 0));
+      const [half, spread] = [(xx + yy) / 2, Math.hypot((xx - yy) / 2, xy)];
+      const pixels = size / 2 / meta.half;
+      const [long, short] = [half + spread, Math.max(half - spread, 0)].map((value) => Math.sqrt(value) * pixels);
+      const middle = toScreen(project(drawn.mean));
+      const tilt = -Math.atan2(2 * xy, xx - yy) / 2; // screen coordinates grow downwards
+      twice(2, accent, () => pen.ellipse(...middle, Math.max(long, 1), Math.max(short, 1), tilt, 0, 2 * Math.PI));
+      pen.fillStyle = accent;
+      pen.beginPath();
+      pen.arc(...middle, 3, 0, 2 * Math.PI);
+      pen.fill();
+    }
+    if (near !== null && !held) twice(1.5, ink, () => pen.arc(...toScreen(places[near]), 5, 0, 2 * Math.PI));
+    const [x, y] = toScreen(project(z).map((value) => clamp(value, -meta.half, meta.half)));
+    twice(2, ink, () => pen.arc(x, y, 9, 0, 2 * Math.PI));
+    twice(2, ink, () => {
+      for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+        pen.moveTo(x + 9 * dx, y + 9 * dy);
+        pen.lineTo(x + 15 * dx, y + 15 * dy);
+      }
+    });
+    if (held) {
+      pen.fillStyle = ink;
+      pen.beginPath();
+      pen.arc(x, y, 3, 0, 2 * Math.PI);
+      pen.fill();
+    }
+  }
+
+  // --- showing the present code
+
+  let stale = false; // whether z changed since the image that is being decoded
+  let busy = false;
+  async function decodeNewest() {
+    if (busy) return;
+    busy = true;
+    while (stale) { // only the newest code is worth a round trip
+      stale = false;
+      const code = [...z];
+      const begun = performance.now();
+      const image = await backend.decode([code]);
+      paint(find(".decoded"), image);
+      Object.assign(find(".decoded").dataset, { z: JSON.stringify(code), ms: performance.now() - begun });
+      if (chosen !== null) paint(find(".rebuilt"), image);
+    }
+    busy = false;
+  }
+
+  let spoken = 0;
+  function say() { // at most eight times a second: more is neither read nor spoken
+    clearTimeout(spoken);
+    spoken = setTimeout(() => { find(".where").textContent = `${describe(z)}; ${nearestClass(z)}`; }, 120);
+  }
+
+  let drawing = false;
+  function show() {
+    stale = true;
+    decodeNewest();
+    root.querySelectorAll(".slider input").forEach((slider) => {
+      const value = z[slider.dataset.dimension];
+      if (slider !== document.activeElement || Math.abs(slider.value - value) > 0.03) slider.value = value;
+      slider.parentElement.querySelector("output").textContent = number(value);
+    });
+    find(".pair").classList.toggle("empty", chosen === null);
+    find(".which").textContent = chosen === null
+      ? "Click a point: its image appears here, beside its reconstruction."
+      : `Test image ${chosen + 1}; its class: ${meta.classes[labels[chosen]]}.`;
+    say();
+    redraw();
+  }
+  function redraw() {
+    if (drawing) return;
+    drawing = true;
+    requestAnimationFrame(() => { drawing = false; drawCursor(); });
+  }
+
+  /** Go to a code at once; `image` is the test image it belongs to, if any. */
+  function go(code, { image = null, hold = held } = {}) {
+    z = Array.from(code);
+    held = hold;
+    if (image === null) for (const name of [".original", ".rebuilt"]) blank(find(name));
+    else if (image !== chosen) paint(find(".original"), images, image * PIXELS, 15);
+    chosen = image;
+    root.classList.toggle("held", held);
+    show();
+  }
+
+  /** Go to a code on a way, a function of t in [0, 1]; step by step where motion is not wanted. */
+  function travel(way, milliseconds, finish) {
+    const own = ++journey;
+    const begun = performance.now();
+    const frame = () => {
+      if (own !== journey) return;
+      const t = Math.min(1, (performance.now() - begun) / milliseconds);
+      if (t === 1) finish();
+      else {
+        go(way(still.matches ? Math.floor(t * (FRAMES - 1)) / (FRAMES - 1) : t), { hold: true });
+        requestAnimationFrame(frame);
+      }
+    };
+    requestAnimationFrame(frame);
+  }
+  function glide(code, options) {
+    const start = [...z];
+    if (still.matches) { journey++; go(code, options); } else {
+      travel((t) => line(start, code, t * t * (3 - 2 * t)), 260, () => go(code, options));
+    }
+  }
+  const takeImage = (i) => glide(means[i], { image: i, hold: true });
+
+  // --- the map's pointer and keys
+
+  let pressed = null; // where the pointer went down, while it is
+  let dragged = false;
+  cursor.addEventListener("pointerdown", (event) => {
+    pressed = [event.clientX, event.clientY];
+    dragged = false;
+    cursor.setPointerCapture(event.pointerId);
+    if (event.pointerType === "touch") { journey++; go(codeAt(fromEvent(event)), { hold: true }); }
+  });
+  cursor.addEventListener("pointermove", (event) => {
+    const place = fromEvent(event);
+    near = nearestPoint(place);
+    if (pressed && Math.hypot(event.clientX - pressed[0], event.clientY - pressed[1]) > 4) dragged = true;
+    if (!held || (pressed && dragged)) {
+      journey++;
+      go(codeAt(place), { hold: dragged || held });
+    } else redraw();
+  });
+  cursor.addEventListener("pointerup", (event) => {
+    pressed = null;
+    if (dragged) {
+      dragged = false;
+      return;
+    }
+    const place = fromEvent(event);
+    const hit = nearestPoint(place);
+    if (hit !== null && hit !== chosen) takeImage(hit);
+    else { journey++; go(codeAt(place), { hold: event.pointerType === "touch" || !held }); }
+  });
+  cursor.addEventListener("pointercancel", () => { pressed = null; dragged = false; });
+  cursor.addEventListener("pointerleave", () => { near = null; redraw(); });
+
+  const middle = () => glide(new Array(meta.latent).fill(0), { hold: true });
+  cursor.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const step = event.shiftKey ? 0.5 : 0.1;
+    const [x, y] = project(z);
+    const move = (dx, dy) => {
+      journey++;
+      go(codeAt([x + dx, y + dy].map((value) => clamp(value, -meta.half, meta.half))), { hold: true });
+    };
+    const keys = {
+      ArrowLeft: () => move(-step, 0), ArrowRight: () => move(step, 0),
+      ArrowUp: () => move(0, step), ArrowDown: () => move(0, -step),
+      Enter: () => takeImage(neighbours(z)[0]), " ": () => takeImage(neighbours(z)[0]),
+      a: () => setEnd("a"), b: () => setEnd("b"), Home: middle,
+      Escape: () => go(z, { image: chosen, hold: false }),
+    };
+    const act = keys[event.key] || keys[event.key.toLowerCase()];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  });
+  find(".reset").addEventListener("click", middle);
+  root.querySelectorAll(".slider input").forEach((slider) => slider.addEventListener("input", () => {
+    journey++;
+    const code = [...z];
+    code[slider.dataset.dimension] = Number(slider.value);
+    go(code, { hold: true });
+  }));
+
+  // --- the decoded plane behind the points
+
+  find(".plane")?.addEventListener("change", async (event) => {
+    plane = event.target.checked ? await decodePlane() : null;
+    drawPoints();
+  });
+  async function decodePlane() {
+    const n = 20;
+    const coordinates = Array.from({ length: n }, (_, i) => meta.half * ((2 * i + 1) / n - 1));
+    const rows = [];
+    for (const y of [...coordinates].reverse()) rows.push(await backend.decode(coordinates.map((x) => [x, y])));
+    return (ink) => {
+      const sheet = Object.assign(document.createElement("canvas"), { width: n * SIDE, height: n * SIDE });
+      const pen = sheet.getContext("2d");
+      const picture = pen.createImageData(sheet.width, sheet.height);
+      rows.forEach((row, i) => row.forEach((value, k) => {
+        const [column, pixel] = [Math.floor(k / PIXELS), k % PIXELS];
+        const [x, y] = [column * SIDE + (pixel % SIDE), i * SIDE + Math.floor(pixel / SIDE)];
+        picture.data.set([...channels(ink), 255 * value], 4 * (y * sheet.width + x));
+      }));
+      pen.putImageData(picture, 0, 0);
+      return sheet;
+    };
+  }
+
+  // --- drawing a digit
+
+  if (backend.encode) {
+    const board = find(".ink");
+    const ink = new Float32Array(PIXELS);
+    let last = null; // the pen's place while it is down, in pixels
+    let pen = [SIDE / 2, SIDE / 2]; // the keyboard's
+    let penDown = false;
+    let unread = false;
+    let reading = false;
+
+    const showInk = () => {
+      paint(board, ink);
+      if (board.matches(":focus-visible")) { // where the keyboard's pen is
+        const mark = board.getContext("2d");
+        mark.fillStyle = penDown ? "#f90" : "#59f";
+        mark.fillRect(Math.floor(pen[0]), Math.floor(pen[1]), 1, 1);
+      }
+    };
+    const read = async () => {
+      unread = true;
+      if (reading) return;
+      reading = true;
+      while (unread) {
+        unread = false;
+        const seen = find(".mnist").checked ? asMnist(ink) : ink.slice();
+        paint(find(".seen"), seen);
+        if (!ink.some((value) => value > 0)) {
+          drawn = null;
+          paint(find(".back"), ink);
+          find(".landed").textContent = "";
+          redraw();
+          continue;
+        }
+        const [mean, logvar] = await backend.encode(seen);
+        drawn = { mean: Array.from(mean), variance: Array.from(logvar, Math.exp) };
+        paint(find(".back"), await backend.decode([drawn.mean]));
+        const sigma = drawn.variance.map(Math.sqrt);
+        find(".landed").textContent = `It lands at ${describe(drawn.mean)}`
+          + (meta.latent > 2 ? "" : `, \u03c3 = (${sigma.map((value) => number(value)).join(", ")})`)
+          + `; ${nearestClass(drawn.mean)}.`;
+        journey++;
+        go(drawn.mean, { hold: true });
+      }
+      reading = false;
+    };
+    const draw = (from, to) => { stroke(ink, from, to); showInk(); read(); };
+    const place = (event) => {
+      const box = board.getBoundingClientRect();
+      return [(event.clientX - box.left) / box.width * SIDE, (event.clientY - box.top) / box.height * SIDE];
+    };
+    const clear = () => { ink.fill(0); penDown = false; showInk(); read(); };
+
+    board.addEventListener("pointerdown", (event) => {
+      board.setPointerCapture(event.pointerId);
+      last = place(event);
+      draw(last, last);
+    });
+    board.addEventListener("pointermove", (event) => {
+      if (!last) return;
+      for (const step of event.getCoalescedEvents?.() ?? [event]) {
+        const next = place(step);
+        stroke(ink, last, next);
+        last = next;
+      }
+      draw(last, last);
+    });
+    for (const end of ["pointerup", "pointercancel"]) board.addEventListener(end, () => { last = null; });
+    for (const change of ["focus", "blur"]) board.addEventListener(change, showInk);
+    board.addEventListener("keydown", (event) => {
+      const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] || [];
+      if (dx !== undefined) {
+        const next = [pen[0] + dx, pen[1] + dy].map((value) => clamp(value, 1, SIDE - 1));
+        if (penDown) stroke(ink, pen, next);
+        pen = next;
+        if (penDown) read();
+      } else if (event.key === " ") {
+        penDown = !penDown;
+        if (penDown) { stroke(ink, pen, pen); read(); }
+      } else if (event.key === "Delete" || event.key === "Backspace") clear();
+      else return;
+      event.preventDefault();
+      showInk();
+    });
+    find(".clear").addEventListener("click", clear);
+    find(".mnist").addEventListener("change", () => { if (drawn) read(); });
+    for (const name of [".ink", ".seen", ".back"]) paint(find(name), ink);
+  }
+
+  // --- a walk from A to B
+
+  const ways = { straight: line, ...(meta.latent > 2 ? { round: arc } : {}) };
+  for (const name of Object.keys(ways)) {
+    find(`.${name} .strip`).innerHTML = Array.from({ length: FRAMES }, (_, i) =>
+      `<button type="button" disabled aria-label="Go to step ${i + 1} of ${FRAMES}"><canvas class="digit" width="${SIDE}" height="${SIDE}"></canvas></button>`,
+    ).join("");
+    find(`.${name} .strip`).querySelectorAll("button").forEach((button, i) => button.addEventListener("click", () =>
+      glide(ways[name](ends.a, ends.b, i / (FRAMES - 1)), { hold: true })));
+  }
+  async function setEnd(end) {
+    ends[end] = [...z];
+    const text = ["a", "b"].map((name) => (ends[name] ? `${name.toUpperCase()}: ${describe(ends[name])}` : `${name.toUpperCase()} is not set`));
+    find(".ends").textContent = text.join("; ");
+    find(".play").disabled = !picked();
+    redraw();
+    if (!picked()) return;
+    for (const [name, way] of Object.entries(ways)) {
+      const codes = Array.from({ length: FRAMES }, (_, i) => way(ends.a, ends.b, i / (FRAMES - 1)));
+      const decoded = await backend.decode(codes);
+      find(`.${name}`).classList.add("ready");
+      root.querySelectorAll(`.${name} button`).forEach((button, i) => {
+        button.disabled = false;
+        paint(button.firstChild, decoded, i * PIXELS);
+      });
+    }
+  }
+  for (const end of ["a", "b"]) find(`.set-${end}`).addEventListener("click", () => setEnd(end));
+  find(".ends").textContent = "Go somewhere, set A; go elsewhere, set B.";
+  find(".play").disabled = true;
+  find(".play").addEventListener("click", () =>
+    travel((t) => line(ends.a, ends.b, t), 4000, () => go(ends.b, { hold: true })));
+
+  // --- size and theme: JupyterLab's own where there is one, the system's elsewhere
+
+  const systemDark = matchMedia("(prefers-color-scheme: dark)");
+  const dress = () => {
+    const lab = document.body.dataset.jpThemeLight;
+    root.dataset.theme = (lab ? lab === "false" : systemDark.matches) ? "dark" : "light";
+    if (size) { drawPoints(); drawCursor(); }
+  };
+  systemDark.addEventListener("change", dress);
+  new MutationObserver(dress).observe(document.body, { attributeFilter: ["data-jp-theme-light"] });
+  new ResizeObserver(() => {
+    size = frame.clientWidth;
+    if (size) { drawPoints(); drawCursor(); }
+  }).observe(frame);
+  dress();
+  go(z);
+  root.dataset.ready = "";
+}
+
+/** What a page calls: the values and the base64 of the arrays stand in an element of it. */
+export function open(root, source) {
+  const { pack, ...meta } = JSON.parse(source.textContent);
+  return mount(root, meta, Uint8Array.from(atob(pack), (character) => character.charCodeAt(0))).catch((problem) => {
+    root.textContent = `This browser cannot show the explorer; one of 2023 or later can (${problem.message}).`;
+    throw problem;
+  });
+}
+
+/** What anywidget calls in a notebook. */
+export default {
+  async render({ model, el }) {
+    const root = document.createElement("div");
+    root.dataset.lmSuppressShortcuts = "true"; // arrows and letters are the explorer's, not JupyterLab's
+    el.append(root);
+    await mount(root, model.get("meta"), model.get("pack"), remote(model));
+  },
+};
