@@ -98,7 +98,7 @@ def release_again(root: Path) -> None:
 
 def _marked(cell: Any, grade_id: str, **marks: Any) -> Any:
     none = {"grade": False, "solution": False, "task": False, "locked": False, "schema_version": 3}
-    cell.metadata["nbgrader"] = none | marks | {"grade_id": grade_id}
+    cell.id, cell.metadata["nbgrader"] = grade_id, none | marks | {"grade_id": grade_id}
     return cell
 
 
@@ -210,7 +210,7 @@ def dies_at(root: Path, step: int) -> None:
             os._exit(9)
 
     def audited(what: str, arguments: tuple) -> None:
-        opened = what == "open" and arguments[1] == "w" and Path(arguments[0]).parent.suffix != ".new"
+        opened = what == "open" and arguments[1] == "w" and Path(str(arguments[0])).parent.suffix != ".new"
         if what in STEPS or opened:
             one_more()
 

@@ -51,16 +51,12 @@ class Cluster:
 
 def dask(*arguments: str) -> subprocess.Popen:
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    paths = f"{ROOT / 'tests'}:{ROOT}"
-    return subprocess.Popen(
-        [sys.executable, "-m", "dask", *arguments],
-        env={
-            "PYTHONPATH": paths,
-            "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
-            "OMP_NUM_THREADS": "1",
-        },
-        **quiet,
-    )
+    environment = {
+        "PYTHONPATH": f"{ROOT / 'tests'}:{ROOT}",
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "OMP_NUM_THREADS": "1",
+    }
+    return subprocess.Popen([sys.executable, "-m", "dask", *arguments], env=environment, **quiet)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +101,7 @@ def test_a_scheduler_without_workers_is_one_sentence(cluster):
 
 
 def test_an_address_where_nobody_answers_is_one_sentence():
-    with pytest.raises(CourseError, match="No Dask scheduler answers at tcp://127.0.0.1:9"):
+    with pytest.raises(CourseError, match=r"No Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         pool.dask("tcp://127.0.0.1:9", 1)
 
 

@@ -218,7 +218,11 @@ def _is_of(result: Result, submission: reading.Submission, terms: Terms) -> bool
 
 
 def gradebook(course: Course, assignment: str) -> Gradebook:
-    """nbgrader's gradebook, with the assignment in it. Raises CourseError for an unknown assignment."""
+    """nbgrader's gradebook, with the assignment in it. Raises CourseError for an unknown assignment.
+
+    `c.CourseDirectory.db_url` may name any database: an empty one is all that nbgrader needs, it makes its
+    tables itself. For PostgreSQL: `postgresql+psycopg://...` and the extra `postgres`.
+    """
     with _entered():
         book = Gradebook(course.directory.db_url, course.directory.course_id)
         try:
@@ -397,7 +401,7 @@ def _entered() -> Iterator[None]:
     """Say in one sentence what keeps the gradebook from being written."""
     try:
         yield
-    except (SQLAlchemyError, InvalidEntry) as problem:
+    except (SQLAlchemyError, InvalidEntry, ModuleNotFoundError) as problem:  # the last: a driver
         reason = str(problem).partition("\n")[0]
         raise CourseError(
             f"The gradebook cannot be written ({reason}): mend that, then give the same command again."
