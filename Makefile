@@ -3,7 +3,7 @@
 # make test  lint, types, package tests, both editions of every notebook
 # make bench time training and grading beside a textbook loop, a library and plain nbgrader
 # make build make the student notebooks from solutions/ with nbgrader
-# make system install what sandboxed grading needs (Debian, Ubuntu)
+# make system install what sandboxed grading and some tests need (Debian, Ubuntu)
 #
 # Each target sets the environment up first; a second call skips that.
 # On machines without make, the README has the same steps as plain commands.
@@ -40,6 +40,8 @@ build: $(READY)
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 system:
 	-command -v bwrap >/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy bubblewrap; }
+	-ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
+		{ $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy --no-install-recommends postgresql; }
 
 clean:
 	rm -rf build .pytest_cache .ruff_cache .mypy_cache

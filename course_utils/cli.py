@@ -395,8 +395,7 @@ def grade(
         else:
             count = workers or joblib.cpu_count()
             make = partial(pool.local, count)
-        for one in _handed_in(course, assignment):
-            _grade(course, one, terms, make, count, list(students))
+        _grade(course, _handed_in(course, assignment), terms, make, count, list(students))
 
 
 def _sandbox_or(unsafe: bool) -> None:
@@ -421,16 +420,23 @@ def _handed_in(course, assignment: str) -> list[str]:
 
 
 def _grade(
-    course, assignment: str, terms, make, workers: int, students: list[str], anew: bool = False
+    course, assignments: list[str], terms, make, workers: int, students: list[str], anew: bool = False
 ) -> None:
-    from course_utils.grading import batch, summary
+    from course_utils.grading import batch
 
     started = time.monotonic()
     with _progress("submissions") as bars:
-        task = bars.add_task(assignment, total=None)
-        for step in batch.grade(course, assignment, terms, make, workers, students, anew):
-            bars.update(task, completed=step.done, total=step.of)
+        tasks = {assignment: bars.add_task(assignment, total=None) for assignment in assignments}
+        for step in batch.grade(course, assignments, terms, make, workers, students, anew=anew):
+            bars.update(tasks[step.result.assignment], completed=step.done, total=step.of)
     seconds = time.monotonic() - started
+    for assignment in assignments:
+        _report_class(course, assignment)
+    console.print(f"Time: {seconds:.0f} s. Go on in formgrader (`jupyter lab`) or with `nbgrader export`.")
+
+
+def _report_class(course, assignment: str) -> None:
+    from course_utils.grading import batch, summary
 
     folder = course.root / "build" / "grading" / assignment
     found = summary.of(batch.results(course, assignment))
@@ -452,8 +458,8 @@ def _grade(
             console.print(f"  {student}: {'; '.join(why)}", highlight=False, markup=False)
     unsafe = f" {found.unsafe} of them NOT SANDBOXED." if found.unsafe else ""
     console.print(
-        f"{found.students} submissions of {assignment} in the gradebook, {found.by_hand} answers to grade by "
-        f"hand (`jupyter lab`, Formgrader). Time: {seconds:.0f} s.{unsafe}",
+        f"{found.students} submissions of {assignment} are in the gradebook; {found.by_hand} answers are "
+        f"to be graded by hand.{unsafe}",
         highlight=False,
     )
     console.print(f"Summary, chart and table per exercise: {folder}", soft_wrap=True, highlight=False)
@@ -530,7 +536,7 @@ def regrade(
             return
         for one, who in chosen.items():
             if who:
-                _grade(course, one, work.Terms(sandboxed=not unsafe), make, count, who, anew=True)
+                _grade(course, [one], work.Terms(sandboxed=not unsafe), make, count, who, anew=True)
         console.print("Scores that you have given by hand stay; Formgrader marks them to be looked at again.")
 
 

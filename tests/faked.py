@@ -98,7 +98,7 @@ def release_again(root: Path) -> None:
 
 def _marked(cell: Any, grade_id: str, **marks: Any) -> Any:
     none = {"grade": False, "solution": False, "task": False, "locked": False, "schema_version": 3}
-    cell.metadata["nbgrader"] = none | marks | {"grade_id": grade_id}
+    cell.id, cell.metadata["nbgrader"] = grade_id, none | marks | {"grade_id": grade_id}
     return cell
 
 
@@ -171,7 +171,7 @@ def slowly(job: Job) -> Result:
 def run(root: Path, make=Serial, workers: int = 1, grader=grade, terms: Terms = TERMS, students=None) -> int:
     """Grade what is not graded yet; how many results there were."""
     course = batch.Course(root)
-    return len(list(batch.grade(course, ASSIGNMENT, terms, make, workers, students, grader)))
+    return len(list(batch.grade(course, [ASSIGNMENT], terms, make, workers, students or (), grader=grader)))
 
 
 def graded_now(root: Path, **how: Any) -> list[str]:
@@ -187,16 +187,20 @@ def graded_now(root: Path, **how: Any) -> list[str]:
 
 
 def coordinate(root: Path) -> None:
-    """What a coordinator's process does: grade with two workers, which are forked, all in one group."""
+    """What a coordinator's process does: grade with two workers, which are forked and end with it."""
     os.setsid()
     run(root, partial(pool.local, 2, "fork"), 2, slowly)
+    os.killpg(0, signal.SIGKILL)
 
 
-STEPS = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "shutil.rmtree"}
+STEPS = {"os.rename", "os.mkdir", "shutil.rmtree"}
 
 
 def dies_at(root: Path, step: int) -> None:
-    """Grade, and end at once before the given step: a change of a folder, a file opened, a commit."""
+    """Grade, and end at once before the given step: a change of a folder, a file opened, a commit.
+
+    Files in a folder that is not in place yet count as one with it.
+    """
     left = step
 
     def one_more(*_: Any) -> None:
@@ -206,14 +210,15 @@ def dies_at(root: Path, step: int) -> None:
             os._exit(9)
 
     def audited(what: str, arguments: tuple) -> None:
-        if what in STEPS or (what == "open" and isinstance(arguments[1], str) and "w" in arguments[1]):
+        opened = what == "open" and arguments[1] == "w" and Path(str(arguments[0])).parent.suffix != ".new"
+        if what in STEPS or opened:
             one_more()
 
     batch.secrets.token_hex = no_secret  # type: ignore[assignment]
     course = batch.Course(root)
     sys.addaudithook(audited)
     event.listen(Engine, "commit", one_more)
-    for _ in batch.grade(course, ASSIGNMENT, TERMS, Serial, 1, grader=grade):
+    for _ in batch.grade(course, [ASSIGNMENT], TERMS, Serial, 1, grader=grade):
         pass
 
 

@@ -100,7 +100,7 @@ def graded(tmp_path_factory) -> Iterator[Class]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TOKEN_OF_THE_GRADER", CANARY)
         patch.setenv("OMP_NUM_THREADS", "1")
-        steps = batch.grade(course, ASSIGNMENT, Terms(cell_seconds=3, notebook_seconds=30), workers, 2)
+        steps = batch.grade(course, [ASSIGNMENT], Terms(cell_seconds=3, notebook_seconds=30), workers, 2)
         results = {step.result.student: step.result for step in steps}
     written = {
         name: "".join(

@@ -49,7 +49,7 @@ def graded(tmp_path_factory) -> batch.Course:
         cell.source = ANSWERS.get(grade_id, cell.source)
     nbformat.write(nb, folder / "theory.ipynb")
     course = batch.Course(root)
-    list(batch.grade(course, THEORY, Terms(sandboxed=SANDBOXED), one_worker, 1))
+    list(batch.grade(course, [THEORY], Terms(sandboxed=SANDBOXED), one_worker, 1))
     return course
 
 

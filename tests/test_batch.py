@@ -126,7 +126,7 @@ def test_two_workers_give_what_one_process_gives(class_of_40, undisturbed, forks
 def test_progress_counts_everybody_once(course):
     hand_in_class(course, 4)
     faked.run(course, students=["student 01"])
-    steps = list(batch.grade(batch.Course(course), ASSIGNMENT, TERMS, faked.Serial, 1, grader=faked.grade))
+    steps = list(batch.grade(batch.Course(course), [ASSIGNMENT], TERMS, faked.Serial, 1, grader=faked.grade))
     assert [(step.done, step.of) for step in steps] == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
@@ -321,7 +321,7 @@ def test_students_may_be_called_anything(course):
 def test_a_name_that_the_gradebook_cannot_hold_is_one_sentence(course, name):
     hand_in(course, "ada")
     shutil.copytree(course / "submitted" / "ada", course / "submitted" / name)
-    with pytest.raises(CourseError, match="The gradebook cannot hold a student called 'n?"):
+    with pytest.raises(CourseError, match="The gradebook cannot hold a student called"):
         faked.run(course)
 
 
@@ -349,7 +349,7 @@ def test_without_submissions_there_is_one_sentence(course):
 def test_an_unknown_assignment_is_one_sentence(course):
     (course / "submitted" / "ada" / "unknown").mkdir(parents=True)
     with pytest.raises(CourseError, match="There is no assignment 'unknown'; choose one of: 01-"):
-        list(batch.grade(batch.Course(course), "unknown", TERMS, faked.Serial, 1))
+        list(batch.grade(batch.Course(course), ["unknown"], TERMS, faked.Serial, 1))
 
 
 # --- workers that die -------------------------------------------------------------------------------------
@@ -373,7 +373,8 @@ KILLS = 50
 
 
 def test_fifty_kills_at_random_moments_change_nothing(undisturbed, tmp_path, forks):
-    """Of the coordinator with its workers, or of one worker; a class that is done makes room for the next."""
+    """Of the coordinator with its workers, at times of one worker before; a class that is done makes room
+    for the next."""
     rng, context, kills = random.Random(0), multiprocessing.get_context("forkserver"), 0
     for number in range(KILLS):
         root = ungraded(undisturbed, tmp_path / str(number))
@@ -381,11 +382,14 @@ def test_fifty_kills_at_random_moments_change_nothing(undisturbed, tmp_path, for
             coordinator = context.Process(target=faked.coordinate, args=(root,))
             coordinator.start()
             if kills < KILLS:
+                if rng.random() < 0.2:
+                    coordinator.join(rng.uniform(0, 0.5))
+                    kills += kill(coordinator.pid, only_a_worker=True)
                 coordinator.join(rng.uniform(0, 0.5))
-                kills += kill(coordinator.pid, only_a_worker=rng.random() < 0.2)
+                kills += kill(coordinator.pid)
             coordinator.join()
         assert faked.state(root) == faked.state(undisturbed)
-        if kills == KILLS:
+        if kills >= KILLS:
             return
     pytest.fail(f"only {kills} kills hit anything")
 
@@ -394,7 +398,7 @@ def done(root: Path) -> bool:
     return len(faked.records(root)) == 40 and not list(root.glob("autograded/*/.*"))
 
 
-def kill(coordinator: int, only_a_worker: bool) -> bool:
+def kill(coordinator: int, only_a_worker: bool = False) -> bool:
     """Kill a coordinator's whole group of processes, or its first worker; whether there was one."""
     try:
         if only_a_worker:
@@ -422,13 +426,14 @@ def test_a_kill_before_any_step_changes_nothing(course, tmp_path, monkeypatch, f
         killed = context.Process(target=faked.dies_at, args=(root, step))
         killed.start()
         killed.join()
+        assert killed.exitcode in (0, 9)
         faked.run(root)
         expected = expected or faked.state(root)
         assert faked.state(root) == expected, f"killed before step {step}"
         shutil.rmtree(root)
         if killed.exitcode == 0:
             break
-    assert step > 50
+    assert step > 30
 
 
 # --- what cannot be written -------------------------------------------------------------------------------
@@ -486,7 +491,7 @@ def test_a_gradebook_that_cannot_be_written_is_one_sentence_and_the_same_call_go
 
     limit(small)
     try:
-        with pytest.raises(CourseError, match="The gradebook cannot be written .*full.*: mend that"):
+        with pytest.raises(CourseError, match=r"The gradebook cannot be written .*full.*: mend that"):
             faked.run(class_of_40)
     finally:
         event.remove(Engine, "connect", small)
@@ -498,7 +503,7 @@ def test_a_gradebook_that_cannot_be_written_is_one_sentence_and_the_same_call_go
 def test_two_batches_of_a_course_do_not_run_at_once(course):
     hand_in(course, "ada")
     hand_in(course, "bob")
-    first = batch.grade(batch.Course(course), ASSIGNMENT, TERMS, faked.Serial, 1, grader=faked.grade)
+    first = batch.grade(batch.Course(course), [ASSIGNMENT], TERMS, faked.Serial, 1, grader=faked.grade)
     next(first)
     with pytest.raises(CourseError, match="This course is being graded already"):
         faked.run(course)

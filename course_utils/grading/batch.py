@@ -26,7 +26,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from nbgrader.api import Gradebook, InvalidEntry, MissingEntry, SubmittedNotebook
+from nbgrader.api import Gradebook, InvalidEntry, SubmittedNotebook
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import AssignLatePenalties
 from nbgrader.utils import parse_utc
@@ -108,6 +108,23 @@ class Course:
         files = sorted(self.folder(kind, ".", assignment).glob("*.ipynb"))
         return {file.stem: nbformat.writes(runner.read_notebook(file)) for file in files}
 
+    def released(self, assignment: str) -> dict[str, str]:
+        """The notebooks that students were given. Raises CourseError where there are none."""
+        found = self.notebooks("release", assignment)
+        if not found:
+            raise CourseError(f"{assignment} has no released notebooks: run `course build`.")
+        return found
+
+    def collected(self, student: str, assignment: str, expected: Collection[str]) -> reading.Submission:
+        """What a student has handed in."""
+        return reading.collect(self.folder("submitted", student, assignment), student, assignment, expected)
+
+    def tidy(self, assignment: str) -> None:
+        """Remove folders that a batch has not come to put in place."""
+        for kind in (self.directory.autograded_directory, self.directory.feedback_directory):
+            for leftover in self.root.glob(f"{kind}/*/.{assignment}.*"):
+                shutil.rmtree(leftover, ignore_errors=True)
+
     @cached_property
     def secret(self) -> bytes:
         """What seeds are derived from; made once."""
@@ -152,65 +169,63 @@ class Progress:
 
 def grade(
     course: Course,
-    assignment: str,
+    assignments: Sequence[str],
     terms: Terms,
     make: Callable[[], Any],
     workers: int,
-    students: list[str] | None = None,
+    students: Sequence[str] = (),
+    *,
     anew: bool = False,
     grader: Callable[[Job], Result] = work.grade,
 ) -> Iterator[Progress]:
     """Grade what is not graded yet (`anew`: all) and enter it; yields every result as it is entered.
 
-    Raises CourseError where the assignment is unknown or nothing is handed in, where somebody else grades,
+    Raises CourseError where an assignment is unknown or nothing is handed in, where somebody else grades,
     and where something cannot be written.
     """
-    handed_in = course.students(assignment)
-    for student in students or ():
-        if student not in handed_in:
-            raise CourseError(f"{student} has handed nothing in for {assignment}.")
-    students = students or handed_in
-    with course.alone(), closing(gradebook(course, assignment)) as book:
-        released = course.notebooks("release", assignment)
-        if not released:
-            raise CourseError(f"{assignment} has no released notebooks: run `course build`.")
-        solved = course.notebooks("source", assignment)
-        for kind in (course.directory.autograded_directory, course.directory.feedback_directory):
-            for leftover in course.root.glob(f"{kind}/*/.{assignment}.*"):
-                shutil.rmtree(leftover, ignore_errors=True)
-
-        def collected(student: str) -> reading.Submission:
-            folder = course.folder("submitted", student, assignment)
-            return reading.collect(folder, student, assignment, released)
-
-        todo, done = [], 0
+    classes = {assignment: course.students(assignment) for assignment in assignments}
+    for assignment, handed_in in classes.items():
         for student in students:
-            submission = collected(student)
-            found = kept(course, student, assignment)
-            if anew or found is None or not _is_of(found[0], submission, terms):
-                todo.append(student)
-                continue
-            result, entered = found
-            if result.timestamp != submission.timestamp:
-                result, entered = retimed(course, result, submission.timestamp), False
-            if not entered:
-                enter(course, book, result)
-            done += 1
-            yield Progress(done, len(students), result)
+            if student not in handed_in:
+                raise CourseError(f"{student} has handed nothing in for {assignment}.")
+    with course.alone(), closing(gradebook(course, assignments)) as book:
+        released = {assignment: course.released(assignment) for assignment in assignments}
+        solved = {assignment: course.notebooks("source", assignment) for assignment in assignments}
+        done = dict.fromkeys(assignments, 0)
+
+        def progress(result: Result) -> Progress:
+            done[result.assignment] += 1
+            return Progress(done[result.assignment], len(students or classes[result.assignment]), result)
+
+        todo: list[tuple[str, str]] = []
+        for assignment in assignments:
+            course.tidy(assignment)
+            for student in students or classes[assignment]:
+                submission = course.collected(student, assignment, released[assignment])
+                found = kept(course, student, assignment)
+                if anew or found is None or not _is_of(found[0], submission, terms):
+                    todo.append((assignment, student))
+                    continue
+                result, entered = found
+                if result.timestamp != submission.timestamp:
+                    result, entered = retimed(course, result, submission.timestamp), False
+                if not entered:
+                    enter(course, book, result)
+                yield progress(result)
 
         def jobs() -> Iterator[Job]:
             """Read when their turn comes: a thousand submissions are not held in memory."""
-            for student in todo:
-                submission = collected(student)
-                yield Job(submission, released, solved, course.seed(submission), terms)
+            for assignment, student in todo:
+                submission = course.collected(student, assignment, released[assignment])
+                seed = course.seed(submission)
+                yield Job(submission, released[assignment], solved[assignment], seed, terms)
 
         with closing(pool.outcomes(grader, jobs(), make, workers)) as outcomes:
             for job, outcome in outcomes:
                 result = outcome or lost(job, grader)
                 put(course, result)
                 enter(course, book, result)
-                done += 1
-                yield Progress(done, len(students), result)
+                yield progress(result)
 
 
 def _is_of(result: Result, submission: reading.Submission, terms: Terms) -> bool:
@@ -218,21 +233,23 @@ def _is_of(result: Result, submission: reading.Submission, terms: Terms) -> bool
     return result.digest == submission.digest and result.audit.get("terms") == vars(terms)
 
 
-def gradebook(course: Course, assignment: str) -> Gradebook:
-    """nbgrader's gradebook, with the assignment in it. Raises CourseError for an unknown assignment."""
+def gradebook(course: Course, assignments: Sequence[str]) -> Gradebook:
+    """nbgrader's gradebook, with the assignments in it. Raises CourseError for an unknown one.
+
+    `c.CourseDirectory.db_url` may name any database: an empty one is all that nbgrader needs, it makes its
+    tables itself. For PostgreSQL: `postgresql+psycopg://...` and the extra `postgres`.
+    """
     with _entered():
         book = Gradebook(course.directory.db_url, course.directory.course_id)
-        try:
-            book.find_assignment(assignment)
-        except MissingEntry:
-            book.close()
-            known = [section.folder for section in sections.SECTIONS]
-            if not course.folder("source", ".", assignment).is_dir():
-                raise CourseError(
-                    f"There is no assignment '{assignment}'; choose one of: {', '.join(known)}."
-                ) from None
-            release.generate(assignment, Config(course.config))
-            book = Gradebook(course.directory.db_url, course.directory.course_id)
+        known = {one.name for one in book.assignments}
+        for assignment in assignments:
+            if assignment not in known:
+                if not course.folder("source", ".", assignment).is_dir():
+                    book.close()
+                    names = ", ".join(section.folder for section in sections.SECTIONS)
+                    raise CourseError(f"There is no assignment '{assignment}'; choose one of: {names}.")
+                release.generate(assignment, Config(course.config))
+        book.db.expire_all()  # others have written meanwhile
     return book
 
 
@@ -398,7 +415,7 @@ def _entered() -> Iterator[None]:
     """Say in one sentence what keeps the gradebook from being written."""
     try:
         yield
-    except (SQLAlchemyError, InvalidEntry) as problem:
+    except (SQLAlchemyError, InvalidEntry, ModuleNotFoundError) as problem:  # the last: a driver
         reason = str(problem).partition("\n")[0]
         raise CourseError(
             f"The gradebook cannot be written ({reason}): mend that, then give the same command again."

@@ -136,8 +136,9 @@ def local(workers: int, start: str = "spawn") -> Executor:
     return _Pool(workers, start)
 
 
-def dask(address: str) -> tuple[Callable[[], Executor], int]:
-    """The workers of a Dask cluster, and how many they are. Raises CourseError where there is none.
+def dask(address: str, patience: float = 10) -> tuple[Callable[[], Executor], int]:
+    """The workers of a Dask cluster, and how many they are. Raises CourseError where there is none
+    that answers within seconds of patience.
 
     A worker grades one submission at a time, however many threads it has.
     """
@@ -146,7 +147,7 @@ def dask(address: str) -> tuple[Callable[[], Executor], int]:
     except ImportError:
         raise CourseError("--scheduler needs Dask: install it with `pip install -e '.[dask]'`.") from None
     try:
-        client = Client(address, timeout=10)
+        client = Client(address, timeout=patience)
     except (OSError, TimeoutError, ValueError) as problem:
         raise CourseError(f"No Dask scheduler answers at {address}: {problem}.") from None
     workers = len(client.nthreads())

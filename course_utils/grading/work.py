@@ -195,6 +195,7 @@ def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, li
     nb, resources = TidyOrder().preprocess(nb, resources)
     found = remarks(nb, nbformat.reads(job.solved[name], as_version=4)) if name in job.solved else []
 
+    nb.metadata["course"] = {"remarks": [vars(remark) for remark in found]}  # for `course remarks`
     judge = Judge()
     if name in submission.notebooks:
         probe = Probe(
