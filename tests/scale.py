@@ -1,0 +1,220 @@
+"""A large class graded as it will be: memory, cost and scores, measured and written to docs/grading.json.
+
+    python tests/scale.py --submissions 1000
+
+Submissions are made of the bank's right and wrong answers to one assignment; one in ten is damaged, each
+in another way. They are graded by two workers while the coordinator's memory is watched; a sample is then
+graded once more in one process with every cell run, and no score may differ.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import platform
+import random
+import shutil
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Executor
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import psutil
+from bank import RIGHT, WRONG, Answer
+
+from course_utils import record
+from course_utils.grading import batch, pool, reading, sandbox, work
+from course_utils.grading.reasons import Reason
+
+ROOT = Path(__file__).parent.parent
+ASSIGNMENT = "02-theory"
+FILE = Path("docs") / "grading.json"
+WORKERS, SAMPLE, DAMAGED_ONE_IN = 2, 100, 10
+SECONDS = {"cell_seconds": 20, "notebook_seconds": 120}  # enough for answers that end at all
+
+
+# --- submissions ------------------------------------------------------------------------------------------
+
+
+def answered(released: nbformat.NotebookNode, rng: random.Random) -> nbformat.NotebookNode:
+    """The released notebook with an answer of the bank in every cell that has some there."""
+    nb = nbformat.from_dict(released)
+    for above, below in zip(nb.cells, nb.cells[1:], strict=False):
+        found = [answer for answer in RIGHT + WRONG if f'check("{answer.exercise}"' in below.source]
+        if found and "nbgrader" in below.metadata:
+            right = [answer for answer in found if not answer.hint]
+            chosen: Answer = rng.choice(right if rng.random() < 0.6 else found)
+            above.source = chosen.code
+    return nb
+
+
+def first_answer(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    return next(cell for cell in nb.cells if cell.metadata.get("nbgrader", {}).get("solution"))
+
+
+def replaced(code: str) -> Callable[[nbformat.NotebookNode, Path], None]:
+    """Damage by code that runs when the cell with the first answer does."""
+
+    def damage(nb: nbformat.NotebookNode, file: Path) -> None:
+        first_answer(nb).source = code
+        nbformat.write(nb, file)
+
+    return damage
+
+
+def renamed(nb: nbformat.NotebookNode, file: Path) -> None:
+    nbformat.write(nb, file.with_name("My theory (1).ipynb"))
+
+
+def no_json(nb: nbformat.NotebookNode, file: Path) -> None:
+    file.write_text(nbformat.writes(nb)[:-500], encoding="utf-8")
+
+
+def too_large(nb: nbformat.NotebookNode, file: Path) -> None:
+    file.write_bytes(b" " * (reading.LARGEST + 1))
+
+
+def linked(nb: nbformat.NotebookNode, file: Path) -> None:
+    file.symlink_to("/etc/hostname")
+
+
+def without_checks(nb: nbformat.NotebookNode, file: Path) -> None:
+    nb.cells = [cell for cell in nb.cells if not cell.metadata.get("nbgrader", {}).get("grade")]
+    nbformat.write(nb, file)
+
+
+def duplicated(nb: nbformat.NotebookNode, file: Path) -> None:
+    nb.cells.append(nbformat.from_dict(first_answer(nb)))
+    nbformat.write(nb, file)
+
+
+def changed(nb: nbformat.NotebookNode, file: Path) -> None:
+    for cell in nb.cells:
+        if "check(" in cell.source:
+            cell.source = "3.0"
+    nbformat.write(nb, file)
+
+
+DAMAGES: dict[Reason, Callable[[nbformat.NotebookNode, Path], None]] = {
+    Reason.WRONG_NAME: renamed,
+    Reason.MISSING_NOTEBOOK: lambda nb, file: None,
+    Reason.NOT_A_NOTEBOOK: no_json,
+    Reason.TOO_LARGE: too_large,
+    Reason.LINK: linked,
+    Reason.MISSING_CELLS: without_checks,
+    Reason.DUPLICATED_CELLS: duplicated,
+    Reason.CHANGED_CELLS: changed,
+    Reason.TIMEOUT: replaced("while True:\n    pass"),
+    Reason.MEMORY: replaced("x = []\nwhile True:\n    x.append(bytearray(2**28))"),
+    Reason.PROCESSES: replaced(
+        "import os, time\nfor _ in range(400):\n    if not os.fork():\n        time.sleep(60)"
+    ),
+    Reason.KILLED: replaced("import os\nos._exit(1)"),
+}
+
+
+def hand_in(root: Path, number: int, rng: random.Random, damages: dict[Reason, Any]) -> None:
+    """One submission; one in DAMAGED_ONE_IN is damaged, in turn in every way."""
+    source = root / "notebooks" / ASSIGNMENT
+    folder = root / "submitted" / f"student-{number:05}" / ASSIGNMENT
+    folder.mkdir(parents=True)
+    for file in sorted(source.glob("*.ipynb")):
+        nb = answered(nbformat.read(file, as_version=4), rng)
+        turn, rest = divmod(number, DAMAGED_ONE_IN)
+        if rest or not damages:
+            nbformat.write(nb, folder / file.name)
+        else:
+            list(damages.values())[turn % len(damages)](nb, folder / file.name)
+
+
+def make_course(root: Path, submissions: int, damages: dict[Reason, Any]) -> batch.Course:
+    shutil.copy(ROOT / "nbgrader_config.py", root)
+    for edition in ("solutions", "notebooks"):
+        shutil.copytree(ROOT / edition / ASSIGNMENT, root / edition / ASSIGNMENT)
+    rng = random.Random(0)
+    for number in range(submissions):
+        hand_in(root, number, rng, damages)
+    return batch.Course(root)
+
+
+# --- measurement ------------------------------------------------------------------------------------------
+
+
+def measure(submissions: int, damages: dict[Reason, Any], make: Callable[[], Executor] | None = None) -> dict:
+    """Grade a class of so many, a sample of it once more, and say what was found."""
+    with tempfile.TemporaryDirectory(prefix="course-scale-") as folder:
+        course = make_course(Path(folder), submissions, damages)
+        terms = work.Terms(sandboxed=not sandbox.missing(), **SECONDS)
+        own, memory, ends = psutil.Process(), [], []
+        started = time.monotonic()
+        for step in batch.grade(course, ASSIGNMENT, terms, make or partial(pool.local, WORKERS), WORKERS):
+            ends.append(time.monotonic() - started)
+            memory.append(own.memory_info().rss / 2**20)
+            print(f"\r{step.done} of {step.of}, {ends[-1]:.0f} s, {memory[-1]:.0f} MiB", end="", flush=True)
+        print()
+        results = {result.student: result for result in batch.results(course, ASSIGNMENT)}
+        reasons = Counter(fault.reason.name for result in results.values() for fault in result.faults)
+        sample = sorted(results)[:: max(1, submissions // SAMPLE)][:SAMPLE]
+        differing = differences(course, results, sample, make)
+
+    few = max(1, min(100, submissions // 4))
+    tenth = max(0, submissions // 10 - 1)
+    return {
+        "date": date.today().isoformat(),
+        "machine": f"{multiprocessing.cpu_count()} cores ({platform.machine()}), {WORKERS} workers",
+        "assignment": ASSIGNMENT,
+        "submissions": len(results),
+        "sandboxed": terms.sandboxed,
+        "seconds": round(ends[-1]),
+        "seconds_each": round(ends[-1] / submissions, 2),
+        "seconds_each_first": round(ends[few - 1] / few, 2),
+        "seconds_each_last": round((ends[-1] - ends[-few - 1]) / few, 2) if submissions > few else None,
+        "MiB_at_a_tenth": round(memory[tenth]),
+        "MiB_at_the_end": round(memory[-1]),
+        "mean_points": round(statistics.mean(result.points for result in results.values()), 2),
+        "compared": len(sample),
+        "differing": differing,
+        "reasons": dict(sorted(reasons.items())),
+    }
+
+
+def differences(course: batch.Course, results: dict, sample: list[str], make: Any) -> int:
+    """How many of these score otherwise when graded one at a time, in one process, with every cell run."""
+    released, solved = (course.notebooks(kind, ASSIGNMENT) for kind in ("release", "source"))
+
+    def jobs():
+        for student in sample:
+            folder = course.folder("submitted", student, ASSIGNMENT)
+            submission = reading.collect(folder, student, ASSIGNMENT, released)
+            terms = work.Terms(sandboxed=not sandbox.missing(), whole=True, **SECONDS)
+            yield work.Job(submission, released, solved, course.seed(submission), terms)
+
+    differing = 0
+    for job, again in pool.outcomes(work.grade, jobs(), make or partial(pool.local, 1), 1):
+        student = job.submission.student
+        before = {name: one.scores for name, one in results[student].notebooks.items()}
+        after = {name: one.scores for name, one in again.notebooks.items()} if again else None
+        if before != after:
+            differing += 1
+            print(f"{student}: {before} and {after}")
+    return differing
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--submissions", type=int, default=1000)
+    found = measure(parser.parse_args().submissions, DAMAGES)
+    record.keep(ROOT / FILE, found)
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
