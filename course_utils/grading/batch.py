@@ -257,7 +257,7 @@ def put(course: Course, result: Result) -> None:
     files = {f"{name}.ipynb": one.executed for name, one in result.notebooks.items()}
     if result.timestamp:
         files["timestamp.txt"] = result.timestamp
-    files[PENDING] = json.dumps(_plain(result), indent=1)
+    files[PENDING] = json.dumps(_plain(result), indent=1) + "\n"
     _replace(course.folder("autograded", result.student, result.assignment), files)
 
 
