@@ -2,7 +2,7 @@
 
     python tests/scale.py --submissions 1000
 
-Submissions are made of the bank's right and wrong answers to one assignment; one in ten is damaged, each
+Submissions are made of the bank's right and wrong answers to one assignment; one in five is damaged, each
 in another way. They are graded by two workers while the coordinator's memory is watched; a sample is then
 graded once more in one process with every cell run, and no score may differ.
 """
@@ -36,7 +36,7 @@ from course_utils.grading.reasons import Reason
 ROOT = Path(__file__).parent.parent
 ASSIGNMENT = "02-theory"
 FILE = Path("docs") / "grading.json"
-WORKERS, SAMPLE, DAMAGED_ONE_IN = 2, 100, 10
+WORKERS, SAMPLE, DAMAGED_ONE_IN = 2, 100, 5
 SECONDS = {"cell_seconds": 20, "notebook_seconds": 120}  # enough for answers that end at all
 
 
