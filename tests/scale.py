@@ -2,7 +2,7 @@
 
     python tests/scale.py --submissions 1000
 
-Submissions are made of the bank's right and wrong answers to one assignment; one in ten is damaged, each
+Submissions are made of the bank's right and wrong answers to one assignment; one in five is damaged, each
 in another way. They are graded by two workers while the coordinator's memory is watched; a sample is then
 graded once more in one process with every cell run, and no score may differ.
 """
@@ -20,7 +20,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import Executor
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -37,7 +36,7 @@ from course_utils.grading.reasons import Reason
 ROOT = Path(__file__).parent.parent
 ASSIGNMENT = "02-theory"
 FILE = Path("docs") / "grading.json"
-WORKERS, SAMPLE, DAMAGED_ONE_IN = 2, 100, 10
+WORKERS, SAMPLE, DAMAGED_ONE_IN = 2, 100, 5
 SECONDS = {"cell_seconds": 20, "notebook_seconds": 120}  # enough for answers that end at all
 
 
@@ -148,22 +147,22 @@ def make_course(root: Path, submissions: int, damages: dict[Reason, Any]) -> bat
 # --- measurement ------------------------------------------------------------------------------------------
 
 
-def measure(submissions: int, damages: dict[Reason, Any], make: Callable[[], Executor] | None = None) -> dict:
+def measure(submissions: int, damages: dict[Reason, Any], compared: int = SAMPLE) -> dict:
     """Grade a class of so many, a sample of it once more, and say what was found."""
     with tempfile.TemporaryDirectory(prefix="course-scale-") as folder:
         course = make_course(Path(folder), submissions, damages)
         terms = work.Terms(sandboxed=not sandbox.missing(), **SECONDS)
         own, memory, ends = psutil.Process(), [], []
         started = time.monotonic()
-        for step in batch.grade(course, ASSIGNMENT, terms, make or partial(pool.local, WORKERS), WORKERS):
+        for step in batch.grade(course, ASSIGNMENT, terms, partial(pool.local, WORKERS), WORKERS):
             ends.append(time.monotonic() - started)
             memory.append(own.memory_info().rss / 2**20)
             print(f"\r{step.done} of {step.of}, {ends[-1]:.0f} s, {memory[-1]:.0f} MiB", end="", flush=True)
         print()
         results = {result.student: result for result in batch.results(course, ASSIGNMENT)}
         reasons = Counter(fault.reason.name for result in results.values() for fault in result.faults)
-        sample = sorted(results)[:: max(1, submissions // SAMPLE)][:SAMPLE]
-        differing = differences(course, results, sample, make)
+        sample = sorted(results)[:: max(1, submissions // compared)][:compared]
+        differing = differences(course, results, sample)
 
     few = max(1, min(100, submissions // 4))
     tenth = max(0, submissions // 10 - 1)
@@ -186,7 +185,7 @@ def measure(submissions: int, damages: dict[Reason, Any], make: Callable[[], Exe
     }
 
 
-def differences(course: batch.Course, results: dict, sample: list[str], make: Any) -> int:
+def differences(course: batch.Course, results: dict, sample: list[str]) -> int:
     """How many of these score otherwise when graded one at a time, in one process, with every cell run."""
     released, solved = (course.notebooks(kind, ASSIGNMENT) for kind in ("release", "source"))
 
@@ -198,20 +197,25 @@ def differences(course: batch.Course, results: dict, sample: list[str], make: An
             yield work.Job(submission, released, solved, course.seed(submission), terms)
 
     differing = 0
-    for job, again in pool.outcomes(work.grade, jobs(), make or partial(pool.local, 1), 1):
+    outcomes = pool.outcomes(work.grade, jobs(), partial(pool.local, 1), 1)
+    for done, (job, again) in enumerate(outcomes, 1):
+        print(f"\r{done} of {len(sample)} once more", end="", flush=True)
         student = job.submission.student
         before = {name: one.scores for name, one in results[student].notebooks.items()}
         after = {name: one.scores for name, one in again.notebooks.items()} if again else None
         if before != after:
             differing += 1
-            print(f"{student}: {before} and {after}")
+            print(f"\n{student}: {before} and {after}")
+    print()
     return differing
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--submissions", type=int, default=1000)
-    found = measure(parser.parse_args().submissions, DAMAGES)
+    parser.add_argument("--compared", type=int, default=SAMPLE, help="How many are graded once more.")
+    wanted = parser.parse_args()
+    found = measure(wanted.submissions, DAMAGES, wanted.compared)
     record.keep(ROOT / FILE, found)
     print(json.dumps(found, indent=1))
 
