@@ -81,7 +81,9 @@ def _environment() -> dict[str, str]:
     inside = sandbox.environment(os.environ)
     outside = {name: value for name, value in inside.items() if sandbox.HOME not in value}
     home = {"HOME": os.environ["HOME"]} if "HOME" in os.environ else {}
-    return outside | home | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    # A library that starts its threads when it is imported would make every fork unsafe.
+    alone = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    return outside | home | alone | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 
 
 @functools.cache
