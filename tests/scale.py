@@ -154,7 +154,7 @@ def measure(submissions: int, damages: dict[Reason, Any], compared: int = SAMPLE
         terms = work.Terms(sandboxed=not sandbox.missing(), **SECONDS)
         own, memory, ends = psutil.Process(), [], []
         started = time.monotonic()
-        for step in batch.grade(course, ASSIGNMENT, terms, partial(pool.local, WORKERS), WORKERS):
+        for step in batch.grade(course, [ASSIGNMENT], terms, partial(pool.local, WORKERS), WORKERS):
             ends.append(time.monotonic() - started)
             memory.append(own.memory_info().rss / 2**20)
             print(f"\r{step.done} of {step.of}, {ends[-1]:.0f} s, {memory[-1]:.0f} MiB", end="", flush=True)
