@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 import warnings
@@ -284,6 +285,18 @@ def test_generators_depend_on_seed_and_stream_alone() -> None:
 def test_a_call_that_never_returns_is_cut_off(endless: Callable[[], Any], monkeypatch) -> None:
     monkeypatch.setattr(evidence, "CALL_SECONDS", 0.05)
     assert "is there a loop that never ends?" in core.problem_with(recorded(endless), "it")
+
+
+def test_it_is_cut_off_in_a_process_that_ignores_interruptions_as_well(monkeypatch) -> None:
+    """As one does that a shell has started in the background."""
+    monkeypatch.setattr(evidence, "CALL_SECONDS", 0.05)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        kept = recorded(lambda: time.sleep(3))
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert core.problem_with(kept, "it") == evidence.ENDLESS
 
 
 def test_after_a_call_that_never_returns_no_other_is_tried(monkeypatch) -> None:
