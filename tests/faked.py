@@ -151,16 +151,7 @@ def grade(job: Job) -> Result:
         verdict = Verdict("1.1", "sum", scores[AUTOMATIC] or 0.0, 3.0, "", {"it is 2": "count again"})
         page = f"<p>{submission.student} {name} {drawn.random()}</p>"
         notebooks[name] = Notebook(text, page, scores, comments, [verdict], [])
-    return Result(
-        submission.student,
-        submission.assignment,
-        submission.digest,
-        submission.timestamp,
-        job.seed,
-        list(submission.faults),
-        notebooks,
-        {"terms": vars(job.terms)},
-    )
+    return Result.of(job, list(submission.faults), notebooks, {"terms": vars(job.terms)})
 
 
 def slowly(job: Job) -> Result:

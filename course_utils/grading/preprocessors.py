@@ -36,6 +36,7 @@ from course_utils.settings import CourseError
 Resources = dict[str, Any]
 
 MESSAGES = {"stream", "display_data", "execute_result", "error", "clear_output", "execute_input", "status"}
+NOT_RUN = "[not run in grading: no graded cell needs it]\n"
 GRADED_SECONDS = 60  # a check stops an answer after ten; only one that cannot be stopped is still there
 
 
@@ -169,7 +170,7 @@ class Probe(Execute):
                 cell.source = call
             elif cell.cell_type == "code" and self.relevant is not None and place not in self.relevant:
                 sources[cell.id] = cell.source
-                cell.source = ""
+                cell.source, cell.outputs = "", [nbformat.v4.new_output("stream", text=NOT_RUN)]
         self.over_at = time.monotonic() + self.seconds_in_all
         self.timeout_func = lambda cell: max(
             1, min(self._seconds_left(), self.timeout, GRADED_SECONDS if cell.id in sources else 10**6)

@@ -98,6 +98,23 @@ class Result:
     notebooks: dict[str, Notebook]
     audit: dict[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def of(
+        cls, job: Job, faults: list[Fault], notebooks: dict[str, Notebook], audit: dict[str, Any]
+    ) -> Result:
+        """What has come of a job."""
+        handed_in = job.submission
+        return cls(
+            handed_in.student,
+            handed_in.assignment,
+            handed_in.digest,
+            handed_in.timestamp,
+            job.seed,
+            faults,
+            notebooks,
+            audit,
+        )
+
     @property
     def points(self) -> float:
         """What programs have given so far."""
@@ -140,17 +157,7 @@ def _grade(job: Job) -> Result:
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "seconds": round(time.time() - started, 3),
     }
-    submission = job.submission
-    return Result(
-        submission.student,
-        submission.assignment,
-        submission.digest,
-        submission.timestamp,
-        job.seed,
-        faults,
-        notebooks,
-        audit,
-    )
+    return Result.of(job, faults, notebooks, audit)
 
 
 def _told(problem: Exception) -> str:
