@@ -58,7 +58,9 @@ def outcomes(
                 return
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             broken = False
-            for future in done:
+            for future in [
+                future for future in running if future in done
+            ]:  # as handed out: `done` has no order
                 task = running.pop(future)
                 if future.cancelled():
                     raise CourseError(
