@@ -42,6 +42,8 @@ system:
 	-command -v bwrap >/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy bubblewrap; }
 	-ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
 		{ $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy --no-install-recommends postgresql; }
+	-command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+		{ $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy --no-install-recommends chromium; }
 
 clean:
 	rm -rf build .pytest_cache .ruff_cache .mypy_cache

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,3 +78,14 @@ def forks() -> None:
     import faked
 
     faked.start_server()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A running browser, for modules that import `browser`."""
+    import browser
+
+    with browser.playwright.sync_playwright() as tools:
+        running = tools.chromium.launch(executable_path=browser.CHROMIUM, args=browser.FLAGS)
+        yield running
+        running.close()

@@ -1,8 +1,4 @@
-"""The latent explorer in a real browser: what a reader's pointer and keys do, and that nothing else happens.
-
-Needs playwright and a Chromium of the system; axe-core, for accessibility, is looked for where
-`npm install --prefix build axe-core` puts it. What is missing is skipped.
-"""
+"""The latent explorer in a real browser: what pointer and keys do, and that nothing else happens."""
 
 from __future__ import annotations
 
@@ -10,7 +6,6 @@ import contextlib
 import itertools
 import json
 import os
-import shutil
 import socket
 import statistics
 import subprocess
@@ -21,28 +16,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import browser
 import nbformat
 import numpy as np
 import pytest
 import torch
+from browser import DESK, PHONE
 
 from course_utils import data, evaluation, explorer, fast, models, objectives
 from course_utils.data import Dataset
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not installed: it comes with the extra 'test'"
-)
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-if CHROMIUM is None:
-    pytest.skip("Chromium is not on this machine: install the package chromium.", allow_module_level=True)
-
-AXE = Path(__file__).parents[1] / "build" / "node_modules" / "axe-core" / "axe.min.js"
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update",
-]  # fmt: skip
-DESK = {"viewport": {"width": 1200, "height": 1000}}
-PHONE = {"viewport": {"width": 360, "height": 780}, "has_touch": True, "is_mobile": True}
 DIMENSIONS = pytest.mark.parametrize("latent_dim", [2, 20])
 
 
@@ -69,14 +52,6 @@ def files(
     """Their pages."""
     folder = tmp_path_factory.mktemp("explorer")
     return {k: explorer.write(vae, digits, folder / f"vae{k}.html") for k, vae in trained.items()}
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with playwright.sync_playwright() as tools:
-        browser = tools.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 class Reader:
@@ -300,19 +275,13 @@ def test_headings_come_in_order(open_page: Any) -> None:
 @DIMENSIONS
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_barriers(open_page: Any, latent_dim: int, scheme: str) -> None:
-    if not AXE.is_file():
-        pytest.skip("axe-core is not here: npm install --prefix build axe-core")
     reader = open_page(latent_dim, **DESK, color_scheme=scheme)
     reader.page.locator(".cursor").focus()
     for key in ("a", "Enter", "b"):
         reader.page.keyboard.press(key)
         reader.settle()
     reader.draw_a_one()
-    reader.page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = reader.page.evaluate(
-        "axe.run().then(({violations}) => violations.map(v => [v.id, v.nodes[0].html]))"
-    )
-    assert found == []
+    assert browser.barriers(reader.page) == []
 
 
 def test_what_a_notebook_saves_works_in_its_frame(
