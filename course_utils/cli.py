@@ -436,10 +436,11 @@ def _grade(
 
 
 def _report_class(course, assignment: str) -> None:
-    from course_utils.grading import batch, summary
+    from course_utils.grading import batch, summary, work
 
     folder = course.root / "build" / "grading" / assignment
-    found = summary.of(batch.results(course, assignment))
+    released = work.digest_of(course.released(assignment))
+    found = summary.of(batch.results(course, assignment), released)
     summary.write(found, batch.results(course, assignment), assignment, folder)
     table = Table("exercise", "answer", "mean", "of", "all points", "some", "none", title=assignment)
     for row in found.exercises:
@@ -456,12 +457,13 @@ def _report_class(course, assignment: str) -> None:
         console.print(f"Who needs a human's eye ({len(found.for_a_look)}), and why:")
         for student, why in list(found.for_a_look.items())[:20]:
             console.print(f"  {student}: {'; '.join(why)}", highlight=False, markup=False)
-    unsafe = f" {found.unsafe} of them NOT SANDBOXED." if found.unsafe else ""
     console.print(
         f"{found.students} submissions of {assignment} are in the gradebook; {found.by_hand} answers are "
-        f"to be graded by hand.{unsafe}",
+        "to be graded by hand.",
         highlight=False,
     )
+    for warning in found.warnings(assignment):
+        console.print(warning, style="bold red", highlight=False)
     console.print(f"Summary, chart and table per exercise: {folder}", soft_wrap=True, highlight=False)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from course_utils.grading import pool
+from course_utils.grading import pool, work
 
 two_workers = partial(pool.local, 2, "forkserver")
 
@@ -21,6 +22,12 @@ def square(number: int) -> int:
     if number == KILLER:
         os.kill(os.getpid(), signal.SIGKILL)
     return number**2
+
+
+def stuck(number: int) -> int:
+    """Where the number is KILLER, held by what no signal interrupts."""
+    with work.in_time(0.3):
+        return -1 if number == KILLER and re.match("(a+)+b", "a" * 60) else number**2
 
 
 def noted(job: tuple[Path, int]) -> int:

@@ -27,6 +27,7 @@ from typing import Any
 
 import nbformat
 import psutil
+from attacks import FORGE
 from bank import RIGHT, WRONG, Answer
 
 from course_utils import record
@@ -114,9 +115,12 @@ DAMAGES: dict[Reason, Callable[[nbformat.NotebookNode, Path], None]] = {
     Reason.TIMEOUT: replaced("while True:\n    pass"),
     Reason.MEMORY: replaced("x = []\nwhile True:\n    x.append(bytearray(2**28))"),
     Reason.PROCESSES: replaced(
-        "import os, time\nfor _ in range(400):\n    if not os.fork():\n        time.sleep(60)"
+        "import threading, time\nwhile True:\n    threading.Thread(target=time.sleep, args=(60,)).start()"
     ),
+    Reason.OUTPUT: replaced("while True:\n    print('x' * 1000)"),
     Reason.KILLED: replaced("import os\nos._exit(1)"),
+    Reason.NO_EVIDENCE: replaced("import course_utils.checks as c\nc.check = lambda *a: 1000"),
+    Reason.FORGED: replaced(f"{FORGE}publish('3.0')"),
 }
 
 

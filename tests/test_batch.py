@@ -269,6 +269,28 @@ def test_another_time_of_the_same_notebooks_is_entered_and_nothing_is_graded(cou
     assert faked.records(course)["ada"]["timestamp"] == (after or None)
 
 
+def test_a_due_date_set_afterwards_costs_as_if_it_had_been_there(course):
+    take_points_of_the_late(course)
+    hand_in(course, "ada", timestamp=LATE)
+    faked.run(course)
+    before = faked.entries(course)["ada"]["penalty"]
+    set_due(course)
+    assert faked.graded_now(course) == []
+    entry = faked.entries(course)["ada"]
+    assert (before, entry["penalty"]) == (0, entry["score"]) and entry["score"] > 0
+
+
+def test_points_given_by_hand_afterwards_are_late_as_well(course):
+    set_due(course)
+    take_points_of_the_late(course)
+    hand_in(course, "ada", timestamp=LATE)
+    faked.run(course)
+    give(course, "ada", BY_HAND, 2.0)
+    faked.run(course)
+    entry = faked.entries(course)["ada"]
+    assert entry["penalty"] == entry["score"]
+
+
 def test_another_time_leaves_what_grading_it_at_once_leaves(course, released, tmp_path):
     other = shutil.copytree(released, tmp_path / "other")
     hand_in(course, "ada", timestamp=IN_TIME)
@@ -363,7 +385,7 @@ def test_a_submission_that_costs_its_workers_is_left_to_a_person_and_costs_nobod
     entries, expected = faked.entries(class_of_40), faked.entries(undisturbed)
     assert entries.pop("zoe")["score"] == 0
     assert entries == expected
-    found = summary.of(batch.results(batch.Course(class_of_40), ASSIGNMENT))
+    found = summary.of(batch.results(batch.Course(class_of_40), ASSIGNMENT), "")
     assert found.for_a_look == {"zoe": [f"submission: {Reason.WORKER_LOST} (3 times)"]}
 
 

@@ -17,7 +17,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import psutil
 import pytest
-from jobs import KILLER, fails, noted, slow, square, tells_its_workers, two_workers
+from jobs import KILLER, fails, noted, slow, square, stuck, tells_its_workers, two_workers
 
 from course_utils.grading import pool
 from course_utils.settings import CourseError
@@ -57,6 +57,10 @@ def test_no_jobs_give_no_outcomes():
 def test_a_job_that_kills_its_worker_is_given_up_and_the_others_come_through():
     numbers = [*range(10), KILLER, *range(10, 20)]
     assert dict(found(numbers)) == {KILLER: None} | {n: n**2 for n in range(20)}
+
+
+def test_a_job_that_nothing_can_interrupt_is_given_up_when_its_time_is_over():
+    assert dict(pool.outcomes(stuck, [1, KILLER, 2], two_workers, 2)) == {1: 1, KILLER: None, 2: 4}
 
 
 def test_several_killers_in_a_row_are_all_given_up():

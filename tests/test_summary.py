@@ -23,7 +23,7 @@ def result(
         Verdict("2.2", "reparameterize", 2.0, 2.0, "", {}),
     ]
     notebook = Notebook("", "", {"a": points, "essay": None}, {}, verdicts, list(remarks))
-    audit = {"terms": vars(work.Terms(sandboxed=sandboxed))}
+    audit = {"terms": vars(work.Terms(sandboxed=sandboxed)), "released": "old" if student == "ada" else "now"}
     return Result(student, "02-theory", "", None, 1, list(faults), {"theory": notebook}, audit)
 
 
@@ -38,7 +38,7 @@ CLASS = [
 
 @pytest.fixture
 def found() -> summary.Summary:
-    return summary.of(CLASS)
+    return summary.of(CLASS, "now")
 
 
 def test_exercises_stand_in_the_order_of_their_numbers(found):
@@ -64,6 +64,11 @@ def test_answers_for_a_person_and_results_without_a_sandbox_are_counted(found):
     assert (found.students, found.by_hand, found.unsafe) == (5, 5, 1)
 
 
+def test_results_of_an_earlier_release_are_counted_and_said(found):
+    assert found.outdated == 1
+    assert "1 results are of an earlier release" in found.warnings("02-theory")[1]
+
+
 def test_the_chart_says_in_words_what_it_shows(found):
     assert "2.1 gaussian_kl: all points 40%, some 20%, none 40%" in found.chart("02-theory").alt
 
@@ -82,5 +87,5 @@ def test_what_is_written_has_a_row_per_student_and_exercise_and_no_formula(found
 
 
 def test_an_empty_class_has_an_empty_summary(tmp_path):
-    summary.write(summary.of([]), [], "02-theory", tmp_path)
+    summary.write(summary.of([], ""), [], "02-theory", tmp_path)
     assert "0 submissions" in (tmp_path / "summary.md").read_text()

@@ -8,7 +8,8 @@ Never half done. A submission's files are put in place as whole folders, its rec
 until the gradebook has the scores, `result.json` from then on. A batch that is killed at any moment goes on
 from these: what is recorded stays, what is pending is entered (again, with the same scores), the rest is
 graded. A record is of one digest of what was handed in, so a resubmission is graded anew, and it alone;
-where no more than the time of submission has changed, what lateness costs is entered anew.
+where no more than the time of submission has changed, or when it was due, or the policy, what lateness costs
+is entered anew.
 
 One batch of a course runs at a time. Nobody is entered who has handed nothing in.
 
@@ -200,6 +201,7 @@ def grade(
         todo: list[tuple[str, str]] = []
         for assignment in assignments:
             course.tidy(assignment)
+            enter_lateness(course, book, assignment)
             for student in students or classes[assignment]:
                 submission = course.collected(student, assignment, released[assignment])
                 found = kept(course, student, assignment)
@@ -398,6 +400,16 @@ def enter(course: Course, book: Gradebook, result: Result) -> None:
     folder = course.folder("autograded", result.student, result.assignment)
     with _written(folder):
         os.replace(folder / PENDING, folder / RECORDED)
+
+
+def enter_lateness(course: Course, book: Gradebook, assignment: str) -> None:
+    """Enter anew what lateness costs where that has changed: by a due date, the policy, a manual score."""
+    with _entered():
+        for submission in book.assignment_submissions(assignment):
+            late = submission.total_seconds_late
+            for entry in submission.notebooks if late > 0 or submission.late_submission_penalty else ():
+                entry.late_submission_penalty = _penalty(course, entry, late)
+        book.db.commit()
 
 
 def _penalty(course: Course, entry: SubmittedNotebook, seconds_late: float) -> float | None:

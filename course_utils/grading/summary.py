@@ -48,6 +48,7 @@ class Summary:
     for_a_look: dict[str, list[str]]  # student: why
     by_hand: int  # answers that only a person can judge
     unsafe: int  # results that were graded outside a sandbox
+    outdated: int  # results of an earlier release of the assignment
 
     @property
     def mistakes(self) -> list[tuple[int, str, str]]:
@@ -59,6 +60,18 @@ class Summary:
         ]
         return sorted(found, key=lambda one: (-one[0], one[1], one[2]))[:SHOWN]
 
+    def warnings(self, assignment: str) -> list[str]:
+        """What has to be known before the scores are used."""
+        found = []
+        if self.unsafe:
+            found.append(f"{self.unsafe} results were NOT graded in a sandbox.")
+        if self.outdated:
+            found.append(
+                f"{self.outdated} results are of an earlier release of the assignment: "
+                f"`course regrade {assignment}` grades anew."
+            )
+        return found
+
     def markdown(self, assignment: str) -> str:
         """Scores, mistakes, and who needs a look."""
         columns = ("exercise", "answer", "mean", "of", "all points", "some", "none")
@@ -69,9 +82,9 @@ class Summary:
         ]  # fmt: skip
         mistakes = [f"- {count} × {number}: {mistake}" for count, number, mistake in self.mistakes]
         looks = [f"- {student}: {'; '.join(why)}" for student, why in self.for_a_look.items()]
-        unsafe = [f"**{self.unsafe} results were NOT graded in a sandbox.**", ""] if self.unsafe else []
+        warnings = [line for warning in self.warnings(assignment) for line in (f"**{warning}**", "")]
         return "\n".join(
-            [f"# {assignment}: {self.students} submissions", "", *unsafe, record.table(columns, rows), "",
+            [f"# {assignment}: {self.students} submissions", "", *warnings, record.table(columns, rows), "",
              "## Most frequent mistakes", "", *(mistakes or ["None."]), "",
              "## Who needs a human's eye", "", f"{self.by_hand} answers are to be graded by hand.", "",
              *looks, ""]
@@ -88,14 +101,15 @@ class Summary:
         )
 
 
-def of(results: Iterable[Result]) -> Summary:
-    """The summary of a class's results."""
+def of(results: Iterable[Result], released: str) -> Summary:
+    """The summary of a class's results; `released` is the digest of the assignment's release now."""
     exercises: dict[str, Exercise] = {}
     looks: dict[str, list[str]] = defaultdict(list)
-    students = by_hand = unsafe = 0
+    students = by_hand = unsafe = outdated = 0
     for result in results:
         students += 1
         unsafe += not result.audit["terms"]["sandboxed"]
+        outdated += result.audit.get("released", released) != released
         looks[result.student] += [str(fault) for fault in result.faults if fault.reason not in ORDINARY]
         for name, notebook in result.notebooks.items():
             by_hand += sum(score is None for score in notebook.scores.values())
@@ -106,7 +120,8 @@ def of(results: Iterable[Result]) -> Summary:
                 mistakes = {hint for hint in one.failed.values() if hint} or {one.note} - {""}
                 known.mistakes.update(mistakes)
     order = sorted(exercises.values(), key=lambda one: [int(part) for part in one.number.split(".")])
-    return Summary(order, students, {who: why for who, why in looks.items() if why}, by_hand, unsafe)
+    for_a_look = {who: why for who, why in looks.items() if why}
+    return Summary(order, students, for_a_look, by_hand, unsafe, outdated)
 
 
 def write(found: Summary, results: Iterable[Result], assignment: str, folder: Path) -> None:

@@ -9,6 +9,7 @@ verdicts (`preprocessors`), and the feedback page (`pages`).
 
 from __future__ import annotations
 
+import faulthandler
 import hashlib
 import json
 import logging
@@ -17,7 +18,8 @@ import platform
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from typing import Any
@@ -36,6 +38,8 @@ from course_utils.grading.reading import Submission
 from course_utils.grading.reasons import Fault, Reason
 
 PACKAGES = ("nbgrader", "nbclient", "ipykernel", "torch", "numpy", "scipy", "scikit-learn")
+OWN_SECONDS = 180  # for what is done here without the student's kernel; it takes a few
+STDERR = 2  # whatever sys.stderr is
 ENVIRONMENT = {"COURSE_BUDGET": "smoke", "COURSE_DATASET": "digits", "TQDM_DISABLE": "1"}
 
 
@@ -121,6 +125,20 @@ class Result:
         return sum(score or 0 for notebook in self.notebooks.values() for score in notebook.scores.values())
 
 
+@contextmanager
+def in_time(seconds: float) -> Iterator[None]:
+    """End this process, saying where it was, if what is done inside takes longer.
+
+    A regular expression that backtracks without end in what a student has written can be interrupted by
+    nothing else; `pool` does what a process that ended had to do once more, and then gives it up.
+    """
+    faulthandler.dump_traceback_later(seconds, exit=True, file=STDERR)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
 _one_at_a_time = threading.Lock()  # seeds travel in the environment, which threads share
 
 
@@ -153,11 +171,16 @@ def _grade(job: Job) -> Result:
         "terms": vars(job.terms),
         "limits": limits(job.terms),
         "environment": ENVIRONMENT,
-        "released": hashlib.sha256(json.dumps(dict(job.released), sort_keys=True).encode()).hexdigest(),
+        "released": digest_of(job.released),
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "seconds": round(time.time() - started, 3),
     }
     return Result.of(job, faults, notebooks, audit)
+
+
+def digest_of(released: Mapping[str, str]) -> str:
+    """One name for the notebooks that students were given."""
+    return hashlib.sha256(json.dumps(dict(released), sort_keys=True).encode()).hexdigest()
 
 
 def _told(problem: Exception) -> str:
@@ -184,47 +207,54 @@ def limits(terms: Terms) -> dict[str, int]:
 
 def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, list[Fault]]:
     """One notebook of the assignment, repaired, run and judged; one that was not handed in is the release."""
-    submission = job.submission
+    handed_in = name in job.submission.notebooks
+    names = {"student": job.submission.student, "assignment": job.submission.assignment, "notebook": name}
+    resources = {"nbgrader": names, "course_seed": job.seed}
     faults: list[Fault] = []
-    if name in submission.notebooks:
-        nb, repairs = reading.repair(submission.notebooks[name], released, name)
-        faults += repairs
-    else:
-        nb = nbformat.from_dict(released)
-    resources = {
-        "nbgrader": {
-            "student": submission.student,
-            "assignment": submission.assignment,
-            "notebook": name,
-        },
-        "course_seed": job.seed,
-    }
-    nb, resources = TidyOrder().preprocess(nb, resources)
-    found = remarks(nb, nbformat.reads(job.solved[name], as_version=4)) if name in job.solved else []
+    with in_time(OWN_SECONDS):
+        if handed_in:
+            nb, repairs = reading.repair(job.submission.notebooks[name], released, name)
+            faults += repairs
+        else:
+            nb = nbformat.from_dict(released)
+        nb, _ = TidyOrder().preprocess(nb, resources)
+        found = remarks(nb, nbformat.reads(job.solved[name], as_version=4)) if name in job.solved else []
+        nb.metadata["course"] = {"remarks": [vars(remark) for remark in found]}  # for `course remarks`
+        relevant = None if job.terms.whole else relevance.needed(nb, released)
+    if handed_in:
+        nb, troubles = _run(nb, resources, job.terms, relevant)
+        faults += troubles
+    with in_time(OWN_SECONDS):
+        judge = Judge()
+        if handed_in:
+            for cell in nb.cells:
+                if cell.cell_type == "code" and not utils.is_grade(cell):
+                    pages.clean_outputs(cell)
+            nb, _ = judge.preprocess(nb, resources)
+            faults += judge.faults
+        return _result(nb, name, judge.reports, found), faults
 
-    nb.metadata["course"] = {"remarks": [vars(remark) for remark in found]}  # for `course remarks`
-    judge = Judge()
-    if name in submission.notebooks:
-        probe = Probe(
-            unsafe=not job.terms.sandboxed,
-            forked=job.terms.sandboxed,
-            timeout=job.terms.cell_seconds,
-            seconds_in_all=job.terms.notebook_seconds,
-            log=logging.getLogger("course.grading"),
-        )
-        if not job.terms.whole:
-            probe.relevant = relevance.needed(nb, released)
-        # Windows keeps a folder for a while after the kernel that ran there has ended.
-        with tempfile.TemporaryDirectory(prefix="course-work-", ignore_cleanup_errors=True) as folder:
-            resources["metadata"] = {"path": folder}
-            nb, resources = probe.preprocess(nb, resources)
-        faults += probe.faults
-        for cell in nb.cells:
-            if cell.cell_type == "code" and not utils.is_grade(cell):
-                pages.clean_outputs(cell)
-        nb, resources = judge.preprocess(nb, resources)
-        faults += judge.faults
 
+def _run(
+    nb: NotebookNode, resources: dict[str, Any], terms: Terms, relevant: set[int] | None
+) -> tuple[NotebookNode, list[Fault]]:
+    """The notebook with the outputs of the cells that are relevant (None: of all), and what went wrong."""
+    probe = Probe(
+        unsafe=not terms.sandboxed,
+        forked=terms.sandboxed,
+        timeout=terms.cell_seconds,
+        seconds_in_all=terms.notebook_seconds,
+        log=logging.getLogger("course.grading"),
+    )
+    probe.relevant = relevant
+    # Windows keeps a folder for a while after the kernel that ran there has ended.
+    with tempfile.TemporaryDirectory(prefix="course-work-", ignore_cleanup_errors=True) as folder:
+        nb, _ = probe.preprocess(nb, resources | {"metadata": {"path": folder}})
+    return nb, probe.faults
+
+
+def _result(nb: NotebookNode, name: str, reports: list[Report], found: list[Remark]) -> Notebook:
+    """Scores, comments and page of a judged notebook."""
     graded = [cell for cell in nb.cells if utils.is_grade(cell)]
     scores = {cell.metadata.nbgrader.grade_id: _score(cell) for cell in graded}
     points = {cell.metadata.nbgrader.grade_id: float(cell.metadata.nbgrader.points) for cell in graded}
@@ -237,9 +267,9 @@ def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, li
         {grade_id: comment for grade_id, comment in comments.items() if comment},
         title=name,
     )
-    verdicts = [_verdict(report) for report in judge.reports]
+    verdicts = [_verdict(report) for report in reports]
     executed, page = (text.encode("utf-8", "replace").decode() for text in (nbformat.writes(nb), page))
-    return Notebook(executed, page, scores, comments, verdicts, found), faults
+    return Notebook(executed, page, scores, comments, verdicts, found)
 
 
 def _score(cell: NotebookNode) -> float | None:
