@@ -25,9 +25,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import attacks
 import nbformat
 import psutil
-from attacks import FORGE
 from bank import RIGHT, WRONG, Answer
 
 from course_utils import record
@@ -114,13 +114,11 @@ DAMAGES: dict[Reason, Callable[[nbformat.NotebookNode, Path], None]] = {
     Reason.CHANGED_CELLS: changed,
     Reason.TIMEOUT: replaced("while True:\n    pass"),
     Reason.MEMORY: replaced("x = []\nwhile True:\n    x.append(bytearray(2**28))"),
-    Reason.PROCESSES: replaced(
-        "import threading, time\nwhile True:\n    threading.Thread(target=time.sleep, args=(60,)).start()"
-    ),
+    Reason.PROCESSES: replaced(attacks.TAKING["thread bomb"].code),
     Reason.OUTPUT: replaced("while True:\n    print('x' * 1000)"),
     Reason.KILLED: replaced("import os\nos._exit(1)"),
     Reason.NO_EVIDENCE: replaced("import course_utils.checks as c\nc.check = lambda *a: 1000"),
-    Reason.FORGED: replaced(f"{FORGE}publish('3.0')"),
+    Reason.FORGED: replaced(f"{attacks.FORGE}publish('3.0')"),
 }
 
 
