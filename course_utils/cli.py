@@ -51,9 +51,7 @@ def _one_sentence() -> Iterator[None]:
     except PermissionError as problem:
         raise _Stop(f"{problem.filename} is not yours to write: work in a folder of your own.") from None
     except KeyboardInterrupt:
-        raise _Stop(
-            "Interrupted; finished notebooks are kept, the same command goes on from there."
-        ) from None
+        raise _Stop("Interrupted; what is finished is kept, the same command goes on from there.") from None
 
 
 class _Stop(click.ClickException):
@@ -426,9 +424,12 @@ def _grade(
 
     started = time.monotonic()
     with _progress("submissions") as bars:
-        tasks = {assignment: bars.add_task(assignment, total=None) for assignment in assignments}
+        tasks = {
+            assignment: bars.add_task(assignment, total=len(students or course.students(assignment)))
+            for assignment in assignments
+        }
         for step in batch.grade(course, assignments, terms, make, workers, students, anew=anew):
-            bars.update(tasks[step.result.assignment], completed=step.done, total=step.of)
+            bars.update(tasks[step.result.assignment], completed=step.done)
     seconds = time.monotonic() - started
     for assignment in assignments:
         _report_class(course, assignment)

@@ -1,6 +1,6 @@
-"""A large class graded as it will be: memory, cost and scores, measured and written to docs/grading.json.
+"""A large class graded as it will be: memory, cost and scores, measured, kept and quoted by the README.
 
-    python tests/scale.py --submissions 1000
+    python tests/scale.py --submissions 1000 --store
 
 Submissions are made of the bank's right and wrong answers to one assignment; one in five is damaged, each
 in another way. They are graded by two workers while the coordinator's memory is watched; a sample is then
@@ -10,9 +10,8 @@ graded once more in one process with every cell run, and no score may differ.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
-import multiprocessing
-import platform
 import random
 import shutil
 import statistics
@@ -30,7 +29,7 @@ import nbformat
 import psutil
 from bank import RIGHT, WRONG, Answer
 
-from course_utils import record
+from course_utils import benchmark, record
 from course_utils.grading import batch, pool, reading, sandbox, work
 from course_utils.grading.reasons import Reason
 
@@ -38,6 +37,9 @@ ROOT = Path(__file__).parent.parent
 ASSIGNMENT = "02-theory"
 FILE = Path("docs") / "grading.json"
 WORKERS, SAMPLE, DAMAGED_ONE_IN = 2, 100, 5
+SAMPLED_EACH = 25  # submissions from one look at the workers' memory to the next
+PLANNED = 10_000
+PLACE = "grading scale"  # of the README
 SECONDS = {"cell_seconds": 20, "notebook_seconds": 120}  # enough for answers that end at all
 
 
@@ -154,15 +156,24 @@ def measure(submissions: int, damages: dict[Reason, Any], compared: int = SAMPLE
     with tempfile.TemporaryDirectory(prefix="course-scale-") as folder:
         course = make_course(Path(folder), submissions, damages)
         terms = work.Terms(sandboxed=not sandbox.missing(), **SECONDS)
-        own, memory, ends = psutil.Process(), [], []
-        started = time.monotonic()
+        own, memory, ends, workers = psutil.Process(), [], [], []
+        started, used = time.monotonic(), sum(own.cpu_times()[:2])
         for step in batch.grade(course, [ASSIGNMENT], terms, partial(pool.local, WORKERS), WORKERS):
             ends.append(time.monotonic() - started)
             memory.append(own.memory_info().rss / 2**20)
+            if len(ends) % SAMPLED_EACH == 1:
+                workers.append(_memory_below(own) / WORKERS)
             print(f"\r{step.done} of {step.of}, {ends[-1]:.0f} s, {memory[-1]:.0f} MiB", end="", flush=True)
+        used = sum(own.cpu_times()[:2]) - used
         print()
         results = {result.student: result for result in batch.results(course, ASSIGNMENT)}
         reasons = Counter(fault.reason.name for result in results.values() for fault in result.faults)
+        written = sum(
+            path.stat().st_size
+            for kind in ("autograded", "feedback", "gradebook.db")
+            for path in [course.root / kind, *(course.root / kind).rglob("*")]
+            if path.is_file()
+        )
         sample = sorted(results)[:: max(1, submissions // compared)][:compared]
         differing = differences(course, results, sample)
 
@@ -170,7 +181,8 @@ def measure(submissions: int, damages: dict[Reason, Any], compared: int = SAMPLE
     tenth = max(0, submissions // 10 - 1)
     return {
         "date": date.today().isoformat(),
-        "machine": f"{multiprocessing.cpu_count()} cores ({platform.machine()}), {WORKERS} workers",
+        "machine": benchmark.machine(),
+        "workers": WORKERS,
         "assignment": ASSIGNMENT,
         "submissions": len(results),
         "sandboxed": terms.sandboxed,
@@ -178,13 +190,56 @@ def measure(submissions: int, damages: dict[Reason, Any], compared: int = SAMPLE
         "seconds_each": round(ends[-1] / submissions, 2),
         "seconds_each_first": round(ends[few - 1] / few, 2),
         "seconds_each_last": round((ends[-1] - ends[-few - 1]) / few, 2) if submissions > few else None,
+        "coordinator_seconds_each": round(used / submissions, 3),
         "MiB_at_a_tenth": round(memory[tenth]),
         "MiB_at_the_end": round(memory[-1]),
+        "MiB_of_a_worker": round(max(workers)),
+        "kB_each": round(written / submissions / 1000),
         "mean_points": round(statistics.mean(result.points for result in results.values()), 2),
         "compared": len(sample),
         "differing": differing,
         "reasons": dict(sorted(reasons.items())),
     }
+
+
+def _memory_below(process: psutil.Process) -> float:
+    """MiB of all processes below it; what several share counts once."""
+    found = 0
+    for child in process.children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it has ended meanwhile
+            found += child.memory_full_info().pss
+    return found / 2**20
+
+
+def sentences(found: dict) -> str:
+    """What the README says: what was measured, and what follows for the largest of classes."""
+    workers, own = found["workers"], found["coordinator_seconds_each"]
+    each, first, last = (
+        workers * found[f"seconds_each{which}"] for which in ("", "_first", "_last")
+    )  # of a worker
+    measured = (
+        f"{found['submissions']:,} submissions of {found['assignment']}, made of the bank's right and wrong "
+        f"answers, one in {DAMAGED_ONE_IN} damaged ({len(found['reasons'])} reasons occur), took {workers} "
+        f"workers {found['seconds'] / 60:.0f} minutes: {each:.1f} worker-seconds each, {first:.1f} over the "
+        f"first hundred with the start of the workers, {last:.1f} over the last. The coordinator took "
+        f"{own * 1000:.0f} ms of processor time for each, and had {found['MiB_at_a_tenth']} MiB at a tenth "
+        f"of them, {found['MiB_at_the_end']} MiB at the end. Of {found['compared']} graded once more, one "
+        f"at a time in one process with every cell run, {found['differing']} have another score "
+        f"({found['machine']}, {found['date']})."
+    )
+    follows = (
+        f"So {PLANNED:,} such submissions are {PLANNED * each / 3600:.1f} worker-hours, "
+        f"{PLANNED * found['kB_each'] / 1e6:.1f} GB of notebooks, pages and gradebook, and "
+        f"{PLANNED * own / 60:.0f} minutes of the coordinator, which can keep {each / own:.0f} workers busy. "
+        "More workers than a machine has cores want `--scheduler`:"
+    )
+    rows = [
+        (f"{many}", f"{PLANNED * each / many / 3600:.1f}", f"{many * found['MiB_of_a_worker'] / 1024:.0f}")
+        for many in (2, 8, 32, 128)
+    ]
+    return (
+        f"{measured}\n\n{follows}\n\n{record.table(('workers, a core each', 'hours', 'GiB of memory'), rows)}"
+    )
 
 
 def differences(course: batch.Course, results: dict, sample: list[str]) -> int:
@@ -216,10 +271,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--submissions", type=int, default=1000)
     parser.add_argument("--compared", type=int, default=SAMPLE, help="How many are graded once more.")
+    parser.add_argument("--store", action="store_true", help="Keep the figures for the README.")
     wanted = parser.parse_args()
     found = measure(wanted.submissions, DAMAGES, wanted.compared)
-    record.keep(ROOT / FILE, found)
-    print(json.dumps(found, indent=1))
+    print(json.dumps(found, indent=1), sentences(found), sep="\n\n")
+    if wanted.store:
+        record.keep(ROOT / FILE, found)
+        record.quote(ROOT, PLACE, sentences(found))
 
 
 if __name__ == "__main__":
