@@ -27,8 +27,10 @@ AS_THEY_ARE = ("LICENSE", "constraints.txt", "nbgrader_config.py", "pyproject.to
 KINDS = (".py", ".j2")  # of the package's files
 INSTRUCTORS = (  # of the package; the `course` command says so where it misses one
     "bundle.py",
+    "editions.py",
     "exercises.py",
     "release.py",
+    "rendering.py",
     "runner.py",
     "site.py",
     "grading/audit.py",
@@ -38,9 +40,8 @@ INSTRUCTORS = (  # of the package; the `course` command says so where it misses 
     "grading/pool.py",
     "grading/summary.py",
     "templates/bundle/",
-    "templates/index.html.j2",
     "templates/lesson/",
-    "templates/page.html.j2",
+    "templates/site/",
 )
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a ZIP file knows
 TERMS = re.compile(r"about (\d+) minutes · (\d+) points?")

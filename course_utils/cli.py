@@ -121,8 +121,7 @@ def _run(numbers: tuple[int, ...], data: str | None, budget: str | None, fresh: 
         for one in good:
             runner.store(one, source)
         record.quote(source.parent, "results", runner.markdown(runner.stored(source)))
-    used = sorted({row["data"] for one in good for row in one.results}) or [name]
-    summary = f"Data: {', '.join(used)}; {chosen}; seed 0."
+    summary = runner.summary(good)
     root = source.parent
     index = site.write(good, build / "site", summary, measure.stored(root), figures.stored(root))
     (build / "results.json").write_text(
@@ -171,6 +170,41 @@ def _report(executed: list, summary: str, seconds: float, index: Path) -> None:
     ]
     if failed:
         raise settings.CourseError("Not everything ran as it should: " + "; ".join(failed) + ".")
+
+
+@main.command()
+@click.option(
+    "--edition",
+    type=click.Choice(["student", "instructor"]),
+    default="student",
+    show_default=True,
+    help="Who it is for: instructors' pages have the answers, folded away.",
+)
+def site(edition: str) -> None:
+    """Write the stored outputs as web pages, without running anything.
+
+    Unless told otherwise it makes what can be shown to a class: the pages hold no answers. The instructors'
+    edition is also what `course run` writes, from its own outputs.
+    """
+    with _one_sentence():
+        from course_utils import reproduce as figures
+        from course_utils import runner, sections
+        from course_utils import site as pages
+        from course_utils.grading import measure
+
+        source = sections.folder("solutions")
+        root = source.parent
+        executed = runner.stored(source)
+        students = edition == "student"
+        index = pages.write(
+            executed,
+            root / "build" / ("site-student" if students else "site"),
+            runner.summary(executed),
+            measure.stored(root),
+            figures.stored(root),
+            released=sections.folder("notebooks") if students else None,
+        )
+        console.print(f"Open: {index}", soft_wrap=True, highlight=False)
 
 
 @main.command()

@@ -16,6 +16,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -210,6 +211,20 @@ def store(executed: Executed, source: Path) -> None:
 def stored(source: Path) -> list[Executed]:
     """The notebooks below `source` with the outputs that are kept there."""
     return [Executed(lesson, read_notebook(source / lesson.path)) for lesson in sections.lessons()]
+
+
+def summary(executed: list[Executed]) -> str:
+    """In a line what run these are from, by what every lesson prints at its beginning."""
+    printed = "".join(
+        output.text
+        for one in executed
+        for cell in one.notebook.cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "stream"
+    )
+    used = sorted(set(re.findall(r"^([a-z-]+): [\d,]+ training and", printed, re.MULTILINE)))
+    budgets = sorted(set(re.findall(r"^(budget '.+); device: ", printed, re.MULTILINE)))
+    return f"Data: {', '.join(used)}; {'; '.join([*budgets, 'seed 0'])}."
 
 
 def markdown(executed: list[Executed]) -> str:

@@ -11,13 +11,17 @@ from course_utils.settings import CourseError
 
 @dataclass(frozen=True)
 class Section:
-    """One section: an nbgrader assignment, its folder below solutions/ and notebooks/."""
+    """One section: an nbgrader assignment, its folder below solutions/ and notebooks/.
+
+    `cover` is the cell whose figure stands for the section; without one it is the first figure.
+    """
 
     number: int
     folder: str
     title: str
     aim: str
     notebooks: tuple[str, ...]
+    cover: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ SECTIONS = (
         "Autoencoder",
         "Compress digits through a bottleneck, and measure why the decoder is no generator.",
         ("autoencoder",),
+        "autoencoder-19",
     ),
     Section(
         2,
@@ -54,6 +59,7 @@ SECTIONS = (
         "Theory",
         "From log p(x) to the evidence lower bound, one checked line at a time.",
         ("theory",),
+        "theory-posteriors",
     ),
     Section(
         3,
@@ -61,6 +67,7 @@ SECTIONS = (
         "VAE",
         "Build, train and judge a variational autoencoder in nats per image.",
         ("vae",),
+        "vae-24",
     ),
     Section(
         4,
@@ -68,6 +75,7 @@ SECTIONS = (
         "Exploration",
         "Look around in latent space, with pictures and with numbers.",
         ("exploration",),
+        "exploration-22",
     ),
     Section(
         5,
@@ -75,6 +83,7 @@ SECTIONS = (
         "Convolutional VAE",
         "The same nats from a quarter of the weights, at equal epochs and at equal seconds.",
         ("convolutional_vae",),
+        "convolutional-vae-30",
     ),
     Section(
         6,
@@ -82,6 +91,7 @@ SECTIONS = (
         "Beta-VAE",
         "Weigh reconstruction against regularisation, and draw the whole trade-off.",
         ("beta_vae",),
+        "sprites-world",
     ),
     Section(
         7,
@@ -89,6 +99,7 @@ SECTIONS = (
         "Exercises",
         "Three projects: digits on request, how many latent dimensions, clothing. And what comes next.",
         ("conditional_vae", "latent_dimension", "fashion_mnist", "closing"),
+        "conditional-vae-25c",
     ),
 )
 

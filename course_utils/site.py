@@ -1,74 +1,51 @@
-"""The executed course as web pages that need neither a network nor a script.
+"""The executed course as a web site: one folder of files that asks nothing of any other machine.
 
-nbconvert renders the notebooks through two small templates; ziamath typesets the formulas while the page
-is made, as drawings that carry their LaTeX as alternative text.
+`rendering` makes the bodies of the lessons, `editions` says what of them is shown; here stand the pages
+around them: a home page, the lessons in order, the explorer, the numbers, and an index to search in. Without
+scripts all of it can be read; site.js adds search, enlarged figures and the choice between light and dark.
 """
 
 from __future__ import annotations
 
-import html
+import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ziamath
-from jinja2 import Environment, FileSystemLoader, pass_context
-from nbconvert import HTMLExporter
-from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
-from nbconvert.preprocessors import ExtractOutputPreprocessor
-from pygments.formatters import HtmlFormatter
+from jinja2 import Environment, FileSystemLoader
 
-from course_utils import reproduce
+from course_utils import editions, rendering, reproduce
 from course_utils.grading import measure
 from course_utils.grading.measure import Row
-from course_utils.runner import Executed
+from course_utils.rendering import Body, Explorer
+from course_utils.runner import Executed, read_notebook
 from course_utils.sections import SECTIONS, Lesson
 from course_utils.settings import CourseError
 
-TEMPLATES = Path(__file__).parent / "templates"
-FORMULA_SIZE = 17.5  # px, beside body text of 17 px
+TEMPLATES = Path(__file__).parent / "templates" / "site"
+HERO = "exploration-31"  # the cell whose figure opens the home page: the decoded plane
+TIME = re.compile(r"\*\*Time\*\*\s+(.+?)[,.]", re.DOTALL)  # in the opening of every lesson
 
 
-class _Renderer(IPythonRenderer):
-    """nbconvert's Markdown with formulas drawn instead of left to a script."""
+@dataclass(frozen=True)
+class Page:
+    """One page: its file, its name in navigation and search, and what stands in it."""
 
-    def inline_math(self, body: str) -> str:
-        formula = ziamath.Latex(body.strip(), size=FORMULA_SIZE, inline=True, color="currentColor")
-        return (
-            f'<span class="inline-formula" role="img" aria-label="{html.escape(body.strip())}" '
-            f'style="vertical-align:{formula.getyofst():.1f}px">{formula.svg()}</span>'
-        )
-
-    def block_math(self, body: str) -> str:
-        formula = ziamath.Latex(body.strip(), size=FORMULA_SIZE * 1.1, color="currentColor")
-        return (
-            f'<span class="formula" role="img" aria-label="{html.escape(body.strip())}">'
-            f"{formula.svg()}</span>"
-        )
-
-
-class _LessonExporter(HTMLExporter):
-    """The body of a lesson's page; figures come out as files beside it."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(
-            template_name="lesson",
-            extra_template_basedirs=[str(TEMPLATES)],
-            **options,
-        )
-
-    @pass_context
-    def markdown2html(self, context: Any, source: str) -> str:
-        renderer = _Renderer(escape=False, exclude_anchor_links=True)
-        return MarkdownWithMath(renderer=renderer).render(source)
+    file: str
+    title: str
+    body: str
+    inline_scripts: bool = False
+    listed: bool = True  # in the navigation; of several explorers only the first is
 
 
 def page_name(lesson: Lesson) -> str:
     """The file that shows the lesson."""
-    return f"{lesson.section.folder}-{lesson.name.replace('_', '-')}.html"
+    return f"{lesson.section.number:02}-{lesson.name.replace('_', '-')}.html"
 
 
 def write(
@@ -77,11 +54,14 @@ def write(
     summary: str,
     graders: Sequence[Row] = (),
     literature: Sequence[reproduce.Row] = (),
+    *,
+    released: Path | None = None,
 ) -> Path:
     """Render executed lessons into `target` and return the path of its index page.
 
-    `graders` are the measured figures of the checks, shown beside the graded cells; `literature` are
-    published figures with ours.
+    `summary` says in a line what run it was. `graders` are the measured figures of the checks, shown beside
+    the graded cells; `literature` are published figures with ours. With `released`, the folder of the student
+    notebooks, it is the students' edition: no answers, no model answers, no mark schemes.
 
     The pages are made beside `target` and replace it when all are there. Raises CourseError where the
     folder cannot be written.
@@ -94,7 +74,9 @@ def write(
             f"{target} cannot be written ({problem.strerror}): work in a folder of your own."
         ) from None
     try:
-        _write_pages(executed, part, summary, graders, literature)
+        lessons = _rendered(executed, released)
+        pages = _pages(executed, lessons, summary, graders, literature, for_students=released is not None)
+        _write_files(part, pages, lessons, summary)
         shutil.rmtree(target, ignore_errors=True)
         os.replace(part, target)
     finally:
@@ -103,91 +85,147 @@ def write(
     return target / "index.html"
 
 
-def _write_pages(
+def _rendered(executed: list[Executed], released: Path | None) -> list[Body]:
+    bodies: list[Body] = []
+    for one in executed:
+        if released:
+            notebook = editions.for_students(one, read_notebook(released / one.lesson.path))
+        else:
+            notebook = editions.for_instructors(one)
+        before = sum(len(body.explorers) for body in bodies)
+        bodies.append(rendering.render(notebook, Path(page_name(one.lesson)).stem, before))
+    return bodies
+
+
+def _pages(
     executed: list[Executed],
-    target: Path,
+    lessons: list[Body],
     summary: str,
     graders: Sequence[Row],
     literature: Sequence[reproduce.Row],
-) -> None:
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=False)
-    frame = environment.get_template("page.html.j2")
-    pages = [{"page": page_name(one.lesson), "title": one.lesson.title} for one in executed]
-
-    for index, one in enumerate(executed):
-        name = page_name(one.lesson)
-        exporter = _LessonExporter()
-        exporter.register_preprocessor(
-            ExtractOutputPreprocessor(
-                output_filename_template=f"figures/{Path(name).stem}-{{cell_index}}-{{index}}{{extension}}"
-            ),
-            enabled=True,
-        )
-        body, resources = exporter.from_notebook_node(one.notebook)
-        for file, content in resources["outputs"].items():
-            path = target / file
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(content)
-        text = frame.render(
-            title=one.lesson.title,
-            page=name,
-            pages=pages,
-            body=body,
-            previous=pages[index - 1] if index else None,
-            next=pages[index + 1] if index + 1 < len(pages) else None,
-            colophon=summary,
-        )
-        (target / name).write_text(text, encoding="utf-8")
-
-    index_body = environment.get_template("index.html.j2").render(
-        sections=_cards(executed, target),
+    for_students: bool,
+) -> list[Page]:
+    """All pages in the order in which they are read."""
+    explorers = [explorer for body in lessons for explorer in body.explorers]
+    figures = [figure for body in lessons for figure in body.figures]
+    reports = [row for one in executed for row in one.reports]
+    home = _template("home").render(
+        sections=_cards(executed, lessons),
+        hero=next((figure for figure in figures if figure.cell == HERO), None),
+        hero_page=next((page_name(one.lesson) for one in executed if one.lesson.section.number == 4), ""),
+        explorer=rendering.explorer_page(1) if explorers else "",
+        summary=summary,
+        exercises=len(reports),
+        for_students=for_students,
+    )
+    numbers = _template("numbers").render(
         summary=summary,
         results=[{**row, "section": one.lesson.title} for one in executed for row in one.results],
-        reports=[row for one in executed for row in one.reports],
+        reports=reports,
         graders={row.answer: row for row in graders},
         share=measure.share,
         measured=measure.sentence(graders) if graders else "",
         columns=reproduce.COLUMNS,
         literature=[row.cells() for row in literature],
         notes=reproduce.notes(literature),
+        for_students=for_students,
     )
-    index_page = frame.render(
-        title="Contents",
-        page="index.html",
-        pages=pages,
-        body=index_body,
-        previous=None,
-        next=pages[0] if pages else None,
-        colophon=summary,
-    )
-    (target / "index.html").write_text(index_page, encoding="utf-8")
-    colours = HtmlFormatter(style="default").get_style_defs(".highlight")
-    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
-    (target / "style.css").write_text(f"{colours}\n{style}", encoding="utf-8")
+    return [
+        Page("index.html", "Home", home),
+        *(
+            Page(page_name(one.lesson), one.lesson.title, body.html)
+            for one, body in zip(executed, lessons, strict=True)
+        ),
+        *_explorer_pages(explorers),
+        Page("numbers.html", "Numbers", numbers),
+    ]
 
 
-def _cards(executed: list[Executed], target: Path) -> list[dict[str, Any]]:
-    """What the index shows of each section: its first figure and its pages."""
+def _cards(executed: list[Executed], lessons: list[Body]) -> list[dict[str, Any]]:
+    """What the home page shows of each section: its aim, a figure, its pages and how long they take."""
     cards = []
     for section in SECTIONS:
-        own = [one.lesson for one in executed if one.lesson.section == section]
+        own = [
+            (one, body)
+            for one, body in zip(executed, lessons, strict=True)
+            if one.lesson.section.number == section.number
+        ]
         if not own:
             continue
-        figures = sorted(
-            (target / "figures").glob(f"{section.folder}-*.png"),
-            key=lambda path: [int(part) if part.isdigit() else 0 for part in path.stem.split("-")[-2:]],
-        )
+        figures = [figure for _, body in own for figure in body.figures]
+        covers = [figure for figure in figures if figure.cell == section.cover] or figures
         cards.append(
             {
                 "number": section.number,
                 "title": section.title,
                 "aim": section.aim,
-                "page": page_name(own[0]),
-                "image": f"figures/{figures[0].name}" if figures else None,
-                "more": [
-                    {"page": page_name(lesson), "short": lesson.title.partition(" ")[2]}
-                    for lesson in (own if len(own) > 1 else [])
+                "figure": covers[0] if covers else None,
+                "pages": [
+                    {
+                        "file": page_name(one.lesson),
+                        "title": one.lesson.title.partition(" ")[2],
+                        "time": _time(one),
+                    }
+                    for one, _ in own
                 ],
             }
         )
     return cards
+
+
+def _time(one: Executed) -> str:
+    """How long the lesson says that it takes, '' if it does not say."""
+    opening = one.notebook.cells[0].source if one.notebook.cells else ""
+    found = TIME.search(opening)
+    return " ".join(found[1].split()) if found else ""
+
+
+def _explorer_pages(explorers: list[Explorer]) -> list[Page]:
+    links = [
+        {"file": rendering.explorer_page(number), "title": explorer.title}
+        for number, explorer in enumerate(explorers, 1)
+    ]
+    return [
+        Page(
+            link["file"],
+            "Explorer" if number == 1 else f"Explorer {number}",
+            _template("explorer").render(explorer=explorer, links=links, own=link["file"]),
+            inline_scripts=True,
+            listed=number == 1,
+        )
+        for number, (explorer, link) in enumerate(zip(explorers, links, strict=True), 1)
+    ]
+
+
+def _write_files(target: Path, pages: list[Page], lessons: list[Body], summary: str) -> None:
+    for figure in (figure for body in lessons for figure in body.figures):
+        path = target / figure.file
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(figure.content)
+    frame = _template("page")
+    listed = [page for page in pages if page.listed]
+    index, place = [], -1
+    for page in pages:
+        place += page.listed
+        passages = rendering.passages(page.body)
+        index += [[page.file, page.title, p.anchor, p.heading, p.text] for p in passages]
+        text = frame.render(
+            page=page,
+            pages=listed,
+            current=listed[place],
+            contents=[p for p in passages if p.level in (2, 3)],
+            previous=listed[place - 1] if place else None,
+            next=listed[place + 1] if place + 1 < len(listed) else None,
+            summary=summary,
+        )
+        (target / page.file).write_text(text, encoding="utf-8")
+    passages_file = (
+        f"window.coursePassages = {json.dumps(index, ensure_ascii=False, separators=(',', ':'))};\n"
+    )
+    (target / "search.js").write_text(passages_file, encoding="utf-8")
+    for name in ("site.css", "site.js"):
+        shutil.copyfile(TEMPLATES / name, target / name)
+
+
+def _template(name: str) -> Any:
+    return Environment(loader=FileSystemLoader(TEMPLATES), autoescape=False).get_template(f"{name}.html.j2")

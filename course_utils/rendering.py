@@ -1,0 +1,228 @@
+"""An executed notebook as the body of a web page.
+
+nbconvert renders it through a small template; ziamath typesets the formulas while the page is made, as
+drawings that carry their LaTeX as alternative text. Figures come out as files, headings get anchors, and a
+saved latent explorer becomes a page of its own, to which the lesson links.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import functools
+import html
+import re
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ziamath
+from bs4 import BeautifulSoup, Tag
+from jinja2 import pass_context
+from nbconvert import HTMLExporter
+from nbconvert.filters import Highlight2HTML
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbconvert.preprocessors.coalescestreams import CoalesceStreamsPreprocessor
+from nbformat import NotebookNode
+
+TEMPLATES = Path(__file__).parent / "templates"
+FORMULA_SIZE = 17.5  # px, beside body text of 17 px
+HEADING = re.compile(r'<h([1-6]) id="([^"]+)">(.*?)</h\1>', re.DOTALL)
+FORMULA = re.compile(
+    r'<span class="(?:inline-)?formula" role="img" aria-label="([^"]*)".*?</svg></span>', re.DOTALL
+)
+UNSEEN = re.compile(r"<(script|style)\b.*?</\1>", re.DOTALL)
+WITHIN_WORDS = re.compile(r"</?(?:a|b|code|em|mark|small|span|strong|sub|sup)\b[^>]*>")
+LATEX = re.compile(r"\\(?:mathcal|mathrm|mathbb|mathbf|text|left|right|quad|[,;! ])|[\\{}&]")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture of a lesson: the cell that drew it, its file, what it shows, its size in pixels."""
+
+    cell: str
+    file: str
+    alt: str
+    width: int
+    height: int
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """A latent explorer that a cell has left in a notebook: its parts, for a page around them."""
+
+    title: str
+    lead: str
+    colophon: str
+    css: str
+    data: str
+    js: str
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A heading with its anchor, and the words below it up to the next heading."""
+
+    level: int
+    anchor: str
+    heading: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Body:
+    """A rendered lesson."""
+
+    html: str
+    figures: list[Figure]
+    explorers: list[Explorer]
+
+
+def render(notebook: NotebookNode, stem: str, explorers_before: int = 0) -> Body:
+    """The body of the page `stem`.html; a cell whose metadata has a `fold` is folded away under that name.
+
+    Explorers get the pages `explorer_page(explorers_before + 1)` and so on.
+    """
+    notebook = copy.deepcopy(notebook)
+    notebook, _ = CoalesceStreamsPreprocessor().preprocess(notebook, {})
+    figures: list[Figure] = []
+    explorers: list[Explorer] = []
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if "image/png" in data:
+                figure = _figure(cell.id, output, f"figures/{stem}-{len(figures) + 1}.png")
+                output.metadata["figure"] = figure
+                figures.append(figure)
+            elif 'class="explorer-saved"' in data.get("text/html", ""):
+                explorers.append(_explorer(data["text/html"]))
+                page = explorer_page(explorers_before + len(explorers))
+                data["text/html"] = _door(page, explorers[-1].title)
+    body, _ = _exporter().from_notebook_node(notebook)
+    return Body(body, figures, explorers)
+
+
+def explorer_page(number: int) -> str:
+    """The file that shows the explorer of this number, from 1."""
+    return f"explorer-{number}.html"
+
+
+def passages(body: str) -> list[Passage]:
+    """What stands in the HTML of a page, heading by heading."""
+    readable = FORMULA.sub(lambda found: f" {LATEX.sub(' ', found[1])} ", UNSEEN.sub("", body))
+    parts = HEADING.split(readable)[1:]
+    return [
+        Passage(int(level), anchor, words(heading), words(text))
+        for level, anchor, heading, text in zip(*(parts[i::4] for i in range(4)), strict=True)
+    ]
+
+
+def words(fragment: str) -> str:
+    """HTML without its tags, on one line."""
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", WITHIN_WORDS.sub("", fragment))).split())
+
+
+# --- the parts of a notebook ----------------------------------------------------------------------------
+
+
+def _figure(cell: str, output: NotebookNode, file: str) -> Figure:
+    content = base64.b64decode(output.data["image/png"])
+    width, height = struct.unpack(">II", content[16:24])  # where every PNG has them
+    # Without a description nbconvert's sentence stands there, which a test looks for.
+    missing = "No description has been provided for this image"
+    alt = output.metadata.get("image/png", {}).get("alt") or missing
+    return Figure(cell, file, alt, width, height, content)
+
+
+def _explorer(saved: str) -> Explorer:
+    """The parts of the page that stands in the frame of a saved output."""
+    frame = BeautifulSoup(saved, "html.parser").find("iframe", class_="explorer-saved")
+    assert isinstance(frame, Tag)
+    page = BeautifulSoup(str(frame["srcdoc"]), "html.parser")
+
+    def inside(selector: str) -> str:
+        found = page.select_one(selector)
+        return found.decode_contents() if found else ""
+
+    return Explorer(
+        title=inside("h1"),
+        lead=inside(".lead"),
+        colophon=inside(".colophon"),
+        css=inside("style"),
+        data=inside("#data"),
+        js=inside('script[type="module"]'),
+    )
+
+
+def _door(page: str, title: str) -> str:
+    return f'<p class="door"><a href="{page}">Open the explorer</a> {title}, to be moved over.</p>'
+
+
+# --- Markdown -------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _drawn(latex: str, inline: bool) -> str:
+    size = FORMULA_SIZE if inline else FORMULA_SIZE * 1.1
+    formula = ziamath.Latex(latex, size=size, inline=inline, color="currentColor")
+    kind, style = "formula", ""
+    if inline:
+        kind, style = "inline-formula", f' style="vertical-align:{formula.getyofst():.1f}px"'
+    return f'<span class="{kind}" role="img" aria-label="{html.escape(latex)}"{style}>{formula.svg()}</span>'
+
+
+class _Renderer(IPythonRenderer):
+    """nbconvert's Markdown with formulas drawn instead of left to a script, and anchors of plain words."""
+
+    def __init__(self, anchors: dict[str, int]) -> None:
+        super().__init__(escape=False, exclude_anchor_links=True)
+        self.anchors = anchors  # how often each has been given on this page
+
+    def inline_math(self, body: str) -> str:
+        return _drawn(body.strip(), True)
+
+    def block_math(self, body: str) -> str:
+        return _drawn(body.strip(), False)
+
+    def heading(self, text: str, level: int, **_: Any) -> str:
+        anchor = re.sub(r"[^a-z0-9]+", "-", words(FORMULA.sub(r"\1", text)).lower()).strip("-")
+        self.anchors[anchor] = self.anchors.get(anchor, 0) + 1
+        if self.anchors[anchor] > 1:
+            anchor = f"{anchor}-{self.anchors[anchor]}"
+        return f'<h{level} id="{anchor}">{text}</h{level}>\n'
+
+    def table(self, text: str) -> str:
+        return f'<div class="scroll"><table>{text}</table></div>\n'
+
+
+class _LessonExporter(HTMLExporter):
+    """The bodies of lessons' pages.
+
+    HTMLExporter parses each page anew, to add alternative texts and tab stops that are here already; that
+    took half of the time, so it is left out.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            template_name="lesson",
+            extra_template_basedirs=[str(TEMPLATES)],
+            exclude_input_prompt=True,
+            exclude_output_prompt=True,
+        )
+        self.register_filter("highlight_code", Highlight2HTML(pygments_lexer="ipython3", parent=self))
+
+    def from_notebook_node(self, nb: NotebookNode, resources: Any = None, **kw: Any) -> Any:
+        self._anchors: dict[str, int] = {}
+        return super(HTMLExporter, self).from_notebook_node(nb, resources, **kw)
+
+    @pass_context
+    def markdown2html(self, context: Any, source: str) -> str:
+        return MarkdownWithMath(renderer=_Renderer(self._anchors)).render(source)
+
+
+@functools.cache
+def _exporter() -> _LessonExporter:
+    """One for all lessons: its templates are compiled once."""
+    return _LessonExporter()
