@@ -3,8 +3,8 @@
 The instructors' edition folds answers and model answers away under the name of their exercise. The students'
 edition is built the other way round: its cells are those of the student notebook, and only outputs are taken
 from the run, those of cells that are the same in both. So no answer can be left over. Figures and numbers of
-demonstrations stay, for students see what to expect; reports of graded cells go, for they show what a
-prediction was measured against.
+demonstrations stay, for students see what to expect; reports of graded cells go, and with them what the cell
+above shows, for that is what a prediction is held against.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ def for_students(executed: Executed, released: NotebookNode) -> NotebookNode:
     """The student notebook with the outputs of what the run has in common with it."""
     run = {cell.id: cell for cell in executed.notebook.cells if cell.cell_type == "code"}
     notebook = copy.deepcopy(released)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            twin = run.get(cell.id, cell)
-            shown = twin.source == cell.source and not _mark(cell, "solution") and not _mark(cell, "grade")
-            cell.outputs = copy.deepcopy(twin.outputs) if shown else []
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for cell, below in zip(code, [*code[1:], NotebookNode(metadata={})], strict=True):
+        twin = run.get(cell.id, cell)
+        hidden = _mark(cell, "solution") or _mark(cell, "grade") or _mark(below, "grade")
+        cell.outputs = [] if hidden or twin.source != cell.source else copy.deepcopy(twin.outputs)
     return notebook
 
 

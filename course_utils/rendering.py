@@ -32,6 +32,7 @@ HEADING = re.compile(r'<h([1-6]) id="([^"]+)">(.*?)</h\1>', re.DOTALL)
 FORMULA = re.compile(
     r'<span class="(?:inline-)?formula" role="img" aria-label="([^"]*)".*?</svg></span>', re.DOTALL
 )
+GLYPH = re.compile(r'<symbol id="([^"]+)"[^>]*?(?:/>|>.*?</symbol>)', re.DOTALL)
 UNSEEN = re.compile(r"<(script|style)\b.*?</\1>", re.DOTALL)
 WITHIN_WORDS = re.compile(r"</?(?:a|b|code|em|mark|small|span|strong|sub|sup)\b[^>]*>")
 LATEX = re.compile(r"\\(?:mathcal|mathrm|mathbb|mathbf|text|left|right|quad|[,;! ])|[\\{}&]")
@@ -101,7 +102,7 @@ def render(notebook: NotebookNode, stem: str, explorers_before: int = 0) -> Body
                 page = explorer_page(explorers_before + len(explorers))
                 data["text/html"] = _door(page, explorers[-1].title)
     body, _ = _exporter().from_notebook_node(notebook)
-    return Body(body, figures, explorers)
+    return Body(_glyphs_once(body), figures, explorers)
 
 
 def explorer_page(number: int) -> str:
@@ -158,6 +159,15 @@ def _explorer(saved: str) -> Explorer:
 
 def _door(page: str, title: str) -> str:
     return f'<p class="door"><a href="{page}">Open the explorer</a> {title}, to be moved over.</p>'
+
+
+def _glyphs_once(body: str) -> str:
+    """The page with each glyph drawn once, in front, instead of in every formula: half as long."""
+    glyphs = {found[1]: found[0] for found in GLYPH.finditer(body)}
+    if not glyphs:
+        return body
+    drawn = "".join(glyphs.values())
+    return f'<svg class="glyphs" aria-hidden="true" width="0" height="0">{drawn}</svg>{GLYPH.sub("", body)}'
 
 
 # --- Markdown -------------------------------------------------------------------------------------------

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_notebook
 
-from course_utils import runner, site
-from course_utils.grading.measure import Row
+from course_utils import runner
 from course_utils.sections import Lesson, Section
 from course_utils.settings import CourseError
 
@@ -123,65 +122,11 @@ def test_storing_keeps_the_cells_and_drops_the_run_key(run):
     assert "course" not in stored.metadata
 
 
-# --- the site -------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def page(tmp_path) -> str:
-    """The page of a lesson with a formula, a folded solution and a figure."""
-    solution = new_code_cell("answer = 42", id="s", execution_count=1)
-    solution.metadata["nbgrader"] = {"solution": True, "grade": False}
-    figure = new_code_cell("figure", id="f", execution_count=2)
-    pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-    figure.outputs = [
-        nbformat.v4.new_output(
-            "display_data", {"image/png": pixel}, metadata={"image/png": {"alt": "One dark pixel."}}
-        )
-    ]
-    cells = [new_markdown_cell("# Title\n\nInline $z = \\mu$.\n\n$$ \\log p(x) $$", id="m"), solution, figure]
-    executed = runner.Executed(LESSON, new_notebook(cells=cells))
-    index = site.write([executed], tmp_path / "site", "summary")
-    return (index.parent / site.page_name(LESSON)).read_text("utf-8")
-
-
-def test_formulas_are_drawn_and_carry_their_latex(page):
-    assert 'aria-label="z = \\mu"' in page and 'aria-label="\\log p(x)"' in page
-    assert "$" not in page
-
-
-def test_figures_are_files_with_their_own_alternative_text(page, tmp_path):
-    assert 'alt="One dark pixel."' in page
-    assert len(list((tmp_path / "site" / "figures").glob("*.png"))) == 1
-
-
-def test_solutions_are_folded_away(page):
-    assert page.index('<details class="solution">') < page.index("answer") < page.index("</details>")
-
-
-def test_pages_ask_nothing_of_the_network(page, tmp_path):
-    index = (tmp_path / "site" / "index.html").read_text("utf-8")
-    for text in (page, index):
-        assert "<script" not in text
-        assert 'src="http' not in text and '<link rel="stylesheet" href="http' not in text
-
-
-def test_the_index_shows_how_each_check_does_on_the_bank(tmp_path):
-    solved = {"exercise": "2.1", "answer": "gaussian_kl", "points": 3, "of": 3}
-    executed = runner.Executed(
-        LESSON, new_notebook(cells=[new_markdown_cell("# Small", id="m")]), reports=[solved]
+def test_a_summary_says_what_the_lessons_print(run):
+    write(
+        run.source,
+        "print('digits: 1,437 training and 360 test images (embedded)')",
+        "print(\"budget 'smoke': up to 640 images, 1 epoch each; device: cpu\")",
     )
-    graders = [
-        Row("2.1", "gaussian_kl", 20, wrong=10, caught=9, right=4, accepted=4, diagnosed=8, seconds=0.1)
-    ]
-    index = site.write([executed], tmp_path / "site", "summary", graders).read_text("utf-8")
-    assert "<td>9 of 10 (≥ 60%)</td><td>4 of 4 (≥ 47%)</td><td>8 of 10 (≥ 49%)</td>" in index
-    assert "9 of 10 wrong answers are caught" in index
-
-
-def test_a_second_site_replaces_the_first_whole(tmp_path):
-    target = tmp_path / "site"
-    target.mkdir()
-    (target / "old.html").write_text("old")
-    executed = runner.Executed(LESSON, new_notebook(cells=[new_markdown_cell("# New", id="m")]))
-    site.write([executed], target, "summary")
-    assert not (target / "old.html").exists() and (target / "index.html").exists()
+    summary = runner.summary([execute(run)])
+    assert summary == "Data: digits; budget 'smoke': up to 640 images, 1 epoch each; seed 0."
