@@ -112,7 +112,7 @@ def explorer_page(number: int) -> str:
 
 def passages(body: str) -> list[Passage]:
     """What stands in the HTML of a page, heading by heading."""
-    readable = FORMULA.sub(lambda found: f" {LATEX.sub(' ', found[1])} ", UNSEEN.sub("", body))
+    readable = FORMULA.sub(lambda found: f" {_spoken(found[1])} ", UNSEEN.sub("", body))
     parts = HEADING.split(readable)[1:]
     return [
         Passage(int(level), anchor, words(heading), words(text))
@@ -123,6 +123,11 @@ def passages(body: str) -> list[Passage]:
 def words(fragment: str) -> str:
     """HTML without its tags, on one line."""
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", WITHIN_WORDS.sub("", fragment))).split())
+
+
+def _spoken(latex: str) -> str:
+    """LaTeX as one would type it into a search field."""
+    return LATEX.sub(" ", latex.replace(r"\mid", "|"))
 
 
 # --- the parts of a notebook ----------------------------------------------------------------------------
@@ -204,7 +209,8 @@ class _Renderer(IPythonRenderer):
         return f'<h{level} id="{anchor}">{text}</h{level}>\n'
 
     def table(self, text: str) -> str:
-        return f'<div class="scroll"><table>{text}</table></div>\n'
+        filled = text.replace("<th></th>", "<td></td>")  # an empty heading tells a screen reader nothing
+        return f'<div class="scroll"><table>{filled}</table></div>\n'
 
 
 class _LessonExporter(HTMLExporter):

@@ -266,7 +266,7 @@ def test_search_knows_what_stands_below_each_heading() -> None:
         new_notebook(
             cells=[
                 new_markdown_cell(
-                    "# Top\n\nOne & two.\n\n## Below $\\log p(x)$\n\n`name` of $\\mathcal{N}(0, I)$"
+                    "# Top\n\nOne & two.\n\n## Below $\\log p(x \\mid z)$\n\n`name` of $\\mathcal{N}(0, I)$"
                 ),
                 new_code_cell("evaluation.codes(model)", id="c"),
             ]
@@ -275,7 +275,7 @@ def test_search_knows_what_stands_below_each_heading() -> None:
     )
     top, below = rendering.passages(body.html)
     assert (top.level, top.anchor, top.heading, top.text) == (1, "top", "Top", "One & two.")
-    assert (below.level, below.heading) == (2, "Below log p(x)")
+    assert (below.level, below.heading) == (2, "Below log p(x | z)")
     assert below.text == "name of N (0, I) evaluation.codes(model)"
 
 

@@ -110,7 +110,8 @@ function searching() {
     hits.hidden = !query;
   };
   input.addEventListener("input", show);
-  input.addEventListener("focus", () => (input.value ? show() : load()));
+  input.addEventListener("focus", load);
+  input.addEventListener("click", () => input.value && show());
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     list.querySelector("a")?.click();
@@ -148,8 +149,10 @@ function enlarging() {
     link.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return; // a tab of its own was wanted
       event.preventDefault();
+      const small = link.querySelector("img");
       image.src = link.href;
-      image.alt = link.querySelector("img").alt;
+      image.alt = small.alt;
+      image.style.setProperty("--ratio", small.width / small.height);
       dialog.showModal();
     });
   }
