@@ -224,7 +224,8 @@ def summary(executed: list[Executed]) -> str:
     )
     used = sorted(set(re.findall(r"^([a-z-]+): [\d,]+ training and", printed, re.MULTILINE)))
     budgets = sorted(set(re.findall(r"^(budget '.+); device: ", printed, re.MULTILINE)))
-    return f"Data: {', '.join(used)}; {'; '.join([*budgets, 'seed 0'])}."
+    data = [f"Data: {', '.join(used)}"] if used else []
+    return "; ".join([*data, *budgets, "seed 0"]) + "."
 
 
 def markdown(executed: list[Executed]) -> str:
