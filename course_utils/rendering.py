@@ -156,7 +156,7 @@ def _explorer(saved: str) -> Explorer:
         title=inside("h1"),
         lead=inside(".lead"),
         colophon=inside(".colophon"),
-        css=inside("style"),
+        css=inside("style").partition("\nbody {")[0],  # what comes then dresses the page around it
         data=inside("#data"),
         js=inside('script[type="module"]'),
     )

@@ -291,6 +291,7 @@ def test_a_saved_explorer_becomes_a_page_to_which_the_lesson_leads(tmp_path: Pat
         own = (folder / f"explorer-{k - 1}.html").read_text("utf-8")
         data = re.search(r'<script type="application/json" id="data">(.*?)</script>', own, re.DOTALL)
         assert data and json.loads(data[1])["latent"] == k
+        assert ".vae-explorer {" in own and "body {" not in own
         assert "script-src 'self' file: 'unsafe-inline';" in own
         assert own.count('href="explorer-1.html"') == 2  # navigation, and the choice of models
     assert "explorer-1.html" in (folder / "index.html").read_text("utf-8")
