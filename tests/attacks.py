@@ -22,7 +22,10 @@ WRONG = "\ndef gaussian_kl(mu, logvar):\n    return torch.zeros(7)\n"
 
 @dataclass(frozen=True)
 class Attack:
-    """The code, the reasons that its result must and may name, and the points of the other exercise."""
+    """The code, the reasons that its result must name, and the points of the other exercise.
+
+    A reason may take several ways (`A|B`), and be missing where one of them is empty (`A|`).
+    """
 
     code: str
     reasons: frozenset[str] = frozenset()
@@ -194,7 +197,8 @@ for place in ("/tmp", "/dev/shm", os.path.expanduser("~"), "."):
     try:
         for i in range(99): open(f"{place}/{i}", "wb").write(bytes(2**24))
     except OSError: pass
-"""
+""",
+        "TIMEOUT|",  # filling memory takes a while on a machine that does other things as well
     ),
     "disk filler among the sockets, further down": attack(
         """

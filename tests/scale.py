@@ -174,7 +174,7 @@ def measure(submissions: int, damages: dict[Reason, Any], compared: int = SAMPLE
             for path in [course.root / kind, *(course.root / kind).rglob("*")]
             if path.is_file()
         )
-        sample = sorted(results)[:: max(1, submissions // compared)][:compared]
+        sample = random.Random(0).sample(sorted(results), min(compared, submissions))
         differing = differences(course, results, sample)
 
     few = max(1, min(100, submissions // 4))
