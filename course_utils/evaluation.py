@@ -140,7 +140,7 @@ def log_likelihood(model: Model, images: Tensor, *condition: Tensor, samples: in
     if not ((images == 0) | (images == 1)).all():
         raise ValueError("log p(x) of a Bernoulli decoder needs images of 0 and 1: binarize them first")
     bounds = []
-    with judged(model, seed), settings.progress(len(images), "image") as bar:
+    with judged(model, seed), settings.progress(len(images), "images") as bar:
         for x, *y in _batches(images, *condition, size=WEIGHED):
             log_sum = torch.full((len(x),), -math.inf, dtype=torch.float64)
             for draws in _parts(samples, max(1, ROWS[x.device.type] // len(x))):

@@ -14,7 +14,6 @@ import base64
 import copy
 import html
 import json
-import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +28,7 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 from torch import Tensor, nn
 
-from course_utils import data, evaluation, objectives, plotting
+from course_utils import data, evaluation, objectives, plotting, settings
 from course_utils.data import Dataset
 from course_utils.models import PIXELS, Model
 from course_utils.settings import CourseError
@@ -361,7 +360,7 @@ class Explorer:
         return Live(self.model, *_content(self.model, *self._data, POINTS))
 
     def _ipython_display_(self) -> None:
-        watched = "TQDM_DISABLE" not in os.environ
+        watched = settings.watched()
         if watched:
             display(self.live())
         bundle = self._repr_mimebundle_()

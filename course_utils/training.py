@@ -1,8 +1,8 @@
 """The training loop, written to be read.
 
 `fit` is the loop of sections 1 and 3: draw a batch, compute the loss, step down its gradient. `run` adds
-what any loop needs, a progress bar, a record of every epoch, a look at the loss. Images are one tensor on
-one device, so a batch is a row selection and costs nothing beside the model.
+what any loop needs, a record of every epoch, a look at the loss, and a view of both (`feedback`). Images are
+one tensor on one device, so a batch is a row selection and costs nothing beside the model.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from course_utils import settings
+from course_utils import feedback
 from course_utils.models import Model
 from course_utils.settings import CourseError
 
@@ -139,7 +139,7 @@ def run(
     step_number, first_loss = 0, math.nan
 
     model.train()
-    with settings.progress(images, "image", seen) as bar:
+    with feedback.View(history, images, len(batch_sizes)) as view:
         for batch_size in batch_sizes[history.epochs :]:
             started = time.perf_counter()
             sums = torch.zeros((), device=device)
@@ -148,9 +148,10 @@ def run(
                 sums = sums + torch.stack(terms).detach() * len(rows)
                 if step_number % LOOK == 0:
                     first_loss = check_loss(terms[0].item(), first_loss, history.epochs + 1)
+                    view.loss(terms)
                 step_number += 1
                 seen += len(rows)
-                bar.update(len(rows))
+                view.step(len(rows))
 
             # .tolist() waits for the device, so the clock is read after it.
             for name, total in zip(terms._fields, sums.tolist(), strict=True):
@@ -168,7 +169,7 @@ def run(
                     history.watched.setdefault(name, []).append(value)
             if checkpoint is not None:
                 checkpoint.save(state)
-            bar.set_postfix_str(f"epoch {history.epochs}: loss {average_loss:.4g}")
+            view.epoch()
     model.eval()
     return history
 
