@@ -10,11 +10,7 @@ A page holds each linear layer as whole numbers, with one float scale per row an
 
 from __future__ import annotations
 
-import base64
 import copy
-import html
-import json
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,16 +20,13 @@ import numpy as np
 import torch
 import traitlets
 from IPython.display import display
-from jinja2 import Environment, FileSystemLoader
-from markupsafe import Markup
 from torch import Tensor, nn
 
-from course_utils import data, evaluation, objectives, plotting, settings
+from course_utils import data, evaluation, objectives, plotting, settings, standalone
 from course_utils.data import Dataset
 from course_utils.models import PIXELS, Model
 from course_utils.settings import CourseError
 
-TEMPLATES = Path(__file__).parent / "templates" / "explorer"
 POINTS = 2000  # test images on the map of a page ...
 SAVED_POINTS = 500  # ... and of the output saved in a notebook, which is committed with it
 BITS = 8  # of a weight in a page ...
@@ -215,13 +208,6 @@ def _slider_note(dimensions: int) -> str:
     return f"{shown}, the highest KL first; on the right its nats per image."
 
 
-def _packed(arrays: dict[str, np.ndarray]) -> tuple[list[list[Any]], bytes]:
-    """Names, types and lengths of arrays, and all of them deflated: what the front end's `unpack` reads."""
-    layout = [[name, array.dtype.name, array.size] for name, array in arrays.items()]
-    plain = b"".join(array.astype(array.dtype.newbyteorder("<")).tobytes() for array in arrays.values())
-    return layout, zlib.compress(plain, 9)
-
-
 # --- without a kernel -----------------------------------------------------------------------------------
 
 
@@ -247,13 +233,11 @@ def page(
         parts |= {"encoder": exported.encoder, "heads": exported.heads}
     used = {name for names in parts.values() for name in names}
     weights = {key: array for key, array in exported.arrays.items() if key.rpartition(".")[0] in used}
-    layout, pack = _packed({**arrays, **weights})
-    content = {**meta, **parts, "arrays": layout, "pack": base64.b64encode(pack).decode()}
-
     largest, mean = pixel_errors(model, exported.rounded(model), images[:points])
-    # The data are JSON in a script element: there an escaped `<` keeps a name from ending it.
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True)
-    return environment.get_template("page.html.j2").render(
+    return standalone.page(
+        "explorer",
+        {**meta, **parts},
+        {**arrays, **weights},
         title=title,
         lead="Move over the map and watch what the decoder makes of each place.",
         colophon=(
@@ -261,9 +245,6 @@ def page(
             f"images, pixels differ from PyTorch's by {mean:.4f} on average and {largest:.3f} at most, on a "
             "scale from 0 to 1."
         ),
-        css=Markup(_read("explorer.css")),
-        js=Markup(_read("explorer.js")),
-        data=Markup(json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")),
     )
 
 
@@ -289,18 +270,7 @@ def write(model: Model, dataset: Dataset, file: Path, *, title: str | None = Non
         dataset.class_names,
         title=title or title_of(model, dataset),
     )
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-    except OSError as problem:
-        raise CourseError(
-            f"{file.name} cannot be written ({problem.strerror}): choose another folder."
-        ) from None
-    return file
-
-
-def _read(name: str) -> str:
-    return (TEMPLATES / name).read_text(encoding="utf-8")
+    return standalone.write(text, file)
 
 
 # --- in a notebook --------------------------------------------------------------------------------------
@@ -309,13 +279,13 @@ def _read(name: str) -> str:
 class Live(anywidget.AnyWidget):
     """The explorer with a kernel behind it: the front end asks, PyTorch decodes and encodes."""
 
-    _esm = _read("explorer.js")
-    _css = _read("explorer.css")
+    _esm = standalone.source("explorer", "js")
+    _css = standalone.source("explorer", "css")
     meta = traitlets.Dict().tag(sync=True)
     pack = traitlets.Bytes().tag(sync=True)
 
     def __init__(self, model: Model, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        layout, pack = _packed(arrays)
+        layout, pack = standalone.packed(arrays)
         super().__init__(meta={**meta, "arrays": layout}, pack=pack)
         self._explored = model
         self.on_msg(self._reply)
@@ -379,10 +349,7 @@ class Explorer:
             drawing=False,
         )
         height = SAVED_HEIGHT[self.model.latent_dim == 2]
-        frame = (
-            f'<iframe class="explorer-saved" title="Latent explorer" sandbox="allow-scripts" loading="lazy" '
-            f'style="width:100%;height:{height}px;border:0" srcdoc="{html.escape(text)}"></iframe>'
-        )
+        frame = standalone.frame("explorer", text, title="Latent explorer", height=height)
         return {"text/html": frame, "text/plain": repr(self)}
 
 

@@ -2,7 +2,7 @@
  *
  * `mount` draws it into an element. What it shows comes as `meta`, plain values, and `bytes`, deflated arrays
  * that `meta.arrays` lists. Images are decoded and encoded by a backend of two functions: in a page `local`,
- * from the weights among the arrays, in a notebook the kernel. No library, nothing loaded from anywhere.
+ * from the weights among the arrays, in a notebook the kernel. standalone.js stands before it.
  */
 
 const SIDE = 28;
@@ -10,23 +10,9 @@ const PIXELS = SIDE * SIDE;
 const NEIGHBOURS = 10; // test images asked for the nearest class
 const FRAMES = 10; // of a walk from A to B
 const REACH = 12; // px from a point at which a click means it
-const TYPES = { int8: Int8Array, uint8: Uint8Array, int16: Int16Array, float32: Float32Array };
 let explorers = 0; // so that ids differ where a notebook shows several
 
 // --- arrays and networks -----------------------------------------------------------------------------
-
-async function unpack(bytes, layout) {
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  const buffer = await new Response(stream).arrayBuffer();
-  const arrays = {};
-  let start = 0;
-  for (const [name, type, length] of layout) {
-    const end = start + length * TYPES[type].BYTES_PER_ELEMENT;
-    arrays[name] = new TYPES[type](buffer.slice(start, end));
-    start = end;
-  }
-  return arrays;
-}
 
 /** A linear layer: int8 weights, row by row, times the row's scale. */
 function linear(arrays, name) {
@@ -97,7 +83,6 @@ function remote(widget) {
 const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
 const norm = (a) => Math.sqrt(dot(a, a));
 const mix = (a, b, s, t) => Array.from(a, (value, i) => s * value + t * b[i]);
-const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 const line = (a, b, t) => mix(a, b, 1 - t, t);
 
 /** The arc from a to b; the line where they point the same or opposite ways. */
@@ -105,12 +90,6 @@ function arc(a, b, t) {
   const angle = Math.acos(clamp(dot(a, b) / (norm(a) * norm(b) || 1), -1, 1));
   if (Math.sin(angle) < 1e-4) return line(a, b, t);
   return mix(a, b, Math.sin((1 - t) * angle) / Math.sin(angle), Math.sin(t * angle) / Math.sin(angle));
-}
-
-/** Minus sign, fixed decimals, no "-0.0". */
-function number(value, decimals = 2) {
-  const text = value.toFixed(decimals);
-  return (Number(text) === 0 ? text.replace("-", "") : text).replace("-", "\u2212");
 }
 
 /** Ink as MNIST has it: scaled into 20 x 20 pixels, then the centre of mass moved to the middle. */
@@ -162,16 +141,6 @@ function paint(canvas, values, offset = 0, top = 1) {
 }
 
 const blank = (canvas) => canvas.getContext("2d").clearRect(0, 0, SIDE, SIDE);
-const channels = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
-const lighter = (hex, share) =>
-  `rgb(${channels(hex).map((value) => Math.round(value + (255 - value) * share)).join(",")})`;
-
-/** Black or white, whichever reads better on the colour (WCAG's relative luminance). */
-function inkOn(hex) {
-  const [r, g, b] = channels(hex).map((value) => ((value / 255 + 0.055) / 1.055) ** 2.4);
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.18 ? "#000" : "#fff";
-}
-
 const square = (name, label) =>
   `<canvas class="digit ${name}" width="${SIDE}" height="${SIDE}" role="img" aria-label="${label}"></canvas>`;
 
@@ -223,7 +192,7 @@ function skeleton(id, meta) {
 
 // --- the explorer ------------------------------------------------------------------------------------
 
-export async function mount(root, meta, bytes, kernel) {
+async function mount(root, meta, bytes, kernel) {
   const arrays = await unpack(bytes, meta.arrays);
   const backend = kernel || local(meta, arrays);
   const { labels, images } = arrays;
@@ -234,7 +203,7 @@ export async function mount(root, meta, bytes, kernel) {
   const places = means.map(project);
   const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-  root.classList.add("vae-explorer");
+  root.classList.add("vae-scene", "vae-explorer");
   root.innerHTML = skeleton(`explorer-${++explorers}`, meta);
   const find = (selector) => root.querySelector(selector);
   const [points, cursor, frame] = [".points", ".cursor", ".frame"].map(find);
@@ -291,32 +260,8 @@ export async function mount(root, meta, bytes, kernel) {
   // --- drawing the map
 
   const theme = () => getComputedStyle(root);
-  const context = (canvas) => {
-    const ratio = devicePixelRatio || 1;
-    if (canvas.width !== Math.round(size * ratio)) canvas.width = canvas.height = Math.round(size * ratio);
-    const pen = canvas.getContext("2d");
-    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-    pen.clearRect(0, 0, size, size);
-    return pen;
-  };
-  const pill = (pen, text, [x, y], fill, ink, rim) => {
-    pen.font = `600 ${text.length > 2 ? 12 : 14}px system-ui, sans-serif`;
-    pen.textAlign = "center";
-    pen.textBaseline = "middle";
-    const width = Math.max(22, pen.measureText(text).width + 14);
-    pen.beginPath();
-    pen.roundRect(clamp(x - width / 2, 3, size - width - 3), clamp(y - 11, 3, size - 25), width, 22, 11);
-    pen.fillStyle = fill;
-    pen.strokeStyle = rim;
-    pen.lineWidth = 2;
-    pen.fill();
-    pen.stroke();
-    pen.fillStyle = ink;
-    pen.fillText(text, clamp(x, 3 + width / 2, size - 3 - width / 2), clamp(y, 14, size - 14) + 1);
-  };
-
   function drawPoints() {
-    const pen = context(points);
+    const pen = penOf(points, size);
     const style = theme();
     const colour = (name) => style.getPropertyValue(name).trim();
     const dark = root.dataset.theme === "dark";
@@ -325,24 +270,7 @@ export async function mount(root, meta, bytes, kernel) {
       pen.drawImage(plane(colour("--ink")), 0, 0, size, size);
       pen.globalAlpha = 1;
     }
-    // Axes through the prior's middle, and its circles at one and two standard deviations.
-    const middle = toScreen(project(new Array(meta.latent).fill(0)));
-    pen.strokeStyle = colour("--line");
-    pen.lineWidth = 1;
-    pen.beginPath();
-    pen.moveTo(middle[0], 0); pen.lineTo(middle[0], size);
-    pen.moveTo(0, middle[1]); pen.lineTo(size, middle[1]);
-    pen.stroke();
-    pen.setLineDash([3, 4]);
-    pen.strokeStyle = colour("--soft");
-    for (const deviations of [1, 2]) {
-      const radius = (deviations / meta.half) * size / 2;
-      pen.globalAlpha = 0.6;
-      pen.beginPath();
-      pen.arc(...middle, radius, 0, 2 * Math.PI);
-      pen.stroke();
-    }
-    pen.setLineDash([]);
+    drawGround(pen, size, toScreen(project(new Array(meta.latent).fill(0))), size / 2 / meta.half, colour);
     pen.globalAlpha = plane ? 0.35 : dark ? 0.75 : 0.6;
     const radius = clamp(90 / Math.sqrt(count), 1.6, 4) * clamp(size / 560, 0.7, 1.2);
     for (let i = 0; i < count; i++) {
@@ -353,24 +281,12 @@ export async function mount(root, meta, bytes, kernel) {
     }
     pen.globalAlpha = 1;
     meta.names.forEach(([label, place]) => pill(
-      pen, meta.classes[label], toScreen(place), meta.colours[label], inkOn(meta.colours[label]), colour("--paper")));
-    pen.fillStyle = colour("--soft");
-    pen.font = "12px system-ui, sans-serif";
-    pen.textBaseline = "alphabetic";
-    pen.strokeStyle = colour("--wash"); // a rim, for the decoded plane may lie below
-    pen.lineWidth = 5;
-    pen.lineJoin = "round";
-    for (const [text, align, x, y] of [
-      [`${meta.axisNames[0]} \u2192`, "right", size - 9, size - 9], [`\u2191 ${meta.axisNames[1]}`, "left", 9, 19],
-    ]) {
-      pen.textAlign = align;
-      pen.strokeText(text, x, y);
-      pen.fillText(text, x, y);
-    }
+      pen, size, meta.classes[label], toScreen(place), meta.colours[label], inkOn(meta.colours[label]), colour("--paper")));
+    nameAxes(pen, size, meta.axisNames, colour);
   }
 
   function drawCursor() {
-    const pen = context(cursor);
+    const pen = penOf(cursor, size);
     const style = theme();
     const [ink, paper, accent] = ["--ink", "--paper", "--link"].map((name) => style.getPropertyValue(name).trim());
     const twice = (width, colour, path) => { // with a rim that keeps it apart from what lies below
@@ -393,7 +309,7 @@ export async function mount(root, meta, bytes, kernel) {
       pen.setLineDash([]);
     }
     for (const end of ["a", "b"]) {
-      if (ends[end]) pill(pen, end.toUpperCase(), toScreen(project(ends[end])), ink, paper, paper);
+      if (ends[end]) pill(pen, size, end.toUpperCase(), toScreen(project(ends[end])), ink, paper, paper);
     }
     if (drawn) { // one standard deviation: the covariance seen along the map's axes
       const [xx, xy, yy] = [[0, 0], [0, 1], [1, 1]].map(([i, j]) =>
@@ -716,32 +632,16 @@ export async function mount(root, meta, bytes, kernel) {
   find(".play").addEventListener("click", () =>
     travel((t) => line(ends.a, ends.b, t), 4000, () => go(ends.b, { hold: true })));
 
-  // --- size and theme: JupyterLab's own where there is one, the system's elsewhere
+  // --- size and theme
 
-  const systemDark = matchMedia("(prefers-color-scheme: dark)");
-  const dress = () => {
-    const lab = document.body.dataset.jpThemeLight;
-    root.dataset.theme = (lab ? lab === "false" : systemDark.matches) ? "dark" : "light";
-    if (size) { drawPoints(); drawCursor(); }
-  };
-  systemDark.addEventListener("change", dress);
-  new MutationObserver(dress).observe(document.body, { attributeFilter: ["data-jp-theme-light"] });
+  const draw = () => { if (size) { drawPoints(); drawCursor(); } };
+  dress(root, draw);
   new ResizeObserver(() => {
     size = frame.clientWidth;
-    if (size) { drawPoints(); drawCursor(); }
+    draw();
   }).observe(frame);
-  dress();
   go(z);
   root.dataset.ready = "";
-}
-
-/** What a page calls: the values and the base64 of the arrays stand in an element of it. */
-export function open(root, source) {
-  const { pack, ...meta } = JSON.parse(source.textContent);
-  return mount(root, meta, Uint8Array.from(atob(pack), (character) => character.charCodeAt(0))).catch((problem) => {
-    root.textContent = `This browser cannot show the explorer; one of 2023 or later can (${problem.message}).`;
-    throw problem;
-  });
 }
 
 /** What anywidget calls in a notebook. */

@@ -1,0 +1,75 @@
+"""One HTML file with everything in it: the shell of the explorer and the animation, and their data.
+
+Values and arrays stand in the page; its script and style are the shared ones of templates/standalone followed
+by those of what is shown. Nothing is loaded from anywhere, which the page's own policy forbids besides.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
+
+from course_utils.settings import CourseError
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+Arrays = dict[str, np.ndarray]
+
+
+def source(name: str, kind: str) -> str:
+    """What all pages share, then that of `name` ('explorer', 'animation'); `kind` is 'js' or 'css'."""
+    return "\n".join(
+        (TEMPLATES / folder / f"{folder}.{kind}").read_text(encoding="utf-8")
+        for folder in ("standalone", name)
+    )
+
+
+def packed(arrays: Arrays) -> tuple[list[list[Any]], bytes]:
+    """Names, types and lengths of arrays, and all of them deflated: what standalone.js's `unpack` reads."""
+    layout = [[name, array.dtype.name, array.size] for name, array in arrays.items()]
+    plain = b"".join(array.astype(array.dtype.newbyteorder("<")).tobytes() for array in arrays.values())
+    return layout, zlib.compress(plain, 9)
+
+
+def page(name: str, meta: dict[str, Any], arrays: Arrays, *, title: str, lead: str, colophon: str) -> str:
+    """The page that shows `meta` and `arrays` by the script of `name`."""
+    layout, pack = packed(arrays)
+    content = {**meta, "arrays": layout, "pack": base64.b64encode(pack).decode()}
+    # The data are JSON in a script element: there an escaped `<` keeps a name from ending it.
+    environment = Environment(loader=FileSystemLoader(TEMPLATES / "standalone"), autoescape=True)
+    return environment.get_template("page.html.j2").render(
+        title=title,
+        lead=lead,
+        colophon=colophon,
+        css=Markup(source(name, "css")),
+        js=Markup(source(name, "js")),
+        data=Markup(json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")),
+    )
+
+
+def write(text: str, file: Path) -> Path:
+    """Write a page to `file`; CourseError if that cannot be done."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as problem:
+        raise CourseError(
+            f"{file.name} cannot be written ({problem.strerror}): choose another folder."
+        ) from None
+    return file
+
+
+def frame(name: str, text: str, *, title: str, height: int) -> str:
+    """A page as a notebook saves it: in a frame of its own, `height` pixels high."""
+    return (
+        f'<iframe class="{name}-saved" title="{html.escape(title)}" sandbox="allow-scripts" loading="lazy" '
+        f'style="width:100%;height:{height}px;border:0" srcdoc="{html.escape(text)}"></iframe>'
+    )
