@@ -13,7 +13,7 @@ from __future__ import annotations
 import html
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from course_utils import objectives, settings
@@ -21,10 +21,10 @@ from course_utils import objectives, settings
 if TYPE_CHECKING:
     from course_utils.training import History
 
-IN_NATS = (objectives.Terms, objectives.Bound)
 PAUSE = 0.5  # seconds at least from one drawing to the next: of a GPU's short epochs few are drawn singly
 COLOURS = {"train": "#0072b2", "test": "#d55e00"}  # the first two of `plotting`, which is not needed to train
-WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 316, 150, 44, 26, 24  # of a panel, and what is beside its axes, pixels
+WIDTH, HEIGHT = 316, 150  # of a panel, pixels
+LEFT, RIGHT, TOP, FLOOR = 44, 300, 26, 126  # where its axes lie
 
 
 class View:
@@ -34,7 +34,7 @@ class View:
     """
 
     def __init__(self, history: History, images: int, epochs: int) -> None:
-        self.history, self.epochs, self.unit = history, epochs, ""
+        self.history, self.epochs = history, epochs
         self._bar = settings.progress(images, "images", images * history.epochs // epochs)
         self._handle: Any = None
         self._drawn, self._drawn_at = history.epochs, time.monotonic()
@@ -54,8 +54,7 @@ class View:
 
     def loss(self, terms: Any) -> None:
         """The terms of the last batch, whose first is the loss."""
-        self.unit = "nats" if isinstance(terms, IN_NATS) else ""
-        self._bar.set_postfix_str(f"loss {terms[0].item():.4g} {self.unit}".strip(), refresh=False)
+        self._bar.set_postfix_str(f"loss {terms[0].item():.4g} {unit(terms._fields)}".strip(), refresh=False)
 
     def epoch(self) -> None:
         """One more epoch is in the history."""
@@ -75,7 +74,7 @@ class View:
         from IPython.display import display
 
         shown = {
-            "text/html": curves(self.history.train, self.history.test, self.epochs, self.unit),
+            "text/html": curves(self.history.train, self.history.test, self.epochs),
             "text/plain": repr(self.history),
         }
         if self._handle is None:
@@ -90,50 +89,52 @@ def in_notebook() -> bool:
     return hasattr(shell, "kernel")
 
 
-def curves(
-    train: Mapping[str, Sequence[float]], test: Mapping[str, Sequence[float]], epochs: int, unit: str = ""
-) -> str:
-    """The terms of a History as one SVG in HTML: a panel per term, over all epochs that are to come."""
-    panels = []
-    for place, name in enumerate(train):
-        series = {"train": train[name]} | ({"test": test[name]} if name in test else {})
-        panels.append(f'<g transform="translate({place * WIDTH} 0)">{_panel(name, series, epochs, unit)}</g>')
-    width, done = WIDTH * len(train), len(next(iter(train.values())))
-    last = ", ".join(f"{name} {line[-1]:.4g}" for name, line in train.items())
-    summary = f"Curves of the training after epoch {done} of {epochs}: {last}."
-    return (
-        f'<svg role="img" aria-label="{html.escape(summary)}" viewBox="0 0 {width} {HEIGHT}" '
-        f'style="width:{width}px;max-width:100%;height:auto;font:12px system-ui,sans-serif;display:block" '
-        f'fill="currentColor">{"".join(panels)}</svg>'
-    )
+def unit(terms: Collection[str]) -> str:
+    """What a loss with these terms is counted in: the ELBO's, told by their names, in nats."""
+    return "nats" if set(objectives.Terms._fields) <= set(terms) else ""
 
 
-def _panel(name: str, series: Mapping[str, Sequence[float]], epochs: int, unit: str) -> str:
-    """One term's axes, lines and last values."""
+def curves(train: Mapping[str, Sequence[float]], test: Mapping[str, Sequence[float]], epochs: int) -> str:
+    """The terms of a History as HTML: a small SVG per term, over all epochs that are to come."""
+    panels = [
+        _panel(name, {"train": line} | ({"test": test[name]} if name in test else {}), epochs, unit(train))
+        for name, line in train.items()
+    ]
+    return f'<div style="display:flex;flex-wrap:wrap">{"".join(panels)}</div>'
+
+
+def _panel(name: str, series: Mapping[str, Sequence[float]], epochs: int, counted_in: str) -> str:
+    """One term: axes, lines and last values."""
     values = [value for line in series.values() for value in line]
     low, high = min(values), max(values)
-    right, bottom = WIDTH - 16, HEIGHT - BOTTOM
 
     def x(epoch: int) -> float:
-        return LEFT + (right - LEFT) * (epoch - 1) / max(1, epochs - 1)
+        return LEFT + (RIGHT - LEFT) * (epoch - 1) / max(1, epochs - 1)
 
     def y(value: float) -> float:
-        return bottom - (bottom - TOP) * (value - low) / ((high - low) or 1.0)
+        return FLOOR - (FLOOR - TOP) * (value - low) / ((high - low) or 1.0)
 
     parts = [
-        f'<path d="M{LEFT} {TOP}V{bottom + 4}H{right + 4}" fill="none" stroke="currentColor" opacity="0.4"/>',
+        f'<path d="M{LEFT} {TOP}V{FLOOR + 4}H{RIGHT + 4}" fill="none" stroke="currentColor" opacity="0.4"/>',
         f'<text x="{LEFT - 6}" y="{TOP + 4}" text-anchor="end">{high:.3g}</text>',
-        f'<text x="{LEFT - 6}" y="{bottom + 4}" text-anchor="end">{low:.3g}</text>',
+        f'<text x="{LEFT - 6}" y="{FLOOR + 4}" text-anchor="end">{low:.3g}</text>',
         f'<text x="{LEFT}" y="{HEIGHT - 6}">epoch 1</text>',
-        f'<text x="{right + 4}" y="{HEIGHT - 6}" text-anchor="end">{epochs}</text>',
+        f'<text x="{RIGHT + 4}" y="{HEIGHT - 6}" text-anchor="end">{epochs}</text>',
     ]
-    title = f'<tspan font-weight="600">{html.escape(name)}{f", {unit}" if unit else ""}</tspan>'
+    heading = f"{html.escape(name)}{f', {counted_in}' if counted_in else ''}"
+    title = f'<tspan font-weight="600">{heading}</tspan>'
     for which, line in series.items():
-        dash = ' stroke-dasharray="5 3"' if which == "test" else ""
+        dash, sign = (' stroke-dasharray="5 3"', "- -") if which == "test" else ("", "—")
         places = " ".join(f"{x(i):.1f},{y(value):.1f}" for i, value in enumerate(line, start=1))
         colour = COLOURS[which]
         parts.append(f'<polyline points="{places}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
         parts.append(f'<circle cx="{x(len(line)):.1f}" cy="{y(line[-1]):.1f}" r="3" fill="{colour}"/>')
-        title += f'<tspan dx="9" fill="{colour}" font-weight="900">{"- -" if dash else "—"}</tspan>'
+        title += f'<tspan dx="7" fill="{colour}" font-weight="900">{sign}</tspan>'
         title += f'<tspan dx="3">{which} {line[-1]:.4g}</tspan>'
-    return f'<text x="{LEFT - 36}" y="13">{title}</text>' + "".join(parts)
+    last = ", ".join(f"{which} {line[-1]:.4g}" for which, line in series.items())
+    summary = f"Curve of {heading}, to epoch {len(series['train'])} of {epochs}: {last}"
+    return (
+        f'<svg role="img" aria-label="{summary}" viewBox="0 0 {WIDTH} {HEIGHT}" fill="currentColor" '
+        f'style="width:{WIDTH}px;max-width:100%;height:auto;font:12px system-ui,sans-serif">'
+        f'<text y="13" style="font-size:11.5px">{title}</text>{"".join(parts)}</svg>'
+    )

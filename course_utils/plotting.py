@@ -4,13 +4,15 @@ Each function takes arrays or tensors, returns a `Picture` and shows nothing: th
 as a cell's value. A Picture is a matplotlib Figure made without pyplot, so no global state is left
 behind, and it carries its alternative text into the notebook's output, where nbconvert finds it.
 
-The ten class colours keep apart for colour-blind readers as far as ten colours can; every map also
-writes each class's name near its median, so that colour is never the only sign.
+The ten class colours were searched for: the least difference between any two, as readers without red, green
+or blue cones see them, is as large as was found (19 in CIELAB; a test simulates it). Every map also writes
+each class's name near its median, so that colour is never the only sign.
 """
 
 from __future__ import annotations
 
 import io
+import math
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
@@ -21,16 +23,17 @@ import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 from torch import Tensor
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9",
-           "#b09a00", "#882255", "#7f7f7f", "#332288", "#e69f00")  # fmt: skip
+COLOURS = ("#0072b2", "#d55e00", "#0da353", "#d66aff", "#00c8df",
+           "#950425", "#0a34b8", "#d3b400", "#dd6aa1", "#77665b")  # fmt: skip
 MARKERS = "osD^vP"
 DPI = 110
 WIDTH = 8.5  # inches; what a notebook's output column shows without scaling
+NARROW = 6.8  # of a single chart
+COVER = 1000  # of a map's points together, square points (72 to the inch) per square inch of its panel
 
 STYLE: Any = {
     "font.size": 10,
@@ -120,9 +123,10 @@ def image_rows(
 ) -> Picture:
     """Images in labelled rows, e.g. originals over reconstructions: each value (N, 1, 28, 28)."""
     count = max(len(images) for images in rows.values())
-    size = min(0.8, (WIDTH - 1.5) / count)
+    words = max(len(line) for label in rows for line in label.split("\n"))
+    size = min(0.8, (WIDTH - 0.2 - 0.085 * words) / count)  # inches: what the row labels leave
     alt = f"Rows of {count} images, from the top: {', '.join(rows)}."
-    picture = Picture(WIDTH, size * 1.1 * len(rows) + (0.85 if columns else 0.6), title, alt)
+    picture = Picture(WIDTH, size * 1.06 * len(rows) + (0.7 if columns else 0.45), title, alt)
     grid = _axes(picture, len(rows), count)
     for axes_row, (label, images) in zip(grid, rows.items(), strict=True):
         for axes in axes_row[len(images) :]:
@@ -133,6 +137,11 @@ def image_rows(
     for axes, name in zip(grid[0], columns, strict=False):
         axes.set_title(name, fontsize=9)
     return picture
+
+
+def _number(value: float) -> str:
+    """One decimal, no '-0.0', and the minus sign that axes have."""
+    return f"{round(float(value), 1) + 0.0:.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _tile(images: np.ndarray, columns: int) -> np.ndarray:
@@ -149,7 +158,7 @@ def image_grids(grids: Mapping[str, Values], title: str, columns: int, size: flo
     width = min(WIDTH, size * len(grids))
     alt = f"Grids of images with {columns} columns, from the left: {names}."
     tallest = max(len(images) / columns for images in grids.values()) / columns
-    picture = Picture(max(width, 4.5), width / len(grids) * tallest + 0.75, title, alt)
+    picture = Picture(max(width, 4.5), max(width, 4.5) / len(grids) * tallest + 0.55, title, alt)
     for axes, (name, images) in zip(_axes(picture, 1, len(grids))[0], grids.items(), strict=True):
         _show(axes, _tile(to_numpy(images), columns))
         axes.set_title(name)
@@ -163,15 +172,16 @@ def plane_grids(grids: Mapping[str, tuple[Values, Values]], title: str) -> Pictu
     Row i, column j shows the image decoded from z = (coordinates[j], coordinates[i]); z2 grows upwards.
     """
     alt = f"Decoded images over a plane, z1 to the right, z2 upwards, from the left: {', '.join(grids)}."
-    picture = Picture(WIDTH, WIDTH / max(2, len(grids)) + 0.6, title, alt)
+    picture = Picture(WIDTH, WIDTH / max(2, len(grids)) + 0.35, title, alt)
     for axes, (name, (ticks, images)) in zip(_axes(picture, 1, len(grids))[0], grids.items(), strict=True):
         ticks = to_numpy(ticks)
         n = len(ticks)
         by_row = to_numpy(images).reshape(n, n, 1, 28, 28)[::-1].reshape(n * n, 1, 28, 28)
         _show(axes, _tile(by_row, n))
         shown = np.unique(np.linspace(0, n - 1, min(n, 5)).round().astype(int))
-        axes.set_xticks(shown * 28 + 14, [f"{ticks[i]:.1f}" for i in shown])
-        axes.set_yticks((n - 1 - shown) * 28 + 14, [f"{ticks[i]:.1f}" for i in shown])
+        names = [_number(ticks[i]) for i in shown]
+        axes.set_xticks(shown * 28 + 14, names)
+        axes.set_yticks((n - 1 - shown) * 28 + 14, names)
         axes.set(xlabel="z1", ylabel="z2", title=name)
     return picture
 
@@ -190,28 +200,92 @@ def maps(
         f"Scatter plots of {len(labels):,} points coloured by class ({', '.join(class_names)}), "
         f"{axis_names[0]} against {axis_names[1]}, from the left: {', '.join(panels)}."
     )
-    width = WIDTH if len(panels) > 1 else 6.2
+    width = WIDTH if len(panels) > 1 else NARROW
     picture = Picture(width, width / max(len(panels), 1.25) + 0.4, title, alt)
     for axes, (name, points) in zip(_axes(picture, 1, len(panels))[0], panels.items(), strict=True):
-        points = to_numpy(points)
-        places = label_places(points, labels, class_names)
-        for index, class_name in enumerate(class_names):
-            members = points[labels == index]
-            if len(members) == 0:
-                continue
-            size = float(np.clip(9000 / len(labels), 2, 14))
-            axes.scatter(*members.T, s=size, color=COLOURS[index], alpha=0.55, linewidths=0)
-            axes.annotate(
-                class_name,
-                places[index],
-                ha="center",
-                va="center",
-                fontsize=9 if len(class_name) > 2 else 12,
-                fontweight="bold",
-                color=COLOURS[index],
-                path_effects=[withStroke(linewidth=3, foreground="white")],
-            )
+        _draw_classes(axes, to_numpy(points), labels, class_names, inches=width / len(panels))
         axes.set(xlabel=axis_names[0], ylabel=axis_names[1], title=name)
+    return picture
+
+
+def ink_on(colour: str) -> str:
+    """Black or white, whichever reads better on a hexadecimal colour (WCAG's relative luminance)."""
+    red, green, blue = (((int(colour[i : i + 2], 16) / 255 + 0.055) / 1.055) ** 2.4 for i in (1, 3, 5))
+    return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 else "white"
+
+
+def _draw_classes(
+    axes: Axes,
+    points: np.ndarray,
+    labels: np.ndarray,
+    class_names: Sequence[str],
+    inches: float,
+    named: bool = True,
+) -> None:
+    """Points (N, 2) in the colours of their classes, on axes so many `inches` wide, with the classes' names.
+
+    All are drawn in one shuffled order: class by class, the last would cover the first. Their area is a fixed
+    share of the panel's, so that 10,000 leave paper between them where they can and 60 are seen. Tried on
+    MNIST's test means beside fainter and larger points, which run together in the middle, and beside outlines
+    of each class's density, which hide how classes mix.
+    """
+    order = np.random.default_rng(0).permutation(len(points))
+    x, y = points[order].T
+    size = float(np.clip(COVER * inches**2 / len(points), 0.7, 14))
+    axes.scatter(x, y, s=size, c=np.array(COLOURS)[labels[order]].tolist(), alpha=0.7, linewidths=0)
+    letters = 9 if inches > 2 else 6
+    for index, place in label_places(points, labels, class_names).items() if named else ():
+        axes.annotate(
+            class_names[index],
+            tuple(place),
+            ha="center",
+            va="center",
+            fontsize=letters,
+            fontweight="bold",
+            color=ink_on(COLOURS[index]),
+            bbox={"boxstyle": "round,pad=0.2,rounding_size=0.5", "fc": COLOURS[index], "ec": "white"},
+        )
+
+
+@styled
+def stages(
+    epochs: Mapping[int, tuple[Values, Values]],
+    labels: Values,
+    class_names: Sequence[str],
+    losses: Mapping[str, Values],
+    half: float,
+    title: str,
+    y: str,
+) -> Picture:
+    """A training in stills: for each epoch a map of (N, 2) codes over its samples, the losses below them all.
+
+    `epochs` is epoch -> (codes, samples (K, 1, 28, 28)), 0 for the untrained model; a map reaches `half` in
+    every direction. `losses` have an entry per epoch, from 1 on.
+    """
+    alt = (
+        f"From the left, epochs {', '.join(map(str, epochs))}: maps of {len(labels):,} codes coloured by "
+        f"class, over decoded samples. At the bottom {y} by epoch: {', '.join(losses)}."
+    )
+    inches = WIDTH / max(len(epochs), 4)  # of a column
+    picture = Picture(WIDTH, 2 * inches + 2.2, title, alt)
+    grid = picture.add_gridspec(3, len(epochs), height_ratios=[inches, inches, 1.6])
+    labels = to_numpy(labels)
+    for column, (epoch, (codes, samples)) in enumerate(epochs.items()):
+        above, below = (picture.add_subplot(grid[row, column]) for row in (0, 1))
+        named = column == len(epochs) - 1  # in earlier ones names would cover what there is
+        _draw_classes(above, to_numpy(codes), labels, class_names, inches, named)
+        above.set(xlim=(-half, half), ylim=(-half, half), aspect="equal", xticks=[], yticks=[])
+        above.set_title(f"epoch {epoch}" if epoch else "untrained")
+        samples = to_numpy(samples)
+        columns = math.ceil(math.sqrt(len(samples)))
+        blank = np.zeros((-len(samples) % columns, *samples.shape[1:]))
+        _show(below, _tile(np.concatenate([samples, blank]), columns))
+    axes = picture.add_subplot(grid[2, :])
+    _draw_lines(axes, {name: (range(1, len(line) + 1), line) for name, line in losses.items()}, {})
+    for epoch in epochs:
+        axes.axvline(epoch, color="#444444", linestyle=":", linewidth=1)
+    axes.set(xlabel="epoch (dotted: the stills)", ylabel=y)
+    axes.legend()
     return picture
 
 
@@ -246,7 +320,7 @@ def lines(
 ) -> Picture:
     """Curves over a common axis: name -> (xs, ys); `errors` are one standard error, `level` a dashed line."""
     alt = f"Line chart of {y} against {x}, one line each: {', '.join(series)}."
-    picture = Picture(6.8, 3.7, title, alt)
+    picture = Picture(NARROW, 3.7, title, alt)
     axes = _axes(picture, 1, 1)[0, 0]
     _draw_lines(axes, series, errors or {})
     if level is not None:
@@ -306,8 +380,11 @@ def fading(charts: Mapping[str, Values], title: str, x: str, y: str) -> Picture:
 @styled
 def strips(charts: Mapping[str, Mapping[str, Values]], title: str, x: str, y: str) -> Picture:
     """Single results as points over their group, with the group's mean: panel name -> {group: values}."""
-    content = "; ".join(f"{name}: {', '.join(groups)}" for name, groups in charts.items())
-    picture = Picture(WIDTH, 3.4, title, f"Points of {y} by {x}, with means as bars. {content}.")
+    content = "; ".join(
+        f"{name}: {', '.join(' '.join(group.split()) for group in groups)}" for name, groups in charts.items()
+    )
+    by = f" by {x}" if x else ""
+    picture = Picture(WIDTH, 3.4, title, f"Points of {y}{by}, with means as bars. {content}.")
     grid = picture.subplots(1, len(charts), squeeze=False, sharey=True)
     for axes, (name, groups) in zip(grid[0], charts.items(), strict=True):
         for place, values in enumerate(map(to_numpy, groups.values())):
@@ -386,7 +463,7 @@ def points(
     alt = f"Points of {y} against {x}: {', '.join(named)}."
     if equal is not None:
         alt += f" A dashed line of slope -1: {equal[0]}."
-    picture = Picture(6.8, 4.0, title, alt)
+    picture = Picture(NARROW, 4.0, title, alt)
     axes = _axes(picture, 1, 1)[0, 0]
     positions = np.array([list(position) for position in named.values()])
     axes.plot(*positions.T, "o-" if connect else "o", color=COLOURS[0], markersize=5)
@@ -464,7 +541,7 @@ def confusion(matrix: Values, class_names: Sequence[str], title: str) -> Picture
     """A confusion matrix (C, C) of counts as shares of each true class's row."""
     counts = np.asarray(matrix, dtype=float)
     shares = counts / counts.sum(1, keepdims=True).clip(min=1)
-    picture = Picture(6.4, 5.6, title, "Matrix of true class (rows) against predicted class (columns).")
+    picture = Picture(NARROW, 5.8, title, "Matrix of true class (rows) against predicted class (columns).")
     axes = _axes(picture, 1, 1)[0, 0]
     axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
     axes.grid(False)

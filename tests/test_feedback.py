@@ -110,7 +110,7 @@ def test_drawings_keep_a_pause_and_the_last_epoch_is_drawn(
 ) -> None:
     monkeypatch.setattr(feedback, "PAUSE", 1000.0)
     train(images)
-    assert ["epoch 4 of 4" in output["data"]["text/html"] for output in shown.outputs] == [True]
+    assert ["to epoch 4 of 4" in output["data"]["text/html"] for output in shown.outputs] == [True]
 
 
 def test_an_interrupted_training_leaves_its_epochs(
@@ -124,7 +124,7 @@ def test_an_interrupted_training_leaves_its_epochs(
     calls: list[int] = []
     with pytest.raises(KeyboardInterrupt):
         train(images, watch=stop)
-    assert "after epoch 3 of 4" in shown.outputs[-1]["data"]["text/html"]
+    assert "to epoch 3 of 4" in shown.outputs[-1]["data"]["text/html"]
 
 
 def test_a_terminal_gets_no_curves(
@@ -156,35 +156,44 @@ TRAIN = {"loss": [180.0, 120.0, 100.0], "kl": [5.0, 9.0, 8.0]}
 TEST = {"loss": [140.0, 110.0, 101.0], "kl": [7.0, 8.5, 8.0]}
 
 
-def svg(**options) -> ElementTree.Element:
-    return ElementTree.fromstring(feedback.curves(TRAIN, TEST, 10, **options))
+ELBO = {"loss": [9.0], "reconstruction": [8.0], "kl": [1.0]}
+
+
+def html() -> ElementTree.Element:
+    return ElementTree.fromstring(feedback.curves(TRAIN, TEST, 10))
 
 
 def test_each_term_has_a_line_of_training_and_one_of_test_images() -> None:
-    lines = svg().findall(".//polyline")
+    lines = html().findall(".//polyline")
     assert [len(line.get("points").split()) for line in lines] == [3] * 4
     assert [line.get("stroke-dasharray") is None for line in lines] == [True, False] * 2
 
 
 def test_a_line_falls_where_its_values_do() -> None:
-    heights = [float(place.split(",")[1]) for place in svg().find(".//polyline").get("points").split()]
+    heights = [float(place.split(",")[1]) for place in html().find(".//polyline").get("points").split()]
     assert heights == sorted(heights)  # downwards in a picture
 
 
 def test_room_is_left_for_the_epochs_to_come() -> None:
-    places = [float(place.split(",")[0]) for place in svg().find(".//polyline").get("points").split()]
-    assert (places[-1] - feedback.LEFT) / (feedback.WIDTH - 16 - feedback.LEFT) == pytest.approx(
-        2 / 9, abs=1e-3
-    )
+    places = [float(place.split(",")[0]) for place in html().find(".//polyline").get("points").split()]
+    assert (places[-1] - feedback.LEFT) / (feedback.RIGHT - feedback.LEFT) == pytest.approx(2 / 9, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("terms", "unit"), [(("loss",), ""), (("loss", "kl"), ""), (objectives.Terms._fields, "nats")]
+)
+def test_what_has_the_elbo_s_terms_is_in_nats(terms: tuple[str, ...], unit: str) -> None:
+    assert feedback.unit(terms) == unit
 
 
 def test_the_unit_stands_at_the_terms() -> None:
-    titles = [text.text for text in svg(unit="nats").iter("tspan")]
+    titles = [text.text for text in ElementTree.fromstring(feedback.curves(ELBO, {}, 3)).iter("tspan")]
     assert titles[0] == "loss, nats" and "kl, nats" in titles
 
 
 def test_the_curves_are_described_for_who_does_not_see_them() -> None:
-    assert svg().get("aria-label") == "Curves of the training after epoch 3 of 10: loss 100, kl 8."
+    labels = [panel.get("aria-label") for panel in html()]
+    assert labels[0] == "Curve of loss, to epoch 3 of 10: train 100, test 101"
 
 
 def test_one_epoch_alone_can_be_drawn() -> None:

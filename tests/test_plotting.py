@@ -42,6 +42,15 @@ CALLS: dict[str, Callable[[], Picture]] = {
     "image_grids": lambda: plotting.image_grids({"before": IMAGES[:9], "after": IMAGES[:6]}, TITLE, 3),
     "plane_grids": lambda: plotting.plane_grids({"plain": PLANE, "by quantiles": PLANE}, TITLE),
     "maps": lambda: plotting.maps({"means": POINTS, "t-SNE": torch.tensor(POINTS)}, LABELS, NAMES, TITLE),
+    "stages": lambda: plotting.stages(
+        {0: (POINTS, IMAGES[:4]), 1: (POINTS, IMAGES[:4]), 3: (POINTS, IMAGES[:3])},
+        LABELS,
+        NAMES,
+        {"training": [9.0, 5.0, 4.0]},
+        3.0,
+        TITLE,
+        "loss",
+    ),
     "lines": lambda: plotting.lines({"VAE": (X, Y)}, TITLE, "epoch", "nats"),
     "lines with options": lambda: plotting.lines(
         {"VAE": (X + 1, Y), "ConvVAE": (X + 1, Y / 2)},
@@ -360,14 +369,21 @@ def test_the_ticks_of_a_plane_rise_in_the_direction_of_their_axis(axis: str, pla
     labels = getattr(laid_out(plane).axes[0], f"get_{axis}ticklabels")()
     side = 0 if axis == "x" else 1
     places = {
-        float(label.get_text()): label.get_window_extent().get_points().mean(0)[side] for label in labels
+        float(label.get_text().replace("\N{MINUS SIGN}", "-")): label.get_window_extent()
+        .get_points()
+        .mean(0)[side]
+        for label in labels
     }
     assert places[-1.0] < places[0.0] < places[3.0]
 
 
 def test_a_plane_s_ticks_are_at_the_middle_of_their_images(plane: Picture) -> None:
     ticks = zip(plane.axes[0].get_yticks(), plane.axes[0].get_yticklabels(), strict=True)
-    assert {float(label.get_text()): row for row, label in ticks} == {-1.0: 70, 0.0: 42, 3.0: 14}
+    assert {float(label.get_text().replace("\N{MINUS SIGN}", "-")): row for row, label in ticks} == {
+        -1.0: 70,
+        0.0: 42,
+        3.0: 14,
+    }
 
 
 # --- charts --------------------------------------------------------------------------------------
@@ -379,8 +395,36 @@ def test_a_map_draws_every_point() -> None:
 
 
 def test_a_map_gives_every_class_a_colour_of_its_own() -> None:
-    colours = {tuple(group.get_facecolor()[0]) for group in figure("maps").axes[0].collections}
-    assert len(colours) == 3
+    (points,) = figure("maps").axes[0].collections
+    assert len({tuple(colour) for colour in points.get_facecolor()}) == 3
+
+
+def test_no_class_of_a_map_covers_those_before_it() -> None:
+    """Two classes in one crowded place: each has about half of the pixels that are in a class's colour."""
+    labels = np.repeat([0, 1], 5000)
+    picture = plotting.maps({"": RNG.standard_normal((10_000, 2))}, labels, [" ", " "], TITLE)
+    picture.axes[0].collections[0].set_alpha(1)
+    seen = pixels(picture.png()).astype(int)
+    colours = [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in plotting.COLOURS[:2]]
+    first, second = ((np.abs(seen - np.array(colour)).max(-1) < 30).sum() for colour in colours)
+    assert first + second > 5000
+    assert first / (first + second) == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize("count", [2_000, 10_000])
+def test_points_of_a_crowded_map_leave_paper_between_them(count: int) -> None:
+    """Spread evenly, they cover most of a panel but not all of it."""
+    picture = plotting.maps({"": RNG.uniform(-1, 1, (count, 2))}, np.zeros(count, int), [" "], TITLE)
+    axes = laid_out(picture).axes[0]
+    (left, bottom), (right, top) = axes.transData.transform([(-0.7, -0.7), (0.7, 0.7)]).astype(int)
+    shown = pixels(picture.png())
+    middle = shown[len(shown) - top : len(shown) - bottom, left:right]
+    assert 0.3 < (middle.min(-1) < 200).mean() < 0.9
+
+
+@pytest.mark.parametrize(("colour", "ink"), [("#d3b400", "black"), ("#0a34b8", "white")])
+def test_a_class_s_name_is_written_in_what_reads_on_its_colour(colour: str, ink: str) -> None:
+    assert plotting.ink_on(colour) == ink
 
 
 def test_a_map_does_without_a_class_that_has_no_points() -> None:
@@ -395,8 +439,35 @@ def test_a_map_writes_a_class_s_name_amid_its_points() -> None:
     np.testing.assert_allclose(named["Trouser"], (10, 0), atol=0.2)
 
 
-def test_the_ten_colours_are_ten() -> None:
-    assert len(set(plotting.COLOURS)) == 10
+# What dichromats see of linear RGB (Machado, Oliveira & Fernandes 2009, severity 1).
+DICHROMATS = {
+    "all cones": np.eye(3),
+    "no red cones": [
+        [0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998],
+    ],
+    "no green cones": [
+        [0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881],
+    ],
+    "no blue cones": [
+        [1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900],
+    ],
+}  # fmt: skip
+TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+
+
+def lab(colours: tuple[str, ...], seen: np.ndarray) -> np.ndarray:
+    """CIELAB coordinates of hexadecimal colours as somebody sees them."""
+    rgb = np.array([[int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)] for colour in colours])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    xyz = np.clip(linear @ np.transpose(seen), 0, 1) @ TO_XYZ.T / TO_XYZ.sum(1)
+    x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116).T
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
+
+
+@pytest.mark.parametrize("seen", DICHROMATS.values(), ids=DICHROMATS)
+def test_the_ten_colours_keep_apart_for_everybody(seen: np.ndarray) -> None:
+    differences = [np.linalg.norm(a - b) for a, b in itertools.combinations(lab(plotting.COLOURS, seen), 2)]
+    assert len(differences) == 45 and min(differences) > 19
 
 
 def curves(picture: Picture) -> list[np.ndarray]:
