@@ -172,7 +172,7 @@ def plane_grids(grids: Mapping[str, tuple[Values, Values]], title: str) -> Pictu
     Row i, column j shows the image decoded from z = (coordinates[j], coordinates[i]); z2 grows upwards.
     """
     alt = f"Decoded images over a plane, z1 to the right, z2 upwards, from the left: {', '.join(grids)}."
-    picture = Picture(WIDTH, WIDTH / max(2, len(grids)) + 0.35, title, alt)
+    picture = Picture(WIDTH, WIDTH / max(2, len(grids)) + 0.4, title, alt)
     for axes, (name, (ticks, images)) in zip(_axes(picture, 1, len(grids))[0], grids.items(), strict=True):
         ticks = to_numpy(ticks)
         n = len(ticks)

@@ -413,13 +413,13 @@ def test_no_class_of_a_map_covers_those_before_it() -> None:
 
 @pytest.mark.parametrize("count", [2_000, 10_000])
 def test_points_of_a_crowded_map_leave_paper_between_them(count: int) -> None:
-    """Spread evenly, they cover most of a panel but not all of it."""
+    """Spread evenly, they are seen and cover less than half of a panel."""
     picture = plotting.maps({"": RNG.uniform(-1, 1, (count, 2))}, np.zeros(count, int), [" "], TITLE)
     axes = laid_out(picture).axes[0]
     (left, bottom), (right, top) = axes.transData.transform([(-0.7, -0.7), (0.7, 0.7)]).astype(int)
     shown = pixels(picture.png())
     middle = shown[len(shown) - top : len(shown) - bottom, left:right]
-    assert 0.3 < (middle.min(-1) < 200).mean() < 0.9
+    assert 0.15 < (middle.min(-1) < 200).mean() < 0.5
 
 
 @pytest.mark.parametrize(("colour", "ink"), [("#d3b400", "black"), ("#0a34b8", "white")])
@@ -571,5 +571,5 @@ def test_few_colours_are_enough_for_a_crowded_map(monkeypatch: pytest.MonkeyPatc
     picture = plotting.maps({"one": points}, labels, [str(label) for label in range(10)], TITLE)
     few = pixels(picture.png()).astype(int)
     monkeypatch.setattr(Image.Image, "quantize", lambda image, *_, **__: image)
-    assert abs(few - pixels(picture.png())).max() <= 24  # of 255
+    assert abs(few - pixels(picture.png())).max() <= 32  # of 255
     assert (few[0, 0] == 255).all()
