@@ -24,7 +24,7 @@ TOP = "vae-course"  # the folder that unpacking makes
 TEMPLATES = Path(__file__).parent / "templates" / "bundle"
 # Validate runs a notebook with nbgrader_config.py's limits, and the package finds its folder by that file.
 AS_THEY_ARE = ("LICENSE", "constraints.txt", "nbgrader_config.py", "pyproject.toml", "docs/reproduced.json")
-KINDS = (".py", ".j2")  # of the package's files
+KINDS = (".py", ".j2", ".js", ".css")  # of the package's files
 INSTRUCTORS = (  # of the package; the `course` command says so where it misses one
     "bundle.py",
     "editions.py",

@@ -166,6 +166,13 @@ def test_whatever_else_lies_in_the_course_stays_there(tmp_path):
 # --- all that they need -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", ["explorer", "animation"])
+def test_what_a_lesson_shows_in_a_page_has_its_script_and_style(unpacked, name):
+    for kind in ("js", "css"):
+        for folder in ("standalone", name):
+            assert (unpacked / "course_utils" / "templates" / folder / f"{folder}.{kind}").is_file()
+
+
 @pytest.mark.parametrize("edition", ["notebooks", "release"])
 def test_every_notebook_is_the_released_one(unpacked, edition):
     for lesson in LESSONS:
