@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PAUSE = 0.5  # seconds at least from one drawing to the next: of a GPU's short epochs few are drawn singly
 COLOURS = {"train": "#0072b2", "test": "#d55e00"}  # the first two of `plotting`, which is not needed to train
 WIDTH, HEIGHT = 316, 150  # of a panel, pixels
-LEFT, RIGHT, TOP, FLOOR = 44, 300, 26, 126  # where its axes lie
+LEFT, RIGHT, TOP, FLOOR = 50, 300, 26, 126  # where its axes lie
 
 
 class View:
@@ -135,6 +135,6 @@ def _panel(name: str, series: Mapping[str, Sequence[float]], epochs: int, counte
     summary = f"Curve of {heading}, to epoch {len(series['train'])} of {epochs}: {last}"
     return (
         f'<svg role="img" aria-label="{summary}" viewBox="0 0 {WIDTH} {HEIGHT}" fill="currentColor" '
-        f'style="width:{WIDTH}px;max-width:100%;height:auto;font:12px system-ui,sans-serif">'
+        f'style="flex:1 1 15rem;max-width:{WIDTH}px;font:12px system-ui,sans-serif">'
         f'<text y="13" style="font-size:11.5px">{title}</text>{"".join(parts)}</svg>'
     )

@@ -13,7 +13,7 @@ function skeleton(id, meta) {
   return `<div class="layout">
     <figure class="map"><figcaption id="${id}-map">Codes of the images</figcaption>
       <div class="frame"><canvas class="points" role="img" aria-labelledby="${id}-map ${id}-now"></canvas></div></figure>
-    <figure class="samples"><figcaption id="${id}-samples">Decoded from the same codes at every epoch</figcaption>
+    <figure class="samples"><figcaption id="${id}-samples">Decoded from fixed codes</figcaption>
       <canvas class="sheet" role="img" aria-labelledby="${id}-samples ${id}-now"></canvas>
       <p class="hint">${meta.mapNote}</p></figure>
     <div class="controls"><div class="bar">
