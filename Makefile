@@ -18,7 +18,7 @@ run: $(READY)
 	$(BIN)/course run
 
 lab: $(READY)
-	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/01-autoencoder/autoencoder.ipynb
+	$(BIN)/jupyter lab --config=jupyter_lab_config.py
 
 test: $(READY)
 	$(BIN)/ruff check .

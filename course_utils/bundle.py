@@ -23,8 +23,15 @@ from course_utils.settings import CourseError
 TOP = "vae-course"  # the folder that unpacking makes
 TEMPLATES = Path(__file__).parent / "templates" / "bundle"
 # Validate runs a notebook with nbgrader_config.py's limits, and the package finds its folder by that file.
-AS_THEY_ARE = ("LICENSE", "constraints.txt", "nbgrader_config.py", "pyproject.toml", "docs/reproduced.json")
-KINDS = (".py", ".j2", ".js", ".css")  # of the package's files
+AS_THEY_ARE = (
+    "LICENSE",
+    "constraints.txt",
+    "docs/reproduced.json",
+    "jupyter_lab_config.py",
+    "nbgrader_config.py",
+    "pyproject.toml",
+)
+KINDS = (".py", ".j2", ".js", ".css", ".json")  # of the package's files
 INSTRUCTORS = (  # of the package; the `course` command says so where it misses one
     "bundle.py",
     "editions.py",

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
-import os
-import socket
 import statistics
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import browser
+import lab
 import nbformat
 import numpy as np
 import pytest
@@ -313,60 +307,22 @@ explorer.explore(models.VAE(20), data.load("digits"))"""
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[str]:
+def jupyterlab(tmp_path: Path) -> Iterator[str]:
     """The address of a JupyterLab that shows a notebook with an explorer in it, not yet run."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(notebook, tmp_path / "explorer.ipynb")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {
-        **{
-            name: value for name, value in os.environ.items() if name != "TQDM_DISABLE"
-        },  # somebody is watching
-        "HOME": str(tmp_path / "home"),
-        "PYTHONPATH": str(Path(__file__).parents[1]),
-        "OMP_NUM_THREADS": "1",
-    }
-    server = subprocess.Popen(
-        [
-            sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
-            f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token=T",
-            "--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={tmp_path}",
-        ],
-        cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(120):
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"{address}/api/status?token=T")
-                break
-            time.sleep(0.5)
+    folder = tmp_path / "course"
+    folder.mkdir()
+    nbformat.write(notebook, folder / "explorer.ipynb")
+    with lab.running(folder) as address:
         yield address
-    finally:
-        server.terminate()
-        server.wait()
 
 
-def notebook_in(chromium: Any, lab: str, workspace: str) -> Any:
-    """The notebook opened in a workspace of its own."""
-    page = chromium.new_context(viewport={"width": 1300, "height": 1000}).new_page()
-    page.set_default_timeout(90_000)
-    page.goto(f"{lab}/lab/workspaces/auto-{workspace}/tree/explorer.ipynb?token=T&reset")
-    page.wait_for_function("window.jupyterapp?.commands.hasCommand('notebook:run-all-cells')")
-    page.evaluate("jupyterapp.restored.then(() => null)")
-    page.wait_for_selector(".jp-Notebook")
-    return page
-
-
-def test_in_jupyterlab_the_kernel_decodes_and_without_it_the_saved_page(chromium: Any, lab: str) -> None:
-    page = notebook_in(chromium, lab, "run")
-    page.wait_for_function(
-        "jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
-    )
-    page.evaluate("() => { jupyterapp.commands.execute('notebook:run-all-cells'); }")
+def test_in_jupyterlab_the_kernel_decodes_and_without_it_the_saved_page(
+    chromium: Any, jupyterlab: str
+) -> None:
+    page = lab.opened(chromium, jupyterlab, "explorer.ipynb")
+    lab.Notebook(page).run_all()
     live = page.locator(".vae-explorer[data-ready]")
     live.wait_for()
     page.wait_for_timeout(500)
@@ -386,7 +342,7 @@ def test_in_jupyterlab_the_kernel_decodes_and_without_it_the_saved_page(chromium
     page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown()")
     page.context.close()
 
-    page = notebook_in(chromium, lab, "again")
+    page = lab.opened(chromium, jupyterlab, "explorer.ipynb")
     page.locator("iframe.explorer-saved").scroll_into_view_if_needed()
     page.frame_locator("iframe.explorer-saved").locator("[data-ready]").wait_for(state="attached")
     assert page.locator("iframe.explorer-saved").is_visible()
