@@ -51,10 +51,3 @@ c.HTMLExporter.update(pages.EXPORTER)
 programs = str(Path(sys.executable).parent)
 if programs not in os.environ.get("PATH", "").split(os.pathsep):
     os.environ["PATH"] = programs + os.pathsep + os.environ.get("PATH", "")
-
-# Scores do not depend on the demonstrations between the exercises, so `nbgrader autograde` runs those at
-# the smallest budget and on embedded data. Only its own process: JupyterLab reads this file as well.
-if Path(sys.argv[0]).stem == "nbgrader":
-    os.environ.setdefault("COURSE_BUDGET", "smoke")
-    os.environ.setdefault("COURSE_DATASET", "digits")
-    os.environ.setdefault("TQDM_DISABLE", "1")

@@ -17,6 +17,8 @@ import os
 import re
 import secrets
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,8 @@ from course_utils.settings import CourseError
 
 Resources = dict[str, Any]
 
+# Scores do not depend on the demonstrations between the exercises: the smallest budget, embedded data.
+ENVIRONMENT = {"COURSE_BUDGET": "smoke", "COURSE_DATASET": "digits", "TQDM_DISABLE": "1"}
 MESSAGES = {"stream", "display_data", "execute_result", "error", "clear_output", "execute_input", "status"}
 NOT_RUN = "[not run in grading: no graded cell needs it]\n"
 GRADED_SECONDS = 60  # a check stops an answer after ten; only one that cannot be stopped is still there
@@ -51,6 +55,18 @@ def asked_of(cell: NotebookNode) -> str:
 
 def _mark(cell: NotebookNode, key: str) -> bool:
     return bool(cell.metadata.get("nbgrader", {}).get(key))
+
+
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Kernels that are started meanwhile have these variables."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 class TidyOrder(NbGraderPreprocessor):
@@ -175,26 +191,22 @@ class Probe(Execute):
         self.timeout_func = lambda cell: max(
             1, min(self._seconds_left(), self.timeout, GRADED_SECONDS if cell.id in sources else 10**6)
         )
-        before = os.environ.get(core.SEED_VARIABLE)
-        os.environ[core.SEED_VARIABLE] = str(seed)
+        asked = {name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()}
         lost: dict[str, str] = {}
         try:
-            while True:
-                try:
-                    return super().preprocess(nb, resources, km)
-                except _LostKernel as loss:
-                    self.faults.append(loss.fault)
-                    self.log.warning("A cell took its kernel with it (%s).", loss.fault)
-                    sources.setdefault(loss.cell.id, loss.cell.source)
-                    lost[loss.cell.id] = loss.fault.reason.name
-                    loss.cell.source = ""
-                    if self._seconds_left() <= 0:
-                        return nb, resources
+            with environment({**asked, core.SEED_VARIABLE: str(seed)}):
+                while True:
+                    try:
+                        return super().preprocess(nb, resources, km)
+                    except _LostKernel as loss:
+                        self.faults.append(loss.fault)
+                        self.log.warning("A cell took its kernel with it (%s).", loss.fault)
+                        sources.setdefault(loss.cell.id, loss.cell.source)
+                        lost[loss.cell.id] = loss.fault.reason.name
+                        loss.cell.source = ""
+                        if self._seconds_left() <= 0:
+                            return nb, resources
         finally:
-            if before is None:
-                del os.environ[core.SEED_VARIABLE]
-            else:
-                os.environ[core.SEED_VARIABLE] = before
             for cell in nb.cells:
                 cell.source = sources.get(cell.id, cell.source)
                 if cell.id in lost:

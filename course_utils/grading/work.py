@@ -13,7 +13,6 @@ import faulthandler
 import hashlib
 import json
 import logging
-import os
 import platform
 import tempfile
 import threading
@@ -33,14 +32,13 @@ from course_utils.checks.core import Report
 from course_utils.checks.evidence import printable
 from course_utils.grading import pages, preprocessors, reading, relevance, sandbox
 from course_utils.grading.own_work import Remark, remarks
-from course_utils.grading.preprocessors import Judge, Probe, TidyOrder
+from course_utils.grading.preprocessors import ENVIRONMENT, Judge, Probe, TidyOrder
 from course_utils.grading.reading import Submission
 from course_utils.grading.reasons import Fault, Reason
 
 PACKAGES = ("nbgrader", "nbclient", "ipykernel", "torch", "numpy", "scipy", "scikit-learn")
 OWN_SECONDS = 180  # for what is done here without the student's kernel; it takes a few
 STDERR = 2  # whatever sys.stderr is
-ENVIRONMENT = {"COURSE_BUDGET": "smoke", "COURSE_DATASET": "digits", "TQDM_DISABLE": "1"}
 
 
 @dataclass(frozen=True)
@@ -144,14 +142,8 @@ _one_at_a_time = threading.Lock()  # seeds travel in the environment, which thre
 
 def grade(job: Job) -> Result:
     """Grade one submission. Never raises for anything that a student can hand in."""
-    with _one_at_a_time:
-        before = {name: os.environ.get(name) for name in ENVIRONMENT}
-        os.environ.update(ENVIRONMENT)
-        try:
-            return _grade(job)
-        finally:
-            for name, value in before.items():
-                os.environ.pop(name) if value is None else os.environ.update({name: value})
+    with _one_at_a_time, preprocessors.environment(ENVIRONMENT):
+        return _grade(job)
 
 
 def _grade(job: Job) -> Result:
