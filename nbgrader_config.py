@@ -15,6 +15,12 @@ c.CourseDirectory.release_directory = "notebooks"
 c.ClearSolutions.code_stub = {"python": "# Write your code here.\nraise NotImplementedError()"}
 c.ClearSolutions.text_stub = "*Write your answer here.*"
 
+# Where students' notebooks install the course from if it is missing, as on Colab: an address for pip, for a
+# public repository "git+https://HOST/OWNER/REPOSITORY". Fill it in and call `course build`; without one
+# they only say that the course is missing.
+c.Door.address = ""
+c.GenerateAssignment.preprocessors.prepend(["course_utils.release.Door"])
+
 # A deleted graded cell would otherwise stay without a score.
 c.OverwriteCells.add_missing_cells = True
 # nbgrader's 30 s would interrupt a training cell on a slow machine.

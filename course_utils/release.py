@@ -6,11 +6,16 @@ notebooks/ is ever edited; `drift` tells where it is not what nbgrader would mak
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
+from typing import Any
 
+from nbformat import NotebookNode
 from nbgrader.apps import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
+from nbgrader.preprocessors import NbGraderPreprocessor
+from traitlets import Unicode
 from traitlets.config import Config, PyFileConfigLoader
 
 from course_utils import exercises, sections
@@ -68,3 +73,14 @@ def drift(root: Path) -> list[str]:
 
 def _content(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
+
+
+class Door(NbGraderPreprocessor):
+    """Write into a notebook's first code cell from where it installs the course if that is missing."""
+
+    address = Unicode("", help="What pip installs the course from, in students' notebooks.").tag(config=True)
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        first = next(cell for cell in nb.cells if cell.cell_type == "code")
+        first.source = re.sub(r'^COURSE = ""', f'COURSE = "{self.address}"', first.source, flags=re.MULTILINE)
+        return nb, resources
