@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat import NotebookNode
+from traitlets.config import PyFileConfigLoader
 
 from course_utils import checks, exercises, release, sections
 
@@ -140,3 +144,49 @@ def test_pictures_in_the_readme_are_figures_of_the_stored_solutions():
     assert figures
     for picture in figures:
         assert b64encode((ROOT / picture).read_bytes()).decode() in stored
+
+
+# --- where the course is missing --------------------------------------------------------------------------
+
+ADDRESS = "git+https://host.example/teacher/course"
+
+
+def first_code(nb: NotebookNode) -> str:
+    return next(cell.source for cell in nb.cells if cell.cell_type == "code")
+
+
+def where_it_is_missing(source: str) -> list[list[str]]:
+    """What the cell calls instead of pip where no course_utils is to be found."""
+    calls: list[list[str]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importlib.util, "find_spec", lambda name: None)
+        patch.setattr(subprocess, "run", lambda command, check: calls.append(command))
+        exec(source, {})
+    return calls
+
+
+def test_every_notebook_begins_with_the_same_door():
+    assert len({first_code(notebook("solutions", lesson)) for lesson in LESSONS}) == 1
+
+
+def test_without_an_address_it_says_that_the_course_is_missing():
+    with pytest.raises(SystemExit, match="No course_utils here: start with `make lab`"):
+        where_it_is_missing(first_code(notebook("notebooks", LESSONS[0])))
+
+
+def test_with_the_teacher_s_address_it_installs_the_course_from_there(tmp_path):
+    lesson = LESSONS[1]
+    shutil.copytree(
+        ROOT / "solutions" / lesson.section.folder, tmp_path / "solutions" / lesson.section.folder
+    )
+    config = PyFileConfigLoader("nbgrader_config.py", path=str(ROOT)).load_config()
+    config.CourseDirectory.root = str(tmp_path)
+    config.Door.address = ADDRESS
+    release.generate(lesson.section.folder, config)
+    calls = where_it_is_missing(first_code(nbformat.read(tmp_path / "notebooks" / lesson.path, as_version=4)))
+    assert [command[-1] for command in calls] == [ADDRESS, "safetensors"]
+
+
+def test_where_the_course_is_there_it_does_nothing(monkeypatch):
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("nothing is to be installed"))
+    exec(first_code(notebook("notebooks", LESSONS[0])), {})
