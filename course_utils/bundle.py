@@ -24,6 +24,8 @@ TOP = "vae-course"  # the folder that unpacking makes
 TEMPLATES = Path(__file__).parent / "templates" / "bundle"
 # Validate runs a notebook with nbgrader_config.py's limits, and the package finds its folder by that file.
 AS_THEY_ARE = (
+    ".dockerignore",
+    "Dockerfile",
     "LICENSE",
     "constraints.txt",
     "docs/reproduced.json",

@@ -43,6 +43,8 @@ def _one_sentence() -> Iterator[None]:
     except settings.CourseError as problem:
         raise _Stop(str(problem)) from None
     except ImportError as problem:
+        if problem.name == "fcntl":
+            raise _Stop("A class is graded on Linux: on Windows, in its subsystem for Linux.") from None
         if (problem.name or "").partition(".")[0] != "course_utils":
             raise
         raise _Stop(

@@ -147,8 +147,8 @@ def test_only_what_students_need_is_there(names):
     folders = {name.partition("/")[0] for name in names if "/" in name}
     assert folders == {"course_utils", "docs", "notebooks", "release"}
     assert {name for name in names if "/" not in name} == {
-        "LICENSE", "Makefile", "README.md", "constraints.txt", "environment.yml", "jupyter_lab_config.py",
-        "nbgrader_config.py", "pyproject.toml",
+        ".dockerignore", "Dockerfile", "LICENSE", "Makefile", "README.md", "constraints.txt",
+        "environment.yml", "jupyter_lab_config.py", "nbgrader_config.py", "pyproject.toml",
     }  # fmt: skip
 
 

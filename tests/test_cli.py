@@ -78,3 +78,10 @@ def test_a_run_ends_with_the_report_and_the_page_to_open(project):
     assert index.is_file()
     assert "Graded cells with full points: 6 of 6." in done.stdout
     assert done.stdout.rstrip().endswith(f"Open: {index}")
+
+
+def test_where_files_cannot_be_locked_as_on_windows_a_class_is_not_graded(tmp_path):
+    (tmp_path / "fcntl.py").write_text("raise ModuleNotFoundError('not here', name='fcntl')")
+    done = course("grade", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+    assert done.returncode == 2
+    assert done.stderr == "course: A class is graded on Linux: on Windows, in its subsystem for Linux.\n"
