@@ -2,7 +2,7 @@
 
 nbconvert renders it through a small template; ziamath typesets the formulas while the page is made, as
 drawings that carry their LaTeX as alternative text. Figures come out as files, headings get anchors, and a
-saved latent explorer becomes a page of its own, to which the lesson links.
+saved latent explorer or animation becomes a page of its own, to which the lesson links.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import functools
 import html
 import re
 import struct
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,10 @@ from nbformat import NotebookNode
 
 TEMPLATES = Path(__file__).parent / "templates"
 FORMULA_SIZE = 17.5  # px, beside body text of 17 px
+DOORS = {  # from a lesson to what it has saved, by the kind of that
+    "explorer": '<p class="door"><a href="{file}">Open the explorer</a> {title}, to be moved over.</p>',
+    "animation": '<p class="door"><a href="{file}">Play the animation</a> {title}, epoch by epoch.</p>',
+}
 HEADING = re.compile(r'<h([1-6]) id="([^"]+)">(.*?)</h\1>', re.DOTALL)
 FORMULA = re.compile(
     r'<span class="(?:inline-)?formula" role="img" aria-label="([^"]*)".*?</svg></span>', re.DOTALL
@@ -51,9 +57,11 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Explorer:
-    """A latent explorer that a cell has left in a notebook: its parts, for a page around them."""
+class Scene:
+    """An explorer or animation that a cell has left in a notebook: its parts, for a page around them."""
 
+    kind: str  # of DOORS
+    file: str
     title: str
     lead: str
     colophon: str
@@ -78,18 +86,19 @@ class Body:
 
     html: str
     figures: list[Figure]
-    explorers: list[Explorer]
+    scenes: list[Scene]
 
 
-def render(notebook: NotebookNode, stem: str, explorers_before: int = 0) -> Body:
+def render(notebook: NotebookNode, stem: str, before: Mapping[str, int] | None = None) -> Body:
     """The body of the page `stem`.html; a cell whose metadata has a `fold` is folded away under that name.
 
-    Explorers get the pages `explorer_page(explorers_before + 1)` and so on.
+    The pages of scenes are numbered by kind, from one more than `before` says.
     """
     notebook = copy.deepcopy(notebook)
     notebook, _ = CoalesceStreamsPreprocessor().preprocess(notebook, {})
     figures: list[Figure] = []
-    explorers: list[Explorer] = []
+    scenes: list[Scene] = []
+    numbers = Counter(before or {})
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             data = output.get("data", {})
@@ -97,17 +106,13 @@ def render(notebook: NotebookNode, stem: str, explorers_before: int = 0) -> Body
                 figure = _figure(cell.id, output, f"figures/{stem}-{len(figures) + 1}.png")
                 output.metadata["figure"] = figure
                 figures.append(figure)
-            elif 'class="explorer-saved"' in data.get("text/html", ""):
-                explorers.append(_explorer(data["text/html"]))
-                page = explorer_page(explorers_before + len(explorers))
-                data["text/html"] = _door(page, explorers[-1].title)
+            for kind, door in DOORS.items():
+                if f'class="{kind}-saved"' in data.get("text/html", ""):
+                    numbers[kind] += 1
+                    scenes.append(_scene(kind, f"{kind}-{numbers[kind]}.html", data["text/html"]))
+                    data["text/html"] = door.format(file=scenes[-1].file, title=scenes[-1].title)
     body, _ = _exporter().from_notebook_node(notebook)
-    return Body(_glyphs_once(body), figures, explorers)
-
-
-def explorer_page(number: int) -> str:
-    """The file that shows the explorer of this number, from 1."""
-    return f"explorer-{number}.html"
+    return Body(_glyphs_once(body), figures, scenes)
 
 
 def passages(body: str) -> list[Passage]:
@@ -142,9 +147,9 @@ def _figure(cell: str, output: NotebookNode, file: str) -> Figure:
     return Figure(cell, file, alt, width, height, content)
 
 
-def _explorer(saved: str) -> Explorer:
+def _scene(kind: str, file: str, saved: str) -> Scene:
     """The parts of the page that stands in the frame of a saved output."""
-    frame = BeautifulSoup(saved, "html.parser").find("iframe", class_="explorer-saved")
+    frame = BeautifulSoup(saved, "html.parser").find("iframe", class_=f"{kind}-saved")
     assert isinstance(frame, Tag)
     page = BeautifulSoup(str(frame["srcdoc"]), "html.parser")
 
@@ -152,7 +157,9 @@ def _explorer(saved: str) -> Explorer:
         found = page.select_one(selector)
         return found.decode_contents() if found else ""
 
-    return Explorer(
+    return Scene(
+        kind=kind,
+        file=file,
         title=inside("h1"),
         lead=inside(".lead"),
         colophon=inside(".colophon"),
@@ -160,10 +167,6 @@ def _explorer(saved: str) -> Explorer:
         data=inside("#data"),
         js=inside('script[type="module"]'),
     )
-
-
-def _door(page: str, title: str) -> str:
-    return f'<p class="door"><a href="{page}">Open the explorer</a> {title}, to be moved over.</p>'
 
 
 def _glyphs_once(body: str) -> str:

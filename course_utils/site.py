@@ -1,8 +1,9 @@
 """The executed course as a web site: one folder of files that asks nothing of any other machine.
 
 `rendering` makes the bodies of the lessons, `editions` says what of them is shown; here stand the pages
-around them: a home page, the lessons in order, the explorer, the numbers, and an index to search in. Without
-scripts all of it can be read; site.js adds search, enlarged figures and the choice between light and dark.
+around them: a home page, the lessons in order, explorers and animations, the numbers, and an index to search
+in. Without scripts all of it can be read; site.js adds search, enlarged figures and the choice between light
+and dark.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +24,7 @@ from jinja2 import Environment, FileSystemLoader
 from course_utils import editions, rendering, reproduce
 from course_utils.grading import measure
 from course_utils.grading.measure import Row
-from course_utils.rendering import Body, Explorer
+from course_utils.rendering import Body, Scene
 from course_utils.runner import Executed, read_notebook
 from course_utils.sections import SECTIONS, Lesson
 from course_utils.settings import CourseError
@@ -40,7 +42,7 @@ class Page:
     title: str
     body: str
     inline_scripts: bool = False
-    listed: bool = True  # in the navigation; of several explorers only the first is
+    listed: bool = True  # in the navigation; of scenes only the first explorer is
 
 
 def page_name(lesson: Lesson) -> str:
@@ -92,7 +94,7 @@ def _rendered(executed: list[Executed], released: Path | None) -> list[Body]:
             notebook = editions.for_students(one, read_notebook(released / one.lesson.path))
         else:
             notebook = editions.for_instructors(one)
-        before = sum(len(body.explorers) for body in bodies)
+        before = Counter(scene.kind for body in bodies for scene in body.scenes)
         bodies.append(rendering.render(notebook, Path(page_name(one.lesson)).stem, before))
     return bodies
 
@@ -106,14 +108,14 @@ def _pages(
     for_students: bool,
 ) -> list[Page]:
     """All pages in the order in which they are read."""
-    explorers = [explorer for body in lessons for explorer in body.explorers]
+    explorers = [scene for body in lessons for scene in body.scenes if scene.kind == "explorer"]
     figures = [figure for body in lessons for figure in body.figures]
     reports = [row for one in executed for row in one.reports]
     home = _template("home").render(
         sections=_cards(executed, lessons),
         hero=next((figure for figure in figures if figure.cell == HERO), None),
         hero_page=next((page_name(one.lesson) for one in executed if one.lesson.section.number == 4), ""),
-        explorer=rendering.explorer_page(1) if explorers else "",
+        explorer=explorers[0].file if explorers else "",
         summary=summary,
         exercises=len(reports),
         for_students=for_students,
@@ -130,15 +132,14 @@ def _pages(
         notes=reproduce.notes(literature),
         for_students=for_students,
     )
-    return [
-        Page("index.html", "Home", home),
-        *(
-            Page(page_name(one.lesson), one.lesson.title, body.html)
-            for one, body in zip(executed, lessons, strict=True)
-        ),
-        *_explorer_pages(explorers),
-        Page("numbers.html", "Numbers", numbers),
-    ]
+    pages = [Page("index.html", "Home", home)]
+    for one, body in zip(executed, lessons, strict=True):
+        pages.append(Page(page_name(one.lesson), one.lesson.title, body.html))
+        animations = [scene for scene in body.scenes if scene.kind == "animation"]
+        pages += [_scene_page(scene, pages[-1].file, []) for scene in animations]
+    for scene in explorers:
+        pages.append(_scene_page(scene, "", explorers))
+    return [*pages, Page("numbers.html", "Numbers", numbers)]
 
 
 def _cards(executed: list[Executed], lessons: list[Body]) -> list[dict[str, Any]]:
@@ -180,21 +181,12 @@ def _time(one: Executed) -> str:
     return " ".join(found[1].split()) if found else ""
 
 
-def _explorer_pages(explorers: list[Explorer]) -> list[Page]:
-    links = [
-        {"file": rendering.explorer_page(number), "title": explorer.title}
-        for number, explorer in enumerate(explorers, 1)
-    ]
-    return [
-        Page(
-            link["file"],
-            "Explorer" if number == 1 else f"Explorer {number}",
-            _template("explorer").render(explorer=explorer, links=links, own=link["file"]),
-            inline_scripts=True,
-            listed=number == 1,
-        )
-        for number, (explorer, link) in enumerate(zip(explorers, links, strict=True), 1)
-    ]
+def _scene_page(scene: Scene, lesson: str, others: list[Scene]) -> Page:
+    """A page for a scene, leading to its lesson, or to `others` of its kind; of these the first is listed."""
+    body = _template("scene").render(scene=scene, lesson=lesson, others=others)
+    first = others[:1] == [scene]
+    title = scene.kind.capitalize() if first else scene.title
+    return Page(scene.file, title, body, inline_scripts=True, listed=first)
 
 
 def _write_files(target: Path, pages: list[Page], lessons: list[Body], summary: str) -> None:

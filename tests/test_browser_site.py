@@ -235,13 +235,13 @@ def test_a_browser_that_remembers_nothing_still_changes_colours(open_page: Any) 
 def test_the_explorer_computes_and_takes_the_colours_that_were_chosen(open_page: Any) -> None:
     page = open_page("explorer-1.html")
     page.wait_for_selector("[data-ready]", state="attached")
-    shown = page.locator("#explorer")
+    shown = page.locator("#scene")
     assert shown.get_attribute("data-theme") == "light"
     before = page.locator(".where").text_content()
     page.locator(".cursor").press("ArrowRight")
     page.wait_for_function("before => document.querySelector('.where').textContent !== before", arg=before)
     page.get_by_role("button", name="Dark colours").click()
-    page.wait_for_selector("#explorer[data-theme=dark]")
+    page.wait_for_selector("#scene[data-theme=dark]")
 
 
 # --- for everybody --------------------------------------------------------------------------------------

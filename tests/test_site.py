@@ -10,13 +10,26 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 from click.testing import CliRunner
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from course_utils import cli, editions, exercises, explorer, models, rendering, runner, sections, site
+from course_utils import (
+    animation,
+    cli,
+    editions,
+    exercises,
+    explorer,
+    models,
+    rendering,
+    runner,
+    sections,
+    site,
+)
 from course_utils.data import Dataset
 from course_utils.grading.measure import Row
 from course_utils.sections import Lesson, Section
+from course_utils.training import History
 
 ROOT = Path(__file__).parent.parent
 SECTION = Section(2, "02-small", "Small", "A tiny section.", ("small",))
@@ -291,10 +304,23 @@ def test_a_saved_explorer_becomes_a_page_to_which_the_lesson_leads(tmp_path: Pat
         own = (folder / f"explorer-{k - 1}.html").read_text("utf-8")
         data = re.search(r'<script type="application/json" id="data">(.*?)</script>', own, re.DOTALL)
         assert data and json.loads(data[1])["latent"] == k
-        assert ".vae-explorer {" in own and "body {" not in own
+        assert ".vae-explorer " in own and "body {" not in own
         assert "script-src 'self' file: 'unsafe-inline';" in own
         assert own.count('href="explorer-1.html"') == 2  # navigation, and the choice of models
     assert "explorer-1.html" in (folder / "index.html").read_text("utf-8")
+
+
+def test_a_saved_animation_becomes_a_page_that_leads_back_to_its_lesson(tmp_path: Path) -> None:
+    moves = {"means": [[[0, 0], [100, 50]]] * 2, "samples": [[[0] * 784]] * 2}
+    history = History({"loss": [2.0, 1.0]}, {}, [1.0, 2.0], moves)
+    film = animation.Film(history, torch.tensor([0, 1]), ["zero", "one"])
+    cell = new_code_cell("film", id="f", outputs=[new_output("display_data", film._repr_mimebundle_())])
+    folder = made(tmp_path, new_markdown_cell("# Title"), cell)
+    assert 'href="animation-1.html"' in page(folder) and "srcdoc" not in page(folder)
+    own = (folder / "animation-1.html").read_text("utf-8")
+    assert ".vae-animation" in own and "body {" not in own
+    assert f'<a href="{site.page_name(LESSON)}">← Back to the lesson</a>' in own
+    assert "animation-1.html" not in (folder / "index.html").read_text("utf-8")
 
 
 @pytest.fixture
