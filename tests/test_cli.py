@@ -5,14 +5,32 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
+
+from course_utils import cli
 
 ROOT = Path(__file__).parent.parent
 
 
-def course(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture
+def course(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """The command in this process, which has imported what it needs already."""
+
+    def call(*arguments: str, cwd: Path = ROOT, **environment: str) -> Result:
+        monkeypatch.chdir(cwd)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        return CliRunner(env={"COLUMNS": "200"}).invoke(cli.main, arguments)
+
+    return call
+
+
+def alone(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "course_utils.cli", *arguments],
         cwd=cwd,
@@ -41,38 +59,38 @@ def project(tmp_path) -> Path:
         ),
     ],
 )
-def test_an_unknown_name_is_answered_with_the_choices(arguments, sentence):
+def test_an_unknown_name_is_answered_with_the_choices(course, arguments, sentence):
     done = course("run", *arguments)
-    assert (done.returncode, done.stderr) == (2, f"course: {sentence}\n")
+    assert (done.exit_code, done.stderr) == (2, f"course: {sentence}\n")
 
 
-def test_an_unknown_name_in_the_environment_is_answered_alike():
+def test_an_unknown_name_in_the_environment_is_answered_alike(course):
     done = course("run", COURSE_BUDGET="huge")
-    assert done.returncode == 2 and "no budget 'huge'" in done.stderr
+    assert done.exit_code == 2 and "no budget 'huge'" in done.stderr
 
 
-def test_outside_the_course_the_command_says_where_to_go(tmp_path):
+def test_outside_the_course_the_command_says_where_to_go(course, tmp_path):
     done = course("run", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (
+    assert (done.exit_code, done.stderr) == (
         2,
         "course: There is no solutions/ here: call this command inside the course's folder.\n",
     )
 
 
-def test_damaged_data_stop_the_run_before_it_starts(project):
+def test_damaged_data_stop_the_run_before_it_starts(course, project):
     raw = project / "data" / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for part in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
         (raw / f"{part}-ubyte").write_bytes(b"garbled")
     done = course("run", "--data", "mnist", cwd=project)
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert "is not an MNIST file; delete the folder" in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (project / "build").exists()
 
 
 def test_a_run_ends_with_the_report_and_the_page_to_open(project):
-    done = course("run", "--section", "2", "--budget", "smoke", "--data", "digits", cwd=project)
+    done = alone("run", "--section", "2", "--budget", "smoke", "--data", "digits", cwd=project)
     assert done.returncode == 0, done.stderr
     index = project / "build" / "site" / "index.html"
     assert index.is_file()
@@ -82,6 +100,6 @@ def test_a_run_ends_with_the_report_and_the_page_to_open(project):
 
 def test_where_files_cannot_be_locked_as_on_windows_a_class_is_not_graded(tmp_path):
     (tmp_path / "fcntl.py").write_text("raise ModuleNotFoundError('not here', name='fcntl')")
-    done = course("grade", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+    done = alone("grade", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
     assert done.returncode == 2
     assert done.stderr == "course: A class is graded on Linux: on Windows, in its subsystem for Linux.\n"
