@@ -58,7 +58,11 @@ def running(folder: Path, **environment: str) -> Iterator[str]:
         yield address
     finally:
         server.terminate()
-        server.wait()
+        try:
+            server.wait(15)
+        except subprocess.TimeoutExpired:  # it waits for a kernel that has gone, now and then
+            server.kill()
+            server.wait()
 
 
 def opened(chromium: Any, address: str, path: str = "", requests: list[str] | None = None) -> Any:
