@@ -34,7 +34,7 @@ SAVED_BITS = 6  # ... and in a saved output
 SLIDERS = 10
 GREYS = 15  # steps of grey in which the original images are kept
 IMAGES_ASKED = 200  # a request to the kernel for more is refused: the front end's largest is a row of 20
-SAVED_HEIGHT = {True: 970, False: 1330}  # pixels of the page in a notebook, of a plane and of more
+SAVED_HEIGHT = {True: 1340, False: 1480}  # pixels of the page in a notebook, of a plane and of more
 
 
 # --- weights --------------------------------------------------------------------------------------------
@@ -220,24 +220,19 @@ def page(
     title: str = "Latent explorer",
     bits: int = BITS,
     points: int = POINTS,
-    drawing: bool = True,
 ) -> str:
-    """One HTML file with everything in it; without `drawing` it has no encoder and half the size.
+    """One HTML file with everything in it.
 
     Raises CourseError for models other than VAEs of linear layers and for images no map can be drawn of.
     """
     meta, arrays = _content(model, images, labels, class_names, points)
     exported = Exported.of(model, bits)
-    parts = {"decoder": exported.decoder}
-    if drawing:
-        parts |= {"encoder": exported.encoder, "heads": exported.heads}
-    used = {name for names in parts.values() for name in names}
-    weights = {key: array for key, array in exported.arrays.items() if key.rpartition(".")[0] in used}
+    parts = {"encoder": exported.encoder, "heads": exported.heads, "decoder": exported.decoder}
     largest, mean = pixel_errors(model, exported.rounded(model), images[:points])
     return standalone.page(
         "explorer",
         {**meta, **parts},
-        {**arrays, **weights},
+        {**arrays, **exported.arrays},
         title=title,
         lead="Move over the map and watch what the decoder makes of each place.",
         colophon=(
@@ -346,7 +341,6 @@ class Explorer:
             title=title_of(self.model, self.dataset),
             bits=SAVED_BITS,
             points=SAVED_POINTS,
-            drawing=False,
         )
         height = SAVED_HEIGHT[self.model.latent_dim == 2]
         frame = standalone.frame("explorer", text, title="Latent explorer", height=height)

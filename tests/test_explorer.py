@@ -231,7 +231,7 @@ def test_where_nobody_watches_only_the_page_is_left(digits: Dataset, monkeypatch
 def test_what_a_notebook_saves_is_small_and_always_the_same(model: models.VAE, digits: Dataset) -> None:
     explored = explorer.explore(model, digits)
     bundle = explored._repr_mimebundle_()
-    assert len(bundle["text/html"].encode()) < 700_000
+    assert len(bundle["text/html"].encode()) < 1_300_000
     assert bundle == explored._repr_mimebundle_()
     assert bundle["text/plain"] == repr(explored)
 

@@ -36,7 +36,7 @@ const sigmoid = (values) => values.map((value) => 1 / (1 + Math.exp(-value)));
 
 /** Encoder and decoder in this page. */
 function local(meta, arrays) {
-  const layers = (names) => (names || []).map((name) => linear(arrays, name));
+  const layers = (names) => names.map((name) => linear(arrays, name));
   const [encoder, heads, decoder] = [meta.encoder, meta.heads, meta.decoder].map(layers);
   const last = decoder.pop();
   return {
@@ -46,10 +46,10 @@ function local(meta, arrays) {
       images.forEach((image, i) => all.set(image, i * PIXELS));
       return all;
     },
-    encode: heads.length && (async (x) => {
+    async encode(x) {
       const hidden = encoder.reduce((values, layer) => relu(layer(values)), x);
       return heads.map((head) => head(hidden));
-    }),
+    },
   };
 }
 
@@ -207,7 +207,6 @@ async function mount(root, meta, bytes, kernel) {
   root.innerHTML = skeleton(`explorer-${++explorers}`, meta);
   const find = (selector) => root.querySelector(selector);
   const [points, cursor, frame] = [".points", ".cursor", ".frame"].map(find);
-  if (!backend.encode) find(".draw").remove();
   if (meta.latent > 2) find(".plane-check").remove();
 
   let z = new Array(meta.latent).fill(0);
@@ -512,92 +511,90 @@ async function mount(root, meta, bytes, kernel) {
 
   // --- drawing a digit
 
-  if (backend.encode) {
-    const board = find(".ink");
-    const ink = new Float32Array(PIXELS);
-    let last = null; // the pen's place while it is down, in pixels
-    let pen = [SIDE / 2, SIDE / 2]; // the keyboard's
-    let penDown = false;
-    let unread = false;
-    let reading = false;
+  const board = find(".ink");
+  const ink = new Float32Array(PIXELS);
+  let last = null; // the pen's place while it is down, in pixels
+  let pen = [SIDE / 2, SIDE / 2]; // the keyboard's
+  let penDown = false;
+  let unread = false;
+  let reading = false;
 
-    const showInk = () => {
-      paint(board, ink);
-      if (board.matches(":focus-visible")) { // where the keyboard's pen is
-        const mark = board.getContext("2d");
-        mark.fillStyle = penDown ? "#f90" : "#59f";
-        mark.fillRect(Math.floor(pen[0]), Math.floor(pen[1]), 1, 1);
+  const showInk = () => {
+    paint(board, ink);
+    if (board.matches(":focus-visible")) { // where the keyboard's pen is
+      const mark = board.getContext("2d");
+      mark.fillStyle = penDown ? "#f90" : "#59f";
+      mark.fillRect(Math.floor(pen[0]), Math.floor(pen[1]), 1, 1);
+    }
+  };
+  const read = async () => {
+    unread = true;
+    if (reading) return;
+    reading = true;
+    while (unread) {
+      unread = false;
+      const seen = find(".mnist").checked ? asMnist(ink) : ink.slice();
+      paint(find(".seen"), seen);
+      if (!ink.some((value) => value > 0)) {
+        drawn = null;
+        paint(find(".back"), ink);
+        find(".landed").textContent = "";
+        redraw();
+        continue;
       }
-    };
-    const read = async () => {
-      unread = true;
-      if (reading) return;
-      reading = true;
-      while (unread) {
-        unread = false;
-        const seen = find(".mnist").checked ? asMnist(ink) : ink.slice();
-        paint(find(".seen"), seen);
-        if (!ink.some((value) => value > 0)) {
-          drawn = null;
-          paint(find(".back"), ink);
-          find(".landed").textContent = "";
-          redraw();
-          continue;
-        }
-        const [mean, logvar] = await backend.encode(seen);
-        drawn = { mean: Array.from(mean), variance: Array.from(logvar, Math.exp) };
-        paint(find(".back"), await backend.decode([drawn.mean]));
-        const sigma = drawn.variance.map(Math.sqrt);
-        find(".landed").textContent = `It lands at ${describe(drawn.mean)}`
-          + (meta.latent > 2 ? "" : `, \u03c3 = (${sigma.map((value) => number(value)).join(", ")})`)
-          + `; ${nearestClass(drawn.mean)}.`;
-        journey++;
-        go(drawn.mean, { hold: true });
-      }
-      reading = false;
-    };
-    const draw = (from, to) => { stroke(ink, from, to); showInk(); read(); };
-    const place = (event) => {
-      const box = board.getBoundingClientRect();
-      return [(event.clientX - box.left) / box.width * SIDE, (event.clientY - box.top) / box.height * SIDE];
-    };
-    const clear = () => { ink.fill(0); penDown = false; showInk(); read(); };
+      const [mean, logvar] = await backend.encode(seen);
+      drawn = { mean: Array.from(mean), variance: Array.from(logvar, Math.exp) };
+      paint(find(".back"), await backend.decode([drawn.mean]));
+      const sigma = drawn.variance.map(Math.sqrt);
+      find(".landed").textContent = `It lands at ${describe(drawn.mean)}`
+        + (meta.latent > 2 ? "" : `, \u03c3 = (${sigma.map((value) => number(value)).join(", ")})`)
+        + `; ${nearestClass(drawn.mean)}.`;
+      journey++;
+      go(drawn.mean, { hold: true });
+    }
+    reading = false;
+  };
+  const draw = (from, to) => { stroke(ink, from, to); showInk(); read(); };
+  const place = (event) => {
+    const box = board.getBoundingClientRect();
+    return [(event.clientX - box.left) / box.width * SIDE, (event.clientY - box.top) / box.height * SIDE];
+  };
+  const clear = () => { ink.fill(0); penDown = false; showInk(); read(); };
 
-    board.addEventListener("pointerdown", (event) => {
-      board.setPointerCapture(event.pointerId);
-      last = place(event);
-      draw(last, last);
-    });
-    board.addEventListener("pointermove", (event) => {
-      if (!last) return;
-      for (const step of event.getCoalescedEvents?.() ?? [event]) {
-        const next = place(step);
-        stroke(ink, last, next);
-        last = next;
-      }
-      draw(last, last);
-    });
-    for (const end of ["pointerup", "pointercancel"]) board.addEventListener(end, () => { last = null; });
-    for (const change of ["focus", "blur"]) board.addEventListener(change, showInk);
-    board.addEventListener("keydown", (event) => {
-      const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] || [];
-      if (dx !== undefined) {
-        const next = [pen[0] + dx, pen[1] + dy].map((value) => clamp(value, 1, SIDE - 1));
-        if (penDown) stroke(ink, pen, next);
-        pen = next;
-        if (penDown) read();
-      } else if (event.key === " ") {
-        penDown = !penDown;
-        if (penDown) { stroke(ink, pen, pen); read(); }
-      } else if (event.key === "Delete" || event.key === "Backspace") clear();
-      else return;
-      event.preventDefault();
-      showInk();
-    });
-    find(".clear").addEventListener("click", clear);
-    find(".mnist").addEventListener("change", () => { if (drawn) read(); });
-    for (const name of [".ink", ".seen", ".back"]) paint(find(name), ink);
-  }
+  board.addEventListener("pointerdown", (event) => {
+    board.setPointerCapture(event.pointerId);
+    last = place(event);
+    draw(last, last);
+  });
+  board.addEventListener("pointermove", (event) => {
+    if (!last) return;
+    for (const step of event.getCoalescedEvents?.() ?? [event]) {
+      const next = place(step);
+      stroke(ink, last, next);
+      last = next;
+    }
+    draw(last, last);
+  });
+  for (const end of ["pointerup", "pointercancel"]) board.addEventListener(end, () => { last = null; });
+  for (const change of ["focus", "blur"]) board.addEventListener(change, showInk);
+  board.addEventListener("keydown", (event) => {
+    const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] || [];
+    if (dx !== undefined) {
+      const next = [pen[0] + dx, pen[1] + dy].map((value) => clamp(value, 1, SIDE - 1));
+      if (penDown) stroke(ink, pen, next);
+      pen = next;
+      if (penDown) read();
+    } else if (event.key === " ") {
+      penDown = !penDown;
+      if (penDown) { stroke(ink, pen, pen); read(); }
+    } else if (event.key === "Delete" || event.key === "Backspace") clear();
+    else return;
+    event.preventDefault();
+    showInk();
+  });
+  find(".clear").addEventListener("click", clear);
+  find(".mnist").addEventListener("change", () => { if (drawn) read(); });
+  for (const name of [".ink", ".seen", ".back"]) paint(find(name), ink);
 
   // --- a walk from A to B
 
@@ -634,11 +631,11 @@ async function mount(root, meta, bytes, kernel) {
 
   // --- size and theme
 
-  const draw = () => { if (size) { drawPoints(); drawCursor(); } };
-  dress(root, draw);
+  const drawAll = () => { if (size) { drawPoints(); drawCursor(); } };
+  dress(root, drawAll);
   new ResizeObserver(() => {
     size = frame.clientWidth;
-    draw();
+    drawAll();
   }).observe(frame);
   go(z);
   root.dataset.ready = "";
