@@ -92,9 +92,11 @@ class Body:
 def render(notebook: NotebookNode, stem: str, before: Mapping[str, int] | None = None) -> Body:
     """The body of the page `stem`.html; a cell whose metadata has a `fold` is folded away under that name.
 
+    Code that JupyterLab hides and that shows nothing is left out: it looks whether the course is there.
     The pages of scenes are numbered by kind, from one more than `before` says.
     """
     notebook = copy.deepcopy(notebook)
+    notebook.cells = [cell for cell in notebook.cells if not _is_behind_the_scenes(cell)]
     notebook, _ = CoalesceStreamsPreprocessor().preprocess(notebook, {})
     figures: list[Figure] = []
     scenes: list[Scene] = []
@@ -113,6 +115,10 @@ def render(notebook: NotebookNode, stem: str, before: Mapping[str, int] | None =
                     data["text/html"] = door.format(file=scenes[-1].file, title=scenes[-1].title)
     body, _ = _exporter().from_notebook_node(notebook)
     return Body(_glyphs_once(body), figures, scenes)
+
+
+def _is_behind_the_scenes(cell: NotebookNode) -> bool:
+    return bool(cell.metadata.get("jupyter", {}).get("source_hidden")) and not cell.get("outputs")
 
 
 def passages(body: str) -> list[Passage]:

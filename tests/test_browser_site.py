@@ -1,6 +1,6 @@
 """The site in a real browser: what pointer, keys and a phone can do, and that nothing leaves the machine.
 
-It is the instructors' edition of what is stored in solutions/, with an explorer in section 4.
+It is the instructors' edition of what is stored in solutions/, with a second explorer in section 4.
 """
 
 from __future__ import annotations
@@ -26,9 +26,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     executed = runner.stored(ROOT / "solutions")
     digits = data.load("digits")
     exploration = next(one for one in executed if one.lesson.section.number == 4)
-    for k in (2, 3):
-        saved = new_output("display_data", explorer.explore(models.VAE(k), digits)._repr_mimebundle_())
-        exploration.notebook.cells.append(new_code_cell("explore", id=f"explorer-{k}", outputs=[saved]))
+    saved = new_output("display_data", explorer.explore(models.VAE(3), digits)._repr_mimebundle_())
+    exploration.notebook.cells.append(new_code_cell("explore", id="another-explorer", outputs=[saved]))
     target = tmp_path_factory.mktemp("browser") / "site"
     return site.write(executed, target, runner.summary(executed)).parent
 
@@ -86,7 +85,9 @@ def test_the_whole_site_can_be_read_from_page_to_page(open_page: Any, folder: Pa
     assert seen == ["index.html", *lessons, "explorer-1.html", "numbers.html"]
     assert follow(page, page.locator("a[rel=prev]")) == "explorer-1.html"
     assert follow(page, page.locator(".models a").last) == "explorer-2.html"
-    assert {*seen, "explorer-2.html"} == {path.name for path in folder.glob("*.html")}
+    page.goto((folder / site.page_name(sections.lessons()[3])).as_uri())
+    assert follow(page, page.locator("a[href='animation-1.html']")) == "animation-1.html"
+    assert {*seen, "explorer-2.html", "animation-1.html"} == {path.name for path in folder.glob("*.html")}
 
 
 def test_the_first_tab_stop_skips_to_the_content(open_page: Any) -> None:
@@ -244,6 +245,13 @@ def test_the_explorer_computes_and_takes_the_colours_that_were_chosen(open_page:
     page.wait_for_selector("#scene[data-theme=dark]")
 
 
+def test_the_animation_plays(open_page: Any) -> None:
+    page = open_page("animation-1.html")
+    page.wait_for_selector("[data-ready]", state="attached")
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("() => Number(document.querySelector('.scrub').value) > 1")
+
+
 # --- for everybody --------------------------------------------------------------------------------------
 
 
@@ -267,7 +275,9 @@ def test_what_scrolls_within_itself_is_a_tab_stop_and_nothing_else_of_its_kind(o
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["index.html", LESSON, "numbers.html", "explorer-1.html"])
+@pytest.mark.parametrize(
+    "name", ["index.html", LESSON, "numbers.html", "explorer-1.html", "animation-1.html"]
+)
 def test_axe_finds_no_barriers(open_page: Any, name: str, scheme: str) -> None:
     page = open_page(name, color_scheme=scheme)
     page.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")

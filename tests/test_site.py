@@ -35,6 +35,7 @@ ROOT = Path(__file__).parent.parent
 SECTION = Section(2, "02-small", "Small", "A tiny section.", ("small",))
 LESSON = Lesson(SECTION, "small")
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+SCENES = {"animation-1.html", "explorer-1.html"}
 EDITIONS = pytest.mark.parametrize("edition", ["student", "instructor"])
 
 
@@ -170,22 +171,23 @@ def test_nothing_is_loaded_from_elsewhere(sites: dict[str, Path], edition: str) 
     for name, text in pages(sites[edition]).items():
         loaded = re.findall(r'\bsrc="([^"]+)"|<link\b[^>]*href="([^"]+)"', text)
         assert not [one for one in loaded if ":" in "".join(one)], name
-        assert (
-            "default-src 'none'" in text
-            and "unsafe-inline'" not in text.partition("script-src")[2].partition(";")[0]
-        )
+        scripts = text.partition("script-src")[2].partition(";")[0]
+        assert "default-src 'none'" in text and ("unsafe-inline" in scripts) == (name in SCENES)
     assert "http" not in (sites[edition] / "site.js").read_text("utf-8")
     assert "url(" not in (sites[edition] / "site.css").read_text("utf-8")
 
 
 @EDITIONS
 def test_the_sections_stand_in_order_on_every_page(sites: dict[str, Path], edition: str) -> None:
-    order = ["index.html", *(site.page_name(lesson) for lesson in sections.lessons()), "numbers.html"]
-    assert set(order) == set(pages(sites[edition]))
+    lessons = [site.page_name(lesson) for lesson in sections.lessons()]
+    order = ["index.html", *lessons, "explorer-1.html", "numbers.html"]
+    assert {*order, *SCENES} == set(pages(sites[edition]))
     for name, text in pages(sites[edition]).items():
-        entries = re.findall(r'<li><a href="([^"#]+)"( aria-current="page")?>', text.partition("</nav>")[0])
+        entries = re.findall(
+            r'<li><a href="([^"#]+)"(?: aria-current="(page|true)")?>', text.partition("</nav>")[0]
+        )
         assert [file for file, _ in entries] == order
-        assert [file for file, current in entries if current] == [name]
+        assert [file for file, current in entries if current == "page"] == [name] * (name in order)
 
 
 def test_the_home_page_says_what_each_section_is_for_and_how_long_it_takes(sites: dict[str, Path]) -> None:
@@ -290,6 +292,20 @@ def test_search_knows_what_stands_below_each_heading() -> None:
     assert (top.level, top.anchor, top.heading, top.text) == (1, "top", "Top", "One & two.")
     assert (below.level, below.heading) == (2, "Below log p(x | z)")
     assert below.text == "name of N (0, I) evaluation.codes(model)"
+
+
+def test_code_that_is_hidden_and_shows_nothing_is_left_out(tmp_path: Path) -> None:
+    hidden = {"jupyter": {"source_hidden": True}}
+    shows = [new_output("stream", text="seen")]
+    text = page(
+        made(
+            tmp_path,
+            new_markdown_cell("# Title"),
+            new_code_cell("import guard", id="a", metadata=hidden),
+            new_code_cell("print()", id="b", metadata=hidden, outputs=shows),
+        )
+    )
+    assert "guard" not in text and "seen" in text
 
 
 def test_a_saved_explorer_becomes_a_page_to_which_the_lesson_leads(tmp_path: Path, small: Dataset) -> None:
