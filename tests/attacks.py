@@ -450,7 +450,8 @@ raw("display_data", b'{"metadata":' + deep + b',"data":{"text/plain":"x","x/y":'
         kept=-1,
     ),
     "a flood of replies to nobody": attack(
-        REPLY + "while True: reply({'status': 'ok'}, {'header': {'msg_id': 'nobody'}})", "OUTPUT"
+        REPLY + "while True: reply({'status': 'ok'}, {'header': {'msg_id': 'nobody'}})",
+        "OUTPUT|TIMEOUT",
     ),
     "a flood of output of nobody": attack(
         KERNEL
