@@ -23,6 +23,7 @@ import tempfile
 import threading
 import urllib.request
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -89,18 +90,24 @@ class Dataset:
         )
 
 
-def load(name: str, folder: Path | None = None, *, download: bool = True) -> Dataset:
-    """The data set `name`, whole, on the processor.
+def load(
+    name: str,
+    folder: Path | None = None,
+    *,
+    download: bool = True,
+    train: int | None = None,
+    test: int | None = None,
+) -> Dataset:
+    """The data set `name` on the processor: all of it, or its first `train` and `test` images.
 
     Raises CourseError for an unknown name and, for the real data sets, where the files in `folder`
     (default: the folder of COURSE_DATA) are missing and cannot be downloaded, or are damaged.
     """
     settings.one_of("data set", name, NAMES)
-    if name == "digits":
-        return _digits()
-    if name == "garments":
-        return _garments()
-    return _real(name, folder or settings.data_folder(), download)
+    if name == "garments":  # no more than wanted: drawing all takes ten seconds
+        return _garments(train, test)
+    whole = _digits() if name == "digits" else _real(name, folder or settings.data_folder(), download)
+    return whole.at_most(train, test)
 
 
 def for_lesson(budget: Budget, *, clothing: bool = False) -> Dataset:
@@ -112,14 +119,15 @@ def for_lesson(budget: Budget, *, clothing: bool = False) -> Dataset:
     name = wanted()
     if clothing:
         name = "fashion-mnist" if name in REAL else "garments"
+    load_most = partial(load, train=budget.train_images, test=budget.test_images)
     try:
-        dataset = load(name, download=bool(os.environ.get("COURSE_DATASET")))
+        dataset = load_most(name, download=bool(os.environ.get("COURSE_DATASET")))
     except CourseError as problem:
         if name not in REAL:
             raise
-        dataset = load(STAND_IN[name])
+        dataset = load_most(STAND_IN[name])
         print(f"NOT {REAL[name]}: this run uses the stand-in '{dataset.name}'. {problem}")
-    dataset = dataset.at_most(budget.train_images, budget.test_images).to(settings.device())
+    dataset = dataset.to(settings.device())
     print(f"{dataset}\n{budget}; device: {settings.device()}")
     return dataset
 
@@ -328,10 +336,10 @@ def _affine_variant(images: Tensor, generator: torch.Generator) -> Tensor:
     return F.grid_sample(images, grid, align_corners=False).clamp(0, 1)
 
 
-def _garments(train: int = 12_000, test: int = 5_000) -> Dataset:
-    """Clothing drawn by code, train and test from different seeds."""
-    train_images, train_labels = garments.draw(train, seed=0)
-    test_images, test_labels = garments.draw(test, seed=1)
+def _garments(train: int | None = None, test: int | None = None) -> Dataset:
+    """Clothing drawn by code, train and test from different seeds; at most so many of each."""
+    train_images, train_labels = garments.draw(min(12_000, train or 12_000), seed=0)
+    test_images, test_labels = garments.draw(min(5_000, test or 5_000), seed=1)
     source = "drawn by code; a stand-in for Fashion-MNIST"
     return Dataset(
         "garments",

@@ -58,7 +58,7 @@ def no_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def few_garments(monkeypatch: pytest.MonkeyPatch) -> None:
     """`garments` drawn in a moment."""
     few = data._garments(train=40, test=20)
-    monkeypatch.setattr(data, "_garments", lambda: few)
+    monkeypatch.setattr(data, "_garments", lambda train, test: few.at_most(train, test))
 
 
 # --- every data set ------------------------------------------------------------------------------
@@ -173,6 +173,12 @@ def test_no_variant_of_a_digit_is_the_digit_itself(digits: Dataset) -> None:
 
 def test_the_first_images_are_the_ones_a_cut_keeps(embedded: Dataset) -> None:
     assert torch.equal(embedded.at_most(30, 20).train_images, embedded.train_images[:30])
+
+
+def test_garments_are_drawn_as_far_as_they_are_wanted() -> None:
+    few, some = data.load("garments", train=30, test=20), data._garments(train=50, test=40)
+    assert torch.equal(few.train_images, some.train_images[:30]) and len(few.test_images) == 20
+    assert torch.equal(few.test_labels, some.test_labels[:20])
 
 
 def test_a_cut_shortens_images_and_labels_alike(embedded: Dataset) -> None:
