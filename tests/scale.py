@@ -235,7 +235,7 @@ def sentences(found: dict) -> str:
     )
     rows = [
         (f"{many}", f"{PLANNED * each / many / 3600:.1f}", f"{many * found['MiB_of_a_worker'] / 1024:.0f}")
-        for many in (2, 8, 32, 128)
+        for many in (2, 8, 32, 64)
     ]
     return (
         f"{measured}\n\n{follows}\n\n{record.table(('workers, a core each', 'hours', 'GiB of memory'), rows)}"
