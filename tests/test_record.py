@@ -8,7 +8,7 @@ import pytest
 
 from course_utils import benchmark, contestants, record, reproduce, runner
 from course_utils.checks import EXERCISES
-from course_utils.grading import measure
+from course_utils.grading import measure, speed
 from course_utils.settings import CourseError
 
 ROOT = Path(__file__).parent.parent
@@ -87,3 +87,7 @@ def test_the_readme_quotes_the_stored_figures_beside_the_literature():
     found = reproduce.stored(ROOT)
     assert found
     assert record.quoted(ROOT, "reproduced") == reproduce.markdown(found)
+
+
+def test_the_readme_quotes_the_stored_speed_of_grading():
+    assert record.quoted(ROOT, "grading speed") == speed.stored(ROOT).sentence()
