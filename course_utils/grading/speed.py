@@ -56,10 +56,12 @@ class Speed:
     def sentence(self) -> str:
         """What README and terminal say."""
         plain, ours = (f"{self.per_minute(command):.1f}" for command in COMMANDS)
+        rounds = len(self.seconds["course grade"])
         return (
             f"{self.students} submissions of section 3, same scores: `course grade` does {ours} a minute, "
             f"plain `nbgrader autograde` {plain}; {self.ratio:.1f} times as many, the start of the workers "
-            f"included ({self.machine}, {self.date})."
+            f"included ({'one round' if rounds == 1 else f'medians of {rounds} rounds'}, {self.machine}, "
+            f"{self.date})."
         )
 
 
