@@ -31,6 +31,34 @@ DESK = {"viewport": {"width": 1200, "height": 1000}}
 PHONE = {"viewport": {"width": 360, "height": 780}, "has_touch": True, "is_mobile": True}
 
 
+class Visitor:
+    """Opens pages in `chromium`, and notes what they complain of and what they ask for."""
+
+    def __init__(self, chromium: Any) -> None:
+        self.chromium = chromium
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.contexts: list[Any] = []
+
+    def open(self, address: str, script: str = "", **options: Any) -> Any:
+        """The page at an address, on a desk unless `options` say otherwise, after a script of the test's."""
+        self.contexts.append(self.chromium.new_context(**(DESK | options)))
+        page = self.contexts[-1].new_page()
+        page.add_init_script(script)
+        # Reading canvases, as tests do, draws a warning; errors are the page's own.
+        page.on("console", lambda told: told.type == "error" and self.complaints.append(told.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.goto(address)
+        return page
+
+    def leave(self) -> None:
+        """Close all; no page has complained."""
+        for context in self.contexts:
+            context.close()
+        assert self.complaints == []
+
+
 def barriers(page: Any) -> list[list[str]]:
     """What axe-core finds on a page that keeps somebody out: [rule, the element], none if all is well."""
     page.evaluate(AXE)

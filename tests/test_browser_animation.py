@@ -66,25 +66,10 @@ class Reader:
 def open_page(chromium: Any, film: Film, tmp_path: Path) -> Iterator[Any]:
     """Opens the page; at the end it has complained of nothing and asked for nothing but itself."""
     file = film.write(tmp_path / "film.html")
-    complaints: list[str] = []
-    requests: list[str] = []
-    contexts = []
-
-    def open_one(**options: Any) -> Reader:
-        context = chromium.new_context(**(options or DESK))
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(file.as_uri())
-        return Reader(page)
-
-    yield open_one
-    for context in contexts:
-        context.close()
-    assert complaints == []
-    assert set(requests) == {file.as_uri()}
+    visitor = browser.Visitor(chromium)
+    yield lambda **options: Reader(visitor.open(file.as_uri(), **options))
+    visitor.leave()
+    assert set(visitor.requests) == {file.as_uri()}
 
 
 def test_it_waits_at_the_first_epoch(open_page: Any) -> None:

@@ -90,26 +90,12 @@ class Reader:
 @pytest.fixture
 def open_page(chromium: Any, files: dict[int, Path]) -> Iterator[Any]:
     """Opens a page; at the end it has complained of nothing and asked for nothing but itself."""
-    complaints: list[str] = []
-    requests: list[str] = []
-    contexts = []
-
-    def open_one(latent_dim: int, **options: Any) -> Reader:
-        context = chromium.new_context(**(options or DESK))
-        contexts.append(context)
-        page = context.new_page()
-        # Reading canvases, as these tests do, draws a warning; errors are the page's own.
-        page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(files[latent_dim].as_uri())
-        return Reader(page)
-
-    yield open_one
-    for context in contexts:
-        context.close()
-    assert complaints == []
-    assert {url for url in requests if not url.startswith("data:")} <= {f.as_uri() for f in files.values()}
+    visitor = browser.Visitor(chromium)
+    yield lambda latent_dim, **options: Reader(visitor.open(files[latent_dim].as_uri(), **options))
+    visitor.leave()
+    assert {url for url in visitor.requests if not url.startswith("data:")} <= {
+        f.as_uri() for f in files.values()
+    }
 
 
 @DIMENSIONS

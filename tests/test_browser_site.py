@@ -12,7 +12,7 @@ from typing import Any
 
 import browser
 import pytest
-from browser import DESK, PHONE
+from browser import PHONE
 from nbformat.v4 import new_code_cell, new_output
 
 from course_utils import data, explorer, models, runner, sections, site
@@ -35,26 +35,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def open_page(chromium: Any, folder: Path) -> Iterator[Any]:
     """Opens a page; at the end none has complained, and none has asked for anything outside the folder."""
-    complaints: list[str] = []
-    requests: list[str] = []
-    contexts = []
-
-    def open_one(name: str, script: str = "", **options: Any) -> Any:
-        context = chromium.new_context(**(DESK | options))
-        contexts.append(context)
-        page = context.new_page()
-        page.add_init_script(script)
-        page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(f"{folder.as_uri()}/{name}")
-        return page
-
-    yield open_one
-    for context in contexts:
-        context.close()
-    assert complaints == []
-    assert requests and all(url.startswith((folder.as_uri(), "data:")) for url in requests)
+    visitor = browser.Visitor(chromium)
+    yield lambda name, *script, **options: visitor.open(f"{folder.as_uri()}/{name}", *script, **options)
+    visitor.leave()
+    assert visitor.requests
+    assert all(url.startswith((folder.as_uri(), "data:")) for url in visitor.requests)
 
 
 def follow(page: Any, link: Any) -> str:
