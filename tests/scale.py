@@ -124,37 +124,42 @@ DAMAGES: dict[Reason, Callable[[nbformat.NotebookNode, Path], None]] = {
 }
 
 
-def hand_in(root: Path, number: int, rng: random.Random, damages: dict[Reason, Any]) -> None:
-    """One submission; one in DAMAGED_ONE_IN is damaged, in turn in every way."""
+def hand_in(root: Path, number: int, rng: random.Random, damages: dict[Reason, Any], one_in: int) -> None:
+    """One submission; one in so many is damaged, in turn in every way."""
     source = root / "notebooks" / ASSIGNMENT
     folder = root / "submitted" / f"student-{number:05}" / ASSIGNMENT
     folder.mkdir(parents=True)
     for file in sorted(source.glob("*.ipynb")):
         nb = answered(nbformat.read(file, as_version=4), rng)
-        turn, rest = divmod(number, DAMAGED_ONE_IN)
+        turn, rest = divmod(number, one_in)
         if rest or not damages:
             nbformat.write(nb, folder / file.name)
         else:
             list(damages.values())[turn % len(damages)](nb, folder / file.name)
 
 
-def make_course(root: Path, submissions: int, damages: dict[Reason, Any]) -> batch.Course:
+def make_course(root: Path, submissions: int, damages: dict[Reason, Any], one_in: int) -> batch.Course:
     shutil.copy(ROOT / "nbgrader_config.py", root)
     for edition in ("solutions", "notebooks"):
         shutil.copytree(ROOT / edition / ASSIGNMENT, root / edition / ASSIGNMENT)
     rng = random.Random(0)
     for number in range(submissions):
-        hand_in(root, number, rng, damages)
+        hand_in(root, number, rng, damages, one_in)
     return batch.Course(root)
 
 
 # --- measurement ------------------------------------------------------------------------------------------
 
 
-def measure(submissions: int, damages: dict[Reason, Any], compared: int = SAMPLE) -> dict:
+def measure(
+    submissions: int,
+    damages: dict[Reason, Any],
+    compared: int = SAMPLE,
+    damaged_one_in: int = DAMAGED_ONE_IN,
+) -> dict:
     """Grade a class of so many, a sample of it once more, and say what was found."""
     with tempfile.TemporaryDirectory(prefix="course-scale-") as folder:
-        course = make_course(Path(folder), submissions, damages)
+        course = make_course(Path(folder), submissions, damages, damaged_one_in)
         terms = work.Terms(sandboxed=not sandbox.missing(), **SECONDS)
         own, memory, ends, workers = psutil.Process(), [], [], []
         started, used = time.monotonic(), sum(own.cpu_times()[:2])
@@ -185,6 +190,7 @@ def measure(submissions: int, damages: dict[Reason, Any], compared: int = SAMPLE
         "workers": WORKERS,
         "assignment": ASSIGNMENT,
         "submissions": len(results),
+        "damaged_one_in": damaged_one_in,
         "sandboxed": terms.sandboxed,
         "seconds": round(ends[-1]),
         "seconds_each": round(ends[-1] / submissions, 2),
@@ -219,13 +225,13 @@ def sentences(found: dict) -> str:
     )  # of a worker
     measured = (
         f"{found['submissions']:,} submissions of {found['assignment']}, made of the bank's right and wrong "
-        f"answers, one in {DAMAGED_ONE_IN} damaged ({len(found['reasons'])} reasons occur), took {workers} "
-        f"workers {found['seconds'] / 60:.0f} minutes: {each:.1f} worker-seconds each, {first:.1f} over the "
-        f"first hundred with the start of the workers, {last:.1f} over the last. The coordinator took "
-        f"{own * 1000:.0f} ms of processor time for each, and had {found['MiB_at_a_tenth']} MiB at a tenth "
-        f"of them, {found['MiB_at_the_end']} MiB at the end. Of {found['compared']} graded once more, one "
-        f"at a time in one process with every cell run, {found['differing']} have another score "
-        f"({found['machine']}, {found['date']})."
+        f"answers, one in {found['damaged_one_in']} damaged ({len(found['reasons'])} reasons occur), took "
+        f"{workers} workers {found['seconds'] / 60:.0f} minutes: {each:.1f} worker-seconds each, "
+        f"{first:.1f} over the first hundred with the start of the workers, {last:.1f} over the last. The "
+        f"coordinator took {own * 1000:.0f} ms of processor time for each, and had "
+        f"{found['MiB_at_a_tenth']} MiB at a tenth of them, {found['MiB_at_the_end']} MiB at the end. Of "
+        f"{found['compared']} graded once more, one at a time in one process with every cell run, "
+        f"{found['differing']} have another score ({found['machine']}, {found['date']})."
     )
     follows = (
         f"So {PLANNED:,} such submissions are {PLANNED * each / 3600:.1f} worker-hours, "

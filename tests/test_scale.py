@@ -15,11 +15,8 @@ def found() -> dict:
     """Four submissions, of which every other is damaged without costing time."""
     if sandbox.missing():
         pytest.skip(sandbox.missing())
-    patch = pytest.MonkeyPatch()
-    patch.setattr(scale, "DAMAGED_ONE_IN", 2)
     damages = {reason: scale.DAMAGES[reason] for reason in (Reason.NOT_A_NOTEBOOK, Reason.MISSING_CELLS)}
-    yield scale.measure(4, damages, compared=1)
-    patch.undo()
+    return scale.measure(4, damages, compared=1, damaged_one_in=2)
 
 
 def test_everybody_has_a_result(found):
