@@ -25,7 +25,7 @@ test: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	COURSE_BUDGET=smoke COURSE_DATASET=digits TQDM_DISABLE=1 OMP_NUM_THREADS=1 \
-		$(BIN)/python -m pytest tests solutions notebooks -n 2 --dist loadscope \
+		$(BIN)/python -m pytest tests solutions notebooks -n 2 --dist loadscope --no-loadscope-reorder \
 		--nbval-lax --nbval-current-env --nbval-cell-timeout 600 -q
 
 bench: $(READY)

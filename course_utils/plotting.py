@@ -233,8 +233,8 @@ def _draw_classes(
     x, y = points[order].T
     size = float(np.clip(COVER * inches**2 / len(points), 0.7, 14))
     axes.scatter(x, y, s=size, c=np.array(COLOURS)[labels[order]].tolist(), alpha=0.7, linewidths=0)
-    letters = 9 if inches > 2 else 6
-    for index, place in label_places(points, labels, class_names).items() if named else ():
+    letters, room = (9, 1.0) if inches > 2 else (6, 1.7)
+    for index, place in label_places(points, labels, class_names, room).items() if named else ():
         axes.annotate(
             class_names[index],
             tuple(place),
@@ -289,16 +289,21 @@ def stages(
     return picture
 
 
-def label_places(points: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> dict[int, np.ndarray]:
-    """For each class the member nearest to its median whose label keeps clear of the labels before it."""
+def label_places(
+    points: np.ndarray, labels: np.ndarray, names: Sequence[str], room: float = 1.0
+) -> dict[int, np.ndarray]:
+    """For each class the member nearest to its median whose label keeps clear of the labels before it.
+
+    A label takes `room` times what it takes on a map of the width of a page.
+    """
     places: dict[int, np.ndarray] = {}
     span = np.ptp(points, axis=0) + 1e-9
-    room = np.array([0.03 + 0.03 * max(map(len, names)), 0.06])  # of a label, as a share of the axes
+    taken = room * np.array([0.03 + 0.03 * max(map(len, names)), 0.06])  # a label's share of the axes
     for index in range(len(names)):
         members = points[labels == index]
         distance = (np.abs(members - np.median(members, axis=0)) / span).sum(1) if len(members) else []
         for place in members[np.argsort(distance)]:
-            if all((np.abs(place - other) / span > room).any() for other in places.values()):
+            if all((np.abs(place - other) / span > taken).any() for other in places.values()):
                 places[index] = place
                 break
         else:

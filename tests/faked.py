@@ -225,13 +225,13 @@ def book(root: Path) -> Gradebook:
     return Gradebook(batch.Course(root).directory.db_url, "vae-course")
 
 
-def entries(root: Path) -> dict[str, Any]:
+def entries(root: Path, assignment: str = ASSIGNMENT) -> dict[str, Any]:
     """All that the gradebook says of the assignment, by student."""
     found: dict[str, Any] = {}
     with book(root) as gradebook:
         for student in gradebook.students:
             try:
-                submission = gradebook.find_submission(ASSIGNMENT, student.id)
+                submission = gradebook.find_submission(assignment, student.id)
             except MissingEntry:
                 continue
             found[student.id] = {

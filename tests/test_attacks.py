@@ -1,7 +1,7 @@
 """Hostile submissions in one batch with honest ones: none gains, reaches, stops or spoils anything.
 
-What the attacks are stands in `attacks`. They are graded once, by the coordinator and two workers with small
-limits, and every test looks at what that batch left.
+What the attacks are stands in `attacks`. They are graded once, by the coordinator and a few workers with
+small limits, and every test looks at what that batch left.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from course_utils.grading.work import Result, Terms
 
 ROOT = Path(__file__).parent.parent
 ASSIGNMENT = "02-theory"
+WORKERS = 3
 PROBLEM = sandbox.missing()
 pytestmark = pytest.mark.skipif(bool(PROBLEM), reason=PROBLEM)
 
@@ -56,8 +57,8 @@ def student(name: str) -> str:
 
 
 def workers() -> ProcessPoolExecutor:
-    """Two workers with small limits."""
-    return ProcessPoolExecutor(2, get_context("spawn"), attacks.small_limits)
+    """Workers with small limits; more than there are cores, as they wait for time limits most of the time."""
+    return ProcessPoolExecutor(WORKERS, get_context("spawn"), attacks.small_limits)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,9 @@ def graded(tmp_path_factory) -> Iterator[Class]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TOKEN_OF_THE_GRADER", CANARY)
         patch.setenv("OMP_NUM_THREADS", "1")
-        steps = batch.grade(course, [ASSIGNMENT], Terms(cell_seconds=3, notebook_seconds=30), workers, 2)
+        steps = batch.grade(
+            course, [ASSIGNMENT], Terms(cell_seconds=3, notebook_seconds=30), workers, WORKERS
+        )
         results = {step.result.student: step.result for step in steps}
     written = {
         name: "".join(

@@ -43,11 +43,12 @@ KERNEL = {"name": "python3", "display_name": "", "language": "python"}
 
 
 def grade(*cells: NotebookNode) -> list[NotebookNode]:
-    """Run a submission as `nbgrader autograde` would, without the gradebook; its graded cells."""
+    """Run a submission as `nbgrader autograde` would, but for the gradebook and for where its kernel comes
+    from; its graded cells."""
     notebook = new_notebook(cells=list(cells), metadata={"kernelspec": KERNEL})
     with tempfile.TemporaryDirectory() as folder:
         resources: dict[str, Any] = {**RESOURCES, "metadata": {"path": folder}}
-        for step in (TidyOrder(), Probe(timeout=30, unsafe=UNSAFE), Judge()):
+        for step in (TidyOrder(), Probe(timeout=30, unsafe=UNSAFE, forked=not UNSAFE), Judge()):
             notebook, resources = step.preprocess(notebook, resources)
     return [cell for cell in notebook.cells if asked_of(cell)]
 
@@ -154,7 +155,7 @@ TAKES_THE_KERNEL = {
 
 @pytest.mark.parametrize(("body", "sentence"), TAKES_THE_KERNEL.values(), ids=TAKES_THE_KERNEL)
 def test_an_answer_that_takes_its_kernel_with_it_costs_its_own_exercise_alone(body, sentence, monkeypatch):
-    monkeypatch.setattr("course_utils.grading.preprocessors.GRADED_SECONDS", 15)
+    monkeypatch.setattr("course_utils.grading.preprocessors.GRADED_SECONDS", 6)
     right_bound = (
         "def importance_weighted_bound(log_w):\n    return torch.logsumexp(log_w, 0) - math.log(len(log_w))"
     )

@@ -22,7 +22,7 @@ from course_utils.grading import own_work, sandbox
 
 ROOT = Path(__file__).parent.parent
 PROGRAMS = Path(sys.executable).parent  # nbgrader calls `alembic` from the PATH
-ONE = sections.SECTIONS[1]  # the cheapest to run
+ONE = sections.SECTIONS[4]  # the cheapest to run
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_nbgrader_s_own_commands_give_the_same_scores_and_reports(course, plain)
             key: theirs[key] for key in ("raw_score", "score", "max_score")
         }
         for exercise in checks.EXERCISES.values():
-            if exercise.number.startswith("2."):
+            if exercise.number.startswith(f"{ONE.number}."):
                 title = f"Exercise {exercise.number}, {exercise.answer}: "
                 pages = [
                     (root / "feedback" / student / ONE.folder).glob("*.html") for root in (course, plain)

@@ -249,6 +249,12 @@ def test_outputs_are_inert_on_the_page(name):
     assert_inert(notebook_part(pages.page(nb, {}, {}, title="x")))
 
 
+def test_a_picture_is_described_by_the_text_beside_it():
+    outputs = (displayed(image_png=png(), text_plain=f'<Picture: "it">{EVIL}'), displayed(image_png=png()))
+    part = notebook_part(pages.page(poisoned(outputs=outputs), {}, {}, title="theory"))
+    assert [image["alt"] for image in part.select("img")] == [f'<Picture: "it">{EVIL}', pages.UNDESCRIBED]
+
+
 @pytest.mark.parametrize("name", POISONED_SOURCES)
 def test_sources_are_inert_on_the_page(name):
     page = pages.page(poisoned(POISONED_SOURCES[name]), {}, {}, title="x")

@@ -275,6 +275,6 @@ def test_the_process_that_kernels_are_forked_from_knows_no_home_that_only_the_sa
 @needs_sandbox
 def test_a_kernel_can_be_forked_whatever_number_of_threads_the_grader_uses(tmp_path, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    forked.zygote.cache_clear()
+    forked._end()
     (cell,) = executed(forked.KernelManager, tmp_path, "import torch; torch.get_num_threads()")
     assert cell.outputs[0].data["text/plain"] == "1"

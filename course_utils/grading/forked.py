@@ -7,7 +7,7 @@ process in it that does nothing; the kernel steps in. Walls, limits and messages
 from __future__ import annotations
 
 import atexit
-import functools
+import contextlib
 import json
 import os
 import socket
@@ -66,8 +66,9 @@ class Zygote:
         return json.loads(said)
 
     def fork(self, request: dict[str, Any], door: int) -> int:
-        """Ask for a kernel; the process number of its keeper."""
-        socket.send_fds(self.channel, [json.dumps(request).encode()], [door])
+        """Ask for a kernel; the process number of its keeper. Raises CourseError where it has ended."""
+        with contextlib.suppress(BrokenPipeError):  # there is no answer then
+            socket.send_fds(self.channel, [json.dumps(request).encode()], [door])
         return self.answer()["keeper"]
 
     def end(self) -> None:
@@ -86,12 +87,22 @@ def _environment() -> dict[str, str]:
     return outside | home | alone | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 
 
-@functools.cache
+_own: list[Zygote] = []  # at most one
+
+
+@atexit.register
+def _end() -> None:
+    while _own:
+        _own.pop().end()
+
+
 def zygote() -> Zygote:
-    """This process's own, started when it is first asked for."""
-    started = Zygote.start()
-    atexit.register(started.end)
-    return started
+    """This process's own, started when it is first asked for, and anew where it was killed."""
+    if _own and _own[0].process.poll() is not None:
+        _end()
+    if not _own:
+        _own.append(Zygote.start())
+    return _own[0]
 
 
 class ForkedProvisioner(sandbox.SandboxProvisioner):

@@ -25,8 +25,10 @@ from bleach.sanitizer import ALLOWED_TAGS, Cleaner
 from bs4 import BeautifulSoup
 from jinja2 import pass_context
 from latex2mathml.converter import convert_to_element
-from nbconvert import HTMLExporter
+from nbconvert import HTMLExporter, TemplateExporter
+from nbconvert.filters import Highlight2HTML
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbconvert.filters.widgetsdatatypefilter import WidgetsDataTypeFilter
 from nbconvert.preprocessors import Preprocessor
 from nbformat import NotebookNode
 from traitlets.config import Config
@@ -35,9 +37,12 @@ MOST_OUTPUTS = 100  # of a cell
 MOST_CHARACTERS = 20_000  # of an output
 MOST_CHARACTERS_OF_CELL = 100_000
 MOST_BYTES = 2 * 2**20  # of a PNG
+MOST_ALT = 1_000  # characters of its description
 MOST_PIXELS = 25_000_000  # a small file can hold a picture that a browser has no memory for
 MOST_MARKDOWN = 50_000  # characters of a cell; the longest of the course has 5,000
 MOST_LATEX = 2_000  # characters of a formula
+SHARED = 1024  # cells and formulas that are remembered once rendered: most stand in every student's notebook
+UNDESCRIBED = "A picture without a description."
 
 FORMGRADER = Path(nbgrader.__file__).parent / "server_extensions" / "formgrader"
 EXPORTER: dict[str, Any] = {
@@ -179,13 +184,18 @@ def _allowed(tag: str, name: str, value: str) -> bool:
 
 def clean_html(source: Any) -> str:
     """HTML in which nothing runs and nothing is loaded; forbidden tags are shown as text."""
+    return _clean_html(str(source))
+
+
+@functools.lru_cache(SHARED)
+def _clean_html(source: str) -> str:
     cleaner = Cleaner(
         tags=TAGS,
         attributes=_allowed,
         protocols=["http", "https", "mailto", "data"],
         css_sanitizer=CSSSanitizer(allowed_css_properties=STYLES),
     )
-    return cleaner.clean(str(source))
+    return cleaner.clean(source)
 
 
 class _Renderer(IPythonRenderer):
@@ -206,19 +216,28 @@ def markdown(context: Any, source: str) -> str:
     """Markdown of anybody's as clean HTML. Never raises: what cannot be rendered is shown as it stands."""
     try:
         attachments = dict(context.get("cell", {}).get("attachments", {}))
-        renderer = _Renderer(escape=False, exclude_anchor_links=True, attachments=attachments)
-        clean = clean_html(MarkdownWithMath(renderer=renderer).render(source[:MOST_MARKDOWN]))
-        # In the parsed tree, not in the text: a formula may stand in an attribute, where a tag would end it.
-        tree = BeautifulSoup(clean, "html.parser")
-        for mark in tree.select("span.formula"):
-            drawn = mathml(mark.get_text(), "block" in mark["class"])
-            mark.replace_with(BeautifulSoup(drawn, "html.parser"))
-        return str(tree)
+        return _rendered(source, attachments) if attachments else _rendered_alone(source)
     except Exception:  # a forged attachment, nesting without end
         return f"<pre>{html.escape(str(source)[:MOST_MARKDOWN])}</pre>"
 
 
-@functools.lru_cache(4096)  # all students' pages share the instructors' formulas
+def _rendered(source: str, attachments: dict[str, Any]) -> str:
+    renderer = _Renderer(escape=False, exclude_anchor_links=True, attachments=attachments)
+    clean = clean_html(MarkdownWithMath(renderer=renderer).render(source[:MOST_MARKDOWN]))
+    # In the parsed tree, not in the text: a formula may stand in an attribute, where a tag would end it.
+    tree = BeautifulSoup(clean, "html.parser")
+    for mark in tree.select("span.formula"):
+        drawn = mathml(mark.get_text(), "block" in mark["class"])
+        mark.replace_with(BeautifulSoup(drawn, "html.parser"))
+    return str(tree)
+
+
+@functools.lru_cache(SHARED)
+def _rendered_alone(source: str) -> str:
+    return _rendered(source, {})
+
+
+@functools.lru_cache(SHARED)
 def mathml(latex: str, block: bool = False) -> str:
     """A formula as MathML, or as the text that it is where it cannot be read."""
     source = f"$${latex}$$" if block else f"${latex}$"
@@ -258,11 +277,43 @@ class Inert(Preprocessor):
                 # Only a graded cell that is not the student's own answer holds a report.
                 graded = _is(cell, "grade") and not _is(cell, "solution")
                 _clean_outputs(cell, ("text/html", "text/plain") if graded else ("text/plain",))
+                for output in cell.outputs:
+                    _describe(output)
         return nb, resources
+
+
+def _describe(output: NotebookNode) -> None:
+    """A picture's alternative text is what stands beside it: this course's figures describe themselves."""
+    if "image/png" in output.get("data", {}):
+        said = output.data.get("text/plain", UNDESCRIBED)[:MOST_ALT]
+        output.metadata.setdefault("image/png", NotebookNode())["alt"] = said
 
 
 def _is(cell: NotebookNode, role: str) -> bool:
     return bool(cell.metadata.get("nbgrader", {}).get(role))
+
+
+class _Exporter(HTMLExporter):
+    """nbconvert's, but that pages are not parsed once more to add what they have already: `Inert` has
+    described the pictures."""
+
+    def from_notebook_node(  # type: ignore[override]
+        self, nb: NotebookNode, resources: Any = None, **kw: Any
+    ) -> tuple[str, dict[str, Any]]:
+        """The page of a notebook."""
+        resources = self._init_resources(resources)
+        self.register_filter("highlight_code", _highlighted)
+        self.register_filter("filter_data_type", WidgetsDataTypeFilter({}, parent=self))
+        return TemplateExporter.from_notebook_node(self, nb, resources, **kw)
+
+
+def _highlighted(source: str, **_: Any) -> str:
+    return _highlighted_alone(source)
+
+
+@functools.lru_cache(SHARED)
+def _highlighted_alone(source: str) -> str:
+    return Highlight2HTML(pygments_lexer="python")(source)
 
 
 @functools.cache
@@ -270,7 +321,7 @@ def _exporter() -> HTMLExporter:
     """nbconvert as nbgrader sets it up for feedback."""
     styles = FORMGRADER / "static" / "node_modules" / "bootstrap" / "dist" / "css"
     settings = {**EXPORTER, "template_name": "feedback", "extra_template_paths": [str(styles)]}
-    return HTMLExporter(config=Config({"HTMLExporter": settings}))
+    return _Exporter(config=Config({"HTMLExporter": settings}))
 
 
 def page(

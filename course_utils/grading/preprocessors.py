@@ -3,7 +3,7 @@
     TidyOrder     before anything runs: an exercise's graded cell stands below its answer
     OwnWork       what of the submission an instructor should look at; never a change of score
     Probe         nbgrader's Execute; graded cells probe with a seed that no student has seen, and a cell
-                  that ends or hangs its kernel is left out of a second run
+                  that ends or hangs its kernel is left out of a further run
     Judge         computes the verdict from the evidence, in this process, and writes it into the cell
 
 The student's kernel only hands over evidence. Whatever else it prints, displays or patches, the one
@@ -17,6 +17,7 @@ import os
 import re
 import secrets
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -41,6 +42,7 @@ Resources = dict[str, Any]
 ENVIRONMENT = {"COURSE_BUDGET": "smoke", "COURSE_DATASET": "digits", "TQDM_DISABLE": "1"}
 MESSAGES = {"stream", "display_data", "execute_result", "error", "clear_output", "execute_input", "status"}
 NOT_RUN = "[not run in grading: no graded cell needs it]\n"
+ATTEMPTS = 3  # at a cell in which the kernel ended, or at a start: somebody else may have killed it
 GRADED_SECONDS = 60  # a check stops an answer after ten; only one that cannot be stopped is still there
 
 
@@ -138,7 +140,9 @@ class Probe(Execute):
     The cells call the check by its full name meanwhile: a variable `check` of the student's own harms
     nobody. After a cell that takes the kernel with it the notebook is run anew without that cell, so that
     the other exercises still count; when the time for the whole notebook is over, what has been earned
-    stays. The kernel runs in a sandbox; where none can be made, CourseError says what to install.
+    stays. A kernel that simply ended may have been killed by the system or a person: the cell is blamed
+    when that happens there ATTEMPTS times. The kernel runs in a sandbox; where none can be made, CourseError
+    says what to install.
 
     What went wrong is listed in `faults`. `relevant`, if set, holds the places of the cells to be run.
     """
@@ -193,12 +197,18 @@ class Probe(Execute):
         )
         asked = {name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()}
         lost: dict[str, str] = {}
+        ended: Counter[str] = Counter()
         try:
             with environment({**asked, core.SEED_VARIABLE: str(seed)}):
                 while True:
                     try:
                         return super().preprocess(nb, resources, km)
                     except _LostKernel as loss:
+                        ended[loss.cell.id] += 1
+                        again = loss.fault.reason is Reason.KILLED and ended[loss.cell.id] < ATTEMPTS
+                        if again and self._seconds_left() > 0:
+                            self.log.warning("A kernel has ended (%s): once more.", loss.fault)
+                            continue
                         self.faults.append(loss.fault)
                         self.log.warning("A cell took its kernel with it (%s).", loss.fault)
                         sources.setdefault(loss.cell.id, loss.cell.source)
@@ -206,6 +216,13 @@ class Probe(Execute):
                         loss.cell.source = ""
                         if self._seconds_left() <= 0:
                             return nb, resources
+                    except Exception as problem:  # before the first cell, or after the last
+                        ended[""] += 1
+                        if ended[""] == ATTEMPTS:
+                            raise
+                        if self.km:
+                            self._cleanup_kernel()
+                        self.log.warning("A kernel did not start (%s): once more.", problem)
         finally:
             for cell in nb.cells:
                 cell.source = sources.get(cell.id, cell.source)
