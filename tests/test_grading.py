@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
+from nbgrader.preprocessors import Execute
 
 from course_utils.checks import EXERCISES, core, evidence
-from course_utils.grading import own_work, sandbox
+from course_utils.grading import forked, own_work, preprocessors, sandbox
 from course_utils.grading.preprocessors import Judge, OwnWork, Probe, TidyOrder, asked_of
+from course_utils.settings import CourseError
 
 ROOT = Path(__file__).parent.parent
 KL = EXERCISES["gaussian_kl"]
@@ -176,6 +178,53 @@ def test_a_cell_that_ends_the_kernel_as_it_is_run_costs_its_own_exercise_alone()
     (lost,) = grade(imports(), answer_cell("import os\nos._exit(1)"), graded_cell())
     assert points(lost) == 0
     assert "is not defined" in lost.outputs[0].data["text/html"]
+
+
+needs_sandbox = pytest.mark.skipif(UNSAFE, reason=sandbox.missing() or "There is a sandbox.")
+
+
+@needs_sandbox
+def test_a_kernel_that_cannot_be_forked_is_forked_from_another_process(monkeypatch):
+    fork, left = forked.Zygote.fork, [1]
+
+    def killed(zygote: forked.Zygote, *request: Any) -> int:
+        left[0] -= 1
+        if left[0] >= 0:
+            zygote.process.kill()
+        return fork(zygote, *request)
+
+    monkeypatch.setattr(forked.Zygote, "fork", killed)
+    (cell,) = grade(imports(), answer_cell(RIGHT_KL), graded_cell())
+    assert points(cell) == 3
+
+
+@needs_sandbox
+def test_where_no_kernel_starts_at_all_that_is_an_error(monkeypatch):
+    def failing(*_: Any) -> int:
+        raise CourseError("no kernel today")
+
+    monkeypatch.setattr(forked.Zygote, "fork", failing)
+    with pytest.raises(CourseError, match="no kernel today"):
+        grade(imports(), answer_cell(RIGHT_KL), graded_cell())
+
+
+@needs_sandbox
+@pytest.mark.parametrize(("kills", "expected"), [(1, 3), (preprocessors.ATTEMPTS, 0)])
+def test_a_cell_is_blamed_for_the_end_of_its_kernel_when_that_happens_several_times(
+    kills, expected, monkeypatch
+):
+    left, run = [kills], Execute.preprocess_cell
+
+    def killing(probe: Probe, cell: NotebookNode, *how: Any) -> Any:
+        if "def gaussian_kl" in cell.source and left[0]:
+            left[0] -= 1
+            probe.km.provisioner.process.kill()
+        return run(probe, cell, *how)
+
+    monkeypatch.setattr(Execute, "preprocess_cell", killing)
+    slow = f"import time\ntime.sleep(1)\n{RIGHT_KL}"
+    (cell,) = grade(imports(), answer_cell(slow), graded_cell())
+    assert points(cell) == expected
 
 
 def test_an_answer_below_its_graded_cell_counts_where_the_stub_was_left():
@@ -362,7 +411,7 @@ def test_remarks_are_logged_and_kept_but_change_no_score(caplog):
 # --- in the sandbox -----------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(UNSAFE, reason=sandbox.missing() or "There is a sandbox.")
+@needs_sandbox
 def test_a_submission_runs_where_the_course_s_own_files_are_not():
     look = f"import os\nif os.path.exists({str(ROOT / 'solutions')!r}) or not os.getuid(): raise SystemExit"
     (cell,) = grade(imports(), answer_cell(f"{look}\n{RIGHT_KL}"), graded_cell())
