@@ -180,6 +180,7 @@ def _content(
         "colours": plotting.COLOURS,
         "latent": model.latent_dim,
         "kl": [round(float(value), 4) for value in kl],
+        "first": first_of(model.latent_dim),
         "order": np.argsort(-kl, kind="stable")[:SLIDERS].tolist(),
         "reach": int(np.ceil(max(3.0, np.quantile(np.abs(means), 0.999)))),
         "axes": plane.axes.round(6).tolist(),
@@ -205,7 +206,13 @@ def _content(
 def _slider_note(dimensions: int) -> str:
     shown = "Both dimensions" if dimensions == 2 else "All dimensions" if dimensions <= SLIDERS else ""
     shown = shown or f"The {SLIDERS} of {dimensions} dimensions with the highest KL"
-    return f"{shown}, the highest KL first; on the right its nats per image."
+    numbered = "" if first_of(dimensions) else ", numbered from 0 as in the code"
+    return f"{shown}{numbered}, the highest KL first; on the right its nats per image."
+
+
+def first_of(dimensions: int) -> int:
+    """The number of the first dimension: the axes of a plane are z1 and z2, as on every map of the course."""
+    return 1 if dimensions == 2 else 0
 
 
 # --- without a kernel -----------------------------------------------------------------------------------

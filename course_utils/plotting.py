@@ -23,6 +23,7 @@ import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 from torch import Tensor
@@ -233,8 +234,8 @@ def _draw_classes(
     x, y = points[order].T
     size = float(np.clip(COVER * inches**2 / len(points), 0.7, 14))
     axes.scatter(x, y, s=size, c=np.array(COLOURS)[labels[order]].tolist(), alpha=0.7, linewidths=0)
-    letters, room = (9, 1.0) if inches > 2 else (6, 1.7)
-    for index, place in label_places(points, labels, class_names, room).items() if named else ():
+    letters = 9 if inches > 2 else 6
+    for index, place in label_places(points, labels, class_names).items() if named else ():
         axes.annotate(
             class_names[index],
             tuple(place),
@@ -267,13 +268,12 @@ def stages(
         f"class, over decoded samples. At the bottom {y} by epoch: {', '.join(losses)}."
     )
     inches = WIDTH / max(len(epochs), 4)  # of a column
-    picture = Picture(WIDTH, 2 * inches + 2.2, title, alt)
+    picture = Picture(WIDTH, 2 * inches + 2.6, title, alt)
     grid = picture.add_gridspec(3, len(epochs), height_ratios=[inches, inches, 1.6])
     labels = to_numpy(labels)
     for column, (epoch, (codes, samples)) in enumerate(epochs.items()):
         above, below = (picture.add_subplot(grid[row, column]) for row in (0, 1))
-        named = column == len(epochs) - 1  # in earlier ones names would cover what there is
-        _draw_classes(above, to_numpy(codes), labels, class_names, inches, named)
+        _draw_classes(above, to_numpy(codes), labels, class_names, inches, named=False)
         above.set(xlim=(-half, half), ylim=(-half, half), aspect="equal", xticks=[], yticks=[])
         above.set_title(f"epoch {epoch}" if epoch else "untrained")
         samples = to_numpy(samples)
@@ -286,24 +286,23 @@ def stages(
         axes.axvline(epoch, color="#444444", linestyle=":", linewidth=1)
     axes.set(xlabel="epoch (dotted: the stills)", ylabel=y)
     axes.legend()
+    # Names on maps this small would cover what there is.
+    colours = [Patch(color=colour, label=name) for name, colour in zip(class_names, COLOURS, strict=False)]
+    columns = len(class_names) if sum(map(len, class_names)) < 40 else 5
+    picture.legend(handles=colours, loc="outside lower center", ncols=columns, handlelength=1)
     return picture
 
 
-def label_places(
-    points: np.ndarray, labels: np.ndarray, names: Sequence[str], room: float = 1.0
-) -> dict[int, np.ndarray]:
-    """For each class the member nearest to its median whose label keeps clear of the labels before it.
-
-    A label takes `room` times what it takes on a map of the width of a page.
-    """
+def label_places(points: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> dict[int, np.ndarray]:
+    """For each class the member nearest to its median whose label keeps clear of the labels before it."""
     places: dict[int, np.ndarray] = {}
     span = np.ptp(points, axis=0) + 1e-9
-    taken = room * np.array([0.03 + 0.03 * max(map(len, names)), 0.06])  # a label's share of the axes
+    room = np.array([0.03 + 0.03 * max(map(len, names)), 0.06])  # of a label, as a share of the axes
     for index in range(len(names)):
         members = points[labels == index]
         distance = (np.abs(members - np.median(members, axis=0)) / span).sum(1) if len(members) else []
         for place in members[np.argsort(distance)]:
-            if all((np.abs(place - other) / span > taken).any() for other in places.values()):
+            if all((np.abs(place - other) / span > room).any() for other in places.values()):
                 places[index] = place
                 break
         else:

@@ -122,6 +122,12 @@ def test_sliders_come_in_the_order_of_the_kl(model: models.VAE, digits: Dataset)
     assert content["kl"] == pytest.approx(kl.tolist(), abs=1e-3)
 
 
+def test_dimensions_are_numbered_as_the_lessons_number_them(digits: Dataset) -> None:
+    plane, more = (content_of(page_of(models.VAE(k), digits))[0] for k in (2, 20))
+    assert (plane["first"], plane["axisNames"]) == (1, ["z1", "z2"])
+    assert (more["first"], "numbered from 0" in more["sliderNote"]) == (0, True)
+
+
 def test_a_plane_is_its_own_map() -> None:
     means = np.random.default_rng(0).standard_normal((50, 2))
     assert np.array_equal(explorer.Map.of(means).places(means), means)

@@ -148,9 +148,9 @@ function skeleton(id, meta) {
   const part = (name, title, body) =>
     `<section class="${name}" aria-labelledby="${id}-${name}"><h2 id="${id}-${name}">${title}</h2>${body}</section>`;
   const sliders = meta.order.map((dimension) => `
-    <label class="slider"><span>z<sub>${dimension + 1}</sub></span>
+    <label class="slider"><span>z<sub>${dimension + meta.first}</sub></span>
       <input type="range" data-dimension="${dimension}" min="${-meta.reach}" max="${meta.reach}" step="0.05" value="0"
-        aria-label="z${dimension + 1}, ${number(meta.kl[dimension])} nats of KL">
+        aria-label="z${dimension + meta.first}, ${number(meta.kl[dimension])} nats of KL">
       <output>0.00</output><small>${number(meta.kl[dimension])}</small></label>`);
   const walk = (name, title) =>
     `<div class="walk ${name}"><h3>${title}</h3><div class="strip"></div></div>`;
