@@ -1,6 +1,6 @@
 """The site in a real browser: what pointer, keys and a phone can do, and that nothing leaves the machine.
 
-It is the instructors' edition of what is stored in solutions/, with a second explorer in section 4.
+It is the instructors' edition of what is stored in solutions/.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from typing import Any
 import browser
 import pytest
 from browser import PHONE
-from nbformat.v4 import new_code_cell, new_output
 
-from course_utils import data, explorer, models, runner, sections, site
+from course_utils import runner, sections, site
 
 ROOT = Path(__file__).parent.parent
 LESSON = "05-convolutional-vae.html"
@@ -24,10 +23,6 @@ LESSON = "05-convolutional-vae.html"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     executed = runner.stored(ROOT / "solutions")
-    digits = data.load("digits")
-    exploration = next(one for one in executed if one.lesson.section.number == 4)
-    saved = new_output("display_data", explorer.explore(models.VAE(3), digits)._repr_mimebundle_())
-    exploration.notebook.cells.append(new_code_cell("explore", id="another-explorer", outputs=[saved]))
     target = tmp_path_factory.mktemp("browser") / "site"
     return site.write(executed, target, runner.summary(executed)).parent
 

@@ -35,7 +35,7 @@ ROOT = Path(__file__).parent.parent
 SECTION = Section(2, "02-small", "Small", "A tiny section.", ("small",))
 LESSON = Lesson(SECTION, "small")
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-SCENES = {"animation-1.html", "explorer-1.html"}
+SCENES = {"animation-1.html", "explorer-1.html", "explorer-2.html"}
 EDITIONS = pytest.mark.parametrize("edition", ["student", "instructor"])
 
 
