@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.nn import functional as F
 
-from course_utils import objectives, settings
+from course_utils import objectives, progress
 from course_utils.models import Model
 
 RESULT_MIME = "application/vnd.vae-course.result+json"
@@ -140,7 +140,7 @@ def log_likelihood(model: Model, images: Tensor, *condition: Tensor, samples: in
     if not ((images == 0) | (images == 1)).all():
         raise ValueError("log p(x) of a Bernoulli decoder needs images of 0 and 1: binarize them first")
     bounds = []
-    with judged(model, seed), settings.progress(len(images), "images") as bar:
+    with judged(model, seed), progress.bar(len(images), "images") as bar:
         for x, *y in _batches(images, *condition, size=WEIGHED):
             log_sum = torch.full((len(x),), -math.inf, dtype=torch.float64)
             for draws in _parts(samples, max(1, ROWS[x.device.type] // len(x))):

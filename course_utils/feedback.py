@@ -11,12 +11,11 @@ and letters take the page's own colour where they can, light or dark.
 from __future__ import annotations
 
 import html
-import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from course_utils import objectives, settings
+from course_utils import objectives, progress, settings
 
 if TYPE_CHECKING:
     from course_utils.training import History
@@ -35,7 +34,7 @@ class View:
 
     def __init__(self, history: History, images: int, epochs: int) -> None:
         self.history, self.epochs = history, epochs
-        self._bar = settings.progress(images, "images", images * history.epochs // epochs)
+        self._bar = progress.bar(images, "images", images * history.epochs // epochs)
         self._handle: Any = None
         self._drawn, self._drawn_at = history.epochs, time.monotonic()
 
@@ -69,7 +68,7 @@ class View:
     def _draw(self) -> None:
         """Show the curves, or exchange those that are shown."""
         self._drawn, self._drawn_at = self.history.epochs, time.monotonic()
-        if not settings.watched() or not in_notebook():
+        if not settings.watched() or not progress.in_notebook():
             return
         from IPython.display import display
 
@@ -81,12 +80,6 @@ class View:
             self._handle = display(shown, raw=True, display_id=True)
         else:
             self._handle.update(shown, raw=True)
-
-
-def in_notebook() -> bool:
-    """Whether this process is a notebook's kernel."""
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    return hasattr(shell, "kernel")
 
 
 def unit(terms: Collection[str]) -> str:

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tqdm.auto import tqdm
-
 if TYPE_CHECKING:
     import torch
 
@@ -92,25 +90,6 @@ def data_folder() -> Path:
 def watched() -> bool:
     """Whether somebody is watching: nobody is under TQDM_DISABLE, as in stored runs, nbval and grading."""
     return "TQDM_DISABLE" not in os.environ
-
-
-def progress(total: int, unit: str, done: int = 0) -> tqdm:
-    """A bar for long work, in a terminal or a notebook, that leaves no trace; none where nobody watches.
-
-    It says what comes before it, units per second, the time that is left, and what comes after it.
-    """
-    layout = "{desc}{percentage:3.0f}% |{bar}| {rate_noinv_fmt}, {remaining} left{postfix}"
-    return tqdm(
-        total=total,
-        initial=done,
-        unit=f" {unit}",
-        unit_scale=True,
-        bar_format=layout,
-        smoothing=0.1,  # of the rate, so that the time left does not jump
-        leave=False,
-        # tqdm's bar for notebooks overlooks the TQDM_DISABLE that its other bars heed.
-        disable=not watched(),
-    )
 
 
 def remark(line: str) -> None:

@@ -17,6 +17,7 @@ SMALL = {"COURSE_BUDGET": "smoke", "COURSE_DATASET": "digits"}
 LESSONS = sections.lessons()
 # All ten take minutes; one, and section 2 further down, are enough to see figures, bars and reports.
 OPENED = LESSONS if "EVERY_NOTEBOOK_IN_A_BROWSER" in os.environ else [LESSONS[3]]
+WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 ANSWER = "return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)"
 
 
@@ -60,6 +61,8 @@ def test_run_all_shows_every_figure_and_stops_nowhere(chromium: Any, student: st
     )
     explorers = (lab.PROJECT / "notebooks" / lesson.path).read_text("utf-8").count("explorer.explore(")
     assert page.locator(".vae-explorer[data-ready]").count() == explorers
+    # Of widgets a notebook that is opened again without its kernel shows errors: bars are none.
+    assert sum(WIDGET_MIME in output.get("data", {}) for output in outputs) == explorers
     reports = [output for output in outputs if REPORT_MIME in output.get("data", {})]
     assert page.locator(".jp-OutputArea strong", has_text="points").count() == len(reports)
     assert {url for url in requests if not url.startswith((student, "data:", "blob:"))} == set()

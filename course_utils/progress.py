@@ -1,0 +1,65 @@
+"""A bar for long work, in a terminal or a notebook, that leaves no trace; none where nobody watches.
+
+In a notebook the bar is text in an output that is exchanged in its place. tqdm's own bar for notebooks is a
+widget: in a saved notebook, opened without its kernel, an error would stand where one was, and some editors
+load widgets from the network.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import sys
+from typing import Any
+
+from tqdm import tqdm
+
+from course_utils import settings
+
+COLUMNS = 90  # of the bar in a notebook
+
+
+def bar(total: int, unit: str, done: int = 0) -> tqdm:
+    """A bar over `total` of a unit, of which some are done.
+
+    It says what comes before it, units per second, the time that is left, and what comes after it.
+    """
+    kind = _InNotebook if in_notebook() else tqdm
+    return kind(
+        total=total,
+        initial=done,
+        unit=f" {unit}",
+        unit_scale=True,
+        bar_format="{desc}{percentage:3.0f}% |{bar}| {rate_noinv_fmt}, {remaining} left{postfix}",
+        smoothing=0.1,  # of the rate, so that the time left does not jump
+        leave=False,
+        disable=not settings.watched(),
+    )
+
+
+def in_notebook() -> bool:
+    """Whether this process is a notebook's kernel."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return hasattr(shell, "kernel")
+
+
+class _InNotebook(tqdm):
+    """tqdm's bar, shown as an output. What it would write to a terminal goes nowhere."""
+
+    _output: Any = None
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(file=io.StringIO(), ncols=COLUMNS, ascii=False, **options)
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+        """Show the bar as it now is, or `msg`: at the end ''."""
+        from IPython.display import display
+
+        text = str(self) if msg is None else msg
+        drawn = f'<pre style="margin:0">{html.escape(text)}</pre>' if text else ""
+        shown = {"text/html": drawn, "text/plain": text}
+        if self._output is None:
+            self._output = display(shown, raw=True, display_id=True)
+        else:
+            self._output.update(shown, raw=True)
+        return True
