@@ -1,4 +1,4 @@
-"""A bar for long work, in a terminal or a notebook, that leaves no trace; none where nobody watches.
+"""A bar for long work, in a terminal or a notebook, that is gone at the end; none where nobody watches.
 
 In a notebook the bar is text in an output that is exchanged in its place. tqdm's own bar for notebooks is a
 widget: in a saved notebook, opened without its kernel, an error would stand where one was, and some editors
@@ -7,6 +7,7 @@ load widgets from the network.
 
 from __future__ import annotations
 
+import contextlib
 import html
 import io
 import sys
@@ -50,6 +51,13 @@ class _InNotebook(tqdm):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(file=io.StringIO(), ncols=COLUMNS, ascii=False, **options)
+
+    def refresh(self, nolock: bool = False, lock_args: Any = None) -> bool:
+        """As ever; the lock is given back also where showing the bar is interrupted."""
+        if not self.disable:
+            with contextlib.nullcontext() if nolock else self._lock:
+                self.display()
+        return not self.disable
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
         """Show the bar as it now is, or `msg`: at the end ''."""

@@ -249,19 +249,23 @@ def sentences(found: dict) -> str:
 
 
 def differences(course: batch.Course, results: dict, sample: list[str]) -> int:
-    """How many of these score otherwise when graded one at a time, in this process, with every cell run."""
+    """How many of these score otherwise when graded one at a time, in one process, with every cell run."""
     released, solved = (course.notebooks(kind, ASSIGNMENT) for kind in ("release", "source"))
-    terms = work.Terms(sandboxed=not sandbox.missing(), whole=True, **SECONDS)
+
+    def jobs():
+        for student in sample:
+            folder = course.folder("submitted", student, ASSIGNMENT)
+            submission = reading.collect(folder, student, ASSIGNMENT, released)
+            terms = work.Terms(sandboxed=not sandbox.missing(), whole=True, **SECONDS)
+            yield work.Job(submission, released, solved, course.seed(submission), terms)
+
     differing = 0
-    for done, student in enumerate(sample, 1):
-        folder = course.folder("submitted", student, ASSIGNMENT)
-        submission = reading.collect(folder, student, ASSIGNMENT, released)
-        again = work.grade(work.Job(submission, released, solved, course.seed(submission), terms))
+    outcomes = pool.outcomes(work.grade, jobs(), partial(pool.local, 1), 1)
+    for done, (job, again) in enumerate(outcomes, 1):
         print(f"\r{done} of {len(sample)} once more", end="", flush=True)
-        before, after = (
-            {name: one.scores for name, one in result.notebooks.items()}
-            for result in (results[student], again)
-        )
+        student = job.submission.student
+        before = {name: one.scores for name, one in results[student].notebooks.items()}
+        after = {name: one.scores for name, one in again.notebooks.items()} if again else None
         if before != after:
             differing += 1
             print(f"\n{student}: {before} and {after}")

@@ -157,7 +157,7 @@ TAKES_THE_KERNEL = {
 
 @pytest.mark.parametrize(("body", "sentence"), TAKES_THE_KERNEL.values(), ids=TAKES_THE_KERNEL)
 def test_an_answer_that_takes_its_kernel_with_it_costs_its_own_exercise_alone(body, sentence, monkeypatch):
-    monkeypatch.setattr("course_utils.grading.preprocessors.GRADED_SECONDS", 6)
+    monkeypatch.setattr("course_utils.grading.preprocessors.GRADED_SECONDS", 12)
     right_bound = (
         "def importance_weighted_bound(log_w):\n    return torch.logsumexp(log_w, 0) - math.log(len(log_w))"
     )
@@ -225,6 +225,30 @@ def test_a_cell_is_blamed_for_the_end_of_its_kernel_when_that_happens_several_ti
     slow = f"import time\ntime.sleep(1)\n{RIGHT_KL}"
     (cell,) = grade(imports(), answer_cell(slow), graded_cell())
     assert points(cell) == expected
+
+
+@needs_sandbox
+def test_what_has_been_earned_stays_where_the_time_ends_in_a_later_run(monkeypatch):
+    run, asked = Execute.preprocess_cell, []
+
+    def killing(probe: Probe, cell: NotebookNode, *how: Any) -> Any:
+        if "sleep" in cell.source and not asked:
+            asked.append("killed")
+            probe.km.provisioner.process.kill()
+        return run(probe, cell, *how)
+
+    def left(_: Probe) -> int:
+        """Enough until a little after the kernel was killed, so that there is another run."""
+        asked.extend(["asked"] * bool(asked))
+        return 100 if len(asked) < 6 else 0
+
+    monkeypatch.setattr(Execute, "preprocess_cell", killing)
+    monkeypatch.setattr(Probe, "_seconds_left", left)
+    slow = new_code_cell("import time\ntime.sleep(1)")
+    cells = [imports(), answer_cell(RIGHT_KL), graded_cell(), slow, new_code_cell("late = 1")]
+    (cell,) = grade(*cells)
+    assert points(cell) == 3
+    assert cells[-1].outputs[0].ename == "TIMEOUT"
 
 
 def test_an_answer_below_its_graded_cell_counts_where_the_stub_was_left():

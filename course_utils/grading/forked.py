@@ -1,7 +1,8 @@
 """Sandboxed kernels that are forked from a process which has imported everything: see `zygote`.
 
-A batch's worker makes one zygote and asks it for every kernel. bubblewrap makes the room as ever, with a
-process in it that does nothing; the kernel steps in. Walls, limits and messages are those of `sandbox`.
+A batch's worker makes one zygote, another where that is killed, and asks it for every kernel. bubblewrap
+makes the room as ever, with a process in it that does nothing; the kernel steps in. Walls, limits and
+messages are those of `sandbox`.
 """
 
 from __future__ import annotations
@@ -59,15 +60,18 @@ class Zygote:
         """What it says next. Raises CourseError where it has ended."""
         said = b""
         while not said.endswith(b"\n"):
-            part = self.channel.recv(4096)
+            part = b""
+            with contextlib.suppress(ConnectionError):
+                part = self.channel.recv(4096)
             if not part:
-                raise CourseError("The process that kernels are forked from has ended: grade once more.")
+                self.end()
+                raise CourseError("The process that kernels are forked from has ended.")
             said += part
         return json.loads(said)
 
     def fork(self, request: dict[str, Any], door: int) -> int:
         """Ask for a kernel; the process number of its keeper. Raises CourseError where it has ended."""
-        with contextlib.suppress(BrokenPipeError):  # there is no answer then
+        with contextlib.suppress(ConnectionError):  # there is no answer then
             socket.send_fds(self.channel, [json.dumps(request).encode()], [door])
         return self.answer()["keeper"]
 

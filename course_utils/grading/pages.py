@@ -14,6 +14,7 @@ import copy
 import functools
 import html
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -41,7 +42,8 @@ MOST_ALT = 1_000  # characters of its description
 MOST_PIXELS = 25_000_000  # a small file can hold a picture that a browser has no memory for
 MOST_MARKDOWN = 50_000  # characters of a cell; the longest of the course has 5,000
 MOST_LATEX = 2_000  # characters of a formula
-SHARED = 1024  # cells and formulas that are remembered once rendered: most stand in every student's notebook
+REMEMBERED = 512  # cells and formulas, once rendered: most stand in every student's notebook ...
+MOST_REMEMBERED = 6_000  # ... and are no longer than this: what students write must not fill the memory
 UNDESCRIBED = "A picture without a description."
 
 FORMGRADER = Path(nbgrader.__file__).parent / "server_extensions" / "formgrader"
@@ -175,6 +177,17 @@ VALUES = {
 }
 
 
+def _remembering(render: Callable[..., str]) -> Callable[..., str]:
+    """The same function of a text, which remembers what became of short ones."""
+    remembered = functools.lru_cache(REMEMBERED)(render)
+
+    @functools.wraps(render)
+    def rendered(source: str, *rest: Any, **more: Any) -> str:
+        return (remembered if len(source) <= MOST_REMEMBERED else render)(source, *rest, **more)
+
+    return rendered
+
+
 def _allowed(tag: str, name: str, value: str) -> bool:
     return any(
         re.fullmatch(names, name) and re.fullmatch(values, value, re.IGNORECASE | re.DOTALL)
@@ -187,7 +200,7 @@ def clean_html(source: Any) -> str:
     return _clean_html(str(source))
 
 
-@functools.lru_cache(SHARED)
+@_remembering
 def _clean_html(source: str) -> str:
     cleaner = Cleaner(
         tags=TAGS,
@@ -229,15 +242,17 @@ def _rendered(source: str, attachments: dict[str, Any]) -> str:
     for mark in tree.select("span.formula"):
         drawn = mathml(mark.get_text(), "block" in mark["class"])
         mark.replace_with(BeautifulSoup(drawn, "html.parser"))
+    for picture in tree.select("img:not([alt])"):
+        picture["alt"] = UNDESCRIBED
     return str(tree)
 
 
-@functools.lru_cache(SHARED)
+@_remembering
 def _rendered_alone(source: str) -> str:
     return _rendered(source, {})
 
 
-@functools.lru_cache(SHARED)
+@_remembering
 def mathml(latex: str, block: bool = False) -> str:
     """A formula as MathML, or as the text that it is where it cannot be read."""
     source = f"$${latex}$$" if block else f"${latex}$"
@@ -285,7 +300,7 @@ class Inert(Preprocessor):
 def _describe(output: NotebookNode) -> None:
     """A picture's alternative text is what stands beside it: this course's figures describe themselves."""
     if "image/png" in output.get("data", {}):
-        said = output.data.get("text/plain", UNDESCRIBED)[:MOST_ALT]
+        said = output.data.get("text/plain", "").strip()[:MOST_ALT] or UNDESCRIBED
         output.metadata.setdefault("image/png", NotebookNode())["alt"] = said
 
 
@@ -294,8 +309,8 @@ def _is(cell: NotebookNode, role: str) -> bool:
 
 
 class _Exporter(HTMLExporter):
-    """nbconvert's, but that pages are not parsed once more to add what they have already: `Inert` has
-    described the pictures."""
+    """nbconvert's, but that pages are not parsed once more to add what they have already: `Inert` and
+    `markdown` have described the pictures."""
 
     def from_notebook_node(  # type: ignore[override]
         self, nb: NotebookNode, resources: Any = None, **kw: Any
@@ -311,7 +326,7 @@ def _highlighted(source: str, **_: Any) -> str:
     return _highlighted_alone(source)
 
 
-@functools.lru_cache(SHARED)
+@_remembering
 def _highlighted_alone(source: str) -> str:
     return Highlight2HTML(pygments_lexer="python")(source)
 

@@ -19,7 +19,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -141,8 +141,8 @@ class Probe(Execute):
     nobody. After a cell that takes the kernel with it the notebook is run anew without that cell, so that
     the other exercises still count; when the time for the whole notebook is over, what has been earned
     stays. A kernel that simply ended may have been killed by the system or a person: the cell is blamed
-    when that happens there ATTEMPTS times. The kernel runs in a sandbox; where none can be made, CourseError
-    says what to install.
+    when that happens there ATTEMPTS times, or when there is no time to try again. The kernel runs in a
+    sandbox; where none can be made, CourseError says what to install.
 
     What went wrong is listed in `faults`. `relevant`, if set, holds the places of the cells to be run.
     """
@@ -198,15 +198,18 @@ class Probe(Execute):
         asked = {name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()}
         lost: dict[str, str] = {}
         ended: Counter[str] = Counter()
+        self.ran: set[str] = set()
         try:
             with environment({**asked, core.SEED_VARIABLE: str(seed)}):
                 while True:
+                    began = time.monotonic()
                     try:
                         return super().preprocess(nb, resources, km)
                     except _LostKernel as loss:
                         ended[loss.cell.id] += 1
                         again = loss.fault.reason is Reason.KILLED and ended[loss.cell.id] < ATTEMPTS
-                        if again and self._seconds_left() > 0:
+                        few = sum(ended.values()) <= 2 * ATTEMPTS  # it may end elsewhere every time
+                        if again and few and self._seconds_left() > 2 * (time.monotonic() - began):
                             self.log.warning("A kernel has ended (%s): once more.", loss.fault)
                             continue
                         self.faults.append(loss.fault)
@@ -218,11 +221,11 @@ class Probe(Execute):
                             return nb, resources
                     except Exception as problem:  # before the first cell, or after the last
                         ended[""] += 1
-                        if ended[""] == ATTEMPTS:
-                            raise
-                        if self.km:
+                        with suppress(Exception):
                             self._cleanup_kernel()
-                        self.log.warning("A kernel did not start (%s): once more.", problem)
+                        if ended[""] == ATTEMPTS or self._seconds_left() <= 0:
+                            raise
+                        self.log.warning("A kernel did not start, or not end (%s): once more.", problem)
         finally:
             for cell in nb.cells:
                 cell.source = sources.get(cell.id, cell.source)
@@ -238,8 +241,10 @@ class Probe(Execute):
         if cell.cell_type == "code" and not cell.source:
             return cell, resources
         if self._seconds_left() <= 0:
-            if cell.cell_type == "code":
+            if cell.cell_type == "code" and cell.id not in self.ran:
                 cell.outputs = [_ended_by(Reason.TIMEOUT.name)]
+                over = Fault(Reason.TIMEOUT, self.notebook, "the whole notebook")
+                self.faults += [over] * (over not in self.faults)
             return cell, resources
         problem, mute, limit = "", False, time.monotonic() + self.timeout_func(cell)
         try:
@@ -258,6 +263,7 @@ class Probe(Execute):
         for output in cell.get("outputs", []):
             if output.output_type == "error":
                 _make_plain(output)
+        self.ran.add(cell.get("id", ""))
         return cell, resources
 
     def _fault(self, cell: NotebookNode, index: int, otherwise: Reason, detail: str = "") -> Fault:
