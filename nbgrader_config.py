@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from course_utils.grading import pages
+from courseware.grading import pages
 
 c = get_config()  # noqa: F821 - nbgrader and Jupyter provide it
 
@@ -19,7 +19,7 @@ c.ClearSolutions.text_stub = "*Write your answer here.*"
 # public repository "git+https://HOST/OWNER/REPOSITORY". Fill it in and call `course build`; without one
 # they only say that the course is missing.
 c.Door.address = ""
-c.GenerateAssignment.preprocessors.prepend(["course_utils.release.Door"])
+c.GenerateAssignment.preprocessors.prepend(["courseware.authoring.release.Door"])
 
 # A deleted graded cell would otherwise stay without a score.
 c.OverwriteCells.add_missing_cells = True
@@ -28,7 +28,7 @@ c.Execute.timeout = 600
 
 # Graded cells hand over evidence; the verdict is computed here, outside the student's process, with a seed
 # drawn for the occasion (course_utils/grading/preprocessors.py).
-ours = "course_utils.grading.preprocessors"
+ours = "courseware.grading.preprocessors"
 theirs = "nbgrader.preprocessors"
 c.Autograde.sanitize_preprocessors = [
     f"{theirs}.ClearOutput",

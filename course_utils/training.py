@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from course_utils import feedback
+from course_utils.engine import watching
 from course_utils.models import Model
 from course_utils.settings import CourseError
 
@@ -139,7 +139,7 @@ def run(
     step_number, first_loss = 0, math.nan
 
     model.train()
-    with feedback.View(history, images, len(batch_sizes)) as view:
+    with watching.View(history, images, len(batch_sizes)) as view:
         for batch_size in batch_sizes[history.epochs :]:
             started = time.perf_counter()
             sums = torch.zeros((), device=device)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from course_utils.grading import sandbox
+from courseware.grading.kernel import sandbox
 
 CANARY = "CANARY-9d41"  # in everything that no student may read
 SLEEP = "sleep 86400.9417"  # what background processes of attacks are called

@@ -31,9 +31,9 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from traitlets.config import Config, PyFileConfigLoader
 
-from course_utils import release
-from course_utils.grading import batch, pool
-from course_utils.grading.work import Job, Notebook, Result, Terms, Verdict
+from courseware.authoring import release
+from courseware.classroom import batch, pool
+from courseware.grading.work import Job, Notebook, Result, Terms, Verdict
 
 TESTS = Path(__file__).parent
 ASSIGNMENT, NAMES = "small", ("first", "second")

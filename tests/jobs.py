@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from course_utils.grading import pool, work
+from courseware.classroom import pool
+from courseware.grading import work
 
 two_workers = partial(pool.local, 2, "forkserver")
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from bank.answers import notebook_names
 
-from course_utils import sections
+from bank.answers import notebook_names
 from course_utils.checks import EXERCISES, core, evidence
+from courseware.authoring import sections
 
 ROOT = Path(__file__).parent.parent
 

@@ -27,11 +27,15 @@ from typing import Any
 import attacks
 import nbformat
 import psutil
-from bank import RIGHT, WRONG, Answer
 
-from course_utils import benchmark, record
-from course_utils.grading import batch, pool, reading, sandbox, work
-from course_utils.grading.reasons import Reason
+from bank import RIGHT, WRONG, Answer
+from courseware import record
+from courseware.classroom import batch, pool
+from courseware.grading import work
+from courseware.grading.kernel import sandbox
+from courseware.grading.reasons import Reason
+from courseware.grading.submission import reading
+from courseware.measuring import loops
 
 ROOT = Path(__file__).parent.parent
 ASSIGNMENT = "02-theory"
@@ -186,7 +190,7 @@ def measure(
     tenth = max(0, submissions // 10 - 1)
     return {
         "date": date.today().isoformat(),
-        "machine": benchmark.machine(),
+        "machine": loops.machine(),
         "workers": WORKERS,
         "assignment": ASSIGNMENT,
         "submissions": len(results),

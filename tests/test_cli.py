@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from course_utils import cli
+from courseware import cli
 
 ROOT = Path(__file__).parent.parent
 
@@ -32,7 +32,7 @@ def course(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
 def alone(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-m", "course_utils.cli", *arguments],
+        [sys.executable, "-m", "courseware.cli", *arguments],
         cwd=cwd,
         env={**os.environ, "COLUMNS": "200", **environment},
         capture_output=True,

@@ -11,9 +11,10 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from course_utils import cli, doctor, settings
-from course_utils.doctor import Finding
-from course_utils.grading import sandbox
+from course_utils import settings
+from courseware import cli, doctor
+from courseware.doctor import Finding
+from courseware.grading.kernel import sandbox
 
 
 def test_on_a_machine_that_runs_these_tests_nothing_needed_is_missing():

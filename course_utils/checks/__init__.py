@@ -5,18 +5,23 @@ One module per section holds its exercises, each with a probe and a judge (see `
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 import sys
 from collections.abc import Mapping
 from typing import Any
 
-from course_utils.checks import autoencoder, beta, convolutional, core, exploration, projects, theory, vae
+from course_utils.checks import core
 from course_utils.settings import CourseError
 
-EXERCISES = {
-    exercise.answer: exercise
-    for section in (autoencoder, theory, vae, exploration, convolutional, beta, projects)
-    for exercise in section.EXERCISES
+_SECTIONS = [
+    importlib.import_module(f"{__name__}.{module.name}")
+    for module in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name)
+    if module.name.startswith("section_")
+]
+EXERCISES: dict[str, core.Exercise] = {
+    exercise.answer: exercise for section in _SECTIONS for exercise in section.EXERCISES
 }
 
 

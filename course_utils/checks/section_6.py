@@ -1,0 +1,468 @@
+"""Section 6: the beta loss, its warm-up schedule, and the mutual information gap.
+
+Oracles: torch.distributions in float64, the gradients of the closed forms, the schedule's straight line
+by hand, and entropies of counted values in NumPy.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.distributions import Bernoulli, Normal, kl_divergence
+
+from course_utils.checks import gradients
+from course_utils.checks.core import Exercise, Finding, expect, expect_finite, problem_with
+from course_utils.checks.evidence import (
+    Evidence,
+    NotNumbers,
+    alone,
+    as_array,
+    generator,
+    intact,
+    record,
+    record_tensor,
+)
+from course_utils.checks.predictions import prediction
+from course_utils.checks.section_2 import wrong_kls
+
+TWICE = (0, 1)  # a loss or a score is one number, which another run may have by chance: look at two
+
+
+def _both(findings: list[Finding]) -> Finding:
+    """The first that fails; where none does, the first."""
+    return next((finding for finding in findings if not finding.holds), findings[0])
+
+
+# --- 6.1 beta_loss ----------------------------------------------------------------------------------
+
+
+def _batch(seed: int, time: int, n: int = 5, latent_dim: int = 3) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Logits and binary images (n, 1, 12, 7), mu and logvar (n, latent_dim), sigma from 0.1 to 5."""
+    g = generator(seed, 60 + time)
+    x_logits = 2 * torch.randn(n, 1, 12, 7, generator=g)
+    x = (torch.rand(n, 1, 12, 7, generator=g) < 0.3).float()
+    mu = 2 * torch.randn(n, latent_dim, generator=g)
+    logvar = -4.5 + 7.5 * torch.rand(n, latent_dim, generator=g)
+    return x_logits, x, mu, logvar
+
+
+def _single(seed: int, time: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return _batch(seed, 2 + time, n=1, latent_dim=1)
+
+
+def _beta(seed: int) -> float:
+    """Between 2 and 6."""
+    return 2 + 4 * torch.rand((), generator=generator(seed, 64)).item()
+
+
+def probe_beta_loss(answer: Any, seed: int) -> Evidence:
+    evidence: Evidence = {}
+    beta = _beta(seed)
+
+    for time in TWICE:
+        record_tensor(evidence, f"without{time}", answer, *_batch(seed, time), 0.0)
+        record_tensor(evidence, f"with{time}", answer, *_batch(seed, time), beta)
+        record_tensor(evidence, f"single{time}", intact, answer, *_single(seed, time), 1 / beta)
+
+    x_logits, x, mu, logvar = _batch(seed, 0)
+
+    def loss(x_logits: Tensor, mu: Tensor, logvar: Tensor) -> Any:
+        return alone(answer(x_logits, x, mu, logvar, beta))
+
+    record(evidence, "gradients", gradients.of_loss, loss, x_logits, mu, logvar)
+    return evidence
+
+
+def judge_beta_loss(seed: int, evidence: Evidence) -> list[Finding]:
+    return [
+        _both([_without(seed, evidence, time) for time in TWICE]),
+        _both([_added(seed, evidence, time) for time in TWICE]),
+        _both([_of_one_image(seed, evidence, time) for time in TWICE]),
+        gradients.reach(evidence, *_batch(seed, 0)),
+    ]
+
+
+def _nll(x_logits: Tensor, x: Tensor, *_: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """-log p(x|z) averaged over images, in float64, and what mistakes would make of it."""
+    x_logits, x, n = x_logits.double(), x.double(), len(x)
+    nll = -Bernoulli(logits=x_logits).log_prob(x).flatten(1).sum(1)
+    pi, pixels = x_logits.sigmoid(), x[0].numel()
+    swapped = torch.nn.functional.binary_cross_entropy_with_logits(x, x_logits, reduction="sum") / n
+    return nll.mean(), {
+        "The reconstruction is averaged over pixels: sum over them.": nll.mean() / pixels,
+        "784 pixels are hard-coded: sum over those that there are.": nll.mean() * 784 / pixels,
+        "Summed over the batch: average over images.": nll.sum(),
+        "The batch size is hard-coded: average over the images that there are.": nll.sum() / 128,
+        "The sign is wrong: a loss is minus the log-likelihood.": -nll.mean(),
+        "It returns one loss per image: average over the batch.": nll,
+        "The logits go through a sigmoid twice.": -Bernoulli(logits=pi).log_prob(x).sum() / n,
+        "Images and logits have changed places in the cross-entropy.": swapped,
+        "This is a squared error: the cross-entropy is asked for.": (pi - x).square().sum() / n,
+        "The squared error of the logits is no cross-entropy.": (x_logits - x).square().sum() / n,
+    }
+
+
+def _kl(_: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """The KL averaged over images, in float64, and what mistakes would make of it."""
+    q = Normal(mu.double(), (logvar.double() / 2).exp())
+    kls = kl_divergence(q, Normal(torch.zeros_like(q.loc), 1.0))
+    kl = kls.sum(1)
+    return kl.mean(), {
+        "The KL is missing: is beta used?": 0 * kl.mean(),
+        "The KL is subtracted; the loss adds it.": -kl.mean(),
+        "The KL is averaged over latent dimensions: sum over them.": kls.mean(),
+        "The KL is summed over the batch: average over images.": kl.sum(),
+        "The KL is divided by the number of pixels: sum over dimensions.": kl.mean() / x[0].numel(),
+        "It returns one loss per image: average over the batch.": kl,
+        "It keeps the latent dimensions: sum over them.": kls.mean(0),
+    } | {hint: part.sum(1).mean() for hint, part in wrong_kls(mu, logvar).items()}
+
+
+def _without(seed: int, evidence: Evidence, time: int) -> Finding:
+    nll, wrong_nlls = _nll(*_batch(seed, time))
+    kl, _ = _kl(*_batch(seed, time))
+    mistakes = {
+        "With beta = 0 nothing is left: beta belongs to the KL alone.": 0 * nll,
+        "beta stands at the reconstruction; it belongs to the KL.": kl,
+        "The KL counts even with beta = 0: is beta used?": nll + kl,
+    } | wrong_nlls
+    claim = "with beta = 0 it is the cross-entropy in nats per image"
+    return expect(evidence, f"without{time}", nll, claim, 1, mistakes)
+
+
+def _added(seed: int, evidence: Evidence, time: int) -> Finding:
+    """What beta adds, whatever the reconstruction term is: loss(beta) - loss(0)."""
+    beta = _beta(seed)
+    claim = f"beta = {beta:.3g} adds {beta:.3g} times the KL in nats per image"
+    problem = problem_with(evidence, f"without{time}") or problem_with(evidence, f"with{time}")
+    if problem:
+        return Finding(claim, False, 1, problem)
+    less, more = evidence[f"without{time}"], evidence[f"with{time}"]
+    if less.shape != more.shape:
+        return Finding(claim, False, 1, "The loss has another shape for another beta.")
+    nll, _ = _nll(*_batch(seed, time))
+    kl, wrong_kl_terms = _kl(*_batch(seed, time))
+    mistakes = {hint: beta * value for hint, value in wrong_kl_terms.items()} | {
+        "beta stands at the reconstruction; it belongs to the KL.": beta * nll,
+        "A larger beta makes the reconstruction lighter: only the KL has a factor.": beta * (kl - nll),
+        "A larger beta makes the reconstruction heavier: only the KL has a factor.": beta * (kl + nll),
+        "The KL's weight is beta squared.": beta**2 * kl,
+        "beta is added to the loss: multiply the KL by it.": 0 * kl + beta,
+    }
+    return expect({"added": more.astype(float) - less}, "added", beta * kl, claim, 1, mistakes, 5e-4)
+
+
+def _of_one_image(seed: int, evidence: Evidence, time: int) -> Finding:
+    nll, wrong_nlls = _nll(*_single(seed, time))
+    kl, wrong_kl_terms = _kl(*_single(seed, time))
+    beta = 1 / _beta(seed)
+    mistakes = (
+        {hint: wrong + beta * kl for hint, wrong in wrong_nlls.items()}
+        | {hint: nll + beta * wrong for hint, wrong in wrong_kl_terms.items()}
+        | {"The KL is divided by beta.": nll + kl / beta}
+    )
+    claim = "it also works for one image, one latent dimension and a beta below 1"
+    return expect(evidence, f"single{time}", nll + beta * kl, claim, 0.5, mistakes)
+
+
+# --- 6.2 warm_up ------------------------------------------------------------------------------------
+
+
+def _schedules(seed: int) -> dict[str, tuple[float, float]]:
+    """share and top, by the evidence's key."""
+    a, b, c, d, e = torch.rand(5, generator=generator(seed, 65), dtype=torch.float64).tolist()
+    return {
+        "first": (0.3 + 0.4 * a, 2 + 6 * b),
+        "early": (0.1 + 0.15 * c, 0.3 + 0.5 * d),
+        "whole": (1.0, 5 + 10 * e),
+    }
+
+
+def _times(seed: int, share: float) -> np.ndarray:
+    """t, the share of training done: 0, `share`, 1 and four numbers on each side of `share`, sorted."""
+    before, after = torch.rand(2, 4, generator=generator(seed, 66), dtype=torch.float64).numpy()
+    return np.sort(np.concatenate([[0, share, 1], share * before, share + (1 - share) * after]))
+
+
+def probe_warm_up(answer: Any, seed: int) -> Evidence:
+    evidence: Evidence = {}
+
+    def one(t: float, share: float, top: float) -> float:
+        weight = as_array(answer(t, share, top))
+        if weight.size != 1:
+            raise NotNumbers(f"It returned {weight.size} numbers for one t; return one.")
+        return float(weight.item())
+
+    def schedule(share: float, top: float) -> list[float]:
+        return [one(t, share, top) for t in _times(seed, share).tolist()]
+
+    for key, (share, top) in _schedules(seed).items():
+        record(evidence, key, schedule, share, top)
+    return evidence
+
+
+def judge_warm_up(seed: int, evidence: Evidence) -> list[Finding]:
+    share, _ = _schedules(seed)["first"]
+    t = _times(seed, share)
+    rises = "it rises from 0 in a straight line to `top` at t = share"
+    return [
+        _part(seed, evidence, "first", rises, 1, t <= share),
+        _part(seed, evidence, "first", "from t = share on it stays at `top`", 1, t >= share),
+        _part(seed, evidence, "early", "a `top` below 1 is reached early in training", 0.5),
+        _part(seed, evidence, "whole", "with share = 1 it rises over the whole training", 0.5),
+    ]
+
+
+def _part(
+    seed: int, evidence: Evidence, key: str, claim: str, points: float, part: np.ndarray | bool = True
+) -> Finding:
+    """A finding on the times in `part` alone, so that a schedule may be half right."""
+    share, top = _schedules(seed)[key]
+    t = _times(seed, share)
+    right = np.interp(t, [0, share, 2], [0, top, top])
+    finding = expect(evidence, key, right, claim, points, _schedule_mistakes(t, share, top), 1e-5)
+    if problem_with(evidence, key) or evidence[key].shape != right.shape:
+        return finding
+    wrong = part & ~np.isclose(evidence[key], right, 1e-5, 1e-5)
+    if not wrong.any():
+        return Finding(claim, True, points)
+    if "difference" not in finding.hint:
+        return finding
+    at = int(np.argmax(wrong))
+    where = f"With share = {share:.2f} and top = {top:.2f}, t = {t[at]:.2f} gives {evidence[key][at]:.3g}."
+    return Finding(claim, False, points, where)
+
+
+def _schedule_mistakes(t: np.ndarray, share: float, top: float) -> dict[str, np.ndarray]:
+    right = np.interp(t, [0, share, 2], [0, top, top])
+    done = right / top  # how much of the rise
+    return {
+        "It goes on rising after t = share: hold it at `top`.": top * t / share,
+        "It rises over the whole training: `share` is where the rise ends.": top * t,
+        "It rises to 1, not to `top`.": done,
+        "It stops at 1 on the way: its upper limit is `top`.": np.minimum(top * t / share, 1),
+        "t is not divided by `share`: at t = share it should reach `top`.": top * np.minimum(t, share),
+        "t is multiplied by `share`: how much of the rise is done at t = share?": top * t * share,
+        "`top` is only the upper limit here; the slope must depend on it too.": np.minimum(t / share, top),
+        "It falls from `top` to 0: a warm-up rises.": top - right,
+        "It jumps: the rise should be gradual.": np.where(share <= t, top, 0.0),
+        "It jumps: the rise should be gradual, from 0.": np.where(share < t, top, 0.0),
+        "After t = share it falls back to 0.": np.where(share >= t, right, 0.0),
+        "It starts again after t = share: hold it at `top`.": top * (t % share) / share,
+        "It rises only after t = share: `share` is where the rise ends.": top
+        * np.clip((t - share) / max(1 - share, 1e-9), 0, 1),
+        "It is never below `top`: the smaller of two is needed, not the larger.": top
+        * np.maximum(1, t / share),
+        "It rises in a curve, a square: a straight line is asked for.": top * done**2,
+        "It rises in a curve, a root: a straight line is asked for.": top * done**0.5,
+        "It rises in a curve, a cosine: a straight line is asked for.": top * (1 - np.cos(np.pi * done)) / 2,
+        "It stays at `top` from the start: is the schedule used?": np.full_like(right, top),
+    }
+
+
+# --- 6.3 mutual_information_gap ---------------------------------------------------------------------
+
+
+def _codes_and_factors(seed: int, time: int) -> dict[str, tuple[Tensor, Tensor]]:
+    """Codes (N, d) and factors (N, k) by the evidence's key, all of N, d, k and the levels unequal.
+
+    "one" has a single factor and two codes, the better one last. "several" has two copies of one code.
+    In both every pair of values occurs; in "sparse" most pairs, and many values, never do.
+    """
+    g = generator(seed, 67 + time)
+
+    def factor(n: int, levels: int) -> Tensor:
+        return torch.multinomial(0.6 + torch.rand(levels, generator=g), n, replacement=True, generator=g)
+
+    def noisy(values: Tensor, levels: int, noise: float) -> Tensor:
+        """A code of `levels` values that follows `values` but for a share of noise."""
+        lost = torch.rand(len(values), generator=g) < noise + 0.1 * torch.rand((), generator=g)
+        return torch.where(lost, torch.randint(levels, (len(values),), generator=g), values % levels)
+
+    a = factor(900, 3)
+    one = [noisy(a, 4, 0.6), noisy(a, 5, 0.3)]
+
+    b = [factor(2000, levels) for levels in (2, 3, 5)]
+    twice = noisy(b[0], 3, 0.4)
+    several = [noisy(b[2], 6, 0.7), twice, twice, noisy(b[2], 5, 0.3), noisy(b[1], 4, 0.5)]
+
+    c = [torch.tensor([0, 2, 3, 6])[factor(90, 4)], torch.tensor([1, 4, 5])[factor(90, 3)]]
+    copy = torch.tensor([5, 0, 6, 7, 0, 0, 60])[c[0]]
+    sparse = [3 + (c[1] > 1), copy, 30 + (c[0] > 2), 20 + noisy(c[1], 27, 0.4)]
+    return {
+        "one": (torch.stack(one, 1), a.unsqueeze(1)),
+        "several": (torch.stack(several, 1), torch.stack(b, 1)),
+        "sparse": (torch.stack(sparse, 1).long(), torch.stack(c, 1)),
+    }
+
+
+def probe_mutual_information_gap(answer: Any, seed: int) -> Evidence:
+    evidence: Evidence = {}
+    for time in TWICE:
+        for key, tensors in _codes_and_factors(seed, time).items():
+            function = partial(intact, answer) if key == "sparse" else answer
+            record(evidence, f"{key}{time}", function, *tensors)
+    return evidence
+
+
+def judge_mutual_information_gap(seed: int, evidence: Evidence) -> list[Finding]:
+    claims = {
+        "one": "for one factor it is the gap between two codes, as a share of the factor's entropy",
+        "several": "it is the average over factors of the gap between the best two of all codes",
+        "sparse": "values and pairs of values may be missing",
+    }
+    return [
+        _both([_gap(evidence, f"{key}{time}", claim, *_codes_and_factors(seed, time)[key]) for time in TWICE])
+        for key, claim in claims.items()
+    ]
+
+
+def _gap(evidence: Evidence, key: str, claim: str, codes: Tensor, factors: Tensor) -> Finding:
+    right, mistakes = _score_and_mistakes(codes.numpy(), factors.numpy())
+    if (
+        not problem_with(evidence, key) and evidence[key].ndim == 0
+    ):  # two mistakes may look alike: nearest first
+        mistakes = dict(sorted(mistakes.items(), key=lambda item: np.abs(item[1] - evidence[key]).max()))
+    otherwise = "It is NaN or infinite: a pair that never occurs adds nothing, for 0 log 0 counts as 0."
+    finding = expect_finite(evidence, key, right, claim, 1, mistakes, otherwise)
+    if "difference" not in finding.hint:
+        return finding
+    hint = "Try its parts alone, against `sklearn.metrics.mutual_info_score` of two columns."
+    return replace(finding, hint=hint)
+
+
+def _information(codes: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """Mutual information in nats of every code (N, d) with every factor (N, k): (d, k)."""
+
+    def mutual(a: np.ndarray, b: np.ndarray) -> float:
+        return _entropy(a) + _entropy(b) - _entropy(a * (b.max() + 1) + b)
+
+    return np.array([[mutual(code, factor) for factor in factors.T] for code in codes.T])
+
+
+def _entropy(values: np.ndarray) -> float:
+    """Of the shares in which the values (N,) occur: nats."""
+    shares = np.unique(values, return_counts=True)[1] / len(values)
+    return float(-(shares * np.log(shares)).sum())
+
+
+def _gaps(information: np.ndarray) -> np.ndarray:
+    """The largest less the second largest of each column."""
+    ranked = np.sort(information, 0)
+    return ranked[-1] - ranked[-2]
+
+
+def _score(codes: np.ndarray, factors: np.ndarray) -> float:
+    entropy = [_entropy(factor) for factor in factors.T]
+    return float((_gaps(_information(codes, factors)) / entropy).mean())
+
+
+def _score_and_mistakes(codes: np.ndarray, factors: np.ndarray) -> tuple[float, dict[str, Any]]:
+    """The mutual information gap, and what mistakes would give."""
+    information = _information(codes, factors)
+    entropy, of_codes = (np.array([_entropy(column) for column in table.T]) for table in (factors, codes))
+    ranked = np.sort(information, 0)
+    first, second, least = ranked[-1], ranked[-2], ranked[0]
+    gaps, scores, best = first - second, (first - second) / entropy, information.argmax(0)
+    other = np.array([np.diff(np.unique(column.round(12)))[-1] for column in information.T])
+    levels, n = factors.max(0) + 1, len(codes)
+    per_factor = {
+        "The gap is in nats: divide it by the factor's entropy.": gaps,
+        "The gap is divided by the code's entropy; take the factor's.": gaps / of_codes[best],
+        "The gap is divided by the last code's entropy; take the factor's.": gaps / of_codes[-1],
+        "The gap is divided by the mutual information; take the factor's entropy.": gaps / first,
+        "The entropy is log of the number of values only where all are as frequent.": gaps / np.log(levels),
+        "Mean gap over mean entropy: divide each factor's gap by its own entropy.": gaps / entropy.mean(),
+        "Only the best code counts here: subtract the runner-up.": first / entropy,
+        "The mean is subtracted: subtract the second largest.": (first - information.mean(0)) / entropy,
+        "The smallest is subtracted: subtract the second largest.": (first - least) / entropy,
+        "These are the first two codes: sort first.": (information[0] - information[1]) / entropy,
+        "These are the last two codes: sort first.": (information[-1] - information[-2]) / entropy,
+        "These are the codes that know least: sort the other way.": (least - ranked[1]) / entropy,
+        "Two codes that know equally much have a gap of 0: keep equal values apart.": other / entropy,
+        "It is negative: is the entropy's minus missing, or the gap turned round?": -scores,
+        "The joint histogram has to be divided by the number of images.": n * scores,
+        "The entropy is that of counts: divide them by the number of images.": gaps
+        / (entropy - math.log(n))
+        / n,
+        "Mutual information in bits, entropy in nats: use one unit.": scores / math.log(2),
+        "Entropy in bits, mutual information in nats: use one unit.": scores * math.log(2),
+        "Only the first factor counts: average over all.": scores[0],
+        "Only the last factor counts: average over all.": scores[-1],
+        "Only the first two factors count: average over all.": scores[:2],
+        "Summed over factors: average.": scores.sum(),
+    }
+    everywhere = np.sort(information, None)
+    turned = codes.reshape(codes.shape[::-1]).T, factors.reshape(factors.shape[::-1]).T
+    mistakes = {hint: np.mean(values) for hint, values in per_factor.items()} | {
+        "One score per factor: average over them.": scores,
+        "The best two of all codes and factors together: rank the codes for each factor.": (
+            (everywhere[-1] - everywhere[-2]) / entropy[information.max(0).argmax()]
+        ),
+        "`codes` was reshaped, which mixes its columns: transpose it.": _score(turned[0], factors),
+        "`factors` was reshaped, which mixes its columns: transpose it.": _score(codes, turned[1]),
+        "Reshaping mixes the columns of `codes` and `factors`: transpose them.": _score(*turned),
+    }
+    if len(entropy) > 1:
+        hint = "The gap is taken over factors: for each factor compare the codes."
+        mistakes[hint] = (_gaps(information.T) / of_codes).mean()
+    for bins in (10, 20):
+        merged = [np.digitize(code, np.histogram(code, bins)[1][1:-1]) for code in codes.T]
+        hint = f"{bins} bins are too few here: every value is a bin of its own."
+        mistakes[hint] = _score(np.stack(merged, 1), factors)
+    return scores.mean(), mistakes
+
+
+# --- 6.5 predict_beta (before 6.2 in the lesson) -----------------------------------------------------
+
+_BETAS = ("beta 0.1", "beta 1", "beta 4")
+_PREDICTION = prediction(
+    "6.5",
+    "predict_beta",
+    "measured_beta",
+    {
+        "the blurriest reconstructions": _BETAS,
+        "the KL as beta grows": ("it falls", "it rises", "neither"),
+        "the most holes under the prior": _BETAS,
+        "holes at beta 4 against beta 1": ("fewer", "about as many", "more"),
+    },
+    {
+        "the blurriest reconstructions": (
+            "A detail is kept if the distortion it saves is worth beta times its nats. What the code leaves "
+            "out the decoder fills with an average over all that it could be, and an average is soft."
+        ),
+        "the KL as beta grows": (
+            "beta is the price of a nat of KL. Of two models that are the best at their own price the one "
+            "with the higher price never buys more: 6.3 proves it."
+        ),
+        "the most holes under the prior": (
+            "The cheaper the KL, the less it matters where the codes lie: they spread out with little regard "
+            "to the prior, and its samples fall between them."
+        ),
+        "holes at beta 4 against beta 1": (
+            "Two things work against each other. Codes that fill the prior better leave fewer gaps; codes "
+            "that say less make the decoder draw blends, of which a round trip may make something else. Data "
+            "and training decide which is ahead."
+        ),
+    },
+)
+
+EXERCISES = (
+    Exercise("6.1", "beta_loss", 3, probe_beta_loss, judge_beta_loss, ("objectives.negative_elbo",)),
+    Exercise("6.2", "warm_up", 3, probe_warm_up, judge_warm_up, ("training.warm_up",)),
+    Exercise(
+        "6.3",
+        "mutual_information_gap",
+        3,
+        probe_mutual_information_gap,
+        judge_mutual_information_gap,
+        ("evaluation.mutual_information_gap",),
+    ),
+    _PREDICTION,
+)

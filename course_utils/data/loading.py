@@ -1,0 +1,309 @@
+"""Images in: real data sets from disk, stand-ins that need no network.
+
+`load` returns plain tensors. Indexing a tensor costs almost nothing; a DataLoader that decodes one PIL
+image at a time costs more than the small models of this course.
+
+- `mnist`, `fashion-mnist`: torchvision's data sets in `COURSE_DATA`, downloaded once if asked for by
+  name, checked before use.
+- `digits`: scikit-learn's handwritten digits in MNIST's geometry (see `digits`), the embedded default.
+- `garments`: clothing drawn by code (see `garments`), the stand-in for Fashion-MNIST.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import importlib
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import threading
+import urllib.request
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from course_utils import settings
+from course_utils.data import digits, garments
+from course_utils.settings import Budget, CourseError
+
+REAL = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}  # our name: torchvision's class and folder
+STAND_IN = {"mnist": "digits", "fashion-mnist": "garments"}
+NAMES = ["digits", "mnist", "garments", "fashion-mnist"]
+
+# SHA-256 of MNIST's four files as torchvision unpacks them. torchvision verifies the archives it
+# downloads, but not the files that it later finds on disk.
+MNIST_SHA256 = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+NETWORK_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images (N, 1, 28, 28) float32 in [0, 1] and labels (N,) int64, for training and for testing."""
+
+    name: str
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+    class_names: tuple[str, ...]
+    source: str
+
+    def to(self, device: torch.device) -> Dataset:
+        """The same data on `device`."""
+        return replace(
+            self,
+            train_images=self.train_images.to(device),
+            train_labels=self.train_labels.to(device),
+            test_images=self.test_images.to(device),
+            test_labels=self.test_labels.to(device),
+        )
+
+    def at_most(self, train: int | None, test: int | None) -> Dataset:
+        """The first `train` and `test` images; None keeps all."""
+        return replace(
+            self,
+            train_images=self.train_images[:train],
+            train_labels=self.train_labels[:train],
+            test_images=self.test_images[:test],
+            test_labels=self.test_labels[:test],
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"{self.name}: {len(self.train_images):,} training and {len(self.test_images):,} test images"
+            f" ({self.source})"
+        )
+
+
+def load(
+    name: str,
+    folder: Path | None = None,
+    *,
+    download: bool = True,
+    train: int | None = None,
+    test: int | None = None,
+) -> Dataset:
+    """The data set `name` on the processor: all of it, or its first `train` and `test` images.
+
+    Raises CourseError for an unknown name and, for the real data sets, where the files in `folder`
+    (default: the folder of COURSE_DATA) are missing and cannot be downloaded, or are damaged.
+    """
+    settings.one_of("data set", name, NAMES)
+    if name == "garments":  # no more than wanted: drawing all takes ten seconds
+        return _garments(train, test)
+    whole = _digits() if name == "digits" else _real(name, folder or settings.data_folder(), download)
+    return whole.at_most(train, test)
+
+
+def for_lesson(budget: Budget, *, clothing: bool = False) -> Dataset:
+    """The data a lesson runs on: what COURSE_DATASET asks for, cut to the budget, on the device.
+
+    Where real data is wanted and cannot be had, the lesson goes on with the stand-in and says so in one
+    line. `clothing` selects Fashion-MNIST where digits are real, `garments` where they are embedded.
+    """
+    name = wanted()
+    if clothing:
+        name = "fashion-mnist" if name in REAL else "garments"
+    load_most = partial(load, train=budget.train_images, test=budget.test_images)
+    try:
+        dataset = load_most(name, download=bool(os.environ.get("COURSE_DATASET")))
+    except CourseError as problem:
+        if name not in REAL:
+            raise
+        dataset = load_most(STAND_IN[name])
+        print(f"NOT {REAL[name]}: this run uses the stand-in '{dataset.name}'. {problem}")
+    dataset = dataset.to(settings.device())
+    print(f"{dataset}\n{budget}; device: {settings.device()}")
+    return dataset
+
+
+def wanted(name: str | None = None) -> str:
+    """The data set of that name; without one, COURSE_DATASET's; unset, what needs no download."""
+    name = name or os.environ.get("COURSE_DATASET") or ("mnist" if is_on_disk("mnist") else "digits")
+    return settings.one_of("data set", name, NAMES)
+
+
+def is_on_disk(name: str) -> bool:
+    """Whether the four files of a real data set lie in the folder of COURSE_DATA."""
+    raw = settings.data_folder() / REAL[name] / "raw"
+    return all((raw / file).is_file() for file in MNIST_SHA256)
+
+
+# --- real data -----------------------------------------------------------------------------------
+
+
+def torchvision() -> ModuleType:
+    """torchvision, also where its operators do not fit the installed torch.
+
+    The wheel on the package index is built for CUDA. Beside a CPU-only torch its operator library does
+    not load, and the import then stops where it wants to describe an operator that does not exist
+    (pytorch/vision issues 9077 and 9085). The course needs data sets only, so the operators are
+    declared, without code, and the import is repeated. Beside a torch that fits, the first import
+    succeeds and nothing is declared.
+    """
+    try:
+        return importlib.import_module("torchvision")
+    except RuntimeError as problem:
+        if "operator torchvision::" not in str(problem):
+            raise
+    for module in [m for m in sys.modules if m.partition(".")[0] == "torchvision"]:
+        del sys.modules[module]
+    for operator in ("nms", "qnms"):
+        _DECLARED.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    return importlib.import_module("torchvision")
+
+
+_DECLARED = torch.library.Library("torchvision", "FRAGMENT")  # declarations die with their Library
+
+
+def _real(name: str, folder: Path, download: bool) -> Dataset:
+    """A torchvision data set from `folder`, downloaded if it is not there and that is allowed."""
+    raw = folder / REAL[name] / "raw"
+    if not all((raw / file).is_file() for file in MNIST_SHA256):
+        if not download:
+            raise CourseError(
+                f"{REAL[name]} is not in {_shown(folder)}: set COURSE_DATASET={name} to have it downloaded, "
+                "or point COURSE_DATA at a folder that holds it."
+            )
+        _download(name, folder)
+    # torchvision would prefer a cache of its older versions, if one lies there, to the files just checked.
+    (train_images, train_labels), (test_images, test_labels) = (
+        _read_checked(raw, kind, name) for kind in ("train", "t10k")
+    )
+    return Dataset(
+        name,
+        train_images,
+        train_labels,
+        test_images,
+        test_labels,
+        tuple(map(str, range(10))) if name == "mnist" else garments.CLASS_NAMES,
+        f"real images from {_shown(folder)}",
+    )
+
+
+def _shown(folder: Path) -> str:
+    """The folder as seen from the project: a stored notebook should not tell where it was executed."""
+    try:
+        return os.path.relpath(folder, settings.project_folder())
+    except ValueError:  # another drive, on Windows
+        return str(folder)
+
+
+def _read_checked(raw: Path, kind: str, name: str) -> tuple[Tensor, Tensor]:
+    """Images and labels of one split; CourseError unless both files are whole and belong together."""
+
+    def damaged(file: Path, what: str) -> CourseError:
+        return CourseError(
+            f"{file} {what}; delete the folder {raw} and run again to fetch {REAL[name]} anew."
+        )
+
+    counts, bodies = [], []
+    for part, magic, header in (("images-idx3", 2051, 16), ("labels-idx1", 2049, 8)):
+        file = raw / f"{kind}-{part}-ubyte"
+        content = file.read_bytes()
+        fields = np.frombuffer(content[:header].ljust(header, b"\0"), ">u4")
+        if fields[0] != magic:
+            raise damaged(file, "is not an MNIST file")
+        if len(content) != header + int(np.prod(fields[1:], dtype=np.int64)):
+            raise damaged(file, "is truncated or has extra bytes")
+        if header == 16 and tuple(fields[2:]) != (28, 28):
+            raise damaged(file, "does not hold 28 x 28 images")
+        if header == 8 and content[header:] and max(content[header:]) > 9:
+            raise damaged(file, "holds labels beyond 9")
+        # A teacher's own subset has another length and no published checksum.
+        published = name == "mnist" and fields[1] in (10_000, 60_000)
+        if published and hashlib.sha256(content).hexdigest() != MNIST_SHA256[file.name]:
+            raise damaged(file, "is garbled (its checksum is not MNIST's)")
+        counts.append(int(fields[1]))
+        bodies.append(np.frombuffer(content[header:], np.uint8).copy())
+    if counts[0] != counts[1] or counts[0] == 0:
+        raise damaged(raw, f"holds {counts[0]} images and {counts[1]} labels for '{kind}'")
+    images, labels = (torch.from_numpy(body) for body in bodies)
+    return images.view(-1, 1, 28, 28).float() / 255, labels.long()
+
+
+def _download(name: str, folder: Path) -> None:
+    """Fetch a data set beside its final place and move it there when it is complete."""
+    datasets = importlib.import_module(torchvision().__name__ + ".datasets")
+    kind = getattr(datasets, REAL[name])
+    mirror = next(url for url in kind.mirrors)
+    if not _answers(mirror):
+        raise CourseError(
+            f"{REAL[name]} is not in {_shown(folder)} and no network answers: connect once, or copy the data "
+            "set there, or choose the embedded data set with COURSE_DATASET=digits."
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=".download-", dir=folder))
+    except OSError as problem:
+        raise CourseError(
+            f"{folder} cannot be written ({problem.strerror}): point COURSE_DATA at a folder of yours."
+        ) from None
+    print(f"Downloading {REAL[name]} to {folder} (about 12 to 30 MB, once).")
+    timeout = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(NETWORK_SECONDS)
+    try:
+        kind(str(part), download=True)  # verifies each archive's checksum
+        shutil.rmtree(folder / REAL[name], ignore_errors=True)
+        os.replace(part / REAL[name], folder / REAL[name])
+    except (OSError, RuntimeError, http.client.HTTPException) as problem:
+        reason = " ".join(str(problem).split())
+        raise CourseError(
+            f"The download of {REAL[name]} failed ({reason}); nothing was kept, run again to retry."
+        ) from None
+    finally:
+        socket.setdefaulttimeout(timeout)
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _answers(url: str) -> bool:
+    """Whether a server at `url` says anything within NETWORK_SECONDS.
+
+    In a thread of its own, since looking a name up on a dead network heeds no timeout.
+    """
+    answered = threading.Event()
+
+    def ask() -> None:
+        try:
+            urllib.request.urlopen(url, timeout=NETWORK_SECONDS).close()
+        except urllib.error.HTTPError:
+            pass  # a refusal is an answer: the network is there
+        except (OSError, http.client.HTTPException):
+            return
+        answered.set()
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(NETWORK_SECONDS)
+    return answered.is_set()
+
+
+# --- stand-ins -----------------------------------------------------------------------------------
+
+
+def _digits() -> Dataset:
+    source = "scikit-learn's handwritten digits, enlarged; a stand-in for MNIST"
+    return Dataset("digits", *digits.enlarged(), tuple(map(str, range(10))), source)
+
+
+def _garments(train: int | None = None, test: int | None = None) -> Dataset:
+    """Clothing drawn by code, train and test from different seeds; at most so many of each."""
+    train_images, train_labels = garments.draw(min(12_000, train or 12_000), seed=0)
+    test_images, test_labels = garments.draw(min(5_000, test or 5_000), seed=1)
+    source = "drawn by code; a stand-in for Fashion-MNIST"
+    return Dataset(
+        "garments", train_images, train_labels, test_images, test_labels, garments.CLASS_NAMES, source
+    )

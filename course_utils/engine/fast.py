@@ -1,0 +1,189 @@
+"""The fast path: the same model, the same objective, less time.
+
+`fit` takes what `training.fit` takes and, with nothing else, gives the same losses step by step, to
+rounding: the batches and the noise are the same draws. It differs in what a step costs and in what a step
+may be asked for besides:
+
+- Adam in one pass over all weights (PyTorch's fused kernel) instead of one per operation;
+- `schedule`, a learning rate that rises and falls (`one_cycle`; Smith & Topin 2018, arXiv:1708.07120), so
+  that fewer epochs reach the same bound;
+- `batch_size`, which may grow from epoch to epoch where another schedule would let the learning rate fall
+  (Smith et al. 2018, arXiv:1711.00489): larger products use the machine better;
+- `betas`, Adam's two memories: with few steps a shorter second one (0.99) suits better;
+- `precision`, bfloat16 for the matrix products where `best_precision` has measured that they gain from it;
+- images laid out channels last on the processor, which convolutions there are made for;
+- Adam's memories of gradients that have become 0 are let go (`forget`). In the plain loop they shrink to
+  numbers too small for a normal float and stay there, 15% of all in the VAE's second epoch, and a processor
+  works on those many times slower: its third epoch takes half as long again as its first;
+- no more threads than there are cores for this process: waiting for each other costs more than they bring;
+- on a CUDA GPU, a step that is recorded and replayed (`graphs`).
+
+`start` gives a model biases from which few epochs go further.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import joblib
+import torch
+from torch import Tensor, nn
+
+from course_utils import training
+from course_utils.engine import graphs
+from course_utils.models import Model
+from course_utils.training import Checkpoint, History, State
+
+FORGET, TRACE = 100, 1e-30  # every so many steps what is below; 0.9^100 of it is a normal float still
+GAIN = 1.3  # a product has to be so much faster: autocast spends some of it on conversions
+
+
+def fit(
+    model: Model,
+    images: Tensor,
+    loss: Callable[..., Any],
+    *,
+    epochs: int,
+    labels: Tensor | None = None,
+    beta: Callable[[float], float] | None = None,
+    test_images: Tensor | None = None,
+    test_labels: Tensor | None = None,
+    watch: training.Watch | None = None,
+    batch_size: int | Sequence[int] = 128,
+    learning_rate: float = 1e-3,
+    schedule: Callable[[float], float] | None = None,
+    betas: tuple[float, float] = (0.9, 0.999),
+    precision: torch.dtype = torch.float32,
+    recorded: bool | None = None,
+    seed: int = 0,
+    checkpoint: Checkpoint | None = None,
+) -> History:
+    """Train `model` in place with Adam and return the record of its epochs.
+
+    As `training.fit`, and: `schedule` maps the share of the training done, from 0 to 1, to the share of
+    `learning_rate` that is used; `batch_size` may be a list with an entry per epoch; `precision` is that of
+    the matrix products, weights stay float32; `recorded` says whether a CUDA GPU may record a step and
+    replay it, which a model or loss of your own allows if Python does the same in every step (None: only
+    where both are this package's). Raises CourseError as `training.fit` does.
+    """
+    training.check_request(model, images, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
+    use_cores()
+    recorded = graphs.recordable(model, loss) if recorded is None else recorded
+    recorded = recorded and images.device.type == "cuda"
+    if images.device.type == "cpu":
+        model.to(memory_format=torch.channels_last)
+    torch.manual_seed(seed)
+    # A recording can follow a rate that is a tensor.
+    rate = torch.tensor(learning_rate, device=images.device) if recorded else learning_rate
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate, betas=betas, fused=True, capturable=recorded)
+    reduced = torch.autocast(images.device.type, precision, enabled=precision != torch.float32)
+
+    def descend(*batch: Tensor, **constants: Any) -> Any:
+        with reduced:
+            terms = loss(model, *batch, **constants)
+        optimizer.zero_grad()
+        terms[0].backward()
+        optimizer.step()
+        return terms
+
+    descent = graphs.Recorded(descend) if recorded else descend
+    steps = itertools.count(1)
+
+    def step(share: float, *batch: Tensor) -> Any:
+        if schedule is not None:
+            for group in optimizer.param_groups:
+                now = learning_rate * schedule(share)
+                group["lr"] = group["lr"].fill_(now) if recorded else now
+        terms = descent(*batch, **({} if beta is None else {"beta": beta(share)}))
+        if next(steps) % FORGET == 0:
+            forget(optimizer)
+        return terms
+
+    data = (images,) if labels is None else (images, labels)
+    held_out = tuple(tensor for tensor in (test_images, test_labels) if tensor is not None)
+    state = State(model, optimizer, History())
+    batch_sizes = [batch_size] * epochs if isinstance(batch_size, int) else batch_size
+    with graphs.stream() if recorded else nullcontext():
+        return training.run(state, step, loss, data, held_out, watch, batch_sizes, checkpoint)
+
+
+@torch.no_grad()
+def forget(optimizer: torch.optim.Optimizer) -> None:
+    """Set Adam's memories below TRACE to 0.
+
+    They belong to weights without a gradient, of pixels that are black in all images or units that are off.
+    Beside Adam's eps of 1e-8 they move nothing.
+    """
+    for state in optimizer.state.values():
+        for memory in (state["exp_avg"], state["exp_avg_sq"]):
+            memory.masked_fill_(memory.abs() < TRACE, 0)
+
+
+@torch.no_grad()
+def start(model: Model, images: Tensor) -> None:
+    """Let a VAE begin at the mean image, where training would take it first.
+
+    Its first layer is given the images less their mean, its last adds the mean's log-odds; both are a matter
+    of biases. A convolution has one bias for all pixels: there the mean is that of all.
+    """
+    first, last, mean = model.encoder[0], model.decoder[-1], images.mean(0).flatten()
+    if isinstance(first, nn.Linear):
+        first.bias.sub_(first.weight @ mean)
+        last.bias.copy_(torch.logit(mean, eps=1e-3))
+    else:
+        first.bias.sub_(first.weight.sum((1, 2, 3)) * mean.mean())
+        last.bias.copy_(torch.logit(mean.mean(), eps=1e-3))
+
+
+def use_cores() -> None:
+    """Let PyTorch compute in at most as many threads as there are cores for this process.
+
+    By itself it counts the machine's, of which a container or a batch job may have been given few.
+    """
+    torch.set_num_threads(min(torch.get_num_threads(), joblib.cpu_count()))
+
+
+def one_cycle(share: float, warm_up: float = 0.5, end: float = 0.1) -> float:
+    """A share of the peak learning rate: from `end` up in a straight line, then down to `end` in another.
+
+    The rise is slow for a reason: at a high rate from the start a VAE gives up dimensions for good.
+    """
+    height = share / warm_up if share < warm_up else (1 - share) / (1 - warm_up)
+    return end + (1 - end) * height
+
+
+def product_rate(
+    device: torch.device, precision: torch.dtype, shape: tuple[int, int, int] = (256, 784, 512)
+) -> float:
+    """Floating-point operations per second in products (n, k) (k, m) of `shape`: the median of five looks.
+
+    Each look takes some 20 ms. It is the limit of what a training can reach on this machine.
+    """
+    n, k, m = shape
+    a = torch.randn(n, k, device=device).to(precision)
+    b = torch.randn(k, m, device=device).to(precision)
+
+    def seconds(times: int) -> float:
+        started = time.perf_counter()
+        for _ in range(times):
+            c = a @ b
+        c.sum().item()  # waits for the device
+        return (time.perf_counter() - started) / times
+
+    seconds(3)
+    times = max(3, round(0.02 / seconds(3)))
+    return 2 * n * k * m / statistics.median(seconds(times) for _ in range(5))
+
+
+def best_precision(device: torch.device) -> torch.dtype:
+    """bfloat16 where this machine multiplies matrices in it clearly faster, float32 elsewhere.
+
+    Measured, not looked up: processors exist that have the instructions and lose by them.
+    """
+    rates = {p: product_rate(device, p) for p in (torch.float32, torch.bfloat16)}
+    return torch.bfloat16 if rates[torch.bfloat16] > GAIN * rates[torch.float32] else torch.float32

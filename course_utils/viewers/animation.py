@@ -1,0 +1,165 @@
+"""How a latent space forms: an animation over the epochs of a training, and stills of it for print.
+
+`snapshot` is what a training's `watch` records after every epoch: where the means of some images lie, and
+what a few fixed codes decode to. `Film` puts these together with the History's losses. In a notebook it is
+shown as a page of its own in a frame: play, pause, speed, and a slider for the epoch, all by mouse or by
+keys. It needs no kernel and loads nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from course_utils import evaluation, plotting
+from course_utils.engine import watching
+from course_utils.models import Model
+from course_utils.plotting import Picture
+from course_utils.settings import CourseError
+from course_utils.training import History
+from course_utils.viewers import standalone
+
+STEP = 0.01  # to which codes are kept: a fifth of a pixel of the map
+GREYS = 15  # steps of grey in which a page holds samples
+SIDE = 28
+SAVED_HEIGHT = 1010  # pixels of the page in a notebook
+
+
+def snapshot(model: Model, images: Tensor, z: Tensor) -> dict[str, Any]:
+    """The means of `images` (N, 1, 28, 28) and the images decoded from `z` (K, 2), as lists of whole numbers.
+
+    'means' are (N, 2) hundredths, 'samples' (K, 784) greys from 0 to 255. What a training's `watch` returns.
+    """
+    means = evaluation.codes(model, images) / STEP
+    samples = 255 * evaluation.decode(model, z).flatten(1)
+    return {"means": means.round().int().tolist(), "samples": samples.round().int().tolist()}
+
+
+class Film:
+    """The epochs of a 2-D model's training whose `watch` recorded `snapshot`s, to be shown by a notebook.
+
+    `labels` (N,) are those of the images looked at. `before` is a snapshot of the untrained model, which then
+    is epoch 0. Raises CourseError where there is no record, or not of a plane.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        labels: Tensor,
+        class_names: Sequence[str],
+        *,
+        before: Mapping[str, Any] | None = None,
+        title: str = "How the latent space forms",
+    ) -> None:
+        if not {"means", "samples"} <= set(history.watched):
+            raise CourseError(
+                "This training has no snapshots: let its `watch` return animation.snapshot(...)."
+            )
+        frames = {
+            name: [before[name], *history.watched[name]] if before else history.watched[name]
+            for name in ("means", "samples")
+        }
+        self.means = np.array(frames["means"]) * STEP  # (frames, N, 2)
+        self.samples = np.array(frames["samples"]) / 255  # (frames, K, 784)
+        if self.means.shape[2] != 2 or self.means.shape[1] != len(labels):
+            raise CourseError(
+                f"An animation shows a plane and one label per image; here are {self.means.shape[1]:,} codes "
+                f"of {self.means.shape[2]} dimensions and {len(labels):,} labels."
+            )
+        self.history, self.title, self.class_names = history, title, list(class_names)
+        self.labels = plotting.to_numpy(labels)
+        self.epochs = list(range(0 if before else 1, history.epochs + 1))
+
+    def __repr__(self) -> str:
+        return (
+            f"Animation of {self.means.shape[1]:,} codes and {self.samples.shape[1]} samples over epochs "
+            f"{self.epochs[0]} to {self.epochs[-1]}, to be played in a browser."
+        )
+
+    @property
+    def half(self) -> float:
+        """How far the map reaches: all but a few of the codes of every epoch lie in it."""
+        reach = np.quantile(np.abs(self.means).max(2), 0.995, axis=1).max()
+        return max(3.0, float(reach) * 1.06)
+
+    def page(self) -> str:
+        """The animation as one HTML file with everything in it."""
+        places = [
+            plotting.label_places(frame, self.labels, self.class_names) for frame in self.means
+        ]  # of the classes' names, in every epoch
+        shown = sorted(places[-1])
+        whole = np.rint(self.means / STEP).astype(np.int16)
+        history = self.history
+        meta = {
+            "classes": self.class_names,
+            "colours": plotting.COLOURS,
+            "epochs": self.epochs,
+            "half": round(self.half, 3),
+            "step": STEP,
+            "greys": GREYS,
+            "named": shown,
+            "names": [[frame[label].round(3).tolist() for label in shown] for frame in places],
+            "said": [self._said(epoch) for epoch in self.epochs],
+            "curves": watching.curves(history.train, history.test, history.epochs),
+            "panel": {
+                "left": watching.LEFT,
+                "right": watching.RIGHT,
+                "top": watching.TOP,
+                "bottom": watching.FLOOR,
+            },
+            "mapNote": (
+                f"Each point is the mean code of one of {len(self.labels):,} images. Dashed circles: one and "
+                "two standard deviations of the prior. Between two epochs points move in straight lines."
+            ),
+        }
+        arrays = {
+            # What changes from an epoch to the next takes half the room of where things are.
+            "moves": np.diff(whole, axis=0, prepend=np.zeros_like(whole[:1])),
+            "labels": self.labels.astype(np.uint8),
+            "samples": np.rint(self.samples * GREYS).astype(np.uint8),
+        }
+        return standalone.page(
+            "animation",
+            meta,
+            arrays,
+            title=self.title,
+            lead="Play, or move the slider, and watch the codes of the images find their places.",
+            colophon="Recorded after every epoch of one training. It plays without a network.",
+        )
+
+    def _said(self, epoch: int) -> str:
+        """What is said of an epoch beside its pictures."""
+        if epoch == 0:
+            return "before training"
+        terms = {name: line[epoch - 1] for name, line in (self.history.test or self.history.train).items()}
+        images = "test" if self.history.test else "training"
+        return f"{images} images: " + ", ".join(f"{name} {value:.1f}" for name, value in terms.items())
+
+    def write(self, file: Path) -> Path:
+        """Write the page to `file`."""
+        return standalone.write(self.page(), file)
+
+    def stills(self, count: int = 6) -> Picture:
+        """Up to `count` epochs side by side, closer together where more happens: map, samples, losses."""
+        # The first, the last, and between them steps that grow by the same factor.
+        frames = len(self.epochs)
+        chosen = np.unique(np.rint(np.geomspace(1, frames, min(count, frames))).astype(int) - 1)
+        curves = {"training images": self.history.train, "test images": self.history.test}
+        return plotting.stages(
+            {self.epochs[i]: (self.means[i], self.samples[i].reshape(-1, 1, SIDE, SIDE)) for i in chosen},
+            self.labels,
+            self.class_names,
+            {name: next(iter(terms.values())) for name, terms in curves.items() if terms},
+            self.half,
+            self.title,
+            f"loss{', nats per image' if watching.unit(self.history.train) else ''}",
+        )
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """The same for the same training, byte for byte."""
+        frame = standalone.frame("animation", self.page(), title=self.title, height=SAVED_HEIGHT)
+        return {"text/html": frame, "text/plain": repr(self)}

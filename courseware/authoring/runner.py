@@ -1,0 +1,227 @@
+"""Executing the course: every notebook in a fresh kernel, several at once, resumable.
+
+nbclient runs the notebooks; what is ours is the bookkeeping. Each finished notebook is stored under a
+key made of its source, the package's source and the settings, so a run that was interrupted goes on
+where it stopped and a run that would repeat the last one is instant.
+
+Small models train faster side by side with one thread each than one after the other with all threads,
+so the cores are shared out among the notebooks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import joblib
+import nbformat
+import torch
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbformat import NotebookNode
+
+import course_utils
+from course_utils.checks.core import REPORT_MIME
+from course_utils.evaluation import RESULT_MIME
+from course_utils.settings import CourseError
+from courseware import notebooks, record
+from courseware.authoring import sections
+from courseware.authoring.sections import Lesson
+
+CELL_SECONDS = 3600
+
+
+@dataclass
+class Executed:
+    """A notebook after its run, and what its cells reported."""
+
+    lesson: Lesson
+    notebook: NotebookNode
+    failure: str = ""
+    reused: bool = False
+    results: list[dict[str, Any]] = field(default_factory=list)
+    reports: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for cell in self.notebook.cells:
+            for output in cell.get("outputs", []):
+                for mime, found in ((RESULT_MIME, self.results), (REPORT_MIME, self.reports)):
+                    if mime in output.get("data", {}):
+                        found.append(output["data"][mime])
+
+
+@dataclass(frozen=True)
+class Run:
+    """Settings of one run: where sources lie, where results go, and the kernels' environment."""
+
+    source: Path
+    target: Path
+    environment: dict[str, str]
+    jobs: int
+
+    def key(self, lesson: Lesson) -> str:
+        """Changes whenever the outputs of the notebook might."""
+        digest = hashlib.sha256()
+        notebook = notebooks.read(self.source / lesson.path)
+        for cell in notebook.cells:
+            digest.update(f"{cell.cell_type}\0{cell.source}\0".encode())
+        for module in sorted(Path(course_utils.__file__).parent.rglob("*.py")):
+            digest.update(module.read_bytes())
+        digest.update(json.dumps([self.environment, torch.__version__], sort_keys=True).encode())
+        return digest.hexdigest()[:16]
+
+    def forget(self, lessons: list[Lesson]) -> None:
+        """Delete what earlier runs stored of these lessons."""
+        for lesson in lessons:
+            (self.target / lesson.path).unlink(missing_ok=True)
+
+
+def plan_jobs(notebooks: int) -> tuple[int, int]:
+    """How many notebooks to run at once and how many threads each gets."""
+    cores = joblib.cpu_count()  # that this process may use
+    jobs = max(1, min(notebooks, cores, 4))
+    return jobs, max(1, cores // jobs)
+
+
+def execute(
+    run: Run, lessons: list[Lesson], on_progress: Callable[[Lesson, int, int], None]
+) -> list[Executed]:
+    """Run the notebooks and store each in `run.target` as soon as it is done; results in given order.
+
+    `on_progress(lesson, cells done, cells in all)` is called after every cell. A notebook whose cell
+    fails is reported in its `failure` and not stored; the others go on.
+    """
+    _make_writable(run.target)  # better told now than after the first notebook
+    return asyncio.run(_execute_all(run, lessons, on_progress))
+
+
+def _make_writable(folder: Path) -> None:
+    """Make the folder and write to it once; CourseError if that cannot be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as problem:
+        raise CourseError(
+            f"{folder} cannot be written ({problem.strerror}): work in a folder of your own with free space."
+        ) from None
+
+
+async def _execute_all(
+    run: Run, lessons: list[Lesson], on_progress: Callable[[Lesson, int, int], None]
+) -> list[Executed]:
+    places = asyncio.Semaphore(run.jobs)
+
+    async def one(lesson: Lesson) -> Executed:
+        async with places:
+            return await _execute_one(run, lesson, on_progress)
+
+    return list(await asyncio.gather(*(one(lesson) for lesson in lessons)))
+
+
+async def _execute_one(run: Run, lesson: Lesson, on_progress: Callable[[Lesson, int, int], None]) -> Executed:
+    target = run.target / lesson.path
+    key = run.key(lesson)
+    stored = _read_stored(target, key)
+    if stored is not None:
+        on_progress(lesson, len(stored.cells), len(stored.cells))
+        return Executed(lesson, stored, reused=True)
+
+    notebook = notebooks.read(run.source / lesson.path)
+    total = len(notebook.cells)
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_SECONDS,
+        resources={"metadata": {"path": str((run.source / lesson.path).parent)}},
+        record_timing=False,
+        on_cell_complete=lambda cell, cell_index: on_progress(lesson, cell_index + 1, total),
+        log=_quiet(),
+    )
+    on_progress(lesson, 0, total)
+    try:
+        # One kernel's chatter about its transport belongs to no reader of this terminal.
+        with open(os.devnull, "w") as nowhere:
+            await client.async_execute(env={**os.environ, **run.environment}, stderr=nowhere)
+    except CellExecutionError as problem:
+        return Executed(lesson, notebook, _why(problem))
+    except DeadKernelError:
+        return Executed(lesson, notebook, "its kernel died, most likely for want of memory")
+    on_progress(lesson, total, total)
+    notebook.metadata["course"] = {"key": key}
+    notebooks.write(notebook, target)
+    return Executed(lesson, notebook)
+
+
+def _why(problem: CellExecutionError) -> str:
+    """One sentence for a failed cell."""
+    if problem.ename == "ModuleNotFoundError" and "course_utils" in problem.evalue:
+        return "its kernel has no course_utils: run `make` anew, or install the course into that kernel"
+    return f"a cell stopped with {problem.ename}: {problem.evalue}".strip().partition("\n")[0]
+
+
+def _read_stored(path: Path, key: str) -> NotebookNode | None:
+    """The stored notebook if it is whole and has this key."""
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except (OSError, ValueError, nbformat.reader.NotJSONError):
+        return None
+    return notebook if notebook.metadata.get("course", {}).get("key") == key else None
+
+
+def store(executed: Executed, source: Path) -> None:
+    """Write an executed notebook back over its source: the same cells, with their outputs."""
+    notebook = nbformat.from_dict(executed.notebook)
+    notebook.metadata.pop("course", None)
+    notebooks.write(notebook, source / executed.lesson.path)
+
+
+def stored(source: Path) -> list[Executed]:
+    """The notebooks below `source` with the outputs that are kept there."""
+    return [Executed(lesson, notebooks.read(source / lesson.path)) for lesson in sections.lessons()]
+
+
+def summary(executed: list[Executed]) -> str:
+    """In a line what run these are from, by what every lesson prints at its beginning."""
+    printed = "".join(
+        output.text
+        for one in executed
+        for cell in one.notebook.cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "stream"
+    )
+    used = sorted(set(re.findall(r"^([a-z-]+): [\d,]+ training and", printed, re.MULTILINE)))
+    budgets = sorted(set(re.findall(r"^(budget '.+); device: ", printed, re.MULTILINE)))
+    data = [f"Data: {', '.join(used)}"] if used else []
+    return "; ".join([*data, *budgets, "seed 0"]) + "."
+
+
+def markdown(executed: list[Executed]) -> str:
+    """What the notebooks' models come to, as the README shows it: nats per test image."""
+    rows = [
+        (
+            one.lesson.title,
+            row["model"],
+            row["data"],
+            f"{row['negative_elbo']:.2f} ± {row['standard_error']:.2f}",
+            f"{row['reconstruction']:.2f}",
+            f"{row['kl']:.2f}",
+        )
+        for one in executed
+        for row in one.results
+    ]
+    return record.table(("section", "model", "data", "test -ELBO", "reconstruction", "KL"), rows)
+
+
+def _quiet() -> logging.Logger:
+    logger = logging.getLogger("course.nbclient")
+    logger.setLevel(logging.CRITICAL)
+    return logger

@@ -1,0 +1,1 @@
+"""The executed course as a web site."""

@@ -1,0 +1,224 @@
+"""The executed course as a web site: one folder of files that asks nothing of any other machine.
+
+`rendering` makes the bodies of the lessons, `editions` says what of them is shown; here stand the pages
+around them: a home page, the lessons in order, explorers and animations, the numbers, and an index to search
+in. Without scripts all of it can be read; site.js adds search, enlarged figures and the choice between light
+and dark.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+
+from course_utils.settings import CourseError
+from courseware import notebooks
+from courseware.authoring.runner import Executed
+from courseware.authoring.sections import SECTIONS, Lesson
+from courseware.authoring.site import editions, rendering
+from courseware.authoring.site.rendering import Body, Scene
+from courseware.measuring import graders as measured
+from courseware.measuring import literature as published
+
+TEMPLATES = Path(__file__).parent / "templates" / "site"
+HERO = "exploration-31"  # the cell whose figure opens the home page: the decoded plane
+TIME = re.compile(r"\*\*Time\*\*\s+(.+?)[,.]", re.DOTALL)  # in the opening of every lesson
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page: its file, its name in navigation and search, and what stands in it."""
+
+    file: str
+    title: str
+    body: str
+    inline_scripts: bool = False
+    listed: bool = True  # in the navigation; of scenes only the first explorer is
+
+
+def page_name(lesson: Lesson) -> str:
+    """The file that shows the lesson."""
+    return f"{lesson.section.number:02}-{lesson.name.replace('_', '-')}.html"
+
+
+def write(
+    executed: list[Executed],
+    target: Path,
+    summary: str,
+    graders: Sequence[measured.Row] = (),
+    literature: Sequence[published.Row] = (),
+    *,
+    released: Path | None = None,
+) -> Path:
+    """Render executed lessons into `target` and return the path of its index page.
+
+    `summary` says in a line what run it was. `graders` are the measured figures of the checks, shown beside
+    the graded cells; `literature` are published figures with ours. With `released`, the folder of the student
+    notebooks, it is the students' edition: no answers, no model answers, no mark schemes.
+
+    The pages are made beside `target` and replace it when all are there. Raises CourseError where the
+    folder cannot be written.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=".site-", dir=target.parent))
+    except OSError as problem:
+        raise CourseError(
+            f"{target} cannot be written ({problem.strerror}): work in a folder of your own."
+        ) from None
+    try:
+        lessons = _rendered(executed, released)
+        pages = _pages(executed, lessons, summary, graders, literature, for_students=released is not None)
+        _write_files(part, pages, lessons, summary)
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(part, target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    target.chmod(0o755)
+    return target / "index.html"
+
+
+def _rendered(executed: list[Executed], released: Path | None) -> list[Body]:
+    bodies: list[Body] = []
+    for one in executed:
+        if released:
+            notebook = editions.for_students(one, notebooks.read(released / one.lesson.path))
+        else:
+            notebook = editions.for_instructors(one)
+        before = Counter(scene.kind for body in bodies for scene in body.scenes)
+        bodies.append(rendering.render(notebook, Path(page_name(one.lesson)).stem, before))
+    return bodies
+
+
+def _pages(
+    executed: list[Executed],
+    lessons: list[Body],
+    summary: str,
+    graders: Sequence[measured.Row],
+    literature: Sequence[published.Row],
+    for_students: bool,
+) -> list[Page]:
+    """All pages in the order in which they are read."""
+    explorers = [scene for body in lessons for scene in body.scenes if scene.kind == "explorer"]
+    figures = [figure for body in lessons for figure in body.figures]
+    reports = [row for one in executed for row in one.reports]
+    home = _template("home").render(
+        sections=_cards(executed, lessons),
+        hero=next((figure for figure in figures if figure.cell == HERO), None),
+        hero_page=next((page_name(one.lesson) for one in executed if one.lesson.section.number == 4), ""),
+        explorer=explorers[0].file if explorers else "",
+        summary=summary,
+        exercises=len(reports),
+        for_students=for_students,
+    )
+    numbers = _template("numbers").render(
+        summary=summary,
+        results=[{**row, "section": one.lesson.title} for one in executed for row in one.results],
+        reports=reports,
+        graders={row.answer: row for row in graders},
+        share=measured.share,
+        measured=measured.sentence(graders) if graders else "",
+        columns=published.COLUMNS,
+        literature=[row.cells() for row in literature],
+        notes=published.notes(literature),
+        for_students=for_students,
+    )
+    pages = [Page("index.html", "Home", home)]
+    for one, body in zip(executed, lessons, strict=True):
+        pages.append(Page(page_name(one.lesson), one.lesson.title, body.html))
+        animations = [scene for scene in body.scenes if scene.kind == "animation"]
+        pages += [_scene_page(scene, pages[-1].file, []) for scene in animations]
+    for scene in explorers:
+        pages.append(_scene_page(scene, "", explorers))
+    return [*pages, Page("numbers.html", "Numbers", numbers)]
+
+
+def _cards(executed: list[Executed], lessons: list[Body]) -> list[dict[str, Any]]:
+    """What the home page shows of each section: its aim, a figure, its pages and how long they take."""
+    cards = []
+    for section in SECTIONS:
+        own = [
+            (one, body)
+            for one, body in zip(executed, lessons, strict=True)
+            if one.lesson.section.number == section.number
+        ]
+        if not own:
+            continue
+        figures = [figure for _, body in own for figure in body.figures]
+        covers = [figure for figure in figures if figure.cell == section.cover] or figures
+        cards.append(
+            {
+                "number": section.number,
+                "title": section.title,
+                "aim": section.aim,
+                "figure": covers[0] if covers else None,
+                "pages": [
+                    {
+                        "file": page_name(one.lesson),
+                        "title": one.lesson.title.partition(" ")[2],
+                        "time": _time(one),
+                    }
+                    for one, _ in own
+                ],
+            }
+        )
+    return cards
+
+
+def _time(one: Executed) -> str:
+    """How long the lesson says that it takes, '' if it does not say."""
+    opening = one.notebook.cells[0].source if one.notebook.cells else ""
+    found = TIME.search(opening)
+    return " ".join(found[1].split()) if found else ""
+
+
+def _scene_page(scene: Scene, lesson: str, others: list[Scene]) -> Page:
+    """A page for a scene, leading to its lesson, or to `others` of its kind; of these the first is listed."""
+    body = _template("scene").render(scene=scene, lesson=lesson, others=others)
+    first = others[:1] == [scene]
+    title = scene.kind.capitalize() if first else scene.title
+    return Page(scene.file, title, body, inline_scripts=True, listed=first)
+
+
+def _write_files(target: Path, pages: list[Page], lessons: list[Body], summary: str) -> None:
+    for figure in (figure for body in lessons for figure in body.figures):
+        path = target / figure.file
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(figure.content)
+    frame = _template("page")
+    listed = [page for page in pages if page.listed]
+    index, place = [], -1
+    for page in pages:
+        place += page.listed
+        passages = rendering.passages(page.body)
+        index += [[page.file, page.title, p.anchor, p.heading, p.text] for p in passages]
+        text = frame.render(
+            page=page,
+            pages=listed,
+            current=listed[place],
+            contents=[p for p in passages if p.level in (2, 3)],
+            previous=listed[place - 1] if place else None,
+            next=listed[place + 1] if place + 1 < len(listed) else None,
+            summary=summary,
+        )
+        (target / page.file).write_text(text, encoding="utf-8")
+    passages_file = (
+        f"window.coursePassages = {json.dumps(index, ensure_ascii=False, separators=(',', ':'))};\n"
+    )
+    (target / "search.js").write_text(passages_file, encoding="utf-8")
+    for name in ("site.css", "site.js"):
+        shutil.copyfile(TEMPLATES / name, target / name)
+
+
+def _template(name: str) -> Any:
+    return Environment(loader=FileSystemLoader(TEMPLATES), autoescape=False).get_template(f"{name}.html.j2")

@@ -1,0 +1,128 @@
+"""Stored results graded once more, to see whether they come out as they did.
+
+A result's record says what decided it: what was handed in, seed, terms, versions. With these the same work
+gives the same scores and, where the answer draws no random numbers from generators that checks do not seed
+(numpy's and Python's global ones), the very same evidence. Where other evidence came, only the scores are
+compared: what a report says of other numbers may differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from course_utils.settings import CourseError
+from courseware.classroom import batch, pool
+from courseware.grading import work
+from courseware.grading.submission import reading
+from courseware.grading.work import Job, Result, Terms
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came of one submission; `differences` make a result wrong, `notes` do not."""
+
+    student: str
+    said: str  # one of the outcomes below
+    differences: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+REPRODUCED, DIFFERS = "reproduced", "differs"
+ANEW, UNGRADED = "handed in anew, not verified", "not graded yet"
+
+
+def verify(
+    course: batch.Course,
+    assignment: str,
+    make: Callable[[], Any],
+    workers: int,
+    students: list[str] | None = None,
+    unsafe: bool = False,
+) -> Iterator[Finding]:
+    """Grade again, with the stored seeds and terms, and compare; nothing is stored.
+
+    Raises CourseError where nothing is handed in or released, and where a result came about without a
+    sandbox unless that is allowed again.
+    """
+    released = course.notebooks("release", assignment)
+    if not released:
+        raise CourseError(f"{assignment} has no released notebooks: run `course build`.")
+    solved = course.notebooks("source", assignment)
+    stored: dict[str, Result] = {}
+    for student in students or course.students(assignment):
+        found = batch.kept(course, student, assignment)
+        if found is None:
+            yield Finding(student, UNGRADED)
+        elif _submission(course, assignment, student, released).digest != found[0].digest:
+            yield Finding(student, ANEW)
+        elif not found[0].audit["terms"]["sandboxed"] and not unsafe:
+            raise CourseError(
+                f"{student}'s {assignment} was graded without a sandbox: add --unsafe to do so again."
+            )
+        else:
+            stored[student] = found[0]
+
+    def jobs() -> Iterator[Job]:
+        """Read when their turn comes, as in `batch`."""
+        for student, result in stored.items():
+            submission = _submission(course, assignment, student, released)
+            yield Job(submission, released, solved, result.seed, Terms(**result.audit["terms"]))
+
+    for job, outcome in pool.outcomes(work.grade, jobs(), make, workers):
+        before, after = stored[job.submission.student], outcome or batch.lost(job)
+        differences, notes = compare(before, after)
+        yield Finding(before.student, DIFFERS if differences else REPRODUCED, differences, notes)
+
+
+def _submission(course: batch.Course, assignment: str, student: str, released: Any) -> reading.Submission:
+    return reading.collect(course.folder("submitted", student, assignment), student, assignment, released)
+
+
+def compare(before: Result, after: Result) -> tuple[list[str], list[str]]:
+    """What differs in scores, verdicts and faults, and what else is to be known of the comparison."""
+    differences, notes = [], []
+    for name, one in before.notebooks.items():
+        again = after.notebooks.get(name)
+        if again is None:
+            differences.append(f"{name} is no longer part of the assignment")
+            continue
+        for grade_id in sorted(one.scores.keys() | again.scores.keys()):
+            old, new = (_shown(each.scores, grade_id) for each in (one, again))
+            if old != new:
+                differences.append(f"{grade_id}: {old} then, {new} now")
+        verdicts = {verdict.answer: verdict for verdict in again.verdicts}
+        for verdict in one.verdicts:
+            other = verdicts.get(verdict.answer)
+            if other is None or other == verdict:
+                continue
+            if other.evidence != verdict.evidence:
+                notes.append(f"{verdict.answer}: other evidence, so only its score was compared")
+            elif replace(other, points=verdict.points) != verdict:
+                differences.append(f"{verdict.answer}: the report says something else of the same evidence")
+    then, now = (
+        {f"{fault.notebook or 'submission'}: {fault.reason}" for fault in result.faults}
+        for result in (before, after)
+    )
+    differences += [f"{fault} then, not now" for fault in sorted(then - now)]
+    differences += [f"{fault} now, not then" for fault in sorted(now - then)]
+    return differences, notes + _circumstances(before.audit, after.audit)
+
+
+def _shown(scores: dict[str, float | None], grade_id: str) -> str:
+    if grade_id not in scores:
+        return "not there"
+    score = scores[grade_id]
+    return "by hand" if score is None else f"{score:g}"
+
+
+def _circumstances(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What is no longer as it was when the result came about."""
+    notes = [
+        f"{name} {then['versions'].get(name, 'missing')} then, {version} now"
+        for name, version in now["versions"].items()
+        if then["versions"].get(name) != version
+    ]
+    changed = {"released": "the assignment was released anew", "limits": "the sandbox has other limits"}
+    return notes + [what for key, what in changed.items() if key in then and then[key] != now[key]]

@@ -1,0 +1,148 @@
+"""What an instructor wants to know of a graded class: scores, misconceptions, and who needs a human's eye.
+
+Everything is read from the records that `batch` left beside the autograded notebooks, one at a time.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from course_utils import plotting
+from course_utils.plotting import Picture
+from courseware import record
+from courseware.grading.reasons import Reason
+from courseware.grading.work import Result
+
+# Reasons that say no more than that the code was wrong; all others want a look.
+ORDINARY = {Reason.MISSING_NOTEBOOK, Reason.TIMEOUT, Reason.CHANGED_CELLS}
+SHOWN = 10  # of the most frequent mistakes
+
+
+@dataclass
+class Exercise:
+    """How a class did in one exercise: points of each student, and mistakes by how often they were made."""
+
+    number: str
+    answer: str
+    of: float
+    points: list[float] = field(default_factory=list)
+    mistakes: Counter[str] = field(default_factory=Counter)
+
+    def shares(self) -> tuple[float, float, float]:
+        """Of students with all points, some and none."""
+        full = sum(points >= self.of for points in self.points)
+        none = sum(points == 0 for points in self.points)
+        count = len(self.points)
+        return full / count, (count - full - none) / count, none / count
+
+
+@dataclass
+class Summary:
+    """A class's results for one assignment."""
+
+    exercises: list[Exercise]
+    students: int
+    for_a_look: dict[str, list[str]]  # student: why
+    by_hand: int  # answers that only a person can judge
+    unsafe: int  # results that were graded outside a sandbox
+    outdated: int  # results of an earlier release of the assignment
+
+    @property
+    def mistakes(self) -> list[tuple[int, str, str]]:
+        """How often, in which exercise, what: the most frequent first."""
+        found = [
+            (count, exercise.number, mistake)
+            for exercise in self.exercises
+            for mistake, count in exercise.mistakes.items()
+        ]
+        return sorted(found, key=lambda one: (-one[0], one[1], one[2]))[:SHOWN]
+
+    def warnings(self, assignment: str) -> list[str]:
+        """What has to be known before the scores are used."""
+        found = []
+        if self.unsafe:
+            found.append(f"{self.unsafe} results were NOT graded in a sandbox.")
+        if self.outdated:
+            found.append(
+                f"{self.outdated} results are of an earlier release of the assignment: "
+                f"`course regrade {assignment}` grades anew."
+            )
+        return found
+
+    def markdown(self, assignment: str) -> str:
+        """Scores, mistakes, and who needs a look."""
+        columns = ("exercise", "answer", "mean", "of", "all points", "some", "none")
+        rows = [
+            (one.number, one.answer, f"{sum(one.points) / len(one.points):.2f}", f"{one.of:g}",
+             *(f"{share:.0%}" for share in one.shares()))
+            for one in self.exercises
+        ]  # fmt: skip
+        mistakes = [f"- {count} × {number}: {mistake}" for count, number, mistake in self.mistakes]
+        looks = [f"- {student}: {'; '.join(why)}" for student, why in self.for_a_look.items()]
+        warnings = [line for warning in self.warnings(assignment) for line in (f"**{warning}**", "")]
+        return "\n".join(
+            [f"# {assignment}: {self.students} submissions", "", *warnings, record.table(columns, rows), "",
+             "## Most frequent mistakes", "", *(mistakes or ["None."]), "",
+             "## Who needs a human's eye", "", f"{self.by_hand} answers are to be graded by hand.", "",
+             *looks, ""]
+        )  # fmt: skip
+
+    def chart(self, assignment: str) -> Picture:
+        """How many students have all points, some and none, by exercise."""
+        names = [f"{one.number} {one.answer}" for one in self.exercises]
+        shares = [one.shares() for one in self.exercises]
+        return plotting.shares(
+            names,
+            {what: [share[k] for share in shares] for k, what in enumerate(("all points", "some", "none"))},
+            f"{assignment}: {self.students} students",
+        )
+
+
+def of(results: Iterable[Result], released: str) -> Summary:
+    """The summary of a class's results; `released` is the digest of the assignment's release now."""
+    exercises: dict[str, Exercise] = {}
+    looks: dict[str, list[str]] = defaultdict(list)
+    students = by_hand = unsafe = outdated = 0
+    for result in results:
+        students += 1
+        unsafe += not result.audit["terms"]["sandboxed"]
+        outdated += result.audit.get("released", released) != released
+        looks[result.student] += [str(fault) for fault in result.faults if fault.reason not in ORDINARY]
+        for name, notebook in result.notebooks.items():
+            by_hand += sum(score is None for score in notebook.scores.values())
+            looks[result.student] += [f"{name}: {remark}" for remark in notebook.remarks]
+            for one in notebook.verdicts:
+                known = exercises.setdefault(one.answer, Exercise(one.exercise, one.answer, one.of))
+                known.points.append(one.points)
+                mistakes = {hint for hint in one.failed.values() if hint} or {one.note} - {""}
+                known.mistakes.update(mistakes)
+    order = sorted(exercises.values(), key=lambda one: [int(part) for part in one.number.split(".")])
+    for_a_look = {who: why for who, why in looks.items() if why}
+    return Summary(order, students, for_a_look, by_hand, unsafe, outdated)
+
+
+def write(found: Summary, results: Iterable[Result], assignment: str, folder: Path) -> None:
+    """Summary, chart, and a table with a row per student and exercise, beside `nbgrader export`'s."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if found.exercises:
+        found.chart(assignment).savefig(folder / "scores.png", dpi=150)
+    (folder / "summary.md").write_text(found.markdown(assignment), encoding="utf-8")
+    with open(folder / "exercises.csv", "w", newline="", encoding="utf-8") as out:
+        rows = csv.writer(out)
+        rows.writerow(["student", "assignment", "exercise", "answer", "points", "of", "note"])
+        for result in results:
+            for notebook in result.notebooks.values():
+                for one in notebook.verdicts:
+                    rows.writerow(
+                        [result.student, result.assignment, one.exercise, one.answer, one.points, one.of,
+                         _harmless(one.note)]
+                    )  # fmt: skip
+
+
+def _harmless(text: str) -> str:
+    """A spreadsheet takes cells that begin like this for formulas."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text

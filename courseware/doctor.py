@@ -1,0 +1,141 @@
+"""`course doctor`: is this machine ready for the course, and if not, what to do about it.
+
+Every line is a look at one thing; whatever is not right comes with one sentence of advice. Nothing is
+changed, downloaded or sent.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from course_utils import settings
+
+GB = 1e9
+DISK, MEMORY = 2 * GB, 4 * GB  # what a run of the whole course takes, with room to spare
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at, what was found, and what to do: '' where all is well.
+
+    `needed` tells what the course cannot do without from what only some of it needs.
+    """
+
+    name: str
+    found: str
+    advice: str = ""
+    needed: bool = True
+
+
+def examine() -> Iterator[Finding]:
+    """Look at everything, one thing after the other. A look that itself fails is a finding."""
+    looks: tuple[Callable[[], Finding], ...] = (
+        python, packages, pytorch, kernel, data, sandbox, disk, memory,
+    )  # fmt: skip
+    for look in looks:
+        try:
+            yield look()
+        except Exception as problem:  # whatever is broken on this machine
+            yield Finding(
+                look.__name__, f"{type(problem).__name__}: {problem}", "Set the environment up anew."
+            )
+
+
+def python() -> Finding:
+    """The interpreter and where it lives."""
+    found = f"{platform.python_version()} in {sys.prefix}"
+    if sys.prefix == sys.base_prefix and not (Path(sys.prefix) / "conda-meta").is_dir():
+        advice = "Use an environment of the course's own (`make .venv/.ready`), not the system's Python."
+        return Finding("Python", found, advice, needed=False)
+    return Finding("Python", found)
+
+
+def packages() -> Finding:
+    """What pyproject.toml asks for, and what is installed."""
+    wrong = []
+    wanted = [Requirement(text) for text in importlib.metadata.requires("vae-course") or []]
+    wanted = [one for one in wanted if one.marker is None or one.marker.evaluate({"extra": ""})]
+    for one in wanted:
+        try:
+            version = importlib.metadata.version(one.name)
+        except importlib.metadata.PackageNotFoundError:
+            wrong.append(f"{one.name} is missing")
+            continue
+        if not one.specifier.contains(version, prereleases=True):
+            wrong.append(f"{one.name} is {version}, wanted {one.specifier}")
+    if wrong:
+        return Finding("packages", "; ".join(wrong), "Run `pip install -c constraints.txt -e .` once more.")
+    return Finding("packages", f"all {len(wanted)} there")
+
+
+def pytorch() -> Finding:
+    """PyTorch's build and the device that trainings use."""
+    import torch
+
+    found = f"{torch.__version__}, trains on {settings.device_name()}"
+    if shutil.which("nvidia-smi") and not torch.cuda.is_available():
+        advice = "There is an NVIDIA GPU that this PyTorch cannot use: install a CUDA build to train on it."
+        return Finding("PyTorch", found, advice, needed=False)
+    return Finding("PyTorch", found)
+
+
+def kernel() -> Finding:
+    """Whether notebooks start with this Python."""
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    program = KernelSpecManager().get_kernel_spec("python3").argv[0]
+    if Path(program).is_absolute() and Path(program).parent != Path(sys.executable).parent:
+        advice = "`python -m ipykernel install --sys-prefix` makes the kernel 'python3' this Python."
+        return Finding("kernel", f"'python3' is {program}", advice)
+    return Finding("kernel", "'python3' is this Python")
+
+
+def data() -> Finding:
+    """The images that lessons will use, and whether the real ones are there."""
+    from course_utils import data as datasets
+
+    folder, name = settings.data_folder(), datasets.wanted(None)
+    if name == "mnist":
+        return Finding("data", f"MNIST in {folder}")
+    advice = "`course run --data mnist` downloads the real MNIST once; all lessons run without it as well."
+    return Finding("data", f"lessons use '{name}'; no MNIST in {folder}", advice, needed=False)
+
+
+def sandbox() -> Finding:
+    """What grading other people's code needs."""
+    from courseware.grading.kernel import sandbox as walls
+
+    problem = walls.missing()
+    return Finding("sandbox", "not here" if problem else "bubblewrap works", problem, needed=False)
+
+
+def disk() -> Finding:
+    """Room in the project's folder."""
+    free = shutil.disk_usage(settings.project_folder()).free
+    found = f"{free / GB:.0f} GB free"
+    if free < DISK:
+        return Finding(
+            "disk", found, f"Make room: {DISK / GB:.0f} GB are enough; `course cache` says what is kept."
+        )
+    return Finding("disk", found)
+
+
+def memory() -> Finding:
+    """Memory that is free now."""
+    import psutil
+
+    free = psutil.virtual_memory().available
+    found = f"{free / GB:.0f} GB free"
+    if free < MEMORY:
+        return Finding(
+            "memory", found, f"Close other programs: {MEMORY / GB:.0f} GB are enough.", needed=False
+        )
+    return Finding("memory", found)

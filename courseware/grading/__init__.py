@@ -1,0 +1,1 @@
+"""One handed-in notebook to points and a page: read and repaired, run behind walls, judged outside them."""

@@ -1,0 +1,84 @@
+"""Messages from kernels that nobody trusts: bounded in sum, and well formed.
+
+The student's code shares its process with the kernel and can send what it likes on every channel, signed as
+the kernel's own. `Client` drops what is no message, counts all that comes, also what nobody asked for, and
+ends a kernel that sends more than its share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import zmq.asyncio
+from jupyter_client.asynchronous import AsyncKernelClient
+from jupyter_client.channels import AsyncZMQSocketChannel
+from traitlets import Type
+
+from courseware.grading.reasons import Reason
+
+PARTS = {"header": dict, "parent_header": dict, "metadata": dict, "content": dict, "msg_type": str}
+OVERHEAD = 200  # bytes that a message counts for at least
+
+
+class Channel(AsyncZMQSocketChannel):
+    """Gives well-formed messages only; other tasks run after each, however many are waiting."""
+
+    accepts: Callable[[int], bool]  # whether a message of so many bytes is still to be looked at
+
+    async def get_msg(self, timeout: float | None = None) -> dict[str, Any]:  # type: ignore[override]
+        """The next message. Raises queue.Empty where none comes within `timeout` seconds."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            message = await super().get_msg(None if end is None else max(0.0, end - time.monotonic()))
+            await asyncio.sleep(0)
+            if message:
+                return message
+
+    async def _recv(self, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        """A message, {} for what is none."""
+        assert self.socket is not None
+        parts = await self.socket.recv_multipart(**kwargs)
+        if not self.accepts(OVERHEAD + sum(map(len, parts))):
+            return {}
+        try:
+            message = self.session.deserialize(self.session.feed_identities(parts)[1])
+        except Exception:  # neither signed, nor JSON, nor of as many parts
+            return {}
+        return message if all(isinstance(message[part], kind) for part, kind in PARTS.items()) else {}
+
+
+class Client(AsyncKernelClient):
+    """A client of a kernel whose manager says in `output_bytes` how much it may send."""
+
+    shell_channel_class = iopub_channel_class = control_channel_class = Type(Channel)  # type: ignore[assignment]
+    parent: Any
+    received = 0
+
+    def _context_default(self) -> zmq.asyncio.Context:
+        context = super()._context_default()
+        context.setsockopt(zmq.MAXMSGSIZE, 16 * self.parent.output_bytes)
+        return context
+
+    def start_channels(self, *args: Any, **kwargs: Any) -> None:
+        """As ever; what comes is counted."""
+        for channel in (self.shell_channel, self.iopub_channel, self.control_channel):
+            channel.accepts = self._accepts
+        super().start_channels(*args, **kwargs)
+
+    async def wait_for_ready(self, timeout: float | None = None) -> None:
+        """As ever; before any code of the student's runs, the folder of the sockets is closed."""
+        await super().wait_for_ready(timeout)
+        getattr(self.parent.provisioner, "close_shared", int)()
+
+    def _accepts(self, count: int) -> bool:
+        self.received += count
+        if self.received <= self.parent.output_bytes:
+            return True
+        provisioner = self.parent.provisioner
+        provisioner.excess = getattr(provisioner, "excess", None) or Reason.OUTPUT
+        if provisioner.process is not None:
+            provisioner.process.kill()
+        return False

@@ -1,0 +1,341 @@
+"""Kernels for code that nobody here has read: Jupyter's kernels, started inside bubblewrap.
+
+A kernel in the sandbox has no network, is not root, sees its own processes only, and of the file system the
+operating system, Python, this package and its notebook's folder, all read-only. What it writes goes to memory
+of limited size and is gone with it. Solutions, gradebook, other submissions, the home folder and the
+environment of the grader are not there at all, which is stronger than not being readable. Some system calls
+are refused (`seccomp`).
+
+`SandboxProvisioner` is a kernel provisioner of jupyter_client: it puts a command in front of the kernel's and
+changes nothing else, so nbclient, nbgrader and formgrader work as before. `KernelManager` is a manager that
+always uses it. Messages travel over sockets in a folder that grader and kernel share.
+
+What is limited, and by what: address space, processor time, processes, open files and the size of a file by
+resource limits, for every process; memory and processes in sum, and the shared folder, by a look at them
+every time the kernel is asked whether it lives (nbclient asks once a second), which ends a kernel that takes
+more; writable memory by the size of its file systems. Wall time is the affair of whoever runs the cells.
+
+Linux only. bubblewrap: github.com/containers/bubblewrap.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import secrets
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.provisioning import LocalProvisioner
+
+import course_utils
+from course_utils import settings
+from course_utils.settings import CourseError
+from courseware.grading.kernel import seccomp
+from courseware.grading.reasons import Reason
+
+NAME = "course-sandbox"  # of the provisioner, in pyproject.toml
+NOBODY = 65534
+TOOLS = ("bwrap", "prlimit", "setpriv", "choom")
+HOME = "/home/student"
+PASSED_ON = ("COURSE_", "OMP_", "MKL_", "OPENBLAS_", "TQDM_", "LC_")
+GiB, MiB = 2**30, 2**20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one kernel and all that it starts may take; sizes in bytes."""
+
+    memory: int = 3 * GiB  # in use, in sum
+    address_space: int = 12 * GiB  # per process; PyTorch alone reserves several GiB that it never uses
+    processor_seconds: int = 1800  # per process
+    processes: int = 200  # threads count
+    open_files: int = 512
+    file_size: int = 128 * MiB
+    scratch: int = 256 * MiB  # each of the writable places
+    shared_folder: int = 1 * MiB  # sockets take none of it
+    messages: int = 1 * GiB  # that the grader's memory may grow by meanwhile
+
+    def of_a_process(self) -> dict[str, int]:
+        """Resource limits of every process, by the names of Python's module `resource`."""
+        return {
+            "RLIMIT_AS": self.address_space,
+            "RLIMIT_CPU": self.processor_seconds,
+            "RLIMIT_NPROC": self.processes,
+            "RLIMIT_NOFILE": self.open_files,
+            "RLIMIT_FSIZE": self.file_size,
+            "RLIMIT_CORE": 0,
+        }
+
+
+@functools.cache
+def missing() -> str:
+    """Why kernels cannot be sandboxed here, and what to do about it; '' where they can be."""
+    if not sys.platform.startswith("linux"):
+        return "Sandboxed grading needs Linux: grade in a Linux machine, container or WSL 2."
+    gone = [tool for tool in TOOLS if shutil.which(tool) is None]
+    if gone:
+        return (
+            f"Sandboxed grading needs {', '.join(gone)}: install bubblewrap and util-linux "
+            "(Debian, Ubuntu: `sudo apt install bubblewrap`; in a clone of the course: `make system`)."
+        )
+    trial = subprocess.run([*_walls(Limits()), "true"], capture_output=True, text=True)
+    if trial.returncode:
+        reason = trial.stderr.strip().partition("\n")[0]
+        return (
+            f"bubblewrap cannot make a sandbox here ({reason}): allow user namespaces "
+            "(`sysctl kernel.unprivileged_userns_clone=1` or, on Ubuntu, an AppArmor profile for bwrap)."
+        )
+    return ""
+
+
+def require() -> None:
+    """Raise CourseError where kernels cannot be sandboxed."""
+    if problem := missing():
+        raise CourseError(problem)
+
+
+class SandboxProvisioner(LocalProvisioner):
+    """Starts a kernel inside bubblewrap. Raises CourseError where that cannot be done."""
+
+    limits = Limits()
+    shared: Path | None = None  # the folder with the sockets
+    watched: Sequence[int] = ()  # processes that count, with all below them
+    uncounted = 0  # bytes of watched processes that are not the kernel's
+    excess: Reason | None = None  # why the kernel was ended
+    own_memory = 0  # of this process when it started the kernel
+
+    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
+        """Let messages travel over sockets in a folder of their own, and wrap the command."""
+        require()
+        manager: Any = self.parent
+        self.shared = Path(tempfile.mkdtemp(prefix="course-"))
+        manager.transport, manager.ip = "ipc", str(self.shared / "k")
+        manager.kernel_spec.interrupt_mode = "message"  # a signal would end bubblewrap instead
+        kwargs = await super().pre_launch(**kwargs)
+        connection, folder = Path(manager.connection_file), Path(kwargs.get("cwd") or os.getcwd())
+        user = _nobody_else()
+        if not os.geteuid():
+            for theirs in (self.shared, connection):
+                os.chown(theirs, user, user)
+        kwargs["env"] = environment(kwargs.get("env", os.environ))
+        inside = self.inside(kwargs["cmd"], kwargs["env"], folder, user)
+        kwargs["cmd"] = [*command(folder, connection, self.shared, user, self.limits), *inside]
+        kwargs["cwd"] = "/"
+        kwargs["stdout"] = kwargs["stderr"] = subprocess.DEVNULL  # what cells print comes as messages
+        self.own_memory = psutil.Process().memory_info().rss
+        kwargs["independent"] = (
+            True  # no kernel in there could see this process; bubblewrap watches it instead
+        )
+        return kwargs
+
+    def inside(self, kernel: list[str], environment: dict[str, str], folder: Path, user: int) -> list[str]:
+        """What is run in the sandbox: the kernel's own command, filtered."""
+        return [sys.executable, seccomp.__file__, *kernel]
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
+        """As ever; what has been started is watched."""
+        connection = await super().launch_kernel(cmd, **kwargs)
+        self.watched = [self.process.pid] if self.process else []
+        return connection
+
+    async def poll(self) -> int | None:
+        """As ever; a kernel that has taken more than its share is ended first."""
+        if self.process is not None and not self.excess and (excess := self._excess()):
+            self.excess = excess
+            await self.kill()
+        return await super().poll()
+
+    def close_shared(self) -> None:
+        """Let nothing more be made in the shared folder; where the kernel's user is ours it can undo that."""
+        if self.shared and not os.geteuid():
+            os.chown(self.shared, 0, 0)
+            self.shared.chmod(0o755)
+
+    def _excess(self) -> Reason | None:
+        """What there is too much of, None if nothing."""
+        processes = [process for pid in self.watched for process in _with_children(pid)]
+        if sum(used for used, _ in processes) - self.uncounted > self.limits.memory:
+            return Reason.MEMORY
+        if sum(threads for _, threads in processes) > self.limits.processes:
+            return Reason.PROCESSES
+        if self.shared and sum(_sizes(self.shared)) > self.limits.shared_folder:
+            return Reason.OUTPUT  # files in the folder of the sockets
+        if psutil.Process().memory_info().rss - self.own_memory > self.limits.messages:
+            return Reason.OUTPUT  # messages that wait on a channel which nobody reads
+        return None
+
+    async def cleanup(self, restart: bool = False) -> None:
+        """Remove the sockets."""
+        await super().cleanup(restart)
+        if self.shared and not restart:
+            subprocess.run(["rm", "-rf", "--", self.shared])  # shutil's gives up on folders nested deeply
+
+
+class KernelManager(AsyncKernelManager):
+    """Starts every kernel in the sandbox, whatever its specification says."""
+
+    provisioner_name = NAME
+
+    @property
+    def kernel_spec(self) -> Any:
+        spec = super().kernel_spec
+        if spec is not None:
+            spec.metadata["kernel_provisioner"] = {"provisioner_name": self.provisioner_name}
+        return spec
+
+
+def _with_children(pid: int) -> list[tuple[int, int]]:
+    """Bytes in use and threads of a process and of all below it.
+
+    What processes share without a file counts for each of them: code can choose to share all that it takes.
+    """
+    found = []
+    try:
+        processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    except psutil.Error:
+        return []
+    for process in processes:
+        try:
+            status = Path(f"/proc/{process.pid}/status").read_text(errors="replace")
+        except OSError:  # it has ended meanwhile
+            continue
+        numbers = dict(re.findall(r"^(RssAnon|RssShmem|VmSwap|Threads):\s*(\d+)", status, re.MULTILINE))
+        threads = int(numbers.pop("Threads", 1))
+        found.append((1024 * sum(map(int, numbers.values())), threads))
+    return found
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    """Of all files below; each counts, and so does a folder."""
+    waiting = [os.fspath(folder)]
+    while waiting:
+        try:
+            found = [(entry.path, os.lstat(entry.path)) for entry in os.scandir(waiting.pop())]
+        except OSError:  # gone meanwhile, or nested too deeply for a path
+            continue
+        for path, one in found:
+            if stat.S_ISDIR(one.st_mode):
+                waiting.append(path)
+            if not stat.S_ISSOCK(one.st_mode):
+                yield max(4096, one.st_size)
+
+
+# --- the command ------------------------------------------------------------------------------------------
+
+
+def command(folder: Path, connection: Path, shared: Path, user: int, limits: Limits) -> list[str]:
+    """What stands before a kernel's own command: walls, limits, and another user (a number, for root).
+
+    `folder` is where the kernel starts; its regular files and folders are there, read-only, and files
+    beside them are made in memory. Symbolic links at its top are left out: they would be followed here.
+    """
+    data = settings.data_folder()
+    windows = [
+        connection,
+        Path(course_utils.__file__).parent,
+        Path(seccomp.__file__),
+        *([data] if data.is_dir() else []),
+    ]
+    walls = _walls(limits)
+    for window in windows:
+        walls += _bound("--ro-bind", window)
+    walls += [*_way_to(folder), *_writable(folder, limits)]
+    for entry in sorted(folder.iterdir()):
+        if not entry.is_symlink() and (entry.is_file() or entry.is_dir()):
+            walls += ["--ro-bind", str(entry), str(entry)]
+    walls += [*_bound("--bind", shared), "--remount-ro", "/", "--chdir", str(folder)]
+    ceilings = [
+        f"--{name.removeprefix('RLIMIT_').lower()}={most}" for name, most in limits.of_a_process().items()
+    ]
+    return ["choom", "-n", "1000", "--", *walls, "--", "prlimit", *ceilings, *_become(user)]
+
+
+def environment(given: Mapping[str, str]) -> dict[str, str]:
+    """The little of the grader's environment that a kernel is to know."""
+    passed_on = {name: value for name, value in given.items() if name.startswith(PASSED_ON)}
+    return passed_on | {
+        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": HOME,
+        "LANG": "C.UTF-8",
+        "MPLCONFIGDIR": f"{HOME}/.matplotlib",
+        "IPYTHONDIR": f"{HOME}/.ipython",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": str(Path(course_utils.__file__).parent.parent),
+    }
+
+
+def _walls(limits: Limits) -> list[str]:
+    """bubblewrap with the operating system and Python to read, and memory to write to."""
+    walls = [
+        "bwrap",
+        "--unshare-ipc",
+        "--unshare-pid",
+        "--unshare-net",
+        "--unshare-uts",
+        "--unshare-cgroup-try",
+    ]
+    if os.geteuid():  # root needs no namespace of users: it becomes somebody else inside
+        walls += ["--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY)]
+    walls += [
+        "--hostname",
+        "sandbox",
+        "--new-session",
+        "--die-with-parent",
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+    ]
+    for path in ("/tmp", "/dev/shm", HOME):  # first: the course may lie in one of them
+        walls += [*_way_to(Path(path)), *_writable(Path(path), limits)]
+    walls += ["--remount-ro", "/dev"]
+    for path in ("/bin", "/sbin", "/lib", "/lib32", "/lib64"):
+        if os.path.islink(path):
+            walls += ["--symlink", os.readlink(path), path]
+        else:
+            walls += ["--ro-bind-try", path, path]
+    walls += ["--dir", "/etc"]
+    for path in ("/usr", "/etc/ld.so.cache", "/etc/localtime", "/etc/fonts", "/etc/alternatives"):
+        walls += ["--ro-bind-try", path, path]
+    for path in dict.fromkeys((sys.base_prefix, sys.prefix)):
+        if not path.startswith("/usr/"):
+            walls += _bound("--ro-bind", Path(path))
+    return walls
+
+
+def _bound(how: str, path: Path) -> list[str]:
+    return [*_way_to(path), how, str(path), str(path)]
+
+
+def _way_to(path: Path) -> list[str]:
+    """The folders above, which bubblewrap by itself would close to anybody else."""
+    return [word for folder in reversed(path.parents[:-1]) for word in ("--dir", str(folder))]
+
+
+def _writable(path: Path, limits: Limits) -> list[str]:
+    return ["--perms", "1777", "--size", str(limits.scratch), "--tmpfs", str(path)]
+
+
+def _nobody_else() -> int:
+    """A user of its own for every kernel: the system counts processes by user, so two that shared one would
+    share a limit, and one could use up the other's."""
+    return 2**30 + secrets.randbelow(2**30)
+
+
+def _become(user: int) -> list[str]:
+    """Root gives up being root for good; anybody else is nobody in particular already."""
+    if os.geteuid():
+        return []
+    ids = [f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+    return ["setpriv", *ids, "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]

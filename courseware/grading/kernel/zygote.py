@@ -1,0 +1,153 @@
+"""A process that has imported what notebooks import, and forks kernels that are ready at once.
+
+A kernel spends seconds on importing torch and the rest; a fork of this process has them already. It runs no
+notebook, holds no secret and is given no environment but the little that kernels may know. For each request
+it forks a keeper, and the keeper
+
+- joins the namespaces of a room that bubblewrap has made (`setns` with a pidfd, Linux 5.8): from here on
+  file system, network and processes are the room's;
+- forks the kernel, which gives up every privilege, takes the limits upon itself and runs ipykernel;
+- waits for the kernel to end and then ends, and with it the last hold on the door of the room: a pipe that
+  the room's only other process reads, which ends too.
+
+What makes forking safe is done here: nothing in this process has started a thread or computed with a tensor
+(a child of a process with threads can hang), and each kernel draws random numbers of its own.
+
+Run as `python -m courseware.grading.kernel.zygote FD`, FD being a socket on which `forked` sends requests.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import json
+import os
+import random
+import resource
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from courseware.grading.kernel import seccomp
+
+IMPORTED = (
+    "torch._dynamo",  # every optimizer asks for it
+    "torch.distributions",
+    "matplotlib.pyplot",
+    "sklearn.decomposition",
+    "sklearn.linear_model",
+    "sklearn.manifold",
+    "sklearn.neighbors",
+    "ipykernel.kernelapp",
+    "ipykernel.ipkernel",
+    "course_utils.engine.cache",
+    "course_utils.data",
+    "course_utils.evaluation",
+    "course_utils.linear",
+    "course_utils.plotting",
+    "course_utils.data.sprites",
+    "course_utils.checks",
+)
+
+# linux/sched.h, linux/prctl.h, linux/capability.h
+NAMESPACES = (
+    0x00020000 | 0x04000000 | 0x08000000 | 0x20000000 | 0x40000000
+)  # files, names, IPC, processes, net
+USERS = 0x10000000
+SET_DUMPABLE, DROP_FROM_BOUNDING_SET = 4, 24
+CAPABILITIES, LAST_CAPABILITY = 0x20080522, 63
+
+_c = ctypes.CDLL(None, use_errno=True)
+
+
+def serve(channel: socket.socket) -> None:
+    """Fork a kernel for every request until the other side has gone."""
+    for name in IMPORTED:
+        importlib.import_module(name)
+    if len(os.listdir("/proc/self/task")) > 1:
+        raise RuntimeError("an import has started a thread: forks of this process could hang")
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers that have ended need nobody to ask after them
+    channel.sendall(b"{}\n")
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(channel, 2**20, 1)
+        if not message:
+            return
+        keeper = os.fork()
+        if not keeper:
+            try:
+                channel.close()
+                _keep(json.loads(message))
+            finally:
+                os._exit(1)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        channel.sendall(json.dumps({"keeper": keeper}).encode() + b"\n")
+
+
+def _keep(request: dict[str, Any]) -> None:
+    """Go into the room, let a kernel run there, and leave when it has ended."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    Path("/proc/self/oom_score_adj").write_text("1000")
+    users = 0 if os.geteuid() == 0 else USERS
+    _call("setns", os.pidfd_open(request["room"]), NAMESPACES | users)
+    kernel = os.fork()
+    if not kernel:
+        try:
+            _give_up_privileges(request["user"], request["limits"])
+            _become_kernel(request)
+        finally:
+            os._exit(1)
+    os.waitpid(kernel, 0)
+    os._exit(0)
+
+
+def _give_up_privileges(user: int, limits: dict[str, int]) -> None:
+    """Limits, another user (for root), and no capability, now or ever."""
+    os.setsid()
+    for name, most in limits.items():
+        resource.setrlimit(getattr(resource, name), (most, most))
+    for capability in range(LAST_CAPABILITY + 1):
+        _c.prctl(DROP_FROM_BOUNDING_SET, capability, 0, 0, 0)  # fails beyond those that this system knows
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
+    header, none = (ctypes.c_uint32 * 2)(CAPABILITIES, 0), (ctypes.c_uint32 * 6)()
+    _call("capset", header, none)
+    seccomp.apply()
+    _call("prctl", SET_DUMPABLE, 1, 0, 0, 0)  # may look at itself, as any process may
+
+
+def _become_kernel(request: dict[str, Any]) -> None:
+    """Forget where this came from, and run ipykernel as its own command would."""
+    os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    nowhere = os.open("/dev/null", os.O_RDWR)
+    for descriptor in range(3):
+        os.dup2(nowhere, descriptor)
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    sys.argv, sys.path[0] = ["ipykernel", *request["arguments"]], ""
+
+    import numpy as np
+    import torch
+    from ipykernel.kernelapp import IPKernelApp
+
+    random.seed()
+    np.random.seed()
+    torch.seed()
+    IPKernelApp.launch_instance(request["arguments"])
+    os._exit(0)
+
+
+def _call(function: str, *arguments: Any) -> None:
+    """A function of the C library; OSError where it fails."""
+    if getattr(_c, function)(*arguments) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{function}: {os.strerror(number)}")
+
+
+if __name__ == "__main__":
+    serve(socket.socket(fileno=int(sys.argv[1])))

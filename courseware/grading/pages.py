@@ -1,0 +1,368 @@
+"""What readers see of a graded notebook, made harmless.
+
+A student's code is untrusted, and so is what it displays. `clean_outputs` keeps text and PNG pictures of a
+cell's outputs and nothing else. `page` is the feedback page that nbgrader makes, without its gradebook.
+EXPORTER sets up nbconvert for that page as well as for `nbgrader generate_feedback` and formgrader
+(nbgrader_config.py): HTML passes bleach with the short lists below, formulas become MathML, and nothing is
+loaded from the network.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import functools
+import html
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import nbformat
+import nbgrader
+from bleach.css_sanitizer import CSSSanitizer
+from bleach.sanitizer import ALLOWED_TAGS, Cleaner
+from bs4 import BeautifulSoup
+from jinja2 import pass_context
+from latex2mathml.converter import convert_to_element
+from nbconvert import HTMLExporter, TemplateExporter
+from nbconvert.filters import Highlight2HTML
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbconvert.filters.widgetsdatatypefilter import WidgetsDataTypeFilter
+from nbconvert.preprocessors import Preprocessor
+from nbformat import NotebookNode
+from traitlets.config import Config
+
+MOST_OUTPUTS = 100  # of a cell
+MOST_CHARACTERS = 20_000  # of an output
+MOST_CHARACTERS_OF_CELL = 100_000
+MOST_BYTES = 2 * 2**20  # of a PNG
+MOST_ALT = 1_000  # characters of its description
+MOST_PIXELS = 25_000_000  # a small file can hold a picture that a browser has no memory for
+MOST_MARKDOWN = 50_000  # characters of a cell; the longest of the course has 5,000
+MOST_LATEX = 2_000  # characters of a formula
+REMEMBERED = 512  # cells and formulas, once rendered: most stand in every student's notebook ...
+MOST_REMEMBERED = 6_000  # ... and are no longer than this: what students write must not fill the memory
+UNDESCRIBED = "A picture without a description."
+
+FORMGRADER = Path(nbgrader.__file__).parent / "server_extensions" / "formgrader"
+EXPORTER: dict[str, Any] = {
+    "sanitize_html": True,
+    "preprocessors": ["courseware.grading.pages.Inert"],
+    # nbgrader's templates leave Markdown as it is even so, hence a filter that does not.
+    "filters": {
+        "markdown2html": "courseware.grading.pages.markdown",
+        "clean_html": "courseware.grading.pages.clean_html",
+    },
+    # Ours come first: they replace the macro that would load MathJax.
+    "extra_template_basedirs": [
+        str(Path(__file__).parent / "templates"),
+        str(FORMGRADER / "templates"),
+    ],
+}
+
+
+# --- outputs ----------------------------------------------------------------------------------------
+
+
+def clean_outputs(cell: NotebookNode) -> None:
+    """Keep text, errors and PNG pictures of an executed cell's outputs, within bounds. Never raises."""
+    _clean_outputs(cell, ("text/plain",))
+
+
+def _clean_outputs(cell: NotebookNode, texts: tuple[str, ...]) -> None:
+    outputs = cell.get("outputs")
+    outputs = outputs if isinstance(outputs, list) else []
+    kept: list[NotebookNode] = []
+    room = MOST_CHARACTERS_OF_CELL
+    for output in outputs:
+        if len(kept) == MOST_OUTPUTS - 1 or room < MOST_CHARACTERS // 100:  # leaving room for the note
+            kept.append(_displayed({"text/plain": "[further output left out]"}))
+            break
+        try:
+            clean, used = _clean(output, min(room, MOST_CHARACTERS), texts)
+        except (KeyError, TypeError, ValueError):  # no output that a kernel would make
+            continue
+        kept.append(clean)
+        room -= used
+    cell["outputs"] = kept
+
+
+def _clean(output: Any, most: int, texts: tuple[str, ...]) -> tuple[NotebookNode, int]:
+    """An output and its characters. Raises KeyError, TypeError or ValueError where it is malformed."""
+    kind = output["output_type"]
+    if kind == "stream":
+        name = "stderr" if output.get("name") == "stderr" else "stdout"
+        text = _text(output["text"], most)
+        return NotebookNode(output_type=kind, name=name, text=text), len(text)
+    if kind == "error":
+        name, value = _text(output["ename"], most // 10), _text(output["evalue"], most // 4)
+        trace = _text("\n".join(output["traceback"]), most // 2)
+        error = NotebookNode(output_type=kind, ename=name, evalue=value, traceback=trace.split("\n"))
+        return error, len(name) + len(value) + len(trace)
+    if kind not in ("display_data", "execute_result") or not isinstance(output["data"], dict):
+        raise ValueError("not an output")
+    shown = {
+        mime: _text(output["data"][mime], most // len(texts)) for mime in texts if mime in output["data"]
+    }
+    used = sum(map(len, shown.values()))
+    size: dict[str, int] = {}
+    picture = _png(output["data"].get("image/png"))
+    if picture:
+        shown["image/png"] = picture
+        size = _size(output.get("metadata"))
+    left_out = sorted(str(mime)[:40] for mime in output["data"].keys() - shown.keys())
+    if not shown:
+        shown = {"text/plain": f"[left out: {', '.join(left_out[:5])}]"}
+    clean = _displayed(shown, {"image/png": size} if size else {})
+    if kind == "execute_result":
+        count = output.get("execution_count")
+        clean.update(output_type=kind, execution_count=count if type(count) is int else None)
+    return clean, used
+
+
+def _displayed(data: dict[str, str], metadata: dict[str, Any] | None = None) -> NotebookNode:
+    return nbformat.from_dict({"output_type": "display_data", "data": data, "metadata": metadata or {}})
+
+
+def _text(value: Any, most: int) -> str:
+    """The text, cut to `most` characters. Raises TypeError where it is none."""
+    text = value if isinstance(value, str) else "".join(value)
+    text = text.encode("utf-8", "replace").decode()  # half a surrogate pair could not be written to a file
+    note = f"\n[cut: {len(text):,} characters]"
+    return text if len(text) <= most else text[: max(0, most - len(note))] + note
+
+
+def _png(encoded: Any) -> str:
+    """The picture as base64, '' where it is no PNG or too large."""
+    if isinstance(encoded, list) and all(isinstance(line, str) for line in encoded):
+        encoded = "".join(encoded)
+    if not isinstance(encoded, str) or len(encoded) > 2 * MOST_BYTES:
+        return ""
+    try:
+        picture = base64.b64decode("".join(encoded.split()), validate=True)
+    except ValueError:
+        return ""
+    width, height = (int.from_bytes(picture[at : at + 4], "big") for at in (16, 20))
+    header = picture[:8] == b"\x89PNG\r\n\x1a\n" and picture[12:16] == b"IHDR"
+    fits = len(picture) <= MOST_BYTES and 0 < width * height <= MOST_PIXELS
+    return base64.b64encode(picture).decode() if header and fits else ""
+
+
+def _size(metadata: Any) -> dict[str, int]:
+    """Width and height that a PNG is shown with, as far as they are whole numbers."""
+    size = metadata.get("image/png") if isinstance(metadata, dict) else None
+    size = size if isinstance(size, dict) else {}
+    return {key: size[key] for key in ("width", "height") if type(size.get(key)) is int and size[key] > 0}
+
+
+# --- HTML -------------------------------------------------------------------------------------------
+
+# fmt: off
+TAGS = ALLOWED_TAGS | {
+    "br", "dd", "del", "details", "div", "dl", "dt", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "img", "kbd",
+    "p", "pre", "s", "span", "sub", "summary", "sup", "table", "tbody", "td", "th", "thead", "tr", "u",
+}
+# fmt: on
+STYLES = ["color", "font-style", "font-weight", "list-style", "padding-left", "text-align"]
+VALUES = {
+    "href": r"(https?://|mailto:|#).*",
+    "src": r"data:image/(png|jpeg|gif);base64,[A-Za-z0-9+/=]*",  # nothing that would be fetched
+    "style": r"[\w\s:;.%#-]*",  # no url(), and no escapes that could spell it
+    "class": r"formula|formula block|highlight|[a-z][a-z0-9]{0,2}",  # ours, and Pygments' for code
+    "title|alt": r".*",
+    "start|width|height|colspan|rowspan": r"\d{1,4}",
+    "open": r"(open)?",
+}
+
+
+def _remembering(render: Callable[..., str]) -> Callable[..., str]:
+    """The same function of a text, which remembers what became of short ones."""
+    remembered = functools.lru_cache(REMEMBERED)(render)
+
+    @functools.wraps(render)
+    def rendered(source: str, *rest: Any, **more: Any) -> str:
+        return (remembered if len(source) <= MOST_REMEMBERED else render)(source, *rest, **more)
+
+    return rendered
+
+
+def _allowed(tag: str, name: str, value: str) -> bool:
+    return any(
+        re.fullmatch(names, name) and re.fullmatch(values, value, re.IGNORECASE | re.DOTALL)
+        for names, values in VALUES.items()
+    )
+
+
+def clean_html(source: Any) -> str:
+    """HTML in which nothing runs and nothing is loaded; forbidden tags are shown as text."""
+    return _clean_html(str(source))
+
+
+@_remembering
+def _clean_html(source: str) -> str:
+    cleaner = Cleaner(
+        tags=TAGS,
+        attributes=_allowed,
+        protocols=["http", "https", "mailto", "data"],
+        css_sanitizer=CSSSanitizer(allowed_css_properties=STYLES),
+    )
+    return cleaner.clean(source)
+
+
+class _Renderer(IPythonRenderer):
+    """nbconvert's Markdown with formulas marked, for they are drawn after cleaning."""
+
+    def inline_math(self, body: str) -> str:
+        return f'<span class="formula">{html.escape(body)}</span>'
+
+    def block_math(self, body: str) -> str:
+        return f'<span class="formula block">{html.escape(body)}</span>'
+
+    def latex_environment(self, name: str, body: str) -> str:
+        return self.block_math(rf"\begin{{{name}}}{body}\end{{{name}}}")
+
+
+@pass_context
+def markdown(context: Any, source: str) -> str:
+    """Markdown of anybody's as clean HTML. Never raises: what cannot be rendered is shown as it stands."""
+    try:
+        attachments = dict(context.get("cell", {}).get("attachments", {}))
+        return _rendered(source, attachments) if attachments else _rendered_alone(source)
+    except Exception:  # a forged attachment, nesting without end
+        return f"<pre>{html.escape(str(source)[:MOST_MARKDOWN])}</pre>"
+
+
+def _rendered(source: str, attachments: dict[str, Any]) -> str:
+    renderer = _Renderer(escape=False, exclude_anchor_links=True, attachments=attachments)
+    clean = clean_html(MarkdownWithMath(renderer=renderer).render(source[:MOST_MARKDOWN]))
+    # In the parsed tree, not in the text: a formula may stand in an attribute, where a tag would end it.
+    tree = BeautifulSoup(clean, "html.parser")
+    for mark in tree.select("span.formula"):
+        drawn = mathml(mark.get_text(), "block" in mark["class"])
+        mark.replace_with(BeautifulSoup(drawn, "html.parser"))
+    for picture in tree.select("img:not([alt])"):
+        picture["alt"] = UNDESCRIBED
+    return str(tree)
+
+
+@_remembering
+def _rendered_alone(source: str) -> str:
+    return _rendered(source, {})
+
+
+@_remembering
+def mathml(latex: str, block: bool = False) -> str:
+    """A formula as MathML, or as the text that it is where it cannot be read."""
+    source = f"$${latex}$$" if block else f"${latex}$"
+    if len(latex) > MOST_LATEX:
+        return html.escape(source)
+    try:
+        root = convert_to_element(latex.strip(), display="block" if block else "inline")
+        for element in root.iter():
+            # latex2mathml leaves its text unescaped, and LaTeX can set links, styles and classes.
+            element.text = html.unescape(element.text or "")
+            for name in ("href", "style", "class", "id"):
+                element.attrib.pop(name, None)
+            if element.tag == "mi" and len(element.text) > 2 and element.text.isalpha():
+                element.tag = "mo"  # log p, with the space that browsers leave out after an identifier
+                element.attrib.update(lspace="0.17em", rspace="0.17em")
+        return ElementTree.tostring(root, encoding="unicode")
+    except Exception:  # LaTeX of a student's
+        return html.escape(source)
+
+
+# --- pages ------------------------------------------------------------------------------------------
+
+
+class Inert(Preprocessor):
+    """Leave of a notebook what a page shows; templates write the rest of it into HTML as it stands."""
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        nb.metadata = NotebookNode(language_info=NotebookNode(name="python"))
+        for cell in nb.cells:
+            mark = cell.metadata.get("nbgrader")
+            cell.metadata = NotebookNode()
+            if isinstance(mark, dict) and re.fullmatch(r"[\w-]+", str(mark.get("grade_id", ""))):
+                cell.metadata.nbgrader = mark
+            if cell.cell_type == "code":
+                if type(cell.get("execution_count")) is not int:
+                    cell.execution_count = None
+                # Only a graded cell that is not the student's own answer holds a report.
+                graded = _is(cell, "grade") and not _is(cell, "solution")
+                _clean_outputs(cell, ("text/html", "text/plain") if graded else ("text/plain",))
+                for output in cell.outputs:
+                    _describe(output)
+        return nb, resources
+
+
+def _describe(output: NotebookNode) -> None:
+    """A picture's alternative text is what stands beside it: this course's figures describe themselves."""
+    if "image/png" in output.get("data", {}):
+        said = output.data.get("text/plain", "").strip()[:MOST_ALT] or UNDESCRIBED
+        output.metadata.setdefault("image/png", NotebookNode())["alt"] = said
+
+
+def _is(cell: NotebookNode, role: str) -> bool:
+    return bool(cell.metadata.get("nbgrader", {}).get(role))
+
+
+class _Exporter(HTMLExporter):
+    """nbconvert's, but that pages are not parsed once more to add what they have already: `Inert` and
+    `markdown` have described the pictures."""
+
+    def from_notebook_node(  # type: ignore[override]
+        self, nb: NotebookNode, resources: Any = None, **kw: Any
+    ) -> tuple[str, dict[str, Any]]:
+        """The page of a notebook."""
+        resources = self._init_resources(resources)
+        self.register_filter("highlight_code", _highlighted)
+        self.register_filter("filter_data_type", WidgetsDataTypeFilter({}, parent=self))
+        return TemplateExporter.from_notebook_node(self, nb, resources, **kw)
+
+
+def _highlighted(source: str, **_: Any) -> str:
+    return _highlighted_alone(source)
+
+
+@_remembering
+def _highlighted_alone(source: str) -> str:
+    return Highlight2HTML(pygments_lexer="python")(source)
+
+
+@functools.cache
+def _exporter() -> HTMLExporter:
+    """nbconvert as nbgrader sets it up for feedback."""
+    styles = FORMGRADER / "static" / "node_modules" / "bootstrap" / "dist" / "css"
+    settings = {**EXPORTER, "template_name": "feedback", "extra_template_paths": [str(styles)]}
+    return _Exporter(config=Config({"HTMLExporter": settings}))
+
+
+def page(
+    nb: NotebookNode,
+    scores: dict[str, tuple[float | None, float]],
+    comments: dict[str, str],
+    *,
+    title: str,
+    late_penalty: float = 0.0,
+) -> str:
+    """The feedback page of a graded notebook, with the points got and to be had of every graded cell.
+
+    `scores` and `comments` go by nbgrader's names of the cells; the page's total is of all `scores`.
+    """
+    nb, _ = Inert().preprocess(copy.deepcopy(nb), {})  # before nbconvert looks whether all is well-formed
+    for cell in nb.cells:
+        mark = cell.metadata.get("nbgrader", {})
+        name = mark.get("grade_id")
+        if (mark.get("grade") or mark.get("task")) and name not in scores:
+            del cell.metadata["nbgrader"]  # no cell of the assignment
+        mark["comment"] = comments.get(name, "")
+        mark["score"], mark["points"] = scores.get(name, (None, 0.0))
+    totals = {
+        "notebook": html.escape(title),
+        "score": sum(score or 0.0 for score, _ in scores.values()) - late_penalty,
+        "max_score": sum(points for _, points in scores.values()),
+        "late_penalty": late_penalty,
+    }
+    return _exporter().from_notebook_node(nb, resources={"nbgrader": totals})[0]

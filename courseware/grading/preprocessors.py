@@ -1,0 +1,390 @@
+"""What this course adds to `nbgrader autograde`, as preprocessors that nbgrader_config.py names.
+
+    TidyOrder     before anything runs: an exercise's graded cell stands below its answer
+    OwnWork       what of the submission an instructor should look at; never a change of score
+    Probe         nbgrader's Execute; graded cells probe with a seed that no student has seen, and a cell
+                  that ends or hangs its kernel is left out of a further run
+    Judge         computes the verdict from the evidence, in this process, and writes it into the cell
+
+The student's kernel only hands over evidence. Whatever else it prints, displays or patches, the one
+result that nbgrader reads was written by Judge.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import secrets
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient.client import CellExecutionComplete
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+from nbgrader.preprocessors import Execute, NbGraderPreprocessor
+from traitlets import Bool, Integer, Unicode
+
+from course_utils.checks import EXERCISES, core, evidence
+from course_utils.settings import CourseError
+from courseware.grading.kernel import forked, messages, sandbox
+from courseware.grading.reasons import Fault, Reason
+from courseware.grading.submission import own_work
+
+Resources = dict[str, Any]
+
+# Scores do not depend on the demonstrations between the exercises: the smallest budget, embedded data.
+ENVIRONMENT = {"COURSE_BUDGET": "smoke", "COURSE_DATASET": "digits", "TQDM_DISABLE": "1"}
+MESSAGES = {"stream", "display_data", "execute_result", "error", "clear_output", "execute_input", "status"}
+NOT_RUN = "[not run in grading: no graded cell needs it]\n"
+ATTEMPTS = 3  # at a cell in which the kernel ended, or at a start: somebody else may have killed it
+GRADED_SECONDS = 60  # a check stops an answer after ten; only one that cannot be stopped is still there
+
+
+def asked_of(cell: NotebookNode) -> str:
+    """The name of the answer that a graded cell checks, '' for other cells.
+
+    nbgrader has put back the source of every graded cell by the time this is asked.
+    """
+    found = re.fullmatch(r'check\("(\w+)", globals\(\)\)', cell.source.strip().rpartition("\n")[2])
+    return found[1] if found and _mark(cell, "grade") and cell.cell_type == "code" else ""
+
+
+def _mark(cell: NotebookNode, key: str) -> bool:
+    return bool(cell.metadata.get("nbgrader", {}).get(key))
+
+
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Kernels that are started meanwhile have these variables."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+class TidyOrder(NbGraderPreprocessor):
+    """Move a graded cell that stands above the answer to where it was released: below.
+
+    An answer may also stand in a cell of the student's own, with the stub left as it was.
+    """
+
+    def preprocess(self, nb: NotebookNode, resources: Resources) -> tuple[NotebookNode, Resources]:
+        for graded in [cell for cell in nb.cells if _mark(cell, "grade") and not _mark(cell, "solution")]:
+            grade_id = str(graded.metadata.nbgrader.get("grade_id", ""))
+            for place, cell in reversed(list(enumerate(nb.cells))):
+                answers = _mark(cell, "solution") and not _mark(cell, "grade")
+                if answers and f"{cell.metadata.nbgrader.get('grade_id')}-check" == grade_id:
+                    if nb.cells.index(graded) < place:
+                        nb.cells.remove(graded)
+                        nb.cells.insert(place, graded)
+                    break
+            below = self._answered_below(nb, graded)
+            if below is not None:
+                nb.cells.remove(graded)
+                nb.cells.insert(below, graded)
+        return nb, resources
+
+    @staticmethod
+    def _answered_below(nb: NotebookNode, graded: NotebookNode) -> int | None:
+        """The place of the last cell of the student's own that answers, where the stub still stands."""
+        name, place = asked_of(graded), nb.cells.index(graded)
+        stub = any(
+            _mark(cell, "solution")
+            and own_work.defines(cell.source, name)
+            and "NotImplementedError" in cell.source
+            for cell in nb.cells[:place]
+        )
+        answers = [
+            at
+            for at, cell in enumerate(nb.cells)
+            if at > place and "nbgrader" not in cell.metadata and own_work.defines(cell.source, name)
+        ]
+        return answers[-1] if name and stub and answers else None
+
+
+class OwnWork(NbGraderPreprocessor):
+    """Report code that a student has not written, and attempts on the checks: in the log and the metadata."""
+
+    solutions = Unicode("solutions", help="Folder of the instructor's notebooks.").tag(config=True)
+
+    def preprocess(self, nb: NotebookNode, resources: Resources) -> tuple[NotebookNode, Resources]:
+        names = resources["nbgrader"]
+        path = Path(self.solutions) / names["assignment"] / f"{names['notebook']}.ipynb"
+        found = own_work.remarks(nb, nbformat.read(path, as_version=4))
+        nb.metadata["course"] = {"remarks": [vars(remark) for remark in found]}
+        for remark in found:
+            self.log.warning("%s, %s: %s", names["student"], names["notebook"], remark)
+        return nb, resources
+
+
+class _LostKernel(Exception):
+    """A cell that ended its kernel, or cannot be stopped."""
+
+    def __init__(self, cell: NotebookNode, fault: Fault) -> None:
+        super().__init__(str(fault))
+        self.cell, self.fault = cell, fault
+
+
+class Probe(Execute):
+    """Run the notebook; its graded cells find a fresh seed in the environment and hand over evidence.
+
+    The cells call the check by its full name meanwhile: a variable `check` of the student's own harms
+    nobody. After a cell that takes the kernel with it the notebook is run anew without that cell, so that
+    the other exercises still count; when the time for the whole notebook is over, what has been earned
+    stays. A kernel that simply ended may have been killed by the system or a person: the cell is blamed
+    when that happens there ATTEMPTS times, or when there is no time to try again. The kernel runs in a
+    sandbox; where none can be made, CourseError says what to install.
+
+    What went wrong is listed in `faults`. `relevant`, if set, holds the places of the cells to be run.
+    """
+
+    unsafe = Bool(False, help="Run students' code with your own rights, outside the sandbox.").tag(
+        config=True
+    )
+    forked = Bool(False, help="Fork kernels from a process that has imported PyTorch.").tag(config=True)
+    seconds_in_all = Integer(1800, help="The most that one notebook may take.").tag(config=True)
+    output_bytes = Integer(16 * 2**20, help="The most that one notebook may print and display.").tag(
+        config=True
+    )
+
+    relevant: set[int] | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)  # which chooses a manager of its own
+        self.faults: list[Fault] = []
+        if not self.unsafe:
+            self.kernel_manager_class = forked.KernelManager if self.forked else sandbox.KernelManager
+        self.shutdown_kernel = "immediate"  # what a kernel still has to do is nobody's affair
+
+    def create_kernel_manager(self) -> Any:
+        """As ever, with a client that trusts no message."""
+        manager: Any = super().create_kernel_manager()
+        manager.client_factory, manager.output_bytes = messages.Client, self.output_bytes
+        return manager
+
+    def preprocess(
+        self, nb: NotebookNode, resources: Resources | None = None, km: Any = None
+    ) -> tuple[NotebookNode, Resources]:
+        if self.unsafe:
+            self.log.warning("NOT SANDBOXED: this submission's code runs with your own rights.")
+        else:
+            sandbox.require()
+        resources = resources or {}
+        seed = resources.setdefault("course_seed", secrets.randbelow(2**31))
+        self.notebook = resources.get("nbgrader", {}).get("notebook", "")
+        nb.metadata.setdefault("course", {}).update(seed=seed, sandboxed=not self.unsafe)
+        sources = {}
+        for place, cell in enumerate(nb.cells):
+            if asked_of(cell):
+                sources[cell.id] = cell.source
+                call = f'__import__("course_utils.checks").checks.check("{asked_of(cell)}", globals())'
+                cell.source = call
+            elif cell.cell_type == "code" and self.relevant is not None and place not in self.relevant:
+                sources[cell.id] = cell.source
+                cell.source, cell.outputs = "", [nbformat.v4.new_output("stream", text=NOT_RUN)]
+        self.over_at = time.monotonic() + self.seconds_in_all
+        self.timeout_func = lambda cell: max(
+            1, min(self._seconds_left(), self.timeout, GRADED_SECONDS if cell.id in sources else 10**6)
+        )
+        asked = {name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()}
+        lost: dict[str, str] = {}
+        ended: Counter[str] = Counter()
+        self.ran: set[str] = set()
+        try:
+            with environment({**asked, core.SEED_VARIABLE: str(seed)}):
+                while True:
+                    began = time.monotonic()
+                    try:
+                        return super().preprocess(nb, resources, km)
+                    except _LostKernel as loss:
+                        ended[loss.cell.id] += 1
+                        again = loss.fault.reason is Reason.KILLED and ended[loss.cell.id] < ATTEMPTS
+                        few = sum(ended.values()) <= 2 * ATTEMPTS  # it may end elsewhere every time
+                        if again and few and self._seconds_left() > 2 * (time.monotonic() - began):
+                            self.log.warning("A kernel has ended (%s): once more.", loss.fault)
+                            continue
+                        self.faults.append(loss.fault)
+                        self.log.warning("A cell took its kernel with it (%s).", loss.fault)
+                        sources.setdefault(loss.cell.id, loss.cell.source)
+                        lost[loss.cell.id] = loss.fault.reason.name
+                        loss.cell.source = ""
+                        if self._seconds_left() <= 0:
+                            return nb, resources
+                    except Exception as problem:  # before the first cell, or after the last
+                        ended[""] += 1
+                        with suppress(Exception):
+                            self._cleanup_kernel()
+                        if ended[""] == ATTEMPTS or self._seconds_left() <= 0:
+                            raise
+                        self.log.warning("A kernel did not start, or not end (%s): once more.", problem)
+        finally:
+            for cell in nb.cells:
+                cell.source = sources.get(cell.id, cell.source)
+                if cell.id in lost:
+                    cell.outputs = [_ended_by(lost[cell.id])]
+
+    def _seconds_left(self) -> int:
+        return math.ceil(self.over_at - time.monotonic())
+
+    def preprocess_cell(
+        self, cell: NotebookNode, resources: Resources, index: int
+    ) -> tuple[NotebookNode, Resources]:
+        if cell.cell_type == "code" and not cell.source:
+            return cell, resources
+        if self._seconds_left() <= 0:
+            if cell.cell_type == "code" and cell.id not in self.ran:
+                cell.outputs = [_ended_by(Reason.TIMEOUT.name)]
+                over = Fault(Reason.TIMEOUT, self.notebook, "the whole notebook")
+                self.faults += [over] * (over not in self.faults)
+            return cell, resources
+        problem, mute, limit = "", False, time.monotonic() + self.timeout_func(cell)
+        try:
+            cell, resources = super().preprocess_cell(cell, resources, index)
+        except (CellTimeoutError, DeadKernelError) as error:
+            problem = type(error).__name__
+            mute = "IOPub" in str(error) and time.monotonic() < limit  # a reply, but no end of the output
+        except Exception as error:  # a forged reply may make nbclient stumble anywhere
+            raise _LostKernel(cell, self._fault(cell, index, Reason.MESSAGES, type(error).__name__)) from None
+        # A student's own exception of that name would end nothing; the first output is then something else.
+        if problem or any(
+            output.get("ename") == CellTimeoutError.__name__ for output in cell.get("outputs", [])
+        ):
+            killed, silent = problem == DeadKernelError.__name__, Reason.MESSAGES if mute else Reason.TIMEOUT
+            raise _LostKernel(cell, self._fault(cell, index, Reason.KILLED if killed else silent))
+        for output in cell.get("outputs", []):
+            if output.output_type == "error":
+                _make_plain(output)
+        self.ran.add(cell.get("id", ""))
+        return cell, resources
+
+    def _fault(self, cell: NotebookNode, index: int, otherwise: Reason, detail: str = "") -> Fault:
+        """Why the kernel is gone, or has to go."""
+        name = asked_of(cell) or cell.metadata.get("nbgrader", {}).get("grade_id") or f"number {index + 1}"
+        excess = getattr(self.km.provisioner, "excess", None) if self.km else None
+        return Fault(excess or otherwise, self.notebook, f"cell {name}{detail and f': {detail}'}")
+
+    def process_message(
+        self, msg: dict[str, Any], cell: NotebookNode, cell_index: int
+    ) -> NotebookNode | None:
+        """As ever, for what cells show; widgets, later changes and what is malformed are dropped."""
+        kind, content = msg["msg_type"], msg["content"]
+        if kind not in MESSAGES:
+            return None
+        content.pop("transient", None)
+        if type(content.get("execution_count")) is not int:
+            content.pop("execution_count", None)
+        try:
+            if "data" in content:
+                content["data"] = {
+                    mime: shown
+                    for mime, shown in content["data"].items()
+                    if isinstance(shown, str) or mime == core.EVIDENCE_MIME
+                }
+            return super().process_message(msg, cell, cell_index)
+        except CellExecutionComplete:
+            raise
+        except Exception:
+            return None
+
+
+def _make_plain(error: NotebookNode) -> None:
+    """Leave text of an error of the student's, and no name that is ours."""
+    name, value, trace = (error.get(key) for key in ("ename", "evalue", "traceback"))
+    error.ename = evidence.printable(name, evidence.SENTENCE) if isinstance(name, str) else ""
+    error.ename += " (the code's own)" * (error.ename in Reason.__members__)
+    error.evalue = value if isinstance(value, str) else ""
+    error.traceback = [line for line in trace if isinstance(line, str)] if isinstance(trace, list) else []
+
+
+def _ended_by(reason: str) -> NotebookNode:
+    return nbformat.v4.new_output("error", ename=reason, evalue=Reason[reason].value, traceback=[])
+
+
+class Judge(NbGraderPreprocessor):
+    """Replace the outputs of every graded cell by the verdict on the evidence that it handed over.
+
+    `reports` holds the verdicts with the evidence, `faults` what evidence was missing or forged.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.reports: list[core.Report] = []
+        self.faults: list[Fault] = []
+
+    def preprocess_cell(
+        self, cell: NotebookNode, resources: Resources, cell_index: int
+    ) -> tuple[NotebookNode, Resources]:
+        name = asked_of(cell)
+        if name in EXERCISES:
+            report, reason = judged(EXERCISES[name], cell.outputs, resources["course_seed"])
+            if reason:
+                notebook = resources.get("nbgrader", {}).get("notebook", "")
+                self.faults.append(
+                    Fault(reason, notebook, f"exercise {report.exercise.number}: {report.note}")
+                )
+            self.reports.append(report)
+            shown = replace(report, observation=None)._repr_mimebundle_()
+            cell.outputs = [
+                nbformat.v4.new_output("execute_result", data=shown, execution_count=cell.execution_count)
+            ]
+        return cell, resources
+
+
+class _Unjudged(CourseError):
+    """Evidence that is not there, or none that a check would hand over."""
+
+    def __init__(self, reason: Reason | None, sentence: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+
+
+def judged(
+    exercise: core.Exercise, outputs: list[NotebookNode], seed: int
+) -> tuple[core.Report, Reason | None]:
+    """The verdict on a graded cell's outputs, by the evidence among them, and what was wrong with that."""
+    packed = [
+        output.data[core.EVIDENCE_MIME] for output in outputs if core.EVIDENCE_MIME in output.get("data", {})
+    ]
+    try:
+        if not packed:
+            raise _Unjudged(*_why_no_evidence(outputs))
+        seen = observation(packed[0], exercise, seed)
+        return replace(core.verdict(exercise, seen), observation=seen), None
+    except CourseError as problem:
+        note = evidence.printable(str(problem), evidence.SENTENCE)
+        return core.Report(exercise, (), note), getattr(problem, "reason", Reason.FORGED)
+
+
+def observation(packed: Any, exercise: core.Exercise, seed: int) -> core.Observation:
+    """What a probe has packed. Raises CourseError if it is not of this exercise and seed, or malformed."""
+    if not isinstance(packed, dict) or (packed.get("answer"), packed.get("seed")) != (exercise.answer, seed):
+        raise CourseError("The evidence of this cell belongs to another exercise or another run.")
+    arrays = evidence.unpack(packed.get("evidence"))
+    note = packed.get("note", "")
+    if not isinstance(note, str):
+        raise CourseError("The evidence has a note that is no text.")
+    return core.Observation(seed, arrays, evidence.printable(note, evidence.SENTENCE))
+
+
+def _why_no_evidence(outputs: list[NotebookNode]) -> tuple[Reason | None, str]:
+    """The reason and one sentence for a graded cell that handed over nothing."""
+    errors = [output for output in outputs if output.output_type == "error"]
+    if not errors:
+        return Reason.NO_EVIDENCE, "The check handed over no evidence: was it replaced?"
+    ended = {reason.name: reason for reason in Reason}.get(errors[0].ename)
+    if ended is Reason.TIMEOUT:
+        return None, "The check was stopped at the time limit: is there a loop that never ends?"
+    if ended is not None:
+        return None, f"Your answer was not judged: {ended.value}. The rest was run without it."
+    sentence = f"The check could not run: {errors[0].ename}: {errors[0].evalue}"
+    return Reason.NO_EVIDENCE, sentence[: evidence.SENTENCE]

@@ -1,0 +1,157 @@
+"""What a student may know before handing in: their own notebook, graded as the instructor will.
+
+The same steps with the same limits (`work`); only the seed is the one that the notebook itself uses, 0. Code
+runs in a sandbox where one can be made, and otherwise as it runs in Jupyter: it is the student's own, on a
+machine of their own, which may be one with Windows or macOS.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+from nbgrader import utils
+
+from course_utils import settings
+from course_utils.settings import CourseError
+from courseware.authoring import sections
+from courseware.grading import work
+from courseware.grading.kernel import sandbox
+from courseware.grading.reasons import Fault, Reason
+from courseware.grading.submission import reading
+from courseware.grading.work import Job, Terms, Verdict
+
+SEED = 0  # what checks take in the notebook
+
+
+@dataclass(frozen=True)
+class ByHand:
+    """An answer that a person will grade."""
+
+    grade_id: str
+    points: float
+    answered: bool
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a program finds in a notebook, and what is left to a person."""
+
+    verdicts: list[Verdict]
+    by_hand: list[ByHand]
+    faults: list[Fault]
+    sandboxed: bool
+    remark: str  # on what could not be looked at, or ''
+
+    @property
+    def points(self) -> float:
+        """What programs give."""
+        return sum(verdict.points for verdict in self.verdicts)
+
+    @property
+    def of(self) -> float:
+        """What programs could give."""
+        return sum(verdict.of for verdict in self.verdicts)
+
+
+def rehearse(path: Path) -> Rehearsal:
+    """Grade the notebook at `path`. Raises CourseError where it is none of the course's, or no notebook."""
+    lesson = _lesson(path)
+    raw = _content(path)
+    released, remark = _released(path, raw, lesson)
+    _, faults = reading.repair(raw, released, lesson.name)
+    for fault in faults:
+        if fault.reason is Reason.NOT_A_NOTEBOOK:
+            raise CourseError(f"{path} is no notebook that can be checked: {fault.detail}.")
+    sandboxed = not sandbox.missing()
+    # What the student changed counts as released where there is no other copy: then every cell is run.
+    terms = Terms(sandboxed=sandboxed, whole=bool(remark))
+    digest = hashlib.sha256(raw).hexdigest()
+    submission = reading.Submission("you", lesson.section.folder, {lesson.name: raw}, (), digest, None)
+    with _quiet():
+        result = work.grade(Job(submission, {lesson.name: nbformat.writes(released)}, {}, SEED, terms))
+    graded = result.notebooks[lesson.name]
+    by_hand = [
+        ByHand(grade_id, float(mark.points), graded.scores[grade_id] is None)
+        for cell in released.cells
+        if utils.is_grade(cell) and utils.is_solution(cell)
+        for mark in [cell.metadata.nbgrader]
+        for grade_id in [mark.grade_id]
+    ]
+    return Rehearsal(graded.verdicts, by_hand, result.faults, sandboxed, remark)
+
+
+def _lesson(path: Path) -> sections.Lesson:
+    """Which of the course's notebooks a file is, by its name. Raises CourseError if it is none."""
+    if path.is_dir():
+        raise CourseError(f"{path} is a folder: name one notebook in it.")
+    if not path.exists():
+        raise CourseError(f"There is no file {path}.")
+    lessons = {f"{lesson.name}.ipynb": lesson for lesson in sections.lessons()}
+    if path.name not in lessons:
+        raise CourseError(
+            f"{path.name} is none of the course's notebooks, which are graded by their names: "
+            f"{', '.join(lessons)}."
+        )
+    return lessons[path.name]
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file. Raises CourseError if it is larger than what is graded, or cannot be read."""
+    try:
+        if os.path.getsize(path) > reading.LARGEST:
+            raise CourseError(
+                f"{path} has more than the {reading.LARGEST:,} bytes that are graded: clear its outputs."
+            )
+        return path.read_bytes()
+    except OSError as problem:
+        raise CourseError(f"{path} cannot be read: {problem.strerror}.") from None
+
+
+def _released(path: Path, raw: bytes, lesson: sections.Lesson) -> tuple[NotebookNode, str]:
+    """The notebook as it was handed out, and a remark where only the student's own copy is there.
+
+    Raises CourseError outside the course's folder.
+    """
+    root = settings.project_folder()
+    copies = [root / edition / lesson.path for edition in ("release", "notebooks")]
+    present = [copy for copy in copies if copy.is_file()]
+    if not present:
+        raise CourseError(
+            f"There is neither release/ nor notebooks/ with {lesson.path} here: call this command inside the "
+            "course's folder."
+        )
+    pristine = next((copy for copy in present if not copy.samefile(path)), None)
+    try:
+        if pristine:
+            return nbformat.read(pristine, as_version=4), ""
+        own = nbformat.reads(raw.decode("utf-8-sig"), as_version=4)
+        reading.repair(raw, own, lesson.name)
+    except Exception as problem:  # nbformat promises no closed list
+        raise CourseError(
+            f"{pristine or path} is no notebook that can be read ({type(problem).__name__}): "
+            "take it anew from what was handed out."
+        ) from None
+    return own, (
+        f"{path} is the only copy here, so whether cells of the assignment were changed or deleted cannot be "
+        "told."
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep warnings for instructors from students: what they say is among the faults."""
+    log = logging.getLogger("course.grading")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)

@@ -1,0 +1,287 @@
+"""One submission graded: bytes in, results out, and nothing else touched.
+
+A `Job` holds all that decides a result, so any process on any machine with this package can do it, twice if
+need be: the answer is the same. Only the coordinator (`batch`) reads submissions and writes gradebooks.
+
+The steps are repair (`reading`), the choice of cells that matter (`relevance`), the run in a sandbox, the
+verdicts (`preprocessors`), and the feedback page (`pages`).
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import hashlib
+import json
+import logging
+import platform
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from importlib import metadata
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+from nbgrader import utils
+
+from course_utils import __version__
+from course_utils.checks.core import Report
+from course_utils.checks.evidence import printable
+from courseware.grading import pages, preprocessors
+from courseware.grading.kernel import sandbox
+from courseware.grading.preprocessors import ENVIRONMENT, Judge, Probe, TidyOrder
+from courseware.grading.reasons import Fault, Reason
+from courseware.grading.submission import reading, relevance
+from courseware.grading.submission.own_work import Remark, remarks
+from courseware.grading.submission.reading import Submission
+
+PACKAGES = ("nbgrader", "nbclient", "ipykernel", "torch", "numpy", "scipy", "scikit-learn")
+OWN_SECONDS = 180  # for what is done here without the student's kernel; it takes a few
+STDERR = 2  # whatever sys.stderr is
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How a batch is graded, the same for every submission."""
+
+    sandboxed: bool = True
+    whole: bool = False  # run every cell, also those that no graded cell needs
+    cell_seconds: int = 120
+    notebook_seconds: int = 600
+
+
+@dataclass(frozen=True)
+class Job:
+    """A submission, the assignment as it was released and as it was solved (JSON by name), and a seed."""
+
+    submission: Submission
+    released: Mapping[str, str]
+    solved: Mapping[str, str]
+    seed: int
+    terms: Terms
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one check found: the exercise's number, its answer, points, and what is wrong, by claim."""
+
+    exercise: str
+    answer: str
+    points: float
+    of: float
+    note: str
+    failed: dict[str, str]  # the claim that does not hold: the likely mistake, or ''
+    evidence: str = ""  # digest of what was judged, '' if there was nothing
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """One notebook of a submission: executed and judged (JSON), its page, scores and comments by grade_id."""
+
+    executed: str
+    page: str
+    scores: dict[str, float | None]  # None: a person has to look
+    comments: dict[str, str | None]
+    verdicts: list[Verdict]
+    remarks: list[Remark]
+
+
+@dataclass(frozen=True)
+class Result:
+    """All that is known of one graded submission; `audit` says how it came about."""
+
+    student: str
+    assignment: str
+    digest: str
+    timestamp: str | None
+    seed: int
+    faults: list[Fault]
+    notebooks: dict[str, Notebook]
+    audit: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, job: Job, faults: list[Fault], notebooks: dict[str, Notebook], audit: dict[str, Any]
+    ) -> Result:
+        """What has come of a job."""
+        handed_in = job.submission
+        return cls(
+            handed_in.student,
+            handed_in.assignment,
+            handed_in.digest,
+            handed_in.timestamp,
+            job.seed,
+            faults,
+            notebooks,
+            audit,
+        )
+
+    @property
+    def points(self) -> float:
+        """What programs have given so far."""
+        return sum(score or 0 for notebook in self.notebooks.values() for score in notebook.scores.values())
+
+
+@contextmanager
+def in_time(seconds: float) -> Iterator[None]:
+    """End this process, saying where it was, if what is done inside takes longer.
+
+    A regular expression that backtracks without end in what a student has written can be interrupted by
+    nothing else; `pool` does what a process that ended had to do once more, and then gives it up.
+    """
+    faulthandler.dump_traceback_later(seconds, exit=True, file=STDERR)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+_one_at_a_time = threading.Lock()  # seeds travel in the environment, which threads share
+
+
+def grade(job: Job) -> Result:
+    """Grade one submission. Never raises for anything that a student can hand in."""
+    with _one_at_a_time, preprocessors.environment(ENVIRONMENT):
+        return _grade(job)
+
+
+def _grade(job: Job) -> Result:
+    started = time.time()
+    faults, notebooks = list(job.submission.faults), {}
+    for name, released in job.released.items():
+        try:
+            notebooks[name], found = _notebook(job, name, nbformat.reads(released, as_version=4))
+        except Exception as problem:  # a batch always ends: this notebook is left to a person
+            found = [Fault(Reason.GRADER_FAILED, name, _told(problem))]
+            nothing = replace(job, submission=replace(job.submission, notebooks={}))
+            notebooks[name], _ = _notebook(nothing, name, nbformat.reads(released, as_version=4))
+        faults += found
+    audit = {
+        "versions": versions(),
+        "platform": platform.platform(),
+        "terms": vars(job.terms),
+        "limits": limits(job.terms),
+        "environment": ENVIRONMENT,
+        "released": digest_of(job.released),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "seconds": round(time.time() - started, 3),
+    }
+    return Result.of(job, faults, notebooks, audit)
+
+
+def digest_of(released: Mapping[str, str]) -> str:
+    """One name for the notebooks that students were given."""
+    return hashlib.sha256(json.dumps(dict(released), sort_keys=True).encode()).hexdigest()
+
+
+def _told(problem: Exception) -> str:
+    try:
+        return printable(f"{type(problem).__name__}: {problem}", 500)
+    except Exception:  # nested too deeply, for example
+        return type(problem).__name__
+
+
+def versions() -> dict[str, str]:
+    """Of this package, of Python and of what the results rest on."""
+    return {
+        "vae-course": __version__,
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in PACKAGES},
+    }
+
+
+def limits(terms: Terms) -> dict[str, int]:
+    """What a notebook may take beside its terms: of time and output, and in a sandbox of everything else."""
+    always = {"graded_cell_seconds": preprocessors.GRADED_SECONDS, "output_bytes": Probe().output_bytes}
+    return always | (asdict(sandbox.Limits()) if terms.sandboxed else {})
+
+
+def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, list[Fault]]:
+    """One notebook of the assignment, repaired, run and judged; one that was not handed in is the release."""
+    handed_in = name in job.submission.notebooks
+    names = {"student": job.submission.student, "assignment": job.submission.assignment, "notebook": name}
+    resources = {"nbgrader": names, "course_seed": job.seed}
+    faults: list[Fault] = []
+    with in_time(OWN_SECONDS):
+        if handed_in:
+            nb, repairs = reading.repair(job.submission.notebooks[name], released, name)
+            faults += repairs
+        else:
+            nb = nbformat.from_dict(released)
+        nb, _ = TidyOrder().preprocess(nb, resources)
+        found = remarks(nb, nbformat.reads(job.solved[name], as_version=4)) if name in job.solved else []
+        nb.metadata["course"] = {"remarks": [vars(remark) for remark in found]}  # for `course remarks`
+        relevant = None if job.terms.whole else relevance.needed(nb, released)
+    if handed_in:
+        nb, troubles = _run(nb, resources, job.terms, relevant)
+        faults += troubles
+    with in_time(OWN_SECONDS):
+        judge = Judge()
+        if handed_in:
+            for cell in nb.cells:
+                if cell.cell_type == "code" and not utils.is_grade(cell):
+                    pages.clean_outputs(cell)
+            nb, _ = judge.preprocess(nb, resources)
+            faults += judge.faults
+        return _result(nb, name, judge.reports, found), faults
+
+
+def _run(
+    nb: NotebookNode, resources: dict[str, Any], terms: Terms, relevant: set[int] | None
+) -> tuple[NotebookNode, list[Fault]]:
+    """The notebook with the outputs of the cells that are relevant (None: of all), and what went wrong."""
+    probe = Probe(
+        unsafe=not terms.sandboxed,
+        forked=terms.sandboxed,
+        timeout=terms.cell_seconds,
+        seconds_in_all=terms.notebook_seconds,
+        log=logging.getLogger("course.grading"),
+    )
+    probe.relevant = relevant
+    # Windows keeps a folder for a while after the kernel that ran there has ended.
+    with tempfile.TemporaryDirectory(prefix="course-work-", ignore_cleanup_errors=True) as folder:
+        nb, _ = probe.preprocess(nb, resources | {"metadata": {"path": folder}})
+    return nb, probe.faults
+
+
+def _result(nb: NotebookNode, name: str, reports: list[Report], found: list[Remark]) -> Notebook:
+    """Scores, comments and page of a judged notebook."""
+    graded = [cell for cell in nb.cells if utils.is_grade(cell)]
+    scores = {cell.metadata.nbgrader.grade_id: _score(cell) for cell in graded}
+    points = {cell.metadata.nbgrader.grade_id: float(cell.metadata.nbgrader.points) for cell in graded}
+    comments = {
+        cell.metadata.nbgrader.grade_id: _comment(cell) for cell in nb.cells if utils.is_solution(cell)
+    }
+    page = pages.page(
+        nb,
+        {grade_id: (scores[grade_id], points[grade_id]) for grade_id in scores},
+        {grade_id: comment for grade_id, comment in comments.items() if comment},
+        title=name,
+    )
+    verdicts = [_verdict(report) for report in reports]
+    executed, page = (text.encode("utf-8", "replace").decode() for text in (nbformat.writes(nb), page))
+    return Notebook(executed, page, scores, comments, verdicts, found)
+
+
+def _score(cell: NotebookNode) -> float | None:
+    """nbgrader's own reading of a graded cell; a check that was not run is worth nothing."""
+    if cell.cell_type == "code" and not utils.is_solution(cell) and not cell.outputs:
+        return 0.0
+    return utils.determine_grade(cell)[0]
+
+
+def _comment(cell: NotebookNode) -> str | None:
+    unchanged = cell.metadata.nbgrader.get("checksum") == utils.compute_checksum(cell)
+    return "No response." if unchanged and not utils.is_task(cell) else None
+
+
+def _verdict(report: Report) -> Verdict:
+    failed = {finding.claim: finding.hint for finding in report.findings if not finding.holds}
+    exercise = report.exercise
+    evidence = report.observation.digest if report.observation else ""
+    return Verdict(
+        exercise.number, exercise.answer, report.points, exercise.points, report.note, failed, evidence
+    )

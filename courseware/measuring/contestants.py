@@ -1,0 +1,229 @@
+"""The ways to train one network that `benchmark` times: each gets a model, data, epochs and a watch.
+
+Each runs in a process of its own, so that nothing of one helps or hinders another.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from course_utils import data, evaluation, models, objectives, settings, training
+from course_utils.data import Dataset
+from course_utils.engine import fast
+from course_utils.models import Model
+
+KINDS: dict[str, type[nn.Module]] = {"VAE": models.VAE, "ConvVAE": models.ConvVAE}
+BATCH = 128
+
+# Where the fast path may choose: few epochs, a higher learning rate, batches that grow.
+RECIPES: dict[str, dict[str, Any]] = {
+    "VAE": {"batch_size": [128] + [256] * 3 + [512] * 3, "learning_rate": 5e-3},
+    "ConvVAE": {"batch_size": [128] * 5, "learning_rate": 1e-2},
+}
+
+
+class Laps:
+    """A watch that is stopped while the model is judged. Serves as the checkpoint of a training."""
+
+    def __init__(self, test_images: Tensor | None) -> None:
+        self.test_images = test_images
+        self.seconds: list[float] = []
+        self.negative_elbo: list[float] = []
+        self.running_since = time.perf_counter()
+
+    def lap(self, model: Model) -> None:
+        """An epoch is over."""
+        before = self.seconds[-1] if self.seconds else 0.0
+        self.seconds.append(before + time.perf_counter() - self.running_since)
+        if self.test_images is not None:
+            judged = evaluation.test_elbo(model, self.test_images, model_name="", data_name="")
+            self.negative_elbo.append(judged.negative_elbo.mean)
+            model.train()
+        self.running_since = time.perf_counter()
+
+    def restore(self, state: training.State) -> None:
+        """Nothing to go on from."""
+
+    def save(self, state: training.State) -> None:
+        """The training loop calls this after every epoch."""
+        self.lap(state.model)
+
+
+# --- the contestants ------------------------------------------------------------------------------------
+
+
+class Pictures(TorchDataset):
+    """Images kept and handed out as torchvision's MNIST does it, for data that torchvision does not have."""
+
+    def __init__(self, dataset: Dataset, transform: Callable[[Image.Image], Tensor]) -> None:
+        self.pixels = (255 * dataset.train_images[:, 0]).round().to(torch.uint8)
+        self.labels, self.transform = dataset.train_labels, transform
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        picture = Image.fromarray(self.pixels[index].numpy(), mode="L")
+        return self.transform(picture), int(self.labels[index])
+
+
+def textbook(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
+    """The loop that most tutorials show."""
+    vision = data.torchvision()
+    from torchvision import datasets, transforms  # after data.torchvision has made it importable
+
+    assert vision
+    pictures: Any = Pictures(dataset, transforms.ToTensor())
+    if dataset.name == "mnist":
+        pictures = datasets.MNIST(str(settings.data_folder()), train=True, transform=transforms.ToTensor())
+    loader = DataLoader(pictures, batch_size=BATCH, shuffle=True)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    device = next(model.parameters()).device
+    for _ in range(epochs):
+        totals = [0.0, 0.0, 0.0]
+        for x, _label in loader:
+            terms = objectives.negative_elbo(model, x.to(device))
+            optimizer.zero_grad()
+            terms.loss.backward()
+            optimizer.step()
+            totals = [total + term.item() * len(x) for total, term in zip(totals, terms, strict=True)]
+        laps.lap(model)
+
+
+def pythae(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
+    """The library's own trainer and loss around the layers of `model`."""
+    from pythae.data.datasets import BaseDataset
+    from pythae.models import VAE as PythaeVAE
+    from pythae.models import VAEConfig
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import BaseDecoder, BaseEncoder
+    from pythae.trainers import BaseTrainer, BaseTrainerConfig
+    from pythae.trainers.training_callbacks import TrainingCallback
+
+    class Encoder(BaseEncoder):
+        def forward(self, x: Tensor) -> ModelOutput:
+            mu, logvar = model.encode(x)
+            return ModelOutput(embedding=mu, log_covariance=logvar)
+
+    class Decoder(BaseDecoder):
+        def forward(self, z: Tensor) -> ModelOutput:
+            return ModelOutput(reconstruction=model.decode(z).sigmoid())
+
+    class Watch(TrainingCallback):
+        def on_epoch_end(self, *_: Any, **__: Any) -> None:
+            laps.lap(model)
+
+    encoder, decoder = Encoder(), Decoder()
+    encoder.layers = model  # registers the weights, once
+    config = VAEConfig(input_dim=(1, 28, 28), latent_dim=model.latent_dim, reconstruction_loss="bce")
+    vae = PythaeVAE(config, encoder=encoder, decoder=decoder)
+    with tempfile.TemporaryDirectory() as folder:
+        settings_ = BaseTrainerConfig(
+            output_dir=folder,
+            num_epochs=epochs,
+            per_device_train_batch_size=BATCH,
+            learning_rate=1e-3,
+            optimizer_cls="Adam",
+            no_cuda=next(model.parameters()).device.type != "cuda",
+        )
+        trainer = BaseTrainer(
+            vae, BaseDataset(dataset.train_images, dataset.train_labels), training_config=settings_,
+            callbacks=[Watch()],
+        )  # fmt: skip
+        laps.running_since = time.perf_counter()
+        trainer.train()
+
+
+def plain(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
+    """The loop that students read."""
+    training.fit(
+        model,
+        dataset.train_images,
+        objectives.negative_elbo,
+        epochs=epochs,
+        batch_size=BATCH,
+        checkpoint=laps,
+    )
+
+
+def quick(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
+    """The fast path at the plain settings."""
+    fast.fit(
+        model,
+        dataset.train_images,
+        objectives.negative_elbo,
+        epochs=epochs,
+        batch_size=BATCH,
+        precision=fast.best_precision(dataset.train_images.device),
+        checkpoint=laps,
+    )
+
+
+def by_recipe(model: Model, dataset: Dataset, _epochs: int, laps: Laps) -> None:
+    """The fast path as it is meant to be used: `RECIPES` say how long it takes."""
+    recipe = RECIPES[type(model).__name__]
+    fast.start(model, dataset.train_images)
+    fast.fit(
+        model,
+        dataset.train_images,
+        objectives.negative_elbo,
+        epochs=len(recipe["batch_size"]),
+        betas=(0.9, 0.99),
+        schedule=fast.one_cycle,
+        precision=fast.best_precision(dataset.train_images.device),
+        checkpoint=laps,
+        **recipe,
+    )
+
+
+# For the time of an epoch, and for the way to a good model.
+EQUAL = {"textbook": textbook, "pythae": pythae, "plain": plain, "fast": quick}
+OWN = {**EQUAL, "fast": by_recipe}
+
+
+# --- in a contestant's process --------------------------------------------------------------------------
+
+
+def start(threads: int) -> None:
+    """What a contestant's process does first."""
+    torch.set_num_threads(threads)
+    os.environ["TQDM_DISABLE"] = "1"
+    os.environ["KINETO_LOG_LEVEL"] = "5"  # the profiler is silent but for errors
+
+
+def train(name: str, kind: str, data_name: str, epochs: int, judge: bool) -> dict[str, Any]:
+    """Seconds after each epoch, GiB of memory, and -ELBO on test images after each epoch if they are to be
+    judged: then each trains in its own way, otherwise at equal settings."""
+    device = settings.device()
+    dataset = data.load(data_name, download=False).to(device)
+    torch.manual_seed(0)
+    model = KINDS[kind]().to(device)
+    laps = Laps(dataset.test_images if judge else None)
+    with open(os.devnull, "w") as nowhere:  # pythae reports to both
+        kept, sys.stdout, sys.stderr = (sys.stdout, sys.stderr), nowhere, nowhere
+        try:
+            (OWN if judge else EQUAL)[name](model, dataset, epochs, laps)
+        finally:
+            sys.stdout, sys.stderr = kept
+    return {"seconds": laps.seconds, "negative_elbo": laps.negative_elbo, "memory": _memory()}
+
+
+def _memory() -> float | None:
+    """The most memory this process has held, GiB; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    unit = 2**30 if sys.platform == "darwin" else 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

@@ -1,0 +1,357 @@
+"""`course reproduce`: figures of the literature, trained again and printed beside the published ones.
+
+Nats per MNIST test image, lower is better; every training is repeated with several seeds.
+
+- Grey pixels, cross-entropy + KL, plain settings (batch 128, Adam 1e-3): the 784-400-20 network of PyTorch's
+  examples, the course's own network, and that on the first 5,000 training images (batch 64 as well).
+- Dynamic binarisation (pixels drawn anew in every step) with the network and the importance-weighted bounds
+  of Burda, Grosse & Salakhutdinov 2016 (arXiv:1509.00519), judged by 5,000 importance samples on test images
+  binarised once. They train for 3,280 epochs; asked for fewer, it is that many of the fast path.
+
+Each training is kept by `cache` and each result at once in `build/reproduce/`: a call after an interruption
+goes on from there.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from course_utils import evaluation, models, objectives, settings
+from course_utils.data import Dataset
+from course_utils.engine import cache, fast
+from course_utils.models import PIXELS, Model
+from course_utils.objectives import Bound
+from course_utils.settings import CourseError
+from courseware import record
+
+FILE = Path("docs") / "reproduced.json"
+SHORT, FULL = 10, 3280
+SAMPLES = 5000
+
+EXAMPLE = "PyTorch's VAE example"
+PLAIN = "the course's network, trained plainly"
+BURDA = "Burda et al. 2016, 3,280 epochs"
+
+
+@dataclass(frozen=True)
+class Published:
+    """One figure of the literature: nats per test image."""
+
+    title: str
+    nats: float
+    source: str
+    why: str = "The published figure is of a single run, whose seed is not given."
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One training and the published figures it should meet; `train` gives the same number of them."""
+
+    name: str
+    published: tuple[Published, ...]
+    train: Callable[[Dataset, int], list[float]]
+
+
+class Mlp(nn.Module):
+    """784-hidden-latent and mirrored back: the networks that papers give as a row of sizes."""
+
+    def __init__(self, hidden: tuple[int, ...], latent_dim: int, activation: type[nn.Module]) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+        self.encoder = _layers((PIXELS, *hidden), activation)
+        self.fc_mu = nn.Linear(hidden[-1], latent_dim)
+        self.fc_logvar = nn.Linear(hidden[-1], latent_dim)
+        self.decoder = _layers((latent_dim, *reversed(hidden)), activation)
+        self.decoder.append(nn.Linear(hidden[0], PIXELS))
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """mu and logvar of q(z|x)."""
+        hidden = self.encoder(x.flatten(1))
+        return self.fc_mu(hidden), self.fc_logvar(hidden)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Logits of p(x|z)."""
+        return self.decoder(z).view(-1, 1, 28, 28)
+
+
+def _layers(sizes: tuple[int, ...], activation: type[nn.Module]) -> nn.Sequential:
+    pairs = itertools.pairwise(sizes)
+    return nn.Sequential(*(layer for a, b in pairs for layer in (nn.Linear(a, b), activation())))
+
+
+# --- grey pixels ----------------------------------------------------------------------------------------
+
+
+def grey(
+    dataset: Dataset,
+    seed: int,
+    *,
+    network: Callable[[], Model],
+    epochs: int,
+    images: int | None = None,
+    batch_size: int = 128,
+) -> dict[str, list[float]]:
+    """-ELBO on the test images and its parts after every epoch of a training with Adam at 0.001."""
+    torch.manual_seed(seed)
+    model = network().to(dataset.train_images.device)
+    history = cache.fit(
+        model,
+        dataset.train_images[:images],
+        objectives.negative_elbo,
+        epochs=epochs,
+        test_images=dataset.test_images,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    return history.test
+
+
+def after(*epochs: int, network: Callable[[], Model]) -> Callable[[Dataset, int], list[float]]:
+    """-ELBO after each of these epochs of one training."""
+
+    def train(dataset: Dataset, seed: int) -> list[float]:
+        record = grey(dataset, seed, network=network, epochs=max(epochs))["loss"]
+        return [record[epoch - 1] for epoch in epochs]
+
+    return train
+
+
+def on_few_images(dataset: Dataset, seed: int, *, network: Callable[[], Model]) -> list[float]:
+    """After 30 epochs on the first 5,000 training images: -ELBO, reconstruction and KL with batches of 64,
+    -ELBO with batches of 128."""
+    small, large = (
+        grey(dataset, seed, network=network, epochs=30, images=5000, batch_size=size) for size in (64, 128)
+    )
+    return [*(small[term][-1] for term in ("loss", "reconstruction", "kl")), large["loss"][-1]]
+
+
+# --- binarised pixels -----------------------------------------------------------------------------------
+
+
+def dynamic(model: Model, x: Tensor, *, samples: int) -> Bound:
+    """The importance-weighted loss on pixels that are drawn anew each time."""
+    return objectives.negative_importance_weighted_bound(model, torch.bernoulli(x), samples=samples)
+
+
+def burda_schedule(share: float) -> float:
+    """Their learning rate as a share of the first: 10^(-i/7) for 3^i epochs, i = 0 to 7, 3,280 in all."""
+    epoch = min(int(share * FULL), FULL - 1)
+    return 10 ** (-int(math.log(2 * epoch + 1, 3) + 1e-9) / 7)
+
+
+def importance_weighted(dataset: Dataset, seed: int, *, samples: int, epochs: int) -> list[float]:
+    """-log p(x) of test images by 5,000 importance samples, after a training with `samples`."""
+    torch.manual_seed(seed)
+    model = Mlp((200, 200), 50, nn.Tanh).to(dataset.train_images.device)
+    if epochs == FULL:
+        recipe: dict[str, Any] = {"batch_size": 20, "schedule": burda_schedule}
+    else:
+        recipe = {"learning_rate": 5e-3, "betas": (0.9, 0.99), "schedule": fast.one_cycle}
+        fast.start(model, dataset.train_images)
+    loss = partial(dynamic, samples=samples)
+    cache.fit(model, dataset.train_images, loss, epochs=epochs, seed=seed, **recipe)
+    binary = evaluation.binarize(dataset.test_images)
+    return [-evaluation.log_likelihood(model, binary, samples=SAMPLES).mean]
+
+
+def few_images(network: str, nats: tuple[float, float, float]) -> tuple[Published, ...]:
+    """What is published of a training on few images, and beside it the same with larger batches."""
+    total, reconstruction, kl = nats
+    return (
+        Published(f"{network} on 5,000 images, 30 epochs, batch 64", total, PLAIN),
+        Published(f"{network} on 5,000: its reconstruction", reconstruction, PLAIN),
+        Published(f"{network} on 5,000: its KL", kl, PLAIN),
+        Published(
+            f"{network} on 5,000, batch 128",
+            total,
+            PLAIN,
+            "The batch size is not published with the figure; half as large a batch, twice as many steps, "
+            "comes close to it.",
+        ),
+    )
+
+
+def experiments(epochs: int = SHORT, names: tuple[str, ...] = ()) -> list[Experiment]:
+    """All of them, the cheap ones first, or those of these names, Burda's networks with so many epochs.
+
+    Raises CourseError for unknown names.
+    """
+    planned = _experiments(epochs)
+    for name in names:
+        settings.one_of("experiment", name, [experiment.name for experiment in planned])
+    return [experiment for experiment in planned if not names or experiment.name in names]
+
+
+def _experiments(epochs: int) -> list[Experiment]:
+    small, two = partial(models.VAE, 20), partial(models.VAE, 2)
+    example = partial(Mlp, (400,), 20, nn.ReLU)
+    grey_ones = [
+        Experiment(
+            "784-400-20",
+            (Published("784-400-20, 10 epochs", 105.6, EXAMPLE),),
+            after(10, network=example),
+        ),
+        Experiment(
+            "784-512-256-20",
+            (
+                Published("784-512-256-20, 10 epochs", 104.15, PLAIN),
+                Published("784-512-256-20, 20 epochs", 100.78, PLAIN),
+            ),
+            after(10, 20, network=small),
+        ),
+        Experiment(
+            "5,000 images, 20 latents, two batch sizes",
+            few_images("784-512-256-20", (114.97, 98.29, 16.68)),
+            partial(on_few_images, network=small),
+        ),
+        Experiment(
+            "5,000 images, 2 latents, two batch sizes",
+            few_images("784-512-256-2", (153.77, 147.70, 6.08)),
+            partial(on_few_images, network=two),
+        ),
+    ]
+    why = "Reimplementations differ by 1.4 nats at k = 1 and 0.2 at k = 50."
+    if epochs != FULL:
+        why = f"The schedule is shorter: {epochs:,} epochs instead of {FULL:,}."
+    return grey_ones + [
+        Experiment(
+            f"{name}, {epochs:,} epochs",
+            (Published(f"{name}, 784-200-200-50, {epochs:,} epochs", nats, BURDA, why),),
+            partial(importance_weighted, samples=samples, epochs=epochs),
+        )
+        for name, samples, nats in (("VAE", 1, 86.76), ("IWAE-5", 5, 85.54), ("IWAE-50", 50, 84.78))
+    ]
+
+
+# --- the run --------------------------------------------------------------------------------------------
+
+
+COLUMNS = ("what", "published", "ours, mean ± spread", "difference", "on", "published by")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A published figure and ours: one result per seed, nats per test image, trained on `device`."""
+
+    title: str
+    published: float
+    source: str
+    why: str
+    found: tuple[float, ...]
+    device: str
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.found)
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation over seeds."""
+        return statistics.stdev(self.found)
+
+    @property
+    def difference(self) -> float:
+        return self.mean - self.published
+
+    def cells(self) -> tuple[str, ...]:
+        """What COLUMNS say."""
+        ours = f"{self.mean:.2f} ± {self.spread:.2f}"
+        return (
+            self.title, f"{self.published:.2f}", ours, f"{self.difference:+.2f}", self.device, self.source,
+        )  # fmt: skip
+
+    @property
+    def within(self) -> bool:
+        """Whether the published figure could be one more seed of ours: no further off than three spreads."""
+        return abs(self.difference) <= 3 * self.spread
+
+
+def run(
+    dataset: Dataset, planned: list[Experiment], seeds: int, file: Path, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Train what `file` does not hold yet, keep each result there at once, and return its content.
+
+    Raises CourseError for fewer than two seeds, which have no spread.
+    """
+    if seeds < 2:
+        raise CourseError(f"seeds is {seeds}: a spread needs at least two.")
+    kept = _kept(file)
+    kept["date"] = date.today().isoformat()
+    for experiment in planned:
+        for seed in range(seeds):
+            results = kept["results"].setdefault(experiment.name, {})
+            if len(results.get(str(seed), [])) != len(experiment.published):
+                results[str(seed)] = experiment.train(dataset, seed)
+                record.keep(file, kept)
+            numbers = ", ".join(f"{nats:.2f}" for nats in results[str(seed)])
+            say(f"{experiment.name}, seed {seed}: {numbers}")
+    return kept
+
+
+def rows(kept: dict[str, Any], planned: list[Experiment]) -> list[Row]:
+    """The published figures of the experiments that have been run, with ours."""
+    return [
+        Row(
+            figure.title,
+            figure.nats,
+            figure.source,
+            figure.why,
+            tuple(result[i] for result in by_seed.values()),
+            kept["device"],
+        )
+        for experiment in planned
+        if (by_seed := kept["results"].get(experiment.name))
+        for i, figure in enumerate(experiment.published)
+    ]
+
+
+def _kept(file: Path) -> dict[str, Any]:
+    """What an earlier call with this PyTorch on this device left; otherwise nothing."""
+    new = {"torch": torch.__version__, "device": settings.device_name(), "results": {}}
+    kept = record.kept(file) or new
+    return kept if all(kept.get(name) == new[name] for name in ("torch", "device")) else new
+
+
+def notes(found: Iterable[Row]) -> list[str]:
+    """A sentence for each figure that is further off than chance would have it."""
+    return [
+        f"{row.title}: {abs(row.difference):.2f} nats {'above' if row.difference > 0 else 'below'} the "
+        f"published figure. {row.why}"
+        for row in found
+        if not row.within
+    ]
+
+
+# --- what README, site and lessons quote ----------------------------------------------------------------
+
+
+def store(found: list[Row], root: Path) -> None:
+    """Keep the rows where README, site and lessons quote them from, beside those of other experiments."""
+    before, anew = stored(root), [row.title for row in found]
+    planned = [figure.title for experiment in _experiments(SHORT) for figure in experiment.published]
+    order = list(dict.fromkeys([*planned, *(row.title for row in before), *anew]))
+    rows = found + [row for row in before if row.title not in anew]
+    rows.sort(key=lambda row: order.index(row.title))
+    record.keep(root / FILE, [asdict(row) for row in rows])
+    (root / FILE).with_suffix(".md").write_text(markdown(rows) + "\n", encoding="utf-8")  # section 3 shows it
+
+
+def stored(root: Path) -> list[Row]:
+    """The rows of the last stored run, none if there is none."""
+    return [Row(**{**row, "found": tuple(row["found"])}) for row in record.kept(root / FILE) or []]
+
+
+def markdown(found: list[Row]) -> str:
+    """The rows as README and lessons show them, and what is to be said of those further off than chance."""
+    return "\n\n".join([record.table(COLUMNS, [row.cells() for row in found]), *notes(found)])

@@ -1,0 +1,396 @@
+"""`course bench`: the course's loops beside a textbook loop and a library, in one run.
+
+Four ways to train one network on one objective (batch 128, Adam 1e-3, 20 epochs, unless said):
+
+- textbook: torchvision's data set, one image at a time through ToTensor and a DataLoader, and three
+  `.item()` per step for the running averages;
+- pythae (Chadebec, Vincent & Allassonnière 2022, arXiv:2206.08309), where it is installed, on the very
+  same layers;
+- plain: `training.fit`;
+- fast: `fast.fit`, at the plain settings for the time of an epoch, by its own recipe for the curve.
+
+Each (see `contestants`) lives in a process of its own, so that nothing of one helps another. Epochs are
+timed in rounds, one contestant after the other, so that whatever else the machine does meets all of them; a
+round trains for two epochs and counts the second, and the figures are medians over rounds. Judging the model
+is not timed, but for one figure of its own: what the importance-weighted estimate of log p(x) takes, beside
+the time of its matrix products alone. What is measured is kept at once in `build/bench/`, and a call after
+an interruption measures what is missing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from course_utils import data, evaluation, objectives, plotting, settings
+from course_utils.engine import fast
+from course_utils.models import Model
+from course_utils.plotting import Picture
+from courseware import record
+from courseware.measuring import contestants
+from courseware.measuring.contestants import BATCH, EQUAL, KINDS, RECIPES
+
+FILE = Path("docs") / "bench.json"
+EPOCHS = 20
+ROUNDS = 5
+
+# -ELBO after EPOCHS at the textbook's settings, nats per test image: see `reproduce`.
+PUBLISHED = {("VAE", "mnist"): 100.78, ("ConvVAE", "mnist"): 101.09}
+
+WEIGHED = 500  # test images whose likelihood is estimated, with
+SAMPLES = 1000  # importance samples each
+
+
+def _limits(kind: str) -> dict[str, float]:
+    """Rates of matrix products, in operations per second, and the operations of one epoch of training."""
+    device = settings.device()
+    model = KINDS[kind]().to(device)
+    x = torch.rand(BATCH, 1, 28, 28, device=device)
+    with FlopCounterMode(display=False) as counter:
+        objectives.negative_elbo(model, x).loss.backward()
+    return {
+        "float32": fast.product_rate(device, torch.float32, (1024, 1024, 1024)),
+        "bfloat16": fast.product_rate(device, torch.bfloat16, (1024, 1024, 1024)),
+        "operations_per_image": counter.get_total_flops() / BATCH,
+    }
+
+
+def _weigh(kind: str, data_name: str) -> dict[str, float]:
+    """Seconds of an importance-weighted estimate of log p(x), and the operations of its products."""
+    device = settings.device()
+    images = evaluation.binarize(data.load(data_name, download=False).test_images[:WEIGHED].to(device))
+    model: Model = KINDS[kind]().to(device)
+    z = torch.zeros(1, model.latent_dim, device=device)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model.decode(z)
+    started = time.perf_counter()
+    evaluation.log_likelihood(model, images, samples=SAMPLES)
+    return {
+        "seconds": time.perf_counter() - started,
+        "operations": counter.get_total_flops() * len(images) * SAMPLES,
+    }
+
+
+PRODUCTS = ("aten::mm", "aten::addmm", "aten::_convolution", "aten::mkldnn_convolution",
+            "aten::convolution_backward")  # fmt: skip
+STEPS = 100
+
+
+def _profile(kind: str, data_name: str) -> dict[str, float]:
+    """Where the time of the fast path's steps goes: shares of PyTorch's own profile, which add up to 1."""
+    device = settings.device()
+    images = data.load(data_name, download=False).train_images[: STEPS * BATCH].to(device)
+    model = KINDS[kind]().to(device)
+    fast.fit(model, images, objectives.negative_elbo, epochs=1)  # what is done once only is done now
+    with torch.profiler.profile() as profile:
+        fast.fit(model, images, objectives.negative_elbo, epochs=1)
+    seconds = {"matrix products": 0.0, "Adam": 0.0, "all else": 0.0}
+    for event in profile.key_averages():
+        is_adam = event.key == "aten::_fused_adam_" or event.key.startswith("Optimizer")
+        group = "matrix products" if event.key in PRODUCTS else "Adam" if is_adam else "all else"
+        seconds[group] += event.self_cpu_time_total
+    return {group: value / sum(seconds.values()) for group, value in seconds.items()}
+
+
+# --- the run --------------------------------------------------------------------------------------------
+
+
+def measure(kind: str, data_name: str, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    """All figures for one network, kept in `folder` as they come; what is there already is not repeated.
+
+    Raises CourseError for an unknown network.
+    """
+    settings.one_of("network", kind, list(KINDS))
+    file = folder / f"{kind}-{data_name}.json"
+    figures: dict[str, Any] = record.kept(file) or {}
+    here = {"torch": torch.__version__, "machine": machine(), "device": settings.device().type}
+    if figures.get("here") != here:
+        images = len(data.load(data_name, download=False).train_images)
+        figures = {
+            "here": here, "images": images, "rounds": [], "curves": {}, "date": date.today().isoformat(),
+        }  # fmt: skip
+
+    if figures.get("recipe") != RECIPES[kind]:
+        figures["recipe"] = RECIPES[kind]
+        figures["curves"].pop("fast", None)
+
+    names = [name for name in EQUAL if name != "pythae" or _has_pythae()]
+    if "pythae" not in names:
+        say("pythae is not installed: left out (`make bench` installs it).")
+    threads = torch.get_num_threads()
+    spawn = multiprocessing.get_context("spawn")
+    pools = {name: ProcessPoolExecutor(1, spawn, contestants.start, (threads,)) for name in names}
+    try:
+        while len(figures["rounds"]) < ROUNDS:
+            row: dict[str, Any] = {
+                "limits": pools["fast"].submit(_limits, kind).result(),
+                "weighing": pools["fast"].submit(_weigh, kind, data_name).result(),
+            }
+            for name in names:
+                row[name] = pools[name].submit(contestants.train, name, kind, data_name, 2, False).result()
+                say(f"round {len(figures['rounds']) + 1}, {name}: {_second_epoch(row[name]):.2f} s per epoch")
+            figures["rounds"].append(row)
+            record.keep(file, figures)
+        for name in names:
+            if name not in figures["curves"]:
+                curve = pools[name].submit(contestants.train, name, kind, data_name, EPOCHS, True).result()
+                figures["curves"][name] = curve
+                say(f"{name}: {curve['negative_elbo'][-1]:.2f} nats after {curve['seconds'][-1]:.0f} s")
+                record.keep(file, figures)
+        if "profile" not in figures:  # last: it takes memory that would count as the fast path's
+            figures["profile"] = pools["fast"].submit(_profile, kind, data_name).result()
+            record.keep(file, figures)
+    finally:
+        for pool in pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)
+    return figures
+
+
+def _has_pythae() -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec("pythae") is not None
+
+
+def machine() -> str:
+    """The processor, as the system names it, and how many cores there are."""
+    name = platform.processor() or platform.machine()
+    with_model = Path("/proc/cpuinfo")
+    if with_model.is_file():
+        lines = with_model.read_text().splitlines()
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{name}, {os.cpu_count()} cores{gpu}"
+
+
+# --- what it comes to -----------------------------------------------------------------------------------
+
+
+def _second_epoch(round_: dict[str, Any]) -> float:
+    first, second = round_["seconds"]
+    return second - first
+
+
+def seconds_per_epoch(figures: dict[str, Any], name: str) -> float:
+    """The median over rounds."""
+    return statistics.median(_second_epoch(row[name]) for row in figures["rounds"])
+
+
+def speed_up(figures: dict[str, Any], slow: str, quick: str) -> float:
+    """The median over rounds of the ratio of two contestants' times for one epoch."""
+    return statistics.median(_second_epoch(r[slow]) / _second_epoch(r[quick]) for r in figures["rounds"])
+
+
+def seconds_to(curve: dict[str, Any], target: float) -> float | None:
+    """When the curve first comes down to `target` nats, at the end of an epoch; None if never."""
+    pairs = zip(curve["seconds"], curve["negative_elbo"], strict=True)
+    return next((seconds for seconds, nats in pairs if nats <= target), None)
+
+
+def share_of_limit(figures: dict[str, Any], name: str) -> float:
+    """Operations that an epoch needs over what the machine's float32 products would do in its time."""
+    images = figures["images"]
+    return statistics.median(
+        row["limits"]["operations_per_image"] * images / _second_epoch(row[name]) / row["limits"]["float32"]
+        for row in figures["rounds"]
+    )
+
+
+def cost_of_weighing(figures: dict[str, Any]) -> float:
+    """What the estimate of log p(x) takes, in times what its float32 products alone would."""
+    return statistics.median(
+        row["weighing"]["seconds"] * row["limits"]["float32"] / row["weighing"]["operations"]
+        for row in figures["rounds"]
+    )
+
+
+def target(kind: str, data_name: str, figures: dict[str, Any]) -> float:
+    """Where EPOCHS of plain training end: as published, or else where this run's textbook loop ends.
+
+    Nats per test image. One training ends some 0.3 nats higher or lower than another by its seed alone, which
+    on the flat end of the curve is worth many epochs; so what is published comes first.
+    """
+    return PUBLISHED.get((kind, data_name), figures["curves"]["textbook"]["negative_elbo"][-1])
+
+
+def chart(kind: str, data_name: str, figures: dict[str, Any]) -> Picture:
+    """Time against -ELBO, one curve per contestant, from the end of its first epoch on."""
+    curves = {n: (np.array(c["seconds"]), np.array(c["negative_elbo"])) for n, c in figures["curves"].items()}
+    return plotting.lines(
+        curves,
+        f"{kind}: how soon each training comes how far",
+        "seconds of training",
+        "test -ELBO, nats per image",
+        level=("where 20 plain epochs end", target(kind, data_name, figures)),
+        log_x=True,
+    )
+
+
+@dataclass(frozen=True)
+class Loop:
+    """What one contestant comes to.
+
+    Seconds per epoch at the plain settings, how many times the textbook loop's speed that is, the share of
+    the machine's float32 products; then, for its own training, nats per test image at the end, seconds to
+    where the textbook loop ends (None: never), and the most memory its process held, GiB.
+    """
+
+    name: str
+    seconds: float
+    speed_up: float
+    share: float
+    nats: float
+    seconds_to_target: float | None
+    memory: float | None
+
+    def cells(self) -> tuple[str, ...]:
+        """What `Summary.columns` say."""
+        return (
+            self.name,
+            f"{self.seconds:.2f}",
+            f"{self.speed_up:.1f}",
+            f"{self.share:.0%}",
+            f"{self.nats:.2f}",
+            "not reached" if self.seconds_to_target is None else f"{self.seconds_to_target:.0f}",
+            "unknown" if self.memory is None else f"{self.memory:.2f}",
+        )
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One network's figures, as they are printed and quoted.
+
+    Rates in operations per second; `recipe` is the fast path's own, `profile` says which share of its steps
+    goes where.
+    """
+
+    kind: str
+    data: str
+    machine: str
+    device: str
+    date: str
+    target: float
+    float32: float
+    bfloat16: float
+    weighing: float
+    recipe: dict[str, Any]
+    profile: dict[str, float]
+    loops: tuple[Loop, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (
+            "loop", "s per epoch", "times textbook", "share of float32 limit", "test -ELBO",
+            f"s to {self.target:.2f} nats", "GiB",
+        )  # fmt: skip
+
+    @property
+    def floor(self) -> float:
+        """Seconds per epoch that the float32 products of a training need at the machine's full rate."""
+        quick = self.loop("fast")
+        return quick.share * quick.seconds
+
+    def loop(self, name: str) -> Loop:
+        return next(loop for loop in self.loops if loop.name == name)
+
+    @property
+    def place(self) -> str:
+        """Where the README quotes it."""
+        return f"bench {self.kind} on {self.device}"
+
+    @property
+    def sooner(self) -> float | None:
+        """How many times sooner than the textbook loop the fast path is there; None if one never is."""
+        slow, quick = (self.loop(name).seconds_to_target for name in ("textbook", "fast"))
+        return slow / quick if slow and quick else None
+
+    def sentence(self) -> str:
+        """What README and terminal say below the table."""
+        level, quick = f"{self.target:.2f} nats", self.loop("fast")
+        if quick.seconds_to_target is None:
+            sooner = f"does not reach {level}"
+        elif self.sooner is None:
+            sooner = f"reaches {level} after {quick.seconds_to_target:.1f} s, the textbook loop never"
+        else:
+            sooner = f"reaches {level} {self.sooner:.1f} times sooner than the textbook loop"
+        batches = self.recipe["batch_size"]
+        sizes = ", ".join(f"{size} for {len(list(run))}" for size, run in itertools.groupby(batches))
+        others = [loop for loop in self.loops if loop.name != "fast"]
+        ratios = ", ".join(f"{quick.speed_up / loop.speed_up:.1f} times {loop.name}'s" for loop in others)
+        sentences = [
+            f"{self.kind} on {self.data}: the fast path {sooner}; it takes {len(batches)} epochs (batches of "
+            f"{sizes}; a learning rate that rises to {self.recipe['learning_rate']} and falls again).",
+            f"At equal settings its speed is {ratios}.",
+            f"At the machine's full rate ({self.float32 / 1e9:,.0f} GFLOP/s in float32, "
+            f"{self.bfloat16 / 1e9:,.0f} in bfloat16) the products alone would take {self.floor:.2f} s per "
+            "epoch.",
+            f"An importance-weighted log p(x) takes {self.weighing:.1f} times its products alone.",
+            f"({self.machine}, {self.date})",
+        ]
+        if self.device == "cpu":  # PyTorch's profile of the processor says nothing of a GPU
+            work = ", ".join(f"{share:.0%} {what}" for what, share in self.profile.items())
+            sentences.insert(2, f"Its steps are {work}.")
+        return " ".join(sentences)
+
+    def markdown(self) -> str:
+        """The table and the sentence."""
+        return f"{record.table(self.columns, [loop.cells() for loop in self.loops])}\n\n{self.sentence()}"
+
+
+def summary(kind: str, data_name: str, figures: dict[str, Any]) -> Summary:
+    """What the figures of one network come to."""
+    level = target(kind, data_name, figures)
+    return Summary(
+        kind,
+        data_name,
+        figures["here"]["machine"],
+        figures["here"]["device"],
+        figures["date"],
+        level,
+        statistics.median(row["limits"]["float32"] for row in figures["rounds"]),
+        statistics.median(row["limits"]["bfloat16"] for row in figures["rounds"]),
+        cost_of_weighing(figures),
+        figures["recipe"],
+        figures["profile"],
+        tuple(
+            Loop(
+                name,
+                seconds_per_epoch(figures, name),
+                speed_up(figures, "textbook", name),
+                share_of_limit(figures, name),
+                curve["negative_elbo"][-1],
+                seconds_to(curve, level),
+                curve["memory"],
+            )
+            for name, curve in figures["curves"].items()
+        ),
+    )
+
+
+def store(found: list[Summary], root: Path) -> None:
+    """Keep the figures where the README quotes them from, beside those of other networks and devices."""
+    places = [one.place for one in found]
+    others = [one for one in stored(root) if one.place not in places]
+    record.keep(root / FILE, [asdict(one) for one in found + others])
+
+
+def stored(root: Path) -> list[Summary]:
+    """The figures of the last stored run, none if there is none."""
+    return [
+        Summary(**{**one, "loops": tuple(Loop(**loop) for loop in one["loops"])})
+        for one in record.kept(root / FILE) or []
+    ]

@@ -1,0 +1,139 @@
+"""`course bench --grading`: how many submissions a minute, beside plain `nbgrader autograde`.
+
+The same submissions of one section, the same two programs' sandbox, on the same cores and in turns: each is
+the solved notebook with one answer, another for each student, put back to what was released. What counts is
+the time from the command to its end, so the time in which workers start counts as well; scores must agree.
+"""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+
+import nbformat
+from nbgrader.api import Gradebook
+
+from course_utils.settings import CourseError
+from courseware import notebooks, record
+from courseware.measuring import loops
+
+FILE = Path("docs") / "grading-speed.json"
+ASSIGNMENT, NOTEBOOK = "03-vae", "vae.ipynb"
+STUDENTS, ROUNDS = 12, 3
+
+COMMANDS = {
+    "nbgrader autograde": ["nbgrader", "autograde", ASSIGNMENT],
+    "course grade": ["course", "grade", ASSIGNMENT],
+}
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds for STUDENTS submissions, by command, one for each round; submissions a minute follow."""
+
+    seconds: dict[str, list[float]]
+    students: int
+    machine: str
+    date: str
+
+    def per_minute(self, command: str) -> float:
+        """The median over rounds."""
+        return 60 * self.students / statistics.median(self.seconds[command])
+
+    @property
+    def ratio(self) -> float:
+        """How many times as many `course grade` does: the median of the rounds' ratios."""
+        pairs = zip(self.seconds["nbgrader autograde"], self.seconds["course grade"], strict=True)
+        return statistics.median(plain / ours for plain, ours in pairs)
+
+    def sentence(self) -> str:
+        """What README and terminal say."""
+        plain, ours = (f"{self.per_minute(command):.1f}" for command in COMMANDS)
+        rounds = len(self.seconds["course grade"])
+        return (
+            f"{self.students} submissions of section 3, same scores: `course grade` does {ours} a minute, "
+            f"plain `nbgrader autograde` {plain}; {self.ratio:.1f} times as many, the start of the workers "
+            f"included ({'one round' if rounds == 1 else f'medians of {rounds} rounds'}, {self.machine}, "
+            f"{self.date})."
+        )
+
+
+def measure(root: Path, say: Callable[[str], None]) -> Speed:
+    """Grade the same class with both commands, in turns. Raises CourseError where their scores differ."""
+    seconds: dict[str, list[float]] = {command: [] for command in COMMANDS}
+    with tempfile.TemporaryDirectory() as folder:
+        for round_ in range(1, ROUNDS + 1):
+            scores = []
+            for command, words in COMMANDS.items():
+                course = Path(folder) / command.replace(" ", "-")
+                _make(course, root)
+                started = time.perf_counter()
+                _call(course, words)
+                seconds[command].append(time.perf_counter() - started)
+                scores.append(_scores(course))
+                shutil.rmtree(course)
+                say(f"round {round_}, {command}: {seconds[command][-1]:.0f} s")
+            if scores[0] != scores[1]:
+                raise CourseError("The two commands give different scores: see who is right before anything.")
+    return Speed(seconds, STUDENTS, loops.machine(), date.today().isoformat())
+
+
+def _make(course: Path, root: Path) -> None:
+    """A course folder in which the section is released and handed in."""
+    course.mkdir()
+    shutil.copy(root / "nbgrader_config.py", course)
+    shutil.copytree(root / "solutions" / ASSIGNMENT, course / "solutions" / ASSIGNMENT)
+    _call(course, ["nbgrader", "generate_assignment", ASSIGNMENT])
+    released = notebooks.read(course / "notebooks" / ASSIGNMENT / NOTEBOOK)
+    stubs = {
+        mark.grade_id: cell.source
+        for cell in released.cells
+        if (mark := cell.metadata.get("nbgrader", {})).get("solution")
+    }
+    for student in range(STUDENTS):
+        submission = notebooks.read(root / "solutions" / ASSIGNMENT / NOTEBOOK)
+        left_out = list(stubs)[student % len(stubs)]
+        for cell in submission.cells:
+            if cell.metadata.get("nbgrader", {}).get("grade_id") == left_out:
+                cell.source = stubs[left_out]
+        folder = course / "submitted" / f"student{student:02}" / ASSIGNMENT
+        folder.mkdir(parents=True)
+        nbformat.write(submission, folder / NOTEBOOK)
+
+
+def _call(course: Path, words: list[str]) -> None:
+    program, *arguments = words
+    done = subprocess.run(
+        [Path(sys.executable).parent / program, *arguments], cwd=course, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise CourseError(f"{' '.join(words)} failed: {done.stderr.strip().splitlines()[-1]}")
+
+
+def _scores(course: Path) -> dict[tuple[str, str], float | None]:
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}", "vae-course") as book:
+        return {
+            (submission.student.id, grade.name): grade.auto_score
+            for submission in book.assignment_submissions(ASSIGNMENT)
+            for notebook in submission.notebooks
+            for grade in notebook.grades
+        }
+
+
+def store(found: Speed, root: Path) -> None:
+    """Keep the figures where the README quotes them from."""
+    record.keep(root / FILE, asdict(found))
+
+
+def stored(root: Path) -> Speed | None:
+    """The figures of the last stored run."""
+    kept = record.kept(root / FILE)
+    return Speed(**kept) if kept else None

@@ -1,0 +1,96 @@
+"""A student's way through JupyterLab in a real browser: open, run, solve by typing, validate."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import lab
+import pytest
+from lab import Notebook
+
+from course_utils.checks.core import REPORT_MIME
+from courseware.authoring import bundle, sections
+
+SMALL = {"COURSE_BUDGET": "smoke", "COURSE_DATASET": "digits"}
+LESSONS = sections.lessons()
+# All ten take minutes; one, and section 2 further down, are enough to see figures, bars and reports.
+OPENED = LESSONS if "EVERY_NOTEBOOK_IN_A_BROWSER" in os.environ else [LESSONS[3]]
+WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
+ANSWER = "return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)"
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a JupyterLab in what a student unpacks, with nothing else of the course in reach."""
+    folder = tmp_path_factory.mktemp("student") / bundle.TOP
+    for name, content in bundle.contents(lab.PROJECT).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    with lab.running(folder, PYTHONPATH=str(folder), **SMALL) as address:
+        yield address
+
+
+def test_the_first_sight_is_the_first_notebook_and_nobody_asks_for_anything(
+    chromium: Any, student: str
+) -> None:
+    page = lab.opened(chromium, student)
+    Notebook(page)
+    page.wait_for_timeout(1000)  # a question would come up by now
+    assert page.url == f"{student}/lab/tree/notebooks/01-autoencoder/autoencoder.ipynb"
+    assert page.locator(".jp-toastContainer .Toastify__toast, .jp-Dialog").count() == 0
+    page.context.close()
+
+
+@pytest.mark.parametrize("lesson", OPENED, ids=lambda lesson: lesson.name)
+def test_run_all_shows_every_figure_and_stops_nowhere(chromium: Any, student: str, lesson: Any) -> None:
+    requests: list[str] = []
+    page = lab.opened(chromium, student, f"notebooks/{lesson.path.as_posix()}", requests)
+    notebook = Notebook(page)
+    notebook.run_all()
+    outputs = [output for cell in notebook.outputs().values() for output in cell]
+    errors = {output["ename"] for output in outputs if output["output_type"] == "error"}
+    assert errors <= {"NotImplementedError"}
+    assert not any(output.get("name") == "stderr" for output in outputs)
+    figures = sum("image/png" in output.get("data", {}) for output in outputs)
+    page.wait_for_function(
+        "count => [...document.querySelectorAll('.jp-RenderedImage img')]"
+        ".filter(image => image.complete && image.naturalWidth > 0).length === count",
+        arg=figures,
+    )
+    explorers = (lab.PROJECT / "notebooks" / lesson.path).read_text("utf-8").count("explorer.explore(")
+    assert page.locator(".vae-explorer[data-ready]").count() == explorers
+    # Of widgets a notebook that is opened again without its kernel shows errors: bars are none.
+    assert sum(WIDGET_MIME in output.get("data", {}) for output in outputs) == explorers
+    reports = [output for output in outputs if REPORT_MIME in output.get("data", {})]
+    assert page.locator(".jp-OutputArea strong", has_text="points").count() == len(reports)
+    assert {url for url in requests if not url.startswith((student, "data:", "blob:"))} == set()
+    page.context.close()
+
+
+def test_an_exercise_solved_by_typing_turns_its_report_and_validate_says_what_is_left(
+    chromium: Any, student: str
+) -> None:
+    page = lab.opened(chromium, student, "notebooks/02-theory/theory.ipynb")
+    notebook = Notebook(page)
+    notebook.run_all()
+    report = notebook.cell("gaussian-kl-check").locator(".jp-RenderedHTML")
+    report.get_by_text("0 of 3 points").wait_for()
+    report.get_by_text("Not yet").wait_for()
+    answer = notebook.cell("gaussian-kl")
+    answer.locator(".cm-line", has_text="raise NotImplementedError()").click()
+    page.keyboard.press("End")
+    page.keyboard.press("Shift+Home")
+    page.keyboard.type(ANSWER)
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.press("Shift+Enter")  # the check below it
+    report.get_by_text("3 of 3 points").wait_for()
+
+    page.locator(".jp-NotebookPanel:visible jp-button.validate-button").click()
+    page.locator(".nbgrader-ErrorDialog").wait_for()
+    said = page.locator(".nbgrader-ErrorDialog .jp-Dialog-content").inner_text()
+    assert "gaussian_kl" not in said
+    assert "Exercise 2.2, reparameterize: 0 of 3 points\n  Not yet:" in said
+    assert "*Write your answer here.*\nYou did not provide a response." in said
+    page.context.close()

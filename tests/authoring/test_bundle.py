@@ -1,0 +1,265 @@
+"""What students are handed holds all they need, nothing of the instructor's, and is the same every time."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from course_utils.settings import CourseError
+from courseware.authoring import bundle, sections
+
+ROOT = Path(__file__).parents[2]
+LESSONS = sections.lessons()
+THEORY = Path("02-theory") / "theory.ipynb"
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory) -> Path:
+    file = tmp_path_factory.mktemp("out") / "course.zip"
+    bundle.write(ROOT, file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def unpacked(archive, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("student")
+    with zipfile.ZipFile(archive) as found:
+        found.extractall(folder)
+    return folder / bundle.TOP
+
+
+@pytest.fixture(scope="module")
+def names(archive) -> list[str]:
+    with zipfile.ZipFile(archive) as found:
+        return [name.removeprefix(f"{bundle.TOP}/") for name in found.namelist()]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+# An editable install of the course, as `make test` has one, would lend what was not handed out.
+ALONE = """
+import sys
+lends = lambda finder: getattr(finder, "__module__", "").startswith("__editable__")
+sys.meta_path[:] = [finder for finder in sys.meta_path if not lends(finder)]
+from courseware.cli import main
+main()
+"""
+
+
+def course(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command as a student has it, with the package that was handed out."""
+    return subprocess.run(
+        [sys.executable, "-c", ALONE, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "120"},
+        capture_output=True,
+        text=True,
+    )
+
+
+# --- nothing of the instructor's --------------------------------------------------------------------------
+
+
+def answers() -> dict[str, str]:
+    """The instructor's answers by grade_id: of code what stands between the marks, of text the whole cell."""
+    found = {}
+    for lesson in LESSONS:
+        for cell in nbformat.read(ROOT / "solutions" / lesson.path, as_version=4).cells:
+            mark = cell.metadata.get("nbgrader", {})
+            if mark.get("solution"):
+                regions = re.findall(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", cell.source, re.DOTALL)
+                found[mark["grade_id"]] = "\n".join(regions) or cell.source
+    return found
+
+
+def lines(answer: str) -> set[str]:
+    """The lines of an answer that say something: a bracket gives nothing away."""
+    return {line.strip() for line in answer.splitlines() if len(line.strip()) > 15}
+
+
+def test_no_file_beside_the_package_holds_a_line_of_an_answer_that_is_not_the_lessons_own(unpacked):
+    """What students read in other cells of the lessons is theirs to read."""
+    text = {
+        name: content.decode()
+        for name, content in files(unpacked).items()
+        if not name.startswith("course_utils")
+    }
+    lessons_own = "\n".join(
+        cell.source
+        for lesson in LESSONS
+        for cell in nbformat.read(ROOT / "solutions" / lesson.path, as_version=4).cells
+        if not cell.metadata.get("nbgrader", {}).get("solution")
+    )
+    told = [
+        (name, line)
+        for answer in answers().values()
+        for line in lines(answer)
+        for name, content in text.items()
+        if line not in lessons_own
+        and (line in content or json.dumps(line, ensure_ascii=False)[1:-1] in content)
+    ]
+    assert told == []
+
+
+def test_no_file_holds_an_answer_graded_by_hand(unpacked):
+    told = [
+        name
+        for name, content in files(unpacked).items()
+        for trace in ("Model answer", "Mark scheme")
+        if trace in content.decode()
+    ]
+    assert told == []
+
+
+def test_the_package_is_the_instructor_s_but_for_what_is_left_out(unpacked):
+    mine = files(ROOT)
+    for name, content in files(unpacked).items():
+        if name.startswith("course_utils/"):
+            assert content == mine[name]
+
+
+@pytest.mark.parametrize("trace", ["BEGIN SOLUTION", "END SOLUTION", "HIDDEN TESTS"])
+def test_no_file_holds_a_mark_of_nbgrader_s(unpacked, trace):
+    assert [name for name, content in files(unpacked).items() if trace in content.decode()] == []
+
+
+def test_no_file_is_one_of_the_tests(unpacked):
+    tests = {path.read_bytes() for path in (ROOT / "tests").rglob("*.py")} - {b""}
+    assert not tests & set(files(unpacked).values())
+
+
+def test_only_what_students_need_is_there(names):
+    folders = {name.partition("/")[0] for name in names if "/" in name}
+    assert folders == {"course_utils", "docs", "notebooks", "release"}
+    assert {name for name in names if "/" not in name} == {
+        ".dockerignore", "Dockerfile", "LICENSE", "Makefile", "README.md", "constraints.txt",
+        "environment.yml", "jupyter_lab_config.py", "nbgrader_config.py", "pyproject.toml",
+    }  # fmt: skip
+
+
+def test_whatever_else_lies_in_the_course_stays_there(tmp_path):
+    strays = {"gradebook.db", "submitted.txt"}
+    for entry in ROOT.iterdir():
+        if entry.name not in strays:  # writing to a link would write to the course's own
+            (tmp_path / entry.name).symlink_to(entry)
+    before = bundle.contents(tmp_path).keys()
+    for stray in strays:
+        (tmp_path / stray).write_text("secret")
+    assert bundle.contents(tmp_path).keys() == before
+
+
+# --- all that they need -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["explorer", "animation"])
+def test_what_a_lesson_shows_in_a_page_has_its_script_and_style(unpacked, name):
+    for kind in ("js", "css"):
+        for folder in ("standalone", name):
+            assert (unpacked / "course_utils" / "templates" / folder / f"{folder}.{kind}").is_file()
+
+
+@pytest.mark.parametrize("edition", ["notebooks", "release"])
+def test_every_notebook_is_the_released_one(unpacked, edition):
+    for lesson in LESSONS:
+        assert (unpacked / edition / lesson.path).read_bytes() == (
+            ROOT / "notebooks" / lesson.path
+        ).read_bytes()
+
+
+def test_a_notebook_is_checked_with_what_was_handed_out(unpacked):
+    done = course(unpacked, "check", str(Path("notebooks") / THEORY))
+    assert done.returncode == 0, done.stderr
+    assert "Points that programs give: 0 of 16." in done.stdout
+    assert "only copy" not in done.stdout  # release/ is the other
+
+
+def imports(code: str) -> set[str]:
+    """The modules of the package that code imports, as files; names that are no modules as well."""
+    found = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "course_utils":
+            folder = str(node.module).replace(".", "/")
+            found |= {f"{folder}.py", *(f"{folder}/{alias.name}.py" for alias in node.names)}
+    return found
+
+
+def test_no_module_and_no_notebook_imports_what_is_left_out(unpacked):
+    """But for the command, which imports when it is asked to."""
+    mine, theirs = files(ROOT / "course_utils"), files(unpacked / "course_utils")
+    left_out = {f"course_utils/{name}" for name in mine.keys() - theirs.keys()}
+    code = {name: content.decode() for name, content in theirs.items() if name.endswith(".py")}
+    del code["cli.py"]
+    for lesson in LESSONS:
+        for cell in nbformat.read(unpacked / "notebooks" / lesson.path, as_version=4).cells:
+            if cell.cell_type == "code":
+                code[f"{lesson.name}, {cell.id}"] = cell.source
+    assert [
+        (name, left_out & imports(source)) for name, source in code.items() if left_out & imports(source)
+    ] == []
+
+
+@pytest.mark.parametrize("command", ["run", "build", "grade"])
+def test_what_needs_the_solutions_says_so_in_one_sentence(unpacked, command):
+    done = course(unpacked, command)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "course: This is the students' edition of the course; that needs the instructor's, with solutions/.\n"
+    )
+
+
+def test_the_files_of_their_own_set_up_without_the_tests(unpacked):
+    for name in ("Makefile", "README.md", "environment.yml"):
+        text = (unpacked / name).read_text("utf-8")
+        assert "-e ." in text and "[test]" not in text and "course run" not in text
+
+
+def test_the_readme_says_how_long_every_section_takes(unpacked):
+    text = (unpacked / "README.md").read_text("utf-8")
+    assert "\n| 2. Theory | 80 | 20 |\n" in text
+    assert all(section.title in text or section.number == 7 for section in sections.SECTIONS)
+
+
+# --- the archive ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_drift(monkeypatch):
+    """Whether notebooks/ is what solutions/ gives has been looked at once, and takes seconds."""
+    monkeypatch.setattr("courseware.authoring.release.drift", lambda root: [])
+
+
+def test_the_same_course_gives_the_same_bytes(archive, tmp_path, no_drift):
+    bundle.write(ROOT, tmp_path / "again.zip")
+    assert (tmp_path / "again.zip").read_bytes() == archive.read_bytes()
+
+
+def test_names_are_sorted(names):
+    assert names == sorted(names)
+
+
+def test_notebooks_that_are_not_what_solutions_give_are_not_handed_out(tmp_path, monkeypatch):
+    monkeypatch.setattr("courseware.authoring.release.drift", lambda root: ["02-theory/theory.ipynb"])
+    with pytest.raises(CourseError, match=r"not what solutions/ gives: 02-theory/theory\.ipynb"):
+        bundle.write(ROOT, tmp_path / "course.zip")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path, no_drift):
+    (tmp_path / "file").touch()
+    with pytest.raises(CourseError, match=r"course\.zip cannot be written"):
+        bundle.write(ROOT, tmp_path / "file" / "course.zip")

@@ -1,0 +1,72 @@
+"""A release is refused when an exercise lacks one of the things that every exercise has."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+
+from course_utils.settings import CourseError
+from courseware.authoring import exercises, release
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "solutions" / "03-vae" / "vae.ipynb"
+
+
+def without(old: str, new: str) -> NotebookNode:
+    """Section 3 with one text replaced, in the first cell that has it."""
+    notebook = nbformat.read(SOURCE, as_version=4)
+    cell = next(cell for cell in notebook.cells if old in cell.source)
+    cell.source = cell.source.replace(old, new, 1)
+    return notebook
+
+
+FAULTS = {
+    "difficulty": ("*Difficulty 2 of 5 · ", "*", "its line of difficulty, minutes and points"),
+    "minutes": ("about 15 minutes", "a while", "its line of difficulty, minutes and points"),
+    "second hint": ("<details><summary>Hint 2: the idea</summary>", "", "two hints folded away"),
+    "question": (
+        "what shape does a linear layer want?",
+        "a linear layer wants another shape.",
+        "a question as its first hint",
+    ),
+    "expected number": ("expected are\n`torch", "the sizes are\n`torch", "an expected figure or number"),
+    "solution": ("    ### BEGIN SOLUTION\n    pixels", "    pixels", "a solution"),
+    "docstring": (
+        '    """784-512-256 to mu and logvar; latent_dim-256-512-784 to logits."""\n',
+        "",
+        "a docstring",
+    ),
+    "types": (
+        "def encode(self, x: torch.Tensor)",
+        "def encode(self, x)",
+        "types in the signature of `encode`",
+    ),
+    "graded cell": ('check("MyVAE", globals())', "pass", "a graded cell below its answer"),
+    "name": ("class MyVAE", "class TheVAE", "an answer and a check called `MyVAE`"),
+    "points": ("minutes · 3 points*", "minutes · 7 points*", "agreement on number and points"),
+    "mark scheme": ("**Mark scheme.**", "Marks:", "Mark scheme."),
+    "model answer": ("**Model answer.**", "Answer:", "Model answer."),
+    "statement": ("### Exercise 3.1:", "### Task:", "a statement above it"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "lacks"), FAULTS.values(), ids=FAULTS)
+def test_what_an_exercise_lacks_is_named(old, new, lacks):
+    assert any(lacks in sentence for sentence in exercises.lacks(without(old, new)))
+
+
+def test_a_complete_notebook_lacks_nothing():
+    assert exercises.lacks(nbformat.read(SOURCE, as_version=4)) == []
+
+
+def test_a_build_fails_when_an_exercise_lacks_something(tmp_path):
+    shutil.copytree(ROOT / "solutions", tmp_path / "solutions")
+    shutil.copy(ROOT / "nbgrader_config.py", tmp_path)
+    nbformat.write(without("about 15 minutes", "a while"), tmp_path / "solutions" / "03-vae" / "vae.ipynb")
+    with pytest.raises(CourseError, match=r"03-vae/vae.ipynb: exercise 3.1 lacks its line of difficulty"):
+        release.build(tmp_path)
+    assert not (tmp_path / "notebooks").exists()

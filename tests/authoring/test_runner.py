@@ -1,0 +1,132 @@
+"""`course run`'s machinery, on notebooks of one or two cells."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from course_utils.settings import CourseError
+from courseware.authoring import runner
+from courseware.authoring.sections import Lesson, Section
+
+SECTION = Section(2, "02-small", "Small", "A tiny section.", ("small",))
+LESSON = Lesson(SECTION, "small")
+
+
+def write(source: Path, *cells: str, metadata: dict | None = None) -> None:
+    path = source / LESSON.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    notebook = new_notebook(cells=[new_code_cell(cell, id=f"c{i}") for i, cell in enumerate(cells)])
+    notebook.metadata.update(metadata or {})
+    nbformat.write(notebook, path)
+
+
+@pytest.fixture
+def run(tmp_path) -> runner.Run:
+    return runner.Run(tmp_path / "solutions", tmp_path / "run", {"GREETING": "hello"}, jobs=1)
+
+
+def execute(run: runner.Run) -> runner.Executed:
+    (executed,) = runner.execute(run, [LESSON], lambda *_: None)
+    return executed
+
+
+def test_cells_see_the_environment_of_the_run(run):
+    write(run.source, "import os; print(os.environ['GREETING'])")
+    assert execute(run).notebook.cells[0].outputs[0].text == "hello\n"
+
+
+def test_progress_ends_with_all_cells_done(run):
+    write(run.source, "1", "2")
+    seen = []
+    runner.execute(run, [LESSON], lambda lesson, done, total: seen.append((done, total)))
+    assert seen[0] == (0, 2) and seen[-1] == (2, 2)
+
+
+def test_a_finished_notebook_is_not_run_again(run):
+    write(run.source, "import time; print(time.time_ns())")
+    first, second = execute(run), execute(run)
+    assert not first.reused and second.reused
+    assert first.notebook.cells[0].outputs == second.notebook.cells[0].outputs
+
+
+@pytest.mark.parametrize("change", ["source", "environment", "truncated"])
+def test_a_notebook_is_run_again_after_a_change_of(change, run):
+    write(run.source, "1")
+    execute(run)
+    if change == "source":
+        write(run.source, "2")
+    elif change == "environment":
+        run = replace(run, environment={"GREETING": "good evening"})
+    else:
+        stored = run.target / LESSON.path
+        stored.write_text(stored.read_text()[:50])
+    assert not execute(run).reused
+
+
+def test_a_failing_cell_is_reported_in_one_sentence_and_not_stored(run):
+    write(run.source, "1 / 0")
+    executed = execute(run)
+    assert executed.failure == "a cell stopped with ZeroDivisionError: division by zero"
+    assert not (run.target / LESSON.path).exists()
+
+
+def test_a_kernel_without_the_package_is_named_as_such(run):
+    write(run.source, "raise ModuleNotFoundError(\"No module named 'course_utils'\")")
+    assert execute(run).failure.startswith("its kernel has no course_utils")
+
+
+def test_a_kernel_that_dies_is_reported(run):
+    write(run.source, "import os; os._exit(1)")
+    assert execute(run).failure.startswith("its kernel died")
+
+
+def test_a_malformed_notebook_is_named_with_the_remedy(run):
+    write(run.source, "1")
+    (run.source / LESSON.path).write_text("{ not a notebook")
+    with pytest.raises(CourseError, match="is not a notebook any more: restore it with git"):
+        execute(run)
+
+
+def test_results_and_reports_are_collected_from_the_outputs(run):
+    write(
+        run.source,
+        "from course_utils.evaluation import Estimate, TestElbo\n"
+        "TestElbo('VAE', 'digits', Estimate(100.0, 1.0, 10), 80.0, 20.0)",
+        "from course_utils.checks import check\n"
+        "from course_utils.objectives import gaussian_kl\n"
+        "check('gaussian_kl', globals())",
+    )
+    executed = execute(run)
+    assert [row["negative_elbo"] for row in executed.results] == [100.0]
+    assert [(row["points"], row["of"]) for row in executed.reports] == [(3, 3)]
+
+
+def test_a_file_in_place_of_the_target_folder_ends_in_one_sentence(run):
+    write(run.source, "1")
+    run.target.parent.mkdir(exist_ok=True)
+    run.target.write_text("in the way")
+    with pytest.raises(CourseError, match="cannot be written"):
+        execute(run)
+
+
+def test_storing_keeps_the_cells_and_drops_the_run_key(run):
+    write(run.source, "print(6 * 7)")
+    runner.store(execute(run), run.source)
+    stored = nbformat.read(run.source / LESSON.path, as_version=4)
+    assert stored.cells[0].outputs[0].text == "42\n"
+    assert "course" not in stored.metadata
+
+
+def test_a_summary_says_what_the_lessons_print(run):
+    write(
+        run.source,
+        "print('digits: 1,437 training and 360 test images (embedded)')",
+        "print(\"budget 'smoke': up to 640 images, 1 epoch each; device: cpu\")",
+    )
+    summary = runner.summary([execute(run)])
+    assert summary == "Data: digits; budget 'smoke': up to 640 images, 1 epoch each; seed 0."

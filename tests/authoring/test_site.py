@@ -1,0 +1,356 @@
+"""The web site without a browser: both editions, made by `course site` from what is stored in solutions/."""
+
+from __future__ import annotations
+
+import html
+import itertools
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+import torch
+from click.testing import CliRunner
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from course_utils import models
+from course_utils.data import Dataset
+from course_utils.training import History
+from course_utils.viewers import animation, explorer
+from courseware import cli
+from courseware.authoring import exercises, runner, sections
+from courseware.authoring.sections import Lesson, Section
+from courseware.authoring.site import editions, rendering
+from courseware.authoring.site import pages as site
+from courseware.measuring.graders import Row
+
+ROOT = Path(__file__).parents[2]
+SECTION = Section(2, "02-small", "Small", "A tiny section.", ("small",))
+LESSON = Lesson(SECTION, "small")
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+SCENES = {"animation-1.html", "explorer-1.html", "explorer-2.html"}
+EDITIONS = pytest.mark.parametrize("edition", ["student", "instructor"])
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The folder of each edition, as the command writes it."""
+    project = tmp_path_factory.mktemp("project")
+    for name in ("nbgrader_config.py", "solutions", "notebooks", "docs"):
+        (project / name).symlink_to(ROOT / name)
+    folders = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project)
+        for edition, options in (("student", []), ("instructor", ["--edition", "instructor"])):
+            done = CliRunner().invoke(cli.main, ["site", *options])
+            assert done.exit_code == 0, done.output
+            folders[edition] = Path(done.output.removeprefix("Open: ").strip()).parent
+    return folders
+
+
+def pages(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text("utf-8") for path in sorted(folder.glob("*.html"))}
+
+
+def test_unless_told_otherwise_the_command_makes_the_students_edition(sites: dict[str, Path]) -> None:
+    assert [sites[edition].name for edition in ("student", "instructor")] == ["site-student", "site"]
+
+
+# --- no answers for students ----------------------------------------------------------------------------
+
+
+def plain(text: str) -> str:
+    """On one line, without the marks of Markdown, quotes as Python prints them: as a page reads."""
+    unmarked = re.sub(r"\*\*|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)|`", "", text)
+    return " ".join(unmarked.replace('"', "'").split())
+
+
+def answers() -> list[tuple[str, str]]:
+    """Page and line of every answer and model answer, but for lines that some student notebook has too."""
+    given = plain(
+        "\n".join(
+            cell.source for lesson in sections.lessons() for cell in notebook("notebooks", lesson).cells
+        )
+    )
+    found = []
+    for lesson in sections.lessons():
+        for cell in notebook("solutions", lesson).cells:
+            if cell.metadata.get("nbgrader", {}).get("solution"):
+                code = cell.cell_type == "code"
+                for region in exercises.SOLUTION.findall(cell.source) if code else [cell.source]:
+                    found += [
+                        (site.page_name(lesson), plain(line).rstrip(",")) for line in region.splitlines()
+                    ]
+    return [(page, line) for page, line in found if line and line not in given]
+
+
+def notebook(edition: str, lesson: Lesson) -> nbformat.NotebookNode:
+    return nbformat.read(ROOT / edition / lesson.path, as_version=4)
+
+
+def readable(folder: Path) -> dict[str, str]:
+    """What the pages and the search index of a site say, by file."""
+    found = {name: plain(rendering.words(text)) for name, text in pages(folder).items()}
+    passages = json.loads((folder / "search.js").read_text("utf-8").partition("= ")[2].rstrip(";\n"))
+    return found | {"search.js": plain(" ".join(" ".join(passage) for passage in passages))}
+
+
+def test_no_line_of_an_answer_is_in_the_students_edition(sites: dict[str, Path]) -> None:
+    written = readable(sites["student"])
+    leaks = [
+        (name, line) for page, line in answers() for name in (page, "search.js") if line in written[name]
+    ]
+    assert leaks == []
+
+
+def test_the_same_search_finds_the_answers_in_the_instructors_edition(sites: dict[str, Path]) -> None:
+    """Lines with formulas read otherwise on a page; of the others hardly one is missed."""
+    written = readable(sites["instructor"])
+    lines = [(page, line) for page, line in answers() if "$" not in line]
+    found = [line for page, line in lines if line in written[page]]
+    assert len(lines) > 200
+    assert len(found) > 0.97 * len(lines)
+
+
+def test_students_see_no_reports_and_no_marks_of_solutions(sites: dict[str, Path]) -> None:
+    for text in readable(sites["student"]).values():
+        assert not re.search(r"BEGIN SOLUTION|Model answer|Mark scheme|predicted '", text)
+        assert not re.search(r"\d of \d points", text)
+
+
+def test_students_see_stubs_and_the_figures_of_the_demonstrations(sites: dict[str, Path]) -> None:
+    student, instructor = (pages(sites[edition])["03-vae.html"] for edition in ("student", "instructor"))
+    assert "NotImplementedError" in student
+    assert student.count("<img ") == instructor.count("<img ") > 5
+
+
+# --- what holds on every page ---------------------------------------------------------------------------
+
+
+@EDITIONS
+def test_every_image_says_what_it_shows(sites: dict[str, Path], edition: str) -> None:
+    for name, text in pages(sites[edition]).items():
+        for image in re.findall(r"<img\b[^>]*>", text):
+            alt = re.search(r'alt="([^"]+)"', image)
+            assert alt and len(alt[1]) > 20, f"{name}: {image}"
+            assert "No description" not in alt[1], f"{name}: {image}"
+            source = re.search(r'src="([^"]+)"', image)
+            assert source and (sites[edition] / source[1]).is_file()
+
+
+@EDITIONS
+def test_headings_come_in_order(sites: dict[str, Path], edition: str) -> None:
+    for name, text in pages(sites[edition]).items():
+        levels = [int(level) for level in re.findall(r"<h([1-6])\b", text)]
+        assert levels[0] == 1 and levels.count(1) == 1, name
+        assert all(after - before <= 1 for before, after in itertools.pairwise(levels)), name
+
+
+@EDITIONS
+def test_every_link_within_the_site_has_an_end(sites: dict[str, Path], edition: str) -> None:
+    every = pages(sites[edition])
+    anchors = {name: re.findall(r'\bid="([^"]+)"', text) for name, text in every.items()}
+    for name, text in every.items():
+        assert len(set(anchors[name])) == len(anchors[name]), name
+        for link in re.findall(r'href="([^"]*)"', text):
+            file, _, anchor = html.unescape(link).partition("#")
+            if not file.startswith("https:") and not file.startswith("http:"):
+                assert (sites[edition] / (file or name)).is_file(), f"{name}: {link}"
+                assert not anchor or anchor in anchors[file or name], f"{name}: {link}"
+
+
+@EDITIONS
+def test_nothing_is_loaded_from_elsewhere(sites: dict[str, Path], edition: str) -> None:
+    for name, text in pages(sites[edition]).items():
+        loaded = re.findall(r'\bsrc="([^"]+)"|<link\b[^>]*href="([^"]+)"', text)
+        assert not [one for one in loaded if ":" in "".join(one)], name
+        scripts = text.partition("script-src")[2].partition(";")[0]
+        assert "default-src 'none'" in text and ("unsafe-inline" in scripts) == (name in SCENES)
+    assert "http" not in (sites[edition] / "site.js").read_text("utf-8")
+    assert "url(" not in (sites[edition] / "site.css").read_text("utf-8")
+
+
+@EDITIONS
+def test_the_sections_stand_in_order_on_every_page(sites: dict[str, Path], edition: str) -> None:
+    lessons = [site.page_name(lesson) for lesson in sections.lessons()]
+    order = ["index.html", *lessons, "explorer-1.html", "numbers.html"]
+    assert {*order, *SCENES} == set(pages(sites[edition]))
+    for name, text in pages(sites[edition]).items():
+        entries = re.findall(
+            r'<li><a href="([^"#]+)"(?: aria-current="(page|true)")?>', text.partition("</nav>")[0]
+        )
+        assert [file for file, _ in entries] == order
+        assert [file for file, current in entries if current == "page"] == [name] * (name in order)
+
+
+def test_the_home_page_says_what_each_section_is_for_and_how_long_it_takes(sites: dict[str, Path]) -> None:
+    home = pages(sites["student"])["index.html"]
+    assert all(section.aim in home for section in sections.SECTIONS)
+    assert len(re.findall(r'class="time">[^<]*(?:minutes|hours)', home)) == len(sections.lessons())
+    assert "<code>make lab</code>" in home and "<code>make run</code>" not in home
+    assert "<code>make run</code>" in pages(sites["instructor"])["index.html"]
+
+
+def test_covers_and_hero_are_figures_that_cells_still_draw() -> None:
+    drawing = {
+        cell.id
+        for lesson in sections.lessons()
+        for cell in notebook("solutions", lesson).cells
+        if any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
+    }
+    assert {section.cover for section in sections.SECTIONS} | {site.HERO} <= drawing
+
+
+# --- small sites ----------------------------------------------------------------------------------------
+
+
+def made(
+    tmp_path: Path, *cells: nbformat.NotebookNode, reports: list | None = None, **options: object
+) -> Path:
+    """The folder of a site of one lesson with these cells."""
+    executed = runner.Executed(LESSON, new_notebook(cells=list(cells)), reports=reports or [])
+    return site.write([executed], tmp_path / "site", "summary", **options).parent
+
+
+def page(folder: Path) -> str:
+    return (folder / site.page_name(LESSON)).read_text("utf-8")
+
+
+def drawn(alt: str | None) -> nbformat.NotebookNode:
+    metadata = {"image/png": {"alt": alt}} if alt else {}
+    output = new_output("display_data", {"image/png": PIXEL}, metadata=metadata)
+    return new_code_cell("figure", id="f", outputs=[output])
+
+
+def test_formulas_are_drawn_and_carry_their_latex(tmp_path: Path) -> None:
+    text = page(made(tmp_path, new_markdown_cell("# Title\n\nInline $z = \\mu$.\n\n$$ \\log p(x) $$")))
+    assert 'aria-label="z = \\mu"' in text and 'aria-label="\\log p(x)"' in text
+    assert "$" not in text
+
+
+def test_a_figure_is_a_file_that_a_link_shows_large(tmp_path: Path) -> None:
+    folder = made(tmp_path, drawn("One dark pixel."))
+    (file,) = (folder / "figures").glob("*.png")
+    assert f'<a class="figure" href="figures/{file.name}"><img src="figures/{file.name}"' in page(folder)
+    assert 'alt="One dark pixel." width="1" height="1"' in page(folder)
+
+
+def test_a_figure_without_description_says_so(tmp_path: Path) -> None:
+    assert 'alt="No description has been provided for this image"' in page(made(tmp_path, drawn(None)))
+
+
+def test_answers_are_folded_away_under_the_name_of_their_exercise(tmp_path: Path) -> None:
+    statement = new_markdown_cell("### Exercise 2.1: the half\n\nText.")
+    answer = new_code_cell("answer = 42", id="s")
+    answer.metadata["nbgrader"] = {"solution": True, "grade": False}
+    model = new_markdown_cell("**Model answer.** Because.")
+    model.metadata["nbgrader"] = {"solution": True, "grade": True}
+    text = page(made(tmp_path, statement, answer, model))
+    code, words = re.findall(
+        r'<details class="solution"><summary>(.+?)</summary>(.+?)</details>', text, re.DOTALL
+    )
+    assert code[0] == "Solution: Exercise 2.1: the half" and "answer" in code[1]
+    assert words[0] == "Model answer and mark scheme: Exercise 2.1: the half" and "Because" in words[1]
+
+
+def test_a_student_notebook_that_has_moved_on_shows_no_stale_output() -> None:
+    run = new_code_cell("print(1)", id="c", outputs=[new_output("stream", name="stdout", text="1")])
+    executed = runner.Executed(LESSON, new_notebook(cells=[run]))
+    same, other = (
+        editions.for_students(executed, new_notebook(cells=[new_code_cell(source, id="c")]))
+        for source in ("print(1)", "print(2)")
+    )
+    assert [output.text for output in same.cells[0].outputs] == ["1"]
+    assert other.cells[0].outputs == []
+
+
+def test_headings_of_the_same_words_have_anchors_of_their_own(tmp_path: Path) -> None:
+    text = page(made(tmp_path, new_markdown_cell("# A\n\n## The *end*\n\n## The end")))
+    assert '<h2 id="the-end">' in text and '<h2 id="the-end-2">' in text
+
+
+def test_search_knows_what_stands_below_each_heading() -> None:
+    body = rendering.render(
+        new_notebook(
+            cells=[
+                new_markdown_cell(
+                    "# Top\n\nOne & two.\n\n## Below $\\log p(x \\mid z)$\n\n`name` of $\\mathcal{N}(0, I)$"
+                ),
+                new_code_cell("evaluation.codes(model)", id="c"),
+            ]
+        ),
+        "stem",
+    )
+    top, below = rendering.passages(body.html)
+    assert (top.level, top.anchor, top.heading, top.text) == (1, "top", "Top", "One & two.")
+    assert (below.level, below.heading) == (2, "Below log p(x | z)")
+    assert below.text == "name of N (0, I) evaluation.codes(model)"
+
+
+def test_code_that_is_hidden_and_shows_nothing_is_left_out(tmp_path: Path) -> None:
+    hidden = {"jupyter": {"source_hidden": True}}
+    shows = [new_output("stream", text="seen")]
+    text = page(
+        made(
+            tmp_path,
+            new_markdown_cell("# Title"),
+            new_code_cell("import guard", id="a", metadata=hidden),
+            new_code_cell("print()", id="b", metadata=hidden, outputs=shows),
+        )
+    )
+    assert "guard" not in text and "seen" in text
+
+
+def test_a_saved_explorer_becomes_a_page_to_which_the_lesson_leads(tmp_path: Path, small: Dataset) -> None:
+    cells = []
+    for k in (2, 3):
+        bundle = explorer.explore(models.VAE(k), small)._repr_mimebundle_()
+        cells.append(new_code_cell("explore", id=f"e{k}", outputs=[new_output("display_data", bundle)]))
+    folder = made(tmp_path, new_markdown_cell("# Title"), *cells)
+    assert 'href="explorer-1.html"' in page(folder) and 'href="explorer-2.html"' in page(folder)
+    assert "srcdoc" not in page(folder)
+    for k in (2, 3):
+        own = (folder / f"explorer-{k - 1}.html").read_text("utf-8")
+        data = re.search(r'<script type="application/json" id="data">(.*?)</script>', own, re.DOTALL)
+        assert data and json.loads(data[1])["latent"] == k
+        assert ".vae-explorer " in own and "body {" not in own
+        assert "script-src 'self' file: 'unsafe-inline';" in own
+        assert own.count('href="explorer-1.html"') == 2  # navigation, and the choice of models
+    assert "explorer-1.html" in (folder / "index.html").read_text("utf-8")
+
+
+def test_a_saved_animation_becomes_a_page_that_leads_back_to_its_lesson(tmp_path: Path) -> None:
+    moves = {"means": [[[0, 0], [100, 50]]] * 2, "samples": [[[0] * 784]] * 2}
+    history = History({"loss": [2.0, 1.0]}, {}, [1.0, 2.0], moves)
+    film = animation.Film(history, torch.tensor([0, 1]), ["zero", "one"])
+    cell = new_code_cell("film", id="f", outputs=[new_output("display_data", film._repr_mimebundle_())])
+    folder = made(tmp_path, new_markdown_cell("# Title"), cell)
+    assert 'href="animation-1.html"' in page(folder) and "srcdoc" not in page(folder)
+    own = (folder / "animation-1.html").read_text("utf-8")
+    assert ".vae-animation" in own and "body {" not in own
+    assert f'<a href="{site.page_name(LESSON)}">← Back to the lesson</a>' in own
+    assert "animation-1.html" not in (folder / "index.html").read_text("utf-8")
+
+
+@pytest.fixture
+def small() -> Dataset:
+    from course_utils import data
+
+    return data.load("digits")
+
+
+def test_the_numbers_show_how_each_check_does_on_the_bank(tmp_path: Path) -> None:
+    solved = {"exercise": "2.1", "answer": "gaussian_kl", "points": 3, "of": 3}
+    row = Row("2.1", "gaussian_kl", 20, wrong=10, caught=9, right=4, accepted=4, diagnosed=8, seconds=0.1)
+    folder = made(tmp_path, new_markdown_cell("# Small"), reports=[solved], graders=[row])
+    numbers = (folder / "numbers.html").read_text("utf-8")
+    assert "<td>9 of 10 (≥ 60%)</td><td>4 of 4 (≥ 47%)</td><td>8 of 10 (≥ 49%)</td>" in numbers
+    assert "9 of 10 wrong answers are caught" in numbers
+
+
+def test_a_second_site_replaces_the_first_whole(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "old.html").write_text("old")
+    folder = made(tmp_path, new_markdown_cell("# New"))
+    assert not (folder / "old.html").exists() and (folder / "index.html").exists()

@@ -1,0 +1,62 @@
+"""Cells of small submissions about one exercise, and their way through the grader."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from typing import Any
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_notebook
+
+from course_utils.checks import EXERCISES, core
+from courseware.grading.kernel import sandbox
+from courseware.grading.preprocessors import Judge, Probe, TidyOrder, asked_of
+
+KL = EXERCISES["gaussian_kl"]
+UNSAFE = bool(sandbox.missing())  # what holds of grading holds in the sandbox and outside
+RIGHT_KL = "def gaussian_kl(mu, logvar):\n    return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)"
+RESOURCES: dict[str, Any] = {"nbgrader": {"student": "ada", "assignment": "02-theory", "notebook": "theory"}}
+
+
+def answer_cell(source: str, grade_id: str = "gaussian-kl") -> NotebookNode:
+    mark = {"grade": False, "solution": True, "locked": False, "grade_id": grade_id, "schema_version": 3}
+    return new_code_cell(source, metadata={"nbgrader": mark})
+
+
+def graded_cell(name: str = "gaussian_kl", grade_id: str = "gaussian-kl-check") -> NotebookNode:
+    mark = {"grade": True, "solution": False, "locked": True, "grade_id": grade_id, "points": 3}
+    source = f'check("{name}", globals())'
+    return new_code_cell(source, metadata={"nbgrader": mark | {"schema_version": 3}})
+
+
+def imports() -> NotebookNode:
+    return new_code_cell("import torch\nfrom torch import nn\nfrom course_utils.checks import check")
+
+
+KERNEL = {"name": "python3", "display_name": "", "language": "python"}
+
+
+def grade(*cells: NotebookNode) -> list[NotebookNode]:
+    """Run a submission as `nbgrader autograde` would, but for the gradebook and for where its kernel comes
+    from; its graded cells."""
+    notebook = new_notebook(cells=list(cells), metadata={"kernelspec": KERNEL})
+    with tempfile.TemporaryDirectory() as folder:
+        resources: dict[str, Any] = {**RESOURCES, "metadata": {"path": folder}}
+        for step in (TidyOrder(), Probe(timeout=30, unsafe=UNSAFE, forked=not UNSAFE), Judge()):
+            notebook, resources = step.preprocess(notebook, resources)
+    return [cell for cell in notebook.cells if asked_of(cell)]
+
+
+def points(cell: NotebookNode) -> float:
+    """What nbgrader reads."""
+    (output,) = cell.outputs
+    assert output.output_type == "execute_result"
+    return float(output.data["text/plain"])
+
+
+def packed(seed: int, answer: str = RIGHT_KL) -> dict[str, Any]:
+    """What a probe of gaussian_kl hands over."""
+    names: dict[str, Any] = {}
+    exec(answer, names)
+    return json.loads(json.dumps(core.observe(KL, names, seed).packed(KL)))

@@ -1,0 +1,258 @@
+"""The graded cells against a bank of right and wrong answers, and the parts that probes and judges share."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import nn
+
+from bank import RIGHT, WRONG, Answer
+from course_utils import checks
+from course_utils.checks import EXERCISES, check, core, evidence
+from course_utils.settings import CourseError
+
+# A judge that warns would write to stderr, which nbgrader scores 0 points.
+pytestmark = pytest.mark.filterwarnings("error")
+
+SLOW = {"MyAutoencoder", "ConvDecoder", "MyVAE", "MyCVAE"}  # a tenth of a second each: one seed
+every_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
+
+
+def over_seeds(answers: list[Answer], *seeds: int) -> pytest.MarkDecorator:
+    """Every answer with these seeds, of which 0 is the students'; those that take long with the last alone.
+
+    `course graders` takes twenty.
+    """
+    cases = [(a, seed) for a in answers for seed in (seeds[-1:] if a.exercise in SLOW else seeds)]
+    return pytest.mark.parametrize(
+        ("answer", "seed"), cases, ids=[f"{a.exercise}: {a.name} ({seed})" for a, seed in cases]
+    )
+
+
+def possible(report: core.Report) -> float:
+    return sum(finding.points for finding in report.findings)
+
+
+# --- the bank ---------------------------------------------------------------------------------------
+
+
+@over_seeds(RIGHT, 0, 7)
+def test_a_right_answer_earns_every_point(answer: Answer, seed: int) -> None:
+    report = check(answer.exercise, answer.namespace(), seed)
+    assert report.points == pytest.approx(report.exercise.points), str(report)
+    assert possible(report) == pytest.approx(report.exercise.points)
+    assert all(finding.holds for finding in report.findings)
+
+
+@over_seeds(WRONG, 0)
+def test_a_wrong_answer_loses_points_and_hears_its_mistake(answer: Answer, seed: int) -> None:
+    report = check(answer.exercise, answer.namespace(), seed)
+    assert report.points < report.exercise.points, str(report)
+    assert answer.hint in str(report)
+    assert possible(report) == pytest.approx(report.exercise.points)
+
+
+@every_exercise
+def test_every_exercise_has_right_answers_and_wrong_ones(exercise: core.Exercise) -> None:
+    assert sum(answer.exercise == exercise.answer for answer in RIGHT) >= 3
+    assert sum(answer.exercise == exercise.answer for answer in WRONG) >= 8
+
+
+def test_every_answer_has_a_name_of_its_own_and_belongs_to_an_exercise() -> None:
+    names = [(answer.exercise, answer.name) for answer in RIGHT + WRONG]
+    assert len(set(names)) == len(names)
+    assert {exercise for exercise, _ in names} == set(EXERCISES)
+
+
+def test_wrong_answers_have_a_hint_and_right_ones_have_none() -> None:
+    assert all(answer.hint for answer in WRONG)
+    assert not any(answer.hint for answer in RIGHT)
+
+
+@every_exercise
+def test_evidence_of_another_run_earns_nothing(exercise: core.Exercise) -> None:
+    """Who keeps the evidence of a right answer and hands it in under the grader's seed gains no point."""
+    answer = next(a for a in RIGHT if a.exercise == exercise.answer)
+    kept = core.observe(exercise, answer.namespace(), 11)
+    forged = core.Observation(12, kept.evidence)
+    assert [finding.claim for finding in core.verdict(exercise, forged).findings if finding.holds] == []
+
+
+@every_exercise
+@pytest.mark.parametrize("value", [0.0, 1.0, np.nan], ids=str)
+def test_evidence_that_is_all_one_number_earns_nothing(exercise: core.Exercise, value: float) -> None:
+    answer = next(a for a in RIGHT if a.exercise == exercise.answer)
+    kept = core.observe(exercise, answer.namespace(), 5).evidence
+    forged = {key: np.full_like(array, value, dtype=float) for key, array in kept.items()}
+    assert core.verdict(exercise, core.Observation(5, forged)).points == 0
+
+
+@every_exercise
+def test_the_judge_needs_only_what_leaves_the_process(exercise: core.Exercise) -> None:
+    answer = next(a for a in RIGHT if a.exercise == exercise.answer)
+    packed = json.loads(json.dumps(core.observe(exercise, answer.namespace(), 5).packed(exercise)))
+    arrived = core.Observation(packed["seed"], evidence.unpack(packed["evidence"]), packed["note"])
+    assert core.verdict(exercise, arrived).points == exercise.points
+
+
+@pytest.mark.parametrize("numbers", [900, 20_000])
+def test_six_standard_errors_refuse_less_than_one_right_sampler_in_a_million(numbers: int) -> None:
+    """Mean and second moment of so many normal numbers, by their exact distributions (three tests in all;
+    the third, on the mean absolute value, is as nearly normal as the first)."""
+    off = 6 * (2 / numbers) ** 0.5
+    squares = stats.chi2.sf(numbers * (1 + off), numbers) + stats.chi2.cdf(numbers * (1 - off), numbers)
+    assert squares + 2 * 2 * stats.norm.sf(6) < 1e-6
+
+
+@pytest.mark.parametrize("name", ["reparameterize", "vae_train_step", "test_elbo"])
+def test_answers_that_draw_their_own_noise_are_accepted_over_many_seeds(name: str) -> None:
+    answer = next(a for a in RIGHT if a.exercise == name)
+    points = [check(name, answer.namespace(), seed).points for seed in range(100, 140)]
+    assert points == [EXERCISES[name].points] * 40
+
+
+# --- answers that are no answers --------------------------------------------------------------------
+
+
+def unsolved(*args: Any, **kwargs: Any) -> Any:
+    raise NotImplementedError
+
+
+class Unsolved(nn.Module):
+    """A class whose constructor is written and whose methods are not."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__()
+
+    encode = decode = forward = unsolved
+
+
+@every_exercise
+def test_an_unsolved_exercise_is_not_yet_and_earns_nothing(exercise: core.Exercise) -> None:
+    report = check(exercise.answer, {exercise.answer: unsolved})
+    assert report.points == 0
+    assert "Not yet" in str(report)
+
+
+@pytest.mark.parametrize("name", sorted(SLOW))
+def test_a_class_with_unwritten_methods_is_not_yet(name: str) -> None:
+    report = check(name, {name: Unsolved})
+    assert report.points == 0
+    assert "Not yet" in str(report)
+
+
+@every_exercise
+def test_an_undefined_name_gives_a_sentence(exercise: core.Exercise) -> None:
+    for namespace in ({}, {exercise.answer: None}):
+        report = check(exercise.answer, namespace)
+        assert report.points == 0
+        assert f"`{exercise.answer}` is not defined: run the cell above first" in str(report)
+
+
+def failing(*args: Any) -> Any:
+    raise ValueError("the student's own words\nand a second line")
+
+
+STRANGE: dict[str, Any] = {
+    "an int in place of a function": 7,
+    "raises": failing,
+    "returns None": lambda *args: None,
+    "returns a string": lambda *args: "done",
+    "returns several strings": lambda *args: ["done", "and done"],
+    "returns a dict": lambda *args: {"loss": 1.0},
+    "returns itself": lambda *args: unsolved,
+    "returns an empty list": lambda *args: [],
+    "returns True": lambda *args: True,
+    "returns NaN": lambda *args: torch.tensor(torch.nan),
+    "returns infinity": lambda *args: torch.tensor(torch.inf),
+    "returns a large tensor": lambda *args: torch.zeros(2, 3, 5, 7),
+    "returns its first argument": lambda *args: args[0],
+    "returns complex numbers": lambda *args: torch.tensor(1j),
+}
+
+
+@pytest.mark.parametrize("strange", STRANGE.values(), ids=STRANGE)
+@every_exercise
+def test_a_check_never_raises_whatever_the_answer_is(exercise: core.Exercise, strange: Any) -> None:
+    report = check(exercise.answer, {exercise.answer: strange})
+    assert 0 <= report.points < exercise.points
+    assert possible(report) == pytest.approx(exercise.points)
+
+
+# --- the report -------------------------------------------------------------------------------------
+
+
+@every_exercise
+def test_a_report_reads_as_a_number_and_goes_out_as_json(exercise: core.Exercise) -> None:
+    first = [next(a for a in answers if a.exercise == exercise.answer) for answers in (WRONG, RIGHT)]
+    for namespace in ({}, {exercise.answer: unsolved}, *(answer.namespace() for answer in first)):
+        report = check(exercise.answer, namespace)
+        assert 0 <= float(repr(report)) <= exercise.points
+        assert float(repr(report)) == pytest.approx(report.points)
+        bundle = json.loads(json.dumps(report._repr_mimebundle_(include=None, exclude=None)))
+        assert bundle["text/plain"] == repr(report)
+        assert bundle[core.REPORT_MIME] == {
+            "exercise": exercise.number,
+            "answer": exercise.answer,
+            "points": report.points,
+            "of": exercise.points,
+        }
+
+
+def test_html_escapes_the_answers_own_words() -> None:
+    def tagged(*args: Any) -> Any:
+        raise ValueError("<b>bold</b>")
+
+    page = check("gaussian_kl", {"gaussian_kl": tagged})._repr_html_()
+    assert "&lt;b&gt;bold" in page
+    assert "<b>" not in page
+
+
+def test_an_error_is_told_by_its_kind_and_first_line() -> None:
+    text = str(check("gaussian_kl", {"gaussian_kl": failing}))
+    assert "ValueError: the student's own words" in text
+    assert "second line" not in text
+
+
+@every_exercise
+def test_nothing_goes_to_stderr_even_if_the_answer_warns(
+    exercise: core.Exercise, capfd: pytest.CaptureFixture[str]
+) -> None:
+    names = next(answer for answer in RIGHT if answer.exercise == exercise.answer).namespace()
+    names["right"] = names[exercise.answer]
+    noisy = """
+import sys, warnings
+def noisy(*args):
+    warnings.warn("this is old")
+    print("half done", file=sys.stderr)
+    return right(*args)
+"""
+    exec(noisy, names)
+    report = check(exercise.answer, names | {exercise.answer: names["noisy"]})
+    assert report.points == exercise.points
+    assert capfd.readouterr().err == ""
+
+
+@every_exercise
+def test_a_check_leaves_the_lessons_random_numbers_alone(exercise: core.Exercise) -> None:
+    names = next(answer for answer in RIGHT if answer.exercise == exercise.answer).namespace()
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    check(exercise.answer, names)
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_the_same_seed_gives_the_same_report() -> None:
+    names = next(answer for answer in WRONG if answer.exercise == "vae_loss").namespace()
+    assert str(check("vae_loss", names, 5)) == str(check("vae_loss", names, 5))
+
+
+def test_an_exercise_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(CourseError, match="No exercise asks for 'gausian_kl'"):
+        checks.check("gausian_kl", {})

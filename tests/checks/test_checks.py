@@ -1,0 +1,426 @@
+"""What probes and judges share: calling an answer, evidence, findings."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bank import RIGHT
+from course_utils.checks import EXERCISES, core, evidence
+from course_utils.settings import CourseError
+
+
+def unsolved(*args: Any) -> Any:
+    raise NotImplementedError
+
+
+def spin() -> None:
+    while True:
+        pass
+
+
+def failing(*args: Any) -> Any:
+    raise ValueError("the student's own words\nand a second line")
+
+
+def recorded(function: Callable[..., Any], *args: Any) -> evidence.Evidence:
+    kept: evidence.Evidence = {}
+    evidence.record(kept, "it", function, *args)
+    return kept
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (3, 3),
+        (True, True),
+        ([1.5, 2.5], [1.5, 2.5]),
+        (((1, 2), (3, 4)), [[1, 2], [3, 4]]),
+        (range(3), [0, 1, 2]),
+        (np.float32(0.5), 0.5),
+        (torch.ones(2, 3), np.ones((2, 3))),
+        (torch.ones(2, requires_grad=True) * 2, [2.0, 2.0]),
+        ([torch.tensor(1.0), torch.tensor(2.0)], [1.0, 2.0]),
+        ([], []),
+    ],
+    ids=repr,
+)
+def test_numbers_in_any_container_become_an_array(value: Any, expected: Any) -> None:
+    array = evidence.as_array(value)
+    assert type(array) is np.ndarray
+    np.testing.assert_array_equal(array, np.asarray(expected))
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "It returned None; is a `return` missing?"),
+        ({"loss": 1}, "It returned a dict, not numbers."),
+        (object(), "It returned a object, not numbers."),
+        ([1, None], "It returned a list, not numbers."),
+        (print, "It returned a builtin_function_or_method, not numbers."),
+    ],
+    ids=["None", "dict", "object", "list with None", "function"],
+)
+def test_what_holds_no_numbers_is_refused_by_name(value: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=words.replace("?", r"\?")):
+        evidence.as_array(value)
+
+
+@pytest.mark.parametrize("value", ["done", ["a", "b"], [1, "two"]], ids=repr)
+def test_strings_are_no_numbers(value: Any) -> None:
+    with pytest.raises(TypeError, match="not numbers"):
+        evidence.as_array(value)
+
+
+def test_a_list_of_tensors_that_require_grad_becomes_an_array() -> None:
+    weight = torch.ones(2, requires_grad=True)
+    np.testing.assert_array_equal(evidence.as_array([weight.sum(), weight.prod()]), [2.0, 1.0])
+
+
+def test_record_keeps_what_a_function_returns() -> None:
+    np.testing.assert_array_equal(recorded(lambda a, b: [a, b], 1, 2)["it"], [1, 2])
+
+
+def test_record_keeps_the_sentence_of_an_error() -> None:
+    sentence = core.problem_with(recorded(failing), "it")
+    assert sentence == "Your code stopped with ValueError: the student's own words"
+
+
+def test_record_says_that_none_was_returned() -> None:
+    assert "is a `return` missing?" in core.problem_with(recorded(lambda: None), "it")
+
+
+def test_record_takes_not_implemented_for_not_yet() -> None:
+    assert core.problem_with(recorded(unsolved), "it") == evidence.NOT_YET
+
+
+def test_an_error_of_torch_is_no_unsolved_exercise() -> None:
+    def torch_s() -> None:
+        raise NotImplementedError("Could not run 'aten::mm'")
+
+    assert "NotImplementedError: Could not run" in core.problem_with(recorded(torch_s), "it")
+
+
+NO_ARRAY = {
+    "parts of different shapes": lambda: [torch.ones(2), torch.ones(3)],
+    "on the meta device": lambda: torch.ones(2, device="meta"),
+}
+
+
+@pytest.mark.parametrize("words", NO_ARRAY)
+def test_what_forms_no_array_is_told_so(words: str) -> None:
+    assert words in core.problem_with(recorded(NO_ARRAY[words]), "it")
+
+
+def test_a_sparse_tensor_is_taken() -> None:
+    np.testing.assert_array_equal(recorded(lambda: torch.eye(2).to_sparse())["it"], np.eye(2))
+
+
+class Unprintable(BaseException):
+    def __str__(self) -> str:
+        raise ValueError
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [
+        (Unprintable(), "with Unprintable."),
+        (AssertionError(), "with AssertionError."),
+        (SystemExit(3), "SystemExit: 3"),
+    ],
+    ids=["unprintable", "empty", "exit"],
+)
+def test_whatever_an_answer_raises_becomes_a_sentence(problem: BaseException, words: str) -> None:
+    def raising() -> None:
+        raise problem
+
+    assert words in core.problem_with(recorded(raising), "it")
+
+
+@pytest.fixture
+def defaults() -> Iterator[None]:
+    yield
+    torch.set_default_dtype(torch.float32)
+    torch.set_default_device("cpu")
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_a_lesson_s_default_dtype_and_device_change_no_evidence(name: str, defaults: None) -> None:
+    exercise, answer = EXERCISES[name], next(a for a in RIGHT if a.exercise == name)
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    names = answer.namespace()
+    observation = core.observe(exercise, names, 5)
+    assert torch.get_default_dtype() == torch.float64
+    torch.set_default_dtype(torch.float32)
+    torch.set_default_device("cpu")
+    assert core.verdict(exercise, observation).points == exercise.points
+
+
+def test_a_class_that_is_half_written_keeps_the_points_of_that_half() -> None:
+    whole = next(a for a in RIGHT if a.exercise == "MyVAE").namespace()["MyVAE"]
+
+    class MyVAE(whole):
+        def decode(self, z: Tensor) -> Tensor:
+            raise NotImplementedError()
+
+    report = core.run(EXERCISES["MyVAE"], {"MyVAE": MyVAE}, 3)
+    assert 0 < report.points < 3
+    assert evidence.NOT_YET in str(report)
+
+
+def test_what_holds_on_to_stderr_is_kept_quiet_too(capsys: pytest.CaptureFixture[str]) -> None:
+    held = sys.stderr
+    with evidence.quiet():
+        print("a logger bound before", file=held)
+    print("afterwards", file=held)
+    assert capsys.readouterr().err == "afterwards\n"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="There is no CUDA GPU on this machine.")
+def test_a_result_on_a_gpu_is_taken() -> None:
+    np.testing.assert_array_equal(recorded(lambda: torch.ones(2, device="cuda"))["it"], [1, 1])
+
+
+def test_evidence_that_was_never_recorded_is_a_problem() -> None:
+    assert core.problem_with({}, "it") == "This could not be looked at."
+    assert not core.expect({}, "it", 1.0, "", 1).holds
+    assert not core.is_fact({}, "it", 0, "", 1, "").holds
+
+
+def test_expect_holds_to_its_tolerance() -> None:
+    evidence = {"it": np.array([1.0, 2.0])}
+    assert core.expect(evidence, "it", [1.0, 2.00019], "they agree", 2) == core.Finding("they agree", True, 2)
+    assert not core.expect(evidence, "it", [1.0, 2.001], "", 2).holds
+    assert core.expect(evidence, "it", [1.0, 2.001], "", 2, tolerance=1e-3).holds
+
+
+def test_expect_takes_tensors_lists_and_numbers_for_the_expected_value() -> None:
+    assert core.expect({"it": np.ones(2)}, "it", torch.ones(2, requires_grad=True), "", 1).holds
+    assert core.expect({"it": np.ones(2)}, "it", [1, 1], "", 1).holds
+    assert core.expect({"it": np.array(1.0)}, "it", 1, "", 1).holds
+
+
+def test_expect_does_not_broadcast() -> None:
+    finding = core.expect({"it": np.ones((3, 1))}, "it", np.ones(3), "", 1)
+    assert not finding.holds
+    assert finding.hint == "It has shape (3, 1); expected (3,)."
+
+
+def test_expect_names_the_first_mistake_that_the_evidence_equals() -> None:
+    mistakes = {"other": 5.0, "doubled": 2.0, "doubled again": 2.0}
+    finding = core.expect({"it": np.array(2.0)}, "it", 1.0, "", 1, mistakes)
+    assert not finding.holds
+    assert finding.hint == "doubled"
+
+
+def test_a_mistake_that_equals_the_right_value_is_no_mistake() -> None:
+    assert core.expect({"it": np.array(1.0)}, "it", 1.0, "", 1, {"inverse": 1.0}).holds
+
+
+def test_a_mistake_may_have_another_shape() -> None:
+    finding = core.expect({"it": np.array(6.0)}, "it", [1.0, 2.0, 3.0], "", 1, {"summed": 6.0})
+    assert finding.hint == "summed"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_expect_names_numbers_that_are_not_finite(value: float) -> None:
+    finding = core.expect({"it": np.array([1.0, value])}, "it", [1.0, 2.0], "", 1)
+    assert not finding.holds
+    assert finding.hint == "It contains NaN or infinity."
+
+
+def test_nan_is_never_right() -> None:
+    assert not core.close(np.array(np.nan), np.nan, 1.0)
+
+
+def test_expect_tells_the_largest_difference_where_no_mistake_fits() -> None:
+    finding = core.expect({"it": np.array([1.0, 4.5])}, "it", [1.0, 2.0], "", 1)
+    assert finding.hint == "Largest difference: 2.5."
+
+
+def test_expect_compares_truth_values() -> None:
+    assert core.expect({"it": np.array([True, False])}, "it", [True, False], "", 1).holds
+    assert not core.expect({"it": np.array([False, True])}, "it", [True, False], "", 1).holds
+
+
+def test_a_fact_holds_under_its_own_seed_and_name_alone() -> None:
+    kept = {"it": np.array(evidence.fact(3, "it", True))}
+    assert core.is_fact(kept, "it", 3, "so it is", 1, "why not") == core.Finding("so it is", True, 1)
+    assert not core.is_fact(kept, "it", 4, "", 1, "").holds
+    assert not core.is_fact({"other": kept["it"]}, "other", 3, "", 1, "").holds
+
+
+def test_an_untrue_fact_gets_its_hint() -> None:
+    kept = {"it": np.array(evidence.fact(3, "it", False))}
+    assert core.is_fact(kept, "it", 3, "so it is", 1, "why not") == core.Finding(
+        "so it is", False, 1, "why not"
+    )
+
+
+def test_generators_depend_on_seed_and_stream_alone() -> None:
+    def draw(seed: int, stream: int) -> float:
+        return torch.rand((), generator=evidence.generator(seed, stream)).item()
+
+    assert draw(3, 1) == draw(3, 1)
+    assert len({draw(seed, stream) for seed in range(5) for stream in range(5)}) == 25
+
+
+# --- calls that do not come back as they should -------------------------------------------------------
+
+
+@pytest.mark.parametrize("endless", [lambda: time.sleep(60), spin], ids=["sleep", "loop"])
+def test_a_call_that_never_returns_is_cut_off(endless: Callable[[], Any], monkeypatch) -> None:
+    monkeypatch.setattr(evidence, "CALL_SECONDS", 0.05)
+    assert "is there a loop that never ends?" in core.problem_with(recorded(endless), "it")
+
+
+def test_it_is_cut_off_in_a_process_that_ignores_interruptions_as_well(monkeypatch) -> None:
+    """As one does that a shell has started in the background."""
+    monkeypatch.setattr(evidence, "CALL_SECONDS", 0.05)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        kept = recorded(lambda: time.sleep(3))
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert core.problem_with(kept, "it") == evidence.ENDLESS
+
+
+def test_after_a_call_that_never_returns_no_other_is_tried(monkeypatch) -> None:
+    monkeypatch.setattr(evidence, "CALL_SECONDS", 0.05)
+    kept = recorded(lambda: time.sleep(60))
+    evidence.record(kept, "next", lambda: 1.0)
+    assert core.problem_with(kept, "next") == evidence.ENDLESS
+
+
+def test_a_real_interruption_is_not_swallowed() -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        recorded(stop)
+
+
+@pytest.mark.parametrize("leave", [sys.exit, exit, quit], ids=["sys.exit", "exit", "quit"])
+def test_an_answer_that_exits_is_told_so(leave: Callable[[], Any]) -> None:
+    assert "SystemExit" in core.problem_with(recorded(leave), "it")
+
+
+def test_an_answer_that_asks_for_one_tensor_is_told_of_a_list() -> None:
+    kept: evidence.Evidence = {}
+    evidence.record_tensor(kept, "it", lambda: [1.0, 2.0])
+    assert core.problem_with(kept, "it") == "It returned a list; return one tensor."
+
+
+def test_evidence_is_a_copy() -> None:
+    tensor = torch.zeros(2)
+    kept = recorded(lambda: tensor)
+    tensor += 1
+    np.testing.assert_array_equal(kept["it"], [0, 0])
+
+
+def test_half_precision_becomes_an_array() -> None:
+    np.testing.assert_array_equal(evidence.as_array(torch.ones(2, dtype=torch.bfloat16)), [1, 1])
+
+
+def test_what_compiled_code_writes_to_stderr_is_kept_out(capfd: pytest.CaptureFixture[str]) -> None:
+    with evidence.quiet():
+        os.write(2, b"a warning from compiled code")
+        print("a progress bar", file=sys.stderr)
+        warnings.warn("this is old", stacklevel=1)
+    os.write(2, b"afterwards")
+    assert capfd.readouterr().err == "afterwards"
+
+
+def test_a_class_that_can_be_called_stands_for_a_function() -> None:
+    class Kl(nn.Module):
+        def forward(self, mu: Tensor, logvar: Tensor) -> Tensor:
+            return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)
+
+    exercise = EXERCISES["gaussian_kl"]
+    assert core.run(exercise, {"gaussian_kl": Kl}, 3).points == exercise.points
+
+
+# --- evidence that leaves the process -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(6.0).reshape(2, 3),
+        np.array(True),
+        np.array(3),
+        np.zeros((0, 2), np.float32),
+        np.array("words"),
+    ],
+    ids=str,
+)
+def test_packed_evidence_comes_back_as_it_was(array: np.ndarray) -> None:
+    (back,) = evidence.unpack(json.loads(json.dumps(evidence.pack({"it": array})))).values()
+    np.testing.assert_array_equal(back, array)
+    assert (back.dtype.kind, back.shape) == (array.dtype.kind, array.shape)
+
+
+BAD = {
+    "no mapping": [1, 2],
+    "a number": {"it": 3},
+    "no data": {"it": {"dtype": "<f8", "shape": [1]}},
+    "no base64": {"it": {"dtype": "<f8", "shape": [1], "data": "???"}},
+    "too short": {"it": {"dtype": "<f8", "shape": [2], "data": "AAAAAAAAAAA="}},
+    "a negative shape": {"it": {"dtype": "<f8", "shape": [-2, -1], "data": "AAAAAAAAAAA="}},
+    "objects": {"it": {"dtype": "|O", "shape": [1], "data": "AAAAAAAAAAA="}},
+    "records": {"it": {"dtype": "i4,i4", "shape": [1], "data": "AAAAAAAAAAA="}},
+    "a text for a dtype": {"it": {"dtype": "float99", "shape": [1], "data": "AAAAAAAAAAA="}},
+    "a megabyte too many": {"it": {"dtype": "|u1", "shape": [1], "data": "A" * 9_000_000}},
+}
+
+
+@pytest.mark.parametrize("packed", BAD.values(), ids=BAD)
+def test_forged_evidence_is_refused_in_one_sentence(packed: Any) -> None:
+    with pytest.raises(CourseError, match="The evidence is not as a probe writes it"):
+        evidence.unpack(packed)
+
+
+def test_a_judge_survives_evidence_of_any_form() -> None:
+    for exercise in EXERCISES.values():
+        for forged in ({}, {"it": np.zeros(3)}, {"loss0": np.zeros((0, 3)), "modes": np.array("x")}):
+            assert core.verdict(exercise, core.Observation(0, forged)).points == 0
+
+
+def test_the_grader_s_seed_is_used_and_the_evidence_handed_over(monkeypatch) -> None:
+    monkeypatch.setenv(core.SEED_VARIABLE, "41")
+    answer = {"gaussian_kl": lambda mu, logvar: 0.5 * (mu**2 + logvar.exp() - 1 - logvar)}
+    bundle = core.run(EXERCISES["gaussian_kl"], answer)._repr_mimebundle_()
+    assert bundle[core.EVIDENCE_MIME]["seed"] == 41
+    assert bundle["text/plain"] == "3"
+
+
+def test_a_sentence_that_explains_every_failure_is_said_once() -> None:
+    report = core.run(EXERCISES["gaussian_kl"], {"gaussian_kl": failing})
+    assert len(report.findings) > 1
+    assert report.note == "Your code stopped with ValueError: the student's own words"
+    assert str(report).count(report.note) == 1
+
+
+def test_the_hint_of_a_single_failure_stays_with_it() -> None:
+    findings = [core.Finding("one", True, 1), core.Finding("two", False, 1, "doubled")]
+    exercise = core.Exercise("9.9", "it", 2, lambda answer, seed: {}, lambda seed, evidence: findings)
+    report = core.verdict(exercise, core.Observation(0, {}))
+    assert (report.note, report.findings[1].hint) == ("", "doubled")
+
+
+def test_a_student_s_report_carries_no_evidence() -> None:
+    assert core.EVIDENCE_MIME not in core.run(EXERCISES["gaussian_kl"], {})._repr_mimebundle_()

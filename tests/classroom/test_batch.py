@@ -1,0 +1,534 @@
+"""The coordinator: whatever happens on the way, everybody's result is entered once and is the same.
+
+Submissions are graded by `faked`, at once; files, gradebook, workers and kills are real.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import faked
+import psutil
+import pytest
+from faked import ASSIGNMENT, AUTOMATIC, BY_HAND, TERMS, hand_in, hand_in_class
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from course_utils.settings import CourseError
+from courseware.classroom import batch, summary
+from courseware.grading.reasons import Reason
+from courseware.grading.work import Terms
+
+IN_TIME, LATE = "2030-01-01 10:00:00 UTC", "2030-01-03 10:00:00 UTC"
+DUE = "2030-01-02 10:00:00 UTC"
+
+
+@pytest.fixture(scope="session")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A course in which nothing is handed in yet; only copies of it are used."""
+    return faked.make_course(tmp_path_factory.mktemp("released") / "course")
+
+
+@pytest.fixture
+def course(released: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(released, tmp_path / "course")
+
+
+@pytest.fixture(scope="session")
+def undisturbed(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A class of forty, graded one after the other and without a disturbance."""
+    root = shutil.copytree(released, tmp_path_factory.mktemp("undisturbed") / "course")
+    hand_in_class(root, 40)
+    faked.run(root)
+    return root
+
+
+@pytest.fixture
+def class_of_40(undisturbed: Path, tmp_path: Path) -> Path:
+    """The same class, not graded yet."""
+    return ungraded(undisturbed, tmp_path / "class")
+
+
+def ungraded(root: Path, copy: Path) -> Path:
+    """A copy of a course as it was before anything was graded."""
+    shutil.copytree(root, copy, ignore=shutil.ignore_patterns("autograded", "feedback", "gradebook.db"))
+    (copy / "autograded").mkdir()
+    shutil.copy(root / "autograded" / ".secret", copy / "autograded")
+    faked.release_again(copy)
+    return copy
+
+
+def record_of(root: Path, student: str) -> Path:
+    return root / "autograded" / student / ASSIGNMENT / "result.json"
+
+
+# --- what is entered --------------------------------------------------------------------------------------
+
+
+def test_the_gradebook_has_the_scores_of_the_records(undisturbed):
+    entries, records = faked.entries(undisturbed), faked.records(undisturbed)
+    assert len(records) == 40
+    assert {
+        student: [entry[f"{name} {AUTOMATIC}"][0] for name in faked.NAMES]
+        for student, entry in entries.items()
+    } == {
+        student: [record["notebooks"][name]["scores"][AUTOMATIC] for name in faked.NAMES]
+        for student, record in records.items()
+    }
+
+
+def test_the_gradebook_has_the_comments_of_the_records(undisturbed):
+    entries, records = faked.entries(undisturbed), faked.records(undisturbed)
+    assert {student: entry["second sum comment"][0] for student, entry in entries.items()} == {
+        student: record["notebooks"]["second"]["comments"]["sum"] for student, record in records.items()
+    }
+
+
+def test_what_only_a_person_can_judge_is_left_to_one(undisturbed):
+    assert {entry[f"first {BY_HAND}"] for entry in faked.entries(undisturbed).values()} == {
+        (None, None, True)
+    }
+
+
+def test_what_nbgrader_exports_agrees_with_the_records(undisturbed, tmp_path):
+    root = shutil.copytree(undisturbed, tmp_path / "course")
+    rows = {row["student_id"]: float(row["raw_score"]) for row in faked.exported(root)}
+    assert rows == {
+        student: sum(one["scores"][AUTOMATIC] for one in record["notebooks"].values())
+        for student, record in faked.records(root).items()
+    }
+
+
+def test_notebooks_pages_and_times_are_where_nbgrader_puts_them(undisturbed):
+    below = {name for name in faked.files(undisturbed) if "/student 00/" in name}
+    assert below == {
+        *(f"autograded/student 00/{ASSIGNMENT}/{name}" for name in ("first.ipynb", "second.ipynb")),
+        *(f"autograded/student 00/{ASSIGNMENT}/{name}" for name in ("timestamp.txt", "result.json")),
+        *(f"feedback/student 00/{ASSIGNMENT}/{name}" for name in ("first.html", "second.html")),
+    }
+
+
+def test_two_workers_give_what_one_process_gives(class_of_40, undisturbed, forks):
+    faked.run(class_of_40, faked.two_workers, 2)
+    assert faked.state(class_of_40) == faked.state(undisturbed)
+
+
+def test_progress_counts_everybody_once(course):
+    hand_in_class(course, 4)
+    faked.run(course, students=["student 01"])
+    steps = list(batch.grade(batch.Course(course), [ASSIGNMENT], TERMS, faked.Serial, 1, grader=faked.grade))
+    assert [(step.done, step.of) for step in steps] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+# --- what is graded anew ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def graded(course: Path) -> Path:
+    """Three students whose submissions are graded: ada, bob and eve."""
+    for student in ("ada", "bob", "eve"):
+        hand_in(course, student, timestamp=IN_TIME)
+    faked.run(course)
+    return course
+
+
+def test_a_second_call_grades_nothing_and_changes_nothing(graded):
+    before = faked.state(graded)
+    assert faked.graded_now(graded) == []
+    assert faked.state(graded) == before
+
+
+def test_a_resubmission_is_graded_anew_and_it_alone(graded):
+    before = faked.entries(graded)
+    hand_in(graded, "bob", "total = 3", IN_TIME)
+    assert faked.graded_now(graded) == ["bob"]
+    after = faked.entries(graded)
+    assert after["bob"] != before["bob"]
+    assert (after["ada"], after["eve"]) == (before["ada"], before["eve"])
+
+
+def test_other_terms_grade_everybody_anew(graded):
+    assert faked.graded_now(graded, terms=Terms(whole=True)) == ["ada", "bob", "eve"]
+
+
+def test_only_those_who_are_named_are_graded(graded):
+    for student in ("ada", "bob"):
+        hand_in(graded, student, "total = 3")
+    assert faked.graded_now(graded, students=["bob"]) == ["bob"]
+
+
+DAMAGED = {
+    "cut off": lambda text: text[: len(text) // 2],
+    "empty": lambda text: "",
+    "other JSON": lambda text: "[1, 2]",
+    "without notebooks": lambda text: json.dumps({**json.loads(text), "notebooks": None}),
+    "without scores": lambda text: text.replace('"scores"', '"points"'),
+    "an unknown reason": lambda text: text.replace(
+        '"faults": []', '"faults": [{"reason": "BAD", "notebook": "", "detail": ""}]'
+    ),
+    "without terms": lambda text: text.replace('"terms"', '"words"'),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_record_is_made_anew(graded, damage):
+    before, record = faked.state(graded), record_of(graded, "bob")
+    text = record.read_text("utf-8")
+    assert damage(text) != text
+    record.write_text(damage(text), encoding="utf-8")
+    assert faked.graded_now(graded) == ["bob"]
+    assert faked.state(graded) == before
+
+
+def test_a_submission_that_is_gone_keeps_its_grade(graded):
+    before = faked.state(graded)
+    shutil.rmtree(graded / "submitted" / "bob")
+    assert faked.graded_now(graded) == []
+    assert faked.state(graded) == before
+
+
+def test_somebody_who_handed_nothing_in_is_not_entered(graded):
+    with pytest.raises(CourseError, match="bo has handed nothing in for small"):
+        faked.run(graded, students=["bo"])
+    assert set(faked.entries(graded)) == {"ada", "bob", "eve"}
+
+
+# --- time of submission -----------------------------------------------------------------------------------
+
+
+def set_due(root: Path) -> None:
+    with faked.book(root) as book:
+        book.update_or_create_assignment(ASSIGNMENT, duedate=DUE)
+
+
+def take_points_of_the_late(root: Path) -> None:
+    with open(root / "nbgrader_config.py", "a", encoding="utf-8") as file:
+        file.write('c.LateSubmissionPlugin.penalty_method = "zero"\n')
+
+
+def test_lateness_costs_nothing_by_default(course):
+    set_due(course)
+    hand_in(course, "ada", timestamp=LATE)
+    faked.run(course)
+    assert faked.entries(course)["ada"]["penalty"] == 0
+
+
+def test_lateness_costs_what_the_policy_says(course):
+    set_due(course)
+    take_points_of_the_late(course)
+    hand_in(course, "ada", timestamp=LATE)
+    hand_in(course, "bob", timestamp=IN_TIME)
+    faked.run(course)
+    found = faked.entries(course)
+    assert found["ada"]["penalty"] == found["ada"]["score"] > 0
+    assert found["bob"]["penalty"] == 0
+
+
+def test_a_policy_of_the_course_s_own_counts_and_takes_no_more_than_there_is(course):
+    (course / "harsh.py").write_text(
+        "from nbgrader.plugins import BasePlugin\n"
+        "class Harsh(BasePlugin):\n"
+        "    def late_submission_penalty(self, student_id, score, total_seconds_late):\n"
+        "        return 1000\n"
+    )
+    with open(course / "nbgrader_config.py", "a", encoding="utf-8") as file:
+        file.write(
+            "sys.path.insert(0, str(Path(__file__).parent))\n"
+            'c.AssignLatePenalties.plugin_class = "harsh.Harsh"\n'
+        )
+    set_due(course)
+    hand_in(course, "ada", timestamp=LATE)
+    try:
+        faked.run(course)
+    finally:
+        sys.path.remove(str(course))
+    entry = faked.entries(course)["ada"]
+    assert entry["penalty"] == entry["score"] > 0
+
+
+@pytest.mark.parametrize(("before", "after"), [(IN_TIME, LATE), (LATE, IN_TIME), ("", LATE), (LATE, "")])
+def test_another_time_of_the_same_notebooks_is_entered_and_nothing_is_graded(course, before, after):
+    set_due(course)
+    take_points_of_the_late(course)
+    hand_in(course, "ada", timestamp=before)
+    faked.run(course)
+    hand_in(course, "ada", timestamp=after)
+    assert faked.graded_now(course) == []
+    entry = faked.entries(course)["ada"]
+    assert entry["penalty"] == (entry["score"] if after == LATE else 0)
+    assert faked.records(course)["ada"]["timestamp"] == (after or None)
+
+
+def test_a_due_date_set_afterwards_costs_as_if_it_had_been_there(course):
+    take_points_of_the_late(course)
+    hand_in(course, "ada", timestamp=LATE)
+    faked.run(course)
+    before = faked.entries(course)["ada"]["penalty"]
+    set_due(course)
+    assert faked.graded_now(course) == []
+    entry = faked.entries(course)["ada"]
+    assert (before, entry["penalty"]) == (0, entry["score"]) and entry["score"] > 0
+
+
+def test_points_given_by_hand_afterwards_are_late_as_well(course):
+    set_due(course)
+    take_points_of_the_late(course)
+    hand_in(course, "ada", timestamp=LATE)
+    faked.run(course)
+    give(course, "ada", BY_HAND, 2.0)
+    faked.run(course)
+    entry = faked.entries(course)["ada"]
+    assert entry["penalty"] == entry["score"]
+
+
+def test_another_time_leaves_what_grading_it_at_once_leaves(course, released, tmp_path):
+    other = shutil.copytree(released, tmp_path / "other")
+    hand_in(course, "ada", timestamp=IN_TIME)
+    faked.run(course)
+    for root in (course, other):
+        hand_in(root, "ada", timestamp=LATE)
+        faked.run(root)
+    assert faked.state(course) == faked.state(other)
+
+
+# --- people -----------------------------------------------------------------------------------------------
+
+
+def give(root: Path, student: str, grade_id: str, score: float) -> None:
+    """A person grades by hand, as formgrader writes it."""
+    with faked.book(root) as book:
+        grade = book.find_grade(grade_id, "first", ASSIGNMENT, student)
+        grade.manual_score, grade.needs_manual_grade = score, False
+        book.db.commit()
+
+
+def test_a_score_that_a_person_gave_stays_and_is_to_be_looked_at_again(graded):
+    give(graded, "bob", AUTOMATIC, 2.5)
+    give(graded, "bob", BY_HAND, 1.5)
+    hand_in(graded, "bob", "total = 3", IN_TIME)
+    faked.run(graded)
+    entry = faked.entries(graded)["bob"]
+    assert entry[f"first {AUTOMATIC}"][1:] == (2.5, True)
+    assert entry[f"first {BY_HAND}"] == (None, 1.5, True)
+
+
+def test_a_score_that_a_person_gave_is_not_touched_where_nothing_is_handed_in_anew(graded):
+    give(graded, "bob", BY_HAND, 1.5)
+    faked.run(graded)
+    assert faked.entries(graded)["bob"][f"first {BY_HAND}"] == (None, 1.5, False)
+
+
+STRANGE = ["a b", "Zoë Müller", "李 小龍", "a'b\"c", "%s {} $HOME", "*", "-rf", "n" * 128, "🙂" * 40]
+
+
+def test_students_may_be_called_anything(course):
+    for student in STRANGE:
+        hand_in(course, student)
+    faked.run(course)
+    assert set(faked.entries(course)) == set(faked.records(course)) == set(STRANGE)
+    assert {row["student_id"] for row in faked.exported(course)} == set(STRANGE)
+
+
+@pytest.mark.parametrize("name", ["n" * 129, "a\nb", os.fsdecode(b"a\xffb")], ids=ascii)
+def test_a_name_that_the_gradebook_cannot_hold_is_one_sentence(course, name):
+    hand_in(course, "ada")
+    shutil.copytree(course / "submitted" / "ada", course / "submitted" / name)
+    with pytest.raises(CourseError, match="The gradebook cannot hold a student called"):
+        faked.run(course)
+
+
+def test_hidden_folders_are_nobody_as_they_are_for_nbgrader(course):
+    hand_in(course, "ada")
+    hand_in(course, ".ipynb_checkpoints")
+    assert faked.graded_now(course) == ["ada"]
+
+
+@pytest.mark.parametrize("target", ["../../elsewhere", "nowhere"])
+def test_a_submission_that_is_a_link_is_entered_with_nothing_and_not_followed(course, target):
+    moved = hand_in(course, "ada").rename(course / "elsewhere")
+    assert moved.is_dir()
+    (course / "submitted" / "ada" / ASSIGNMENT).symlink_to(target)
+    faked.run(course)
+    assert faked.entries(course)["ada"]["score"] == 0
+    assert [fault["reason"] for fault in faked.records(course)["ada"]["faults"]] == ["LINK"]
+
+
+def test_without_submissions_there_is_one_sentence(course):
+    with pytest.raises(CourseError, match="Nothing is handed in for small: submitted/STUDENT/small/ is"):
+        faked.run(course)
+
+
+def test_an_unknown_assignment_is_one_sentence(course):
+    (course / "submitted" / "ada" / "unknown").mkdir(parents=True)
+    with pytest.raises(CourseError, match="There is no assignment 'unknown'; choose one of: 01-"):
+        list(batch.grade(batch.Course(course), ["unknown"], TERMS, faked.Serial, 1))
+
+
+# --- workers that die -------------------------------------------------------------------------------------
+
+
+def test_a_submission_that_costs_its_workers_is_left_to_a_person_and_costs_nobody_else(
+    class_of_40, undisturbed, forks
+):
+    hand_in(class_of_40, "zoe", faked.LOSES_ITS_WORKER)
+    faked.run(class_of_40, faked.two_workers, 2, faked.grade)
+    entries, expected = faked.entries(class_of_40), faked.entries(undisturbed)
+    assert entries.pop("zoe")["score"] == 0
+    assert entries == expected
+    found = summary.of(batch.results(batch.Course(class_of_40), ASSIGNMENT), "")
+    assert found.for_a_look == {"zoe": [f"submission: {Reason.WORKER_LOST} (3 times)"]}
+
+
+# --- kills ------------------------------------------------------------------------------------------------
+
+KILLS = 50
+
+
+def test_fifty_kills_at_random_moments_change_nothing(undisturbed, tmp_path, forks):
+    """Of the coordinator with its workers, at times of one worker before; a class that is done makes room
+    for the next."""
+    rng, context, kills = random.Random(0), multiprocessing.get_context("forkserver"), 0
+    for number in range(KILLS):
+        root = ungraded(undisturbed, tmp_path / str(number))
+        while not done(root):
+            coordinator = context.Process(target=faked.coordinate, args=(root,))
+            coordinator.start()
+            if kills < KILLS:
+                if rng.random() < 0.2:
+                    coordinator.join(rng.uniform(0, 0.5))
+                    kills += kill(coordinator.pid, only_a_worker=True)
+                coordinator.join(rng.uniform(0, 0.5))
+                kills += kill(coordinator.pid)
+            coordinator.join()
+        assert faked.state(root) == faked.state(undisturbed)
+        if kills >= KILLS:
+            return
+    pytest.fail(f"only {kills} kills hit anything")
+
+
+def done(root: Path) -> bool:
+    return len(faked.records(root)) == 40 and not list(root.glob("autograded/*/.*"))
+
+
+def kill(coordinator: int, only_a_worker: bool = False) -> bool:
+    """Kill a coordinator's whole group of processes, or its first worker; whether there was one."""
+    try:
+        if only_a_worker:
+            psutil.Process(coordinator).children()[0].kill()
+        else:
+            os.killpg(coordinator, signal.SIGKILL)
+    except (psutil.NoSuchProcess, ProcessLookupError, IndexError):
+        return False
+    return True
+
+
+def test_a_kill_before_any_step_changes_nothing(course, tmp_path, monkeypatch, forks):
+    """Somebody new, somebody who hands in anew, and somebody whose time alone has changed."""
+    hand_in(course, "bob", timestamp=IN_TIME)
+    hand_in(course, "eve", timestamp=IN_TIME)
+    faked.run(course)
+    (course / "autograded" / ".secret").unlink()  # it is made in these steps as well
+    hand_in(course, "ada")
+    hand_in(course, "bob", "total = 3")
+    hand_in(course, "eve", timestamp=LATE)
+    monkeypatch.setattr(batch.secrets, "token_hex", faked.no_secret)
+    expected, context = None, multiprocessing.get_context("forkserver")
+    for step in range(1000):
+        root = shutil.copytree(course, tmp_path / str(step))
+        killed = context.Process(target=faked.dies_at, args=(root, step))
+        killed.start()
+        killed.join()
+        assert killed.exitcode in (0, 9)
+        faked.run(root)
+        expected = expected or faked.state(root)
+        assert faked.state(root) == expected, f"killed before step {step}"
+        shutil.rmtree(root)
+        if killed.exitcode == 0:
+            break
+    assert step > 30
+
+
+# --- what cannot be written -------------------------------------------------------------------------------
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, number: int, when: Callable[[Path], bool]) -> None:
+    """Let files be written no longer where `when` says so."""
+    write = Path.write_text
+
+    def refusing(path: Path, *content: Any, **how: Any) -> int:
+        if when(path):
+            raise OSError(number, os.strerror(number))
+        return write(path, *content, **how)
+
+    monkeypatch.setattr(Path, "write_text", refusing)
+
+
+@pytest.mark.parametrize("name", ["first.html", "second.ipynb", "pending.json"])
+def test_a_full_disk_is_one_sentence_and_the_same_call_goes_on(class_of_40, undisturbed, monkeypatch, name):
+    with monkeypatch.context() as patch:
+        refuse(patch, errno.ENOSPC, lambda path: path.name == name and "student 20" in str(path))
+        with pytest.raises(CourseError, match=r"small cannot be written \(No space left on device\): mend"):
+            faked.run(class_of_40)
+    entered = set(faked.records(class_of_40))
+    assert entered
+    assert not list(class_of_40.glob("*/*/.small.*"))  # what was begun is not left to fill the disk
+    assert set(faked.graded_now(class_of_40)) == set(faked.records(class_of_40)) - entered
+    assert faked.state(class_of_40) == faked.state(undisturbed)
+
+
+def test_a_full_disk_leaves_the_earlier_grade_of_a_resubmission(graded, monkeypatch):
+    before = faked.state(graded)
+    hand_in(graded, "bob", "total = 3", IN_TIME)
+    refuse(monkeypatch, errno.ENOSPC, lambda path: path.suffix == ".html")
+    with pytest.raises(CourseError):
+        faked.run(graded)
+    assert faked.state(graded) == before
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(course):
+    hand_in(course, "ada")
+    (course / "feedback").write_text("a file where a folder should be")
+    with pytest.raises(CourseError, match="feedback/ada/small cannot be written"):
+        faked.run(course)
+
+
+def test_a_gradebook_that_cannot_be_written_is_one_sentence_and_the_same_call_goes_on(
+    class_of_40, undisturbed
+):
+    """SQLite says so when the database may not grow any more, as on a full disk."""
+    limit = event.listens_for(Engine, "connect")
+
+    def small(connection: Any, _: Any) -> None:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {pages + 4}")
+
+    limit(small)
+    try:
+        with pytest.raises(CourseError, match=r"The gradebook cannot be written .*full.*: mend that"):
+            faked.run(class_of_40)
+    finally:
+        event.remove(Engine, "connect", small)
+    assert 0 < len(faked.records(class_of_40)) < 40
+    faked.run(class_of_40)
+    assert faked.state(class_of_40) == faked.state(undisturbed)
+
+
+def test_two_batches_of_a_course_do_not_run_at_once(course):
+    hand_in(course, "ada")
+    hand_in(course, "bob")
+    first = batch.grade(batch.Course(course), [ASSIGNMENT], TERMS, faked.Serial, 1, grader=faked.grade)
+    next(first)
+    with pytest.raises(CourseError, match="This course is being graded already"):
+        faked.run(course)
+    first.close()
+    assert faked.graded_now(course) == ["bob"]

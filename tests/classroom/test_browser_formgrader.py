@@ -1,0 +1,151 @@
+"""An instructor's way through formgrader in a real browser, from release to points given by hand."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lab
+import pytest
+
+from courseware.grading.kernel import sandbox
+
+ASSIGNMENT = "02-theory"  # the cheapest to run
+BY_PROGRAM, BY_HAND = 16, 4  # points of it
+
+
+class Formgrader:
+    """Somebody who has opened formgrader from JupyterLab's menu."""
+
+    def __init__(self, chromium: Any, address: str) -> None:
+        self.foreign: list[str] = []
+        self.errors: list[str] = []
+        self.page = chromium.new_context(viewport={"width": 1300, "height": 1000}).new_page()
+        self.page.set_default_timeout(90_000)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on(
+            "request",
+            lambda request: (
+                request.url.startswith((address, "data:", "blob:")) or self.foreign.append(request.url)
+            ),
+        )
+        self.page.goto(f"{address}/lab?token=T")
+        self.page.wait_for_function("window.jupyterapp?.commands.hasCommand('nbgrader:open-formgrader')")
+        self.page.evaluate("jupyterapp.restored.then(() => null)")
+        self.page.get_by_role("menuitem", name="Nbgrader").click()
+        self.page.get_by_role("menuitem", name="Formgrader", exact=True).click()
+        self.frame = self.page.frame_locator("#formgrader-iframe iframe")
+
+    def press(self, column: str) -> None:
+        """Click the symbol in the table's only row and wait until formgrader reports success."""
+        self.frame.locator(f"td.{column} a").click()
+        told = self.frame.locator(".modal.in .modal-content")
+        told.get_by_role("heading", name="Success").wait_for()
+        told.get_by_role("button", name="OK").click()
+        told.wait_for(state="detached")
+
+    def go(self, link: str) -> None:
+        self.frame.get_by_role("link", name=link, exact=True).first.click()
+
+    def grade_by_hand(self, points: int, comment: str) -> None:
+        """Give points and a comment for the question that a person reads."""
+        self.go("Manual Grading")
+        for link in (ASSIGNMENT, "theory", "Submission #1"):
+            self.go(link)
+        # What is typed before the page has fetched the points and comments so far is overwritten by these.
+        for fetched in ("input.extra-credit[placeholder]", "#derivation-comment[placeholder]"):
+            self.frame.locator(fetched).first.wait_for()
+        for box, value in (("input.score#derivation", str(points)), ("#derivation-comment", comment)):
+            with self.page.expect_response(lambda answer: answer.request.method == "PUT" and answer.ok):
+                self.frame.locator(box).fill(value)
+                self.frame.locator(box).press("Tab")
+
+
+@pytest.fixture
+def course(tmp_path: Path) -> Path:
+    """An instructor's folder with one assignment, and an exchange that everybody on this machine can use."""
+    root, exchange = tmp_path / "course", tmp_path / "exchange"
+    shutil.copytree(lab.PROJECT / "solutions" / ASSIGNMENT, root / "solutions" / ASSIGNMENT)
+    exchange.mkdir()
+    exchange.chmod(0o777)
+    own = f"\nc.Exchange.root = {str(exchange)!r}\nc.Probe.unsafe = {bool(sandbox.missing())}\n"
+    (root / "nbgrader_config.py").write_text((lab.PROJECT / "nbgrader_config.py").read_text("utf-8") + own)
+    return root
+
+
+@pytest.fixture
+def instructor(course: Path, chromium: Any) -> Iterator[Any]:
+    """Opens formgrader on the course; at the end no page has failed or asked for anything elsewhere."""
+    opened: list[Formgrader] = []
+    with lab.running(course) as address:
+
+        def open_it() -> Formgrader:
+            opened.append(Formgrader(chromium, address))
+            return opened[-1]
+
+        yield open_it
+        for one in opened:
+            one.page.context.close()
+    assert [one.errors + one.foreign for one in opened] == [[]]
+
+
+def call(folder: Path, program: str, *arguments: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(lab.PROJECT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [lab.PROGRAMS / program, *arguments], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def exported(course: Path) -> list[float]:
+    """What `nbgrader export` holds: the points of every submission."""
+    call(course, "nbgrader", "export", "--to", "grades.csv")
+    with (course / "grades.csv").open(newline="") as file:
+        return [float(row["score"]) for row in csv.DictReader(file)]
+
+
+def feedback(course: Path) -> str:
+    (page,) = (course / "feedback").glob(f"*/{ASSIGNMENT}/theory.html")
+    return page.read_text("utf-8")
+
+
+def test_from_release_to_feedback(course: Path, instructor: Any, tmp_path: Path) -> None:
+    formgrader = instructor()
+    formgrader.press("assign")
+    formgrader.press("release")
+    shutil.copytree(course / "solutions" / ASSIGNMENT, tmp_path / "student" / ASSIGNMENT)
+    shutil.copy(course / "nbgrader_config.py", tmp_path / "student")
+    call(tmp_path / "student", "nbgrader", "submit", ASSIGNMENT)
+    formgrader.press("collect")
+    formgrader.frame.locator("td.num-submissions a").click()
+    formgrader.press("autograde")
+    formgrader.frame.locator("td.score", has_text=f"{BY_PROGRAM} / {BY_PROGRAM + BY_HAND}").wait_for()
+    (graded,) = (course / "autograded").glob(f"*/{ASSIGNMENT}/theory.ipynb")
+    assert "budget 'smoke'" in graded.read_text("utf-8")  # though JupyterLab has another
+
+    formgrader.grade_by_hand(3, "Well argued.")
+    formgrader.go("Manual Grading")
+    formgrader.frame.get_by_role("link", name="Manage Assignments").click()
+    formgrader.press("generate-feedback")
+    page = feedback(course)
+    assert "Well argued." in page and "Exercise 2.1, gaussian_kl: 3 of 3 points" in page
+    assert exported(course) == [BY_PROGRAM + 3]
+
+
+def test_formgrader_goes_on_where_course_grade_ends(course: Path, instructor: Any) -> None:
+    for place in ("notebooks", "submitted/ada"):
+        edition = "solutions" if place.startswith("submitted") else "notebooks"
+        shutil.copytree(lab.PROJECT / edition / ASSIGNMENT, course / place / ASSIGNMENT)
+    call(course, "course", "grade", ASSIGNMENT, *["--unsafe"] * bool(sandbox.missing()))
+    formgrader = instructor()
+    formgrader.grade_by_hand(2, "Which step is Jensen's?")
+    formgrader.go("Manual Grading")
+    formgrader.frame.get_by_role("link", name="Manage Assignments").click()
+    formgrader.press("generate-feedback")
+    assert "Which step is Jensen's?" in feedback(course).replace("&#39;", "'")
+    assert exported(course) == [BY_PROGRAM + 2]

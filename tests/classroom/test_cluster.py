@@ -1,0 +1,149 @@
+"""A class graded by a Dask cluster of two workers: real processes on this machine, one of them killed."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import faked
+import psutil
+import pytest
+
+from course_utils.settings import CourseError
+from courseware.authoring import sections
+from courseware.classroom import batch, pool
+from courseware.grading import work
+from courseware.grading.kernel import sandbox
+
+distributed = pytest.importorskip("distributed")
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Cluster:
+    """A scheduler, and the workers that have been started."""
+
+    scheduler: subprocess.Popen
+    address: str
+    folder: Path
+    workers: list[subprocess.Popen] = field(default_factory=list)
+
+    def add_worker(self) -> None:
+        options = ["--nthreads", "1", "--no-dashboard", "--local-directory", str(self.folder)]
+        self.workers.append(dask("worker", self.address, *options))
+
+    def await_workers(self, count: int) -> None:
+        with distributed.Client(self.address) as client:
+            client.wait_for_workers(count, timeout=60)
+
+    def end(self) -> None:
+        for process in (*self.workers, self.scheduler):
+            with_children = psutil.Process(process.pid).children(recursive=True)
+            process.kill()
+            process.wait()
+            psutil.wait_procs([child for child in with_children if not child.kill()])
+
+
+def dask(*arguments: str) -> subprocess.Popen:
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    environment = {
+        "PYTHONPATH": f"{ROOT / 'tests'}:{ROOT}",
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "OMP_NUM_THREADS": "1",
+    }
+    return subprocess.Popen([sys.executable, "-m", "dask", *arguments], env=environment, **quiet)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
+    scheduler = dask("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
+    started = Cluster(scheduler, address, tmp_path_factory.mktemp("dask"))
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            break
+        except OSError:
+            time.sleep(0.1)
+    yield started
+    started.end()
+
+
+@pytest.fixture
+def left(cluster: Cluster) -> Iterator[None]:
+    """Leave the cluster after the test."""
+    yield
+    distributed.default_client().close()
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = faked.make_course(tmp_path_factory.mktemp("class") / "course")
+    faked.hand_in_class(root, 20)
+    return root
+
+
+# In this order: a scheduler without workers, then with two, of which one is killed.
+
+
+def test_a_scheduler_without_workers_is_one_sentence(cluster):
+    with pytest.raises(CourseError, match="has no workers: start some"):
+        pool.dask(cluster.address)
+
+
+def test_an_address_where_nobody_answers_is_one_sentence():
+    with pytest.raises(CourseError, match=r"No Dask scheduler answers at tcp://127\.0\.0\.1:9"):
+        pool.dask("tcp://127.0.0.1:9", 1)
+
+
+def test_an_address_that_is_none_is_one_sentence():
+    with pytest.raises(CourseError, match="No Dask scheduler answers at nonsense://here"):
+        pool.dask("nonsense://here", 1)
+
+
+def test_a_class_is_graded_by_a_cluster_though_a_worker_is_killed(cluster, course, tmp_path, left):
+    alone = shutil.copytree(course, tmp_path / "alone")
+    faked.run(alone)
+    for _ in range(2):
+        cluster.add_worker()
+    cluster.await_workers(2)
+    make, workers = pool.dask(cluster.address)
+    assert workers == 2
+    steps = batch.grade(
+        batch.Course(course), [faked.ASSIGNMENT], faked.TERMS, make, workers, grader=faked.slowly
+    )
+    next(steps)
+    (worker,) = [
+        child
+        for child in psutil.Process(cluster.workers[0].pid).children(recursive=True)
+        if "spawn_main" in " ".join(child.cmdline())
+    ]
+    worker.kill()
+    assert len(list(steps)) == 19
+    assert faked.state(course) == faked.state(alone)
+
+
+@pytest.mark.skipif(bool(sandbox.missing()), reason=sandbox.missing())
+def test_a_real_submission_is_graded_on_a_cluster_as_here(cluster, left):
+    section = sections.SECTIONS[1]
+    folder = ROOT / "solutions" / section.folder
+    course = batch.Course(ROOT)
+    released, solved = (course.notebooks(kind, section.folder) for kind in ("release", "source"))
+    submission = batch.reading.collect(folder, "ada", section.folder, released)
+    job = work.Job(submission, released, solved, 7, work.Terms())
+    make, _ = pool.dask(cluster.address)
+    ((_, result),) = pool.outcomes(work.grade, [job], make, 1)
+    points = {one.answer: (one.points, one.of) for one in result.notebooks["theory"].verdicts}
+    assert points and all(got == of for got, of in points.values())
+    assert result.audit["terms"]["sandboxed"]

@@ -1,0 +1,190 @@
+"""The whole path: release, submit, grade, feedback, export; with `course grade` and nbgrader's own commands.
+
+Two students hand in every assignment: `ada` the solutions as they stand, `bob` the untouched student
+notebooks. `course grade` does all of them; nbgrader's autograde and generate_feedback do one as well, with
+this course's configuration and with nbgrader's own.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from course_utils import checks
+from courseware.authoring import release, sections
+from courseware.grading.kernel import sandbox
+from courseware.grading.submission import own_work
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = Path(sys.executable).parent  # nbgrader calls `alembic` from the PATH
+ONE = sections.SECTIONS[4]  # the cheapest to run
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory) -> Path:
+    """A course folder in which everything has been released, handed in, graded and exported."""
+    root = tmp_path_factory.mktemp("course")
+    shutil.copy(ROOT / "nbgrader_config.py", root)
+    shutil.copytree(ROOT / "solutions", root / "solutions")
+    release.build(root)
+    for section in sections.SECTIONS:
+        hand_in(root, "ada", root / "solutions" / section.folder)
+        hand_in(root, "bob", root / "notebooks" / section.folder)
+    call(root, "course", "grade", *["--unsafe"] * bool(sandbox.missing()))
+    call(root, "nbgrader", "export", "--to", "grades.csv")
+    return root
+
+
+@pytest.fixture(scope="module")
+def plain(course, tmp_path_factory) -> Path:
+    """One assignment of the same, graded by nbgrader's commands."""
+    root = tmp_path_factory.mktemp("plain")
+    shutil.copy(ROOT / "nbgrader_config.py", root)
+    shutil.copytree(ROOT / "solutions" / ONE.folder, root / "solutions" / ONE.folder)
+    call(root, "nbgrader", "generate_assignment", ONE.folder)
+    hand_in(root, "ada", root / "solutions" / ONE.folder)
+    hand_in(root, "bob", root / "notebooks" / ONE.folder)
+    unsafe = ["--Probe.unsafe=True"] * bool(sandbox.missing())
+    call(root, "nbgrader", "autograde", ONE.folder, *unsafe)
+    call(root, "nbgrader", "generate_feedback", ONE.folder)
+    call(root, "nbgrader", "export", "--to", "grades.csv")
+    return root
+
+
+def call(root: Path, program: str, *arguments: str) -> None:
+    done = subprocess.run(
+        [PROGRAMS / program, *arguments],
+        cwd=root,
+        env={
+            **os.environ,
+            "PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}",
+            "COURSE_BUDGET": "smoke",
+            "COURSE_DATASET": "digits",
+            "OMP_NUM_THREADS": "1",
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def hand_in(root: Path, student: str, folder: Path) -> None:
+    shutil.copytree(folder, root / "submitted" / student / folder.name)
+
+
+def grades(course: Path, student: str) -> dict[str, dict[str, str]]:
+    with open(course / "grades.csv", newline="") as file:
+        return {row["assignment"]: row for row in csv.DictReader(file) if row["student_id"] == student}
+
+
+def autograded_points(section: sections.Section) -> int:
+    return sum(e.points for e in checks.EXERCISES.values() if e.number.startswith(f"{section.number}."))
+
+
+def test_every_assignment_is_exported(course):
+    assert set(grades(course, "ada")) == {section.folder for section in sections.SECTIONS}
+
+
+def test_solutions_score_all_points_that_are_graded_by_program(course):
+    rows = grades(course, "ada")
+    scored = {section.folder: float(rows[section.folder]["raw_score"]) for section in sections.SECTIONS}
+    assert scored == {section.folder: autograded_points(section) for section in sections.SECTIONS}
+
+
+def test_untouched_student_notebooks_score_nothing(course):
+    rows = grades(course, "bob")
+    assert {name: float(row["raw_score"]) for name, row in rows.items()} == dict.fromkeys(rows, 0.0)
+
+
+def test_feedback_shows_the_report_of_every_graded_cell(course):
+    for exercise in checks.EXERCISES.values():
+        section = sections.SECTIONS[int(exercise.number.split(".")[0]) - 1]
+        pages = (course / "feedback" / "ada" / section.folder).glob("*.html")
+        title = (
+            f"Exercise {exercise.number}, {exercise.answer}: {exercise.points} of {exercise.points} points"
+        )
+        assert any(title in page.read_text("utf-8") for page in pages), title
+
+
+def test_nbgrader_s_own_commands_give_the_same_scores_and_reports(course, plain):
+    for student in ("ada", "bob"):
+        ours, theirs = (grades(root, student)[ONE.folder] for root in (course, plain))
+        assert {key: ours[key] for key in ("raw_score", "score", "max_score")} == {
+            key: theirs[key] for key in ("raw_score", "score", "max_score")
+        }
+        for exercise in checks.EXERCISES.values():
+            if exercise.number.startswith(f"{ONE.number}."):
+                title = f"Exercise {exercise.number}, {exercise.answer}: "
+                pages = [
+                    (root / "feedback" / student / ONE.folder).glob("*.html") for root in (course, plain)
+                ]
+                assert all(any(title in page.read_text("utf-8") for page in found) for found in pages)
+
+
+def test_feedback_tells_a_student_who_has_not_begun_so(course):
+    page = course / "feedback" / "bob" / "02-theory" / "theory.html"
+    assert "Not yet: the exercise above is still to be solved." in page.read_text("utf-8")
+
+
+STOCK = """
+c = get_config()
+c.CourseDirectory.source_directory = "solutions"
+c.CourseDirectory.release_directory = "notebooks"
+c.Execute.timeout = 600
+"""
+
+
+def test_the_same_cells_score_under_nbgrader_s_own_configuration(tmp_path):
+    """One section, without this course's preprocessors: the verdict is then the student's process's own."""
+    (tmp_path / "nbgrader_config.py").write_text(STOCK)
+    shutil.copytree(ROOT / "solutions" / ONE.folder, tmp_path / "solutions" / ONE.folder)
+    call(tmp_path, "nbgrader", "generate_assignment", ONE.folder)
+    hand_in(tmp_path, "ada", tmp_path / "solutions" / ONE.folder)
+    hand_in(tmp_path, "bob", tmp_path / "notebooks" / ONE.folder)
+    call(tmp_path, "nbgrader", "autograde", ONE.folder)
+    call(tmp_path, "nbgrader", "export", "--to", "grades.csv")
+    scored = {
+        student: float(grades(tmp_path, student)[ONE.folder]["raw_score"]) for student in ("ada", "bob")
+    }
+    assert scored == {"ada": autograded_points(ONE), "bob": 0}
+
+
+def test_verdicts_come_from_a_seed_of_the_submission_s_own(course):
+    seeds = {
+        nbformat.read(path, as_version=4).metadata["course"]["seed"]
+        for path in (course / "autograded").glob("*/02-theory/theory.ipynb")
+    }
+    assert len(seeds) == 2
+
+
+def test_a_solution_handed_in_is_remarked_on_and_a_stub_is_not(course):
+    found = {student for student, _, _ in own_work.kept(course / "autograded")}
+    assert found == {"ada"}
+
+
+def test_every_result_says_whether_it_comes_from_the_sandbox(course):
+    notebooks = [nbformat.read(path, as_version=4) for path in (course / "autograded").glob("*/*/*.ipynb")]
+    assert {notebook.metadata["course"]["sandboxed"] for notebook in notebooks} == {not sandbox.missing()}
+
+
+def test_without_a_sandbox_nothing_is_graded_and_the_reader_is_told_why(plain, tmp_path):
+    """bubblewrap is not on this PATH."""
+    for tool in ("prlimit", "setpriv", "choom"):
+        (tmp_path / tool).symlink_to("/bin/true")
+    done = subprocess.run(
+        [PROGRAMS / "nbgrader", "autograde", ONE.folder, "--force", "--student=ada"],
+        cwd=shutil.copytree(plain, tmp_path / "course"),
+        env={**os.environ, "PATH": f"{PROGRAMS}{os.pathsep}{tmp_path}"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    expected = "Sandboxed grading needs bwrap" if sys.platform.startswith("linux") else "needs Linux"
+    assert expected in done.stderr

@@ -1,0 +1,41 @@
+"""The measurement of a large class, on a small one: what it states of a thousand holds of ten."""
+
+from __future__ import annotations
+
+import pytest
+import scale
+
+from courseware import record
+from courseware.grading.kernel import sandbox
+from courseware.grading.reasons import Reason
+
+
+@pytest.fixture(scope="module")
+def found() -> dict:
+    """Four submissions, of which every other is damaged without costing time."""
+    if sandbox.missing():
+        pytest.skip(sandbox.missing())
+    damages = {reason: scale.DAMAGES[reason] for reason in (Reason.NOT_A_NOTEBOOK, Reason.MISSING_CELLS)}
+    return scale.measure(4, damages, compared=1, damaged_one_in=2)
+
+
+def test_everybody_has_a_result(found):
+    assert found["submissions"] == 4
+
+
+def test_a_few_cells_in_a_pool_score_what_all_cells_in_one_process_do(found):
+    assert (found["compared"], found["differing"]) == (1, 0)
+
+
+def test_the_damaged_are_named(found):
+    assert found["reasons"] == {"MISSING_CELLS": 1, "NOT_A_NOTEBOOK": 1}
+
+
+def test_the_coordinator_grows_by_no_submission(found):
+    assert found["MiB_at_the_end"] - found["MiB_at_a_tenth"] < 20
+
+
+def test_the_readme_quotes_what_was_measured_of_a_thousand():
+    kept = record.kept(scale.ROOT / scale.FILE)
+    assert kept["submissions"] == 1000
+    assert record.quoted(scale.ROOT, scale.PLACE) == scale.sentences(kept)

@@ -1,0 +1,92 @@
+"""The summary of a graded class says what the records hold."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+from courseware.classroom import summary
+from courseware.grading import work
+from courseware.grading.reasons import Fault, Reason
+from courseware.grading.submission.own_work import Remark
+from courseware.grading.work import Notebook, Result, Verdict
+
+SIGMA = "sigma is exp(logvar / 2)"
+
+
+def result(
+    student: str, points: float, hints: dict[str, str], faults=(), remarks=(), sandboxed=True, note=""
+) -> Result:
+    verdicts = [
+        Verdict("2.1", "gaussian_kl", points, 3.0, note, hints),
+        Verdict("2.10", "late_one", 1.0, 1.0, "", {}),
+        Verdict("2.2", "reparameterize", 2.0, 2.0, "", {}),
+    ]
+    notebook = Notebook("", "", {"a": points, "essay": None}, {}, verdicts, list(remarks))
+    audit = {"terms": vars(work.Terms(sandboxed=sandboxed)), "released": "old" if student == "ada" else "now"}
+    return Result(student, "02-theory", "", None, 1, list(faults), {"theory": notebook}, audit)
+
+
+CLASS = [
+    result("ada", 3.0, {}),
+    result("bob", 1.0, {"one claim": SIGMA, "another": SIGMA}),
+    result("cy", 0.0, {"one claim": SIGMA}, [Fault(Reason.KILLED, "theory", "cell 3")]),
+    result("dee", 0.0, {}, [Fault(Reason.TIMEOUT, "theory", "cell 4")], sandboxed=False, note="=Not yet."),
+    result("eve", 3.0, {}, remarks=[Remark("a", 1, "x", "reaches for the checks")]),
+]
+
+
+@pytest.fixture
+def found() -> summary.Summary:
+    return summary.of(CLASS, "now")
+
+
+def test_exercises_stand_in_the_order_of_their_numbers(found):
+    assert [one.number for one in found.exercises] == ["2.1", "2.2", "2.10"]
+
+
+def test_shares_are_of_students_with_all_some_and_no_points(found):
+    assert found.exercises[0].shares() == (2 / 5, 1 / 5, 2 / 5)
+
+
+def test_a_mistake_is_counted_once_for_each_student_who_made_it(found):
+    assert found.mistakes == [(2, "2.1", SIGMA), (1, "2.1", "=Not yet.")]
+
+
+def test_a_look_is_asked_for_where_more_than_an_answer_is_wrong(found):
+    assert found.for_a_look == {
+        "cy": ["theory: killed (cell 3)"],
+        "eve": ["theory: cell a, line 1: reaches for the checks: x"],
+    }
+
+
+def test_answers_for_a_person_and_results_without_a_sandbox_are_counted(found):
+    assert (found.students, found.by_hand, found.unsafe) == (5, 5, 1)
+
+
+def test_results_of_an_earlier_release_are_counted_and_said(found):
+    assert found.outdated == 1
+    assert "1 results are of an earlier release" in found.warnings("02-theory")[1]
+
+
+def test_the_chart_says_in_words_what_it_shows(found):
+    assert "2.1 gaussian_kl: all points 40%, some 20%, none 40%" in found.chart("02-theory").alt
+
+
+def test_what_is_written_has_a_row_per_student_and_exercise_and_no_formula(found, tmp_path):
+    summary.write(found, CLASS, "02-theory", tmp_path)
+    with open(tmp_path / "exercises.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 15
+    (row,) = (row for row in rows if (row["student"], row["exercise"]) == ("dee", "2.1"))
+    assert (row["points"], row["note"]) == ("0.0", "'=Not yet.")
+    assert (tmp_path / "scores.png").read_bytes().startswith(b"\x89PNG")
+    text = (tmp_path / "summary.md").read_text()
+    assert "| 2.1 | gaussian_kl | 1.40 | 3 | 40% | 20% | 40% |" in text
+    assert f"- 2 × 2.1: {SIGMA}" in text and "1 results were NOT graded in a sandbox" in text
+
+
+def test_an_empty_class_has_an_empty_summary(tmp_path):
+    summary.write(summary.of([], ""), [], "02-theory", tmp_path)
+    assert "0 submissions" in (tmp_path / "summary.md").read_text()

@@ -1,0 +1,801 @@
+"""Images in: what the data sets hold, and what happens where they cannot be had."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from email.message import Message
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from course_utils import settings
+from course_utils.data import Dataset
+from course_utils.data import loading as data
+from course_utils.settings import CourseError
+
+WriteIdx = Callable[[Path, np.ndarray], None]
+
+FILES = list(data.MNIST_SHA256)
+IMAGE_FILES = [file for file in FILES if "images" in file]
+LABEL_FILES = [file for file in FILES if "labels" in file]
+LESSON = settings.BUDGETS["smoke"]
+
+
+def assert_one_sentence(text: str) -> None:
+    assert re.fullmatch(r"[^\n]+\.", text) and not re.search(r"\. [A-Z]", text), text
+
+
+def all_different(images: Tensor) -> set[bytes]:
+    return {image.numpy().tobytes() for image in images}
+
+
+@pytest.fixture
+def no_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """COURSE_DATA names an empty folder."""
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    monkeypatch.setenv("COURSE_DATA", str(folder))
+    return folder
+
+
+@pytest.fixture
+def few_garments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`garments` drawn in a moment."""
+    few = data._garments(train=40, test=20)
+    monkeypatch.setattr(data, "_garments", lambda train, test: few.at_most(train, test))
+
+
+# --- every data set ------------------------------------------------------------------------------
+
+EMBEDDED = {"digits": data._digits, "garments": lambda: data._garments(train=200, test=100)}
+SIZES = {"digits": (11_496, 360), "garments": (200, 100)}
+
+
+@pytest.fixture(scope="module", params=EMBEDDED)
+def embedded(request: pytest.FixtureRequest) -> Dataset:
+    return EMBEDDED[request.param]()
+
+
+def test_an_unknown_data_set_is_refused() -> None:
+    with pytest.raises(CourseError, match="'cifar'"):
+        data.load("cifar")
+
+
+@pytest.mark.parametrize("choice", data.NAMES)
+def test_the_refusal_of_an_unknown_data_set_lists_the_choices(choice: str) -> None:
+    with pytest.raises(CourseError, match=rf"\b{choice}\b"):
+        data.load("cifar")
+
+
+def test_embedded_training_images_have_mnist_s_geometry(embedded: Dataset) -> None:
+    assert embedded.train_images.shape == (SIZES[embedded.name][0], 1, 28, 28)
+
+
+def test_embedded_test_images_have_mnist_s_geometry(embedded: Dataset) -> None:
+    assert embedded.test_images.shape == (SIZES[embedded.name][1], 1, 28, 28)
+
+
+def test_embedded_images_are_float32(embedded: Dataset) -> None:
+    assert embedded.train_images.dtype == embedded.test_images.dtype == torch.float32
+
+
+def test_embedded_grey_values_lie_between_0_and_1(embedded: Dataset) -> None:
+    values = torch.cat([embedded.train_images, embedded.test_images])
+    assert ((values >= 0) & (values <= 1)).all()
+
+
+def test_embedded_images_use_the_whole_range_of_grey(embedded: Dataset) -> None:
+    brightest = embedded.train_images.flatten(1).max(1).values
+    assert embedded.train_images.min() == 0 and brightest.mean() > 0.7
+
+
+def test_embedded_labels_are_int64(embedded: Dataset) -> None:
+    assert embedded.train_labels.dtype == embedded.test_labels.dtype == torch.int64
+
+
+def test_embedded_images_have_one_label_each(embedded: Dataset) -> None:
+    assert (len(embedded.train_labels), len(embedded.test_labels)) == SIZES[embedded.name]
+
+
+def test_embedded_training_labels_cover_the_ten_classes_evenly(embedded: Dataset) -> None:
+    counts = embedded.train_labels.bincount(minlength=10)
+    assert len(counts) == 10 and counts.min() > 0.9 * counts.float().mean()
+
+
+def test_embedded_classes_have_ten_names(embedded: Dataset) -> None:
+    assert len(set(embedded.class_names)) == 10
+
+
+def test_embedded_data_comes_out_the_same_every_time(embedded: Dataset) -> None:
+    assert torch.equal(EMBEDDED[embedded.name]().train_images, embedded.train_images)
+
+
+def test_embedded_data_leaves_torch_s_random_state_alone(embedded: Dataset) -> None:
+    before = torch.get_rng_state()
+    EMBEDDED[embedded.name]()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_no_embedded_test_image_is_a_training_image(embedded: Dataset) -> None:
+    assert not all_different(embedded.test_images) & all_different(embedded.train_images)
+
+
+def test_embedded_data_says_that_it_is_a_stand_in(embedded: Dataset) -> None:
+    assert "stand-in" in repr(embedded)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return data.load("digits")
+
+
+def test_digits_are_scikit_learn_s_digits_in_their_order(digits: Dataset) -> None:
+    """Shrunk back to 8 x 8, every image is closest to the one it was made from."""
+    from sklearn.datasets import load_digits
+
+    made = torch.cat([digits.train_images[:1437], digits.test_images])[..., 4:-4, 4:-4]
+    shrunk = torch.nn.functional.adaptive_avg_pool2d(made, 8).flatten(1)
+    source = torch.tensor(load_digits().data, dtype=torch.float32) / 16
+    assert (torch.cdist(shrunk, source).argmin(1) == torch.arange(1797)).float().mean() > 0.97
+
+
+def test_variants_of_a_digit_keep_its_label(digits: Dataset) -> None:
+    labels = digits.train_labels.view(8, 1437)
+    assert torch.equal(labels, labels[:1].expand(8, 1437))
+
+
+def test_variants_of_a_digit_resemble_it_more_than_they_resemble_another(digits: Dataset) -> None:
+    images = digits.train_images.view(8, 1437, -1)
+    to_itself = (images[1:] - images[0]).square().sum(2).mean()
+    to_the_next = (images[1:] - images[0].roll(1, 0)).square().sum(2).mean()
+    assert to_itself < 0.5 * to_the_next
+
+
+def test_no_variant_of_a_digit_is_the_digit_itself(digits: Dataset) -> None:
+    assert len(all_different(digits.train_images)) == 11_496
+
+
+def test_the_first_images_are_the_ones_a_cut_keeps(embedded: Dataset) -> None:
+    assert torch.equal(embedded.at_most(30, 20).train_images, embedded.train_images[:30])
+
+
+def test_garments_are_drawn_as_far_as_they_are_wanted() -> None:
+    few, some = data.load("garments", train=30, test=20), data._garments(train=50, test=40)
+    assert torch.equal(few.train_images, some.train_images[:30]) and len(few.test_images) == 20
+    assert torch.equal(few.test_labels, some.test_labels[:20])
+
+
+def test_a_cut_shortens_images_and_labels_alike(embedded: Dataset) -> None:
+    cut = embedded.at_most(30, 20)
+    assert [len(cut.train_images), len(cut.train_labels), len(cut.test_images), len(cut.test_labels)] == [
+        30, 30, 20, 20,
+    ]  # fmt: skip
+
+
+def test_no_limit_keeps_every_image(embedded: Dataset) -> None:
+    assert len(embedded.at_most(None, None).train_images) == len(embedded.train_images)
+
+
+# --- MNIST on disk -------------------------------------------------------------------------------
+
+
+def content(folder: Path, file: str, header: int) -> np.ndarray:
+    return np.frombuffer((folder / "MNIST" / "raw" / file).read_bytes()[header:], np.uint8)
+
+
+@pytest.mark.parametrize(("split", "kind"), [("train", "train"), ("test", "t10k")])
+def test_mnist_s_grey_values_are_its_bytes_divided_by_255(split: str, kind: str, tiny_mnist: Path) -> None:
+    values = content(tiny_mnist, f"{kind}-images-idx3-ubyte", 16).reshape(-1, 1, 28, 28)
+    images = getattr(data.load("mnist"), f"{split}_images")
+    np.testing.assert_array_equal(images.numpy(), values.astype(np.float32) / np.float32(255))
+
+
+@pytest.mark.parametrize(("split", "kind"), [("train", "train"), ("test", "t10k")])
+def test_mnist_s_labels_are_its_bytes(split: str, kind: str, tiny_mnist: Path) -> None:
+    labels = getattr(data.load("mnist"), f"{split}_labels")
+    assert labels.tolist() == content(tiny_mnist, f"{kind}-labels-idx1-ubyte", 8).tolist()
+
+
+def test_mnist_s_tensors_have_the_course_s_types(tiny_mnist: Path) -> None:
+    mnist = data.load("mnist")
+    assert (mnist.train_images.dtype, mnist.train_labels.dtype) == (torch.float32, torch.int64)
+
+
+def test_mnist_is_read_from_the_folder_given(
+    tiny_mnist: Path, no_mnist: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(data.load("mnist", tiny_mnist).train_images) == 60
+
+
+def test_fashion_mnist_has_names_of_clothes(tiny_mnist: Path) -> None:
+    (tiny_mnist / "MNIST").rename(tiny_mnist / "FashionMNIST")
+    assert data.load("fashion-mnist").class_names[9] == "Ankle boot"
+
+
+def test_torchvision_s_old_cache_does_not_replace_the_checked_files(tiny_mnist: Path) -> None:
+    """Old versions of torchvision left processed/*.pt, which it still prefers to the raw files."""
+    processed = tiny_mnist / "MNIST" / "processed"
+    processed.mkdir()
+    for file in ("training.pt", "test.pt"):
+        torch.save((torch.zeros(3, 28, 28, dtype=torch.uint8), torch.zeros(3)), processed / file)
+    assert len(data.load("mnist").train_images) == 60
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_published_checksums_are_those_of_the_real_mnist(file: str, real_mnist: Path) -> None:
+    found = hashlib.sha256((real_mnist / "MNIST" / "raw" / file).read_bytes()).hexdigest()
+    assert found == data.MNIST_SHA256[file]
+
+
+def damage(file: Path, change: Callable[[bytes], bytes]) -> None:
+    file.write_bytes(change(file.read_bytes()))
+
+
+DAMAGES = {
+    "is empty": lambda old: b"",
+    "lost its last byte": lambda old: old[:-1],
+    "ends after its magic number": lambda old: old[:4],
+    "ends within a number of its header": lambda old: old[:6],
+    "has a byte too many": lambda old: old + b"\0",
+    "has another magic number": lambda old: b"\0\0\x08\x09" + old[4:],
+    "is a web page": lambda old: b"<html><body>Please log in to this network.</body></html>",
+    "is still compressed": lambda old: b"\x1f\x8b\x08" + old,
+    "claims another count": lambda old: old[:4] + b"\xff\xff\xff\xff" + old[8:],
+}
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("what", DAMAGES)
+def test_a_file_is_refused_by_name_where_it(what: str, file: str, tiny_mnist: Path) -> None:
+    damage(tiny_mnist / "MNIST" / "raw" / file, DAMAGES[what])
+    with pytest.raises(CourseError, match=file):
+        data.load("mnist")
+
+
+@pytest.mark.parametrize("file", LABEL_FILES)
+def test_a_file_of_labels_is_refused_by_name_where_it_holds_a_label_beyond_9(
+    file: str, tiny_mnist: Path
+) -> None:
+    damage(tiny_mnist / "MNIST" / "raw" / file, lambda old: old[:-1] + b"\x0a")
+    with pytest.raises(CourseError, match=file):
+        data.load("mnist")
+
+
+@pytest.mark.parametrize("file", IMAGE_FILES)
+def test_a_file_of_images_is_refused_by_name_where_they_are_not_28_pixels_square(
+    file: str, tiny_mnist: Path, write_idx: WriteIdx
+) -> None:
+    write_idx(tiny_mnist / "MNIST" / "raw" / file, np.zeros((20, 56, 14)))
+    with pytest.raises(CourseError, match=file):
+        data.load("mnist")
+
+
+@pytest.mark.parametrize("kind", ["train", "t10k"])
+@pytest.mark.parametrize("count", [1, 19, 21, 61])
+def test_a_split_is_refused_where_it_has_fewer_or_more_labels_than_images(
+    kind: str, count: int, tiny_mnist: Path, write_idx: WriteIdx
+) -> None:
+    write_idx(tiny_mnist / "MNIST" / "raw" / f"{kind}-labels-idx1-ubyte", np.zeros(count))
+    with pytest.raises(CourseError, match=f"{count} labels for '{kind}'"):
+        data.load("mnist")
+
+
+def test_a_split_is_refused_where_it_is_empty(tiny_mnist: Path, write_idx: WriteIdx) -> None:
+    raw = tiny_mnist / "MNIST" / "raw"
+    write_idx(raw / "t10k-images-idx3-ubyte", np.zeros((0, 28, 28)))
+    write_idx(raw / "t10k-labels-idx1-ubyte", np.zeros(0))
+    with pytest.raises(CourseError, match="0 images"):
+        data.load("mnist")
+
+
+@pytest.fixture
+def official_size(tiny_mnist: Path, write_idx: WriteIdx) -> Path:
+    """The tiny MNIST with as many test images as the real one has, all of them black."""
+    raw = tiny_mnist / "MNIST" / "raw"
+    write_idx(raw / "t10k-images-idx3-ubyte", np.zeros((10_000, 28, 28)))
+    write_idx(raw / "t10k-labels-idx1-ubyte", np.zeros(10_000))
+    return raw
+
+
+@pytest.mark.parametrize(
+    ("garbled", "whole"), [("images-idx3", "labels-idx1"), ("labels-idx1", "images-idx3")]
+)
+def test_a_garbled_file_of_the_official_size_is_refused_by_name(
+    garbled: str, whole: str, official_size: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = official_size / f"t10k-{whole}-ubyte"
+    monkeypatch.setitem(data.MNIST_SHA256, file.name, hashlib.sha256(file.read_bytes()).hexdigest())
+    with pytest.raises(CourseError, match=f"t10k-{garbled}-ubyte is garbled"):
+        data.load("mnist")
+
+
+def test_files_with_the_published_checksums_are_accepted(
+    official_size: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in official_size.glob("t10k-*"):
+        monkeypatch.setitem(data.MNIST_SHA256, file.name, hashlib.sha256(file.read_bytes()).hexdigest())
+    assert len(data.load("mnist").test_images) == 10_000
+
+
+def test_fashion_mnist_is_not_held_against_mnist_s_checksums(official_size: Path, tiny_mnist: Path) -> None:
+    (tiny_mnist / "MNIST").rename(tiny_mnist / "FashionMNIST")
+    assert len(data.load("fashion-mnist").test_images) == 10_000
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_missing_file_means_that_mnist_is_not_there(file: str, tiny_mnist: Path) -> None:
+    (tiny_mnist / "MNIST" / "raw" / file).unlink()
+    shown = os.path.relpath(tiny_mnist, settings.project_folder())
+    with pytest.raises(CourseError, match=re.escape(f"MNIST is not in {shown}:")):
+        data.load("mnist", download=False)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_damage_is_told_in_one_sentence(file: str, tiny_mnist: Path) -> None:
+    damage(tiny_mnist / "MNIST" / "raw" / file, DAMAGES["lost its last byte"])
+    with pytest.raises(CourseError) as caught:
+        data.load("mnist")
+    assert_one_sentence(str(caught.value))
+
+
+def test_damage_is_told_with_the_folder_to_delete(tiny_mnist: Path) -> None:
+    damage(tiny_mnist / "MNIST" / "raw" / FILES[0], DAMAGES["is empty"])
+    with pytest.raises(CourseError, match=f"delete the folder {tiny_mnist / 'MNIST' / 'raw'}"):
+        data.load("mnist")
+
+
+def test_absence_is_told_in_one_sentence(no_mnist: Path) -> None:
+    with pytest.raises(CourseError) as caught:
+        data.load("mnist", download=False)
+    assert_one_sentence(str(caught.value))
+
+
+@pytest.mark.parametrize("remedy", ["COURSE_DATASET=mnist", "COURSE_DATA at a folder"])
+def test_absence_is_told_with_both_remedies(remedy: str, no_mnist: Path) -> None:
+    with pytest.raises(CourseError, match=remedy):
+        data.load("mnist", download=False)
+
+
+def test_mnist_is_on_disk_where_its_four_files_are(tiny_mnist: Path) -> None:
+    assert data.is_on_disk("mnist")
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_mnist_is_not_on_disk_where_one_file_is_missing(file: str, tiny_mnist: Path) -> None:
+    (tiny_mnist / "MNIST" / "raw" / file).unlink()
+    assert not data.is_on_disk("mnist")
+
+
+# --- for a lesson --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_download(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str, folder: Path) -> None:
+        pytest.fail(f"{name} would have been downloaded to {folder}, unasked.")
+
+    monkeypatch.setattr(data, "_download", refuse)
+
+
+@pytest.fixture
+def dead_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "_answers", lambda url: False)
+
+
+@pytest.mark.parametrize("clothing", [False, True])
+def test_a_lesson_downloads_nothing_unasked(
+    clothing: bool, no_mnist: Path, no_download: None, few_garments: None
+) -> None:
+    assert data.for_lesson(LESSON, clothing=clothing).name == ("garments" if clothing else "digits")
+
+
+def test_a_lesson_on_clothing_downloads_nothing_where_only_mnist_is_there(
+    tiny_mnist: Path, no_download: None, few_garments: None
+) -> None:
+    assert data.for_lesson(LESSON, clothing=True).name == "garments"
+
+
+def test_a_lesson_downloads_what_it_was_asked_for(no_mnist: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Downloaded(Exception):
+        pass
+
+    def download(name: str, folder: Path) -> None:
+        raise Downloaded(name, folder)
+
+    monkeypatch.setattr(data, "_download", download)
+    monkeypatch.setenv("COURSE_DATASET", "mnist")
+    with pytest.raises(Downloaded):
+        data.for_lesson(LESSON)
+
+
+def test_a_lesson_uses_mnist_where_it_is_on_disk(tiny_mnist: Path) -> None:
+    assert data.for_lesson(LESSON).name == "mnist"
+
+
+def test_a_lesson_uses_the_data_set_it_is_told_to_use(
+    tiny_mnist: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COURSE_DATASET", "digits")
+    assert data.for_lesson(LESSON).name == "digits"
+
+
+def test_a_lesson_refuses_an_unknown_data_set_and_lists_the_choices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COURSE_DATASET", "MNIST")
+    with pytest.raises(CourseError, match=", ".join(data.NAMES)):
+        data.for_lesson(LESSON)
+
+
+def test_a_lesson_says_nothing_of_mnist_where_nobody_asked_for_it(
+    no_mnist: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data.for_lesson(LESSON)
+    assert "NOT MNIST" not in capsys.readouterr().out
+
+
+def test_a_lesson_says_which_data_it_runs_on(no_mnist: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data.for_lesson(LESSON)
+    assert capsys.readouterr().out.startswith("digits: 640 training and 256 test images")
+
+
+def test_a_lesson_s_data_is_cut_to_its_budget(no_mnist: Path) -> None:
+    digits = data.for_lesson(LESSON)
+    assert (len(digits.train_images), len(digits.test_images)) == (LESSON.train_images, LESSON.test_images)
+
+
+FALLS_BACK = {
+    "a dead network": lambda raw: [file.unlink() for file in raw.iterdir()],
+    "damaged files": lambda raw: damage(raw / FILES[0], DAMAGES["lost its last byte"]),
+}
+
+
+@pytest.mark.parametrize("why", FALLS_BACK)
+def test_a_lesson_goes_on_with_the_stand_in_after(
+    why: str, tiny_mnist: Path, dead_network: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FALLS_BACK[why](tiny_mnist / "MNIST" / "raw")
+    monkeypatch.setenv("COURSE_DATASET", "mnist")
+    assert data.for_lesson(LESSON).name == "digits"
+
+
+@pytest.mark.parametrize("why", FALLS_BACK)
+def test_a_lesson_says_in_one_line_that_this_is_not_mnist_after(
+    why: str,
+    tiny_mnist: Path,
+    dead_network: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    FALLS_BACK[why](tiny_mnist / "MNIST" / "raw")
+    monkeypatch.setenv("COURSE_DATASET", "mnist")
+    data.for_lesson(LESSON)
+    notice, what_runs, *_ = capsys.readouterr().out.splitlines()
+    assert notice.startswith("NOT MNIST") and what_runs.startswith("digits")
+
+
+def test_damaged_mnist_is_not_passed_over_in_silence_where_nobody_asked_for_it(
+    tiny_mnist: Path, no_download: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damage(tiny_mnist / "MNIST" / "raw" / FILES[0], DAMAGES["lost its last byte"])
+    data.for_lesson(LESSON)
+    assert "NOT MNIST" in capsys.readouterr().out
+
+
+# --- downloading ---------------------------------------------------------------------------------
+
+
+class FakeMnist:
+    """torchvision's MNIST as far as the course uses it; its server sends black images."""
+
+    mirrors = ("http://mirror.invalid/",)
+    interruption: BaseException | None = None  # what ends the download half-way
+
+    def __init__(self, root: str, train: bool = True, download: bool = False) -> None:
+        raw = Path(root) / "MNIST" / "raw"
+        if download:
+            raw.mkdir(parents=True)
+            for file in FILES:
+                sizes = (1, 28, 28) if "images" in file else (1,)
+                header = np.array([2048 + len(sizes), *sizes], ">u4").tobytes()
+                (raw / file).write_bytes(header + bytes(int(np.prod(sizes))))
+                if self.interruption is not None:
+                    raise self.interruption
+        self.data = torch.zeros(1, 28, 28, dtype=torch.uint8)
+        self.targets = torch.zeros(1, dtype=torch.int64)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> type[FakeMnist]:
+    """A torchvision whose MNIST comes from a server that answers."""
+
+    class Mnist(FakeMnist):
+        pass
+
+    monkeypatch.setattr(data, "torchvision", lambda: SimpleNamespace(__name__="served"))
+    monkeypatch.setitem(sys.modules, "served.datasets", SimpleNamespace(MNIST=Mnist))
+    monkeypatch.setattr(data, "_answers", lambda url: True)
+    return Mnist
+
+
+TORCHVISION_S_WORDS = (  # as its MNIST.download puts it when no mirror delivers
+    "Error downloading train-images-idx3-ubyte.gz:\n"
+    "Tried http://mirror.invalid/train-images-idx3-ubyte.gz, got:\nFile not found or corrupted.\n"
+)
+INTERRUPTIONS = {
+    "the connection breaks": ConnectionResetError(104, "Connection reset by peer"),
+    "the disk is full": OSError(28, "No space left on device"),
+    "an archive arrives corrupted": RuntimeError(TORCHVISION_S_WORDS),
+    "a proxy stops half-way": http.client.IncompleteRead(b"", 9_912_422),
+    "the reader interrupts it": KeyboardInterrupt(),
+}
+TOLD = [why for why in INTERRUPTIONS if why != "the reader interrupts it"]
+
+
+@pytest.mark.parametrize("why", INTERRUPTIONS)
+def test_a_download_leaves_nothing_behind_when(why: str, server: type[FakeMnist], no_mnist: Path) -> None:
+    server.interruption = INTERRUPTIONS[why]
+    with pytest.raises(BaseException):  # noqa: B017 - which one is for the next test
+        data.load("mnist")
+    assert list(no_mnist.iterdir()) == []
+
+
+@pytest.mark.parametrize("why", TOLD)
+def test_a_download_ends_in_one_sentence_when(why: str, server: type[FakeMnist], no_mnist: Path) -> None:
+    server.interruption = INTERRUPTIONS[why]
+    with pytest.raises(CourseError) as caught:
+        data.load("mnist")
+    assert_one_sentence(str(caught.value))
+
+
+def test_a_failed_download_keeps_the_files_that_were_there(server: type[FakeMnist], tiny_mnist: Path) -> None:
+    raw = tiny_mnist / "MNIST" / "raw"
+    (raw / FILES[0]).unlink()
+    server.interruption = INTERRUPTIONS["the connection breaks"]
+    with pytest.raises(CourseError):
+        data.load("mnist")
+    assert sorted(file.name for file in raw.iterdir()) == sorted(FILES[1:])
+
+
+@pytest.fixture
+def own_timeout() -> Iterator[float]:
+    """A default timeout of sockets that nobody else would set."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(77)
+    yield 77
+    socket.setdefaulttimeout(before)
+
+
+@pytest.mark.parametrize("why", [*INTERRUPTIONS, None])
+def test_a_download_leaves_the_default_timeout_of_sockets_alone_when(
+    why: str | None, server: type[FakeMnist], no_mnist: Path, own_timeout: float
+) -> None:
+    server.interruption = INTERRUPTIONS[why] if why else None
+    with contextlib.suppress(BaseException):
+        data.load("mnist")
+    assert socket.getdefaulttimeout() == own_timeout
+
+
+def test_a_finished_download_is_complete(server: type[FakeMnist], no_mnist: Path) -> None:
+    data.load("mnist")
+    assert sorted(file.name for file in (no_mnist / "MNIST" / "raw").iterdir()) == sorted(FILES)
+
+
+def test_a_finished_download_leaves_nothing_else_behind(server: type[FakeMnist], no_mnist: Path) -> None:
+    data.load("mnist")
+    assert [file.name for file in no_mnist.iterdir()] == ["MNIST"]
+
+
+def test_a_download_makes_the_data_folder_where_it_is_missing(
+    server: type[FakeMnist], no_mnist: Path
+) -> None:
+    data.load("mnist", no_mnist / "a" / "b")
+    assert (no_mnist / "a" / "b" / "MNIST").is_dir()
+
+
+def test_a_download_replaces_an_incomplete_copy(server: type[FakeMnist], tiny_mnist: Path) -> None:
+    (tiny_mnist / "MNIST" / "raw" / FILES[0]).unlink()
+    assert len(data.load("mnist").train_images) == 1
+
+
+def test_a_download_is_announced(
+    server: type[FakeMnist], no_mnist: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data.load("mnist")
+    assert "Downloading MNIST" in capsys.readouterr().out
+
+
+def test_a_file_in_place_of_the_data_folder_is_told_in_one_sentence(
+    server: type[FakeMnist], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CourseError) as caught:
+        data.load("mnist", tmp_path / "file")
+    assert_one_sentence(str(caught.value))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="Nothing is read-only to root.")
+def test_a_read_only_data_folder_is_told_in_one_sentence(server: type[FakeMnist], no_mnist: Path) -> None:
+    no_mnist.chmod(0o500)
+    with pytest.raises(CourseError) as caught:
+        data.load("mnist")
+    assert_one_sentence(str(caught.value))
+
+
+def test_a_data_folder_that_cannot_be_written_is_told_with_the_remedy(
+    server: type[FakeMnist], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CourseError, match="point COURSE_DATA at a folder of yours"):
+        data.load("mnist", tmp_path / "file")
+
+
+def test_a_dead_network_is_told_in_one_sentence(
+    server: type[FakeMnist], dead_network: None, no_mnist: Path
+) -> None:
+    with pytest.raises(CourseError) as caught:
+        data.load("mnist")
+    assert_one_sentence(str(caught.value))
+
+
+def test_a_dead_network_leaves_nothing_behind(
+    server: type[FakeMnist], dead_network: None, no_mnist: Path
+) -> None:
+    with pytest.raises(CourseError):
+        data.load("mnist")
+    assert list(no_mnist.iterdir()) == []
+
+
+def test_a_network_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for the answer gets one, and then says that the network is alive."""
+    given_up = threading.Event()
+
+    def hang(url: str, timeout: float) -> SimpleNamespace:
+        given_up.wait(20)
+        return SimpleNamespace(close=lambda: None)
+
+    monkeypatch.setattr(urllib.request, "urlopen", hang)
+    monkeypatch.setattr(data, "NETWORK_SECONDS", 0.2)
+    alive = data._answers("http://mirror.invalid/")
+    given_up.set()
+    assert not alive
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, what: BaseException | SimpleNamespace) -> bool:
+    """What the course makes of a server whose answer is `what`."""
+
+    def urlopen(url: str, timeout: float) -> Any:
+        if isinstance(what, BaseException):
+            raise what
+        return what
+
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
+    return data._answers("http://mirror.invalid/")
+
+
+def test_a_server_that_answers_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert answer(monkeypatch, SimpleNamespace(close=lambda: None))
+
+
+def test_a_server_that_refuses_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert answer(monkeypatch, urllib.error.HTTPError("", 403, "Forbidden", Message(), None))
+
+
+@pytest.mark.parametrize("problem", [urllib.error.URLError("no such host"), TimeoutError()])
+def test_a_server_that_cannot_be_reached_is_not_there(
+    problem: OSError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not answer(monkeypatch, problem)
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_server_that_talks_nonsense_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not answer(monkeypatch, http.client.BadStatusLine("SSH-2.0-OpenSSH_9.2"))
+
+
+# --- importing torchvision -----------------------------------------------------------------------
+
+
+def test_torchvision_can_be_imported_here() -> None:
+    assert data.torchvision().__name__ == "torchvision"
+
+
+def test_torchvision_can_be_imported_again() -> None:
+    assert data.torchvision() is data.torchvision()
+
+
+# What three torchvisions do when they are imported. The last one, like the real one, describes two
+# operators that a library beside it was to define.
+TORCHVISIONS = {
+    "fits": "",
+    "is broken": "raise RuntimeError('CUDA driver is too old')",
+    "is missing": "raise ModuleNotFoundError('No module named torchvision')",
+    "lacks its operators": (
+        "import torch\n"
+        "from torchvision import part\n"
+        "for name in ('nms', 'qnms'):\n"
+        "    torch.library.register_fake(f'torchvision::{name}')(lambda dets, scores, iou_threshold: dets)\n"
+    ),
+}
+IMPORT_EACH = """
+import json, sys, types
+import torch
+sys.modules["sklearn.datasets"] = types.SimpleNamespace(load_digits=None)  # unused here and slow to import
+from course_utils.data import loading as data
+evidence = {}
+for folder in sys.argv[1:]:
+    for module in [m for m in sys.modules if m.partition(".")[0] == "torchvision"]:
+        del sys.modules[module]
+    sys.path[0] = folder
+    try:
+        outcome = data.torchvision().__file__
+    except Exception as problem:
+        outcome = repr(problem)
+    declared = [name for name in ("nms", "qnms") if hasattr(torch.ops.torchvision, name)]
+    evidence[folder] = [outcome, declared]
+print(json.dumps(evidence))
+"""
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, list[str]]]:
+    """Per torchvision: the file it was imported from, or the error, and the operators declared so far."""
+    folders = {name: tmp_path_factory.mktemp("site") for name in TORCHVISIONS}
+    for name, source in TORCHVISIONS.items():
+        package = folders[name] / "torchvision"
+        package.mkdir()
+        (package / "__init__.py").write_text(source)
+        (package / "part.py").touch()
+    run = subprocess.run(
+        [sys.executable, "-c", IMPORT_EACH, *map(str, folders.values())],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    evidence = json.loads(run.stdout)
+    return {name: evidence[str(folder)] for name, folder in folders.items()}
+
+
+@pytest.mark.parametrize("which", ["fits", "lacks its operators"])
+def test_a_torchvision_is_imported_that(which: str, imported: dict[str, tuple[str, list[str]]]) -> None:
+    assert imported[which][0].endswith("__init__.py")
+
+
+@pytest.mark.parametrize("which", ["fits", "is broken", "is missing"])
+def test_no_operator_is_declared_beside_a_torchvision_that(
+    which: str, imported: dict[str, tuple[str, list[str]]]
+) -> None:
+    assert imported[which][1] == []
+
+
+def test_the_missing_operators_are_declared(imported: dict[str, tuple[str, list[str]]]) -> None:
+    assert imported["lacks its operators"][1] == ["nms", "qnms"]
+
+
+@pytest.mark.parametrize(
+    ("which", "error"),
+    [
+        ("is broken", "RuntimeError('CUDA driver is too old')"),
+        ("is missing", "ModuleNotFoundError('No module named torchvision')"),
+    ],
+)
+def test_another_error_passes_through_from_a_torchvision_that(
+    which: str, error: str, imported: dict[str, tuple[str, list[str]]]
+) -> None:
+    assert imported[which][0] == error

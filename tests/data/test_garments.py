@@ -1,0 +1,108 @@
+"""Clothing drawn by code: what a data set must be, whatever the drawings look like."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from course_utils import evaluation
+from course_utils.data import garments
+
+Drawn = tuple[torch.Tensor, torch.Tensor]
+
+
+@pytest.fixture(scope="module")
+def drawn() -> Drawn:
+    return garments.draw(600, seed=0)
+
+
+def test_images_are_single_channel_and_28_pixels_square(drawn: Drawn) -> None:
+    assert drawn[0].shape == (600, 1, 28, 28)
+
+
+def test_images_are_float32(drawn: Drawn) -> None:
+    assert drawn[0].dtype == torch.float32
+
+
+def test_labels_are_int64(drawn: Drawn) -> None:
+    assert drawn[1].dtype == torch.int64
+
+
+def test_there_is_one_label_per_image(drawn: Drawn) -> None:
+    assert drawn[1].shape == (600,)
+
+
+def test_grey_values_lie_between_0_and_1(drawn: Drawn) -> None:
+    assert ((drawn[0] >= 0) & (drawn[0] <= 1)).all()
+
+
+def test_every_ten_images_hold_each_class_once(drawn: Drawn) -> None:
+    assert torch.equal(drawn[1].view(-1, 10).sort(1).values, torch.arange(10).expand(60, 10))
+
+
+def test_the_classes_come_in_no_fixed_order(drawn: Drawn) -> None:
+    assert len(drawn[1].view(-1, 10).unique(dim=0)) > 50
+
+
+@pytest.mark.parametrize("count", [1, 9, 10, 97])
+def test_a_large_draw_begins_with_the_images_of_a_smaller_one(count: int, drawn: Drawn) -> None:
+    assert torch.equal(garments.draw(count, seed=0)[0], drawn[0][:count])
+
+
+@pytest.mark.parametrize("count", [1, 9, 10, 97])
+def test_a_large_draw_begins_with_the_labels_of_a_smaller_one(count: int, drawn: Drawn) -> None:
+    assert torch.equal(garments.draw(count, seed=0)[1], drawn[1][:count])
+
+
+def test_an_empty_draw_is_empty() -> None:
+    assert garments.draw(0, seed=0)[0].shape == (0, 1, 28, 28)
+
+
+def test_two_seeds_share_no_image(drawn: Drawn) -> None:
+    other, _ = garments.draw(200, seed=1)
+    assert not {image.numpy().tobytes() for image in other} & {image.numpy().tobytes() for image in drawn[0]}
+
+
+def test_no_image_is_drawn_twice(drawn: Drawn) -> None:
+    assert len({image.numpy().tobytes() for image in drawn[0]}) == 600
+
+
+def test_numpy_s_global_random_state_is_left_alone() -> None:
+    np.random.seed(5)
+    expected = np.random.random()
+    np.random.seed(5)
+    garments.draw(3, seed=0)
+    assert np.random.random() == expected
+
+
+@pytest.mark.parametrize("label", range(10), ids=garments.CLASS_NAMES)
+def test_every_garment_covers_a_visible_part_of_its_frame(label: int, drawn: Drawn) -> None:
+    images, labels = drawn
+    covered = (images[labels == label] > 0.1).flatten(1).float().mean(1)
+    assert covered.min() > 0.05
+
+
+@pytest.mark.parametrize("label", range(10), ids=garments.CLASS_NAMES)
+def test_every_garment_leaves_background_black(label: int, drawn: Drawn) -> None:
+    images, labels = drawn
+    background = (images[labels == label] == 0).flatten(1).float().mean(1)
+    assert background.min() > 0.1
+
+
+def test_shoes_point_left(drawn: Drawn) -> None:
+    """Their left half is the flat toe, so the upper left quarter is emptier than the upper right one."""
+    images, labels = drawn
+    shoes = images[(labels == 7) | (labels == 9), 0, :14]
+    assert shoes[..., :14].mean() < 0.5 * shoes[..., 14:].mean()
+
+
+def test_class_names_are_those_of_fashion_mnist_in_their_order() -> None:
+    names = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag"]
+    assert list(garments.CLASS_NAMES) == [*names, "Ankle boot"]
+
+
+def test_classes_can_be_told_apart_on_raw_pixels_but_not_perfectly(drawn: Drawn) -> None:
+    images, labels = drawn
+    accuracy = evaluation.knn_accuracy(images[:400], labels[:400], images[400:], labels[400:])
+    assert 0.5 < accuracy < 0.97

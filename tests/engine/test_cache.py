@@ -1,0 +1,331 @@
+"""Kept trainings: the same result to the last bit, done once, gone on with after an interruption."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from course_utils import objectives, training
+from course_utils.engine import cache, fast
+from course_utils.models import VAE
+from course_utils.training import History, State
+
+EPOCHS = 3
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def images() -> Tensor:
+    return torch.rand(40, 1, 28, 28, generator=torch.Generator().manual_seed(0)).round()
+
+
+def files(project: Path) -> list[Path]:
+    return sorted((project / "build" / "models").glob("*"))
+
+
+def train(fit, images: Tensor, **settings) -> tuple[nn.Module, History, Tensor]:
+    """A training, its record, and the random number that the lesson draws next."""
+    torch.manual_seed(0)
+    model = VAE(2)
+    loss = settings.pop("loss", objectives.negative_elbo)
+    history = fit(model, images, loss, **{"epochs": EPOCHS, "batch_size": 16, "seed": 1, **settings})
+    return model, history, torch.randn(3)
+
+
+def assert_same(one, other) -> None:
+    for a, b in zip(one[0].parameters(), other[0].parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+    assert (one[1].train, one[1].test) == (other[1].train, other[1].test)
+    torch.testing.assert_close(one[2], other[2], rtol=0, atol=0)
+
+
+class Stopped(Exception):
+    """The kernel died."""
+
+
+def interrupted(images: Tensor, step: int, **settings) -> None:
+    """A kept training that dies in the loss of one step."""
+    calls = 0
+    true_kl = objectives.gaussian_kl
+
+    def dying(mu: Tensor, logvar: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == step:
+            raise Stopped
+        return true_kl(mu, logvar)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped):
+        patch.setattr(objectives, "gaussian_kl", dying)
+        train(cache.fit, images, **settings)
+
+
+# --- a training is done once --------------------------------------------------------------------------
+
+
+def test_a_kept_training_is_that_of_the_fast_path(images):
+    assert_same(train(cache.fit, images), train(fast.fit, images))
+
+
+def test_the_second_time_gives_the_first_result_and_the_same_random_numbers_after_it(images):
+    assert_same(train(cache.fit, images), train(cache.fit, images))
+
+
+def test_the_second_time_takes_no_step_and_says_so(images, capsys, monkeypatch):
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    train(cache.fit, images)
+    monkeypatch.setattr(torch.optim.Adam, "step", None)
+    train(cache.fit, images)
+    assert (
+        "Trained before, taken from the cache (trainings in build/models: 1, 4 MB; "
+        "`course cache --empty` deletes them)." in capsys.readouterr().out
+    )
+
+
+def test_a_model_from_the_cache_is_in_evaluation_mode(images):
+    train(cache.fit, images)
+    assert not train(cache.fit, images)[0].training
+
+
+OTHERWISE = {
+    "seed": {"seed": 2},
+    "epochs": {"epochs": 2},
+    "batch size": {"batch_size": 8},
+    "learning rate": {"learning_rate": 2e-3},
+    "schedule": {"beta": functools.partial(training.warm_up, share=0.5, top=1.0)},
+    "loss": {"loss": functools.partial(objectives.negative_elbo, beta=2.0)},
+}
+
+
+@pytest.mark.parametrize("settings", OTHERWISE.values(), ids=OTHERWISE)
+def test_another_setting_is_another_training(settings, images, project):
+    train(cache.fit, images)
+    train(cache.fit, images, **settings)
+    assert len(files(project)) == 2
+
+
+def test_other_data_is_another_training(images, project):
+    train(cache.fit, images)
+    train(cache.fit, 1 - images)
+    assert len(files(project)) == 2
+
+
+def test_other_initial_weights_are_another_training(images, project):
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        cache.fit(VAE(2), images, objectives.negative_elbo, epochs=1, batch_size=16)
+    assert len(files(project)) == 2
+
+
+def test_another_version_of_the_package_trains_anew(images, project, monkeypatch):
+    train(cache.fit, images)
+    monkeypatch.setattr(torch, "__version__", "0.0")
+    train(cache.fit, images)
+    assert len(files(project)) == 2
+
+
+# --- what a key sees of a student's code ----------------------------------------------------------------
+
+
+def key(loss, images: Tensor) -> str:
+    torch.manual_seed(0)
+    return cache._key(fast.fit, {"model": VAE(2), "images": images, "loss": loss})
+
+
+def define(source: str) -> dict:
+    """A cell of a notebook, run."""
+    names = {"__name__": "__main__", "objectives": objectives, "nn": nn, "VAE": VAE}
+    exec(compile(source, f"cell {len(source)}", "exec"), names)
+    return names
+
+
+CELL = """
+beta = 1.0
+def kl(mu, logvar):
+    return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)
+def loss(model, x):
+    weigh = lambda value: beta * value
+    return weigh(kl(*model.encode(x)).sum())
+"""
+
+
+def test_the_same_cell_has_the_same_key(images):
+    assert key(define(CELL)["loss"], images) == key(define(CELL)["loss"], images)
+
+
+def test_comments_and_blank_lines_change_no_key(images):
+    commented = CELL.replace("def kl", "# the divergence\n\ndef kl")
+    assert key(define(CELL)["loss"], images) == key(define(commented)["loss"], images)
+
+
+CHANGES = {
+    "a global number": ("beta = 1.0", "beta = 2.0"),
+    "a function that is called": ("0.5 * ", ""),
+    "the loss itself": (".sum()", ".mean()"),
+    "a function inside": ("beta * value", "value"),
+}
+
+
+@pytest.mark.parametrize(("old", "new"), CHANGES.values(), ids=CHANGES)
+def test_a_change_of_the_loss_changes_the_key(old, new, images):
+    assert key(define(CELL)["loss"], images) != key(define(CELL.replace(old, new))["loss"], images)
+
+
+def test_a_change_of_the_model_s_code_changes_the_key(images):
+    cell = "class Mine(VAE):\n    def encode(self, x):\n        return super().encode(x)\n"
+    keys = set()
+    for source in (cell, cell.replace("encode(x)\n", "encode(2 * x)\n")):
+        torch.manual_seed(0)
+        model = define(source)["Mine"](2)
+        call = {"model": model, "images": images, "loss": objectives.negative_elbo}
+        keys.add(cache._key(fast.fit, call))
+    assert len(keys) == 2
+
+
+def test_what_a_closure_holds_changes_the_key(images):
+    def with_beta(beta: float):
+        return lambda model, x: objectives.negative_elbo(model, x, beta=beta)
+
+    assert key(with_beta(1.0), images) != key(with_beta(2.0), images)
+
+
+# --- an interrupted training goes on --------------------------------------------------------------------
+
+STEPS = 3  # of 16, 16 and 8 images
+
+
+@pytest.mark.parametrize("step", [1, STEPS + 2, 3 * STEPS], ids=["first epoch", "second", "last step"])
+def test_after_an_interruption_the_result_is_the_uninterrupted_one(step, images):
+    interrupted(images, step)
+    assert_same(train(cache.fit, images), train(fast.fit, images))
+
+
+def test_a_run_without_bars_is_silent_about_the_cache(images, capsys, monkeypatch):
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    train(cache.fit, images)
+    train(cache.fit, images)
+    assert capsys.readouterr().out == ""
+
+
+def test_it_says_where_it_goes_on(images, capsys, monkeypatch):
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    interrupted(images, STEPS + 2)
+    train(cache.fit, images)
+    assert "Going on after epoch 1 of an earlier, interrupted training." in capsys.readouterr().out
+
+
+def test_it_survives_two_interruptions_with_test_images_and_a_schedule(images):
+    settings = {
+        "test_images": images[:5],
+        "beta": functools.partial(training.warm_up, share=0.5, top=2.0),
+        "epochs": 4,
+    }
+    interrupted(images, STEPS + 3, **settings)  # each epoch also judges the test images, a call more
+    interrupted(images, STEPS + 3, **settings)
+    assert_same(train(cache.fit, images, **settings), train(fast.fit, images, **settings))
+
+
+def test_a_finished_training_leaves_no_partial_file(images, project):
+    interrupted(images, STEPS + 2)
+    train(cache.fit, images)
+    assert [cache.PARTIAL in file.name for file in files(project)] == [False]
+
+
+# --- files that are not what was written -----------------------------------------------------------------
+
+
+def cut(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def one_bit(content: bytes) -> bytes:
+    return content[:-5] + bytes([content[-5] ^ 1]) + content[-4:]
+
+
+def another_record(content: bytes) -> bytes:
+    return content.replace(b'\\"seconds\\": [', b'\\"seconds\\": [1', 1)
+
+
+DAMAGE = {
+    "cut short": cut,
+    "empty": lambda content: b"",
+    "one bit": one_bit,
+    "a pickle": lambda content: b"\x80\x04\x95" + content,
+    "another record": another_record,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_file_is_noticed_and_the_training_done_anew(damage, images, project, capsys):
+    good = train(cache.fit, images)
+    (file,) = files(project)
+    content = file.read_bytes()
+    assert damage(content) != content
+    file.write_bytes(damage(content))
+    assert_same(train(cache.fit, images), good)
+    assert capsys.readouterr().out.count("is damaged and left aside") == 1
+    file.write_bytes(file.read_bytes())
+    train(cache.fit, images)
+    assert "is damaged" not in capsys.readouterr().out
+
+
+def test_a_file_under_another_s_key_is_noticed(images, project, capsys):
+    train(cache.fit, images, seed=1)
+    (first,) = files(project)
+    train(cache.fit, images, seed=2)
+    (second,) = set(files(project)) - {first}
+    second.write_bytes(first.read_bytes())
+    train(cache.fit, images, seed=2)
+    assert "is damaged and left aside" in capsys.readouterr().out
+
+
+def test_a_damaged_partial_file_starts_from_the_beginning(images, project, capsys):
+    interrupted(images, STEPS + 2)
+    (file,) = files(project)
+    file.write_bytes(cut(file.read_bytes()))
+    assert_same(train(cache.fit, images), train(fast.fit, images))
+
+
+def test_a_full_disk_costs_no_training_and_is_said_once_per_file(images, project, capsys, monkeypatch):
+    def full(self: Path, content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert_same(train(cache.fit, images), train(fast.fit, images))
+    assert capsys.readouterr().out.count("cannot be kept in build/models: No space left on device.") == 2
+    assert not files(project)
+
+
+def test_a_write_that_is_cut_off_leaves_the_file_before_it(images, project, monkeypatch):
+    file = project / "model.safetensors"
+    history = History({"loss": [1.0]}, {}, [1.0])
+    cache._write(file, "key", {"weight": torch.ones(2)}, history)
+    monkeypatch.setattr(cache.os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        cache._write(file, "key", {"weight": torch.zeros(2)}, history)
+    tensors, _ = cache._read(file, "key") or ({}, None)
+    assert tensors["weight"].tolist() == [1, 1]
+    assert list(project.glob("*.tmp")) == []
+
+
+def test_emptying_deletes_every_training(images, project):
+    interrupted(images, STEPS + 2)
+    assert cache.empty() == 1
+    assert files(project) == []
+
+
+def test_a_checkpoint_without_a_file_leaves_the_state_as_it_is(images, project):
+    model = VAE(2)
+    optimizer = torch.optim.Adam(model.parameters())
+    before = [parameter.clone() for parameter in model.parameters()]
+    cache.Partial(project / "none.safetensors", "key").restore(State(model, optimizer, History()))
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))

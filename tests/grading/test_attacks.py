@@ -1,0 +1,258 @@
+"""Hostile submissions in one batch with honest ones: none gains, reaches, stops or spoils anything.
+
+What the attacks are stands in `attacks`. They are graded once, by the coordinator and a few workers with
+small limits, and every test looks at what that batch left.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import attacks
+import nbformat
+import pytest
+from attacks import ATTACKS, CANARY, FILES, SLEEP, Attack
+from nbgrader.api import Gradebook
+
+from courseware.classroom import batch, summary
+from courseware.grading.kernel import sandbox
+from courseware.grading.work import Result, Terms
+
+ROOT = Path(__file__).parents[2]
+ASSIGNMENT = "02-theory"
+WORKERS = 3
+PROBLEM = sandbox.missing()
+pytestmark = pytest.mark.skipif(bool(PROBLEM), reason=PROBLEM)
+
+every_attack = pytest.mark.parametrize("name", ATTACKS)
+every_submission = pytest.mark.parametrize("name", [*ATTACKS, *FILES, "perfect", "wrong"])
+
+
+@dataclass
+class Class:
+    """What a batch left: the course, results by student, and what came to the canary servers."""
+
+    root: Path
+    results: dict[str, Result]
+    connections: list[Any]
+    canaries: dict[Path, str]
+    written: dict[str, str]  # by student: everything in autograded/ and feedback/
+
+
+def student(name: str) -> str:
+    """The name of an attack as a student's."""
+    return "".join(letter if letter.isalnum() else "-" for letter in name)
+
+
+def workers() -> ProcessPoolExecutor:
+    """Workers with small limits; more than there are cores, as they wait for time limits most of the time."""
+    return ProcessPoolExecutor(WORKERS, get_context("spawn"), attacks.small_limits)
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory) -> Iterator[Class]:
+    root = tmp_path_factory.mktemp("class")
+    shutil.copy(ROOT / "nbgrader_config.py", root)
+    perfect = nbformat.read(ROOT / "solutions" / ASSIGNMENT / "theory.ipynb", as_version=4)
+    perfect.cells = perfect.cells[:19]  # two exercises: the first is attacked, the second is solved
+    wrong = with_answer(perfect, attacks.WRONG)
+    source = root / "solutions" / ASSIGNMENT / "theory.ipynb"
+    source.parent.mkdir(parents=True)
+    nbformat.write(perfect, source)
+    (source.parent / "notes.txt").write_text(CANARY)
+
+    outside = tmp_path_factory.mktemp("outside")
+    canaries = {outside / "canary": CANARY, Path(f"/tmp/canary-{os.getpid()}"): CANARY}
+    for path, content in canaries.items():
+        path.write_text(content)
+    servers = listening()
+    places = {
+        "ROOT": root,
+        "PROJECT": ROOT,
+        "HOME": outside,
+        "PORT": servers[0].getsockname()[1],
+        "TMP": f"/tmp/canary-{os.getpid()}",
+    }
+    for name, notebook in {"perfect": perfect, "wrong": wrong}.items():
+        hand_in(root, name, notebook)
+    for name, one in ATTACKS.items():
+        code = one.code
+        for word, place in places.items():
+            code = code.replace(f"{{{word}}}", str(place))
+        hand_in(root, student(name), with_answer(perfect, code + one.ending))
+    for name, make in FILES.items():
+        folder = root / "submitted" / student(name) / ASSIGNMENT
+        folder.parent.mkdir(parents=True)
+        make(folder, json.loads(nbformat.writes(perfect)), root)
+
+    course = batch.Course(root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TOKEN_OF_THE_GRADER", CANARY)
+        patch.setenv("OMP_NUM_THREADS", "1")
+        steps = batch.grade(
+            course, [ASSIGNMENT], Terms(cell_seconds=3, notebook_seconds=30), workers, WORKERS
+        )
+        results = {step.result.student: step.result for step in steps}
+    written = {
+        name: "".join(
+            path.read_text(encoding="utf-8")
+            for kind in ("autograded", "feedback")
+            for path in course.folder(kind, name, ASSIGNMENT).iterdir()
+        )
+        for name in results
+    }
+    yield Class(root, results, [came for server in servers if (came := what_came(server))], canaries, written)
+    for path in canaries:
+        path.unlink()
+    for server in servers:
+        server.close()
+
+
+def with_answer(notebook: Any, source: str) -> Any:
+    """A copy of the notebook with this answer to its first exercise."""
+    notebook = copy.deepcopy(notebook)
+    (cell,) = (c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade_id") == "gaussian-kl")
+    cell.source = source
+    return notebook
+
+
+def hand_in(root: Path, name: str, notebook: Any) -> None:
+    folder = root / "submitted" / name / ASSIGNMENT
+    folder.mkdir(parents=True)
+    nbformat.write(notebook, folder / "theory.ipynb")
+
+
+def listening() -> list[socket.socket]:
+    """Servers on the grader's own machine: TCP, UDP on the same port, and a Unix socket with that number."""
+    tcp = socket.create_server(("127.0.0.1", 0))
+    port = tcp.getsockname()[1]
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    udp.bind(("127.0.0.1", port))
+    unix = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    unix.bind(f"\0canary-{port}")
+    unix.listen()
+    for server in (tcp, udp, unix):
+        server.setblocking(False)
+    return [tcp, udp, unix]
+
+
+def what_came(server: socket.socket) -> Any:
+    try:
+        return server.recv(100) if server.type == socket.SOCK_DGRAM else server.accept()
+    except BlockingIOError:
+        return None
+
+
+def points(result: Result) -> dict[str, float | None]:
+    return result.notebooks["theory"].scores
+
+
+# --- scores and reasons -----------------------------------------------------------------------------------
+
+
+def test_honest_students_have_their_points(graded):
+    assert points(graded.results["perfect"]) == {"gaussian-kl-check": 3, "reparameterize-check": 3}
+    assert points(graded.results["wrong"]) == {"gaussian-kl-check": 0, "reparameterize-check": 3}
+    assert not graded.results["perfect"].faults + graded.results["wrong"].faults
+
+
+@every_attack
+def test_an_attack_gains_nothing(graded, name):
+    assert points(graded.results[student(name)])["gaussian-kl-check"] == 0
+
+
+@pytest.mark.parametrize("name", [name for name, one in ATTACKS.items() if one.kept == 3])
+def test_an_attack_spoils_no_other_exercise(graded, name):
+    assert points(graded.results[student(name)])["reparameterize-check"] == 3
+
+
+@every_attack
+def test_an_attack_ends_in_its_reason(graded, name):
+    found = {fault.reason.name for fault in graded.results[student(name)].faults}
+    assert reasons_fit(ATTACKS[name], found), graded.results[student(name)].faults
+
+
+def reasons_fit(one: Attack, found: set[str]) -> bool:
+    """Whether each reason that must be named is, in one of the ways that it may take, and no other."""
+    ways = [set(way.split("|")) for way in one.reasons]
+    return all(way & found or "" in way for way in ways) and not found - set().union(*ways)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_end_in_their_reason(graded, name):
+    assert {f.reason.name for f in graded.results[student(name)].faults} == set(attacks.FILE_REASONS[name])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_gain_nothing(graded, name):
+    assert graded.results[student(name)].points == attacks.FILE_POINTS.get(name, 0)
+
+
+# --- the batch --------------------------------------------------------------------------------------------
+
+
+@every_submission
+def test_the_batch_goes_on_and_every_result_is_recorded_and_in_the_gradebook(graded, name):
+    folder = graded.root / "autograded" / student(name) / ASSIGNMENT
+    assert (folder / batch.RECORDED).is_file()
+    with Gradebook(f"sqlite:///{graded.root / 'gradebook.db'}", "vae-course") as book:
+        score = book.find_submission(ASSIGNMENT, student(name)).score
+    assert score == graded.results[student(name)].points
+
+
+def test_summary_and_table_can_be_written(graded, tmp_path):
+    results = list(graded.results.values())
+    summary.write(summary.of(results, ""), results, ASSIGNMENT, tmp_path)
+    with open(tmp_path / "exercises.csv", newline="", encoding="utf-8") as file:
+        cells = [cell for row in csv.reader(file) for cell in row]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
+    assert "\x1b" not in (tmp_path / "summary.md").read_text(encoding="utf-8")
+
+
+# --- nothing was reached ----------------------------------------------------------------------------------
+
+
+@every_submission
+def test_nothing_secret_was_written(graded, name):
+    secret = (graded.root / "autograded" / ".secret").read_text()
+    written = graded.written[student(name)]
+    assert not [word for word in (CANARY, secret, *attacks.SUCCESSES) if word in written]
+
+
+def test_nothing_outside_was_changed(graded):
+    assert {path: path.read_text() for path in graded.canaries} == graded.canaries
+    marked = subprocess.run(
+        ["grep", "-rlF", attacks.WRITTEN, graded.root / "solutions", graded.root / "submitted" / "perfect",
+         ROOT / "course_utils", os.__file__, sys.modules["torch"].__file__],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert marked.stdout == ""
+    assert not [path for path in ("/tmp", "/usr", "/etc", "/") if Path(path, attacks.MADE).exists()]
+
+
+def test_nobody_called_the_grader_s_machine(graded):
+    assert graded.connections == []
+
+
+def test_no_process_is_left(graded):
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+    assert SLEEP not in listed
+
+
+@every_submission
+def test_no_script_is_on_a_page(graded, name):
+    page = (graded.root / "feedback" / student(name) / ASSIGNMENT / "theory.html").read_text(encoding="utf-8")
+    assert attacks.SCRIPT not in page

@@ -1,0 +1,415 @@
+"""nbgrader with this course's configuration: probe in the kernel, judge outside, an eye on own work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+import pytest
+from cells import (
+    KERNEL,
+    KL,
+    RESOURCES,
+    RIGHT_KL,
+    UNSAFE,
+    answer_cell,
+    grade,
+    graded_cell,
+    imports,
+    packed,
+    points,
+)
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+from nbgrader.preprocessors import Execute
+
+from course_utils.checks import EXERCISES, core, evidence
+from course_utils.settings import CourseError
+from courseware.grading import preprocessors
+from courseware.grading.kernel import forked, sandbox
+from courseware.grading.preprocessors import Judge, OwnWork, Probe, asked_of
+from courseware.grading.submission import own_work
+
+ROOT = Path(__file__).parents[2]
+
+
+def judged(*bundles: Any, seed: int = 41) -> NotebookNode:
+    """A graded cell whose outputs hold these evidence bundles, after Judge."""
+    cell = graded_cell()
+    cell.outputs = [
+        new_output("execute_result", data={"text/plain": "3", core.EVIDENCE_MIME: bundle})
+        for bundle in bundles
+    ]
+    return Judge().preprocess_cell(cell, {"course_seed": seed}, 0)[0]
+
+
+# --- the verdict ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def graded() -> dict[str, NotebookNode]:
+    """One submission with everything in it that must not cost a right answer its points."""
+    noise = (
+        "    print('half', file=sys.stderr); warnings.warn('old'); print('x' * 10)\n"
+        "    for _ in tqdm(range(3)):\n"
+        "        plt.plot([1, 2]); plt.show()\n"
+        "    mu = torch.from_numpy(np.asarray(mu))\n"
+        "    logvar = torch.from_numpy(2 * scipy.special.expit(0) * logvar.numpy())\n"
+    )
+    libraries = "import sys, warnings, scipy, numpy as np, matplotlib.pyplot as plt\nfrom tqdm import tqdm\n"
+    noisy = libraries + RIGHT_KL.replace("    return", noise + "    return")
+    class_based = (
+        "class reparameterize(nn.Module):\n"
+        "    def forward(self, mu, logvar, eps=None, **more):\n"
+        "        eps = torch.randn_like(mu.double()) if eps is None else eps\n"
+        "        return mu.double() + (logvar.double() / 2).exp() * eps"
+    )
+    cells = grade(
+        imports(),
+        graded_cell("gaussian_kl"),  # moved above its answer
+        new_code_cell("1 / 0"),
+        answer_cell(noisy),
+        new_code_cell("check = sum = None  # names of the course's, used for something else"),
+        answer_cell(class_based, "reparameterize"),
+        graded_cell("reparameterize", "reparameterize-check"),
+        answer_cell("def what_is_my_beta(*arguments:\n    return 1", "what-is-my-beta"),
+        graded_cell("what_is_my_beta", "what-is-my-beta-check"),
+        answer_cell("def monte_carlo_elbo(*arguments):\n    raise NotImplementedError", "monte-carlo-elbo"),
+        graded_cell("monte_carlo_elbo", "monte-carlo-elbo-check"),
+    )
+    return {asked_of(cell): cell for cell in cells}
+
+
+def test_a_right_answer_with_noise_shadowed_names_and_moved_cells_keeps_its_points(graded):
+    assert points(graded["gaussian_kl"]) == KL.points
+
+
+def test_a_class_with_extra_keywords_in_float64_keeps_its_points(graded):
+    assert points(graded["reparameterize"]) == EXERCISES["reparameterize"].points
+
+
+def test_a_syntax_error_costs_its_own_exercise_alone(graded):
+    assert points(graded["what_is_my_beta"]) == 0
+    assert "is not defined" in graded["what_is_my_beta"].outputs[0].data["text/html"]
+
+
+def test_an_unsolved_exercise_is_not_yet(graded):
+    assert points(graded["monte_carlo_elbo"]) == 0
+    assert "Not yet" in graded["monte_carlo_elbo"].outputs[0].data["text/html"]
+
+
+def test_the_graded_cell_keeps_its_released_source(graded):
+    assert graded["gaussian_kl"].source == 'check("gaussian_kl", globals())'
+
+
+def test_the_report_that_students_read_is_the_judge_s(graded):
+    assert "3 of 3 points" in graded["gaussian_kl"].outputs[0].data["text/html"]
+    assert core.EVIDENCE_MIME not in graded["gaussian_kl"].outputs[0].data
+
+
+# --- evidence that is not what it seems ---------------------------------------------------------------
+
+
+TAKES_THE_KERNEL = {
+    "ends the process": ("import os; os._exit(3)", "ended the process that ran it"),
+    "cannot be interrupted": (
+        "import time\n    while True:\n        try: time.sleep(1)\n        except: pass",
+        "stopped at the time limit",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "sentence"), TAKES_THE_KERNEL.values(), ids=TAKES_THE_KERNEL)
+def test_an_answer_that_takes_its_kernel_with_it_costs_its_own_exercise_alone(body, sentence, monkeypatch):
+    monkeypatch.setattr("courseware.grading.preprocessors.GRADED_SECONDS", 12)
+    right_bound = (
+        "def importance_weighted_bound(log_w):\n    return torch.logsumexp(log_w, 0) - math.log(len(log_w))"
+    )
+    lost, kept = grade(
+        imports(),
+        answer_cell(f"def gaussian_kl(mu, logvar):\n    {body}"),
+        graded_cell(),
+        new_code_cell("import math"),
+        answer_cell(right_bound, "importance-weighted-bound"),
+        graded_cell("importance_weighted_bound", "importance-weighted-bound-check"),
+    )
+    assert (points(lost), points(kept)) == (0, 3)
+    assert sentence in lost.outputs[0].data["text/html"]
+    assert lost.source == 'check("gaussian_kl", globals())'
+
+
+def test_a_cell_that_ends_the_kernel_as_it_is_run_costs_its_own_exercise_alone():
+    (lost,) = grade(imports(), answer_cell("import os\nos._exit(1)"), graded_cell())
+    assert points(lost) == 0
+    assert "is not defined" in lost.outputs[0].data["text/html"]
+
+
+needs_sandbox = pytest.mark.skipif(UNSAFE, reason=sandbox.missing() or "There is a sandbox.")
+
+
+@needs_sandbox
+def test_a_kernel_that_cannot_be_forked_is_forked_from_another_process(monkeypatch):
+    fork, left = forked.Zygote.fork, [1]
+
+    def killed(zygote: forked.Zygote, *request: Any) -> int:
+        left[0] -= 1
+        if left[0] >= 0:
+            zygote.process.kill()
+        return fork(zygote, *request)
+
+    monkeypatch.setattr(forked.Zygote, "fork", killed)
+    (cell,) = grade(imports(), answer_cell(RIGHT_KL), graded_cell())
+    assert points(cell) == 3
+
+
+@needs_sandbox
+def test_where_no_kernel_starts_at_all_that_is_an_error(monkeypatch):
+    def failing(*_: Any) -> int:
+        raise CourseError("no kernel today")
+
+    monkeypatch.setattr(forked.Zygote, "fork", failing)
+    with pytest.raises(CourseError, match="no kernel today"):
+        grade(imports(), answer_cell(RIGHT_KL), graded_cell())
+
+
+@needs_sandbox
+@pytest.mark.parametrize(("kills", "expected"), [(1, 3), (preprocessors.ATTEMPTS, 0)])
+def test_a_cell_is_blamed_for_the_end_of_its_kernel_when_that_happens_several_times(
+    kills, expected, monkeypatch
+):
+    left, run = [kills], Execute.preprocess_cell
+
+    def killing(probe: Probe, cell: NotebookNode, *how: Any) -> Any:
+        if "def gaussian_kl" in cell.source and left[0]:
+            left[0] -= 1
+            probe.km.provisioner.process.kill()
+        return run(probe, cell, *how)
+
+    monkeypatch.setattr(Execute, "preprocess_cell", killing)
+    slow = f"import time\ntime.sleep(1)\n{RIGHT_KL}"
+    (cell,) = grade(imports(), answer_cell(slow), graded_cell())
+    assert points(cell) == expected
+
+
+@needs_sandbox
+def test_what_has_been_earned_stays_where_the_time_ends_in_a_later_run(monkeypatch):
+    run, asked = Execute.preprocess_cell, []
+
+    def killing(probe: Probe, cell: NotebookNode, *how: Any) -> Any:
+        if "sleep" in cell.source and not asked:
+            asked.append("killed")
+            probe.km.provisioner.process.kill()
+        return run(probe, cell, *how)
+
+    def left(_: Probe) -> int:
+        """Enough until a little after the kernel was killed, so that there is another run."""
+        asked.extend(["asked"] * bool(asked))
+        return 100 if len(asked) < 6 else 0
+
+    monkeypatch.setattr(Execute, "preprocess_cell", killing)
+    monkeypatch.setattr(Probe, "_seconds_left", left)
+    slow = new_code_cell("import time\ntime.sleep(1)")
+    cells = [imports(), answer_cell(RIGHT_KL), graded_cell(), slow, new_code_cell("late = 1")]
+    (cell,) = grade(*cells)
+    assert points(cell) == 3
+    assert cells[-1].outputs[0].ename == "TIMEOUT"
+
+
+def test_an_answer_below_its_graded_cell_counts_where_the_stub_was_left():
+    stub = "def gaussian_kl(mu, logvar):\n    # Write your code here.\n    raise NotImplementedError()"
+    (cell,) = grade(imports(), answer_cell(stub), graded_cell(), new_code_cell(RIGHT_KL))
+    assert points(cell) == 3
+
+
+def test_a_later_use_of_the_name_does_not_move_a_graded_cell():
+    (cell,) = grade(imports(), answer_cell(RIGHT_KL), graded_cell(), new_code_cell("gaussian_kl = None"))
+    assert points(cell) == 3
+
+
+def test_evidence_is_judged_whatever_the_kernel_said_about_points():
+    assert points(judged(packed(41, RIGHT_KL.replace("0.5 * ", "")))) == 0
+    assert points(judged(packed(41))) == 3
+
+
+FORGED = {
+    "of another seed": packed(40),
+    "of another seed, relabelled": packed(40) | {"seed": 41},
+    "of another exercise": packed(41) | {"answer": "vae_loss"},
+    "a list": [1, 2, 3],
+    "a string": "full marks",
+    "without arrays": {"answer": "gaussian_kl", "seed": 41},
+    "an array of objects": packed(41) | {"evidence": {"kl": {"dtype": "|O", "shape": [1], "data": "AAAA"}}},
+    "another shape": packed(41)
+    | {"evidence": evidence.pack({"kl": np.zeros((2, 2, 2)), "single": np.zeros(0)})},
+    "a note of praise": packed(41) | {"note": "full marks"},
+}
+
+
+@pytest.mark.parametrize("bundle", FORGED.values(), ids=FORGED)
+def test_forged_evidence_earns_nothing(bundle):
+    assert points(judged(bundle)) == 0
+
+
+def test_a_cell_without_evidence_says_so():
+    assert "handed over no evidence" in judged().outputs[0].data["text/html"]
+
+
+def test_a_cell_stopped_at_the_time_limit_says_so():
+    cell = graded_cell()
+    cell.outputs = [new_output("error", ename="TIMEOUT", evalue="", traceback=[])]
+    Judge().preprocess_cell(cell, {"course_seed": 1}, 0)
+    assert points(cell) == 0
+    assert "time limit" in cell.outputs[0].data["text/html"]
+
+
+def test_a_student_s_words_are_escaped_in_the_verdict():
+    cell = judged(packed(41) | {"note": "<script>alert(1)</script>"})
+    assert "<script>" not in cell.outputs[0].data["text/html"]
+
+
+# --- own work -----------------------------------------------------------------------------------------
+
+
+def source() -> NotebookNode:
+    return nbformat.read("solutions/02-theory/theory.ipynb", as_version=4)
+
+
+def remarks_on(*codes: str, answer: str = "") -> list[str]:
+    """What is remarked on a submission with these cells of the student's own, and this answer."""
+    cells = [new_code_cell(code) for code in codes] + [answer_cell(answer)] * bool(answer)
+    return [f"{r.why}: {r.code}" for r in own_work.remarks(new_notebook(cells=cells), source())]
+
+
+def test_a_solved_notebook_of_one_s_own_gets_no_remark():
+    assert (
+        remarks_on(
+            "import matplotlib.pyplot as plt\nplt.rcParams['figure.dpi'] = 80",
+            "torch.manual_seed(3)\ntorch.backends.cudnn.deterministic = True",
+            "%matplotlib inline\nfrom course_utils.checks import check",
+            "x = torch.zeros(3)\nx[0] = 1\nmodel.weight.data = x",
+            answer=RIGHT_KL,
+        )
+        == []
+    )
+
+
+USES = {
+    "imported": "from course_utils.objectives import gaussian_kl",
+    "imported under another name": "from course_utils.objectives import gaussian_kl as f\ng = f",
+    "called through the module": "def gaussian_kl(*both):\n    return objectives.gaussian_kl(*both)",
+    "called through another name": "import course_utils.objectives as o\ngaussian_kl = o.gaussian_kl",
+    "fetched by its name": "gaussian_kl = getattr(objectives, 'gaussian_kl')",
+    "assigned": "gaussian_kl = objectives.gaussian_kl",
+    "all names imported": "from course_utils.objectives import *",
+    "put among the globals": "globals()['gaussian_kl'] = objectives.gaussian_kl",
+    "taken from the module's names": "gaussian_kl = vars(objectives)['gaussian_kl']",
+    "taken from its __dict__": "gaussian_kl = objectives.__dict__['gaussian_kl']",
+    "handed in by default": "def kl(*both, o=objectives):\n    return o.gaussian_kl(*both)",
+    "named on the way": "(o := objectives).gaussian_kl",
+    "assigned in a pair": "o, p = objectives, 1\ngaussian_kl = o.gaussian_kl",
+    "its source run": "import inspect\nexec(inspect.getsource(objectives.gaussian_kl))",
+}
+
+
+@pytest.mark.parametrize("code", USES.values(), ids=USES)
+def test_an_answer_that_uses_the_package_s_solution_is_reported_with_its_line(code):
+    found = remarks_on("from course_utils import objectives", "x = 1", answer=code + "\n" + RIGHT_KL)
+    assert any("which solves gaussian_kl" in text for text in found)
+
+
+def test_a_class_that_inherits_the_package_s_model_is_reported():
+    vae = nbformat.read("solutions/03-vae/vae.ipynb", as_version=4)
+    cell = answer_cell("from course_utils import models\nclass MyVAE(models.VAE):\n    pass", "my-vae")
+    (remark,) = own_work.remarks(new_notebook(cells=[cell]), vae)
+    assert (remark.cell, remark.line, remark.code) == ("my-vae", 2, "class MyVAE(models.VAE):")
+
+
+def test_the_lesson_s_own_cells_may_use_the_package():
+    assert own_work.remarks(nbformat.read("notebooks/02-theory/theory.ipynb", as_version=4), source()) == []
+
+
+def test_the_instructor_s_solution_under_other_names_is_reported():
+    solution = next(c.source for c in source().cells if c.source.startswith("def monte_carlo_elbo"))
+    renamed = solution.replace("log_likelihood", "ll").replace("sigma", "s")
+    cell = answer_cell(renamed, "monte-carlo-elbo")
+    (remark,) = own_work.remarks(new_notebook(cells=[cell]), source())
+    assert remark.why == "is the instructor's solution but for names"
+
+
+def test_the_instructor_s_solution_is_reported_in_any_cell_and_at_any_length():
+    solution = next(c.source for c in source().cells if "def gaussian_kl" in c.source)
+    (remark,) = own_work.remarks(new_notebook(cells=[new_code_cell(solution)]), source())
+    assert remark.why == "is the instructor's solution word for word"
+
+
+def test_a_print_added_hides_no_copy():
+    solution = next(c.source for c in source().cells if c.source.startswith("def monte_carlo_elbo"))
+    cell = answer_cell(solution.replace("    return", "    print(1)\n    return"), "monte-carlo-elbo")
+    (remark,) = own_work.remarks(new_notebook(cells=[cell]), source())
+    assert remark.why == "is the instructor's solution but for names"
+
+
+def test_a_word_that_is_also_a_folder_s_gets_no_remark():
+    assert remarks_on("notes = {'solutions': 1, 'gradebook': 2}") == []
+
+
+REACHES = {
+    "torch patched": "torch.allclose = lambda *a, **k: True",
+    "torch patched by name": "setattr(torch, 'allclose', print)",
+    "a builtin patched": "import builtins\nbuiltins.float = print",
+    "a builtin patched without import": "__builtins__.len = print",
+    "a module replaced": "import sys\nsys.modules['course_utils.checks'] = None",
+    "the checks imported": "from course_utils.checks import core",
+    "the checks patched": "import course_utils\ncourse_utils.checks.core.run = print",
+    "input transformed": "get_ipython().input_transformers_post.append(print)",
+    "syntax transformed": "ip = get_ipython()\nip.ast_transformers.append(1)",
+    "solutions read": "open('../../solutions/02-theory/theory.ipynb')",
+    "solutions run": "%run ../../solutions/02-theory/theory.ipynb",
+    "the gradebook": "import sqlite3\nsqlite3.connect('../../gradebook.db')",
+    "the caller's frame": "import sys\nsys._getframe(1).f_locals",
+    "an object that lies": "class A:\n    def __eq__(self, other):\n        return True",
+    "a mock": "from unittest.mock import patch",
+    "torch patched through its names": "vars(torch)['allclose'] = print",
+    "torch patched by update": "torch.__dict__.update(allclose=print)",
+    "torch patched by a loop": "for torch.allclose in [print]:\n    pass",
+    "torch patched by a with": "with nullcontext(print) as torch.allclose:\n    pass",
+    "code from a text": "exec('import torch; torch.allclose = print')",
+    "the grader's seed": "import os\nos.environ['COURSE_CHECK_SEED'] = '0'",
+    "the grader's seed by magic": "%env COURSE_CHECK_SEED 0",
+    "another program": "!cat ../../solutions/02-theory/theory.ipynb",
+}
+
+
+@pytest.mark.parametrize("code", REACHES.values(), ids=REACHES)
+def test_code_that_reaches_for_checks_or_solutions_is_reported(code):
+    assert remarks_on("import torch", code)
+
+
+def test_code_that_does_not_parse_is_no_reason_to_stop():
+    assert remarks_on("def (", "x = '''", answer="def gaussian_kl(:") == []
+
+
+def test_remarks_are_logged_and_kept_but_change_no_score(caplog):
+    notebook = new_notebook(cells=[new_code_cell("import builtins")])
+    OwnWork(solutions="solutions").preprocess(notebook, RESOURCES)
+    (remark,) = notebook.metadata["course"]["remarks"]
+    assert remark["code"] == "import builtins"
+
+
+# --- in the sandbox -----------------------------------------------------------------------------------
+
+
+@needs_sandbox
+def test_a_submission_runs_where_the_course_s_own_files_are_not():
+    look = f"import os\nif os.path.exists({str(ROOT / 'solutions')!r}) or not os.getuid(): raise SystemExit"
+    (cell,) = grade(imports(), answer_cell(f"{look}\n{RIGHT_KL}"), graded_cell())
+    assert points(cell) == KL.points
+
+
+def test_outside_the_sandbox_a_submission_is_marked(caplog):
+    notebook = new_notebook(cells=[imports()], metadata={"kernelspec": KERNEL})
+    Probe(timeout=30, unsafe=True).preprocess(notebook, dict(RESOURCES))
+    assert notebook.metadata["course"]["sandboxed"] is False
+    assert "NOT SANDBOXED" in caplog.text

@@ -1,0 +1,191 @@
+"""`course check` tells students what they will get, and in one sentence what is no notebook of the course."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from course_utils.settings import CourseError
+from courseware.grading import rehearsal
+from courseware.grading.kernel import sandbox
+from courseware.grading.reasons import Reason
+from courseware.grading.submission import reading
+
+ROOT = Path(__file__).parents[2]
+THEORY = Path("02-theory") / "theory.ipynb"
+RIGHT_KL = "def gaussian_kl(mu, logvar):\n    return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)"
+WRONG_KL = RIGHT_KL.replace("0.5 * ", "")
+
+
+@pytest.fixture(autouse=True)
+def in_the_course(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def notebook(folder: Path, answers: dict[str, str], without: str = "") -> Path:
+    """A student's copy of the theory notebook with these answers, by grade_id, and one cell deleted."""
+    nb = nbformat.read(ROOT / "notebooks" / THEORY, as_version=4)
+    marked = {cell.metadata.nbgrader.grade_id: cell for cell in nb.cells if "nbgrader" in cell.metadata}
+    for grade_id, source in answers.items():
+        marked[grade_id].source = source
+    nb.cells = [cell for cell in nb.cells if cell is not marked.get(without)]
+    file = folder / THEORY.name
+    nbformat.write(nb, file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory) -> rehearsal.Rehearsal:
+    """The rehearsal of a notebook with one right answer, one by hand, and a check deleted."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        answers = {"gaussian-kl": RIGHT_KL, "derivation": "By Jensen's inequality."}
+        return rehearsal.rehearse(notebook(tmp_path_factory.mktemp("own"), answers, "reparameterize-check"))
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory) -> rehearsal.Rehearsal:
+    """The rehearsal of a wrong answer where no sandbox can be made, and the only copy is the student's."""
+    own = tmp_path_factory.mktemp("course")
+    (own / "nbgrader_config.py").touch()
+    (own / "notebooks" / THEORY.parent).mkdir(parents=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(own)
+        patch.setattr(sys, "platform", "darwin")
+        # Its kernel finds the package as an installed one would.
+        patch.setenv("PYTHONPATH", str(ROOT))
+        sandbox.missing.cache_clear()
+        result = rehearsal.rehearse(notebook(own / "notebooks" / THEORY.parent, {"gaussian-kl": WRONG_KL}))
+    sandbox.missing.cache_clear()
+    return result
+
+
+def points(found: rehearsal.Rehearsal) -> dict[str, float]:
+    return {verdict.answer: verdict.points for verdict in found.verdicts}
+
+
+def test_a_right_answer_has_its_points(found):
+    assert points(found)["gaussian_kl"] == 3
+
+
+def test_what_is_not_solved_has_none(found):
+    assert points(found)["monte_carlo_elbo"] == 0
+
+
+def test_the_total_is_of_all_that_programs_give(found):
+    assert (found.points, found.of) == (3, 16)
+
+
+def test_an_answer_for_a_person_is_said_to_be_answered(found):
+    assert found.by_hand == [rehearsal.ByHand("derivation", 4, True)]
+
+
+def test_a_check_that_was_deleted_is_put_back_and_named(found):
+    assert [(fault.reason, fault.detail) for fault in found.faults] == [
+        (Reason.MISSING_CELLS, "reparameterize-check")
+    ]
+
+
+def test_code_runs_in_a_sandbox_where_there_is_one(found):
+    assert found.sandboxed is not bool(sandbox.missing())
+
+
+def test_code_runs_without_a_sandbox_where_none_can_be_made(elsewhere):
+    assert not elsewhere.sandboxed
+
+
+def test_a_wrong_answer_has_its_mistake_named(elsewhere):
+    (verdict,) = (verdict for verdict in elsewhere.verdicts if verdict.answer == "gaussian_kl")
+    assert verdict.points < 3 and verdict.note + "".join(verdict.failed.values())
+
+
+def test_an_answer_for_a_person_is_said_to_be_missing(elsewhere):
+    assert elsewhere.by_hand == [rehearsal.ByHand("derivation", 4, False)]
+
+
+def test_the_only_copy_is_said_to_be_the_only_one(elsewhere):
+    assert "is the only copy here" in elsewhere.remark
+
+
+def test_another_copy_is_compared_with_the_released_one(found):
+    assert found.remark == ""
+
+
+# --- what is no notebook of the course ------------------------------------------------------------------
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(CourseError, match=r"There is no file .*theory\.ipynb\."):
+        rehearsal.rehearse(tmp_path / "theory.ipynb")
+
+
+def test_a_wrong_name_is_answered_with_the_right_ones(tmp_path):
+    (tmp_path / "theory-Copy1.ipynb").touch()
+    with pytest.raises(CourseError, match=r"theory-Copy1\.ipynb is none of .* theory\.ipynb, vae\.ipynb"):
+        rehearsal.rehearse(tmp_path / "theory-Copy1.ipynb")
+
+
+def test_a_folder_is_no_notebook(tmp_path):
+    with pytest.raises(CourseError, match="is a folder: name one notebook in it"):
+        rehearsal.rehearse(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [("not JSON", "no JSON in UTF-8"), ('{"nbformat": 3}', "an old one"), ("[]", "not that of a notebook")],
+)
+def test_what_is_no_notebook_is_said_to_be_none(tmp_path, content, why):
+    (tmp_path / "theory.ipynb").write_text(content)
+    with pytest.raises(CourseError, match=f"no notebook that can be checked: .*{why}"):
+        rehearsal.rehearse(tmp_path / "theory.ipynb")
+
+
+def test_a_notebook_too_large_to_be_graded_is_not_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "LARGEST", 100)
+    with pytest.raises(CourseError, match="more than the 100 bytes that are graded: clear its outputs"):
+        rehearsal.rehearse(notebook(tmp_path, {}))
+
+
+def test_outside_the_course_the_sentence_says_where_to_go(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CourseError, match="neither release/ nor notebooks/"):
+        rehearsal.rehearse(notebook(tmp_path, {}))
+
+
+# --- other systems ----------------------------------------------------------------------------------------
+
+WITHOUT_LINUX = """
+import os, sys
+import courseware.grading.work  # everybody else's modules know which system they are on
+for name in [name for name in sys.modules if name.startswith("course_utils")]:
+    del sys.modules[name]
+for name in ("resource", "fcntl", "pwd", "grp", "termios"):
+    sys.modules[name] = None
+for name in ("O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK", "geteuid", "getuid", "fork", "pidfd_open", "setns"):
+    if hasattr(os, name):
+        delattr(os, name)
+sys.platform = "win32"
+from pathlib import Path
+from courseware.grading import rehearsal, work
+graded = []
+def grade(job):
+    graded.append(job)
+    raise SystemExit(0 if not job.terms.sandboxed and job.seed == 0 else 1)
+work.grade = grade
+rehearsal.rehearse(Path(sys.argv[1]))
+"""
+
+
+def test_on_windows_everything_up_to_the_kernel_works(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_LINUX, str(notebook(tmp_path, {}))],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,280 @@
+"""Code in the sandbox gets nowhere: what it must not reach is not there, and taking too much ends it."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+
+from course_utils.settings import CourseError
+from courseware.grading.kernel import forked, sandbox
+
+ROOT = Path(__file__).parents[2]
+PROBLEM = sandbox.missing()
+needs_sandbox = pytest.mark.skipif(bool(PROBLEM), reason=PROBLEM)
+
+
+@pytest.fixture(
+    scope="module", params=[sandbox.KernelManager, forked.KernelManager], ids=["started", "forked"]
+)
+def run(request) -> Callable[..., list[NotebookNode]]:
+    """Runs cells in a sandboxed kernel, of either kind."""
+    return partial(executed, request.param)
+
+
+def executed(manager: type, folder: Path, *cells: str, seconds: int = 60) -> list[NotebookNode]:
+    """The cells after their run in a sandboxed kernel that starts in `folder`; errors are outputs."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    client = NotebookClient(
+        notebook,
+        timeout=seconds,
+        allow_errors=True,
+        kernel_name="python3",
+        kernel_manager_class=manager,
+        resources={"metadata": {"path": str(folder)}},
+    )
+    client.execute()
+    return notebook.cells
+
+
+# --- what is not there ------------------------------------------------------------------------------------
+
+# Each ends in an error, of this kind; the submission's folder is the working folder.
+OUT_OF_REACH = {
+    "solutions": (f"open({str(ROOT / 'solutions' / '02-theory' / 'theory.ipynb')!r})", "FileNotFoundError"),
+    "the bank of answers": (f"open({str(ROOT / 'tests' / 'bank' / 'answers.py')!r})", "FileNotFoundError"),
+    "the gradebook": ("open('../../../gradebook.db', 'rb')", "FileNotFoundError"),
+    "another submission": ("open('../../bob/02-theory/theory.ipynb')", "FileNotFoundError"),
+    "what a link at the top points to": ("open('link')", "FileNotFoundError"),
+    "what a link further down points to": ("open('below/link')", "FileNotFoundError"),
+    "what a link made by the code points to": (
+        f"import os; os.symlink({str(ROOT / 'README.md')!r}, '/tmp/l'); open('/tmp/l')",
+        "FileNotFoundError",
+    ),
+    "the grader's home": (f"import os; os.listdir({str(Path.home() / '.cache')!r})", "FileNotFoundError"),
+    "passwords": ("open('/etc/shadow')", "FileNotFoundError"),
+    "the grader's secrets": ("import os; os.environ['TOKEN_OF_THE_GRADER']", "KeyError"),
+    "writing to the submission": ("open('theory.ipynb', 'a')", "OSError or PermissionError"),
+    "writing to Python": ("import os; open(os.__file__, 'a')", "OSError or PermissionError"),
+    "writing to the course": (
+        "import course_utils; open(course_utils.__file__, 'a')",
+        "OSError or PermissionError",
+    ),
+    "writing to the root": ("open('/x', 'w')", "OSError"),
+    "writing to the devices": ("open('/dev/x', 'w')", "OSError"),
+    "the network": ("import socket; socket.create_connection(('192.0.2.1', 80), timeout=5)", "OSError"),
+    "other hosts' names": ("import socket; socket.getaddrinfo('example.org', 80)", "gaierror"),
+    "the grader's own machine": (
+        "import socket; socket.create_connection(('127.0.0.1', PORT), timeout=5)",
+        "ConnectionRefusedError",
+    ),
+    "files in memory without a name": (
+        "import os; os.memfd_create('x')",
+        "PermissionError",
+    ),
+    "users of its own": (
+        "import subprocess as s; s.run(['unshare', '-Ur', 'true'], check=True, stderr=s.DEVNULL)",
+        "CalledProcessError",
+    ),
+    "the machine below": ("import socket; socket.socket(socket.AF_VSOCK)", "PermissionError"),
+    "becoming root": ("import os; os.setuid(0)", "OSError or PermissionError"),
+    "ending the process above": (
+        "import os, signal, time; os.kill(1, signal.SIGKILL); time.sleep(1); raise LookupError",
+        "LookupError or PermissionError",
+    ),
+    "processes outside": (f"import os; os.kill({os.getpid()}, 0)", "ProcessLookupError"),
+    "a larger limit": (
+        "import resource as r; r.setrlimit(r.RLIMIT_NPROC, (10**6, 10**6))",
+        "ValueError",
+    ),
+    "mounting": (
+        "import subprocess as s; s.run(['mount', '-t', 'tmpfs', 'x', '/tmp'], check=True, stderr=s.DEVNULL)",
+        "CalledProcessError",
+    ),
+    "more scratch than there is": (
+        "with open('/tmp/f', 'wb') as f:\n    while True: f.write(bytes(2**22))",
+        "OSError",
+    ),
+    "more scratch in many files": (
+        "for i in range(99):\n    open(f'/dev/shm/{i}', 'wb').write(bytes(2**23))",
+        "OSError",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def errors(run, tmp_path_factory) -> dict[str, str]:
+    """What each attempt ended in: they share a kernel, as the cells of one notebook do."""
+    import socket
+
+    course = tmp_path_factory.mktemp("course")
+    (course / "gradebook.db").write_text("grades")
+    for student in ("ada", "bob"):
+        (course / "autograded" / student / "02-theory" / "below").mkdir(parents=True)
+        (course / "autograded" / student / "02-theory" / "theory.ipynb").write_text("{}")
+    folder = course / "autograded" / "ada" / "02-theory"
+    for link in ("link", "below/link"):
+        (folder / link).symlink_to(course / "gradebook.db")
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TOKEN_OF_THE_GRADER", "secret")
+        port = str(server.getsockname()[1])
+        cells = run(folder, *(code.replace("PORT", port) for code, _ in OUT_OF_REACH.values()))
+    return {
+        name: next((output.ename for output in cell.outputs if output.output_type == "error"), "nothing")
+        for name, cell in zip(OUT_OF_REACH, cells, strict=True)
+    }
+
+
+@needs_sandbox
+@pytest.mark.parametrize(("name", "error"), [(name, error) for name, (_, error) in OUT_OF_REACH.items()])
+def test_is_out_of_reach(errors, name, error):
+    assert errors[name] in error.split(" or ")  # as root's sandbox says it, or anybody else's
+
+
+@needs_sandbox
+def test_the_submission_and_the_course_are_there_and_scratch_is_gone_afterwards(run, tmp_path):
+    (tmp_path / "note.txt").write_text("mine")
+    seen = run(
+        tmp_path,
+        "open('note.txt').read()",
+        "import torch, course_utils.checks; (torch.ones(2) @ torch.ones(2)).item()",
+        "open('new.txt', 'w').write('made here')",
+    )
+    assert [cell.outputs[0].data["text/plain"] for cell in seen] == ["'mine'", "2.0", "9"]
+    assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
+
+
+@needs_sandbox
+def test_there_is_no_privilege_nothing_open_of_the_grader_s_and_no_number_drawn_before(run, tmp_path):
+    cells = [
+        "{line.split(':')[0]: line.split()[1:2] for line in open('/proc/self/status')}",
+        "import os, glob\n[os.readlink(f) for f in glob.glob('/proc/self/fd/*') if os.path.exists(f)]",
+        "import random, numpy, torch\n[random.random(), numpy.random.rand(), torch.rand(1).item()]",
+    ]
+    first, second = (
+        [ast.literal_eval(cell.outputs[0].data["text/plain"]) for cell in run(tmp_path, *cells)]
+        for _ in range(2)
+    )
+    status, files, numbers = first
+    assert {status[f"Cap{which}"][0] for which in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {"0" * 16}
+    assert (status["NoNewPrivs"], status["Uid"] != ["0"]) == (["1"], True)
+    assert not [
+        file
+        for file in files
+        if file.startswith("/") and not file.startswith(("/dev/", "/tmp/", "/home/student"))
+    ]
+    assert not set(numbers) & set(second[2])
+
+
+# --- what there is too much of ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Limits that are met soon."""
+    limits = replace(sandbox.Limits(), memory=600 * sandbox.MiB, processes=80)
+    monkeypatch.setattr(sandbox.SandboxProvisioner, "limits", limits)
+
+
+ENDED = {
+    "a memory bomb": "held = []\nwhile True: held.append(b'1' * 10**7)",
+    "memory in many processes": (
+        "import os, time\nfor _ in range(12):\n    if not os.fork():\n        held = b'1' * 10**8\n"
+        "        time.sleep(60)\ntime.sleep(60)"
+    ),
+    "files among the sockets": (
+        "import glob, time\nplace = glob.glob('/tmp/course-*')[0]\n"
+        "open(f'{place}/x', 'wb').write(bytes(10**7)); time.sleep(60)"
+    ),
+    "an exit": "import os; os._exit(0)",
+    "a signal to itself": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+}  # fmt: skip
+
+
+@needs_sandbox
+@pytest.mark.parametrize("code", ENDED.values(), ids=ENDED)
+def test_ends_the_kernel(code, run, tmp_path, small):
+    with pytest.raises(DeadKernelError):
+        run(tmp_path, code)
+
+
+@needs_sandbox
+def test_a_fork_bomb_comes_to_an_end(run, tmp_path, small):
+    with pytest.raises((DeadKernelError, CellTimeoutError)):
+        run(tmp_path, "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass", seconds=15)
+
+
+@needs_sandbox
+def test_a_fork_bomb_takes_no_process_from_another_kernel(tmp_path):
+    """Root's kernels are users of their own; others' have a namespace of users each."""
+    first, second = (sandbox.command(tmp_path, tmp_path, tmp_path, n, sandbox.Limits()) for n in (1001, 1002))
+    assert ("--reuid=1001" in first and "--reuid=1002" in second) or "--unshare-user" in first
+    assert len({sandbox._nobody_else() for _ in range(20)}) == 20
+
+
+STUCK = {
+    "an endless loop": "while True: pass",
+    "a loop that catches everything": (
+        "while True:\n    try:\n        while True: pass\n    except BaseException: pass"
+    ),
+    "a process that has stopped": "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)",
+}
+
+
+@needs_sandbox
+@pytest.mark.parametrize("code", STUCK.values(), ids=STUCK)
+def test_is_stopped_at_the_time_limit(code, run, tmp_path):
+    with pytest.raises(CellTimeoutError):
+        run(tmp_path, code, seconds=3)
+
+
+@needs_sandbox
+def test_nothing_outlives_the_kernel(run, tmp_path):
+    mark = f"{86400 + os.getpid() % 1000}.25"
+    run(tmp_path, f"import subprocess; subprocess.Popen(['sleep', '{mark}'], start_new_session=True)")
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+    assert f"sleep {mark}" not in listed
+
+
+# --- where there is none ------------------------------------------------------------------------------------
+
+
+def test_without_linux_the_reader_is_told(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert sandbox.missing.__wrapped__().startswith("Sandboxed grading needs Linux")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Only Linux has sandboxes.")
+def test_without_bubblewrap_the_reader_is_told_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sandbox, "missing", sandbox.missing.__wrapped__)
+    with pytest.raises(CourseError, match=r"needs bwrap.*sudo apt install bubblewrap.*make system"):
+        sandbox.require()
+
+
+def test_the_process_that_kernels_are_forked_from_knows_no_home_that_only_the_sandbox_has(monkeypatch):
+    """Libraries make folders there when they are imported, and it is imported outside."""
+    monkeypatch.setenv("HOME", "/home/grader")
+    monkeypatch.setenv("TOKEN_OF_THE_GRADER", "secret")
+    environment = forked._environment()
+    assert environment["HOME"] == "/home/grader"
+    assert not [value for value in environment.values() if sandbox.HOME in value or value == "secret"]
+
+
+@needs_sandbox
+def test_a_kernel_can_be_forked_whatever_number_of_threads_the_grader_uses(tmp_path, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    forked._end()
+    (cell,) = executed(forked.KernelManager, tmp_path, "import torch; torch.get_num_threads()")
+    assert cell.outputs[0].data["text/plain"] == "1"

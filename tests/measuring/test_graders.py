@@ -1,0 +1,68 @@
+"""The figures of the checks: counts, limits, and the sentence that the README quotes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bank.answers import Answer
+from course_utils.settings import CourseError
+from courseware.measuring import graders
+
+ROOT = Path(__file__).parents[2]
+RIGHT = "def gaussian_kl(mu, logvar):\n    return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)"
+ROW = graders.Row("2.1", "gaussian_kl", 20, 10, 10, 4, 4, 9, 0.1)
+
+
+def test_a_right_answer_is_accepted():
+    assert graders._try(Answer("gaussian_kl", "right", RIGHT), True, 2)[:2] == (True, True)
+
+
+def test_a_right_answer_counted_as_wrong_is_not_caught():
+    assert graders._try(Answer("gaussian_kl", "right", RIGHT), False, 2)[0] is False
+
+
+@pytest.mark.parametrize(("hint", "named"), [("1/2", True), ("sign", False)])
+def test_a_wrong_answer_is_diagnosed_by_its_hint(hint, named):
+    answer = Answer("gaussian_kl", "no half", RIGHT.replace("0.5 * ", ""), hint)
+    assert graders._try(answer, False, 2)[:2] == (True, named)
+
+
+@pytest.mark.parametrize(
+    ("good", "of", "expected"),
+    [(20, 20, 0.05 ** (1 / 20)), (0, 5, 0.0), (9, 10, 0.606)],  # the last from a table of binomial limits
+)
+def test_limits_are_one_sided_clopper_pearson(good, of, expected):
+    assert graders.limit(good, of) == pytest.approx(expected, abs=1e-3)
+
+
+def test_the_total_adds_answers_and_takes_the_slowest_check():
+    row = graders.total([ROW, graders.Row("2.2", "reparameterize", 20, 5, 4, 3, 3, 4, 0.5)])
+    assert (row.wrong, row.caught, row.right, row.diagnosed, row.seconds) == (15, 14, 7, 13, 0.5)
+
+
+def test_stored_figures_come_back(tmp_path):
+    (tmp_path / "docs").mkdir()
+    graders.store([ROW], tmp_path)
+    assert graders.stored(tmp_path) == [ROW]
+
+
+def test_without_a_bank_one_sentence_says_where_to_go(tmp_path):
+    with pytest.raises(CourseError, match="call this in a clone of the course"):
+        graders.measure(tmp_path, 1, lambda done, of: None)
+
+
+def test_the_stored_figures_are_of_this_bank():
+    import bank
+
+    row = graders.total(graders.stored(ROOT))
+    assert (row.right, row.wrong) == (len(bank.RIGHT), len(bank.WRONG))
+    assert row.seeds >= 20
+
+
+def test_the_stored_figures_meet_the_goals():
+    row = graders.total(graders.stored(ROOT))
+    assert row.caught == row.wrong
+    assert row.accepted == row.right
+    assert row.diagnosed >= 0.95 * row.wrong

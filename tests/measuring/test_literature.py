@@ -1,0 +1,235 @@
+"""Published figures: the networks are theirs, results are kept one by one, rows say what holds."""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from course_utils import data, models, objectives, settings
+from course_utils.data import Dataset
+from course_utils.settings import CourseError
+from courseware.measuring import literature
+from courseware.measuring.literature import Experiment, Mlp, Published, Row
+
+
+@pytest.fixture(scope="module")
+def small() -> Dataset:
+    return data.load("digits").at_most(256, 64)
+
+
+@pytest.fixture
+def in_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of its own, so that trainings are kept there."""
+    (tmp_path / "nbgrader_config.py").touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+# --- the networks ---------------------------------------------------------------------------------------
+
+
+def shapes(module: nn.Module) -> list[tuple[int, ...]]:
+    return [tuple(parameter.shape) for parameter in module.parameters() if parameter.ndim == 2]
+
+
+def test_the_network_of_the_examples_is_784_400_20_and_back():
+    assert shapes(Mlp((400,), 20, nn.ReLU)) == [(400, 784), (20, 400), (20, 400), (400, 20), (784, 400)]
+
+
+def test_burda_s_network_is_784_200_200_50_and_back_with_tanh():
+    network = Mlp((200, 200), 50, nn.Tanh)
+    assert shapes(network) == [
+        (200, 784), (200, 200), (50, 200), (50, 200), (200, 50), (200, 200), (784, 200),
+    ]  # fmt: skip
+    assert sum(isinstance(layer, nn.Tanh) for layer in network.modules()) == 4
+
+
+def test_with_the_course_s_sizes_the_network_is_the_course_s():
+    ours, theirs = models.VAE(20), Mlp((512, 256), 20, nn.ReLU)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.rand(5, 1, 28, 28)
+    assert torch.equal(theirs.decode(theirs.encode(x)[0]), ours(x))
+
+
+# --- the trainings --------------------------------------------------------------------------------------
+
+
+def test_dynamic_binarisation_draws_each_pixel_with_its_grey_value_as_probability(monkeypatch):
+    seen: list[Tensor] = []
+    monkeypatch.setattr(
+        objectives, "negative_importance_weighted_bound", lambda model, x, samples: seen.append(x)
+    )
+    grey = torch.linspace(0, 1, 11).view(-1, 1, 1, 1).expand(11, 1, 100, 100)
+    for _ in range(2):
+        literature.dynamic(None, grey, samples=1)
+    assert set(seen[0].unique().tolist()) == {0.0, 1.0}
+    assert not torch.equal(*seen)
+    means, p = seen[0].mean((1, 2, 3)), grey[:, 0, 0, 0]
+    assert ((means - p).abs() <= 6 * (p * (1 - p) / 10_000).sqrt()).all()
+
+
+def test_burda_s_schedule_lasts_3_to_the_i_epochs_at_each_of_eight_rates():
+    rates = [literature.burda_schedule((epoch + 0.5) / 3280) for epoch in range(3280)]
+    expected = [10 ** (-i / 7) for i in range(8) for _ in range(3**i)]
+    assert rates == pytest.approx(expected)
+
+
+def test_one_training_gives_the_figures_after_each_epoch_asked_for(small, in_project):
+    network = partial(models.VAE, 2)
+    two = literature.after(1, 3, network=network)(small, 0)
+    record = literature.grey(small, 0, network=network, epochs=3)["loss"]
+    assert two == [record[0], record[2]]
+
+
+def test_the_figures_on_few_images_are_those_of_two_batch_sizes(small, in_project, monkeypatch):
+    fits = literature.cache.fit
+    monkeypatch.setattr(literature.cache, "fit", lambda *a, **k: fits(*a, **{**k, "epochs": 1}))
+    network = partial(models.VAE, 2)
+    loss, reconstruction, kl, large = literature.on_few_images(small, 0, network=network)
+    assert loss == pytest.approx(reconstruction + kl, rel=1e-5)
+    of = {size: literature.grey(small, 0, network=network, epochs=1, batch_size=size) for size in (64, 128)}
+    assert (loss, large) == (of[64]["loss"][0], of[128]["loss"][0])
+
+
+@pytest.mark.parametrize("samples", [1, 5])
+def test_a_training_on_binarised_pixels_learns(samples, small, in_project, monkeypatch):
+    """A pixel of an untrained decoder costs log 2, 543 nats an image."""
+    monkeypatch.setattr(literature, "SAMPLES", 20)
+    (nats,) = literature.importance_weighted(small, 0, samples=samples, epochs=8)
+    assert 50 < nats < 0.6 * 784 * math.log(2)
+
+
+def test_every_figure_of_the_brief_is_planned():
+    nats = [figure.nats for experiment in literature.experiments() for figure in experiment.published]
+    expected = [
+        105.6,
+        104.15,
+        100.78,
+        114.97,
+        98.29,
+        16.68,
+        114.97,
+        153.77,
+        147.70,
+        6.08,
+        153.77,
+        86.76,
+        85.54,
+        84.78,
+    ]
+    assert nats == expected
+
+
+# --- the run --------------------------------------------------------------------------------------------
+
+
+def counting(calls: list[tuple[str, int]], fails_at: int = -1) -> list[Experiment]:
+    def train(name: str, dataset: Dataset | None, seed: int) -> list[float]:
+        if len(calls) == fails_at:
+            raise KeyboardInterrupt
+        calls.append((name, seed))
+        return [100.0 + seed, 10.0]
+
+    figures = (Published("whole", 101.5, "us"), Published("part", 20.0, "them", "It is a test."))
+    return [Experiment(name, figures, partial(train, name)) for name in ("a", "b")]
+
+
+def test_a_run_that_was_interrupted_goes_on_where_it_stopped(tmp_path):
+    file, calls = tmp_path / "kept.json", []
+    with pytest.raises(KeyboardInterrupt):
+        literature.run(None, counting(calls, fails_at=3), 2, file, print)
+    again: list[tuple[str, int]] = []
+    kept = literature.run(None, counting(again), 2, file, print)
+    assert (calls, again) == ([("a", 0), ("a", 1), ("b", 0)], [("b", 1)])
+    assert len(literature.rows(kept, counting([]))) == 4
+
+
+@pytest.mark.parametrize("content", ['{"torch": "0.1", "device": "cpu", "results": {"a": {}}}', "{", "[]"])
+def test_results_of_another_pytorch_or_a_damaged_file_are_not_taken(content, tmp_path):
+    file, calls = tmp_path / "kept.json", []
+    file.write_text(content)
+    literature.run(None, counting(calls), 2, file, print)
+    assert len(calls) == 4
+
+
+def test_a_result_with_fewer_figures_than_are_published_is_not_taken(tmp_path):
+    file, calls = tmp_path / "kept.json", []
+    results, device = {"a": {"0": [100.0], "1": [101.0, 10.0]}}, settings.device_name()
+    file.write_text(json.dumps({"torch": torch.__version__, "device": device, "results": results}))
+    literature.run(None, counting(calls), 2, file, print)
+    assert calls == [("a", 0), ("b", 0), ("b", 1)]
+
+
+def test_a_spread_needs_two_seeds(tmp_path):
+    with pytest.raises(CourseError, match="seeds is 1"):
+        literature.run(None, [], 1, tmp_path / "kept.json", print)
+
+
+def test_every_result_is_said_as_it_comes(tmp_path):
+    said: list[str] = []
+    literature.run(None, counting([]), 2, tmp_path / "kept.json", said.append)
+    assert said[1] == "a, seed 1: 101.00, 10.00"
+
+
+# --- what it comes to -----------------------------------------------------------------------------------
+
+
+def row(published: float, *found: float) -> Row:
+    return Row("whole", published, "us", "It is a test.", found, "cpu")
+
+
+def test_a_row_has_the_mean_and_the_standard_deviation_over_seeds():
+    assert row(101.5, 100.0, 101.0, 102.0).cells() == (
+        "whole",
+        "101.50",
+        "101.00 ± 1.00",
+        "-0.50",
+        "cpu",
+        "us",
+    )
+
+
+@pytest.mark.parametrize(
+    ("published", "within"), [(104.0, True), (98.1, True), (104.1, False), (97.9, False)]
+)
+def test_three_spreads_are_chance(published, within):
+    assert row(published, 100.0, 101.0, 102.0).within == within
+
+
+def test_what_is_beyond_chance_is_said_with_its_reason():
+    far, near = row(90.0, 100.0, 101.0, 102.0), row(101.0, 100.0, 101.0, 102.0)
+    assert literature.notes([far, near]) == ["whole: 11.00 nats above the published figure. It is a test."]
+
+
+def test_stored_rows_are_read_as_they_were(tmp_path):
+    (tmp_path / "docs").mkdir()
+    found = [row(101.5, 100.0, 101.0), row(90.0, 91.0, 92.0)]
+    literature.store(found, tmp_path)
+    assert literature.stored(tmp_path) == found
+    assert literature.stored(tmp_path / "elsewhere") == []
+    assert json.loads((tmp_path / literature.FILE).read_text())[0]["found"] == [100.0, 101.0]
+
+
+def test_rows_of_other_experiments_stay_stored_and_in_order(tmp_path):
+    titles = [figure.title for e in literature.experiments() for figure in e.published]
+    rows = [literature.Row(title, 100.0, "x", "y", (99.0, 101.0), "cpu") for title in titles]
+    literature.store(rows[1:], tmp_path)
+    anew = literature.Row(titles[2], 100.0, "x", "y", (98.0, 99.0), "cpu")
+    literature.store([anew, rows[0]], tmp_path)
+    assert literature.stored(tmp_path) == [rows[0], rows[1], anew, *rows[3:]]
+
+
+def test_one_experiment_can_be_asked_for_by_its_name():
+    (one,) = literature.experiments(names=("IWAE-5, 10 epochs",))
+    assert [figure.nats for figure in one.published] == [85.54]
+
+
+def test_an_unknown_experiment_is_refused_with_the_known_ones():
+    with pytest.raises(CourseError, match="There is no experiment 'GAN'; choose one of: 784-400-20, "):
+        literature.experiments(names=("GAN",))

@@ -1,0 +1,212 @@
+"""The benchmark: every contestant trains the model it is given, and the figures are what was measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from course_utils import data, objectives
+from course_utils.data import Dataset
+from course_utils.models import VAE
+from course_utils.settings import CourseError
+from courseware.measuring import contestants, loops
+from courseware.measuring.contestants import EQUAL, OWN, Laps
+
+
+@pytest.fixture(scope="module")
+def small() -> Dataset:
+    return data.load("digits").at_most(512, 64)
+
+
+def loss(model: VAE, images: Tensor) -> float:
+    torch.manual_seed(0)
+    with torch.no_grad():
+        return objectives.negative_elbo(model, images).loss.item()
+
+
+@pytest.mark.parametrize(
+    ("name", "contestant"), [*EQUAL.items(), ("recipe", OWN["fast"])], ids=[*EQUAL, "recipe"]
+)
+def test_every_contestant_trains_the_model_and_laps_every_epoch(name, contestant, small, monkeypatch):
+    if name == "pythae":
+        pytest.importorskip("pythae", reason="pythae is not installed: `make bench` installs it.")
+    monkeypatch.setitem(contestants.RECIPES, "VAE", {"batch_size": [64, 128], "learning_rate": 1e-3})
+    torch.manual_seed(0)
+    model, laps = VAE(), Laps(small.test_images)
+    before = loss(model, small.test_images)
+    contestant(model, small, 2, laps)
+    assert loss(model, small.test_images) < 0.8 * before
+    assert len(laps.seconds) == len(laps.negative_elbo) == 2
+    assert 0 < laps.seconds[0] < laps.seconds[1]
+
+
+def test_the_watch_stands_still_while_the_model_is_judged(small, monkeypatch):
+    laps = Laps(small.test_images)
+    readings = iter([1.0, 100.0, 101.0, 200.0])
+    laps.running_since = 0.0
+    monkeypatch.setattr(contestants.time, "perf_counter", lambda: next(readings))
+    model = VAE()
+    laps.lap(model)
+    laps.lap(model)
+    assert laps.seconds == [1.0, 2.0]
+
+
+def test_the_data_set_of_the_textbook_loop_hands_out_the_same_pixels(small):
+    from course_utils.data import torchvision
+
+    torchvision()
+    from torchvision import transforms
+
+    image, label = contestants.Pictures(small, transforms.ToTensor())[3]
+    torch.testing.assert_close(image, small.train_images[3], rtol=0, atol=1 / 500)
+    assert label == small.train_labels[3]
+
+
+def test_every_network_has_a_recipe():
+    assert set(contestants.RECIPES) == set(contestants.KINDS)
+
+
+FIGURES = {
+    "here": {"machine": "a machine", "device": "cpu"},
+    "date": "2026-11-24",
+    "images": 1500,
+    "recipe": {"batch_size": [64, 128, 128], "learning_rate": 0.005},
+    "profile": {"matrix products": 0.6, "Adam": 0.1, "all else": 0.3},
+    "rounds": [
+        {
+            "limits": {"float32": 1e9, "bfloat16": 1e9, "operations_per_image": 1e6},
+            "weighing": {"seconds": 3.0, "operations": 2e9},
+            "textbook": {"seconds": [7.0, 7.0 + textbook]},
+            "fast": {"seconds": [1.0, 1.0 + fast]},
+        }
+        for textbook, fast in ((8.0, 2.0), (9.0, 3.0), (50.0, 10.0))
+    ],
+    "curves": {
+        "textbook": {"seconds": [1.0, 2.0, 3.0], "negative_elbo": [9.0, 5.0, 4.0], "memory": 0.5},
+        "fast": {"seconds": [0.25, 0.5], "negative_elbo": [5.0, 3.9], "memory": None},
+    },
+}
+
+
+def test_ratios_are_medians_of_ratios_within_a_round():
+    assert loops.speed_up(FIGURES, "textbook", "fast") == 4.0
+    assert loops.seconds_per_epoch(FIGURES, "fast") == 3.0
+
+
+def test_the_share_of_the_limit_is_operations_over_what_the_machine_could_do():
+    assert loops.share_of_limit(FIGURES, "fast") == pytest.approx(0.5)
+
+
+def test_the_target_is_where_the_textbook_loop_ends():
+    assert loops.target("VAE", "digits", FIGURES) == 4.0
+
+
+def test_on_mnist_the_target_is_where_published_trainings_end():
+    assert loops.target("VAE", "mnist", FIGURES) == 100.78
+
+
+@pytest.mark.parametrize(("target", "seconds"), [(6.0, 2.0), (5.0, 2.0), (3.9, None)])
+def test_a_target_is_reached_at_the_end_of_the_first_epoch_below_it(target, seconds):
+    assert loops.seconds_to(FIGURES["curves"]["textbook"], target) == seconds
+
+
+def test_the_cost_of_weighing_is_its_time_over_that_of_its_products():
+    assert loops.cost_of_weighing(FIGURES) == pytest.approx(1.5)
+
+
+def test_how_much_sooner_the_fast_path_is_compares_the_times_to_the_target():
+    assert loops.summary("VAE", "digits", FIGURES).sooner == 6.0
+
+
+def test_a_target_never_reached_is_not_called_sooner():
+    slow = {**FIGURES, "curves": {**FIGURES["curves"], "fast": FIGURES["curves"]["textbook"]}}
+    slow["curves"]["fast"] = {"seconds": [1.0], "negative_elbo": [9.0], "memory": None}
+    one = loops.summary("VAE", "digits", slow)
+    assert one.sooner is None
+    assert one.loop("fast").cells()[5] == "not reached"
+    assert "does not reach 4.00 nats" in one.sentence()
+
+
+def test_where_only_the_fast_path_gets_there_it_is_said_when():
+    slow = {"seconds": [1.0], "negative_elbo": [200.0], "memory": None}
+    quick = {"seconds": [0.5], "negative_elbo": [100.0], "memory": None}
+    one = loops.summary("VAE", "mnist", {**FIGURES, "curves": {"textbook": slow, "fast": quick}})
+    assert "reaches 100.78 nats after 0.5 s, the textbook loop never" in one.sentence()
+
+
+def test_figures_of_other_networks_and_devices_stay_stored(tmp_path):
+    (tmp_path / "docs").mkdir()
+    on_gpu = {**FIGURES, "here": {"machine": "a machine", "device": "cuda"}}
+    one, other, third = (
+        loops.summary(kind, "digits", figures)
+        for kind, figures in (("VAE", FIGURES), ("VAE", on_gpu), ("ConvVAE", FIGURES))
+    )
+    loops.store([one, other, third], tmp_path)
+    loops.store([one], tmp_path)
+    assert {summary.place for summary in loops.stored(tmp_path)} == {
+        "bench VAE on cpu", "bench VAE on cuda", "bench ConvVAE on cpu",
+    }  # fmt: skip
+
+
+def test_the_sentence_says_the_recipe_of_the_fast_path():
+    sentence = loops.summary("VAE", "digits", FIGURES).sentence()
+    assert (
+        "6.0 times sooner than the textbook loop; it takes 3 epochs (batches of 64 for 1, 128 for 2; a"
+        in sentence
+    )
+
+
+def test_a_stored_summary_is_read_as_it_was(tmp_path):
+    (tmp_path / "docs").mkdir()
+    one = loops.summary("VAE", "digits", FIGURES)
+    loops.store([one], tmp_path)
+    assert loops.stored(tmp_path) == [one]
+    assert loops.stored(tmp_path / "elsewhere") == []
+
+
+def test_the_table_has_a_row_per_loop():
+    lines = loops.summary("VAE", "digits", FIGURES).markdown().splitlines()
+    assert lines[2] == "| textbook | 9.00 | 1.0 | 17% | 4.00 | 3 | 0.50 |"
+    assert lines[3] == "| fast | 3.00 | 4.0 | 50% | 3.90 | 0 | unknown |"
+
+
+def test_an_unknown_network_is_refused(tmp_path):
+    with pytest.raises(CourseError, match="There is no network 'GAN'; choose one of: VAE, ConvVAE"):
+        loops.measure("GAN", "digits", tmp_path, print)
+
+
+def test_the_operations_of_a_step_are_three_times_those_of_its_products():
+    """Forward once, backward twice, but for the first layer, whose input needs no gradient."""
+    products = 2 * (784 * 512 + 512 * 256 + 2 * 256 * 20 + 20 * 256 + 256 * 512 + 512 * 784)
+    assert loops._limits("VAE")["operations_per_image"] == 3 * products - 2 * 784 * 512
+
+
+@pytest.mark.parametrize("kind", contestants.KINDS)
+def test_the_profile_gives_every_kind_of_work_its_share(kind, monkeypatch):
+    monkeypatch.setattr(loops, "STEPS", 3)
+    shares = loops._profile(kind, "digits")
+    assert sum(shares.values()) == pytest.approx(1)
+    assert all(share > 0 for share in shares.values())
+
+
+def test_the_floor_is_the_share_of_the_limit_in_seconds():
+    assert loops.summary("VAE", "digits", FIGURES).floor == pytest.approx(1.5)
+
+
+def test_a_run_is_kept_and_not_repeated(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(loops, "ROUNDS", 1)
+    monkeypatch.setattr(loops, "EPOCHS", 1)
+    monkeypatch.setattr(loops, "EQUAL", {name: EQUAL[name] for name in ("textbook", "fast")})
+    first = loops.measure("VAE", "digits", tmp_path, lambda line: None)
+    assert json.loads((tmp_path / "VAE-digits.json").read_text()) == first
+    assert first["curves"]["textbook"]["negative_elbo"][0] < 250
+    assert first["curves"]["fast"]["memory"] > 0.1
+
+    said: list[str] = []
+    assert loops.measure("VAE", "digits", tmp_path, said.append) == first
+    assert not [line for line in said if "round" in line]
+    assert loops.chart("VAE", "digits", first).alt.endswith("one line each: textbook, fast.")

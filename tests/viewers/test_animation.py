@@ -1,0 +1,154 @@
+"""The animation without a browser: what it records, what its page holds, and what it refuses."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from course_utils import evaluation, objectives, training
+from course_utils.models import VAE
+from course_utils.settings import CourseError
+from course_utils.training import History
+from course_utils.viewers import animation
+from course_utils.viewers.animation import Film
+
+NAMES = [str(digit) for digit in range(10)]
+EPOCHS, COUNT, SAMPLES = 3, 40, 5
+LABELS = torch.arange(COUNT) % 3
+
+
+@pytest.fixture(scope="module")
+def images() -> Tensor:
+    return torch.rand(COUNT, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def trained(images: Tensor) -> tuple[VAE, History, dict[str, Any]]:
+    """A model, the record of its training and the snapshot before it."""
+    torch.manual_seed(0)
+    model, z = VAE(2), torch.randn(SAMPLES, 2)
+    before = animation.snapshot(model, images, z)
+    history = training.fit(
+        model,
+        images,
+        objectives.negative_elbo,
+        epochs=EPOCHS,
+        batch_size=10,
+        test_images=images[:10],
+        watch=lambda model: animation.snapshot(model, images, z),
+    )
+    return model, history, before
+
+
+@pytest.fixture(scope="module")
+def film(trained: tuple[VAE, History, dict[str, Any]]) -> Film:
+    return Film(trained[1], LABELS, NAMES, before=trained[2])
+
+
+def content_of(page: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The values and the arrays that a page carries, read as its JavaScript reads them."""
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    content = json.loads(found.group(1))
+    plain, arrays, start = zlib.decompress(base64.b64decode(content["pack"])), {}, 0
+    for name, kind, length in content["arrays"]:
+        arrays[name] = np.frombuffer(plain, kind, length, start)
+        start += arrays[name].nbytes
+    return content, arrays
+
+
+def test_a_snapshot_is_made_of_lists_that_json_keeps(trained) -> None:
+    seen = trained[2]
+    assert json.loads(json.dumps(seen)) == seen
+
+
+def test_the_last_snapshot_is_of_the_trained_model(trained, film: Film, images: Tensor) -> None:
+    codes = evaluation.codes(trained[0], images).numpy()
+    assert np.abs(film.means[-1] - codes).max() <= animation.STEP / 2 + 1e-6
+
+
+def test_with_the_untrained_model_a_film_begins_at_epoch_0(film: Film) -> None:
+    assert film.epochs == [0, 1, 2, 3] and len(film.means) == len(film.samples) == 4
+
+
+def test_without_it_at_epoch_1(trained) -> None:
+    assert Film(trained[1], LABELS, NAMES).epochs == [1, 2, 3]
+
+
+def test_a_page_s_moves_add_up_to_the_codes(film: Film) -> None:
+    _, arrays = content_of(film.page())
+    places = arrays["moves"].reshape(4, COUNT, 2).cumsum(0) * animation.STEP
+    np.testing.assert_allclose(places, film.means, atol=1e-9)
+
+
+def test_a_page_s_samples_are_those_recorded(film: Film) -> None:
+    _, arrays = content_of(film.page())
+    samples = arrays["samples"].reshape(4, SAMPLES, 784) / animation.GREYS
+    assert np.abs(samples - film.samples).max() <= 0.5 / animation.GREYS + 1e-9
+
+
+def test_a_page_says_what_each_epoch_s_losses_are(trained, film: Film) -> None:
+    said = content_of(film.page())[0]["said"]
+    assert said[0] == "before training"
+    assert said[3].startswith(f"test images: loss {trained[1].test['loss'][2]:.1f}, reconstruction ")
+
+
+def test_without_test_images_it_says_those_of_training(trained) -> None:
+    history = History(trained[1].train, {}, trained[1].seconds, trained[1].watched)
+    said = content_of(Film(history, LABELS, NAMES).page())[0]["said"]
+    assert said[0].startswith("training images: loss ")
+
+
+def test_a_page_loads_nothing(film: Film) -> None:
+    page = film.page()
+    assert "default-src 'none'" in page
+    assert not re.search(r"\b(src|href)\s*=|@import|url\(|\bfetch\(|XMLHttpRequest", page)
+    assert not re.search(r"https?:(?!//www\.w3\.org/2000/svg)", page)  # a name, no address
+
+
+def test_the_same_training_gives_the_same_output(film: Film) -> None:
+    assert film._repr_mimebundle_() == film._repr_mimebundle_()
+
+
+def test_thirty_epochs_of_2000_codes_stay_below_600_kb() -> None:
+    """Codes and samples of pure noise, which packs worse than anything a model does."""
+    rng = np.random.default_rng(0)
+    means = rng.normal(0, 100, (31, 2000, 2)).astype(int)
+    samples = np.where(rng.random((31, 25, 784)) < 0.25, rng.integers(0, 256, (31, 25, 784)), 0)
+    watched = {"means": means[1:].tolist(), "samples": samples[1:].tolist()}
+    history = History({"loss": [1.0] * 30}, {}, [1.0] * 30, watched)
+    before = {"means": means[0].tolist(), "samples": samples[0].tolist()}
+    film = Film(history, torch.arange(2000) % 10, NAMES, before=before)
+    assert len(film._repr_mimebundle_()["text/html"]) < 600_000
+
+
+@pytest.mark.parametrize(("count", "epochs"), [(6, "0, 1, 2, 3"), (3, "0, 1, 3"), (2, "0, 3")])
+def test_stills_are_of_the_first_and_the_last_epoch_and_some_between(
+    count: int, epochs: str, film: Film
+) -> None:
+    assert f"epochs {epochs}: maps of 40 codes" in film.stills(count).alt
+
+
+def test_a_training_of_one_epoch_has_stills(trained) -> None:
+    short = {name: values[:1] for name, values in trained[1].watched.items()}
+    history = History({"loss": [1.0]}, {}, [1.0], short)
+    assert "epochs 1: maps" in Film(history, LABELS, NAMES).stills().alt
+
+
+def test_a_training_without_snapshots_is_refused() -> None:
+    with pytest.raises(CourseError, match="This training has no snapshots"):
+        Film(History({"loss": [1.0]}, {}, [1.0]), LABELS, NAMES)
+
+
+@pytest.mark.parametrize(("dimensions", "count"), [(3, COUNT), (2, COUNT + 1)])
+def test_what_is_no_labelled_plane_is_refused(dimensions: int, count: int) -> None:
+    watched = {"means": np.zeros((1, COUNT, dimensions)).tolist(), "samples": np.zeros((1, 1, 784)).tolist()}
+    with pytest.raises(CourseError, match="a plane and one label per image"):
+        Film(History({"loss": [1.0]}, {}, [1.0], watched), torch.zeros(count), NAMES)

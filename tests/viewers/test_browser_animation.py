@@ -1,0 +1,177 @@
+"""The animation in a real browser: playing, scrubbing, keys, and that nothing else happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import browser
+import numpy as np
+import pytest
+import torch
+from browser import DESK, PHONE
+
+from course_utils.training import History
+from course_utils.viewers.animation import Film
+
+EPOCHS = 8
+
+
+@pytest.fixture(scope="module")
+def film() -> Film:
+    """Classes that walk outwards, a step an epoch, and samples that brighten."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(120) % 3
+    out = np.stack([np.cos(2.1 * labels), np.sin(2.1 * labels)], 1)
+    means = [30 * epoch * out + rng.normal(0, 12, out.shape) for epoch in range(EPOCHS + 1)]
+    samples = [np.full((4, 784), 255 * epoch // EPOCHS) for epoch in range(EPOCHS + 1)]
+    frames = {
+        "means": [frame.astype(int).tolist() for frame in means],
+        "samples": [frame.tolist() for frame in samples],
+    }
+    terms = {name: np.linspace(9, 2, EPOCHS).tolist() for name in ("loss", "reconstruction", "kl")}
+    watched = {name: values[1:] for name, values in frames.items()}
+    history = History(terms, terms, [1.0] * EPOCHS, watched)
+    before = {name: values[0] for name, values in frames.items()}
+    return Film(history, torch.tensor(labels), ["left", "middle", "right"], before=before)
+
+
+class Reader:
+    """Somebody with the page open."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        page.wait_for_selector("[data-ready]", state="attached")
+        page.wait_for_timeout(100)
+
+    def epoch(self) -> int:
+        return int(self.page.locator(".vae-animation").get_attribute("data-epoch"))
+
+    def sample(self) -> int:
+        """The grey of the samples."""
+        return self.page.locator(".sheet").evaluate(
+            "c => c.getContext('2d').getImageData(5, 5, 1, 1).data[0]"
+        )
+
+    def map(self) -> str:
+        return self.page.locator(".points").evaluate("canvas => canvas.toDataURL()")
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.locator(".scrub").press(key)
+
+
+@pytest.fixture
+def open_page(chromium: Any, film: Film, tmp_path: Path) -> Iterator[Any]:
+    """Opens the page; at the end it has complained of nothing and asked for nothing but itself."""
+    file = film.write(tmp_path / "film.html")
+    visitor = browser.Visitor(chromium)
+    yield lambda **options: Reader(visitor.open(file.as_uri(), **options))
+    visitor.leave()
+    assert set(visitor.requests) == {file.as_uri()}
+
+
+def test_it_waits_at_the_first_epoch(open_page: Any) -> None:
+    reader = open_page()
+    reader.page.wait_for_timeout(700)
+    assert reader.epoch() == 0 and reader.sample() == 0
+
+
+def test_it_plays_to_the_end_and_then_once_more(open_page: Any) -> None:
+    reader = open_page()
+    reader.page.locator(".speed").select_option("4")
+    for _ in range(2):
+        reader.page.locator(".play").click()
+        assert reader.page.locator(".play").inner_text() == "Pause"
+        reader.page.get_by_role("button", name="Play").wait_for()
+        assert (reader.epoch(), reader.sample()) == (EPOCHS, 255)
+
+
+def test_it_stops_where_it_is_paused(open_page: Any) -> None:
+    reader = open_page()
+    reader.page.locator(".play").click()
+    reader.page.wait_for_selector("[data-epoch='1']")
+    reader.page.locator(".play").click()
+    there = reader.map()
+    reader.page.wait_for_timeout(700)
+    assert reader.map() == there
+
+
+def test_the_slider_is_moved_by_keys(open_page: Any) -> None:
+    reader = open_page()
+    seen = []
+    for key in ("ArrowRight", "ArrowRight", "End", "ArrowLeft", "Home"):
+        reader.press(key)
+        seen.append(reader.epoch())
+    assert seen == [1, 2, EPOCHS, EPOCHS - 1, 0]
+
+
+def test_space_on_the_slider_plays_and_pauses(open_page: Any) -> None:
+    reader = open_page()
+    reader.press(" ")
+    assert reader.page.locator(".play").inner_text() == "Pause"
+    reader.press(" ")
+    assert reader.page.locator(".play").inner_text() == "Play"
+
+
+def test_the_slider_is_dragged(open_page: Any) -> None:
+    reader = open_page()
+    box = reader.page.locator(".scrub").bounding_box()
+    reader.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert reader.epoch() == EPOCHS // 2
+
+
+def test_a_click_into_a_curve_goes_to_its_epoch(open_page: Any) -> None:
+    reader = open_page()
+    box = reader.page.locator(".curves svg").last.bounding_box()
+    reader.page.mouse.click(box["x"] + box["width"] * 300 / 316, box["y"] + box["height"] / 2)
+    assert reader.epoch() == EPOCHS
+
+
+def test_what_an_epoch_is_like_is_also_said(open_page: Any) -> None:
+    reader = open_page()
+    reader.press("End")
+    said = "test images: loss 2.0, reconstruction 2.0, kl 2.0"
+    assert reader.page.locator(".scrub").get_attribute("aria-valuetext") == f"epoch {EPOCHS}: {said}"
+    assert said in reader.page.locator(".now").inner_text()
+
+
+@pytest.mark.parametrize(("motion", "maps"), [("reduce", 1), ("no-preference", 2)])
+def test_points_glide_between_epochs_only_where_motion_is_wanted(
+    open_page: Any, motion: str, maps: int
+) -> None:
+    """Two looks within one epoch."""
+    reader = open_page(**DESK, reduced_motion=motion)
+    reader.page.locator(".speed").select_option("0.5")
+    reader.page.locator(".play").click()
+    reader.page.wait_for_timeout(200)
+    first = reader.map()
+    reader.page.wait_for_timeout(200)
+    assert len({first, reader.map()}) == maps
+
+
+def test_a_phone_has_no_sideways_scrolling(open_page: Any) -> None:
+    assert open_page(**PHONE).page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_barriers(open_page: Any, scheme: str) -> None:
+    reader = open_page(**DESK, color_scheme=scheme)
+    reader.press("ArrowRight")
+    assert browser.barriers(reader.page) == []
+
+
+def test_what_a_notebook_saves_works_in_its_frame(chromium: Any, film: Film, tmp_path: Path) -> None:
+    file = tmp_path / "notebook.html"
+    file.write_text(
+        f"<!DOCTYPE html><html lang=en><body>{film._repr_mimebundle_()['text/html']}</body></html>",
+        encoding="utf-8",
+    )
+    page = chromium.new_page()
+    page.goto(file.as_uri())
+    frame = page.frame_locator("iframe")
+    frame.locator("[data-ready]").wait_for(state="attached")
+    frame.locator(".scrub").press("End")
+    assert frame.locator(".now b").inner_text() == f"epoch {EPOCHS}"
+    page.close()

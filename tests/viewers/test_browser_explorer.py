@@ -1,0 +1,340 @@
+"""The latent explorer in a real browser: what pointer and keys do, and that nothing else happens."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import browser
+import lab
+import nbformat
+import numpy as np
+import pytest
+import torch
+from browser import DESK, PHONE
+
+from course_utils import data, evaluation, models, objectives
+from course_utils.data import Dataset
+from course_utils.engine import fast
+from course_utils.viewers import explorer
+
+DIMENSIONS = pytest.mark.parametrize("latent_dim", [2, 20])
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return data.load("digits")
+
+
+@pytest.fixture(scope="module")
+def trained(digits: Dataset) -> dict[int, models.VAE]:
+    """VAEs that have learned enough to draw different digits, by their dimensions."""
+    vaes = {}
+    for latent_dim in (2, 20):
+        torch.manual_seed(0)
+        vaes[latent_dim] = models.VAE(latent_dim)
+        fast.fit(vaes[latent_dim], digits.train_images[:3000], objectives.negative_elbo, epochs=8)
+    return vaes
+
+
+@pytest.fixture(scope="module")
+def files(
+    trained: dict[int, models.VAE], digits: Dataset, tmp_path_factory: pytest.TempPathFactory
+) -> dict[int, Path]:
+    """Their pages."""
+    folder = tmp_path_factory.mktemp("explorer")
+    return {k: explorer.write(vae, digits, folder / f"vae{k}.html") for k, vae in trained.items()}
+
+
+class Reader:
+    """Somebody with the page open."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        page.wait_for_selector("[data-ready]", state="attached")
+        self.settle()
+
+    def settle(self) -> None:
+        self.page.wait_for_timeout(500)  # a glide takes 260 ms, the spoken text waits 120 ms
+
+    def at(self, x: float, y: float, canvas: str = ".cursor") -> tuple[float, float]:
+        """Where in the window the share (x, y) of a canvas lies."""
+        self.page.locator(canvas).scroll_into_view_if_needed()
+        box = self.page.locator(canvas).bounding_box()
+        return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+    def code(self) -> torch.Tensor:
+        """The z that is decoded."""
+        return torch.tensor([json.loads(self.page.locator(".decoded").get_attribute("data-z"))]).float()
+
+    def picture(self, canvas: str) -> np.ndarray:
+        """What a canvas shows, (28, 28) from 0 to 1."""
+        values = self.page.locator(canvas).evaluate(
+            "canvas => Array.from(canvas.getContext('2d').getImageData(0, 0, 28, 28).data)"
+        )
+        return np.array(values).reshape(28, 28, 4)[:, :, 0] / 255
+
+    def text(self, element: str) -> str:
+        return str(self.page.locator(element).text_content())
+
+    def draw_a_one(self, left: float = 0.5) -> None:
+        self.page.mouse.move(*self.at(left, 0.2, ".ink"))
+        self.page.mouse.down()
+        self.page.mouse.move(*self.at(left, 0.8, ".ink"), steps=8)
+        self.page.mouse.up()
+        self.settle()
+
+
+@pytest.fixture
+def open_page(chromium: Any, files: dict[int, Path]) -> Iterator[Any]:
+    """Opens a page; at the end it has complained of nothing and asked for nothing but itself."""
+    visitor = browser.Visitor(chromium)
+    yield lambda latent_dim, **options: Reader(visitor.open(files[latent_dim].as_uri(), **options))
+    visitor.leave()
+    assert {url for url in visitor.requests if not url.startswith("data:")} <= {
+        f.as_uri() for f in files.values()
+    }
+
+
+@DIMENSIONS
+def test_moving_over_the_map_changes_the_picture(open_page: Any, latent_dim: int) -> None:
+    reader = open_page(latent_dim)
+    pictures, places = [], []
+    for place in ((0.3, 0.3), (0.7, 0.65)):
+        reader.page.mouse.move(*reader.at(*place))
+        reader.settle()
+        pictures.append(reader.picture(".decoded"))
+        places.append(reader.text(".where"))
+    assert np.abs(pictures[0] - pictures[1]).max() > 0.2
+    assert places[0] != places[1]
+    assert all("nearest class: " in place for place in places)
+
+
+@DIMENSIONS
+def test_the_page_decodes_what_pytorch_decodes(
+    open_page: Any, latent_dim: int, trained: dict[int, models.VAE]
+) -> None:
+    reader = open_page(latent_dim)
+    for place in ((0.5, 0.5), (0.35, 0.4), (0.6, 0.7)):
+        reader.page.mouse.move(*reader.at(*place))
+        reader.settle()
+        truth = evaluation.decode(trained[latent_dim], reader.code()).numpy()[0, 0]
+        assert np.abs(reader.picture(".decoded") - truth).max() < 0.1
+        assert np.abs(reader.picture(".decoded") - truth).mean() < 0.004
+
+
+@DIMENSIONS
+def test_clicking_a_point_shows_its_image_beside_the_reconstruction(
+    open_page: Any, latent_dim: int, trained: dict[int, models.VAE], digits: Dataset
+) -> None:
+    reader = open_page(latent_dim)
+    half, axes, centre = reader.page.evaluate(
+        "(({half, axes, centre}) => [half, axes, centre])(JSON.parse(data.textContent))"
+    )
+    means = evaluation.codes(trained[latent_dim], digits.test_images).numpy()
+    x, y = (np.array(axes) @ (means[11] - centre)) / half
+    reader.page.mouse.click(*reader.at((1 + x) / 2, (1 - y) / 2))
+    reader.settle()
+    index = int(reader.text(".which").split()[2].rstrip(";")) - 1
+    assert np.allclose(reader.code().numpy(), means[index], atol=6e-4)
+    assert np.abs(reader.picture(".original") - digits.test_images[index, 0].numpy()).max() < 0.05
+    assert np.array_equal(reader.picture(".rebuilt"), reader.picture(".decoded"))
+    there = reader.code()
+    reader.page.mouse.move(*reader.at(0.1, 0.1))
+    reader.settle()
+    assert torch.equal(reader.code(), there)  # it stays until let go
+    reader.page.mouse.click(*reader.at(0.02, 0.02))
+    reader.page.mouse.move(*reader.at(0.5, 0.3))
+    reader.settle()
+    assert not torch.equal(reader.code(), there)
+
+
+@DIMENSIONS
+def test_a_drawing_lands_where_pytorch_s_encoder_puts_it(
+    open_page: Any, latent_dim: int, trained: dict[int, models.VAE]
+) -> None:
+    reader = open_page(latent_dim)
+    reader.draw_a_one()
+    seen = torch.tensor(reader.picture(".seen"), dtype=torch.float32).view(1, 1, 28, 28)
+    mu, _ = evaluation.posterior(trained[latent_dim], seen)
+    assert torch.allclose(reader.code(), mu, atol=0.15)
+    assert "It lands at" in reader.text(".landed")
+    assert reader.picture(".back").max() > 0.3
+    reader.page.locator(".clear").click()
+    reader.settle()
+    assert reader.text(".landed") == "" and reader.picture(".ink").max() == 0
+
+
+def test_a_drawing_is_scaled_and_centred_as_mnist_does_where_asked(open_page: Any) -> None:
+    reader = open_page(2)
+    reader.draw_a_one(left=0.2)
+    rows, columns = np.indices((28, 28))
+    seen = reader.picture(".seen")
+    assert (seen * columns).sum() / seen.sum() == pytest.approx(13.5, abs=0.3)
+    assert (seen * rows).sum() / seen.sum() == pytest.approx(13.5, abs=0.3)
+    assert 19 <= np.ptp(np.nonzero(seen.max(1) > 0.3)[0]) + 1 <= 21
+    reader.page.locator(".mnist").uncheck()
+    reader.settle()
+    assert np.array_equal(reader.picture(".seen"), reader.picture(".ink"))
+
+
+@DIMENSIONS
+def test_everything_can_be_done_with_keys(open_page: Any, latent_dim: int) -> None:
+    reader = open_page(latent_dim)
+    page = reader.page
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "cursor"
+    before = reader.code()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+ArrowUp")
+    reader.settle()
+    assert (reader.code() - before).norm().item() == pytest.approx((0.1**2 + 0.5**2) ** 0.5, abs=1e-3)
+    page.keyboard.press("a")
+    page.keyboard.press("Enter")
+    reader.settle()
+    assert reader.text(".which").startswith("Test image")
+    page.keyboard.press("b")
+    reader.settle()
+    page.locator(".straight button").last.press("Enter")
+    reader.settle()
+    page.locator(".slider input").first.press("Home")
+    reader.settle()
+    assert reader.code().min() <= -3
+    page.locator(".ink").focus()
+    for key in (" ", *["ArrowDown"] * 6):
+        page.keyboard.press(key)
+    reader.settle()
+    assert "It lands at" in reader.text(".landed")
+
+
+@DIMENSIONS
+def test_a_walk_leads_from_a_to_b(open_page: Any, latent_dim: int, trained: dict[int, models.VAE]) -> None:
+    reader = open_page(latent_dim)
+    ends = []
+    for name, place in (("a", (0.4, 0.3)), ("b", (0.6, 0.7))):
+        reader.page.mouse.click(*reader.at(*place))
+        reader.settle()
+        ends.append(reader.code()[0])
+        reader.page.locator(f".set-{name}").click()
+    reader.settle()
+    for name, spherical in (("straight", False), ("round", True))[: 1 if latent_dim == 2 else 2]:
+        walk = evaluation.interpolate(*ends, 10, spherical=spherical)
+        truth = evaluation.decode(trained[latent_dim], walk).numpy()[:, 0]
+        for i in (0, 4, 9):
+            shown = reader.picture(f".{name} button:nth-child({i + 1}) canvas")
+            assert np.abs(shown - truth[i]).max() < 0.1
+
+
+@DIMENSIONS
+def test_a_phone_has_no_sideways_scrolling_and_a_finger_moves(open_page: Any, latent_dim: int) -> None:
+    reader = open_page(latent_dim, **PHONE)
+    assert reader.page.evaluate("document.documentElement.scrollWidth") == 360
+    before = reader.code()
+    reader.page.touchscreen.tap(*reader.at(0.3, 0.25))
+    reader.settle()
+    assert not torch.equal(reader.code(), before)
+
+
+def test_where_motion_is_not_wanted_a_jump_is_at_once(open_page: Any) -> None:
+    reader = open_page(2, **DESK, reduced_motion="reduce")
+    reader.page.locator(".cursor").focus()
+    reader.page.keyboard.press("Enter")
+    reader.page.wait_for_timeout(50)
+    assert reader.text(".which").startswith("Test image")
+
+
+def test_headings_come_in_order(open_page: Any) -> None:
+    reader = open_page(20)
+    levels = reader.page.evaluate("[...document.querySelectorAll('h1,h2,h3')].map(h => Number(h.tagName[1]))")
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+
+
+@DIMENSIONS
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_barriers(open_page: Any, latent_dim: int, scheme: str) -> None:
+    reader = open_page(latent_dim, **DESK, color_scheme=scheme)
+    reader.page.locator(".cursor").focus()
+    for key in ("a", "Enter", "b"):
+        reader.page.keyboard.press(key)
+        reader.settle()
+    reader.draw_a_one()
+    assert browser.barriers(reader.page) == []
+
+
+def test_what_a_notebook_saves_works_in_its_frame(
+    chromium: Any, trained: dict[int, models.VAE], digits: Dataset, tmp_path: Path
+) -> None:
+    bundle = explorer.explore(trained[2], digits)._repr_mimebundle_()
+    file = tmp_path / "notebook.html"
+    file.write_text(
+        f"<!DOCTYPE html><html lang=en><body>{bundle['text/html']}</body></html>", encoding="utf-8"
+    )
+    page = chromium.new_page()
+    page.goto(file.as_uri())
+    page.frame_locator("iframe").locator("[data-ready]").wait_for(state="attached")
+    cursor = page.frame_locator("iframe").locator(".cursor")
+    cursor.press("Enter")
+    page.wait_for_timeout(500)
+    assert page.frame_locator("iframe").locator(".which").inner_text().startswith("Test image")
+    assert page.frame_locator("iframe").locator(".draw .ink").is_visible()
+    page.close()
+
+
+# --- in JupyterLab --------------------------------------------------------------------------------------
+
+CELL = """import torch
+from course_utils import data, explorer, models
+
+torch.manual_seed(0)
+explorer.explore(models.VAE(20), data.load("digits"))"""
+
+
+@pytest.fixture
+def jupyterlab(tmp_path: Path) -> Iterator[str]:
+    """The address of a JupyterLab that shows a notebook with an explorer in it, not yet run."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    folder = tmp_path / "course"
+    folder.mkdir()
+    nbformat.write(notebook, folder / "explorer.ipynb")
+    with lab.running(folder) as address:
+        yield address
+
+
+def test_in_jupyterlab_the_kernel_decodes_and_without_it_the_saved_page(
+    chromium: Any, jupyterlab: str
+) -> None:
+    page = lab.opened(chromium, jupyterlab, "explorer.ipynb")
+    lab.Notebook(page).run_all()
+    live = page.locator(".vae-explorer[data-ready]")
+    live.wait_for()
+    page.wait_for_timeout(500)
+    assert not page.locator("iframe.explorer-saved").is_visible()
+    live.locator(".cursor").focus()
+    codes, milliseconds = set(), []
+    for _ in range(10):
+        page.keyboard.press("ArrowRight")  # JupyterLab's own keys do not take it
+        page.wait_for_timeout(200)
+        codes.add(live.locator(".decoded").get_attribute("data-z"))
+        milliseconds.append(float(live.locator(".decoded").get_attribute("data-ms")))
+    assert len(codes) == 10
+    assert statistics.median(milliseconds) < 100
+    page.evaluate("document.body.dataset.jpThemeLight = 'false'")
+    assert live.get_attribute("data-theme") == "dark"
+    page.evaluate("jupyterapp.commands.execute('docmanager:save').then(() => null)")
+    page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    page.context.close()
+
+    page = lab.opened(chromium, jupyterlab, "explorer.ipynb")
+    page.locator("iframe.explorer-saved").scroll_into_view_if_needed()
+    page.frame_locator("iframe.explorer-saved").locator("[data-ready]").wait_for(state="attached")
+    assert page.locator("iframe.explorer-saved").is_visible()
+    assert (
+        not page.locator(".jp-OutputArea-child").filter(has_text="rror displaying widget").first.is_visible()
+    )
+    page.context.close()

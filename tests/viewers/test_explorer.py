@@ -1,0 +1,270 @@
+"""The latent explorer without a browser: what a page holds, and that it computes what PyTorch computes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import time
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from IPython.display import display
+from IPython.utils.capture import capture_output
+
+from course_utils import data, evaluation, models, objectives
+from course_utils.data import Dataset
+from course_utils.engine import fast
+from course_utils.settings import CourseError
+from course_utils.viewers import explorer
+
+WORST = {
+    8: 0.1,
+    explorer.SAVED_BITS: 0.5,
+}  # largest difference of a pixel between 0 and 1, by bits per weight
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return data.load("digits")
+
+
+@pytest.fixture(scope="module", params=[2, 20])
+def model(request: pytest.FixtureRequest, digits: Dataset) -> models.VAE:
+    """A VAE that has learned enough to draw different digits."""
+    torch.manual_seed(0)
+    vae = models.VAE(request.param)
+    fast.fit(vae, digits.train_images[:3000], objectives.negative_elbo, epochs=8)
+    return vae.eval()
+
+
+def page_of(model: models.VAE, digits: Dataset, **options: Any) -> str:
+    return explorer.page(model, digits.test_images, digits.test_labels, digits.class_names, **options)
+
+
+def content_of(page: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The values and the arrays that a page carries, read as its JavaScript reads them."""
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    assert found
+    content = json.loads(found[1])
+    raw = zlib.decompress(base64.b64decode(content["pack"]))
+    arrays, start = {}, 0
+    for name, kind, length in content["arrays"]:
+        arrays[name] = np.frombuffer(raw, np.dtype(kind).newbyteorder("<"), length, start)
+        start += arrays[name].nbytes
+    assert start == len(raw)
+    return content, arrays
+
+
+def layers(arrays: dict[str, np.ndarray], names: list[str], x: np.ndarray) -> np.ndarray:
+    """Linear layers with a ReLU between them, from whole numbers and their rows' scales."""
+    for i, name in enumerate(names):
+        scale, bias = arrays[f"{name}.scale"], arrays[f"{name}.bias"]
+        weight = arrays[f"{name}.weight"].reshape(len(bias), -1) * scale[:, None]
+        x = (np.maximum(x, 0) if i else x) @ weight.T + bias
+    return x
+
+
+def test_a_page_is_one_small_file_that_loads_nothing(model: models.VAE, digits: Dataset) -> None:
+    page = page_of(model, digits)
+    assert len(page.encode()) < 3_000_000
+    assert "http:" not in page and "https:" not in page
+    assert not re.search(
+        r"\b(src|href)\s*=|@import|url\(|\bfetch\(|XMLHttpRequest|\bimport\b\s*[({\"']", page
+    )
+    assert "default-src 'none'" in page
+
+
+def test_the_same_model_gives_the_same_page(model: models.VAE, digits: Dataset) -> None:
+    assert page_of(model, digits) == page_of(model, digits)
+
+
+@pytest.mark.parametrize("bits", WORST)
+def test_the_weights_in_a_page_decode_as_pytorch_does(bits: int, model: models.VAE, digits: Dataset) -> None:
+    """The difference that the page states is the one it has, and it is small."""
+    page = page_of(model, digits, bits=bits)
+    content, arrays = content_of(page)
+    means = evaluation.codes(model, digits.test_images)
+    truth = evaluation.decode(model, means).numpy().reshape(-1, models.PIXELS)
+    logits = layers(arrays, content["decoder"], means.numpy())
+    largest = np.abs(1 / (1 + np.exp(-logits)) - truth).max()
+    stated = re.search(r"([\d.]+) at most,", page)
+    assert stated and largest == pytest.approx(float(stated[1]), abs=6e-4)
+    assert largest < WORST[bits]
+
+
+def test_the_weights_in_a_page_encode_as_pytorch_does(model: models.VAE, digits: Dataset) -> None:
+    content, arrays = content_of(page_of(model, digits))
+    mu, logvar = evaluation.posterior(model, digits.test_images)
+    pixels = digits.test_images.flatten(1).numpy()
+    for head, truth in zip(content["heads"], (mu, logvar), strict=True):
+        ours = layers(arrays, [*content["encoder"], head], pixels)
+        assert np.abs(ours - truth.numpy()).mean() < 0.02
+
+
+def test_a_page_carries_means_labels_and_grey_images(model: models.VAE, digits: Dataset) -> None:
+    content, arrays = content_of(page_of(model, digits, points=100))
+    means = arrays["means"].reshape(100, content["latent"]) / 1000
+    assert np.allclose(means, evaluation.codes(model, digits.test_images[:100]).numpy(), atol=6e-4)
+    assert arrays["labels"].tolist() == digits.test_labels[:100].tolist()
+    images = arrays["images"].reshape(100, 1, 28, 28) / explorer.GREYS
+    assert np.abs(images - digits.test_images[:100].numpy()).max() < 0.51 / explorer.GREYS
+
+
+def test_sliders_come_in_the_order_of_the_kl(model: models.VAE, digits: Dataset) -> None:
+    content, _ = content_of(page_of(model, digits))
+    kl = evaluation.kl_per_dimension(model, digits.test_images)
+    expected = kl.argsort(descending=True, stable=True)[: explorer.SLIDERS]
+    assert content["order"] == expected.tolist()
+    assert content["kl"] == pytest.approx(kl.tolist(), abs=1e-3)
+
+
+def test_dimensions_are_numbered_as_the_lessons_number_them(digits: Dataset) -> None:
+    plane, more = (content_of(page_of(models.VAE(k), digits))[0] for k in (2, 20))
+    assert (plane["first"], plane["axisNames"]) == (1, ["z1", "z2"])
+    assert (more["first"], "numbered from 0" in more["sliderNote"]) == (0, True)
+
+
+def test_a_plane_is_its_own_map() -> None:
+    means = np.random.default_rng(0).standard_normal((50, 2))
+    assert np.array_equal(explorer.Map.of(means).places(means), means)
+
+
+def test_a_map_of_more_dimensions_shows_the_two_leading_principal_components() -> None:
+    rng = np.random.default_rng(0)
+    means = rng.standard_normal((500, 5)) * [0.1, 4, 0.1, 1, 0.1] + 7
+    shown = explorer.Map.of(means)
+    assert np.allclose(np.abs(shown.axes[0]), [0, 1, 0, 0, 0], atol=0.05)
+    assert np.allclose(np.abs(shown.axes[1]), [0, 0, 0, 1, 0], atol=0.05)
+    assert np.allclose(shown.places(means).mean(0), 0)
+    assert "100% of their variance" in shown.note
+
+
+def test_a_map_of_fewer_points_is_the_same_map(model: models.VAE, digits: Dataset) -> None:
+    """Axes, order and names agree between a page and the smaller one that a notebook saves."""
+    whole, part = (content_of(page_of(model, digits, points=points))[0] for points in (360, 50))
+    same = ("axes", "centre", "half", "kl", "order", "names", "reach")
+    assert {key: whole[key] for key in same} == {key: part[key] for key in same}
+    assert "360 test images" in whole["mapNote"] and "50 test images" in part["mapNote"]
+
+
+def test_a_class_name_cannot_end_the_data(digits: Dataset) -> None:
+    names = ["</script><b>", *digits.class_names[1:]]
+    page = explorer.page(models.VAE(2), digits.test_images, digits.test_labels, names)
+    assert "</script><b>" not in page
+    assert content_of(page)[0]["classes"] == names
+
+
+def test_a_title_is_text(digits: Dataset) -> None:
+    assert "<title>a &lt; b</title>" in page_of(models.VAE(2), digits, title="a < b")
+
+
+def test_write_makes_the_file_and_its_folder(tmp_path: Path, digits: Dataset) -> None:
+    file = explorer.write(models.VAE(2), digits, tmp_path / "new" / "explorer.html")
+    assert file.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    with pytest.raises(CourseError, match="cannot be written"):
+        explorer.write(models.VAE(2), digits, file / "below-a-file.html")
+
+
+def refused(model: models.Model, dataset: Dataset) -> str:
+    """The one sentence with which both forms of the explorer refuse."""
+    with pytest.raises(CourseError) as first:
+        page_of(model, dataset)
+    with pytest.raises(CourseError) as second:
+        explorer.explore(model, dataset)
+    assert str(first.value) == str(second.value)
+    assert "\n" not in str(first.value)
+    return str(first.value)
+
+
+def test_models_that_a_page_cannot_compute_are_refused(digits: Dataset) -> None:
+    assert "its label" in refused(models.CVAE(2), digits)
+    assert "ConvVAE is not" in refused(models.ConvVAE(2), digits)
+    assert "Autoencoder is not" in refused(models.Autoencoder(2), digits)
+    assert "two latent dimensions" in refused(models.VAE(1), digits)
+
+
+def test_data_without_a_map_are_refused(digits: Dataset) -> None:
+    model = models.VAE(2)
+    flat = replace(digits, test_images=digits.test_images.flatten(1))
+    assert "(N, 1, 28, 28)" in refused(model, flat)
+    assert "(N,)" in refused(model, replace(digits, test_labels=digits.test_labels[:-1]))
+    ones = digits.test_labels == 1
+    alone = replace(digits, test_images=digits.test_images[ones], test_labels=digits.test_labels[ones])
+    assert "at least two" in refused(model, alone)
+    assert "class names" in refused(model, replace(digits, class_names=("zero", "one")))
+
+
+# --- in a notebook --------------------------------------------------------------------------------------
+
+
+def shown(thing: object) -> list[dict[str, Any]]:
+    """The outputs that a cell gets which ends with `thing`."""
+    with capture_output() as captured:
+        display(thing)
+    return [output.data for output in captured.outputs]
+
+
+@pytest.fixture
+def in_ipython() -> None:
+    """`display` publishes, as in a notebook."""
+    from IPython.testing.globalipapp import start_ipython
+
+    start_ipython()
+
+
+@pytest.mark.usefixtures("in_ipython")
+def test_a_watched_cell_shows_the_widget_and_saves_a_page(
+    digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    live, saved = shown(explorer.explore(models.VAE(2), digits))
+    assert "application/vnd.jupyter.widget-view+json" in live
+    assert 'sandbox="allow-scripts"' in saved["text/html"]
+    assert saved["text/html"].startswith("<style>")
+
+
+@pytest.mark.usefixtures("in_ipython")
+def test_where_nobody_watches_only_the_page_is_left(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    (first,) = shown(explorer.explore(models.VAE(2), digits))
+    assert set(first) == {"text/html", "text/plain"}
+
+
+def test_what_a_notebook_saves_is_small_and_always_the_same(model: models.VAE, digits: Dataset) -> None:
+    explored = explorer.explore(model, digits)
+    bundle = explored._repr_mimebundle_()
+    assert len(bundle["text/html"].encode()) < 1_300_000
+    assert bundle == explored._repr_mimebundle_()
+    assert bundle["text/plain"] == repr(explored)
+
+
+def test_the_kernel_answers_the_front_end_with_pytorch_s_images(model: models.VAE, digits: Dataset) -> None:
+    live = explorer.explore(model, digits).live()
+    sent: list[tuple[dict[str, int], list[bytes]]] = []
+    live.send = lambda content, buffers: sent.append((content, buffers))
+    z = torch.randn(3, model.latent_dim)
+    live._reply(live, {"id": 7, "task": "decode", "rows": z.tolist()}, None)
+    image = digits.test_images[:1]
+    live._reply(live, {"id": 8, "task": "encode", "rows": image.flatten(1).tolist()}, None)
+    (decoded, pixels), (encoded, parameters) = sent
+    assert (decoded, encoded) == ({"id": 7}, {"id": 8})
+    truth = evaluation.decode(model, z).flatten().numpy()
+    assert np.allclose(np.frombuffer(pixels[0], "<f4"), truth, atol=1e-6)
+    truth = torch.cat(evaluation.posterior(model, image)).flatten().numpy()
+    assert np.allclose(np.frombuffer(parameters[0], "<f4"), truth, atol=1e-6)
+
+
+def test_the_kernel_answers_within_a_tenth_of_a_second(model: models.VAE, digits: Dataset) -> None:
+    live = explorer.explore(model, digits).live()
+    seconds = []
+    for _ in range(20):
+        begun = time.perf_counter()
+        live.answer("decode", [[0.5] * model.latent_dim])
+        seconds.append(time.perf_counter() - begun)
+    assert np.median(seconds) < 0.1
