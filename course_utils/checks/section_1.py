@@ -575,11 +575,11 @@ def judge_hole_share(seed: int, evidence: Evidence) -> list[Finding]:
     advice = "Square, sum over each image's own pixels, divide, compare; the batch may have any size."
     findings = []
     for key, called in _calls(seed).items():
-        claim, points = CLAIMS[key]
+        claim, weight = CLAIMS[key]
         each = [_shares(*call) for call in called]
         values = {hint: np.stack([shares[hint] for shares in each]) for hint in each[0]}
         share = values.pop("")
-        findings.append(advised(expect(evidence, key, share, claim, points, values, 1e-6), advice))
+        findings.append(advised(expect(evidence, key, share, claim, weight, values, 1e-6), advice))
     return findings
 
 
