@@ -19,7 +19,9 @@ c.ClearSolutions.text_stub = "*Write your answer here.*"
 # public repository "git+https://HOST/OWNER/REPOSITORY". Fill it in and call `course build`; without one
 # they only say that the course is missing.
 c.Door.address = ""
-c.GenerateAssignment.preprocessors.prepend(["courseware.authoring.release.Door"])
+c.GenerateAssignment.preprocessors.prepend(
+    ["courseware.authoring.release.AddsUp", "courseware.authoring.release.Door"]
+)
 
 # A deleted graded cell would otherwise stay without a score.
 c.OverwriteCells.add_missing_cells = True

@@ -85,8 +85,8 @@ def run(numbers: tuple[int, ...], data: str | None, budget: str | None, fresh: b
 
 def _run(numbers: tuple[int, ...], data: str | None, budget: str | None, fresh: bool, store: bool) -> None:
     from course_utils import data as datasets
-    from courseware import record
-    from courseware.authoring import runner, sections
+    from courseware import record, sections
+    from courseware.authoring import runner
     from courseware.authoring.site import pages as site
     from courseware.measuring import graders
     from courseware.measuring import literature as figures
@@ -191,7 +191,8 @@ def site(edition: str) -> None:
     edition is also what `course run` writes, from its own outputs.
     """
     with _one_sentence():
-        from courseware.authoring import runner, sections
+        from courseware import sections
+        from courseware.authoring import runner
         from courseware.authoring.site import pages
         from courseware.measuring import graders
         from courseware.measuring import literature as figures
@@ -216,7 +217,8 @@ def site(edition: str) -> None:
 def build(check: bool) -> None:
     """Make the student notebooks from solutions/ with nbgrader."""
     with _one_sentence():
-        from courseware.authoring import release, sections
+        from courseware import sections
+        from courseware.authoring import release
 
         root = sections.folder("solutions").parent
         if not check:
@@ -236,7 +238,8 @@ def build(check: bool) -> None:
 def bundle(output: Path | None) -> None:
     """Pack what students get: notebooks, the package and a README, without anything of yours."""
     with _one_sentence():
-        from courseware.authoring import bundle, sections
+        from courseware import sections
+        from courseware.authoring import bundle
 
         root = sections.folder("solutions").parent
         file = output or root / "build" / f"{bundle.TOP}.zip"
@@ -449,7 +452,7 @@ def _sandbox_or(unsafe: bool) -> None:
 
 def _handed_in(course, assignment: str) -> list[str]:
     """The assignment named, or all for which something is handed in; CourseError where nothing is."""
-    from courseware.authoring import sections
+    from courseware import sections
 
     every = [section.folder for section in sections.SECTIONS]
     found = [assignment] if assignment else [one for one in every if course.has(one)]

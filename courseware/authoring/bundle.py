@@ -18,7 +18,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader
 
 from course_utils.settings import CourseError
-from courseware.authoring import release, sections
+from courseware import sections
+from courseware.authoring import release
 
 TOP = "vae-course"  # the folder that unpacking makes
 TEMPLATES = Path(__file__).parent / "templates" / "bundle"

@@ -33,9 +33,8 @@ import course_utils
 from course_utils.checks.core import REPORT_MIME
 from course_utils.evaluation import RESULT_MIME
 from course_utils.settings import CourseError
-from courseware import notebooks, record
-from courseware.authoring import sections
-from courseware.authoring.sections import Lesson
+from courseware import notebooks, record, sections
+from courseware.sections import Lesson
 
 CELL_SECONDS = 3600
 

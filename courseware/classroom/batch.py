@@ -43,8 +43,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from traitlets.config import Config, PyFileConfigLoader
 
 from course_utils.settings import CourseError
-from courseware import notebooks, record
-from courseware.authoring import release, sections
+from courseware import notebooks, record, sections
+from courseware.authoring import release
 from courseware.classroom import pool
 from courseware.grading import work
 from courseware.grading.reasons import Fault, Reason

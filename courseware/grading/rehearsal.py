@@ -21,7 +21,7 @@ from nbgrader import utils
 
 from course_utils import settings
 from course_utils.settings import CourseError
-from courseware.authoring import sections
+from courseware import sections
 from courseware.grading import work
 from courseware.grading.kernel import sandbox
 from courseware.grading.reasons import Fault, Reason

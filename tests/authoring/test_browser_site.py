@@ -14,7 +14,8 @@ import browser
 import pytest
 from browser import PHONE
 
-from courseware.authoring import runner, sections
+from courseware import sections
+from courseware.authoring import runner
 from courseware.authoring.site import pages as site
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,8 @@ import nbformat
 import pytest
 
 from course_utils.settings import CourseError
-from courseware.authoring import bundle, sections
+from courseware import sections
+from courseware.authoring import bundle
 
 ROOT = Path(__file__).parents[2]
 LESSONS = sections.lessons()

@@ -14,7 +14,8 @@ from nbformat import NotebookNode
 from traitlets.config import PyFileConfigLoader
 
 from course_utils import checks
-from courseware.authoring import exercises, release, sections
+from courseware import sections
+from courseware.authoring import exercises, release
 
 ROOT = Path(__file__).parents[2]
 LESSONS = sections.lessons()

@@ -18,15 +18,15 @@ from course_utils import models
 from course_utils.data import Dataset
 from course_utils.training import History
 from course_utils.viewers import animation, explorer
-from courseware import cli
-from courseware.authoring import exercises, runner, sections
-from courseware.authoring.sections import Lesson, Section
+from courseware import cli, sections
+from courseware.authoring import exercises, runner
 from courseware.authoring.site import editions, rendering
 from courseware.authoring.site import pages as site
 from courseware.measuring.graders import Row
+from courseware.sections import Lesson, Section
 
 ROOT = Path(__file__).parents[2]
-SECTION = Section(2, "02-small", "Small", "A tiny section.", ("small",))
+SECTION = Section("02-small", "Small", "A tiny section.")
 LESSON = Lesson(SECTION, "small")
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 SCENES = {"animation-1.html", "explorer-1.html", "explorer-2.html"}

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from course_utils.settings import CourseError
-from courseware.authoring import sections
+from courseware import sections
 from courseware.classroom import batch, pool
 from courseware.grading import work
 from courseware.grading.kernel import sandbox

@@ -24,11 +24,11 @@ from jinja2 import Environment, FileSystemLoader
 from course_utils.settings import CourseError
 from courseware import notebooks
 from courseware.authoring.runner import Executed
-from courseware.authoring.sections import SECTIONS, Lesson
 from courseware.authoring.site import editions, rendering
 from courseware.authoring.site.rendering import Body, Scene
 from courseware.measuring import graders as measured
 from courseware.measuring import literature as published
+from courseware.sections import SECTIONS, Lesson
 
 TEMPLATES = Path(__file__).parent / "templates" / "site"
 HERO = "exploration-31"  # the cell whose figure opens the home page: the decoded plane
