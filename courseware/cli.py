@@ -45,7 +45,7 @@ def _one_sentence() -> Iterator[None]:
     except ImportError as problem:
         if problem.name == "fcntl":
             raise _Stop("A class is graded on Linux: on Windows, in its subsystem for Linux.") from None
-        if (problem.name or "").partition(".")[0] != "course_utils":
+        if (problem.name or "").partition(".")[0] not in ("courseware", "bank"):
             raise
         raise _Stop(
             "This is the students' edition of the course; that needs the instructor's, with solutions/."

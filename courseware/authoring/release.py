@@ -21,7 +21,8 @@ from traitlets import Unicode
 from traitlets.config import Config, PyFileConfigLoader
 
 import bank
-from course_utils.files import writable
+from course_utils.checks import EXERCISES
+from course_utils.files import whole, writable
 from course_utils.settings import CourseError
 from courseware import notebooks, sections
 from courseware.authoring import exercises
@@ -34,16 +35,17 @@ MENTIONED = re.compile(r"\b[Ss]ections?\s+(\d+(?:(?:,|,? and| to| or)\s+\d+)*)|\
 def build(root: Path) -> None:
     """Generate the student edition of every section: into notebooks/, and into the gradebook of `root`.
 
+    README.md and docs/ then quote the numbers of exercises and points that the lessons have.
+
     The new edition is made beside the former one and takes its place when it is whole. Raises CourseError,
     and changes nothing, where something is wrong with solutions/ or nbgrader refuses a section.
     """
     if found := [*_faults(root), *bank.lacks()]:
         raise CourseError("solutions/ cannot be released: " + "; ".join(found) + ".")
     released = root / "notebooks"
-    with (
-        writable(released / SECTIONS[0].folder),
-        tempfile.TemporaryDirectory(prefix=".release-", dir=released) as folder,
-    ):
+    with writable(released / SECTIONS[0].folder):
+        beside = tempfile.TemporaryDirectory(prefix=".release-", dir=released)
+    with beside as folder:
         fresh, former = Path(folder) / "fresh", Path(folder) / "former"
         _generate_all(root, fresh, f"sqlite:///{folder}/gradebook.db")  # what fails fails here
         _generate_all(root, fresh)  # ... and so not halfway through the gradebook
@@ -52,6 +54,9 @@ def build(root: Path) -> None:
             os.replace(old, former / old.name)
         for new in fresh.glob(FOLDERS):
             os.replace(new, released / new.name)
+    for path, text in outdated(root).items():
+        with whole(path) as part:
+            part.write_text(text, encoding="utf-8")
 
 
 def _faults(root: Path) -> Iterator[str]:
@@ -102,24 +107,49 @@ def generate(assignment: str, config: Config) -> None:
     raise CourseError(f"nbgrader could not release {assignment} ({reason}); mend it in solutions/.")
 
 
+def outdated(root: Path) -> dict[Path, str]:
+    """The texts that quote other numbers of exercises or points than the lessons have, put right."""
+    cells = [
+        cell
+        for lesson in sections.lessons()
+        for cell in notebooks.read(root / "solutions" / lesson.path).cells
+        if cell.metadata.get("nbgrader", {}).get("grade")
+    ]
+    checked, by_hand = (
+        [cell.metadata.nbgrader.points for cell in cells if cell.metadata.nbgrader.solution is hand]
+        for hand in (False, True)
+    )
+    numbers = {
+        "NUMBER exercises checked by program": len(checked),
+        "NUMBER questions graded by hand": len(by_hand),
+        "course is worth NUMBER points": sum(checked + by_hand),
+        "NUMBER of them checked by program": sum(checked),
+        "NUMBER of these for making a prediction": sum(e.points for e in EXERCISES.values() if e.questions),
+    }
+    found = {}
+    for path in (*root.glob("README.md"), *root.glob("docs/*.md")):
+        text = before = path.read_text("utf-8")
+        for phrase, number in numbers.items():
+            left, right = phrase.replace(" ", r"\s").split("NUMBER")  # a line may end anywhere
+            text = re.sub(rf"(?<={left})\b\d+(?={right})", f"{number:g}", text)
+        if text != before:
+            found[path] = text
+    return found
+
+
 def drift(root: Path) -> list[str]:
-    """The student notebooks whose content is not what nbgrader makes of solutions/ now."""
+    """The student notebooks whose content is not what nbgrader makes of solutions/ now.
+
+    Cells and metadata count, bytes do not: a clone may end its lines as its system does.
+    """
     released = root / "notebooks"
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder)
         _generate_all(root, fresh, f"sqlite:///{folder}/gradebook.db")
-        paths = {
-            path.relative_to(top) for top in (released, fresh) for path in top.glob(f"{FOLDERS}/*.ipynb")
-        }
-        return [str(path) for path in sorted(paths) if _content(released / path) != _content(fresh / path)]
-
-
-def _content(path: Path) -> NotebookNode | None:
-    """What the notebook holds, however its lines end; None where it is not there, or none."""
-    try:
-        return notebooks.read(path)
-    except CourseError:
-        return None
+        tops = (released, fresh)
+        paths = {path.relative_to(top) for top in tops for path in top.glob(f"{FOLDERS}/*.ipynb")}
+        read = notebooks.kept
+        return [str(path) for path in sorted(paths) if read(released / path) != read(fresh / path)]
 
 
 class AddsUp(NbGraderPreprocessor):
