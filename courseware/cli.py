@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import click
@@ -431,13 +430,10 @@ def grade(
 
         _sandbox_or(unsafe)
         course = batch.Course(settings.project_folder())
-        terms = work.Terms(sandboxed=not unsafe, whole=whole)
-        if scheduler:
-            make, count = pool.dask(scheduler)
-        else:
-            count = workers or joblib.cpu_count()
-            make = partial(pool.local, count)
-        _grade(course, _handed_in(course, assignment), terms, make, count, list(students))
+        rules = work.Rules(sandboxed=not unsafe, whole=whole)
+        assignments = _handed_in(course, assignment)
+        with pool.dask(scheduler) if scheduler else pool.local(workers or joblib.cpu_count()) as crew:
+            _grade(course, assignments, rules, crew, list(students))
 
 
 def _sandbox_or(unsafe: bool) -> None:
@@ -461,9 +457,7 @@ def _handed_in(course, assignment: str) -> list[str]:
     return found
 
 
-def _grade(
-    course, assignments: list[str], terms, make, workers: int, students: list[str], anew: bool = False
-) -> None:
+def _grade(course, assignments: list[str], rules, crew, students: list[str], anew: bool = False) -> None:
     from courseware.classroom import batch
 
     started = time.monotonic()
@@ -472,7 +466,7 @@ def _grade(
             assignment: bars.add_task(assignment, total=len(students or course.students(assignment)))
             for assignment in assignments
         }
-        for step in batch.grade(course, assignments, terms, make, workers, students, anew=anew):
+        for step in batch.grade(course, assignments, rules, crew, students, anew=anew):
             bars.update(tasks[step.result.assignment], completed=step.done)
     seconds = time.monotonic() - started
     for assignment in assignments:
@@ -485,7 +479,7 @@ def _report_class(course, assignment: str) -> None:
     from courseware.grading import work
 
     folder = course.root / "build" / "grading" / assignment
-    released = work.digest_of(course.released(assignment))
+    released = work.digest_of(course.assignment(assignment).released)
     found = summary.of(batch.results(course, assignment), released)
     summary.write(found, batch.results(course, assignment), assignment, folder)
     table = Table("exercise", "answer", "mean", "of", "all points", "some", "none", title=assignment)
@@ -572,29 +566,28 @@ def regrade(
             raise settings.CourseError("Say whom to grade anew (--student ID), or add --verify.")
         _sandbox_or(unsafe)
         course = batch.Course(settings.project_folder())
-        count = workers or joblib.cpu_count()
-        make = partial(pool.local, count)
         chosen = {
             one: [who for who in course.students(one) if not students or who in students]
             for one in _handed_in(course, assignment)
         }
         if not any(chosen.values()):
             raise settings.CourseError(f"Nothing is handed in by {', '.join(students)}.")
-        if verify:
-            _verify(course, {one: who for one, who in chosen.items() if who}, make, count, unsafe)
-            return
-        for one, who in chosen.items():
-            if who:
-                _grade(course, [one], work.Terms(sandboxed=not unsafe), make, count, who, anew=True)
+        chosen = {one: who for one, who in chosen.items() if who}
+        with pool.local(workers or joblib.cpu_count()) as crew:
+            if verify:
+                _verify(course, chosen, crew, unsafe)
+                return
+            for one, who in chosen.items():
+                _grade(course, [one], work.Rules(sandboxed=not unsafe), crew, who, anew=True)
         console.print("Scores that you have given by hand stay; Formgrader marks them to be looked at again.")
 
 
-def _verify(course, chosen: dict[str, list[str]], make, workers: int, unsafe: bool) -> None:
+def _verify(course, chosen: dict[str, list[str]], crew, unsafe: bool) -> None:
     from courseware.classroom import audit
 
     differing = of = 0
     for assignment, students in chosen.items():
-        for found in audit.verify(course, assignment, make, workers, students, unsafe):
+        for found in audit.verify(course, assignment, crew, students, unsafe):
             of += 1
             differing += bool(found.differences)
             why = "; ".join([*found.differences, *(f"note: {note}" for note in found.notes)])

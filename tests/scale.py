@@ -20,7 +20,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import date
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -164,15 +163,18 @@ def measure(
     """Grade a class of so many, a sample of it once more, and say what was found."""
     with tempfile.TemporaryDirectory(prefix="course-scale-") as folder:
         course = make_course(Path(folder), submissions, damages, damaged_one_in)
-        terms = work.Terms(sandboxed=not sandbox.missing(), **SECONDS)
+        rules = work.Rules(sandboxed=not sandbox.missing(), **SECONDS)
         own, memory, ends, workers = psutil.Process(), [], [], []
         started, used = time.monotonic(), sum(own.cpu_times()[:2])
-        for step in batch.grade(course, [ASSIGNMENT], terms, partial(pool.local, WORKERS), WORKERS):
-            ends.append(time.monotonic() - started)
-            memory.append(own.memory_info().rss / 2**20)
-            if len(ends) % SAMPLED_EACH == 1:
-                workers.append(_memory_below(own) / WORKERS)
-            print(f"\r{step.done} of {step.of}, {ends[-1]:.0f} s, {memory[-1]:.0f} MiB", end="", flush=True)
+        with pool.local(WORKERS) as crew:
+            for step in batch.grade(course, [ASSIGNMENT], rules, crew):
+                ends.append(time.monotonic() - started)
+                memory.append(own.memory_info().rss / 2**20)
+                if len(ends) % SAMPLED_EACH == 1:
+                    workers.append(_memory_below(own) / WORKERS)
+                print(
+                    f"\r{step.done} of {step.of}, {ends[-1]:.0f} s, {memory[-1]:.0f} MiB", end="", flush=True
+                )
         used = sum(own.cpu_times()[:2]) - used
         print()
         results = {result.student: result for result in batch.results(course, ASSIGNMENT)}
@@ -195,7 +197,7 @@ def measure(
         "assignment": ASSIGNMENT,
         "submissions": len(results),
         "damaged_one_in": damaged_one_in,
-        "sandboxed": terms.sandboxed,
+        "sandboxed": rules.sandboxed,
         "seconds": round(ends[-1]),
         "seconds_each": round(ends[-1] / submissions, 2),
         "seconds_each_first": round(ends[few - 1] / few, 2),
@@ -254,25 +256,19 @@ def sentences(found: dict) -> str:
 
 def differences(course: batch.Course, results: dict, sample: list[str]) -> int:
     """How many of these score otherwise when graded one at a time, in one process, with every cell run."""
-    released, solved = (course.notebooks(kind, ASSIGNMENT) for kind in ("release", "source"))
-
-    def jobs():
-        for student in sample:
-            folder = course.folder("submitted", student, ASSIGNMENT)
-            submission = reading.collect(folder, student, ASSIGNMENT, released)
-            terms = work.Terms(sandboxed=not sandbox.missing(), whole=True, **SECONDS)
-            yield work.Job(submission, released, solved, course.seed(submission), terms)
-
+    assignment = course.assignment(ASSIGNMENT)
+    rules = work.Rules(sandboxed=not sandbox.missing(), whole=True, **SECONDS)
     differing = 0
-    outcomes = pool.outcomes(work.grade, jobs(), partial(pool.local, 1), 1)
-    for done, (job, again) in enumerate(outcomes, 1):
-        print(f"\r{done} of {len(sample)} once more", end="", flush=True)
-        student = job.submission.student
-        before = {name: one.scores for name, one in results[student].notebooks.items()}
-        after = {name: one.scores for name, one in again.notebooks.items()} if again else None
-        if before != after:
-            differing += 1
-            print(f"\n{student}: {before} and {after}")
+    with pool.local(1) as crew:
+        jobs = (assignment.job(student, rules) for student in sample)
+        for done, (job, again) in enumerate(pool.outcomes(work.grade, jobs, crew), 1):
+            print(f"\r{done} of {len(sample)} once more", end="", flush=True)
+            student = job.submission.student
+            before = {name: one.scores for name, one in results[student].notebooks.items()}
+            after = {name: one.scores for name, one in again.notebooks.items()} if again else None
+            if before != after:
+                differing += 1
+                print(f"\n{student}: {before} and {after}")
     print()
     return differing
 

@@ -175,7 +175,7 @@ from courseware.grading import rehearsal, work
 graded = []
 def grade(job):
     graded.append(job)
-    raise SystemExit(0 if not job.terms.sandboxed and job.seed == 0 else 1)
+    raise SystemExit(0 if not job.rules.sandboxed and job.seed == 0 else 1)
 work.grade = grade
 rehearsal.rehearse(Path(sys.argv[1]))
 """

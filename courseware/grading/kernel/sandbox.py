@@ -13,7 +13,8 @@ always uses it. Messages travel over sockets in a folder that grader and kernel 
 What is limited, and by what: address space, processor time, processes, open files and the size of a file by
 resource limits, for every process; memory and processes in sum, and the shared folder, by a look at them
 every time the kernel is asked whether it lives (nbclient asks once a second), which ends a kernel that takes
-more; writable memory by the size of its file systems. Wall time is the affair of whoever runs the cells.
+more; writable memory by the size of its file systems. Time is the affair of whoever runs the cells; `waited`
+says how much of it the kernel spent on waiting for a processor.
 
 Linux only. bubblewrap: github.com/containers/bubblewrap.
 """
@@ -32,7 +33,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 from jupyter_client.manager import AsyncKernelManager
@@ -50,6 +51,7 @@ TOOLS = ("bwrap", "prlimit", "setpriv", "choom")
 HOME = "/home/student"
 PASSED_ON = ("COURSE_", "OMP_", "MKL_", "OPENBLAS_", "TQDM_", "LC_")
 GiB, MiB = 2**30, 2**20
+SCHEDULE = Path("/proc/self/schedstat")  # missing where Linux was built without it
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ class SandboxProvisioner(LocalProvisioner):
     watched: Sequence[int] = ()  # processes that count, with all below them
     uncounted = 0  # bytes of watched processes that are not the kernel's
     excess: Reason | None = None  # why the kernel was ended
+    waited = 0.0  # seconds for which the kernel could have run but for a processor, as of the last look
     own_memory = 0  # of this process when it started the kernel
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
@@ -164,10 +167,11 @@ class SandboxProvisioner(LocalProvisioner):
 
     def _excess(self) -> Reason | None:
         """What there is too much of, None if nothing."""
-        processes = [process for pid in self.watched for process in _with_children(pid)]
-        if sum(used for used, _ in processes) - self.uncounted > self.limits.memory:
+        processes = [process for pid in self.watched for process in taken(pid)]
+        self.waited = max([self.waited, *(process.waited for process in processes)])
+        if sum(process.memory for process in processes) - self.uncounted > self.limits.memory:
             return Reason.MEMORY
-        if sum(threads for _, threads in processes) > self.limits.processes:
+        if sum(process.threads for process in processes) > self.limits.processes:
             return Reason.PROCESSES
         if self.shared and sum(_sizes(self.shared)) > self.limits.shared_folder:
             return Reason.OUTPUT  # files in the folder of the sockets
@@ -195,24 +199,32 @@ class KernelManager(AsyncKernelManager):
         return spec
 
 
-def _with_children(pid: int) -> list[tuple[int, int]]:
-    """Bytes in use and threads of a process and of all below it.
+class Taken(NamedTuple):
+    """What a process takes."""
 
-    What processes share without a file counts for each of them: code can choose to share all that it takes.
-    """
+    memory: int  # bytes; what is shared without a file counts: code can choose to share all that it takes
+    threads: int
+    waited: float  # seconds for which its first thread had to wait for a processor
+
+
+def taken(pid: int) -> list[Taken]:
+    """What a process and all below it take, itself first."""
     found = []
     try:
         processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     except psutil.Error:
         return []
     for process in processes:
+        place = Path(f"/proc/{process.pid}")
         try:
-            status = Path(f"/proc/{process.pid}/status").read_text(errors="replace")
+            status = (place / "status").read_text(errors="replace")
+            schedule = (place / "schedstat").read_text() if SCHEDULE.exists() else "0 0 0"
         except OSError:  # it has ended meanwhile
             continue
         numbers = dict(re.findall(r"^(RssAnon|RssShmem|VmSwap|Threads):\s*(\d+)", status, re.MULTILINE))
         threads = int(numbers.pop("Threads", 1))
-        found.append((1024 * sum(map(int, numbers.values())), threads))
+        memory = 1024 * sum(map(int, numbers.values()))
+        found.append(Taken(memory, threads, int(schedule.split()[1]) / 1e9))
     return found
 
 
