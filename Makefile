@@ -1,6 +1,7 @@
 # make run   execute the whole course, write it as web pages, print a report
 # make lab   open the student notebooks in JupyterLab
-# make test  lint, types, package tests, both editions of every notebook
+# make test  lint, types, imports, package tests, both editions of every notebook: five minutes
+# make test-all  that, and what takes long or needs a browser: fifteen minutes
 # make bench time training and grading beside a textbook loop, a library and plain nbgrader
 # make build make the student notebooks from solutions/ with nbgrader
 # make system install what sandboxed grading and some tests need (Debian, Ubuntu)
@@ -12,7 +13,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: run lab test bench build system clean
+.PHONY: run lab test test-all bench build system clean
+
+# What `make test-all` adds to `make test`.
+LONG := slow or scale or browser
+PYTEST := COURSE_BUDGET=smoke COURSE_DATASET=digits TQDM_DISABLE=1 OMP_NUM_THREADS=1 \
+	$(BIN)/python -m pytest -q -n auto --dist loadgroup
 
 run: $(READY)
 	$(BIN)/course run
@@ -30,9 +36,11 @@ test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	COURSE_BUDGET=smoke COURSE_DATASET=digits TQDM_DISABLE=1 OMP_NUM_THREADS=1 \
-		$(BIN)/python -m pytest tests solutions notebooks -n 2 --dist loadscope --no-loadscope-reorder \
-		--nbval-lax --nbval-current-env --nbval-cell-timeout 600 -q
+	$(BIN)/lint-imports
+	$(PYTEST) tests solutions notebooks -m "not ($(LONG))" --nbval-lax --nbval-current-env --nbval-cell-timeout 600
+
+test-all: test
+	$(PYTEST) tests -m "$(LONG)"
 
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'

@@ -1,28 +1,13 @@
 """A real browser for tests: Debian's Chromium, driven by Playwright, judged by axe-core.
 
-A module that imports this is skipped, in one sentence, where one of them is missing; the fixture `chromium`
-(conftest) is the running browser.
+Tests drive it through the fixture `chromium` (conftest), and are skipped where one of the three is missing.
 """
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not installed: it comes with the extra 'test'"
-)
-axe_playwright_python = pytest.importorskip(
-    "axe_playwright_python", reason="axe-playwright-python is not installed: it comes with the extra 'test'"
-)
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-if CHROMIUM is None:
-    pytest.skip("Chromium is not on this machine: `make system` installs it.", allow_module_level=True)
-
-AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
@@ -61,7 +46,9 @@ class Visitor:
 
 def barriers(page: Any) -> list[list[str]]:
     """What axe-core finds on a page that keeps somebody out: [rule, the element], none if all is well."""
-    page.evaluate(AXE)
+    import axe_playwright_python
+
+    page.evaluate(Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8"))
     return page.evaluate(
         "axe.run({preload: false}).then(({violations}) => violations.map(v => [v.id, v.nodes[0].html]))"
     )

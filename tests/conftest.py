@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import needs
 import numpy as np
 import pytest
 import torch
@@ -21,6 +22,39 @@ MNIST_FILES = [
 ]
 
 torch.set_num_threads(1)  # pytest-xdist runs one process per core
+
+
+def pytest_configure() -> None:
+    needs.require(os.environ.get("COURSE_REQUIRE", ""))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores, as tests of time limits wait."""
+    return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by markers
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what this machine cannot run.
+
+    With `--dist loadgroup` what shares a module's fixture or a notebook's kernel goes to one worker, every
+    other test to whichever is free.
+    """
+    grouped = config.getoption("dist", "no") == "loadgroup"
+    for item in items:
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+        for name in needs.MISSING:
+            if item.get_closest_marker(name) and (sentence := needs.MISSING[name]()):
+                item.add_marker(pytest.mark.skip(reason=sentence))
+        if grouped and (item.path.suffix == ".ipynb" or _shares_with_its_module(item)):
+            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(PROJECT).as_posix()))
+
+
+def _shares_with_its_module(item: pytest.Item) -> bool:
+    found = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]
+    return any(definitions[-1].scope == "module" for definitions in found.values())
 
 
 @pytest.fixture(autouse=True)
@@ -84,8 +118,9 @@ def forks() -> None:
 def chromium() -> Iterator[Any]:
     """A running browser, for modules that import `browser`."""
     import browser
+    from playwright.sync_api import sync_playwright
 
-    with browser.playwright.sync_playwright() as tools:
-        running = tools.chromium.launch(executable_path=browser.CHROMIUM, args=browser.FLAGS)
+    with sync_playwright() as tools:
+        running = tools.chromium.launch(executable_path=needs.CHROMIUM, args=browser.FLAGS)
         yield running
         running.close()

@@ -20,7 +20,6 @@ from course_utils.settings import CourseError
 from courseware import sections
 from courseware.classroom import batch, pool
 from courseware.grading import work
-from courseware.grading.kernel import sandbox
 
 distributed = pytest.importorskip("distributed")
 ROOT = Path(__file__).parents[2]
@@ -130,8 +129,8 @@ def test_a_class_is_graded_by_a_cluster_though_a_worker_is_killed(cluster, cours
     assert faked.state(course) == faked.state(alone)
 
 
-@pytest.mark.skipif(bool(sandbox.missing()), reason=sandbox.missing())
-def test_a_real_submission_is_graded_on_a_cluster_as_here(cluster):
+@pytest.mark.sandbox
+def test_a_real_submission_is_graded_on_a_cluster_as_here(cluster, left):
     section = sections.SECTIONS[1]
     given = batch.Course(ROOT).assignment(section.folder)
     submission = batch.reading.collect(ROOT / "solutions" / section.folder, "ada", given.name, given.released)

@@ -22,10 +22,9 @@ import pytest
 import scale
 
 from courseware.classroom import audit, batch
-from courseware.grading.kernel import sandbox
 from courseware.grading.work import Result, Rules
 
-pytestmark = pytest.mark.skipif(bool(sandbox.missing()), reason=sandbox.missing())
+pytestmark = [pytest.mark.sandbox, pytest.mark.slow]
 
 KILLS = int(os.environ.get("KILLS", "4"))
 SUBMISSIONS = max(4, KILLS // 2)

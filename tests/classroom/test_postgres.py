@@ -12,17 +12,13 @@ from pathlib import Path
 
 import faked
 import pytest
+from needs import POSTGRES
 from sqlalchemy import create_engine, text
 
 from course_utils.settings import CourseError
 from courseware.classroom import batch
 
-PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=Path("/none")).parent
-
-pytest.importorskip("psycopg")
-pytestmark = pytest.mark.skipif(
-    not PROGRAMS.is_dir(), reason="PostgreSQL is not on this machine: `make system` installs it."
-)
+pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +33,9 @@ def server() -> Iterator[str]:
         shutil.chown(folder, user, pwd.getpwnam(user).pw_gid)
     data = folder / "data"
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder, **account}
-    subprocess.run([PROGRAMS / "initdb", "-D", data, "-A", "trust", "-N", "-E", "UTF8"], check=True, **quiet)
+    subprocess.run([POSTGRES / "initdb", "-D", data, "-A", "trust", "-N", "-E", "UTF8"], check=True, **quiet)
     options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off"
-    control = [PROGRAMS / "pg_ctl", "-D", data, "-w"]
+    control = [POSTGRES / "pg_ctl", "-D", data, "-w"]
     subprocess.run([*control, "-o", options, "start"], check=True, **quiet)
     yield f"postgresql+psycopg://{user}@/{{name}}?host={folder}"
     subprocess.run([*control, "-m", "immediate", "stop"], check=True, **quiet)

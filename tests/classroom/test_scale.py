@@ -6,15 +6,14 @@ import pytest
 import scale
 
 from courseware import record
-from courseware.grading.kernel import sandbox
 from courseware.grading.reasons import Reason
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.scale]
 
 
 @pytest.fixture(scope="module")
 def found() -> dict:
     """Four submissions, of which every other is damaged without costing time."""
-    if sandbox.missing():
-        pytest.skip(sandbox.missing())
     damages = {reason: scale.DAMAGES[reason] for reason in (Reason.NOT_A_NOTEBOOK, Reason.MISSING_CELLS)}
     return scale.measure(4, damages, compared=1, damaged_one_in=2)
 

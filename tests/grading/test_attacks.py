@@ -28,14 +28,12 @@ from attacks import ATTACKS, CANARY, FILES, SLEEP, Attack
 from nbgrader.api import Gradebook
 
 from courseware.classroom import batch, pool, summary
-from courseware.grading.kernel import sandbox
 from courseware.grading.work import Result, Rules
 
 ROOT = Path(__file__).parents[2]
 ASSIGNMENT = "02-theory"
 WORKERS = 3
-PROBLEM = sandbox.missing()
-pytestmark = pytest.mark.skipif(bool(PROBLEM), reason=PROBLEM)
+pytestmark = [pytest.mark.sandbox, pytest.mark.slow]
 
 every_attack = pytest.mark.parametrize("name", ATTACKS)
 every_submission = pytest.mark.parametrize("name", [*ATTACKS, *FILES, "perfect", "wrong"])

@@ -13,7 +13,6 @@ from cells import (
     KL,
     RESOURCES,
     RIGHT_KL,
-    UNSAFE,
     answer_cell,
     grade,
     graded_cell,
@@ -29,7 +28,7 @@ from course_utils.checks import EXERCISES, core, evidence
 from course_utils.settings import CourseError
 from courseware.grading import preprocessors
 from courseware.grading.judging import Judge
-from courseware.grading.kernel import forked, sandbox
+from courseware.grading.kernel import forked
 from courseware.grading.preprocessors import OwnWork, Probe, asked_of
 from courseware.grading.submission import own_work
 
@@ -147,7 +146,7 @@ def test_a_cell_that_ends_the_kernel_as_it_is_run_costs_its_own_exercise_alone()
     assert "is not defined" in lost.outputs[0].data["text/html"]
 
 
-needs_sandbox = pytest.mark.skipif(UNSAFE, reason=sandbox.missing() or "There is a sandbox.")
+needs_sandbox = pytest.mark.sandbox
 
 
 @needs_sandbox

@@ -21,8 +21,7 @@ from course_utils.settings import CourseError
 from courseware.grading.kernel import forked, sandbox
 
 ROOT = Path(__file__).parents[2]
-PROBLEM = sandbox.missing()
-needs_sandbox = pytest.mark.skipif(bool(PROBLEM), reason=PROBLEM)
+needs_sandbox = pytest.mark.sandbox
 
 
 @pytest.fixture(

@@ -1,0 +1,215 @@
+"""Single edits of the lessons' modules, each of which a test of the module must notice.
+
+`python tests/module_mutants.py [MODULE ...]` prints what survives, and fails where REASONS says otherwise.
+The tests are collected once. Each edit is then made in a fork of that process, by giving a function its
+edited code; there the tests that run this function go on until one fails. The edits are those of `mutants`,
+inside functions and methods; sentences for people are left as they are.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import importlib
+import inspect
+import io
+import json
+import os
+import resource
+import signal
+import sys
+import tempfile
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, FrameType, FunctionType, ModuleType
+from typing import Any
+
+import mutants
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# Of each module: its tests, and of how many edits one is made. Which ones, a checksum of the edit's text
+# says: a change elsewhere in the module chooses no others.
+MODULES = {
+    "objectives": (["lessons/test_objectives.py"], 1),
+    "training": (["lessons/test_training.py"], 1),
+    "evaluation": (["lessons/test_evaluation.py"], 2),
+    "data.loading": (["data"], 2),
+    "data.digits": (["data"], 1),
+    "data.garments": (["data"], 8),
+    "data.sprites": (["data"], 1),
+}
+SECONDS = 10.0  # of a processor that an edit may take beyond four times what its tests take without it
+HANGS = 300  # seconds on the wall after which tests wait for what will not come
+
+# By module: edits that no test can or should notice, with the reason.
+REASONS: dict[str, dict[str, str]] = {}
+
+
+# --- edits ------------------------------------------------------------------------------------------------
+
+
+def functions(code: CodeType, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], CodeType]]:
+    """The functions and methods that a module's or class's code defines, by their path of names."""
+    for part in code.co_consts:
+        if isinstance(part, CodeType) and not part.co_name.startswith("<"):
+            own = (*path, part.co_name)
+            is_class = not part.co_flags & inspect.CO_OPTIMIZED
+            yield from functions(part, own) if is_class else [(own, part)]
+
+
+def edits(module: ModuleType, one_in: int) -> Iterator[tuple[str, dict[tuple[str, ...], CodeType]]]:
+    """One in so many edits: its description, and the new code of the functions that it changes."""
+    file = inspect.getfile(module)
+    for unit in ast.parse(Path(file).read_text("utf-8")).body:
+        if not isinstance(unit, ast.FunctionDef | ast.ClassDef):
+            continue
+        tree = ast.Module([unit], [])
+        before = dict(functions(compile(tree, file, "exec")))
+        for text, edited in mutants.mutants(tree):
+            text = f"{unit.name}: {text}"
+            if zlib.crc32(text.encode()) % one_in or _is_for_people(text):
+                continue
+            with contextlib.suppress(SyntaxError):
+                after = dict(functions(compile(edited, file, "exec", dont_inherit=True)))
+                if changed := {path: code for path, code in after.items() if code != before.get(path)}:
+                    yield text, changed
+
+
+def _is_for_people(text: str) -> bool:
+    """Whether the edit is one of a sentence."""
+    old = text.partition(": ")[2].partition(" -> ")[0]
+    return old[0] in "'\"" and " " in old
+
+
+def live(module: ModuleType, path: tuple[str, ...]) -> FunctionType:
+    """The function of this path, below its decorators."""
+    found: Any = module
+    for name in path:
+        found = inspect.getattr_static(found, name)
+    found = found.fget if isinstance(found, property) else getattr(found, "__func__", found)
+    return inspect.unwrap(found)
+
+
+# --- tests of an edit -------------------------------------------------------------------------------------
+
+
+@dataclass
+class Tested:
+    """A test, the first lines of the functions that it runs, and the processor's seconds that it takes."""
+
+    item: pytest.Item
+    lines: set[int]
+    seconds: float
+
+
+def forked(work: Callable[[], bool]) -> bool:
+    """Whether this is so in a fork of this process; one that ends in another way says no."""
+    if pid := os.fork():
+        return os.waitpid(pid, 0)[1] == 0
+    try:
+        os._exit(not work())
+    except BaseException:
+        os._exit(1)
+
+
+def all_pass(items: list[pytest.Item]) -> bool:
+    """Whether these tests pass; the first that fails ends it."""
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if item.session.testsfailed:
+            return False
+    return True
+
+
+def watched(item: pytest.Item, file: str, kept: Path) -> bool:
+    """Whether a test passes; into a file goes which functions of the module it has run."""
+    lines: set[int] = set()
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code.co_filename == file:
+            lines.add(frame.f_code.co_firstlineno)
+
+    threading.setprofile(note)
+    sys.setprofile(note)
+    passed = all_pass([item])
+    sys.setprofile(None)
+    kept.write_text(json.dumps(sorted(lines)), encoding="utf-8")
+    return passed
+
+
+def spent() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+class Mutation:
+    """A plugin of pytest that, in place of running the tests, looks for edits which they let pass."""
+
+    def __init__(self, name: str) -> None:
+        self.module = importlib.import_module(f"course_utils.{name}")
+        self.one_in = MODULES[name][1]
+        self.survivors: list[str] = []
+        self.count = 0
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        tested = sorted(self._tested(session.items), key=lambda test: test.seconds)
+        for text, changed in edits(self.module, self.one_in):
+            lines = {code.co_firstlineno for code in changed.values()}
+            chosen = [test for test in tested if test.lines & lines]
+            self.count += 1
+            if forked(lambda changed=changed, chosen=chosen: self._survives(changed, chosen)):
+                self.survivors.append(text)
+        return True
+
+    def _tested(self, items: list[pytest.Item]) -> Iterator[Tested]:
+        with tempfile.TemporaryDirectory() as folder:
+            kept = Path(folder, "lines")
+            for item in items:
+                before = spent()
+                if not forked(lambda item=item: watched(item, inspect.getfile(self.module), kept)):
+                    raise pytest.UsageError(f"{item.nodeid} fails without an edit.")
+                yield Tested(item, set(json.loads(kept.read_text("utf-8"))), spent() - before)
+
+    def _survives(self, changed: dict[tuple[str, ...], CodeType], chosen: list[Tested]) -> bool:
+        for path, code in changed.items():
+            live(self.module, path).__code__ = code
+        limit = int(SECONDS + 4 * sum(test.seconds for test in chosen))
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+        signal.alarm(HANGS)
+        return all_pass([test.item for test in chosen])
+
+
+def survivors(name: str) -> tuple[list[str], int]:
+    """The edits of this module that all its tests let pass, and how many edits were made."""
+    mutation, told = Mutation(name), io.StringIO()
+    options = ["-p", "no:xdist", "-p", "no:nbval", "-p", "no:cacheprovider", "--rootdir", str(ROOT)]
+    with contextlib.redirect_stdout(told):
+        status = pytest.main(
+            [*options, *(str(ROOT / "tests" / path) for path in MODULES[name][0])], [mutation]
+        )
+    if status not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        sys.exit(told.getvalue())
+    return mutation.survivors, mutation.count
+
+
+def main() -> None:
+    surprises = False
+    for name in sys.argv[1:] or MODULES:
+        alive, count = survivors(name)
+        known = REASONS.get(name, {})
+        surprises |= set(alive) != set(known)
+        print(f"{name}: {count} edits, {len(alive)} survive, {len(set(alive) - set(known))} without a reason")
+        for text in alive:
+            print(f"    {text}" + (f"    [{known[text]}]" if text in known else ""))
+        for text in set(known) - set(alive):
+            print(f"    does not survive, though listed: {text}")
+    sys.exit(surprises)
+
+
+if __name__ == "__main__":
+    main()
