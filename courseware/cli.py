@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -259,34 +259,43 @@ def cache(empty: bool) -> None:
         console.print(f"Kept {trainings.summary()}.", soft_wrap=True, highlight=False)
 
 
+def _say(line: str) -> None:
+    console.print(line, highlight=False, markup=False)
+
+
+def _show(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
+    table = Table(*columns, title=title)
+    for cells in rows:
+        table.add_row(*cells)
+    console.print(table)
+
+
+_STORE = click.option("--store", is_flag=True, help="Keep the figures in docs/ (for maintainers).")
+
+
 @main.command()
 @click.option("--seeds", type=click.IntRange(1), default=20, show_default=True, help="How many seeds.")
-@click.option("--store", is_flag=True, help="Keep the figures for README and site (for maintainers).")
+@_STORE
 def graders(seeds: int, store: bool) -> None:
     """Measure the checks on the bank of right and wrong answers."""
     with _one_sentence():
-        from courseware import record
         from courseware.measuring import graders
 
-        root = settings.project_folder()
         with _progress("answers") as bars:
             task = bars.add_task("Checking the bank", total=None)
-            rows, faults = graders.measure(
-                root, seeds, lambda done, of: bars.update(task, completed=done, total=of)
+            tallies, faults = graders.measure(
+                seeds, lambda done, of: bars.update(task, completed=done, total=of)
             )
-        table = Table("exercise", "answer", "wrong caught", "right accepted", "mistakes named", "seconds")
-        for row in [*rows, graders.total(rows)]:
-            shares = ((row.caught, row.wrong), (row.accepted, row.right), (row.diagnosed, row.wrong))
-            cells = [graders.share(good, of) for good, of in shares]
-            table.add_row(row.number, row.answer, *cells, f"{row.seconds:.2f}")
-        console.print(table)
-        console.print(f"In all, {graders.sentence(rows)}.", highlight=False)
+        whole = graders.total(tallies)
+        _show(
+            ("exercise", "answer", "wrong caught", "right accepted", "mistakes named", "seconds"),
+            (tally.cells() for tally in [*tallies, whole]),
+        )
+        _say(f"In all, {graders.sentence(tallies)}.")
         if store:
-            graders.store(rows, root)
-            record.quote(root, "graders", f"{graders.sentence(rows).capitalize()}.")
+            graders.FIGURES.store(settings.project_folder(), tallies)
         for fault in faults:
-            console.print(fault, highlight=False, markup=False)
-        whole = graders.total(rows)
+            _say(fault)
         if (whole.caught, whole.accepted) != (whole.wrong, whole.right):
             raise settings.CourseError("The checks accept a wrong answer or refuse a right one.")
 
@@ -297,54 +306,49 @@ def graders(seeds: int, store: bool) -> None:
 )
 @click.option("--data", metavar="NAME", help="mnist where it is on disk, otherwise digits.")
 @click.option("--grading", is_flag=True, help="Instead, time grading beside plain `nbgrader autograde`.")
-@click.option("--store", is_flag=True, help="Keep the figures for the README (for maintainers).")
+@_STORE
 def bench(kinds: tuple[str, ...], data: str | None, grading: bool, store: bool) -> None:
     """Time the course's loops beside a textbook loop and a library; write build/bench/."""
     with _one_sentence():
-        if grading:
-            _bench_grading(store)
-            return
-        from course_utils import data as datasets
-        from courseware import record
-        from courseware.measuring import loops
-
-        name = datasets.wanted(data)
         root = settings.project_folder()
-        folder = root / "build" / "bench"
-        found = []
-        for kind in kinds:
-            figures = loops.measure(kind, name, folder, lambda line: console.print(line, highlight=False))
-            one = loops.summary(kind, name, figures)
-            found.append(one)
-            table = Table(*one.columns, title=f"{kind} on {name}")
-            for loop in one.loops:
-                table.add_row(*loop.cells())
-            console.print(table)
-            console.print(one.sentence(), highlight=False)
-            chart = loops.chart(kind, name, figures)
-            (folder / f"{kind}-{name}.md").write_text(one.markdown() + "\n", encoding="utf-8")
-            chart.savefig(folder / f"{kind}-{name}.png", dpi=150)
-            if store:
-                chart.savefig(root / "docs" / f"bench-{kind}-{one.device}.png", dpi=150)
+        if grading:
+            _bench_grading(root, store)
+        else:
+            _bench_loops(root, kinds, data, store)
+
+
+def _bench_loops(root: Path, kinds: tuple[str, ...], data: str | None, store: bool) -> None:
+    from course_utils import data as datasets
+    from courseware.measuring import loops
+
+    name = datasets.wanted(data)
+    folder = root / "build" / "bench"
+    found = []
+    for kind in kinds:
+        figures = loops.measure(kind, name, folder, _say)
+        one = loops.comparison(kind, name, figures)
+        found.append(one)
+        _show(one.columns, (loop.cells() for loop in one.loops), f"{kind} on {name}")
+        _say(one.sentence())
+        (folder / f"{kind}-{name}.md").write_text(one.markdown() + "\n", encoding="utf-8")
+        chart = loops.chart(kind, name, figures)
+        chart.savefig(folder / f"{kind}-{name}.png", dpi=150)
         if store:
-            loops.store(found, root)
-            for one in found:
-                record.quote(root, one.place, one.markdown())
-        console.print(f"Tables and charts: {folder}", soft_wrap=True, highlight=False)
+            chart.savefig(root / "docs" / f"bench-{kind}-{one.device}.png", dpi=150)
+    if store:
+        loops.store(root, found)
+    console.print(f"Tables and charts: {folder}", soft_wrap=True, highlight=False)
 
 
-def _bench_grading(store: bool) -> None:
-    from courseware import record
+def _bench_grading(root: Path, store: bool) -> None:
     from courseware.grading.kernel import sandbox
     from courseware.measuring import speed
 
     sandbox.require()
-    root = settings.project_folder()
-    found = speed.measure(root, lambda line: console.print(line, highlight=False))
-    console.print(found.sentence(), highlight=False)
+    found = speed.measure(root, _say)
+    _say(found.sentence())
     if store:
-        speed.store(found, root)
-        record.quote(root, "grading speed", found.sentence())
+        speed.FIGURES.store(root, found)
 
 
 @main.command()
@@ -357,35 +361,23 @@ def _bench_grading(store: bool) -> None:
     help="Of Burda's networks; 3,280 is their own schedule, for a GPU.",
 )
 @click.option("--only", "names", multiple=True, metavar="NAME", help="Only this experiment; repeatable.")
-@click.option(
-    "--store", is_flag=True, help="Keep the figures for README, site and lessons (for maintainers)."
-)
+@_STORE
 def reproduce(seeds: int, epochs: int, names: tuple[str, ...], store: bool) -> None:
     """Train published networks on MNIST and print their figures beside ours."""
     with _one_sentence():
         from course_utils import data as datasets
-        from courseware import record
-        from courseware.measuring import literature as figures
+        from courseware.measuring import literature
 
         root = settings.project_folder()
-        planned = figures.experiments(epochs, names)
-        kept = figures.run(
-            datasets.load("mnist").to(settings.device()),
-            planned,
-            seeds,
-            root / "build" / "reproduce" / "mnist.json",
-            lambda line: console.print(line, highlight=False),
-        )
-        found = figures.rows(kept, planned)
-        table = Table(*figures.COLUMNS, title="-ELBO or -log p(x), nats per MNIST test image")
-        for row in found:
-            table.add_row(*row.cells())
-        console.print(table)
-        for note in figures.notes(found):
-            console.print(note, highlight=False)
+        planned = literature.experiments(epochs, names)
+        mnist = datasets.load("mnist").to(settings.device())
+        found = literature.run(mnist, planned, seeds, root / "build" / "reproduce" / "mnist.json", _say)
+        rows = (one.cells() for one in found)
+        _show(literature.COLUMNS, rows, "-ELBO or -log p(x), nats per MNIST test image")
+        for note in literature.notes(found):
+            _say(note)
         if store:
-            figures.store(found, root)
-            record.quote(root, "reproduced", figures.markdown(figures.stored(root)))
+            literature.store(root, found)
 
 
 @main.command()

@@ -1,4 +1,4 @@
-"""A large class graded as it will be: memory, cost and scores, measured, kept and quoted by the README.
+"""A large class graded as it will be: memory, cost and scores, measured, kept and quoted by the documents.
 
     python tests/scale.py --submissions 1000 --store
 
@@ -38,11 +38,9 @@ from courseware.measuring import loops
 
 ROOT = Path(__file__).parent.parent
 ASSIGNMENT = "02-theory"
-FILE = Path("docs") / "grading.json"
 WORKERS, SAMPLE, DAMAGED_ONE_IN = 2, 100, 5
 SAMPLED_EACH = 25  # submissions from one look at the workers' memory to the next
 PLANNED = 10_000
-PLACE = "grading scale"  # of the README
 SECONDS = {"cell_seconds": 20, "notebook_seconds": 120}  # enough for answers that end at all
 
 
@@ -224,7 +222,7 @@ def _memory_below(process: psutil.Process) -> float:
 
 
 def sentences(found: dict) -> str:
-    """What the README says: what was measured, and what follows for the largest of classes."""
+    """What the documents say: what was measured, and what follows for the largest of classes."""
     workers, own = found["workers"], found["coordinator_seconds_each"]
     each, first, last = (
         workers * found[f"seconds_each{which}"] for which in ("", "_first", "_last")
@@ -254,6 +252,11 @@ def sentences(found: dict) -> str:
     )
 
 
+FIGURES = record.Measurement[dict](
+    "grading", lambda kept: kept or {}, lambda found: {"grading scale": sentences(found)}
+)
+
+
 def differences(course: batch.Course, results: dict, sample: list[str]) -> int:
     """How many of these score otherwise when graded one at a time, in one process, with every cell run."""
     assignment = course.assignment(ASSIGNMENT)
@@ -277,13 +280,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--submissions", type=int, default=1000)
     parser.add_argument("--compared", type=int, default=SAMPLE, help="How many are graded once more.")
-    parser.add_argument("--store", action="store_true", help="Keep the figures for the README.")
+    parser.add_argument("--store", action="store_true", help="Keep the figures in docs/.")
     wanted = parser.parse_args()
     found = measure(wanted.submissions, DAMAGES, wanted.compared)
     print(json.dumps(found, indent=1), sentences(found), sep="\n\n")
     if wanted.store:
-        record.keep(ROOT / FILE, found)
-        record.quote(ROOT, PLACE, sentences(found))
+        FIGURES.store(ROOT, found)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The ways to train one network that `benchmark` times: each gets a model, data, epochs and a watch.
+"""The ways to train one network that `loops` times: each gets a model, data, epochs and a watch.
 
 Each runs in a process of its own, so that nothing of one helps or hinders another.
 """
@@ -9,14 +9,12 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from torch.utils.data import Dataset as TorchDataset
 
 from course_utils import data, evaluation, models, objectives, settings, training
 from course_utils.data import Dataset
@@ -63,31 +61,21 @@ class Laps:
 # --- the contestants ------------------------------------------------------------------------------------
 
 
-class Pictures(TorchDataset):
-    """Images kept and handed out as torchvision's MNIST does it, for data that torchvision does not have."""
+def pictures(dataset: Dataset) -> Any:
+    """torchvision's own MNIST, which makes a PIL image and a tensor for one index, of these images."""
+    data.torchvision()  # makes it importable
+    from torchvision import datasets, transforms
 
-    def __init__(self, dataset: Dataset, transform: Callable[[Image.Image], Tensor]) -> None:
-        self.pixels = (255 * dataset.train_images[:, 0]).round().to(torch.uint8)
-        self.labels, self.transform = dataset.train_labels, transform
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        picture = Image.fromarray(self.pixels[index].numpy(), mode="L")
-        return self.transform(picture), int(self.labels[index])
+    made = object.__new__(datasets.MNIST)  # its __init__ reads files
+    made.data = (255 * dataset.train_images[:, 0]).round().to(torch.uint8).cpu()
+    made.targets = dataset.train_labels.cpu()
+    made.transform, made.target_transform = transforms.ToTensor(), None
+    return made
 
 
 def textbook(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
     """The loop that most tutorials show."""
-    vision = data.torchvision()
-    from torchvision import datasets, transforms  # after data.torchvision has made it importable
-
-    assert vision
-    pictures: Any = Pictures(dataset, transforms.ToTensor())
-    if dataset.name == "mnist":
-        pictures = datasets.MNIST(str(settings.data_folder()), train=True, transform=transforms.ToTensor())
-    loader = DataLoader(pictures, batch_size=BATCH, shuffle=True)
+    loader = DataLoader(pictures(dataset), batch_size=BATCH, shuffle=True)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     device = next(model.parameters()).device
     for _ in range(epochs):
@@ -210,12 +198,8 @@ def train(name: str, kind: str, data_name: str, epochs: int, judge: bool) -> dic
     torch.manual_seed(0)
     model = KINDS[kind]().to(device)
     laps = Laps(dataset.test_images if judge else None)
-    with open(os.devnull, "w") as nowhere:  # pythae reports to both
-        kept, sys.stdout, sys.stderr = (sys.stdout, sys.stderr), nowhere, nowhere
-        try:
-            (OWN if judge else EQUAL)[name](model, dataset, epochs, laps)
-        finally:
-            sys.stdout, sys.stderr = kept
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):  # for pythae
+        (OWN if judge else EQUAL)[name](model, dataset, epochs, laps)
     return {"seconds": laps.seconds, "negative_elbo": laps.negative_elbo, "memory": _memory()}
 
 

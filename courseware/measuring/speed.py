@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -25,7 +25,6 @@ from course_utils.settings import CourseError
 from courseware import notebooks, record
 from courseware.measuring import loops
 
-FILE = Path("docs") / "grading-speed.json"
 ASSIGNMENT, NOTEBOOK = "03-vae", "vae.ipynb"
 STUDENTS, ROUNDS = 12, 3
 
@@ -55,7 +54,7 @@ class Speed:
         return statistics.median(plain / ours for plain, ours in pairs)
 
     def sentence(self) -> str:
-        """What README and terminal say."""
+        """What documents and terminal say."""
         plain, ours = (f"{self.per_minute(command):.1f}" for command in COMMANDS)
         rounds = len(self.seconds["course grade"])
         return (
@@ -128,12 +127,8 @@ def _scores(course: Path) -> dict[tuple[str, str], float | None]:
         }
 
 
-def store(found: Speed, root: Path) -> None:
-    """Keep the figures where the README quotes them from."""
-    record.keep(root / FILE, asdict(found))
-
-
-def stored(root: Path) -> Speed | None:
-    """The figures of the last stored run."""
-    kept = record.kept(root / FILE)
-    return Speed(**kept) if kept else None
+FIGURES = record.Measurement[Speed | None](
+    "grading-speed",
+    lambda kept: Speed(**kept) if kept else None,
+    lambda found: {"grading speed": found.sentence()} if found else {},
+)

@@ -22,7 +22,7 @@ from courseware import cli, sections
 from courseware.authoring import exercises, runner
 from courseware.authoring.site import editions, rendering
 from courseware.authoring.site import pages as site
-from courseware.measuring.graders import Row
+from courseware.measuring.graders import Tally
 from courseware.sections import Lesson, Section
 
 ROOT = Path(__file__).parents[2]
@@ -342,7 +342,7 @@ def small() -> Dataset:
 
 def test_the_numbers_show_how_each_check_does_on_the_bank(tmp_path: Path) -> None:
     solved = {"exercise": "2.1", "answer": "gaussian_kl", "points": 3, "of": 3}
-    row = Row("2.1", "gaussian_kl", 20, wrong=10, caught=9, right=4, accepted=4, diagnosed=8, seconds=0.1)
+    row = Tally("2.1", "gaussian_kl", 20, wrong=10, caught=9, right=4, accepted=4, diagnosed=8, seconds=0.1)
     folder = made(tmp_path, new_markdown_cell("# Small"), reports=[solved], graders=[row])
     numbers = (folder / "numbers.html").read_text("utf-8")
     assert "<td>9 of 10 (≥ 60%)</td><td>4 of 4 (≥ 47%)</td><td>8 of 10 (≥ 49%)</td>" in numbers

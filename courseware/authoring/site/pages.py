@@ -55,8 +55,8 @@ def write(
     executed: list[Executed],
     target: Path,
     summary: str,
-    graders: Sequence[measured.Row] = (),
-    literature: Sequence[published.Row] = (),
+    graders: Sequence[measured.Tally] = (),
+    literature: Sequence[published.Reproduction] = (),
     *,
     released: Path | None = None,
 ) -> Path:
@@ -104,8 +104,8 @@ def _pages(
     executed: list[Executed],
     lessons: list[Body],
     summary: str,
-    graders: Sequence[measured.Row],
-    literature: Sequence[published.Row],
+    graders: Sequence[measured.Tally],
+    literature: Sequence[published.Reproduction],
     for_students: bool,
 ) -> list[Page]:
     """All pages in the order in which they are read."""
