@@ -26,7 +26,6 @@ from course_utils.files import whole, writable
 from course_utils.settings import CourseError
 from courseware import notebooks, sections
 from courseware.authoring import exercises
-from courseware.sections import SECTIONS
 
 FOLDERS = "[0-9][0-9]-*"  # what a section's folder is called
 MENTIONED = re.compile(r"\b[Ss]ections?\s+(\d+(?:(?:,|,? and| to| or)\s+\d+)*)|\.\./(\d\d)-")
@@ -43,7 +42,7 @@ def build(root: Path) -> None:
     if found := [*_faults(root), *bank.lacks()]:
         raise CourseError("solutions/ cannot be released: " + "; ".join(found) + ".")
     released = root / "notebooks"
-    with writable(released / SECTIONS[0].folder):
+    with writable(released / sections.SECTIONS[0].folder):
         beside = tempfile.TemporaryDirectory(prefix=".release-", dir=released)
     with beside as folder:
         fresh, former = Path(folder) / "fresh", Path(folder) / "former"
@@ -80,7 +79,7 @@ def _lacks(notebook: NotebookNode) -> list[str]:
         found.append("it lacks a code cell: let it begin with the one that every lesson begins with")
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     mentioned = {int(number) for said in MENTIONED.findall(text) for number in re.findall(r"\d+", str(said))}
-    absent = sorted(mentioned - {section.number for section in SECTIONS})
+    absent = sorted(mentioned - {section.number for section in sections.SECTIONS})
     return [*found, *(f"it refers to section {number}, which the course lacks" for number in absent)]
 
 
@@ -90,7 +89,7 @@ def _generate_all(root: Path, target: Path, gradebook: str = "") -> None:
     config.CourseDirectory.release_directory = str(target)
     if gradebook:
         config.CourseDirectory.db_url = gradebook
-    for section in SECTIONS:
+    for section in sections.SECTIONS:
         generate(section.folder, Config(config))
 
 
@@ -100,10 +99,9 @@ def generate(assignment: str, config: Config) -> None:
     result = NbGraderAPI(course, config=config).generate_assignment(assignment)
     if result["success"]:
         return
-    # The exception that matters is the last indented line of the log; what follows points back to it.
-    log = [line for line in result.get("log", "").splitlines() if line.startswith(" ") and line.strip()]
-    reason = log[-1].strip() if log else "it gave no reason"
-    reason = reason.removeprefix(f"{CourseError.__module__}.CourseError: ").rstrip(".")
+    # The exception that matters is the first one in the log; others point back to it.
+    raised = re.search(r"^ {4}(?:[\w.]+\.)?(\w+: .+)$", result.get("log", ""), re.MULTILINE)
+    reason = raised[1].removeprefix("CourseError: ").rstrip(".") if raised else "it gave no reason"
     raise CourseError(f"nbgrader could not release {assignment} ({reason}); mend it in solutions/.")
 
 
