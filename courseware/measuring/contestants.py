@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
@@ -23,7 +23,7 @@ from course_utils.data import Dataset
 from course_utils.engine import fast
 from course_utils.models import Model
 
-KINDS: dict[str, type[nn.Module]] = {"VAE": models.VAE, "ConvVAE": models.ConvVAE}
+KINDS: dict[str, Callable[[], Model]] = {"VAE": models.VAE, "ConvVAE": models.ConvVAE}
 BATCH = 128
 
 # Where the fast path may choose: few epochs, a higher learning rate, batches that grow.
@@ -33,8 +33,8 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
-class Laps:
-    """A watch that is stopped while the model is judged. Serves as the checkpoint of a training."""
+class Laps(training.Observer):
+    """A watch that is stopped while the model is judged, after every epoch."""
 
     def __init__(self, test_images: Tensor | None) -> None:
         self.test_images = test_images
@@ -52,11 +52,7 @@ class Laps:
             model.train()
         self.running_since = time.perf_counter()
 
-    def restore(self, state: training.State) -> None:
-        """Nothing to go on from."""
-
-    def save(self, state: training.State) -> None:
-        """The training loop calls this after every epoch."""
+    def epoch(self, state: training.State) -> None:
         self.lap(state.model)
 
 
@@ -153,7 +149,7 @@ def plain(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
         objectives.negative_elbo,
         epochs=epochs,
         batch_size=BATCH,
-        checkpoint=laps,
+        observers=[laps],
     )
 
 
@@ -166,7 +162,7 @@ def quick(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
         epochs=epochs,
         batch_size=BATCH,
         precision=fast.best_precision(dataset.train_images.device),
-        checkpoint=laps,
+        observers=[laps],
     )
 
 
@@ -182,7 +178,7 @@ def by_recipe(model: Model, dataset: Dataset, _epochs: int, laps: Laps) -> None:
         betas=(0.9, 0.99),
         schedule=fast.one_cycle,
         precision=fast.best_precision(dataset.train_images.device),
-        checkpoint=laps,
+        observers=[laps],
         **recipe,
     )
 
