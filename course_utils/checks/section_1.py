@@ -48,7 +48,6 @@ from course_utils.checks.layers import (
     weights,
 )
 from course_utils.checks.predictions import prediction
-from course_utils.models import Model
 
 # --- 1.1 MyAutoencoder ------------------------------------------------------------------------------
 
@@ -67,7 +66,7 @@ def probe_my_autoencoder(answer: Any, seed: int) -> Evidence:
     x, z, directions = _images_and_codes(seed)
 
     @functools.cache
-    def model(latent_dim: int) -> Model:
+    def model(latent_dim: int) -> Any:
         """One for each latent size; an error in the constructor comes up in every finding."""
         made = answer(latent_dim)
         fill(made, seed, x)

@@ -36,7 +36,6 @@ from course_utils.checks.evidence import (
 )
 from course_utils.checks.layers import bias, fill, relu, same, sigmoid, weights
 from course_utils.checks.predictions import prediction
-from course_utils.models import Model
 
 # --- shared by the exercises ------------------------------------------------------------------------
 
@@ -274,9 +273,9 @@ def probe_my_vae(answer: Any, seed: int) -> Evidence:
 
 
 def _look(evidence: Evidence, answer: Any, seed: int, prefix: str, x: Tensor, z: Tensor) -> None:
-    made: list[Model] = []
+    made: list[Any] = []
 
-    def model() -> Model:
+    def model() -> Any:
         """One instance; an error in the constructor comes up in every finding."""
         if not made:
             network = answer(z.shape[1])

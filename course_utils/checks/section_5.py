@@ -47,7 +47,6 @@ from course_utils.checks.layers import (
     weights,
 )
 from course_utils.checks.predictions import prediction
-from course_utils.models import Model
 
 # --- 5.1 conv_sizes ---------------------------------------------------------------------------------
 
@@ -251,7 +250,7 @@ def probe_conv_decoder(answer: Any, seed: int) -> Evidence:
     z = _codes(seed, LATENT, 5)
 
     @functools.cache
-    def model(latent_dim: int) -> Model:
+    def model(latent_dim: int) -> Any:
         """One for each latent size; an error in the constructor comes up in every finding."""
         made = answer(latent_dim)
         fill(made, seed, _codes(seed, latent_dim, 5))

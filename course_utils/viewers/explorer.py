@@ -11,6 +11,7 @@ A page holds each linear layer as whole numbers, with one float scale per row an
 from __future__ import annotations
 
 import copy
+import operator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ class Exported:
         heads = ["fc_mu", "fc_logvar"]
         arrays: dict[str, np.ndarray] = {}
         for name in [*names["encoder"], *heads, *names["decoder"]]:
-            layer = model.get_submodule(name)
+            layer = operator.attrgetter(name)(model)
             weight = plotting.to_numpy(layer.weight)
             top = 2 ** (bits - 1) - 1
             scale = np.maximum(np.abs(weight).max(1) / top, 1e-12).astype(np.float32)
@@ -72,7 +73,7 @@ class Exported:
 
     def rounded(self, model: Model) -> Model:
         """A copy of `model`, on the processor, with the weights that a page computes with."""
-        twin = copy.deepcopy(model).cpu()
+        twin = copy.deepcopy(model).to("cpu")
         state = twin.state_dict()
         for name in [*self.encoder, *self.heads, *self.decoder]:
             weight = self.arrays[f"{name}.weight"] * self.arrays[f"{name}.scale"][:, None]

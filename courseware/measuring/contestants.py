@@ -9,11 +9,12 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from course_utils import data, evaluation, models, objectives, settings, training
@@ -21,7 +22,7 @@ from course_utils.data import Dataset
 from course_utils.engine import fast
 from course_utils.models import Model
 
-KINDS: dict[str, type[nn.Module]] = {"VAE": models.VAE, "ConvVAE": models.ConvVAE}
+KINDS: dict[str, Callable[[], Model]] = {"VAE": models.VAE, "ConvVAE": models.ConvVAE}
 BATCH = 128
 
 # Where the fast path may choose: few epochs, a higher learning rate, batches that grow.
@@ -31,8 +32,8 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
-class Laps:
-    """A watch that is stopped while the model is judged. Serves as the checkpoint of a training."""
+class Laps(training.Observer):
+    """A watch that is stopped while the model is judged, after every epoch."""
 
     def __init__(self, test_images: Tensor | None) -> None:
         self.test_images = test_images
@@ -50,11 +51,7 @@ class Laps:
             model.train()
         self.running_since = time.perf_counter()
 
-    def restore(self, state: training.State) -> None:
-        """Nothing to go on from."""
-
-    def save(self, state: training.State) -> None:
-        """The training loop calls this after every epoch."""
+    def epoch(self, state: training.State) -> None:
         self.lap(state.model)
 
 
@@ -141,7 +138,7 @@ def plain(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
         objectives.negative_elbo,
         epochs=epochs,
         batch_size=BATCH,
-        checkpoint=laps,
+        observers=[laps],
     )
 
 
@@ -154,7 +151,7 @@ def quick(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
         epochs=epochs,
         batch_size=BATCH,
         precision=fast.best_precision(dataset.train_images.device),
-        checkpoint=laps,
+        observers=[laps],
     )
 
 
@@ -170,7 +167,7 @@ def by_recipe(model: Model, dataset: Dataset, _epochs: int, laps: Laps) -> None:
         betas=(0.9, 0.99),
         schedule=fast.one_cycle,
         precision=fast.best_precision(dataset.train_images.device),
-        checkpoint=laps,
+        observers=[laps],
         **recipe,
     )
 

@@ -103,6 +103,7 @@ def grey(
         test_images=dataset.test_images,
         batch_size=batch_size,
         seed=seed,
+        recorded=True,
     )
     return history.test
 
@@ -150,7 +151,8 @@ def importance_weighted(dataset: Dataset, seed: int, *, samples: int, epochs: in
         recipe = {"learning_rate": 5e-3, "betas": (0.9, 0.99), "schedule": fast.one_cycle}
         fast.start(model, dataset.train_images)
     loss = partial(dynamic, samples=samples)
-    cache.fit(model, dataset.train_images, loss, epochs=epochs, seed=seed, **recipe)
+    # Python does the same in every step of `dynamic`, so a GPU may record one.
+    cache.fit(model, dataset.train_images, loss, epochs=epochs, seed=seed, recorded=True, **recipe)
     binary = evaluation.binarize(dataset.test_images)
     return [-evaluation.log_likelihood(model, binary, samples=SAMPLES).mean]
 

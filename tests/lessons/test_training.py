@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from course_utils import objectives, training
 from course_utils.models import CVAE, VAE, Autoencoder
 from course_utils.settings import CourseError
-from course_utils.training import History, average, fit
+from course_utils.training import History, Scheduled, average, fit
 
 COUNT = 50  # not a multiple of the batch size below: the last batch is smaller
 BATCH = 16
@@ -314,14 +314,20 @@ def test_a_learning_rate_a_thousand_times_too_high_is_said_to_diverge(images: Te
 
 def test_the_schedule_is_asked_with_shares_from_0_to_below_1(spy: Spy, numbered: Tensor) -> None:
     shares: list[float] = []
-    fit(Scale(), numbered, spy, epochs=3, beta=lambda share: shares.append(share) or 1.0, batch_size=BATCH)
+    fit(
+        Scale(),
+        numbered,
+        Scheduled(spy, lambda share: shares.append(share) or 1.0),
+        epochs=3,
+        batch_size=BATCH,
+    )
     assert shares == pytest.approx(
         [(50 * epoch + seen) / 150 for epoch in range(3) for seen in (0, 16, 32, 48)]
     )
 
 
 def test_the_schedule_s_value_goes_to_the_loss(spy: Spy, numbered: Tensor) -> None:
-    fit(Scale(), numbered, spy, epochs=1, beta=lambda share: 50 * share, batch_size=BATCH)
+    fit(Scale(), numbered, Scheduled(spy, lambda share: 50 * share), epochs=1, batch_size=BATCH)
     assert [keywords["beta"] for keywords in spy.keywords] == pytest.approx([0, 16, 32, 48])
 
 
@@ -331,7 +337,8 @@ def test_without_a_schedule_the_loss_decides_on_beta(spy: Spy, numbered: Tensor)
 
 
 def test_the_schedule_does_not_change_how_test_images_are_judged(spy: Spy, numbered: Tensor) -> None:
-    fit(Scale(), numbered, spy, epochs=1, beta=lambda share: 0.0, test_images=numbered[:5], batch_size=BATCH)
+    loss = Scheduled(spy, lambda share: 0.0)
+    fit(Scale(), numbered, loss, epochs=1, test_images=numbered[:5], batch_size=BATCH)
     assert spy.keywords[-1] == {}
 
 
