@@ -22,18 +22,21 @@ from course_utils.settings import CourseError
 from courseware import notebooks
 from courseware.authoring import exercises, sections
 from courseware.authoring.sections import SECTIONS
+from courseware.grading.submission import demonstrations
 
 
 def build(root: Path, release: Path | None = None) -> None:
     """Generate the student edition of every section: into notebooks/, and into the gradebook of `root`.
 
     With `release` both go there instead and `root` stays untouched. Raises CourseError if an exercise lacks
-    something, and with nbgrader's reason if a section cannot be released.
+    something or a demonstration's tag is in doubt, and with nbgrader's reason if a section cannot be
+    released.
     """
     missing = [
         f"{lesson.path}: {sentence}"
         for lesson in sections.lessons()
-        for sentence in exercises.lacks(notebooks.read(root / "solutions" / lesson.path))
+        for notebook in [notebooks.read(root / "solutions" / lesson.path)]
+        for sentence in [*exercises.lacks(notebook), *demonstrations.doubts(notebook)]
     ]
     if missing:
         raise CourseError("solutions/ cannot be released: " + "; ".join(missing) + ".")

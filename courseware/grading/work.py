@@ -3,8 +3,8 @@
 A `Job` holds all that decides a result, so any process on any machine with this package can do it, twice if
 need be: the answer is the same. Only the coordinator (`batch`) reads submissions and writes gradebooks.
 
-The steps are repair (`reading`), the choice of cells that matter (`relevance`), the run in a sandbox, the
-verdicts (`preprocessors`), and the feedback page (`pages`).
+The steps are repair (`reading`), the choice of cells that matter (`demonstrations`), the run in a sandbox,
+the verdicts (`preprocessors`), and the feedback page (`pages`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from courseware.grading import pages, preprocessors
 from courseware.grading.kernel import sandbox
 from courseware.grading.preprocessors import ENVIRONMENT, Judge, Probe, TidyOrder
 from courseware.grading.reasons import Fault, Reason
-from courseware.grading.submission import reading, relevance
+from courseware.grading.submission import demonstrations, reading
 from courseware.grading.submission.own_work import Remark, remarks
 from courseware.grading.submission.reading import Submission
 
@@ -214,7 +214,7 @@ def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, li
         nb, _ = TidyOrder().preprocess(nb, resources)
         found = remarks(nb, nbformat.reads(job.solved[name], as_version=4)) if name in job.solved else []
         nb.metadata["course"] = {"remarks": [vars(remark) for remark in found]}  # for `course remarks`
-        relevant = None if job.terms.whole else relevance.needed(nb, released)
+        relevant = None if job.terms.whole else demonstrations.needed(nb, released)
     if handed_in:
         nb, troubles = _run(nb, resources, job.terms, relevant)
         faults += troubles
