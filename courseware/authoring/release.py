@@ -26,6 +26,7 @@ from course_utils.files import whole, writable
 from course_utils.settings import CourseError
 from courseware import notebooks, sections
 from courseware.authoring import exercises
+from courseware.grading.submission import demonstrations
 
 FOLDERS = "[0-9][0-9]-*"  # what a section's folder is called
 MENTIONED = re.compile(r"\b[Ss]ections?\s+(\d+(?:(?:,|,? and| to| or)\s+\d+)*)|\.\./(\d\d)-")
@@ -74,7 +75,7 @@ def _faults(root: Path) -> Iterator[str]:
 
 def _lacks(notebook: NotebookNode) -> list[str]:
     """One sentence for each thing that a lesson lacks."""
-    found = exercises.lacks(notebook)
+    found = [*exercises.lacks(notebook), *demonstrations.doubts(notebook)]
     if not any(cell.cell_type == "code" for cell in notebook.cells):
         found.append("it lacks a code cell: let it begin with the one that every lesson begins with")
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")

@@ -3,7 +3,7 @@
 A `Job` holds all that decides a result, so any process on any machine with this package can do it, twice if
 need be: the answer is the same. Only the coordinator (`batch`) reads submissions and writes gradebooks.
 
-The steps are repair (`reading`), the choice of cells that matter (`relevance`), the run in a sandbox, the
+The steps are repair (`reading`), the choice of cells that matter (`demonstrations`), the run in a sandbox, the
 verdicts (`judging`), and the feedback page (`pages`).
 """
 
@@ -35,7 +35,7 @@ from courseware.grading.judging import Judge
 from courseware.grading.kernel import sandbox
 from courseware.grading.preprocessors import ENVIRONMENT, Probe, TidyOrder
 from courseware.grading.reasons import Fault, Reason
-from courseware.grading.submission import reading, relevance
+from courseware.grading.submission import demonstrations, reading
 from courseware.grading.submission.own_work import Remark, remarks
 from courseware.grading.submission.reading import Submission
 
@@ -219,7 +219,7 @@ def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, li
     nb.metadata["course"] = {"remarks": [vars(remark) for remark in found]}  # for `course remarks`
     judge = Judge()
     if handed_in:
-        relevant = None if job.rules.whole else relevance.needed(nb, released)
+        relevant = None if job.rules.whole else demonstrations.needed(nb, released)
         nb, troubles = _run(nb, resources, job.rules, relevant)
         for cell in nb.cells:
             if cell.cell_type == "code" and not utils.is_grade(cell):
