@@ -21,8 +21,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 
-from course_utils.settings import CourseError
-from courseware import notebooks
+from course_utils.files import writable
+from courseware import markup, notebooks
 from courseware.authoring.runner import Executed
 from courseware.authoring.site import editions, rendering
 from courseware.authoring.site.rendering import Body, Scene
@@ -31,6 +31,7 @@ from courseware.measuring import literature as published
 from courseware.sections import SECTIONS, Lesson
 
 TEMPLATES = Path(__file__).parent / "templates" / "site"
+SHEETS = ((TEMPLATES, "site.css"), (markup.TEMPLATES, "base/math.css"))
 HERO = "exploration-31"  # the cell whose figure opens the home page: the decoded plane
 TIME = re.compile(r"\*\*Time\*\*\s+(.+?)[,.]", re.DOTALL)  # in the opening of every lesson
 
@@ -69,22 +70,14 @@ def write(
     The pages are made beside `target` and replace it when all are there. Raises CourseError where the
     folder cannot be written.
     """
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=".site-", dir=target.parent))
-    except OSError as problem:
-        raise CourseError(
-            f"{target} cannot be written ({problem.strerror}): work in a folder of your own."
-        ) from None
-    try:
+    with writable(target), tempfile.TemporaryDirectory(prefix=".site-", dir=target.parent) as part:
+        made = Path(part) / "site"
+        made.mkdir()
         lessons = _rendered(executed, released)
         pages = _pages(executed, lessons, summary, graders, literature, for_students=released is not None)
-        _write_files(part, pages, lessons, summary)
+        _write_files(made, pages, lessons, summary)
         shutil.rmtree(target, ignore_errors=True)
-        os.replace(part, target)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    target.chmod(0o755)
+        os.replace(made, target)
     return target / "index.html"
 
 
@@ -216,8 +209,9 @@ def _write_files(target: Path, pages: list[Page], lessons: list[Body], summary: 
         f"window.coursePassages = {json.dumps(index, ensure_ascii=False, separators=(',', ':'))};\n"
     )
     (target / "search.js").write_text(passages_file, encoding="utf-8")
-    for name in ("site.css", "site.js"):
-        shutil.copyfile(TEMPLATES / name, target / name)
+    shutil.copyfile(TEMPLATES / "site.js", target / "site.js")
+    sheets = [(folder / name).read_text("utf-8") for folder, name in SHEETS]
+    (target / "site.css").write_text("\n".join(sheets), encoding="utf-8")
 
 
 def _template(name: str) -> Any:
