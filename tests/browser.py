@@ -44,6 +44,15 @@ class Visitor:
         assert self.complaints == []
 
 
+def after(page: Any, milliseconds: int) -> None:
+    """Wait until the page itself has had so much time and has drawn what was due by then."""
+    page.evaluate(
+        "ms => new Promise(done => setTimeout("
+        "() => requestAnimationFrame(() => requestAnimationFrame(done)), ms))",
+        milliseconds,
+    )
+
+
 def barriers(page: Any) -> list[list[str]]:
     """What axe-core finds on a page that keeps somebody out: [rule, the element], none if all is well."""
     import axe_playwright_python

@@ -89,6 +89,7 @@ def test_damaged_data_stop_the_run_before_it_starts(course, project):
     assert not (project / "build").exists()
 
 
+@pytest.mark.slow
 def test_a_run_ends_with_the_report_and_the_page_to_open(project):
     done = alone("run", "--section", "5", "--budget", "smoke", "--data", "digits", cwd=project)
     assert done.returncode == 0, done.stderr

@@ -200,6 +200,7 @@ def test_every_notebook_is_the_released_one(unpacked, edition):
         ).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_notebook_is_checked_with_what_was_handed_out(unpacked):
     done = course(unpacked, "check", str(Path("notebooks") / THEORY))
     assert done.returncode == 0, done.stderr

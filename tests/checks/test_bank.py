@@ -22,18 +22,19 @@ from course_utils.settings import CourseError
 # A judge that warns would write to stderr, which nbgrader scores 0 points.
 pytestmark = pytest.mark.filterwarnings("error")
 
-SLOW = {"MyAutoencoder", "ConvDecoder", "MyVAE", "MyCVAE"}  # a tenth of a second each: one seed
+NETWORKS = ["ConvDecoder", "MyAutoencoder", "MyCVAE", "MyVAE"]
 every_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
 
 
-def over_seeds(answers: list[Answer], *seeds: int) -> pytest.MarkDecorator:
-    """Every answer with these seeds, of which 0 is the students'; those that take long with the last alone.
-
-    `course graders` takes twenty.
-    """
-    cases = [(a, seed) for a in answers for seed in (seeds[-1:] if a.exercise in SLOW else seeds)]
+def over_seeds(answers: list[Answer], first: int, *others: int) -> pytest.MarkDecorator:
+    """Every answer with these seeds, of which 0 is the students'; `course graders` takes twenty."""
     return pytest.mark.parametrize(
-        ("answer", "seed"), cases, ids=[f"{a.exercise}: {a.name} ({seed})" for a, seed in cases]
+        ("answer", "seed"),
+        [
+            pytest.param(answer, seed, id=f"{answer.exercise}: {answer.name} ({seed})", marks=marks)
+            for seed, marks in [(first, ()), *((seed, pytest.mark.slow) for seed in others)]
+            for answer in answers
+        ],
     )
 
 
@@ -132,6 +133,7 @@ def test_six_standard_errors_refuse_less_than_one_right_sampler_in_a_million(num
     assert squares + 2 * 2 * stats.norm.sf(6) < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["reparameterize", "vae_train_step", "test_elbo"])
 def test_answers_that_draw_their_own_noise_are_accepted_over_many_seeds(name: str) -> None:
     answer = right(name)
@@ -162,7 +164,7 @@ def test_an_unsolved_exercise_is_not_yet_and_earns_nothing(exercise: core.Exerci
     assert "Not yet" in str(report)
 
 
-@pytest.mark.parametrize("name", sorted(SLOW))
+@pytest.mark.parametrize("name", NETWORKS)
 def test_a_class_with_unwritten_methods_is_not_yet(name: str) -> None:
     report = check(name, {name: Unsolved})
     assert report.points == 0

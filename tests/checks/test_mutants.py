@@ -10,6 +10,7 @@ import pytest
 from course_utils.checks import EXERCISES, evidence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, exercise in EXERCISES.items() if not exercise.questions])
 def test_only_edits_that_change_nothing_survive(name, monkeypatch):
     monkeypatch.setattr(evidence, "CALL_SECONDS", 3.0)  # an edit may make a loop endless

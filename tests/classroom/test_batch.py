@@ -396,6 +396,7 @@ def test_a_submission_that_costs_its_workers_is_left_to_a_person_and_costs_nobod
 KILLS = 50
 
 
+@pytest.mark.slow
 def test_fifty_kills_at_random_moments_change_nothing(undisturbed, tmp_path, forks):
     """Of the coordinator with its workers, at times of one worker before; a class that is done makes room
     for the next."""
@@ -434,6 +435,7 @@ def kill(coordinator: int, only_a_worker: bool = False) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_a_kill_before_any_step_changes_nothing(course, tmp_path, monkeypatch, forks):
     """Somebody new, somebody who hands in anew, and somebody whose time alone has changed."""
     hand_in(course, "bob", timestamp=IN_TIME)

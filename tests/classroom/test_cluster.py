@@ -22,6 +22,7 @@ from courseware.classroom import batch, pool
 from courseware.grading import work
 
 distributed = pytest.importorskip("distributed")
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 
 

@@ -1,8 +1,8 @@
 """The whole path: release, submit, grade, feedback, export; with `course grade` and nbgrader's own commands.
 
-Two students hand in every assignment: `ada` the solutions as they stand, `bob` the untouched student
-notebooks. `course grade` does all of them; nbgrader's autograde and generate_feedback do one as well, with
-this course's configuration and with nbgrader's own.
+Two students hand in: `ada` the solutions as they stand, `bob` the untouched student notebooks. One assignment
+goes through `course grade`, through nbgrader's autograde and generate_feedback with this course's
+configuration, and with nbgrader's own. `make test-all` grades ada's solutions of every section.
 """
 
 from __future__ import annotations
@@ -30,14 +30,8 @@ ONE = sections.SECTIONS[4]  # the cheapest to run
 
 @pytest.fixture(scope="module")
 def course(tmp_path_factory) -> Path:
-    """A course folder in which everything has been released, handed in, graded and exported."""
-    root = tmp_path_factory.mktemp("course")
-    shutil.copy(ROOT / "nbgrader_config.py", root)
-    shutil.copytree(ROOT / "solutions", root / "solutions")
-    release.build(root)
-    for section in sections.SECTIONS:
-        hand_in(root, "ada", root / "solutions" / section.folder)
-        hand_in(root, "bob", root / "notebooks" / section.folder)
+    """A course folder in which one assignment has been released, handed in, graded and exported."""
+    root = released(tmp_path_factory.mktemp("course"))
     call(root, "course", "grade", *["--unsafe"] * bool(sandbox.missing()))
     call(root, "nbgrader", "export", "--to", "grades.csv")
     return root
@@ -45,17 +39,37 @@ def course(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def plain(course, tmp_path_factory) -> Path:
-    """One assignment of the same, graded by nbgrader's commands."""
-    root = tmp_path_factory.mktemp("plain")
-    shutil.copy(ROOT / "nbgrader_config.py", root)
-    shutil.copytree(ROOT / "solutions" / ONE.folder, root / "solutions" / ONE.folder)
-    call(root, "nbgrader", "generate_assignment", ONE.folder)
-    hand_in(root, "ada", root / "solutions" / ONE.folder)
-    hand_in(root, "bob", root / "notebooks" / ONE.folder)
+    """The same, graded by nbgrader's commands."""
+    root = released(tmp_path_factory.mktemp("plain"))
     unsafe = ["--Probe.unsafe=True"] * bool(sandbox.missing())
     call(root, "nbgrader", "autograde", ONE.folder, *unsafe)
     call(root, "nbgrader", "generate_feedback", ONE.folder)
     call(root, "nbgrader", "export", "--to", "grades.csv")
+    return root
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """A course folder in which ada's solutions of every section have been graded and exported."""
+    root = tmp_path_factory.mktemp("whole")
+    shutil.copy(ROOT / "nbgrader_config.py", root)
+    shutil.copytree(ROOT / "solutions", root / "solutions")
+    release.build(root)
+    for section in sections.SECTIONS:
+        hand_in(root, "ada", root / "solutions" / section.folder)
+    call(root, "course", "grade", *["--unsafe"] * bool(sandbox.missing()))
+    call(root, "nbgrader", "export", "--to", "grades.csv")
+    return root
+
+
+def released(root: Path, configuration: str = "") -> Path:
+    """The course's folder `root`: one assignment released and handed in, under this configuration or ours."""
+    ours = (ROOT / "nbgrader_config.py").read_text("utf-8")
+    (root / "nbgrader_config.py").write_text(configuration or ours, encoding="utf-8")
+    shutil.copytree(ROOT / "solutions" / ONE.folder, root / "solutions" / ONE.folder)
+    call(root, "nbgrader", "generate_assignment", ONE.folder)
+    hand_in(root, "ada", root / "solutions" / ONE.folder)
+    hand_in(root, "bob", root / "notebooks" / ONE.folder)
     return root
 
 
@@ -89,25 +103,26 @@ def autograded_points(section: sections.Section) -> int:
     return sum(e.points for e in checks.EXERCISES.values() if e.number.startswith(f"{section.number}."))
 
 
-def test_every_assignment_is_exported(course):
-    assert set(grades(course, "ada")) == {section.folder for section in sections.SECTIONS}
+def score(root: Path, student: str) -> float:
+    return float(grades(root, student)[ONE.folder]["raw_score"])
 
 
-def test_solutions_score_all_points_that_are_graded_by_program(course):
-    rows = grades(course, "ada")
-    scored = {section.folder: float(rows[section.folder]["raw_score"]) for section in sections.SECTIONS}
+def test_a_solution_scores_all_points_that_are_graded_by_program_and_a_stub_none(course):
+    assert score(course, "ada") == autograded_points(ONE)
+    assert score(course, "bob") == 0
+
+
+@pytest.mark.slow
+def test_the_solutions_of_every_section_score_all_points_that_are_graded_by_program(whole):
+    scored = {name: float(row["raw_score"]) for name, row in grades(whole, "ada").items()}
     assert scored == {section.folder: autograded_points(section) for section in sections.SECTIONS}
 
 
-def test_untouched_student_notebooks_score_nothing(course):
-    rows = grades(course, "bob")
-    assert {name: float(row["raw_score"]) for name, row in rows.items()} == dict.fromkeys(rows, 0.0)
-
-
-def test_feedback_shows_the_report_of_every_graded_cell(course):
+@pytest.mark.slow
+def test_feedback_shows_the_report_of_every_graded_cell(whole):
     for exercise in checks.EXERCISES.values():
         section = sections.SECTIONS[int(exercise.number.split(".")[0]) - 1]
-        pages = (course / "feedback" / "ada" / section.folder).glob("*.html")
+        pages = (whole / "feedback" / "ada" / section.folder).glob("*.html")
         title = (
             f"Exercise {exercise.number}, {exercise.answer}: {exercise.points} of {exercise.points} points"
         )
@@ -130,7 +145,7 @@ def test_nbgrader_s_own_commands_give_the_same_scores_and_reports(course, plain)
 
 
 def test_feedback_tells_a_student_who_has_not_begun_so(course):
-    page = course / "feedback" / "bob" / "02-theory" / "theory.html"
+    (page,) = (course / "feedback" / "bob" / ONE.folder).glob("*.html")
     assert "Not yet: the exercise above is still to be solved." in page.read_text("utf-8")
 
 
@@ -144,23 +159,16 @@ c.Execute.timeout = 600
 
 def test_the_same_cells_score_under_nbgrader_s_own_configuration(tmp_path):
     """One section, without this course's preprocessors: the verdict is then the student's process's own."""
-    (tmp_path / "nbgrader_config.py").write_text(STOCK)
-    shutil.copytree(ROOT / "solutions" / ONE.folder, tmp_path / "solutions" / ONE.folder)
-    call(tmp_path, "nbgrader", "generate_assignment", ONE.folder)
-    hand_in(tmp_path, "ada", tmp_path / "solutions" / ONE.folder)
-    hand_in(tmp_path, "bob", tmp_path / "notebooks" / ONE.folder)
+    released(tmp_path, STOCK)
     call(tmp_path, "nbgrader", "autograde", ONE.folder)
     call(tmp_path, "nbgrader", "export", "--to", "grades.csv")
-    scored = {
-        student: float(grades(tmp_path, student)[ONE.folder]["raw_score"]) for student in ("ada", "bob")
-    }
-    assert scored == {"ada": autograded_points(ONE), "bob": 0}
+    assert (score(tmp_path, "ada"), score(tmp_path, "bob")) == (autograded_points(ONE), 0)
 
 
 def test_verdicts_come_from_a_seed_of_the_submission_s_own(course):
     seeds = {
         nbformat.read(path, as_version=4).metadata["course"]["seed"]
-        for path in (course / "autograded").glob("*/02-theory/theory.ipynb")
+        for path in (course / "autograded").glob(f"*/{ONE.folder}/*.ipynb")
     }
     assert len(seeds) == 2
 

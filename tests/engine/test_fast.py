@@ -190,6 +190,7 @@ def tiny(optimizer: torch.optim.Optimizer) -> int:
     return sum(int(((memory != 0) & (memory.abs() < smallest)).sum()) for memory in memories)
 
 
+@pytest.mark.slow
 def test_hardly_a_memory_of_a_gradient_that_has_become_0_is_kept_as_a_tiny_number(images, monkeypatch):
     """A pixel is bright in one image of the first batches and black ever after."""
     optimizers = []

@@ -167,6 +167,7 @@ def test_an_unknown_network_is_refused(tmp_path):
         loops.measure("GAN", "digits", tmp_path, print)
 
 
+@pytest.mark.slow
 def test_the_operations_of_a_step_are_three_times_those_of_its_products():
     """Forward once, backward twice, but for the first layer, whose input needs no gradient."""
     products = 2 * (784 * 512 + 512 * 256 + 2 * 256 * 20 + 20 * 256 + 256 * 512 + 512 * 784)
@@ -185,6 +186,7 @@ def test_the_floor_is_the_share_of_the_limit_in_seconds():
     assert loops.comparison("VAE", "digits", FIGURES).floor == pytest.approx(1.5)
 
 
+@pytest.mark.slow
 def test_a_run_is_kept_and_not_repeated(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(loops, "ROUNDS", 1)
     monkeypatch.setattr(loops, "EPOCHS", 1)

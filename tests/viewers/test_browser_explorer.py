@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -59,7 +58,7 @@ class Reader:
         self.settle()
 
     def settle(self) -> None:
-        self.page.wait_for_timeout(500)  # a glide takes 260 ms, the spoken text waits 120 ms
+        browser.after(self.page, 500)  # a glide takes 260 ms, the spoken text waits 120 ms
 
     def at(self, x: float, y: float, canvas: str = ".cursor") -> tuple[float, float]:
         """Where in the window the share (x, y) of a canvas lies."""
@@ -243,7 +242,7 @@ def test_where_motion_is_not_wanted_a_jump_is_at_once(open_page: Any) -> None:
     reader = open_page(2, **DESK, reduced_motion="reduce")
     reader.page.locator(".cursor").focus()
     reader.page.keyboard.press("Enter")
-    reader.page.wait_for_timeout(50)
+    browser.after(reader.page, 50)
     assert reader.text(".which").startswith("Test image")
 
 
@@ -279,7 +278,7 @@ def test_what_a_notebook_saves_works_in_its_frame(
     page.frame_locator("iframe").locator("[data-ready]").wait_for(state="attached")
     cursor = page.frame_locator("iframe").locator(".cursor")
     cursor.press("Enter")
-    page.wait_for_timeout(500)
+    browser.after(page, 500)
     assert page.frame_locator("iframe").locator(".which").inner_text().startswith("Test image")
     assert page.frame_locator("iframe").locator(".draw .ink").is_visible()
     page.close()
@@ -288,7 +287,8 @@ def test_what_a_notebook_saves_works_in_its_frame(
 # --- in JupyterLab --------------------------------------------------------------------------------------
 
 CELL = """import torch
-from course_utils import data, explorer, models
+from course_utils import data, models
+from course_utils.viewers import explorer
 
 torch.manual_seed(0)
 explorer.explore(models.VAE(20), data.load("digits"))"""
@@ -316,14 +316,12 @@ def test_in_jupyterlab_the_kernel_decodes_and_without_it_the_saved_page(
     page.wait_for_timeout(500)
     assert not page.locator("iframe.explorer-saved").is_visible()
     live.locator(".cursor").focus()
-    codes, milliseconds = set(), []
+    codes = set()
     for _ in range(10):
         page.keyboard.press("ArrowRight")  # JupyterLab's own keys do not take it
-        page.wait_for_timeout(200)
+        browser.after(page, 200)
         codes.add(live.locator(".decoded").get_attribute("data-z"))
-        milliseconds.append(float(live.locator(".decoded").get_attribute("data-ms")))
     assert len(codes) == 10
-    assert statistics.median(milliseconds) < 100
     page.evaluate("document.body.dataset.jpThemeLight = 'false'")
     assert live.get_attribute("data-theme") == "dark"
     page.evaluate("jupyterapp.commands.execute('docmanager:save').then(() => null)")
