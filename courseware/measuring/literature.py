@@ -45,10 +45,10 @@ BURDA = "Burda et al. 2016, 3,280 epochs"
 
 @dataclass(frozen=True)
 class Published:
-    """One figure of the literature: nats per test image."""
+    """One figure of the literature: nats per test image, and why ours may lie elsewhere."""
 
     title: str
-    nats: float
+    published: float
     source: str
     why: str = "The published figure is of a single run, whose seed is not given."
 
@@ -214,14 +214,10 @@ def experiments(epochs: int = SHORT, names: tuple[str, ...] = ()) -> list[Experi
 COLUMNS = ("what", "published", "ours, mean ± spread", "difference", "on", "published by")
 
 
-@dataclass(frozen=True)
-class Reproduction:
+@dataclass(frozen=True, kw_only=True)
+class Reproduction(Published):
     """A published figure and ours: one result per seed, nats per test image, trained on `device`."""
 
-    title: str
-    published: float
-    source: str
-    why: str
     found: tuple[float, ...]
     device: str
 
@@ -270,8 +266,7 @@ def run(
                 record.keep(file, kept)
             say(f"{experiment.name}, seed {seed}: {', '.join(f'{nats:.2f}' for nats in results[seed])}")
         for figure, ours in zip(experiment.published, zip(*results.values(), strict=True), strict=True):
-            one = Reproduction(figure.title, figure.nats, figure.source, figure.why, ours, kept["device"])
-            found.append(one)
+            found.append(Reproduction(**vars(figure), found=ours, device=kept["device"]))
     return found
 
 

@@ -142,24 +142,6 @@ def test_every_stored_figure_has_alternative_text_of_its_own(lesson):
                 assert len(output.metadata["image/png"]["alt"]) > 30
 
 
-def test_pictures_in_the_readme_are_figures_of_the_stored_solutions():
-    stored = {
-        output.data["image/png"].strip()
-        for lesson in LESSONS
-        for cell in notebook("solutions", lesson).cells
-        for output in cell.get("outputs", [])
-        if "image/png" in output.get("data", {})
-    }
-    from base64 import b64encode
-
-    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+\.png)\)", (ROOT / "README.md").read_text("utf-8"))
-    # those of `course bench`, and photographs of the site, are no figures of a lesson
-    figures = [picture for picture in pictures if not re.search("bench|site", picture)]
-    assert figures
-    for picture in figures:
-        assert b64encode((ROOT / picture).read_bytes()).decode() in stored
-
-
 # --- a course of two small sections -----------------------------------------------------------------------
 
 ONE, TWO = Path("01-one") / "one.ipynb", Path("02-two") / "two.ipynb"
