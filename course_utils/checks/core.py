@@ -303,6 +303,7 @@ def expect_finite(
     weight: float,
     mistakes: Mapping[str, Any],
     otherwise: str,
+    *,
     tolerance: float = 1e-4,
 ) -> Finding:
     """As `expect`; `otherwise` is the hint where a number is NaN or infinite."""

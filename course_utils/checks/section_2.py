@@ -398,7 +398,7 @@ def judge_importance_weighted_bound(seed: int, evidence: Evidence) -> list[Findi
         bound = largest + (log_w - largest).exp().mean(0).log()  # by hand: logsumexp is what is asked for
         otherwise = "exp(log_w) is 0 or infinite here: use torch.logsumexp."
         mistakes = _wrong_bounds(log_w, bound)
-        return expect_finite(evidence, key, bound, claim, weight, mistakes, otherwise, 1e-7)
+        return expect_finite(evidence, key, bound, claim, weight, mistakes, otherwise, tolerance=1e-7)
 
     return [
         finding("bound", _log_weights(seed), "it is the log of the mean weight, per image", 2),
