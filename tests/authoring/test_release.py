@@ -213,7 +213,7 @@ def test_a_build_that_fails_leaves_the_former_release_and_the_gradebook_as_they_
     twice[1].id = "h"
     write(small, TWO, *twice)
     before = state(small)
-    with pytest.raises(CourseError, match="could not release 02-two .*Duplicate grade id: same"):
+    with pytest.raises(CourseError, match=r"could not release 02-two .*Duplicate grade id: same"):
         release.build(small)
     assert state(small) == before
 
