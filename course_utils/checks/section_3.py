@@ -34,7 +34,7 @@ from course_utils.checks.evidence import (
     record,
     record_tensor,
 )
-from course_utils.checks.layers import bias, fill, relu, same, sigmoid, weights
+from course_utils.checks.layers import Map, bias, fill, relu, same, sigmoid, weights
 from course_utils.checks.predictions import prediction
 
 # --- shared by the exercises ------------------------------------------------------------------------
@@ -223,7 +223,6 @@ def _is_standard_normal(noise: Tensor) -> bool:
 
 # --- 3.1 MyVAE --------------------------------------------------------------------------------------
 
-Map = Callable[[np.ndarray], np.ndarray]
 
 # The activations after the two hidden layers, of encoder and decoder alike.
 INSIDE: dict[str, tuple[Map, Map]] = {

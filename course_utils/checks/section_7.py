@@ -27,7 +27,7 @@ from course_utils.checks.evidence import (
     record,
     record_tensor,
 )
-from course_utils.checks.layers import bias, fill, relu, same, sigmoid, weights
+from course_utils.checks.layers import Map, bias, fill, relu, same, sigmoid, weights
 from course_utils.checks.predictions import prediction
 from course_utils.checks.section_4 import diagnosis, untouched
 
@@ -147,7 +147,6 @@ def _flows(output: Any, given: Tensor) -> bool:
     return gradient is not None
 
 
-Map = Callable[[np.ndarray], np.ndarray]
 Formula = tuple[str, np.ndarray]  # the hint, '' for what is right, and what comes out
 
 

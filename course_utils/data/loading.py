@@ -32,6 +32,7 @@ from torch import Tensor
 
 from course_utils import settings
 from course_utils.data import digits, garments
+from course_utils.files import writable
 from course_utils.settings import Budget, CourseError
 
 REAL = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}  # our name: torchvision's class and folder
@@ -245,13 +246,8 @@ def _download(name: str, folder: Path) -> None:
             f"{REAL[name]} is not in {_shown(folder)} and no network answers: connect once, or copy the data "
             "set there, or choose the embedded data set with COURSE_DATASET=digits."
         )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with writable(folder / REAL[name], "point COURSE_DATA at a folder of yours"):
         part = Path(tempfile.mkdtemp(prefix=".download-", dir=folder))
-    except OSError as problem:
-        raise CourseError(
-            f"{folder} cannot be written ({problem.strerror}): point COURSE_DATA at a folder of yours."
-        ) from None
     print(f"Downloading {REAL[name]} to {folder} (about 12 to 30 MB, once).")
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(NETWORK_SECONDS)

@@ -17,7 +17,7 @@ import inspect
 import json
 import sys
 import types
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -228,66 +228,13 @@ def _described(thing: Any, seen: dict[int, Any]) -> Iterator[str]:
             yield from _described(part, seen)
 
 
-@functools.singledispatch
-def _parts(thing: Any) -> Iterable[Any]:
+def _parts(thing: Any) -> Any:
     """What `thing` is made of, as far as it decides what a training gives."""
-    return [type(thing), getattr(thing, "__dict__", None)]
+    return next(parts(thing) for kind, parts in PARTS.items() if isinstance(thing, kind))
 
 
-@_parts.register
-def _(thing: Tensor) -> Iterable[Any]:
-    return [thing.dtype, tuple(thing.shape), hashlib.sha256(_bytes(thing)).hexdigest()]
-
-
-@_parts.register
-def _(thing: nn.Module) -> Iterable[Any]:
-    return [type(thing), repr(thing), thing.state_dict()]
-
-
-@_parts.register(list)
-@_parts.register(tuple)
-def _(thing: Iterable[Any]) -> Iterable[Any]:
-    return thing
-
-
-@_parts.register
-def _(thing: Mapping) -> Iterable[Any]:
-    return [part for name, item in thing.items() for part in (str(name), item)]
-
-
-@_parts.register
-def _(thing: types.ModuleType) -> Iterable[Any]:
-    return [thing.__name__]
-
-
-@_parts.register
-def _(thing: functools.partial) -> Iterable[Any]:
-    return [thing.func, thing.args, thing.keywords]
-
-
-@_parts.register
-def _(thing: types.MethodType) -> Iterable[Any]:
-    return [thing.__func__, thing.__self__]
-
-
-@_parts.register
-def _(thing: types.CodeType) -> Iterable[Any]:
-    return [thing.co_code.hex(), thing.co_consts, thing.co_names]
-
-
-@_parts.register
-def _(thing: types.BuiltinFunctionType) -> Iterable[Any]:
-    return _of_a_library(thing) or [type(thing), None]
-
-
-@_parts.register
-def _(thing: type) -> Iterable[Any]:
-    return _of_a_library(thing) or [thing.__qualname__, thing.__mro__[1:], vars(thing)]
-
-
-@_parts.register
-def _(function: types.FunctionType) -> Iterable[Any]:
-    """All that it does depends on: code, defaults, what it closes over, the globals it names."""
+def _of_function(function: Any) -> list[Any]:
+    """All that a function does depends on: code, defaults, what it closes over, the globals it names."""
     names: list[str] = []
     codes = [function.__code__]
     for code in codes:  # grows while it is gone through
@@ -295,8 +242,7 @@ def _(function: types.FunctionType) -> Iterable[Any]:
         codes += [item for item in code.co_consts if isinstance(item, types.CodeType)]
     used = {name: function.__globals__[name] for name in sorted(set(names)) if name in function.__globals__}
     closure = [cell.cell_contents for cell in function.__closure__ or ()]
-    own = [function.__code__, function.__defaults__, function.__kwdefaults__, closure, used]
-    return _of_a_library(function) or own
+    return [function.__code__, function.__defaults__, function.__kwdefaults__, closure, used]
 
 
 def _of_a_library(thing: Any) -> list[str]:
@@ -315,3 +261,21 @@ def _of_a_library(thing: Any) -> list[str]:
 def _source(module: types.ModuleType) -> str:
     """As it was when this process first asked: an edit since then is not what runs."""
     return inspect.getsource(module)
+
+
+# The first kind that a thing is of counts.
+PARTS: dict[type, Callable[[Any], Any]] = {
+    Tensor: lambda x: [x.dtype, tuple(x.shape), hashlib.sha256(_bytes(x)).hexdigest()],
+    nn.Module: lambda x: [type(x), repr(x), x.state_dict()],
+    list: list,
+    tuple: list,
+    Mapping: lambda x: [part for name, item in x.items() for part in (str(name), item)],
+    types.ModuleType: lambda x: [x.__name__],
+    functools.partial: lambda x: [x.func, x.args, x.keywords],
+    types.FunctionType: lambda x: _of_a_library(x) or _of_function(x),
+    types.BuiltinFunctionType: lambda x: _of_a_library(x) or [type(x)],
+    types.MethodType: lambda x: [x.__func__, x.__self__],
+    types.CodeType: lambda x: [x.co_code.hex(), x.co_consts, x.co_names],
+    type: lambda x: _of_a_library(x) or [x.__qualname__, x.__mro__[1:], vars(x)],
+    object: lambda x: [type(x), getattr(x, "__dict__", None)],
+}

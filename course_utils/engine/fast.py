@@ -11,7 +11,7 @@ draws. It differs in what a step costs and in what a step may be asked for besid
   would let the learning rate fall (Smith et al. 2018, arXiv:1711.00489); larger products use the machine
   better;
 - `betas`, Adam's two memories: with few steps a shorter second one (0.99) suits better;
-- `precision`, bfloat16 for the matrix products where `best_precision` has measured that they gain from it;
+- `precision`, such as bfloat16 for the matrix products;
 - images laid out channels last on the processor, which convolutions there are made for;
 - Adam's memories of gradients that have become 0 are let go (`forget`). In the plain loop they shrink to
   numbers too small for a normal float and stay there, 15% of all in the VAE's second epoch, and a processor
@@ -25,8 +25,6 @@ draws. It differs in what a step costs and in what a step may be asked for besid
 from __future__ import annotations
 
 import itertools
-import statistics
-import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -43,7 +41,6 @@ from course_utils.models import Model
 from course_utils.training import History, Loss, Observer, Step
 
 FORGET, TRACE = 100, 1e-30  # every so many steps what is below; 0.9^100 of it is a normal float still
-GAIN = 1.3  # a product has to be so much faster: autocast spends some of it on conversions
 
 
 def fit(
@@ -139,35 +136,3 @@ def one_cycle(share: float, warm_up: float = 0.5, end: float = 0.1) -> float:
     """
     height = share / warm_up if share < warm_up else (1 - share) / (1 - warm_up)
     return end + (1 - end) * height
-
-
-def product_rate(
-    device: torch.device, precision: torch.dtype, shape: tuple[int, int, int] = (256, 784, 512)
-) -> float:
-    """Floating-point operations per second in products (n, k) (k, m) of `shape`: the median of five looks.
-
-    Each look takes some 20 ms. It is the limit of what a training can reach on this machine.
-    """
-    n, k, m = shape
-    a = torch.randn(n, k, device=device).to(precision)
-    b = torch.randn(k, m, device=device).to(precision)
-
-    def seconds(times: int) -> float:
-        started = time.perf_counter()
-        for _ in range(times):
-            c = a @ b
-        c.sum().item()  # waits for the device
-        return (time.perf_counter() - started) / times
-
-    seconds(3)
-    times = max(3, round(0.02 / seconds(3)))
-    return 2 * n * k * m / statistics.median(seconds(times) for _ in range(5))
-
-
-def best_precision(device: torch.device) -> torch.dtype:
-    """bfloat16 where this machine multiplies matrices in it clearly faster, float32 elsewhere.
-
-    Measured, not looked up: processors exist that have the instructions and lose by them.
-    """
-    rates = {p: product_rate(device, p) for p in (torch.float32, torch.bfloat16)}
-    return torch.bfloat16 if rates[torch.bfloat16] > GAIN * rates[torch.float32] else torch.float32

@@ -124,7 +124,7 @@ def _check_data(images: Tensor, labels: Tensor, class_names: tuple[str, ...] | l
 
 
 @dataclass(frozen=True)
-class Map:
+class Plane:
     """The plane that is shown: z lies at axes @ (z - centre)."""
 
     axes: np.ndarray  # (2, latent_dim), orthonormal
@@ -133,7 +133,7 @@ class Map:
     note: str
 
     @classmethod
-    def of(cls, means: np.ndarray) -> Map:
+    def of(cls, means: np.ndarray) -> Plane:
         """All of a plane; of more dimensions the two leading principal components of the means (N, d)."""
         dimensions = means.shape[1]
         if dimensions == 2:
@@ -173,7 +173,7 @@ def _content(
     mu, logvar = evaluation.posterior(model, images.to(device))
     kl = plotting.to_numpy(objectives.gaussian_kl(mu, logvar).mean(0))
     means = plotting.to_numpy(mu).astype(np.float64)
-    plane = Map.of(means)
+    plane = Plane.of(means)
     places = plane.places(means)
     half = max(3.0, float(np.quantile(np.abs(places).max(1), 0.997)) * 1.06)
     near = plotting.label_places(places, labels.numpy(), class_names)

@@ -64,8 +64,8 @@ def _limits(kind: str) -> dict[str, float]:
     with FlopCounterMode(display=False) as counter:
         objectives.negative_elbo(model, x).loss.backward()
     return {
-        "float32": fast.product_rate(device, torch.float32, (1024, 1024, 1024)),
-        "bfloat16": fast.product_rate(device, torch.bfloat16, (1024, 1024, 1024)),
+        "float32": contestants.product_rate(device, torch.float32, (1024, 1024, 1024)),
+        "bfloat16": contestants.product_rate(device, torch.bfloat16, (1024, 1024, 1024)),
         "operations_per_image": counter.get_total_flops() / BATCH,
     }
 

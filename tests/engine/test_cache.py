@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from course_utils import files as files_
-from course_utils import objectives, training
-from course_utils.engine import cache, fast
+from course_utils import models, objectives, training
+from course_utils.engine import cache, fast, graphs
 from course_utils.models import VAE
 from course_utils.training import History, State
 
@@ -137,6 +137,15 @@ def test_other_initial_weights_are_another_training(images, project):
 def test_another_version_of_the_package_trains_anew(images, project, monkeypatch):
     train(cache.fit, images)
     monkeypatch.setattr(torch, "__version__", "0.0")
+    train(cache.fit, images)
+    assert len(files(project)) == 2
+
+
+@pytest.mark.parametrize("module", [models, objectives, training, fast, graphs], ids=lambda m: m.__name__)
+def test_an_edit_of_what_trains_makes_kept_trainings_invalid(module, images, project, monkeypatch):
+    train(cache.fit, images)
+    source = cache._source
+    monkeypatch.setattr(cache, "_source", lambda m: source(m) + "# edited" * (m is module))
     train(cache.fit, images)
     assert len(files(project)) == 2
 

@@ -230,19 +230,6 @@ def test_in_bfloat16_the_losses_agree_to_its_precision_and_weights_stay_float32(
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
 
 
-@pytest.mark.parametrize(
-    ("gain", "chosen"), [(1.05, torch.float32), (0.6, torch.float32), (2.0, torch.bfloat16)]
-)
-def test_bfloat16_is_chosen_where_products_gain_clearly(gain, chosen, monkeypatch):
-    rates = {torch.float32: 1e11, torch.bfloat16: gain * 1e11}
-    monkeypatch.setattr(fast, "product_rate", lambda device, precision: rates[precision])
-    assert fast.best_precision(torch.device("cpu")) == chosen
-
-
-def test_the_rate_of_products_is_a_processor_s():
-    assert 1e8 < fast.product_rate(torch.device("cpu"), torch.float32, (64, 64, 64)) < 1e14
-
-
 def test_a_fast_training_interrupted_goes_on_to_the_same_weights(images, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = {"schedule": fast.one_cycle, "betas": (0.9, 0.99), "batch_size": [8, 16, 20, 40]}

@@ -200,3 +200,19 @@ def test_a_run_is_kept_and_not_repeated(tmp_path: Path, monkeypatch):
     assert loops.measure("VAE", "digits", tmp_path, said.append) == first
     assert not [line for line in said if "round" in line]
     assert loops.chart("VAE", "digits", first).alt.endswith("one line each: textbook, fast.")
+
+
+# --- what the machine can do --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("gain", "chosen"), [(1.05, torch.float32), (0.6, torch.float32), (2.0, torch.bfloat16)]
+)
+def test_bfloat16_is_chosen_where_products_gain_clearly(gain, chosen, monkeypatch):
+    rates = {torch.float32: 1e11, torch.bfloat16: gain * 1e11}
+    monkeypatch.setattr(contestants, "product_rate", lambda device, precision: rates[precision])
+    assert contestants.best_precision(torch.device("cpu")) == chosen
+
+
+def test_the_rate_of_products_is_a_processor_s():
+    assert 1e8 < contestants.product_rate(torch.device("cpu"), torch.float32, (64, 64, 64)) < 1e14
