@@ -38,7 +38,9 @@ UNSEEN_ANYWHERE = re.compile(  # also as attributes and modules
     r"__(import|main|globals|builtins|dict)__|inspect|builtins|_getframe|f_(globals|locals|builtins|back)"
     r"|modules|importlib|gc|get_ipython|run_cell|user_ns|environ|putenv|\*"
 )
-STATE = re.compile(r"set_\w+|register\w*|rcParams|\w+filters?|simplefilter|signal|atexit")  # of the process
+STATE = re.compile(  # of the whole process
+    r"set_\w+|register\w*|rcParams|filterwarnings|simplefilter|signal|atexit"
+)
 
 
 def needed(nb: NotebookNode, release: NotebookNode) -> set[int]:
