@@ -59,9 +59,8 @@ def mathml(latex: str, block: bool = False) -> str:
         return html.escape(source)
     try:
         read = ROMAN.sub(lambda found: rf"\text{{{found[1].replace(chr(92), '')}}}", latex.strip())
-        root = convert_to_element(
-            read.replace("{aligned}", "{split}"), display="block" if block else "inline"
-        )
+        read = re.sub(r"(\\(?:begin|end)){aligned}", r"\1{split}", read)
+        root = convert_to_element(read, display="block" if block else "inline")
         for element in list(root.iter()):
             _mend(element)
         for row in root.iter("mrow"):

@@ -165,8 +165,10 @@ def test_nothing_is_loaded_from_elsewhere(sites: dict[str, Path], edition: str) 
     for name, text in pages(sites[edition]).items():
         loaded = re.findall(r'\bsrc="([^"]+)"|<link\b[^>]*href="([^"]+)"', text)
         assert not [one for one in loaded if ":" in "".join(one)], name
-        scripts = text.partition("script-src")[2].partition(";")[0]
-        assert "default-src 'none'" in text and ("unsafe-inline" in scripts) == (name in SCENES)
+        (policy,) = re.findall(r'Content-Security-Policy" content="([^"]+)"', text)
+        assert policy.startswith("default-src 'none';") and not re.search(r"https?:|\*", policy), name
+        scripts = policy.partition("script-src")[2].partition(";")[0]
+        assert ("unsafe-inline" in scripts) == (name in SCENES)
     assert "http" not in (sites[edition] / "site.js").read_text("utf-8")
     assert "url(" not in (sites[edition] / "site.css").read_text("utf-8")
 
