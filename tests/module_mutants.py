@@ -1,7 +1,7 @@
 """Single edits of the lessons' modules, each of which a test of the module must notice.
 
 `python tests/module_mutants.py [MODULE ...]` prints what survives, and fails where REASONS says otherwise.
-The tests are collected once. Each edit is then made in a fork of that process, by giving a function its
+The tests run once as things are. Each edit is then made in a fork of that process, by giving a function its
 edited code; there the tests that run this function go on until one fails. The edits are those of `mutants`,
 inside functions and methods; sentences for people are left as they are.
 """
@@ -13,13 +13,13 @@ import contextlib
 import importlib
 import inspect
 import io
-import json
 import os
 import resource
 import signal
 import sys
-import tempfile
 import threading
+import time
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ MODULES = {
     "data.garments": ("data/test_garments.py", 8),
     "data.sprites": ("data/test_sprites.py", 1),
 }
-SECONDS = 10.0  # of a processor that an edit may take beyond four times what its tests take without it
+SECONDS = 3.0  # of a processor that a test may take beyond four times what it takes without an edit
 HANGS = 300  # seconds on the wall after which tests wait for what will not come
 
 # By module: edits that no test can or should notice, with the reason.
@@ -74,7 +74,8 @@ def edits(module: ModuleType, one_in: int) -> Iterator[tuple[str, dict[tuple[str
             text = f"{unit.name}: {text}"
             if zlib.crc32(text.encode()) % one_in or _is_for_people(text):
                 continue
-            with contextlib.suppress(SyntaxError):
+            with contextlib.suppress(SyntaxError), warnings.catch_warnings():
+                warnings.simplefilter("ignore", SyntaxWarning)
                 after = dict(functions(compile(edited, file, "exec", dont_inherit=True)))
                 if changed := {path: code for path, code in after.items() if code != before.get(path)}:
                     yield text, changed
@@ -126,25 +127,32 @@ def all_pass(items: list[pytest.Item]) -> bool:
     return True
 
 
-def watched(item: pytest.Item, file: str, kept: Path) -> bool:
-    """Whether a test passes; into a file goes which functions of the module it has run."""
+def forget() -> None:
+    """Empty the caches of the course's functions, so that the next test runs them."""
+    for name in [name for name in sys.modules if name.startswith("course_utils")]:
+        for value in list(vars(sys.modules[name]).values()):
+            if hasattr(value, "cache_clear"):
+                value.cache_clear()
+
+
+def watched(item: pytest.Item, file: str) -> Tested:
+    """Run a test, which has to pass, and note which functions of the file it runs."""
     lines: set[int] = set()
 
     def note(frame: FrameType, event: str, _: object) -> None:
         if event == "call" and frame.f_code.co_filename == file:
             lines.add(frame.f_code.co_firstlineno)
 
+    forget()
+    begun = time.process_time()
     threading.setprofile(note)
     sys.setprofile(note)
     passed = all_pass([item])
     sys.setprofile(None)
-    kept.write_text(json.dumps(sorted(lines)), encoding="utf-8")
-    return passed
-
-
-def spent() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    threading.setprofile(None)
+    if not passed:
+        raise pytest.UsageError(f"{item.nodeid} fails without an edit.")
+    return Tested(item, lines, time.process_time() - begun)
 
 
 class Mutation:
@@ -153,11 +161,16 @@ class Mutation:
     def __init__(self, name: str) -> None:
         self.module = importlib.import_module(f"course_utils.{name}")
         self.one_in = MODULES[name][1]
+        self.tested: dict[pytest.Item, Tested] = {}
         self.survivors: list[str] = []
         self.count = 0
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        tested = sorted(self._tested(session.items), key=lambda test: test.seconds)
+        # In this process, so that what the tests import is there in every fork.
+        file = inspect.getfile(self.module)
+        tested = sorted((watched(item, file) for item in session.items), key=lambda test: test.seconds)
+        self.tested = {test.item: test for test in tested}
+        forget()
         for text, changed in edits(self.module, self.one_in):
             lines = {code.co_firstlineno for code in changed.values()}
             chosen = [test for test in tested if test.lines & lines]
@@ -166,20 +179,15 @@ class Mutation:
                 self.survivors.append(text)
         return True
 
-    def _tested(self, items: list[pytest.Item]) -> Iterator[Tested]:
-        with tempfile.TemporaryDirectory() as folder:
-            kept = Path(folder, "lines")
-            for item in items:
-                before = spent()
-                if not forked(lambda item=item: watched(item, inspect.getfile(self.module), kept)):
-                    raise pytest.UsageError(f"{item.nodeid} fails without an edit.")
-                yield Tested(item, set(json.loads(kept.read_text("utf-8"))), spent() - before)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """In a fork, end it where the test takes much more of the processor than it did."""
+        if item in self.tested:
+            limit = int(time.process_time() + SECONDS + 4 * self.tested[item].seconds)
+            resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
 
     def _survives(self, changed: dict[tuple[str, ...], CodeType], chosen: list[Tested]) -> bool:
         for path, code in changed.items():
             live(self.module, path).__code__ = code
-        limit = int(SECONDS + 4 * sum(test.seconds for test in chosen))
-        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
         signal.alarm(HANGS)
         return all_pass([test.item for test in chosen])
 
@@ -196,6 +204,8 @@ def survivors(name: str) -> tuple[list[str], int]:
 
 
 def main() -> None:
+    if os.environ.get("OMP_NUM_THREADS") != "1":  # forks of a process with several threads hang
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | {"OMP_NUM_THREADS": "1"})
     surprises = False
     for name in sys.argv[1:] or MODULES:
         alive, count = survivors(name)
