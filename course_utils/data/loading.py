@@ -64,13 +64,8 @@ class Dataset:
 
     def to(self, device: torch.device) -> Dataset:
         """The same data on `device`."""
-        return replace(
-            self,
-            train_images=self.train_images.to(device),
-            train_labels=self.train_labels.to(device),
-            test_images=self.test_images.to(device),
-            test_labels=self.test_labels.to(device),
-        )
+        tensors = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **tensors)
 
     def at_most(self, train: int | None, test: int | None) -> Dataset:
         """The first `train` and `test` images; None keeps all."""
