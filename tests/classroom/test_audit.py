@@ -89,8 +89,8 @@ def test_the_record_says_what_decided_the_result(record):
 
 def test_the_record_holds_the_digest_of_the_evidence_of_every_solved_exercise(record):
     verdicts = json.loads(record.read_text("utf-8"))["notebooks"]["theory"]["verdicts"]
-    digests = {one["answer"]: len(one["evidence"]) for one in verdicts if one["evidence"]}
-    assert digests == {"gaussian_kl": 64, "reparameterize": 64}
+    lengths = {one["answer"]: len(one["evidence"]) for one in verdicts}
+    assert lengths["gaussian_kl"] == lengths["reparameterize"] == 64  # hexadecimal digits
 
 
 def test_what_was_handed_in_anew_is_not_verified(graded, record):

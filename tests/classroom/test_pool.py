@@ -16,10 +16,23 @@ from pathlib import Path
 
 import psutil
 import pytest
-from jobs import KILLER, fails, limited, noted, own_pid, square, stuck, tells_its_workers, told, two_workers
+from jobs import (
+    KILLER,
+    fails,
+    in_a_kernel,
+    limited,
+    noted,
+    own_pid,
+    square,
+    stuck,
+    tells_its_workers,
+    told,
+    two_workers,
+)
 
 from course_utils.settings import CourseError
 from courseware.classroom import pool
+from courseware.grading.kernel import sandbox
 
 pytestmark = pytest.mark.usefixtures("forks")
 PATIENCE = 300  # seconds for what takes none: it ends tests that hang
@@ -163,6 +176,23 @@ def test_workers_end_when_nobody_waits_for_the_rest(error, tmp_path):
         workers = at_work(tmp_path, 2)
         raise error
     assert not any(map(runs, workers))
+
+
+@pytest.mark.skipif(bool(sandbox.missing()), reason=sandbox.missing())
+def test_a_worker_that_is_ended_leaves_no_kernel_behind_and_nothing_to_fork_one_from(tmp_path):
+    def kernel() -> list[psutil.Process]:
+        zygotes = [
+            child for child in psutil.Process(worker).children() if "zygote" in " ".join(child.cmdline())
+        ]
+        return [kernel for one in zygotes for keeper in one.children() for kernel in keeper.children()]
+
+    with pool.local(1, "forkserver") as crew:
+        crew.submit(in_a_kernel, tmp_path)
+        (worker,) = at_work(tmp_path, 1)
+        assert becomes_true(kernel)
+        below = {child.pid for child in psutil.Process(worker).children(recursive=True)}
+    assert len(below) >= 4  # a zygote, a keeper, the kernel and its room
+    assert becomes_true(lambda: not any(map(runs, below)))
 
 
 def test_workers_end_when_the_process_that_made_them_is_killed(tmp_path):

@@ -1,7 +1,7 @@
 """Kernels for code that nobody here has read: Jupyter's kernels, started inside bubblewrap.
 
 A kernel in the sandbox has no network, is not root, sees its own processes only, and of the file system the
-operating system, Python, this package and its notebook's folder, all read-only. What it writes goes to memory
+operating system, Python, `course_utils` and its notebook's folder, all read-only. What it writes goes to memory
 of limited size and is gone with it. Solutions, gradebook, other submissions, the home folder and the
 environment of the grader are not there at all, which is stronger than not being readable. Some system calls
 are refused (`seccomp`).
@@ -49,6 +49,7 @@ NAME = "course-sandbox"  # of the provisioner, in pyproject.toml
 NOBODY = 65534
 TOOLS = ("bwrap", "prlimit", "setpriv", "choom")
 HOME = "/home/student"
+FILTER = "/etc/seccomp.py"  # all that is there of this package
 PASSED_ON = ("COURSE_", "OMP_", "MKL_", "OPENBLAS_", "TQDM_", "LC_")
 GiB, MiB = 2**30, 2**20
 SCHEDULE = Path("/proc/self/schedstat")  # missing where Linux was built without it
@@ -144,7 +145,7 @@ class SandboxProvisioner(LocalProvisioner):
 
     def inside(self, kernel: list[str], environment: dict[str, str], folder: Path, user: int) -> list[str]:
         """What is run in the sandbox: the kernel's own command, filtered."""
-        return [sys.executable, seccomp.__file__, *kernel]
+        return [sys.executable, FILTER, *kernel]
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """As ever; what has been started is watched."""
@@ -256,13 +257,12 @@ def command(folder: Path, connection: Path, shared: Path, user: int, limits: Lim
     windows = [
         connection,
         Path(course_utils.__file__).parent,
-        Path(seccomp.__file__),
         *([data] if data.is_dir() else []),
     ]
     walls = _walls(limits)
     for window in windows:
         walls += _bound("--ro-bind", window)
-    walls += [*_way_to(folder), *_writable(folder, limits)]
+    walls += ["--ro-bind", seccomp.__file__, FILTER, *_way_to(folder), *_writable(folder, limits)]
     for entry in sorted(folder.iterdir()):
         if not entry.is_symlink() and (entry.is_file() or entry.is_dir()):
             walls += ["--ro-bind", str(entry), str(entry)]
