@@ -108,9 +108,7 @@ def test_readme_and_documents_count_exercises_and_points_as_the_lessons_do():
 def test_a_count_that_is_no_longer_right_is_renewed_wherever_it_stands(tmp_path):
     (tmp_path / "solutions").symlink_to(ROOT / "solutions")
     (tmp_path / "docs").mkdir()
-    text = (
-        "1 exercises checked\nby program, 2 questions graded by hand, course is worth 3 points, 4 of them.\n"
-    )
+    text = "1 exercises checked\nby program, 2 questions graded by hand, course is worth 3 points, 4 more.\n"
     (tmp_path / "docs" / "page.md").write_text(text)
     cells = [cell for lesson in LESSONS for cell in marked(notebook("solutions", lesson).cells, grade=True)]
     by_hand = len(marked(cells, solution=True))

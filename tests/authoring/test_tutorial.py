@@ -85,12 +85,12 @@ WRONG += edited(
     "mean_square",
     SQUARE,
     [
-        ("a sum", "mean", "sum", "This is the sum"),
-        ("a maximum", "mean", "max", "Largest difference"),
+        ("a sum", ".mean()", ".sum()", "This is the sum"),
+        ("a maximum", ".mean()", ".max()", "Largest difference"),
         ("an absolute value", "x**2", "x.abs()", "Largest difference"),
         ("a cube", "2", "3", "Largest difference"),
         ("a square root", ".mean()", ".mean().sqrt()", "Largest difference"),
-        ("a mean per row", "mean()", "mean(-1)", "expected ()"),
+        ("a mean per row", ".mean()", ".mean(-1)", "expected ()"),
         ("no mean", ".mean()", "", "expected ()"),
         ("a mean of no squares", "**2", "", "Largest difference"),
     ],
@@ -103,12 +103,12 @@ import bank
 from courseware.cli import main
 from course_utils.checks import EXERCISES, core
 main(["build"], standalone_mode=False)
-exercise = EXERCISES["mean_square"]
-points = [
-    [core.run(exercise, one.namespace()).points for one in answers if one.exercise == "mean_square"]
-    for answers in (bank.RIGHT, bank.WRONG)
-]
-print(json.dumps([bank.__file__, *points]))
+found = []
+for answers in (bank.RIGHT, bank.WRONG):
+    own = [answer for answer in answers if answer.exercise == "mean_square"]
+    reports = [core.run(EXERCISES["mean_square"], answer.namespace()) for answer in own]
+    found.append([[r.points, a.hint in str(r)] for r, a in zip(reports, own)])
+print(json.dumps([bank.__file__, *found]))
 """
 
 
@@ -176,12 +176,12 @@ def test_the_new_exercise_is_released_without_its_answer(done):
     assert "(x**2).mean()" not in sources
 
 
-def test_it_gives_right_answers_its_points_and_wrong_ones_less(done):
+def test_it_gives_right_answers_its_points_and_names_the_mistakes_of_wrong_ones(done):
     root, (module, right, wrong) = done
     assert Path(module).is_relative_to(root)  # the copy's, not the course's own
-    assert right == [2, 2, 2]
-    assert len(wrong) == 8 and all(0 <= points < 2 for points in wrong)
-    assert 0.5 in wrong  # of weights 3 and 1 the smaller
+    assert right == [[2, True]] * 3
+    assert wrong[0] == [0.5, True]  # a sum is right for one entry: of weights 3 and 1 the smaller
+    assert len(wrong) == 8 and all(points < 2 and named for points, named in wrong)
 
 
 def test_the_readme_counts_the_lessons_again(done):
