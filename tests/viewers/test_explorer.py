@@ -132,13 +132,13 @@ def test_dimensions_are_numbered_as_the_lessons_number_them(digits: Dataset) -> 
 
 def test_a_plane_is_its_own_map() -> None:
     means = np.random.default_rng(0).standard_normal((50, 2))
-    assert np.array_equal(explorer.Map.of(means).places(means), means)
+    assert np.array_equal(explorer.Plane.of(means).places(means), means)
 
 
 def test_a_map_of_more_dimensions_shows_the_two_leading_principal_components() -> None:
     rng = np.random.default_rng(0)
     means = rng.standard_normal((500, 5)) * [0.1, 4, 0.1, 1, 0.1] + 7
-    shown = explorer.Map.of(means)
+    shown = explorer.Plane.of(means)
     assert np.allclose(np.abs(shown.axes[0]), [0, 1, 0, 0, 0], atol=0.05)
     assert np.allclose(np.abs(shown.axes[1]), [0, 0, 0, 1, 0], atol=0.05)
     assert np.allclose(shown.places(means).mean(0), 0)
