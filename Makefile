@@ -23,8 +23,14 @@ PYTEST := COURSE_BUDGET=smoke COURSE_DATASET=digits TQDM_DISABLE=1 OMP_NUM_THREA
 run: $(READY)
 	$(BIN)/course run
 
-lab: $(READY)
-	$(BIN)/jupyter lab --config=jupyter_lab_config.py
+# Asked before minutes of installation: as root, JupyterLab starts only where it is told to.
+.PHONY: may-start
+may-start:
+	@test "$$(id -u)" != 0 || test -n "$(findstring --allow-root,$(LAB))" || \
+		{ echo "JupyterLab would run with root's rights: call make as an ordinary user, or, in a container, make lab LAB='--allow-root --ip=0.0.0.0'"; exit 1; }
+
+lab: may-start $(READY)
+	$(BIN)/jupyter lab --config=jupyter_lab_config.py $(LAB)
 
 test: $(READY)
 	$(BIN)/ruff check .
@@ -44,17 +50,19 @@ bench: $(READY)
 build: $(READY)
 	$(BIN)/course build
 
-# What some tests need of the system, on Debian and Ubuntu; tests that miss it are skipped and say so.
+# What sandboxed grading and some tests need of the system, on Debian and Ubuntu.
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 system:
-	-command -v bwrap >/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy bubblewrap; }
-	-ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
-		{ $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy --no-install-recommends postgresql; }
-	-command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
-		{ $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy --no-install-recommends chromium; }
+	@missing="$$(command -v bwrap >/dev/null || echo bubblewrap) \
+		$$(ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo postgresql) \
+		$$(command -v chromium >/dev/null || command -v chromium-browser >/dev/null || echo chromium)"; \
+	test -z "$$(echo $$missing)" || { $(SUDO) apt-get update -q && \
+		$(SUDO) apt-get install -qy --no-install-recommends $$missing; }
 
+# Trainings that are kept in build/models stay: `course cache --empty` deletes them.
 clean:
-	rm -rf build .pytest_cache .ruff_cache .mypy_cache
+	test ! -d build || find build -mindepth 1 -maxdepth 1 ! -name models -exec rm -rf {} +
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \

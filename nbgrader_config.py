@@ -19,7 +19,9 @@ c.ClearSolutions.text_stub = "*Write your answer here.*"
 # public repository "git+https://HOST/OWNER/REPOSITORY". Fill it in and call `course build`; without one
 # they only say that the course is missing.
 c.Door.address = ""
-c.GenerateAssignment.preprocessors.prepend(["courseware.authoring.release.Door"])
+c.GenerateAssignment.preprocessors.prepend(
+    ["courseware.authoring.release.AddsUp", "courseware.authoring.release.Door"]
+)
 
 # A deleted graded cell would otherwise stay without a score.
 c.OverwriteCells.add_missing_cells = True
@@ -27,7 +29,7 @@ c.OverwriteCells.add_missing_cells = True
 c.Execute.timeout = 600
 
 # Graded cells hand over evidence; the verdict is computed here, outside the student's process, with a seed
-# drawn for the occasion (course_utils/grading/preprocessors.py).
+# drawn for the occasion (courseware/grading/judging.py).
 ours = "courseware.grading.preprocessors"
 theirs = "nbgrader.preprocessors"
 c.Autograde.sanitize_preprocessors = [
@@ -41,7 +43,7 @@ c.Autograde.sanitize_preprocessors = [
 c.Autograde.autograde_preprocessors = [
     f"{ours}.OwnWork",
     f"{ours}.Probe",
-    f"{ours}.Judge",
+    "courseware.grading.judging.Judge",
     f"{theirs}.LimitOutput",
     f"{theirs}.SaveAutoGrades",
     f"{theirs}.AssignLatePenalties",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from course_utils import objectives, progress
-from course_utils.models import Model
+from course_utils.models import Model, judged
 
 RESULT_MIME = "application/vnd.vae-course.result+json"
 BATCH = 1000
@@ -80,20 +79,6 @@ class TestElbo:
             "kl": self.kl,
         }
         return {"text/plain": repr(self), RESULT_MIME: numbers}
-
-
-@contextmanager
-def judged(model: Model, seed: int | None = None) -> Iterator[None]:
-    """Evaluation mode and no gradients inside, noise from `seed`; mode and random state back after."""
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad(), torch.random.fork_rng(enabled=seed is not None):
-            if seed is not None:
-                torch.manual_seed(seed)
-            yield
-    finally:
-        model.train(was_training)
 
 
 def _batches(*data: Tensor, size: int = BATCH) -> Iterator[tuple[Tensor, ...]]:

@@ -15,7 +15,9 @@ Shapes: images x (N, 1, 28, 28) in [0, 1], codes z, mu, logvar (N, latent_dim), 
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +25,43 @@ from torch.nn import functional as F
 
 PIXELS = 28 * 28
 
-# An nn.Module with `encode` and `decode`. PyTorch's own type hides such methods from type checkers.
-Model: TypeAlias = Any
+
+class Model(Protocol):
+    """What the course asks of a model: an nn.Module with `encode` and `decode`, in the shapes above.
+
+    An autoencoder's `encode` gives codes, a VAE's mu and logvar; a CVAE's maps take the labels as well.
+    """
+
+    latent_dim: int
+    encoder: Any  # layers in a row; nn.Sequential forgets of which kind they are
+    decoder: Any
+    training: bool
+
+    @property
+    def encode(self) -> Callable[..., Any]: ...
+    @property
+    def decode(self) -> Callable[..., Tensor]: ...
+    def __call__(self, *args: Tensor) -> Tensor: ...
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+    def train(self, mode: bool = True) -> Any: ...
+    def eval(self) -> Any: ...
+    def to(self, *args: Any, **kwargs: Any) -> Any: ...
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state_dict: Any) -> Any: ...
+
+
+@contextmanager
+def judged(model: Model, seed: int | None = None) -> Iterator[None]:
+    """Evaluation mode and no gradients inside, noise from `seed`; mode and random state back after."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad(), torch.random.fork_rng(enabled=seed is not None):
+            if seed is not None:
+                torch.manual_seed(seed)
+            yield
+    finally:
+        model.train(was_training)
 
 
 class Autoencoder(nn.Module):

@@ -317,6 +317,7 @@ def lines(
     title: str,
     x: str,
     y: str,
+    *,
     errors: Mapping[str, Values] | None = None,
     level: tuple[str, float] | None = None,
     log_x: bool = False,

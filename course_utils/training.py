@@ -1,26 +1,32 @@
-"""The training loop, written to be read.
+"""The training loop, written to be read: `fit` is what runs under every training of the course.
 
-`fit` is the loop of sections 1 and 3: draw a batch, compute the loss, step down its gradient. `run` adds
-what any loop needs, a record of every epoch, a look at the loss, and a view of both (`feedback`). Images are
-one tensor on one device, so a batch is a row selection and costs nothing beside the model.
+Draw a batch, compute the loss, step down its gradient. Whatever else a training needs, observers do: they are
+told when it starts, of every step and of the end of every epoch. Images are one tensor on one device, so a
+batch is a row selection and costs nothing beside the model.
+
+The lessons call `engine.cache.fit`, which keeps what is trained. It calls `engine.fast.fit`, which has a step
+that takes less time and a view of how it goes, and that calls `fit`.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
-from course_utils.engine import watching
-from course_utils.models import Model
+from course_utils.models import Model, judged
 from course_utils.settings import CourseError
 
-Watch = Callable[[Model], Mapping[str, Any]]  # numbers or lists of them, by name
+Loss: TypeAlias = Callable[..., Any]  # (model, *batch) to a named tuple whose first field is to be descended
+Step: TypeAlias = Callable[..., Any]  # (share of training done, *batch) to the terms of the loss
+Watch: TypeAlias = Callable[[Any], Mapping[str, Any]]  # a model to numbers or lists of them, by name
 
 LOOK = 50  # steps from one look at the loss to the next; each makes a GPU wait
 
@@ -51,138 +57,244 @@ class History:
 
 @dataclass
 class State:
-    """With the random numbers to come, all that decides how a training goes on."""
+    """With the random numbers to come, all that decides how a training goes on; and how far it is."""
 
     model: Model
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
     history: History
+    images: int  # in an epoch
+    epochs: int  # when it is done
+    seen: int = 0  # images, over all epochs
+    epoch_began: float = 0.0  # by the clock, seconds
+
+    @property
+    def share(self) -> float:
+        """Of the training that is done: from 0 to 1."""
+        return self.seen / (self.images * self.epochs)
 
 
-class Checkpoint(Protocol):
-    """Where a training leaves its state after every epoch, and finds it again."""
+class Observer:
+    """What a training tells of itself. Here nobody listens; those who do override what they want to hear."""
 
-    def restore(self, state: State) -> None:
-        """Put `state` where it was after the last epoch saved; leave it as it is if there is none."""
+    def start(self, state: State) -> None:
+        """Before the first step. Who has kept an earlier training may put `state` where that stood."""
 
-    def save(self, state: State) -> None:
-        """Keep `state` as it is now."""
+    def step(self, state: State, terms: Any, images: int) -> None:
+        """After a step on so many images; `terms` are those of the loss."""
+
+    def epoch(self, state: State) -> None:
+        """After an epoch."""
+
+
+def descend(model: Model, loss: Loss, optimizer: Optimizer, *batch: Tensor, **now: float) -> Any:
+    """One step down the gradient of the loss on a batch; returns the terms of the loss."""
+    terms = loss(model, *batch, **now)
+    optimizer.zero_grad()
+    terms[0].backward()
+    optimizer.step()
+    return terms
+
+
+def adam(model: Model, loss: Loss, learning_rate: float) -> tuple[Optimizer, Step]:
+    """Adam, and what `fit` does with it for every batch."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+
+    def step(share: float, *batch: Tensor) -> Any:
+        return descend(model, loss, optimizer, *batch, **keywords(loss, share))
+
+    return optimizer, step
 
 
 def fit(
     model: Model,
     images: Tensor,
-    loss: Callable[..., Any],
+    loss: Loss,
     *,
     epochs: int,
     labels: Tensor | None = None,
-    beta: Callable[[float], float] | None = None,
     test_images: Tensor | None = None,
     test_labels: Tensor | None = None,
     watch: Watch | None = None,
-    batch_size: int = 128,
+    batch_size: int | Sequence[int] = 128,
     learning_rate: float = 1e-3,
     seed: int = 0,
-    checkpoint: Checkpoint | None = None,
+    descent: Callable[[Model, Loss, float], tuple[Optimizer, Step]] = adam,
+    observers: Sequence[Observer] = (),
 ) -> History:
     """Train `model` in place with Adam and return the record of its epochs.
 
     `loss(model, x)` returns a named tuple whose first field is the scalar to descend, such as
-    `objectives.negative_elbo`; with `labels` it is called as `loss(model, x, y)`. `beta`, if given, is
-    a schedule: a function of the share of training done, from 0 to 1, whose value goes to the loss as
-    its keyword `beta`. `watch(model)` is called after every epoch; the numbers it returns are recorded.
+    `objectives.negative_elbo`; with `labels` it is called as `loss(model, x, y)`. A beta that changes as
+    training goes on is the loss's own: `Scheduled`. After every epoch the loss of `test_images` is recorded,
+    and so are the numbers that `watch(model)` returns. `batch_size` may be a list with an entry per epoch.
     Images (N, 1, 28, 28) live on the model's device. `seed` fixes the order of batches and the noise; the
-    model's initial weights are the caller's to seed. From a `checkpoint` (see `cache`) the training goes on
-    after the last epoch that is there.
+    model's initial weights are the caller's to seed.
 
     Raises CourseError, before the first step, for settings that cannot work, and within the first steps for
     a loss that diverges or is no number.
     """
     check_request(model, images, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
     torch.manual_seed(seed)
-    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
-
-    def step(share: float, *batch: Tensor) -> Any:
-        schedule = {} if beta is None else {"beta": beta(share)}
-        terms = loss(model, *batch, **schedule)
-        optimizer.zero_grad()
-        terms[0].backward()
-        optimizer.step()
-        return terms
-
     data = (images,) if labels is None else (images, labels)
-    held_out = tuple(tensor for tensor in (test_images, test_labels) if tensor is not None)
-    state = State(model, optimizer, History())
-    return run(state, step, loss, data, held_out, watch, [batch_size] * epochs, checkpoint)
+    batch_sizes = [batch_size] * epochs if isinstance(batch_size, int) else batch_size
+    optimizer, step = descent(model, loss, learning_rate)
+    state = State(model, optimizer, History(), len(images), epochs)
+    observers = [Record(), Guard(), *judges(loss, test_images, test_labels, watch), *observers]
+    for observer in observers:
+        observer.start(state)
+
+    model.train()
+    for size in batch_sizes[state.history.epochs :]:
+        state.epoch_began = time.perf_counter()
+        for rows in torch.randperm(len(images), device=images.device).split(size):
+            terms = step(state.share, *(tensor[rows] for tensor in data))
+            state.seen += len(rows)
+            for observer in observers:
+                observer.step(state, terms, len(rows))
+        for observer in observers:
+            observer.epoch(state)
+    model.eval()
+    return state.history
 
 
-def run(
-    state: State,
-    step: Callable[..., Any],
-    loss: Callable[..., Any],
-    data: tuple[Tensor, ...],
-    held_out: tuple[Tensor, ...],
-    watch: Watch | None,
-    batch_sizes: Sequence[int],
-    checkpoint: Checkpoint | None,
-) -> History:
-    """Every image once an epoch, in an order drawn anew; what each epoch gave is recorded and kept.
+# --- a beta that changes ----------------------------------------------------------------------------------
 
-    `step(share, *batch)` makes one step at a share of the training, from 0 to 1, and returns the terms of
-    the loss. `held_out` is judged by `loss` after every epoch, and the model looked at by `watch`.
-    `batch_sizes` has an entry per epoch.
+
+@dataclass(frozen=True)
+class Scheduled:
+    """A loss whose beta follows a schedule: a function of the share of training done, from 0 to 1.
+
+    `Scheduled(objectives.negative_elbo, partial(warm_up, share=0.5, top=1.0))` is a loss for `fit`. Outside
+    of the steps, as on test images, it is the loss that it was made of.
     """
-    model, history = state.model, state.history
-    if checkpoint is not None:
-        checkpoint.restore(state)
-    count, device = len(data[0]), data[0].device
-    images, seen = count * len(batch_sizes), count * history.epochs
-    step_number, first_loss = 0, math.nan
 
-    model.train()
-    with watching.View(history, images, len(batch_sizes)) as view:
-        for batch_size in batch_sizes[history.epochs :]:
-            started = time.perf_counter()
-            sums = torch.zeros((), device=device)
-            for rows in torch.randperm(count, device=device).split(batch_size):
-                terms = step(seen / images, *(tensor[rows] for tensor in data))
-                sums = sums + torch.stack(terms).detach() * len(rows)
-                if step_number % LOOK == 0:
-                    first_loss = check_loss(terms[0].item(), first_loss, history.epochs + 1)
-                    view.loss(terms)
-                step_number += 1
-                seen += len(rows)
-                view.step(len(rows))
+    loss: Loss
+    beta: Callable[[float], float]
 
-            # .tolist() waits for the device, so the clock is read after it.
-            for name, total in zip(terms._fields, sums.tolist(), strict=True):
-                history.train.setdefault(name, []).append(total / count)
-            history.seconds.append(
-                time.perf_counter() - started + (history.seconds[-1] if history.seconds else 0.0)
+    def __call__(self, model: Model, *batch: Tensor, **now: Any) -> Any:
+        return self.loss(model, *batch, **now)
+
+
+def keywords(loss: Loss, share: float) -> dict[str, float]:
+    """What a step tells the loss besides the batch: its beta at this share of the training, if it has one."""
+    return {"beta": loss.beta(share)} if isinstance(loss, Scheduled) else {}
+
+
+def warm_up(t: float, share: float, top: float) -> float:
+    """KL warm-up: beta rises from 0 at t = 0 in a straight line to `top` at t = `share` and stays there.
+
+    t is the share of training done. (Bowman et al. 2016, arXiv:1511.06349)
+    """
+    return top * min(1.0, t / share)
+
+
+# --- who observes -----------------------------------------------------------------------------------------
+
+
+class Record(Observer):
+    """Writes an epoch into the history: the terms of the loss, averaged over its images, and its seconds."""
+
+    def __init__(self) -> None:
+        self.sums: Any = 0.0
+
+    def step(self, state: State, terms: Any, images: int) -> None:
+        """Sums stay on the device: to read a number makes a GPU wait."""
+        self.sums = self.sums + torch.stack(terms).detach() * images
+        self.names = terms._fields
+
+    def epoch(self, state: State) -> None:
+        averages = [total / state.images for total in self.sums.tolist()]  # waits for the device, ...
+        seconds = time.perf_counter() - state.epoch_began  # ... so that this is the time it took
+        append(state.history.train, dict(zip(self.names, averages, strict=True)))
+        state.history.seconds.append(seconds + sum(state.history.seconds[-1:]))
+        self.sums = 0.0
+
+
+class Guard(Observer):
+    """Stops a training whose loss is no number, or ten times what it began with, by a CourseError."""
+
+    def __init__(self) -> None:
+        self.steps, self.first = itertools.count(), math.nan
+
+    def step(self, state: State, terms: Any, images: int) -> None:
+        if next(self.steps) % LOOK == 0:
+            self.check(terms[0].item(), state.history.epochs + 1)
+
+    def epoch(self, state: State) -> None:
+        self.check(next(iter(state.history.train.values()))[-1], state.history.epochs)
+
+    def check(self, loss: float, epoch: int) -> None:
+        """Compare `loss` with the first that was finite."""
+        if not math.isfinite(loss):
+            raise CourseError(
+                f"The loss is {loss} in epoch {epoch}: lower the learning rate, or look for a log of 0 or a "
+                "division by 0 in the loss."
             )
-            average_loss = next(iter(history.train.values()))[-1]
-            first_loss = check_loss(average_loss, first_loss, history.epochs)
-            if held_out:
-                for name, mean in average(model, loss, *held_out).items():
-                    history.test.setdefault(name, []).append(mean)
-            if watch is not None:
-                for name, value in _looked_at(model, watch).items():
-                    history.watched.setdefault(name, []).append(value)
-            if checkpoint is not None:
-                checkpoint.save(state)
-            view.epoch()
-    model.eval()
-    return history
+        if math.isnan(self.first):
+            self.first = loss
+        if loss > 10 * abs(self.first) + 1:  # + 1 nat: a loss may begin at 0
+            raise CourseError(
+                f"The loss has risen from {self.first:.4g} to {loss:.4g} in epoch {epoch}: "
+                "training diverges; lower the learning rate."
+            )
 
 
-@torch.no_grad()
-def _looked_at(model: Model, watch: Watch) -> Mapping[str, Any]:
-    """What `watch` sees, with noise from a seed of its own: a training that is watched goes as it would."""
-    model.eval()
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        seen = watch(model)
-    model.train()
-    return seen
+@dataclass
+class HeldOut(Observer):
+    """Records the terms of the loss on images that are not trained on."""
+
+    loss: Loss
+    data: tuple[Tensor, ...]
+
+    def epoch(self, state: State) -> None:
+        append(state.history.test, average(state.model, self.loss, *self.data))
+
+
+@dataclass
+class Watcher(Observer):
+    """Records what `watch` sees. Its noise has a seed of its own: the training goes as if unwatched."""
+
+    watch: Watch
+
+    def epoch(self, state: State) -> None:
+        with judged(state.model, seed=0):
+            seen = self.watch(state.model)
+        append(state.history.watched, seen)
+
+
+def judges(
+    loss: Loss, test_images: Tensor | None, test_labels: Tensor | None, watch: Watch | None
+) -> Iterator[Observer]:
+    """Those who look at the model after an epoch, as far as they are asked for."""
+    if test_images is not None:
+        yield HeldOut(loss, (test_images,) if test_labels is None else (test_images, test_labels))
+    if watch is not None:
+        yield Watcher(watch)
+
+
+def append(record: dict[str, list[Any]], values: Mapping[str, Any]) -> None:
+    """One more entry under each name."""
+    for name, value in values.items():
+        record.setdefault(name, []).append(value)
+
+
+def average(
+    model: Model, loss: Loss, *data: Tensor, batch_size: int = 1000, seed: int = 0
+) -> dict[str, float]:
+    """The terms of `loss` averaged over all images, without training; the model's mode is kept.
+
+    The noise is drawn from `seed` and the random state put back: a training that is judged after every
+    epoch goes the way it goes unjudged.
+    """
+    sums: dict[str, float] = {}
+    with judged(model, seed):
+        for batch in zip(*(tensor.split(batch_size) for tensor in data), strict=True):
+            for name, value in loss(model, *batch)._asdict().items():
+                sums[name] = sums.get(name, 0.0) + value.item() * len(batch[0])
+    return {name: total / len(data[0]) for name, total in sums.items()}
+
+
+# --- what is asked for ------------------------------------------------------------------------------------
 
 
 def check_request(
@@ -215,49 +327,3 @@ def check_request(
         )
     if not 0 < learning_rate < math.inf:
         raise CourseError(f"learning_rate is {learning_rate}: it has to be a positive number.")
-
-
-def check_loss(loss: float, first: float, epoch: int) -> float:
-    """The first finite loss; CourseError where the loss is no number or ten times what it began with."""
-    first = loss if math.isnan(first) else first
-    if not math.isfinite(loss):
-        raise CourseError(
-            f"The loss is {loss} in epoch {epoch}: lower the learning rate, or look for a log of 0 or a "
-            "division by 0 in the loss."
-        )
-    if loss > 10 * abs(first) + 1:  # + 1 nat: a loss may begin at 0
-        raise CourseError(
-            f"The loss has risen from {first:.4g} to {loss:.4g} in epoch {epoch}: training diverges; "
-            "lower the learning rate."
-        )
-    return first
-
-
-def warm_up(t: float, share: float, top: float) -> float:
-    """KL warm-up: beta rises from 0 at t = 0 in a straight line to `top` at t = `share` and stays there.
-
-    t is the share of training done; `partial(warm_up, share=0.5, top=1.0)` is a schedule for `fit`.
-    (Bowman et al. 2016, arXiv:1511.06349)
-    """
-    return top * min(1.0, t / share)
-
-
-@torch.no_grad()
-def average(
-    model: Model, loss: Callable[..., Any], *data: Tensor, batch_size: int = 1000, seed: int = 0
-) -> dict[str, float]:
-    """The terms of `loss` averaged over all images, without training; the model's mode is kept.
-
-    The noise is drawn from `seed` and the random state put back: a training that is judged after every
-    epoch goes the way it goes unjudged.
-    """
-    was_training = model.training
-    model.eval()
-    sums: dict[str, float] = {}
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        for batch in zip(*(tensor.split(batch_size) for tensor in data), strict=True):
-            for name, value in loss(model, *batch)._asdict().items():
-                sums[name] = sums.get(name, 0.0) + value.item() * len(batch[0])
-    model.train(was_training)
-    return {name: total / len(data[0]) for name, total in sums.items()}

@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import click
@@ -45,7 +44,7 @@ def _one_sentence() -> Iterator[None]:
     except ImportError as problem:
         if problem.name == "fcntl":
             raise _Stop("A class is graded on Linux: on Windows, in its subsystem for Linux.") from None
-        if (problem.name or "").partition(".")[0] != "course_utils":
+        if (problem.name or "").partition(".")[0] not in ("courseware", "bank"):
             raise
         raise _Stop(
             "This is the students' edition of the course; that needs the instructor's, with solutions/."
@@ -85,8 +84,8 @@ def run(numbers: tuple[int, ...], data: str | None, budget: str | None, fresh: b
 
 def _run(numbers: tuple[int, ...], data: str | None, budget: str | None, fresh: bool, store: bool) -> None:
     from course_utils import data as datasets
-    from courseware import record
-    from courseware.authoring import runner, sections
+    from courseware import record, sections
+    from courseware.authoring import runner
     from courseware.authoring.site import pages as site
     from courseware.measuring import graders
     from courseware.measuring import literature as figures
@@ -191,7 +190,8 @@ def site(edition: str) -> None:
     edition is also what `course run` writes, from its own outputs.
     """
     with _one_sentence():
-        from courseware.authoring import runner, sections
+        from courseware import sections
+        from courseware.authoring import runner
         from courseware.authoring.site import pages
         from courseware.measuring import graders
         from courseware.measuring import literature as figures
@@ -216,7 +216,8 @@ def site(edition: str) -> None:
 def build(check: bool) -> None:
     """Make the student notebooks from solutions/ with nbgrader."""
     with _one_sentence():
-        from courseware.authoring import release, sections
+        from courseware import sections
+        from courseware.authoring import release
 
         root = sections.folder("solutions").parent
         if not check:
@@ -236,7 +237,8 @@ def build(check: bool) -> None:
 def bundle(output: Path | None) -> None:
     """Pack what students get: notebooks, the package and a README, without anything of yours."""
     with _one_sentence():
-        from courseware.authoring import bundle, sections
+        from courseware import sections
+        from courseware.authoring import bundle
 
         root = sections.folder("solutions").parent
         file = output or root / "build" / f"{bundle.TOP}.zip"
@@ -257,34 +259,43 @@ def cache(empty: bool) -> None:
         console.print(f"Kept {trainings.summary()}.", soft_wrap=True, highlight=False)
 
 
+def _say(line: str) -> None:
+    console.print(line, highlight=False, markup=False)
+
+
+def _show(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
+    table = Table(*columns, title=title)
+    for cells in rows:
+        table.add_row(*cells)
+    console.print(table)
+
+
+_STORE = click.option("--store", is_flag=True, help="Keep the figures in docs/ (for maintainers).")
+
+
 @main.command()
 @click.option("--seeds", type=click.IntRange(1), default=20, show_default=True, help="How many seeds.")
-@click.option("--store", is_flag=True, help="Keep the figures for README and site (for maintainers).")
+@_STORE
 def graders(seeds: int, store: bool) -> None:
     """Measure the checks on the bank of right and wrong answers."""
     with _one_sentence():
-        from courseware import record
         from courseware.measuring import graders
 
-        root = settings.project_folder()
         with _progress("answers") as bars:
             task = bars.add_task("Checking the bank", total=None)
-            rows, faults = graders.measure(
-                root, seeds, lambda done, of: bars.update(task, completed=done, total=of)
+            tallies, faults = graders.measure(
+                seeds, lambda done, of: bars.update(task, completed=done, total=of)
             )
-        table = Table("exercise", "answer", "wrong caught", "right accepted", "mistakes named", "seconds")
-        for row in [*rows, graders.total(rows)]:
-            shares = ((row.caught, row.wrong), (row.accepted, row.right), (row.diagnosed, row.wrong))
-            cells = [graders.share(good, of) for good, of in shares]
-            table.add_row(row.number, row.answer, *cells, f"{row.seconds:.2f}")
-        console.print(table)
-        console.print(f"In all, {graders.sentence(rows)}.", highlight=False)
+        whole = graders.total(tallies)
+        _show(
+            ("exercise", "answer", "wrong caught", "right accepted", "mistakes named", "seconds"),
+            (tally.cells() for tally in [*tallies, whole]),
+        )
+        _say(f"In all, {graders.sentence(tallies)}.")
         if store:
-            graders.store(rows, root)
-            record.quote(root, "graders", f"{graders.sentence(rows).capitalize()}.")
+            graders.FIGURES.store(settings.project_folder(), tallies)
         for fault in faults:
-            console.print(fault, highlight=False, markup=False)
-        whole = graders.total(rows)
+            _say(fault)
         if (whole.caught, whole.accepted) != (whole.wrong, whole.right):
             raise settings.CourseError("The checks accept a wrong answer or refuse a right one.")
 
@@ -295,54 +306,49 @@ def graders(seeds: int, store: bool) -> None:
 )
 @click.option("--data", metavar="NAME", help="mnist where it is on disk, otherwise digits.")
 @click.option("--grading", is_flag=True, help="Instead, time grading beside plain `nbgrader autograde`.")
-@click.option("--store", is_flag=True, help="Keep the figures for the README (for maintainers).")
+@_STORE
 def bench(kinds: tuple[str, ...], data: str | None, grading: bool, store: bool) -> None:
     """Time the course's loops beside a textbook loop and a library; write build/bench/."""
     with _one_sentence():
-        if grading:
-            _bench_grading(store)
-            return
-        from course_utils import data as datasets
-        from courseware import record
-        from courseware.measuring import loops
-
-        name = datasets.wanted(data)
         root = settings.project_folder()
-        folder = root / "build" / "bench"
-        found = []
-        for kind in kinds:
-            figures = loops.measure(kind, name, folder, lambda line: console.print(line, highlight=False))
-            one = loops.summary(kind, name, figures)
-            found.append(one)
-            table = Table(*one.columns, title=f"{kind} on {name}")
-            for loop in one.loops:
-                table.add_row(*loop.cells())
-            console.print(table)
-            console.print(one.sentence(), highlight=False)
-            chart = loops.chart(kind, name, figures)
-            (folder / f"{kind}-{name}.md").write_text(one.markdown() + "\n", encoding="utf-8")
-            chart.savefig(folder / f"{kind}-{name}.png", dpi=150)
-            if store:
-                chart.savefig(root / "docs" / f"bench-{kind}-{one.device}.png", dpi=150)
+        if grading:
+            _bench_grading(root, store)
+        else:
+            _bench_loops(root, kinds, data, store)
+
+
+def _bench_loops(root: Path, kinds: tuple[str, ...], data: str | None, store: bool) -> None:
+    from course_utils import data as datasets
+    from courseware.measuring import loops
+
+    name = datasets.wanted(data)
+    folder = root / "build" / "bench"
+    found = []
+    for kind in kinds:
+        figures = loops.measure(kind, name, folder, _say)
+        one = loops.comparison(kind, name, figures)
+        found.append(one)
+        _show(one.columns, (loop.cells() for loop in one.loops), f"{kind} on {name}")
+        _say(one.sentence())
+        (folder / f"{kind}-{name}.md").write_text(one.markdown() + "\n", encoding="utf-8")
+        chart = loops.chart(kind, name, figures)
+        chart.savefig(folder / f"{kind}-{name}.png", dpi=150)
         if store:
-            loops.store(found, root)
-            for one in found:
-                record.quote(root, one.place, one.markdown())
-        console.print(f"Tables and charts: {folder}", soft_wrap=True, highlight=False)
+            chart.savefig(root / "docs" / f"bench-{kind}-{one.device}.png", dpi=150)
+    if store:
+        loops.store(root, found)
+    console.print(f"Tables and charts: {folder}", soft_wrap=True, highlight=False)
 
 
-def _bench_grading(store: bool) -> None:
-    from courseware import record
+def _bench_grading(root: Path, store: bool) -> None:
     from courseware.grading.kernel import sandbox
     from courseware.measuring import speed
 
     sandbox.require()
-    root = settings.project_folder()
-    found = speed.measure(root, lambda line: console.print(line, highlight=False))
-    console.print(found.sentence(), highlight=False)
+    found = speed.measure(root, _say)
+    _say(found.sentence())
     if store:
-        speed.store(found, root)
-        record.quote(root, "grading speed", found.sentence())
+        speed.FIGURES.store(root, found)
 
 
 @main.command()
@@ -355,35 +361,23 @@ def _bench_grading(store: bool) -> None:
     help="Of Burda's networks; 3,280 is their own schedule, for a GPU.",
 )
 @click.option("--only", "names", multiple=True, metavar="NAME", help="Only this experiment; repeatable.")
-@click.option(
-    "--store", is_flag=True, help="Keep the figures for README, site and lessons (for maintainers)."
-)
+@_STORE
 def reproduce(seeds: int, epochs: int, names: tuple[str, ...], store: bool) -> None:
     """Train published networks on MNIST and print their figures beside ours."""
     with _one_sentence():
         from course_utils import data as datasets
-        from courseware import record
-        from courseware.measuring import literature as figures
+        from courseware.measuring import literature
 
         root = settings.project_folder()
-        planned = figures.experiments(epochs, names)
-        kept = figures.run(
-            datasets.load("mnist").to(settings.device()),
-            planned,
-            seeds,
-            root / "build" / "reproduce" / "mnist.json",
-            lambda line: console.print(line, highlight=False),
-        )
-        found = figures.rows(kept, planned)
-        table = Table(*figures.COLUMNS, title="-ELBO or -log p(x), nats per MNIST test image")
-        for row in found:
-            table.add_row(*row.cells())
-        console.print(table)
-        for note in figures.notes(found):
-            console.print(note, highlight=False)
+        planned = literature.experiments(epochs, names)
+        mnist = datasets.load("mnist").to(settings.device())
+        found = literature.run(mnist, planned, seeds, root / "build" / "reproduce" / "mnist.json", _say)
+        rows = (one.cells() for one in found)
+        _show(literature.COLUMNS, rows, "-ELBO or -log p(x), nats per MNIST test image")
+        for note in literature.notes(found):
+            _say(note)
         if store:
-            figures.store(found, root)
-            record.quote(root, "reproduced", figures.markdown(figures.stored(root)))
+            literature.store(root, found)
 
 
 @main.command()
@@ -428,13 +422,10 @@ def grade(
 
         _sandbox_or(unsafe)
         course = batch.Course(settings.project_folder())
-        terms = work.Terms(sandboxed=not unsafe, whole=whole)
-        if scheduler:
-            make, count = pool.dask(scheduler)
-        else:
-            count = workers or joblib.cpu_count()
-            make = partial(pool.local, count)
-        _grade(course, _handed_in(course, assignment), terms, make, count, list(students))
+        rules = work.Rules(sandboxed=not unsafe, whole=whole)
+        assignments = _handed_in(course, assignment)
+        with pool.dask(scheduler) if scheduler else pool.local(workers or joblib.cpu_count()) as crew:
+            _grade(course, assignments, rules, crew, list(students))
 
 
 def _sandbox_or(unsafe: bool) -> None:
@@ -449,7 +440,7 @@ def _sandbox_or(unsafe: bool) -> None:
 
 def _handed_in(course, assignment: str) -> list[str]:
     """The assignment named, or all for which something is handed in; CourseError where nothing is."""
-    from courseware.authoring import sections
+    from courseware import sections
 
     every = [section.folder for section in sections.SECTIONS]
     found = [assignment] if assignment else [one for one in every if course.has(one)]
@@ -458,9 +449,7 @@ def _handed_in(course, assignment: str) -> list[str]:
     return found
 
 
-def _grade(
-    course, assignments: list[str], terms, make, workers: int, students: list[str], anew: bool = False
-) -> None:
+def _grade(course, assignments: list[str], rules, crew, students: list[str], anew: bool = False) -> None:
     from courseware.classroom import batch
 
     started = time.monotonic()
@@ -469,7 +458,7 @@ def _grade(
             assignment: bars.add_task(assignment, total=len(students or course.students(assignment)))
             for assignment in assignments
         }
-        for step in batch.grade(course, assignments, terms, make, workers, students, anew=anew):
+        for step in batch.grade(course, assignments, rules, crew, students, anew=anew):
             bars.update(tasks[step.result.assignment], completed=step.done)
     seconds = time.monotonic() - started
     for assignment in assignments:
@@ -482,7 +471,7 @@ def _report_class(course, assignment: str) -> None:
     from courseware.grading import work
 
     folder = course.root / "build" / "grading" / assignment
-    released = work.digest_of(course.released(assignment))
+    released = work.digest_of(course.assignment(assignment).released)
     found = summary.of(batch.results(course, assignment), released)
     summary.write(found, batch.results(course, assignment), assignment, folder)
     table = Table("exercise", "answer", "mean", "of", "all points", "some", "none", title=assignment)
@@ -569,29 +558,28 @@ def regrade(
             raise settings.CourseError("Say whom to grade anew (--student ID), or add --verify.")
         _sandbox_or(unsafe)
         course = batch.Course(settings.project_folder())
-        count = workers or joblib.cpu_count()
-        make = partial(pool.local, count)
         chosen = {
             one: [who for who in course.students(one) if not students or who in students]
             for one in _handed_in(course, assignment)
         }
         if not any(chosen.values()):
             raise settings.CourseError(f"Nothing is handed in by {', '.join(students)}.")
-        if verify:
-            _verify(course, {one: who for one, who in chosen.items() if who}, make, count, unsafe)
-            return
-        for one, who in chosen.items():
-            if who:
-                _grade(course, [one], work.Terms(sandboxed=not unsafe), make, count, who, anew=True)
+        chosen = {one: who for one, who in chosen.items() if who}
+        with pool.local(workers or joblib.cpu_count()) as crew:
+            if verify:
+                _verify(course, chosen, crew, unsafe)
+                return
+            for one, who in chosen.items():
+                _grade(course, [one], work.Rules(sandboxed=not unsafe), crew, who, anew=True)
         console.print("Scores that you have given by hand stay; Formgrader marks them to be looked at again.")
 
 
-def _verify(course, chosen: dict[str, list[str]], make, workers: int, unsafe: bool) -> None:
+def _verify(course, chosen: dict[str, list[str]], crew, unsafe: bool) -> None:
     from courseware.classroom import audit
 
     differing = of = 0
     for assignment, students in chosen.items():
-        for found in audit.verify(course, assignment, make, workers, students, unsafe):
+        for found in audit.verify(course, assignment, crew, students, unsafe):
             of += 1
             differing += bool(found.differences)
             why = "; ".join([*found.differences, *(f"note: {note}" for note in found.notes)])

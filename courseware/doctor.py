@@ -1,7 +1,8 @@
 """`course doctor`: is this machine ready for the course, and if not, what to do about it.
 
-Every line is a look at one thing; whatever is not right comes with one sentence of advice. Nothing is
-changed, downloaded or sent.
+Every line is a look at one thing, and what a command could fail at is tried: a page is rendered, a
+gradebook made in memory. Whatever is not right comes with one sentence of advice. Nothing is changed,
+downloaded or sent.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from course_utils import settings
 
 GB = 1e9
 DISK, MEMORY = 2 * GB, 4 * GB  # what a run of the whole course takes, with room to spare
+REINSTALL = "Run `pip install -c constraints.txt -e .` once more."
 
 
 @dataclass(frozen=True)
@@ -38,15 +40,13 @@ class Finding:
 def examine() -> Iterator[Finding]:
     """Look at everything, one thing after the other. A look that itself fails is a finding."""
     looks: tuple[Callable[[], Finding], ...] = (
-        python, packages, pytorch, kernel, data, sandbox, disk, memory,
+        python, packages, pytorch, torchvision, kernel, pages, gradebook, data, sandbox, disk, memory,
     )  # fmt: skip
     for look in looks:
         try:
             yield look()
         except Exception as problem:  # whatever is broken on this machine
-            yield Finding(
-                look.__name__, f"{type(problem).__name__}: {problem}", "Set the environment up anew."
-            )
+            yield Finding(look.__name__, f"{type(problem).__name__}: {problem}", REINSTALL)
 
 
 def python() -> Finding:
@@ -72,7 +72,7 @@ def packages() -> Finding:
         if not one.specifier.contains(version, prereleases=True):
             wrong.append(f"{one.name} is {version}, wanted {one.specifier}")
     if wrong:
-        return Finding("packages", "; ".join(wrong), "Run `pip install -c constraints.txt -e .` once more.")
+        return Finding("packages", "; ".join(wrong), REINSTALL)
     return Finding("packages", f"all {len(wanted)} there")
 
 
@@ -87,6 +87,14 @@ def pytorch() -> Finding:
     return Finding("PyTorch", found)
 
 
+def torchvision() -> Finding:
+    """Whether the data sets of torchvision can be had beside this torch."""
+    from course_utils import data as datasets
+
+    library = datasets.torchvision()
+    return Finding("data sets", f"torchvision {library.__version__} has {library.datasets.MNIST.__name__}")
+
+
 def kernel() -> Finding:
     """Whether notebooks start with this Python."""
     from jupyter_client.kernelspec import KernelSpecManager
@@ -96,6 +104,31 @@ def kernel() -> Finding:
         advice = "`python -m ipykernel install --sys-prefix` makes the kernel 'python3' this Python."
         return Finding("kernel", f"'python3' is {program}", advice)
     return Finding("kernel", "'python3' is this Python")
+
+
+def pages() -> Finding:
+    """Whether a notebook becomes a web page: rendered as feedback is, which never raises."""
+    from nbformat import v4
+
+    from courseware.grading import pages as feedback
+
+    notebook = v4.new_notebook(cells=[v4.new_markdown_cell("$x$")])
+    if "<math" not in feedback.page(notebook, {}, {}, title=""):
+        return Finding("pages", "Markdown is left as it stands", REINSTALL)
+    return Finding("pages", "notebooks become HTML")
+
+
+def gradebook() -> Finding:
+    """Whether nbgrader can make a gradebook, for which it calls `alembic`."""
+    from nbgrader.api import Gradebook
+    from traitlets.config import PyFileConfigLoader
+
+    folder = settings.project_folder()
+    if not (folder / "nbgrader_config.py").is_file():
+        return Finding("gradebook", "not tried", "Call this inside the course's folder.", needed=False)
+    PyFileConfigLoader("nbgrader_config.py", str(folder)).load_config()  # puts `alembic` on the PATH
+    Gradebook("sqlite://").close()
+    return Finding("gradebook", "nbgrader can make one")
 
 
 def data() -> Finding:

@@ -21,6 +21,14 @@ def read(path: Path) -> NotebookNode:
         raise CourseError(f"{path} is not a notebook any more: restore it with git.") from None
 
 
+def kept(path: Path) -> NotebookNode | None:
+    """As `read`; None where there is no notebook that can be read."""
+    try:
+        return read(path)
+    except CourseError:
+        return None
+
+
 def write(notebook: NotebookNode, path: Path) -> None:
     """Write it whole or not at all. Raises CourseError where it cannot be written."""
     with whole(path) as part:

@@ -1,30 +1,29 @@
-"""Measured figures on their way to the reader: kept as JSON, put into tables, quoted by the README.
+"""Measured figures on their way to the reader: kept as JSON, put into tables, quoted by the documents.
 
-Nobody types a figure into the README: it stands between `<!-- NAME -->` and `<!-- /NAME -->`, which the
-rendered page does not show, and the command that measures it puts it there.
+Nobody types a figure into docs/measurements.md: it stands between `<!-- NAME -->` and `<!-- /NAME -->`, which
+the rendered page does not show, and the command that measures it puts it there.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+from course_utils import files
 from course_utils.settings import CourseError
+
+DOCUMENT = Path("docs") / "measurements.md"
+Figures = TypeVar("Figures")
 
 
 def keep(file: Path, content: Any) -> None:
     """Write `content` as JSON: whole or not at all. Raises CourseError where it cannot be written."""
-    part = file.with_suffix(".part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        os.replace(part, file)
-    except OSError as problem:
-        raise CourseError(f"{file} cannot be written ({problem.strerror}): make room, then go on.") from None
+    with files.whole(file, "make room, then go on") as part:
+        part.write_text(json.dumps(content, indent=1, default=asdict) + "\n", encoding="utf-8")
 
 
 def kept(file: Path) -> Any:
@@ -35,6 +34,29 @@ def kept(file: Path) -> Any:
         return None
 
 
+@dataclass(frozen=True)
+class Measurement(Generic[Figures]):
+    """Figures of one kind: docs/NAME.json keeps them, docs/measurements.md quotes them.
+
+    `load` makes them of what the JSON holds, which is None before the first measurement. `texts` says what
+    of them stands at which place of the document.
+    """
+
+    name: str
+    load: Callable[[Any], Figures]
+    texts: Callable[[Figures], dict[str, str]]
+
+    def stored(self, root: Path) -> Figures:
+        """The figures that the last measurement kept."""
+        return self.load(kept(root / "docs" / f"{self.name}.json"))
+
+    def store(self, root: Path, figures: Figures) -> None:
+        """Keep the figures and quote them; CourseError where a file cannot be written or lacks the place."""
+        keep(root / "docs" / f"{self.name}.json", figures)
+        for place, text in self.texts(figures).items():
+            quote(root, place, text)
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Rows of cells as a Markdown table."""
     lines = [columns, ("---",) * len(columns), *rows]
@@ -42,18 +64,19 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def quote(root: Path, name: str, text: str) -> None:
-    """Put `text` at the README's place of that name; CourseError where there is no such place."""
-    file = root / "README.md"
-    before = file.read_text("utf-8")
+    """Put `text` at that place of docs/measurements.md; CourseError where there is no such place."""
     if quoted(root, name) is None:
-        raise CourseError(f"README.md has no place <!-- {name} --> ... <!-- /{name} -->: put one in.")
-    after = re.sub(_place(name), lambda found: f"{found[1]}\n{text}\n{found[3]}", before)
-    file.write_text(after, encoding="utf-8")
+        raise CourseError(f"{DOCUMENT} has no place <!-- {name} --> ... <!-- /{name} -->: put one in.")
+    before = (root / DOCUMENT).read_text("utf-8")
+    after = _place(name).sub(lambda found: f"{found[1]}\n{text}\n{found[3]}", before)
+    with files.whole(root / DOCUMENT) as part:
+        part.write_text(after, encoding="utf-8")
 
 
 def quoted(root: Path, name: str) -> str | None:
-    """What stands at the README's place of that name, None if there is none."""
-    found = re.search(_place(name), (root / "README.md").read_text("utf-8"))
+    """What stands at that place of docs/measurements.md, None if there is no such place."""
+    file = root / DOCUMENT
+    found = _place(name).search(file.read_text("utf-8")) if file.is_file() else None
     return found[2].strip("\n") if found else None
 
 

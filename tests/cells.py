@@ -10,8 +10,9 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 
 from course_utils.checks import EXERCISES, core
+from courseware.grading.judging import Judge
 from courseware.grading.kernel import sandbox
-from courseware.grading.preprocessors import Judge, Probe, TidyOrder, asked_of
+from courseware.grading.preprocessors import Probe, TidyOrder, asked_of
 
 KL = EXERCISES["gaussian_kl"]
 UNSAFE = bool(sandbox.missing())  # what holds of grading holds in the sandbox and outside

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from functools import partial
 from multiprocessing import forkserver
 from pathlib import Path
@@ -33,12 +33,12 @@ from traitlets.config import Config, PyFileConfigLoader
 
 from courseware.authoring import release
 from courseware.classroom import batch, pool
-from courseware.grading.work import Job, Notebook, Result, Terms, Verdict
+from courseware.grading.work import Job, Notebook, Result, Rules, Verdict
 
 TESTS = Path(__file__).parent
 ASSIGNMENT, NAMES = "small", ("first", "second")
 AUTOMATIC, BY_HAND, TASK = "sum-check", "essay", "poster"  # grade_ids
-TERMS = Terms()
+RULES = Rules()
 LOSES_ITS_WORKER = "print('kill')"
 
 
@@ -53,15 +53,14 @@ def start_server() -> None:
         os.environ.pop("PYTHONPATH") if before is None else os.environ.update(PYTHONPATH=before)
 
 
-class Serial(Executor):
-    """Does its work at once, in this process."""
-
-    def submit(self, fn, /, *args, **kwargs):
-        future: Future = Future()
-        future.set_result(fn(*args, **kwargs))
-        return future
+def at_once(work: Any, job: Any) -> Future:
+    """Does the work in this process."""
+    future: Future = Future()
+    future.set_result(work(job))
+    return future
 
 
+SERIAL = pool.Crew(at_once, 1)
 two_workers = partial(pool.local, 2, "forkserver")
 
 
@@ -151,7 +150,7 @@ def grade(job: Job) -> Result:
         verdict = Verdict("1.1", "sum", scores[AUTOMATIC] or 0.0, 3.0, "", {"it is 2": "count again"})
         page = f"<p>{submission.student} {name} {drawn.random()}</p>"
         notebooks[name] = Notebook(text, page, scores, comments, [verdict], [])
-    return Result.of(job, list(submission.faults), notebooks, {"terms": vars(job.terms)})
+    return Result.of(job, list(submission.faults), notebooks, {"terms": vars(job.rules)})
 
 
 def slowly(job: Job) -> Result:
@@ -159,10 +158,10 @@ def slowly(job: Job) -> Result:
     return grade(job)
 
 
-def run(root: Path, make=Serial, workers: int = 1, grader=grade, terms: Terms = TERMS, students=None) -> int:
+def run(root: Path, crew=SERIAL, grader=grade, rules: Rules = RULES, students=None) -> int:
     """Grade what is not graded yet; how many results there were."""
     course = batch.Course(root)
-    return len(list(batch.grade(course, [ASSIGNMENT], terms, make, workers, students or (), grader=grader)))
+    return len(list(batch.grade(course, [ASSIGNMENT], rules, crew, students or (), grader=grader)))
 
 
 def graded_now(root: Path, **how: Any) -> list[str]:
@@ -180,7 +179,8 @@ def graded_now(root: Path, **how: Any) -> list[str]:
 def coordinate(root: Path) -> None:
     """What a coordinator's process does: grade with two workers, which are forked and end with it."""
     os.setsid()
-    run(root, partial(pool.local, 2, "fork"), 2, slowly)
+    with pool.local(2, "fork") as crew:
+        run(root, crew, slowly)
     os.killpg(0, signal.SIGKILL)
 
 
@@ -210,7 +210,7 @@ def dies_at(root: Path, step: int) -> None:
     course = batch.Course(root)
     sys.addaudithook(audited)
     event.listen(Engine, "commit", one_more)
-    for _ in batch.grade(course, [ASSIGNMENT], TERMS, Serial, 1, grader=grade):
+    for _ in batch.grade(course, [ASSIGNMENT], RULES, SERIAL, grader=grade):
         pass
 
 

@@ -8,12 +8,15 @@ import signal
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
 
 from courseware.classroom import pool
 from courseware.grading import work
+from courseware.grading.kernel import forked
 
-two_workers = partial(pool.local, 2, "forkserver")
+two_workers = partial(pool.local, 2, "forkserver")  # forked from a server of multiprocessing's, at once
 
 KILLER = -1
 
@@ -26,28 +29,46 @@ def square(number: int) -> int:
 
 
 def stuck(number: int) -> int:
-    """Where the number is KILLER, held by what no signal interrupts."""
-    with work.in_time(0.3):
-        return -1 if number == KILLER and re.match("(a+)+b", "a" * 60) else number**2
+    """Where the number is KILLER, held by what no signal handler interrupts."""
+    return -1 if number == KILLER and re.match("(a+)+b", "a" * 60) else number**2
 
 
-def noted(job: tuple[Path, int]) -> int:
+def limited(number: int) -> int:
+    """The same with a limit of processor time, as grading has one."""
+    with work._limited(0.3):
+        return stuck(number)
+
+
+def noted(folder: Path) -> int:
     """Leaves a file behind for every attempt at it, then ends its process."""
-    folder, _ = job
     (folder / str(time.monotonic_ns())).touch()
     os.kill(os.getpid(), signal.SIGKILL)
     return 0
 
 
-def slow(seconds: float) -> int:
-    time.sleep(seconds)
+def told(folder: Path) -> int:
+    """Says in a file in which process it is done, then waits for `go` to be there."""
+    (folder / f"{os.getpid()}.pid").touch()
+    while not (folder / "go").exists():
+        time.sleep(0.01)
     return os.getpid()
 
 
-def tells_its_workers(pids: Any) -> None:
-    """Puts the number of the process that did a job into a queue, then waits for the rest."""
-    for _, pid in pool.outcomes(slow, [0.1, 0.1, 60.0, 60.0], two_workers, 2):
-        pids.put(pid)
+def in_a_kernel(folder: Path) -> None:
+    """Runs a sandboxed kernel that never ends, and says in which process."""
+    (folder / f"{os.getpid()}.pid").touch()
+    notebook = new_notebook(cells=[new_code_cell("while True: pass")])
+    NotebookClient(notebook, kernel_name="python3", kernel_manager_class=forked.KernelManager).execute()
+
+
+def own_pid(_: object) -> int:
+    return os.getpid()
+
+
+def tells_its_workers(folder: Path) -> None:
+    """A coordinator whose two workers wait for what never comes."""
+    with pool.local(2, "fork") as crew:
+        list(pool.outcomes(told, [folder, folder], crew))
 
 
 def fails(number: int) -> int:

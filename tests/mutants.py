@@ -19,7 +19,7 @@ import nbformat
 
 from bank.answers import notebook_names
 from course_utils.checks import EXERCISES, core, evidence
-from courseware.authoring import sections
+from courseware import sections
 
 ROOT = Path(__file__).parent.parent
 

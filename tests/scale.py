@@ -1,4 +1,4 @@
-"""A large class graded as it will be: memory, cost and scores, measured, kept and quoted by the README.
+"""A large class graded as it will be: memory, cost and scores, measured, kept and quoted by the documents.
 
     python tests/scale.py --submissions 1000 --store
 
@@ -20,7 +20,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import date
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +38,9 @@ from courseware.measuring import loops
 
 ROOT = Path(__file__).parent.parent
 ASSIGNMENT = "02-theory"
-FILE = Path("docs") / "grading.json"
 WORKERS, SAMPLE, DAMAGED_ONE_IN = 2, 100, 5
 SAMPLED_EACH = 25  # submissions from one look at the workers' memory to the next
 PLANNED = 10_000
-PLACE = "grading scale"  # of the README
 SECONDS = {"cell_seconds": 20, "notebook_seconds": 120}  # enough for answers that end at all
 
 
@@ -164,15 +161,18 @@ def measure(
     """Grade a class of so many, a sample of it once more, and say what was found."""
     with tempfile.TemporaryDirectory(prefix="course-scale-") as folder:
         course = make_course(Path(folder), submissions, damages, damaged_one_in)
-        terms = work.Terms(sandboxed=not sandbox.missing(), **SECONDS)
+        rules = work.Rules(sandboxed=not sandbox.missing(), **SECONDS)
         own, memory, ends, workers = psutil.Process(), [], [], []
         started, used = time.monotonic(), sum(own.cpu_times()[:2])
-        for step in batch.grade(course, [ASSIGNMENT], terms, partial(pool.local, WORKERS), WORKERS):
-            ends.append(time.monotonic() - started)
-            memory.append(own.memory_info().rss / 2**20)
-            if len(ends) % SAMPLED_EACH == 1:
-                workers.append(_memory_below(own) / WORKERS)
-            print(f"\r{step.done} of {step.of}, {ends[-1]:.0f} s, {memory[-1]:.0f} MiB", end="", flush=True)
+        with pool.local(WORKERS) as crew:
+            for step in batch.grade(course, [ASSIGNMENT], rules, crew):
+                ends.append(time.monotonic() - started)
+                memory.append(own.memory_info().rss / 2**20)
+                if len(ends) % SAMPLED_EACH == 1:
+                    workers.append(_memory_below(own) / WORKERS)
+                print(
+                    f"\r{step.done} of {step.of}, {ends[-1]:.0f} s, {memory[-1]:.0f} MiB", end="", flush=True
+                )
         used = sum(own.cpu_times()[:2]) - used
         print()
         results = {result.student: result for result in batch.results(course, ASSIGNMENT)}
@@ -195,7 +195,7 @@ def measure(
         "assignment": ASSIGNMENT,
         "submissions": len(results),
         "damaged_one_in": damaged_one_in,
-        "sandboxed": terms.sandboxed,
+        "sandboxed": rules.sandboxed,
         "seconds": round(ends[-1]),
         "seconds_each": round(ends[-1] / submissions, 2),
         "seconds_each_first": round(ends[few - 1] / few, 2),
@@ -222,7 +222,7 @@ def _memory_below(process: psutil.Process) -> float:
 
 
 def sentences(found: dict) -> str:
-    """What the README says: what was measured, and what follows for the largest of classes."""
+    """What the documents say: what was measured, and what follows for the largest of classes."""
     workers, own = found["workers"], found["coordinator_seconds_each"]
     each, first, last = (
         workers * found[f"seconds_each{which}"] for which in ("", "_first", "_last")
@@ -252,27 +252,26 @@ def sentences(found: dict) -> str:
     )
 
 
+FIGURES = record.Measurement[dict](
+    "grading", lambda kept: kept or {}, lambda found: {"grading scale": sentences(found)}
+)
+
+
 def differences(course: batch.Course, results: dict, sample: list[str]) -> int:
     """How many of these score otherwise when graded one at a time, in one process, with every cell run."""
-    released, solved = (course.notebooks(kind, ASSIGNMENT) for kind in ("release", "source"))
-
-    def jobs():
-        for student in sample:
-            folder = course.folder("submitted", student, ASSIGNMENT)
-            submission = reading.collect(folder, student, ASSIGNMENT, released)
-            terms = work.Terms(sandboxed=not sandbox.missing(), whole=True, **SECONDS)
-            yield work.Job(submission, released, solved, course.seed(submission), terms)
-
+    assignment = course.assignment(ASSIGNMENT)
+    rules = work.Rules(sandboxed=not sandbox.missing(), whole=True, **SECONDS)
     differing = 0
-    outcomes = pool.outcomes(work.grade, jobs(), partial(pool.local, 1), 1)
-    for done, (job, again) in enumerate(outcomes, 1):
-        print(f"\r{done} of {len(sample)} once more", end="", flush=True)
-        student = job.submission.student
-        before = {name: one.scores for name, one in results[student].notebooks.items()}
-        after = {name: one.scores for name, one in again.notebooks.items()} if again else None
-        if before != after:
-            differing += 1
-            print(f"\n{student}: {before} and {after}")
+    with pool.local(1) as crew:
+        jobs = (assignment.job(student, rules) for student in sample)
+        for done, (job, again) in enumerate(pool.outcomes(work.grade, jobs, crew), 1):
+            print(f"\r{done} of {len(sample)} once more", end="", flush=True)
+            student = job.submission.student
+            before = {name: one.scores for name, one in results[student].notebooks.items()}
+            after = {name: one.scores for name, one in again.notebooks.items()} if again else None
+            if before != after:
+                differing += 1
+                print(f"\n{student}: {before} and {after}")
     print()
     return differing
 
@@ -281,13 +280,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--submissions", type=int, default=1000)
     parser.add_argument("--compared", type=int, default=SAMPLE, help="How many are graded once more.")
-    parser.add_argument("--store", action="store_true", help="Keep the figures for the README.")
+    parser.add_argument("--store", action="store_true", help="Keep the figures in docs/.")
     wanted = parser.parse_args()
     found = measure(wanted.submissions, DAMAGES, wanted.compared)
     print(json.dumps(found, indent=1), sentences(found), sep="\n\n")
     if wanted.store:
-        record.keep(ROOT / FILE, found)
-        record.quote(ROOT, PLACE, sentences(found))
+        FIGURES.store(ROOT, found)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ from courseware.grading.kernel import sandbox
 def test_on_a_machine_that_runs_these_tests_nothing_needed_is_missing():
     found = list(doctor.examine())
     assert [one.name for one in found] == [
-        "Python", "packages", "PyTorch", "kernel", "data", "sandbox", "disk", "memory",
+        "Python", "packages", "PyTorch", "data sets", "kernel", "pages", "gradebook", "data", "sandbox",
+        "disk", "memory",
     ]  # fmt: skip
     assert not [one for one in found if one.advice and one.needed]
 
@@ -58,6 +59,25 @@ def test_a_kernel_of_another_python_is_seen(monkeypatch):
     spec = SimpleNamespace(argv=["/elsewhere/bin/python"])
     monkeypatch.setattr(KernelSpecManager, "get_kernel_spec", lambda self, name: spec)
     assert "ipykernel install" in doctor.kernel().advice
+
+
+def test_pages_whose_markdown_stays_as_it_stands_are_seen(monkeypatch):
+    # The rendering of what anybody wrote never raises.
+    monkeypatch.setattr("courseware.grading.pages.page", lambda *_, **__: "<pre>$x$</pre>")
+    assert doctor.pages().advice.startswith("Run `pip install")
+
+
+def test_a_gradebook_needs_alembic(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor.sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", "")
+    (found,) = (one for one in doctor.examine() if one.name == "gradebook")
+    assert "alembic" in found.found and found.advice.startswith("Run `pip install")
+
+
+def test_a_gradebook_is_tried_inside_the_course_s_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    found = doctor.gradebook()
+    assert (found.advice, found.needed) == ("Call this inside the course's folder.", False)
 
 
 @pytest.mark.parametrize(("files", "advised"), [(True, False), (False, True)])

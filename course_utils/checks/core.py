@@ -33,11 +33,15 @@ SEED_VARIABLE = "COURSE_CHECK_SEED"  # set by the grader; it also asks for the e
 
 @dataclass(frozen=True)
 class Finding:
-    """One property of the answer: what should hold, whether it does, its worth, the likely mistake."""
+    """One property of the answer: what should hold, whether it does, its weight, the likely mistake.
+
+    An exercise's points are shared out by weight. So the findings of one exercise weigh the same together,
+    whatever its judge finds (tests/checks/test_bank.py looks).
+    """
 
     claim: str
     holds: bool
-    points: float
+    weight: float
     hint: str = ""
 
 
@@ -99,8 +103,11 @@ class Report:
 
     @property
     def points(self) -> float:
-        # Rounded: a sum a hair above the maximum would be an error for nbgrader.
-        return round(sum(finding.points for finding in self.findings if finding.holds), 6)
+        """The exercise's points in the share, by weight, of the findings that hold."""
+        of = sum(finding.weight for finding in self.findings)
+        held = sum(finding.weight for finding in self.findings if finding.holds)
+        # Rounded: a hair above the maximum would be an error for nbgrader.
+        return round(self.exercise.points * held / of, 6) if of else 0.0
 
     @property
     def title(self) -> str:
@@ -261,7 +268,7 @@ def expect(
     key: str,
     expected: Any,
     claim: str,
-    points: float,
+    weight: float,
     mistakes: Mapping[str, Any] | None = None,
     tolerance: float = 1e-4,
 ) -> Finding:
@@ -272,20 +279,20 @@ def expect(
     """
     problem = problem_with(evidence, key)
     if problem:
-        return Finding(claim, False, points, problem)
+        return Finding(claim, False, weight, problem)
     actual = evidence[key]
     if close(actual, expected, tolerance):
-        return Finding(claim, True, points)
+        return Finding(claim, True, weight)
     for hint, wrong in (mistakes or {}).items():
         if close(actual, wrong, tolerance):
-            return Finding(claim, False, points, hint)
+            return Finding(claim, False, weight, hint)
     wanted = as_array(expected)
     if actual.shape != wanted.shape:
-        return Finding(claim, False, points, f"It has shape {actual.shape}; expected {wanted.shape}.")
+        return Finding(claim, False, weight, f"It has shape {actual.shape}; expected {wanted.shape}.")
     if not np.isfinite(actual).all():
-        return Finding(claim, False, points, "It contains NaN or infinity.")
+        return Finding(claim, False, weight, "It contains NaN or infinity.")
     difference = np.abs(actual.astype(float) - wanted).max()
-    return Finding(claim, False, points, f"Largest difference: {difference:.3g}.")
+    return Finding(claim, False, weight, f"Largest difference: {difference:.3g}.")
 
 
 def expect_finite(
@@ -293,21 +300,22 @@ def expect_finite(
     key: str,
     expected: Any,
     claim: str,
-    points: float,
+    weight: float,
     mistakes: Mapping[str, Any],
     otherwise: str,
+    *,
     tolerance: float = 1e-4,
 ) -> Finding:
     """As `expect`; `otherwise` is the hint where a number is NaN or infinite."""
     if not problem_with(evidence, key) and not np.isfinite(evidence[key]).all():
-        return Finding(claim, False, points, otherwise)
-    return expect(evidence, key, expected, claim, points, mistakes, tolerance)
+        return Finding(claim, False, weight, otherwise)
+    return expect(evidence, key, expected, claim, weight, mistakes, tolerance)
 
 
-def is_fact(evidence: Evidence, key: str, seed: int, claim: str, points: float, hint: str) -> Finding:
+def is_fact(evidence: Evidence, key: str, seed: int, claim: str, weight: float, hint: str) -> Finding:
     """A finding that evidence[key] was recorded by `fact(seed, key, ...)` and is true."""
     problem = problem_with(evidence, key)
     if problem:
-        return Finding(claim, False, points, problem)
+        return Finding(claim, False, weight, problem)
     true = close(evidence[key], fact(seed, key, True), 1e-9)
-    return Finding(claim, true, points, "" if true else hint)
+    return Finding(claim, true, weight, "" if true else hint)

@@ -114,7 +114,7 @@ def same_layers(
     key: str,
     wanted: list[tuple[int, int, int, int, int, int]],
     claim: str,
-    points: float,
+    weight: float,
 ) -> Finding:
     """A finding that evidence[key], made by `described`, holds these layers, filled, in any order.
 
@@ -122,7 +122,7 @@ def same_layers(
     """
     problem = problem_with(evidence, key)
     if problem:
-        return Finding(claim, False, points, problem)
+        return Finding(claim, False, weight, problem)
     rows = evidence[key].reshape(-1, 8)
     found = sorted(map(tuple, rows.tolist()))
     if [row[:6] for row in found] != sorted(wanted):
@@ -132,15 +132,15 @@ def same_layers(
             for kind, a, b, k, s, p in rows[:, :6].tolist()
         )
         hidden = " Is one in a plain list, where torch does not see it?" if len(rows) < len(wanted) else ""
-        return Finding(claim, False, points, f"Your layers are: {seen or 'none'}.{hidden}")
+        return Finding(claim, False, weight, f"Your layers are: {seen or 'none'}.{hidden}")
     if not all(row[7] for row in found):
-        return Finding(claim, False, points, "At least one layer has no bias.")
+        return Finding(claim, False, weight, "At least one layer has no bias.")
     sums = []
     for kind, a, b, k, _, _ in sorted(wanted):
         shape = ((b, a), (b, a, k, k), (a, b, k, k))[kind]
         sums.append((weights(seed, *shape).sum(), bias(seed, b).sum()))
     kept = close(np.array([row[6:] for row in found]), sums, 1e-3)
-    return Finding(claim, kept, points, "" if kept else "The weights change when the model is called.")
+    return Finding(claim, kept, weight, "" if kept else "The weights change when the model is called.")
 
 
 # --- what a model should answer ---------------------------------------------------------------------
@@ -197,7 +197,7 @@ def differences(function: Map, x: np.ndarray, directions: np.ndarray) -> np.ndar
     return (up - down) / (2 * h)
 
 
-def smooth(evidence: Evidence, key: str, expected: np.ndarray, claim: str, points: float) -> Finding:
+def smooth(evidence: Evidence, key: str, expected: np.ndarray, claim: str, weight: float) -> Finding:
     """A finding that evidence[key] holds these slopes.
 
     Rounding may turn single ReLUs on or off, so a fifth is allowed; a gradient that is cut off somewhere
@@ -205,9 +205,9 @@ def smooth(evidence: Evidence, key: str, expected: np.ndarray, claim: str, point
     """
     problem = problem_with(evidence, key)
     if problem:
-        return Finding(claim, False, points, problem)
+        return Finding(claim, False, weight, problem)
     near = evidence[key].shape == expected.shape and bool(
         np.linalg.norm(evidence[key] - expected) < 0.2 * np.linalg.norm(expected)
     )
     hint = "They are not those of the network: mend its numbers; if those are right, a part is detached."
-    return Finding(claim, near, points, "" if near else hint)
+    return Finding(claim, near, weight, "" if near else hint)

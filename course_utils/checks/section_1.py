@@ -48,7 +48,6 @@ from course_utils.checks.layers import (
     weights,
 )
 from course_utils.checks.predictions import prediction
-from course_utils.models import Model
 
 # --- 1.1 MyAutoencoder ------------------------------------------------------------------------------
 
@@ -67,7 +66,7 @@ def probe_my_autoencoder(answer: Any, seed: int) -> Evidence:
     x, z, directions = _images_and_codes(seed)
 
     @functools.cache
-    def model(latent_dim: int) -> Model:
+    def model(latent_dim: int) -> Any:
         """One for each latent size; an error in the constructor comes up in every finding."""
         made = answer(latent_dim)
         fill(made, seed, x)
@@ -575,11 +574,11 @@ def judge_hole_share(seed: int, evidence: Evidence) -> list[Finding]:
     advice = "Square, sum over each image's own pixels, divide, compare; the batch may have any size."
     findings = []
     for key, called in _calls(seed).items():
-        claim, points = CLAIMS[key]
+        claim, weight = CLAIMS[key]
         each = [_shares(*call) for call in called]
         values = {hint: np.stack([shares[hint] for shares in each]) for hint in each[0]}
         share = values.pop("")
-        findings.append(advised(expect(evidence, key, share, claim, points, values, 1e-6), advice))
+        findings.append(advised(expect(evidence, key, share, claim, weight, values, 1e-6), advice))
     return findings
 
 

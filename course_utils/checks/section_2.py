@@ -49,7 +49,7 @@ def probe_gaussian_kl(answer: Any, seed: int) -> Evidence:
 
 
 def judge_gaussian_kl(seed: int, evidence: Evidence) -> list[Finding]:
-    def finding(key: str, mu: Tensor, logvar: Tensor, claim: str, points: float) -> Finding:
+    def finding(key: str, mu: Tensor, logvar: Tensor, claim: str, weight: float) -> Finding:
         q = Normal(mu.double(), (logvar.double() / 2).exp())
         p = Normal(torch.zeros_like(q.loc), 1.0)
         kl = kl_divergence(q, p)
@@ -64,7 +64,7 @@ def judge_gaussian_kl(seed: int, evidence: Evidence) -> list[Finding]:
             "Images and dimensions have changed places: return the shape of mu.": kl.T,
         }
         otherwise = "It contains NaN or infinity: is a logarithm taken of `logvar`, which may be negative?"
-        return expect_finite(evidence, key, kl, claim, points, mistakes, otherwise)
+        return expect_finite(evidence, key, kl, claim, weight, mistakes, otherwise)
 
     single = posterior_parameters(seed + 1, n=1, latent_dim=1)
     return [
@@ -393,12 +393,12 @@ def probe_importance_weighted_bound(answer: Any, seed: int) -> Evidence:
 
 
 def judge_importance_weighted_bound(seed: int, evidence: Evidence) -> list[Finding]:
-    def finding(key: str, log_w: Tensor, claim: str, points: float) -> Finding:
+    def finding(key: str, log_w: Tensor, claim: str, weight: float) -> Finding:
         largest = log_w.max(0).values
         bound = largest + (log_w - largest).exp().mean(0).log()  # by hand: logsumexp is what is asked for
         otherwise = "exp(log_w) is 0 or infinite here: use torch.logsumexp."
         mistakes = _wrong_bounds(log_w, bound)
-        return expect_finite(evidence, key, bound, claim, points, mistakes, otherwise, 1e-7)
+        return expect_finite(evidence, key, bound, claim, weight, mistakes, otherwise, tolerance=1e-7)
 
     return [
         finding("bound", _log_weights(seed), "it is the log of the mean weight, per image", 2),
@@ -489,9 +489,9 @@ def judge_what_is_my_beta(seed: int, evidence: Evidence) -> list[Finding]:
                 ),
             }
         loss = "cross-entropy" if sigma is None else f"squared error with sigma = {sigma:.2f}"
-        points = 0.4 if sigma is None else 0.45
+        weight = 0.4 if sigma is None else 0.45
         claim = f"{loss}, {reconstruction} over {pixels} pixels, KL by {kl} over {latent_dim}"
-        findings.append(expect(evidence, str(index), beta, claim, points, mistakes, tolerance=1e-6))
+        findings.append(expect(evidence, str(index), beta, claim, weight, mistakes, tolerance=1e-6))
     return findings
 
 

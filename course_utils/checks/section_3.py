@@ -34,9 +34,8 @@ from course_utils.checks.evidence import (
     record,
     record_tensor,
 )
-from course_utils.checks.layers import bias, fill, relu, same, sigmoid, weights
+from course_utils.checks.layers import Map, bias, fill, relu, same, sigmoid, weights
 from course_utils.checks.predictions import prediction
-from course_utils.models import Model
 
 # --- shared by the exercises ------------------------------------------------------------------------
 
@@ -52,9 +51,9 @@ def _images(seed: int, n: int, stream: int = 10) -> Tensor:
     return (torch.rand(n, 1, 28, 28, generator=generator(seed, stream)) < share).float()
 
 
-def _finding(claim: str, points: float, hint: str) -> Finding:
+def _finding(claim: str, weight: float, hint: str) -> Finding:
     """A finding that holds where there is nothing to say."""
-    return Finding(claim, not hint, points, hint)
+    return Finding(claim, not hint, weight, hint)
 
 
 def _match(evidence: Evidence, key: str, candidates: Mapping[Any, Any]) -> Any:
@@ -170,7 +169,7 @@ def _codes_problem(evidence: Evidence, key: str, x: Tensor) -> str:
     return problem_with(evidence, key) or few
 
 
-def _sampled(model: Linear, x: Tensor, evidence: Evidence, keys: tuple[str, str], points: float) -> Finding:
+def _sampled(model: Linear, x: Tensor, evidence: Evidence, keys: tuple[str, str], weight: float) -> Finding:
     """The codes of two calls on the same images are fresh samples of q(z|x).
 
     (z - mu) / sigma is held to mean 0, variance 1 and mean absolute value (2 / pi)^(1/2), each to six of
@@ -180,17 +179,17 @@ def _sampled(model: Linear, x: Tensor, evidence: Evidence, keys: tuple[str, str]
     claim = "z = mu + sigma * eps, with standard normal eps, new for every image, dimension and call"
     problem = problem_with(evidence, keys[0]) or problem_with(evidence, keys[1])
     if problem:
-        return _finding(claim, points, problem)
+        return _finding(claim, weight, problem)
     n = min(len(x), *(len(evidence[key]) for key in keys))  # less only where an answer leaves images out
     if n < 20:
-        return _finding(claim, points, f"`decode` gets {n} codes for {len(x)} images.")
+        return _finding(claim, weight, f"`decode` gets {n} codes for {len(x)} images.")
     mu, logvar = (t.detach() for t in model.encode(x[:n]))
     z = torch.as_tensor(np.stack([evidence[key][:n] for key in keys]))
     noises = {hint: (z - centre) / spread for hint, (centre, spread) in _samplers(mu, logvar).items()}
     right = noises[""]
     shown = f"(z - mu) / sigma has mean {right.mean():.2f} and std {right.std():.2f}: it is no normal noise."
     named = next((hint for hint, noise in noises.items() if _is_standard_normal(noise)), shown)
-    return _finding(claim, points, _pattern(right) or named)
+    return _finding(claim, weight, _pattern(right) or named)
 
 
 def _pattern(noise: Tensor) -> str:
@@ -224,7 +223,6 @@ def _is_standard_normal(noise: Tensor) -> bool:
 
 # --- 3.1 MyVAE --------------------------------------------------------------------------------------
 
-Map = Callable[[np.ndarray], np.ndarray]
 
 # The activations after the two hidden layers, of encoder and decoder alike.
 INSIDE: dict[str, tuple[Map, Map]] = {
@@ -274,9 +272,9 @@ def probe_my_vae(answer: Any, seed: int) -> Evidence:
 
 
 def _look(evidence: Evidence, answer: Any, seed: int, prefix: str, x: Tensor, z: Tensor) -> None:
-    made: list[Model] = []
+    made: list[Any] = []
 
-    def model() -> Model:
+    def model() -> Any:
         """One instance; an error in the constructor comes up in every finding."""
         if not made:
             network = answer(z.shape[1])
@@ -741,7 +739,7 @@ def judge_test_elbo(seed: int, evidence: Evidence) -> list[Finding]:
         *_estimate(evidence, "", model, x, batch_size),
         _finding("one batch of all images works too", 0.25, max(finding.hint for finding in whole)),
         _sampled(model, x, evidence, ("z", "whole z"), 0.5),
-        *(is_fact(evidence, key, seed, claim, points, hint) for key, claim, points, hint in facts),
+        *(is_fact(evidence, key, seed, claim, weight, hint) for key, claim, weight, hint in facts),
     ]
 
 

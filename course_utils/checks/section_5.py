@@ -47,7 +47,6 @@ from course_utils.checks.layers import (
     weights,
 )
 from course_utils.checks.predictions import prediction
-from course_utils.models import Model
 
 # --- 5.1 conv_sizes ---------------------------------------------------------------------------------
 
@@ -205,10 +204,10 @@ def judge_conv_sizes(seed: int, evidence: Evidence) -> list[Finding]:
     }
     findings = []
     for key, stacks in _stacks(seed).items():
-        claim, points = claims[key]
+        claim, weight = claims[key]
         each = [_answers(layers, size) for layers, size in stacks]
         values = {hint: [answers[hint] for answers in each] for hint in each[0]}
-        finding = expect(evidence, key, values.pop(""), claim, points, values, tolerance=1e-6)
+        finding = expect(evidence, key, values.pop(""), claim, weight, values, tolerance=1e-6)
         findings.append(advised(finding, "Look at the padding, the rounding, and which size a layer takes."))
     return findings
 
@@ -251,7 +250,7 @@ def probe_conv_decoder(answer: Any, seed: int) -> Evidence:
     z = _codes(seed, LATENT, 5)
 
     @functools.cache
-    def model(latent_dim: int) -> Model:
+    def model(latent_dim: int) -> Any:
         """One for each latent size; an error in the constructor comes up in every finding."""
         made = answer(latent_dim)
         fill(made, seed, _codes(seed, latent_dim, 5))
@@ -330,10 +329,10 @@ def judge_conv_decoder(seed: int, evidence: Evidence) -> list[Finding]:
     layers = same_layers(seed, evidence, "layers", LAYERS, claim, 0.5)
     advice = "In order: linear layer, ReLU, 64 x 7 x 7, convolution, ReLU, convolution; nothing else."
     parts = []
-    for place, (claim, points) in enumerate(PARTS):
-        finding = expect(evidence, "logits", whole(z), claim, points)
+    for place, (claim, weight) in enumerate(PARTS):
+        finding = expect(evidence, "logits", whole(z), claim, weight)
         if seen:
-            finding = Finding(claim, not seen[place], points, seen[place])
+            finding = Finding(claim, not seen[place], weight, seen[place])
         parts.append(advised(finding, advice if layers.holds else OTHER_LAYERS))
     single = expect(evidence, "single", whole(one), "one code of one number works too", 0.5)
     return [
@@ -391,8 +390,8 @@ def judge_fixed_feature_map(seed: int, evidence: Evidence) -> list[Finding]:
             "The numbers are moved, but still in a flat list.": right.reshape(n, -1),
             "An axis of length 1 is gone: keep those of the images and of the channels.": right[0],
         }
-        claim, points = claims[key]
-        finding = expect(evidence, key, right, claim, points, mistakes, tolerance=1e-6)
+        claim, weight = claims[key]
+        finding = expect(evidence, key, right, claim, weight, mistakes, tolerance=1e-6)
         advice = "Name the axes in the order in which the list runs; no size may be fixed."
         findings.append(advised(finding, advice))
     return findings

@@ -220,23 +220,23 @@ def judge_warm_up(seed: int, evidence: Evidence) -> list[Finding]:
 
 
 def _part(
-    seed: int, evidence: Evidence, key: str, claim: str, points: float, part: np.ndarray | bool = True
+    seed: int, evidence: Evidence, key: str, claim: str, weight: float, part: np.ndarray | bool = True
 ) -> Finding:
     """A finding on the times in `part` alone, so that a schedule may be half right."""
     share, top = _schedules(seed)[key]
     t = _times(seed, share)
     right = np.interp(t, [0, share, 2], [0, top, top])
-    finding = expect(evidence, key, right, claim, points, _schedule_mistakes(t, share, top), 1e-5)
+    finding = expect(evidence, key, right, claim, weight, _schedule_mistakes(t, share, top), 1e-5)
     if problem_with(evidence, key) or evidence[key].shape != right.shape:
         return finding
     wrong = part & ~np.isclose(evidence[key], right, 1e-5, 1e-5)
     if not wrong.any():
-        return Finding(claim, True, points)
+        return Finding(claim, True, weight)
     if "difference" not in finding.hint:
         return finding
     at = int(np.argmax(wrong))
     where = f"With share = {share:.2f} and top = {top:.2f}, t = {t[at]:.2f} gives {evidence[key][at]:.3g}."
-    return Finding(claim, False, points, where)
+    return Finding(claim, False, weight, where)
 
 
 def _schedule_mistakes(t: np.ndarray, share: float, top: float) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -27,10 +27,9 @@ from course_utils.checks.evidence import (
     record,
     record_tensor,
 )
-from course_utils.checks.layers import bias, fill, relu, same, sigmoid, weights
+from course_utils.checks.layers import Map, bias, fill, relu, same, sigmoid, weights
 from course_utils.checks.predictions import prediction
 from course_utils.checks.section_4 import diagnosis, untouched
-from course_utils.models import Model
 
 # --- 7.1 MyCVAE -------------------------------------------------------------------------------------
 
@@ -60,7 +59,7 @@ def _shifts(seed: int, latent_dim: int) -> np.ndarray:
     return (size * (1 - 2 * (torch.arange(latent_dim) % 2))).numpy()
 
 
-def _known(model: Model, seed: int, case: str) -> Model:
+def _known(model: Any, seed: int, case: str) -> Any:
     """The model with weights that the judge knows; an embedding of labels counts as a linear layer."""
     if not isinstance(model, nn.Module):
         raise NotNumbers("The class is no nn.Module.")
@@ -88,9 +87,9 @@ def _known(model: Model, seed: int, case: str) -> Model:
 
 def probe_my_cvae(answer: Any, seed: int) -> Evidence:
     evidence: Evidence = {}
-    made: dict[tuple[int, int], Model] = {}
+    made: dict[tuple[int, int], Any] = {}
 
-    def model(case: str) -> Model:
+    def model(case: str) -> Any:
         """One instance per pair of sizes; an error in the constructor comes up in every finding."""
         latent_dim, classes, _ = _CASES[case]
         if (latent_dim, classes) not in made:
@@ -106,22 +105,14 @@ def probe_my_cvae(answer: Any, seed: int) -> Evidence:
         mu, logvar = (as_array(part) for part in parts)
         if mu.shape != logvar.shape:
             raise NotNumbers(f"mu has shape {mu.shape}, logvar {logvar.shape}; they should be alike.")
-        if case == "one" and not all(_flows(part, x) for part in parts):
-            raise NotNumbers(NO_GRADIENT)
+        _must_depend(x, parts, case)
         return np.stack([mu, logvar])
 
     def decode(case: str) -> np.ndarray:
         _, z, y = _labelled(seed, case)
         logits = alone(model(case).decode(z.requires_grad_(case == "one"), y))
-        if case == "one" and not _flows(logits, z):
-            raise NotNumbers(NO_GRADIENT)
+        _must_depend(z, [logits], case)
         return as_array(logits)
-
-    def steady(half: Callable[[str], np.ndarray], case: str) -> np.ndarray:
-        first, again = half(case), half(case)
-        if not np.allclose(first, again, rtol=1e-4, atol=1e-4, equal_nan=True):
-            raise NotNumbers("Two calls give two answers: is there dropout inside, or a sample drawn?")
-        return first
 
     def layers() -> list[tuple[int, int, bool]]:
         linear = [m for m in model("main").modules() if isinstance(m, nn.Linear)]
@@ -129,9 +120,23 @@ def probe_my_cvae(answer: Any, seed: int) -> Evidence:
 
     record(evidence, "layers", layers)
     for case in _CASES:
-        record(evidence, f"encode {case}", steady, encode, case)
-        record(evidence, f"decode {case}", steady, decode, case)
+        record(evidence, f"encode {case}", _steady, encode, case)
+        record(evidence, f"decode {case}", _steady, decode, case)
     return evidence
+
+
+def _steady(half: Callable[[str], np.ndarray], case: str) -> np.ndarray:
+    """What two calls agree on. Raises NotNumbers where they do not."""
+    first, again = half(case), half(case)
+    if not np.allclose(first, again, rtol=1e-4, atol=1e-4, equal_nan=True):
+        raise NotNumbers("Two calls give two answers: is there dropout inside, or a sample drawn?")
+    return first
+
+
+def _must_depend(given: Tensor, outputs: Iterable[Any], case: str) -> None:
+    """Raise NotNumbers where, in the case 'one', a gradient of an output does not reach what was given."""
+    if case == "one" and not all(_flows(output, given) for output in outputs):
+        raise NotNumbers(NO_GRADIENT)
 
 
 def _flows(output: Any, given: Tensor) -> bool:
@@ -142,7 +147,6 @@ def _flows(output: Any, given: Tensor) -> bool:
     return gradient is not None
 
 
-Map = Callable[[np.ndarray], np.ndarray]
 Formula = tuple[str, np.ndarray]  # the hint, '' for what is right, and what comes out
 
 

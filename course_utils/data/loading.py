@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,6 +33,7 @@ from torch import Tensor
 
 from course_utils import settings
 from course_utils.data import digits, garments
+from course_utils.files import writable
 from course_utils.settings import Budget, CourseError
 
 REAL = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}  # our name: torchvision's class and folder
@@ -63,13 +65,10 @@ class Dataset:
 
     def to(self, device: torch.device) -> Dataset:
         """The same data on `device`."""
-        return replace(
-            self,
-            train_images=self.train_images.to(device),
-            train_labels=self.train_labels.to(device),
-            test_images=self.test_images.to(device),
-            test_labels=self.test_labels.to(device),
-        )
+        moved: dict[str, Any] = {
+            name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)
+        }
+        return replace(self, **moved)
 
     def at_most(self, train: int | None, test: int | None) -> Dataset:
         """The first `train` and `test` images; None keeps all."""
@@ -245,13 +244,8 @@ def _download(name: str, folder: Path) -> None:
             f"{REAL[name]} is not in {_shown(folder)} and no network answers: connect once, or copy the data "
             "set there, or choose the embedded data set with COURSE_DATASET=digits."
         )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with writable(folder / REAL[name], "point COURSE_DATA at a folder of yours"):
         part = Path(tempfile.mkdtemp(prefix=".download-", dir=folder))
-    except OSError as problem:
-        raise CourseError(
-            f"{folder} cannot be written ({problem.strerror}): point COURSE_DATA at a folder of yours."
-        ) from None
     print(f"Downloading {REAL[name]} to {folder} (about 12 to 30 MB, once).")
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(NETWORK_SECONDS)

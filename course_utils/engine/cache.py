@@ -15,7 +15,6 @@ import functools
 import hashlib
 import inspect
 import json
-import os
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -29,8 +28,10 @@ from torch import Tensor, nn
 
 from course_utils import models, objectives, settings, training
 from course_utils.engine import fast, graphs
+from course_utils.files import whole
 from course_utils.models import Model
-from course_utils.training import History, State
+from course_utils.settings import CourseError
+from course_utils.training import History, Loss, Observer, State
 
 Tensors = dict[str, Tensor]
 
@@ -53,7 +54,7 @@ def summary() -> str:
 
 def empty() -> int:
     """Delete every kept training and say how many there were."""
-    files = [*folder().glob("*.safetensors"), *folder().glob("*.tmp")]
+    files = [*folder().glob("*.safetensors"), *folder().glob(".*.part")]
     for file in files:
         file.unlink()
     return len(files)
@@ -62,47 +63,34 @@ def empty() -> int:
 # --- trainings that are kept --------------------------------------------------------------------------
 
 
-def kept(fit: Callable[..., History]) -> Callable[..., History]:
-    """`fit`, one of this package's training loops, with a memory."""
-    signature = inspect.signature(fit)
-
-    @functools.wraps(fit)
-    def remembering(*args: Any, **kwargs: Any) -> History:
-        call = signature.bind(*args, **kwargs)
-        call.apply_defaults()
-        settings_ = dict(call.arguments)
-        training.check_request(
-            **{name: settings_[name] for name in inspect.signature(training.check_request).parameters}
-        )
-        model = settings_["model"]
-        key = _key(fit, settings_)
-        file = folder() / f"{key}.safetensors"
-        found = _read(file, key)
-        if found is not None:
-            tensors, history = found
-            model.load_state_dict(_part(tensors, "model"))
-            _set_random_state(tensors, _device(model))
-            model.eval()
-            settings.remark(f"Trained before, taken from the cache ({summary()}).")
-            return history
-
-        partial = Partial(file.with_name(f"{key}{PARTIAL}.safetensors"), key)
-        history = fit(*args, **{**kwargs, "checkpoint": partial})
-        finished = {**_named("model", model.state_dict()), **_random_state(_device(model))}
-        if _write(file, key, finished, history):
-            partial.file.unlink(missing_ok=True)
+def fit(model: Model, images: Tensor, loss: Loss, **settings_: Any) -> History:
+    """`fast.fit` with a memory: train `model`, or give it the weights that the same call left earlier."""
+    key = _key(model=model, images=images, loss=loss, **settings_)
+    file = folder() / f"{key}.safetensors"
+    found = _read(file, key)
+    if found is not None:
+        tensors, history = found
+        model.load_state_dict(_part(tensors, "model"))
+        _set_random_state(tensors, _device(model))
+        model.eval()
+        settings.remark(f"Trained before, taken from the cache ({summary()}).")
         return history
 
-    return remembering
+    partial = Partial(file.with_name(f"{key}{PARTIAL}.safetensors"), key)
+    history = fast.fit(model, images, loss, observers=[partial], **settings_)
+    finished = {**_named("model", model.state_dict()), **_random_state(_device(model))}
+    if _write(file, key, finished, history):
+        partial.file.unlink(missing_ok=True)
+    return history
 
 
-class Partial:
-    """The checkpoint of one training, in a file of its own."""
+class Partial(Observer):
+    """Keeps how a training stands after every epoch, in a file of its own, and goes on from there."""
 
     def __init__(self, file: Path, key: str) -> None:
         self.file, self.key, self.writable = file, key, True
 
-    def restore(self, state: State) -> None:
+    def start(self, state: State) -> None:
         """Put model, optimizer, history and random numbers where they were after the last epoch kept."""
         found = _read(self.file, self.key)
         if found is None:
@@ -116,10 +104,11 @@ class Partial:
         groups = state.optimizer.state_dict()["param_groups"]
         state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         state.history.__dict__.update(vars(history))
+        state.seen = state.images * history.epochs
         _set_random_state(tensors, _device(state.model))
         settings.remark(f"Going on after epoch {history.epochs} of an earlier, interrupted training.")
 
-    def save(self, state: State) -> None:
+    def epoch(self, state: State) -> None:
         """Keep all of it; where that fails, say so once and train on."""
         moments = {
             f"{index}.{name}": value
@@ -173,17 +162,12 @@ def _write(file: Path, key: str, tensors: Tensors, history: History) -> bool:
     plain = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
     record = json.dumps(vars(history))
     metadata = {"key": key, "history": record, "digest": _digest(plain, key, record)}
-    part = file.with_suffix(f".{os.getpid()}.tmp")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(save(plain, metadata))
-        os.replace(part, file)
-    except OSError as problem:
-        where = os.path.relpath(file.parent, settings.project_folder())
-        print(f"The training cannot be kept in {where}: {problem.strerror}.")
+        with whole(file) as part:
+            part.write_bytes(save(plain, metadata))
+    except CourseError as problem:
+        print(f"This training is not kept. {problem}")
         return False
-    finally:
-        part.unlink(missing_ok=True)
     return True
 
 
@@ -219,14 +203,14 @@ def _bytes(tensor: Tensor) -> Any:
 # --- keys ---------------------------------------------------------------------------------------------
 
 
-def _key(fit: Callable[..., Any], call: dict[str, Any]) -> str:
+def _key(model: Model, **call: Any) -> str:
     """One name for all that decides what a training gives."""
     content = hashlib.sha256()
-    for part in _described({"fit": fit, **call}, {}):
+    for part in _described({"model": model, **call}, {}):
         content.update(part.encode() + b"\0")
-    for module in (models, objectives, training, graphs):
+    for module in (models, objectives, training, fast, graphs):
         content.update(_source(module).encode())
-    content.update(f"{torch.__version__} {_device(call['model']).type}".encode())
+    content.update(f"{torch.__version__} {_device(model).type}".encode())
     return content.hexdigest()[:24]
 
 
@@ -238,58 +222,18 @@ def _described(thing: Any, seen: dict[int, Any]) -> Iterator[str]:
     yield type(thing).__name__
     if isinstance(thing, str | int | float | bool | type(None) | torch.dtype | torch.device):
         yield repr(thing)
-        return
-    if id(thing) in seen:
-        return
-    seen[id(thing)] = thing
-    if isinstance(thing, Tensor):
-        yield f"{thing.dtype} {tuple(thing.shape)} {hashlib.sha256(_bytes(thing)).hexdigest()}"
-    elif isinstance(thing, list | tuple):
-        for item in thing:
-            yield from _described(item, seen)
-    elif isinstance(thing, Mapping):
-        for name, item in thing.items():
-            yield str(name)
-            yield from _described(item, seen)
-    elif isinstance(thing, types.ModuleType):
-        yield thing.__name__
-    elif isinstance(thing, type | types.FunctionType | types.BuiltinFunctionType) and _of_a_library(thing):
-        yield f"{thing.__module__}.{thing.__qualname__}"
-        if (thing.__module__ or "").partition(".")[0] == PACKAGE:
-            yield _source(sys.modules[thing.__module__])
-    elif isinstance(thing, types.FunctionType):
-        yield from _described(_parts(thing), seen)
-    elif isinstance(thing, types.CodeType):
-        yield thing.co_code.hex()
-        yield from _described([thing.co_consts, thing.co_names], seen)
-    elif isinstance(thing, types.MethodType):
-        yield from _described([thing.__func__, thing.__self__], seen)
-    elif isinstance(thing, type):
-        yield from _described([thing.__qualname__, thing.__mro__[1:], vars(thing)], seen)
-    elif isinstance(thing, functools.partial):
-        yield from _described([thing.func, thing.args, thing.keywords], seen)
-    elif isinstance(thing, nn.Module):
-        yield from _described([type(thing), repr(thing), thing.state_dict()], seen)
-    else:
-        yield from _described([type(thing), getattr(thing, "__dict__", None)], seen)
+    elif id(thing) not in seen:
+        seen[id(thing)] = thing
+        for part in _parts(thing):
+            yield from _described(part, seen)
 
 
-@functools.cache
-def _source(module: types.ModuleType) -> str:
-    """As it was when this process first asked: an edit since then is not what runs."""
-    return inspect.getsource(module)
+def _parts(thing: Any) -> Any:
+    """What `thing` is made of, as far as it decides what a training gives."""
+    return next(parts(thing) for kind, parts in PARTS.items() if isinstance(thing, kind))
 
 
-def _of_a_library(thing: Any) -> bool:
-    """Whether code comes with Python or was installed: a version says enough about that."""
-    name = (thing.__module__ or "builtins").partition(".")[0]
-    if name == "__main__":  # a notebook's own
-        return False
-    file = str(getattr(sys.modules.get(name), "__file__", ""))
-    return name in sys.stdlib_module_names or name == PACKAGE or "site-packages" in file
-
-
-def _parts(function: types.FunctionType) -> list[Any]:
+def _of_function(function: Any) -> list[Any]:
     """All that a function does depends on: code, defaults, what it closes over, the globals it names."""
     names: list[str] = []
     codes = [function.__code__]
@@ -301,4 +245,37 @@ def _parts(function: types.FunctionType) -> list[Any]:
     return [function.__code__, function.__defaults__, function.__kwdefaults__, closure, used]
 
 
-fit = kept(fast.fit)
+def _of_a_library(thing: Any) -> list[str]:
+    """The name of code that comes with Python or was installed, of which a version says enough; of this
+    package's its source as well. Nothing for code that was written elsewhere, such as in a notebook."""
+    name = (thing.__module__ or "builtins").partition(".")[0]
+    file = str(getattr(sys.modules.get(name), "__file__", ""))
+    known = name in sys.stdlib_module_names or name == PACKAGE or "site-packages" in file
+    if name == "__main__" or not known:
+        return []
+    source = [_source(sys.modules[thing.__module__])] if name == PACKAGE else []
+    return [f"{thing.__module__}.{thing.__qualname__}", *source]
+
+
+@functools.cache
+def _source(module: types.ModuleType) -> str:
+    """As it was when this process first asked: an edit since then is not what runs."""
+    return inspect.getsource(module)
+
+
+# The first kind that a thing is of counts.
+PARTS: dict[type, Callable[[Any], Any]] = {
+    Tensor: lambda x: [x.dtype, tuple(x.shape), hashlib.sha256(_bytes(x)).hexdigest()],
+    nn.Module: lambda x: [type(x), repr(x), x.state_dict()],
+    list: list,
+    tuple: list,
+    Mapping: lambda x: [part for name, item in x.items() for part in (str(name), item)],
+    types.ModuleType: lambda x: [x.__name__],
+    functools.partial: lambda x: [x.func, x.args, x.keywords],
+    types.FunctionType: lambda x: _of_a_library(x) or _of_function(x),
+    types.BuiltinFunctionType: lambda x: _of_a_library(x) or [type(x)],
+    types.MethodType: lambda x: [x.__func__, x.__self__],
+    types.CodeType: lambda x: [x.co_code.hex(), x.co_consts, x.co_names],
+    type: lambda x: _of_a_library(x) or [x.__qualname__, x.__mro__[1:], vars(x)],
+    object: lambda x: [type(x), getattr(x, "__dict__", None)],
+}

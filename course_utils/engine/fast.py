@@ -1,16 +1,17 @@
 """The fast path: the same model, the same objective, less time.
 
-`fit` takes what `training.fit` takes and, with nothing else, gives the same losses step by step, to
-rounding: the batches and the noise are the same draws. It differs in what a step costs and in what a step
-may be asked for besides:
+`fit` runs `training.fit`, the same loop, with another step and a view of the training (`watching`). Asked for
+nothing else, it gives the same losses step by step, to rounding: the batches and the noise are the same
+draws. It differs in what a step costs and in what a step may be asked for besides:
 
 - Adam in one pass over all weights (PyTorch's fused kernel) instead of one per operation;
 - `schedule`, a learning rate that rises and falls (`one_cycle`; Smith & Topin 2018, arXiv:1708.07120), so
   that fewer epochs reach the same bound;
-- `batch_size`, which may grow from epoch to epoch where another schedule would let the learning rate fall
-  (Smith et al. 2018, arXiv:1711.00489): larger products use the machine better;
+- `batch_size`, of which the loop takes a list too: it may grow from epoch to epoch where another schedule
+  would let the learning rate fall (Smith et al. 2018, arXiv:1711.00489); larger products use the machine
+  better;
 - `betas`, Adam's two memories: with few steps a shorter second one (0.99) suits better;
-- `precision`, bfloat16 for the matrix products where `best_precision` has measured that they gain from it;
+- `precision`, such as bfloat16 for the matrix products;
 - images laid out channels last on the processor, which convolutions there are made for;
 - Adam's memories of gradients that have become 0 are let go (`forget`). In the plain loop they shrink to
   numbers too small for a normal float and stay there, 15% of all in the VAE's second epoch, and a processor
@@ -24,92 +25,72 @@ may be asked for besides:
 from __future__ import annotations
 
 import itertools
-import statistics
-import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import joblib
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from course_utils import training
-from course_utils.engine import graphs
+from course_utils.engine import graphs, watching
 from course_utils.models import Model
-from course_utils.training import Checkpoint, History, State
+from course_utils.training import History, Loss, Observer, Step
 
 FORGET, TRACE = 100, 1e-30  # every so many steps what is below; 0.9^100 of it is a normal float still
-GAIN = 1.3  # a product has to be so much faster: autocast spends some of it on conversions
 
 
 def fit(
     model: Model,
     images: Tensor,
-    loss: Callable[..., Any],
+    loss: Loss,
     *,
-    epochs: int,
-    labels: Tensor | None = None,
-    beta: Callable[[float], float] | None = None,
-    test_images: Tensor | None = None,
-    test_labels: Tensor | None = None,
-    watch: training.Watch | None = None,
-    batch_size: int | Sequence[int] = 128,
-    learning_rate: float = 1e-3,
     schedule: Callable[[float], float] | None = None,
     betas: tuple[float, float] = (0.9, 0.999),
     precision: torch.dtype = torch.float32,
     recorded: bool | None = None,
-    seed: int = 0,
-    checkpoint: Checkpoint | None = None,
+    observers: Sequence[Observer] = (),
+    **plain: Any,
 ) -> History:
-    """Train `model` in place with Adam and return the record of its epochs.
+    """`training.fit` with a step that takes less time, and a view of how it goes.
 
-    As `training.fit`, and: `schedule` maps the share of the training done, from 0 to 1, to the share of
-    `learning_rate` that is used; `batch_size` may be a list with an entry per epoch; `precision` is that of
-    the matrix products, weights stay float32; `recorded` says whether a CUDA GPU may record a step and
-    replay it, which a model or loss of your own allows if Python does the same in every step (None: only
-    where both are this package's). Raises CourseError as `training.fit` does.
+    It takes what `training.fit` takes, and: `schedule` maps the share of the training done, from 0 to 1, to
+    the share of `learning_rate` that is used; `precision` is that of the matrix products, weights stay
+    float32; `recorded` says whether a CUDA GPU may record a step and replay it, which a model or loss of your
+    own allows if Python does the same in every step (None: only where both are this package's).
     """
-    training.check_request(model, images, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
     use_cores()
-    recorded = graphs.recordable(model, loss) if recorded is None else recorded
-    recorded = recorded and images.device.type == "cuda"
-    if images.device.type == "cpu":
+    device = images.device.type
+    recorded = device == "cuda" and (graphs.recordable(model, loss) if recorded is None else recorded)
+    if device == "cpu":
         model.to(memory_format=torch.channels_last)
-    torch.manual_seed(seed)
-    # A recording can follow a rate that is a tensor.
-    rate = torch.tensor(learning_rate, device=images.device) if recorded else learning_rate
-    optimizer = torch.optim.Adam(model.parameters(), lr=rate, betas=betas, fused=True, capturable=recorded)
-    reduced = torch.autocast(images.device.type, precision, enabled=precision != torch.float32)
 
-    def descend(*batch: Tensor, **constants: Any) -> Any:
-        with reduced:
-            terms = loss(model, *batch, **constants)
-        optimizer.zero_grad()
-        terms[0].backward()
-        optimizer.step()
-        return terms
+    def descent(model: Model, loss: Loss, learning_rate: float) -> tuple[Optimizer, Step]:
+        # A recording can follow a rate that is a tensor.
+        rate = torch.tensor(learning_rate, device=device) if recorded else learning_rate
+        adam = torch.optim.Adam(model.parameters(), lr=rate, betas=betas, fused=True, capturable=recorded)
+        reduced = torch.autocast(device, precision, enabled=precision != torch.float32)(loss)
+        plain_step = partial(training.descend, model, reduced, adam)
+        descend = graphs.Recorded(plain_step) if recorded else plain_step
+        steps = itertools.count(1)
 
-    descent = graphs.Recorded(descend) if recorded else descend
-    steps = itertools.count(1)
+        def step(share: float, *batch: Tensor) -> Any:
+            if schedule is not None:
+                for group in adam.param_groups:
+                    now = learning_rate * schedule(share)
+                    group["lr"] = group["lr"].fill_(now) if recorded else now
+            terms = descend(*batch, **training.keywords(loss, share))
+            if next(steps) % FORGET == 0:
+                forget(adam)
+            return terms
 
-    def step(share: float, *batch: Tensor) -> Any:
-        if schedule is not None:
-            for group in optimizer.param_groups:
-                now = learning_rate * schedule(share)
-                group["lr"] = group["lr"].fill_(now) if recorded else now
-        terms = descent(*batch, **({} if beta is None else {"beta": beta(share)}))
-        if next(steps) % FORGET == 0:
-            forget(optimizer)
-        return terms
+        return adam, step
 
-    data = (images,) if labels is None else (images, labels)
-    held_out = tuple(tensor for tensor in (test_images, test_labels) if tensor is not None)
-    state = State(model, optimizer, History())
-    batch_sizes = [batch_size] * epochs if isinstance(batch_size, int) else batch_size
-    with graphs.stream() if recorded else nullcontext():
-        return training.run(state, step, loss, data, held_out, watch, batch_sizes, checkpoint)
+    with graphs.stream() if recorded else nullcontext(), watching.View() as view:
+        return training.fit(model, images, loss, descent=descent, observers=[*observers, view], **plain)
 
 
 @torch.no_grad()
@@ -155,35 +136,3 @@ def one_cycle(share: float, warm_up: float = 0.5, end: float = 0.1) -> float:
     """
     height = share / warm_up if share < warm_up else (1 - share) / (1 - warm_up)
     return end + (1 - end) * height
-
-
-def product_rate(
-    device: torch.device, precision: torch.dtype, shape: tuple[int, int, int] = (256, 784, 512)
-) -> float:
-    """Floating-point operations per second in products (n, k) (k, m) of `shape`: the median of five looks.
-
-    Each look takes some 20 ms. It is the limit of what a training can reach on this machine.
-    """
-    n, k, m = shape
-    a = torch.randn(n, k, device=device).to(precision)
-    b = torch.randn(k, m, device=device).to(precision)
-
-    def seconds(times: int) -> float:
-        started = time.perf_counter()
-        for _ in range(times):
-            c = a @ b
-        c.sum().item()  # waits for the device
-        return (time.perf_counter() - started) / times
-
-    seconds(3)
-    times = max(3, round(0.02 / seconds(3)))
-    return 2 * n * k * m / statistics.median(seconds(times) for _ in range(5))
-
-
-def best_precision(device: torch.device) -> torch.dtype:
-    """bfloat16 where this machine multiplies matrices in it clearly faster, float32 elsewhere.
-
-    Measured, not looked up: processors exist that have the instructions and lose by them.
-    """
-    rates = {p: product_rate(device, p) for p in (torch.float32, torch.bfloat16)}
-    return torch.bfloat16 if rates[torch.bfloat16] > GAIN * rates[torch.float32] else torch.float32

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from course_utils import training
 from course_utils.settings import CourseError
 
 WARM_UP = 3  # steps of one batch size run as they are before one is recorded: libraries set up their memory
@@ -102,6 +103,8 @@ def recordable(*parts: Any) -> bool:
 
 
 def _own(part: Any) -> bool:
+    if isinstance(part, training.Scheduled):  # its beta is asked for outside of the recording
+        return _own(part.loss)
     if isinstance(part, functools.partial):
         bound = [*part.args, *part.keywords.values()]
         return _own(part.func) and all(_own(value) for value in bound if callable(value))

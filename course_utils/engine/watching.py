@@ -11,14 +11,13 @@ and letters take the page's own colour where they can, light or dark.
 from __future__ import annotations
 
 import html
+import itertools
 import time
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from course_utils import objectives, progress, settings
-
-if TYPE_CHECKING:
-    from course_utils.training import History
+from course_utils.training import LOOK, Observer, State
 
 PAUSE = 0.5  # seconds at least from one drawing to the next: of a GPU's short epochs few are drawn singly
 COLOURS = {"train": "#0072b2", "test": "#d55e00"}  # the first two of `plotting`, which is not needed to train
@@ -26,55 +25,58 @@ WIDTH, HEIGHT = 316, 150  # of a panel, pixels
 LEFT, RIGHT, TOP, FLOOR = 50, 300, 26, 126  # where its axes lie
 
 
-class View:
-    """A training of `images` steps through images in all, as its `history` grows to `epochs` epochs.
+class View(Observer):
+    """The bar and the curves of one training.
 
-    A context: entering shows what there is, leaving puts the bar away and draws the curves a last time.
+    A context: leaving it puts the bar away and draws the curves a last time, also of an interrupted training.
     """
 
-    def __init__(self, history: History, images: int, epochs: int) -> None:
-        self.history, self.epochs = history, epochs
-        self._bar = progress.bar(images, "images", images * history.epochs // epochs)
+    def __init__(self) -> None:
+        self._steps = itertools.count()
+        self._state: State | None = None
         self._handle: Any = None
-        self._drawn, self._drawn_at = history.epochs, time.monotonic()
 
     def __enter__(self) -> View:
-        self._name_epoch()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.close()
-        if self._drawn < self.history.epochs:
-            self._draw()
+        if self._state is not None:
+            self._bar.close()
+            if self._drawn < self._state.history.epochs:
+                self._draw(self._state)
 
-    def step(self, images: int) -> None:
-        """So many images more are done."""
+    def start(self, state: State) -> None:
+        self._state = state
+        self._bar = progress.bar(state.images * state.epochs, "images", state.seen)
+        self._drawn, self._drawn_at = state.history.epochs, time.monotonic()
+        self._name_epoch(state)
+
+    def step(self, state: State, terms: Any, images: int) -> None:
+        if next(self._steps) % LOOK == 0:
+            words = f"loss {terms[0].item():.4g} {unit(terms._fields)}"
+            self._bar.set_postfix_str(words.strip(), refresh=False)
         self._bar.update(images)
 
-    def loss(self, terms: Any) -> None:
-        """The terms of the last batch, whose first is the loss."""
-        self._bar.set_postfix_str(f"loss {terms[0].item():.4g} {unit(terms._fields)}".strip(), refresh=False)
-
-    def epoch(self) -> None:
-        """One more epoch is in the history."""
-        self._name_epoch()
+    def epoch(self, state: State) -> None:
+        self._name_epoch(state)
         if time.monotonic() - self._drawn_at >= PAUSE:
-            self._draw()
+            self._draw(state)
 
-    def _name_epoch(self) -> None:
-        now = min(self.history.epochs + 1, self.epochs)
-        self._bar.set_description(f"epoch {now} of {self.epochs}", refresh=False)
+    def _name_epoch(self, state: State) -> None:
+        now = min(state.history.epochs + 1, state.epochs)
+        self._bar.set_description(f"epoch {now} of {state.epochs}", refresh=False)
 
-    def _draw(self) -> None:
+    def _draw(self, state: State) -> None:
         """Show the curves, or exchange those that are shown."""
-        self._drawn, self._drawn_at = self.history.epochs, time.monotonic()
+        history = state.history
+        self._drawn, self._drawn_at = history.epochs, time.monotonic()
         if not settings.watched() or not progress.in_notebook():
             return
         from IPython.display import display
 
         shown = {
-            "text/html": curves(self.history.train, self.history.test, self.epochs),
-            "text/plain": repr(self.history),
+            "text/html": curves(history.train, history.test, state.epochs),
+            "text/plain": repr(history),
         }
         if self._handle is None:
             self._handle = display(shown, raw=True, display_id=True)

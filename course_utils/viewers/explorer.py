@@ -11,6 +11,7 @@ A page holds each linear layer as whole numbers, with one float scale per row an
 from __future__ import annotations
 
 import copy
+import operator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ class Exported:
         heads = ["fc_mu", "fc_logvar"]
         arrays: dict[str, np.ndarray] = {}
         for name in [*names["encoder"], *heads, *names["decoder"]]:
-            layer = model.get_submodule(name)
+            layer = operator.attrgetter(name)(model)
             weight = plotting.to_numpy(layer.weight)
             top = 2 ** (bits - 1) - 1
             scale = np.maximum(np.abs(weight).max(1) / top, 1e-12).astype(np.float32)
@@ -72,7 +73,7 @@ class Exported:
 
     def rounded(self, model: Model) -> Model:
         """A copy of `model`, on the processor, with the weights that a page computes with."""
-        twin = copy.deepcopy(model).cpu()
+        twin = copy.deepcopy(model).to("cpu")
         state = twin.state_dict()
         for name in [*self.encoder, *self.heads, *self.decoder]:
             weight = self.arrays[f"{name}.weight"] * self.arrays[f"{name}.scale"][:, None]
@@ -123,7 +124,7 @@ def _check_data(images: Tensor, labels: Tensor, class_names: tuple[str, ...] | l
 
 
 @dataclass(frozen=True)
-class Map:
+class Plane:
     """The plane that is shown: z lies at axes @ (z - centre)."""
 
     axes: np.ndarray  # (2, latent_dim), orthonormal
@@ -132,7 +133,7 @@ class Map:
     note: str
 
     @classmethod
-    def of(cls, means: np.ndarray) -> Map:
+    def of(cls, means: np.ndarray) -> Plane:
         """All of a plane; of more dimensions the two leading principal components of the means (N, d)."""
         dimensions = means.shape[1]
         if dimensions == 2:
@@ -172,7 +173,7 @@ def _content(
     mu, logvar = evaluation.posterior(model, images.to(device))
     kl = plotting.to_numpy(objectives.gaussian_kl(mu, logvar).mean(0))
     means = plotting.to_numpy(mu).astype(np.float64)
-    plane = Map.of(means)
+    plane = Plane.of(means)
     places = plane.places(means)
     half = max(3.0, float(np.quantile(np.abs(places).max(1), 0.997)) * 1.06)
     near = plotting.label_places(places, labels.numpy(), class_names)

@@ -17,7 +17,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
-from course_utils.settings import CourseError
+from course_utils.files import whole
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -57,13 +57,8 @@ def page(name: str, meta: dict[str, Any], arrays: Arrays, *, title: str, lead: s
 
 def write(text: str, file: Path) -> Path:
     """Write a page to `file`; CourseError if that cannot be done."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-    except OSError as problem:
-        raise CourseError(
-            f"{file.name} cannot be written ({problem.strerror}): choose another folder."
-        ) from None
+    with whole(file, "choose another folder") as part:
+        part.write_text(text, encoding="utf-8")
     return file
 
 

@@ -1,8 +1,8 @@
 """The archive to hand out: what a student needs and nothing that an instructor keeps.
 
-Students get the notebooks twice, to work in (notebooks/) and as they were (release/), this package without
-what makes, runs and grades the solutions, and a README and a Makefile of their own. What goes in is listed
-here, file by file or kind by kind, so nothing gets in because it happened to lie there. The package shows
+Students get the notebooks twice, to work in (notebooks/) and as they were (release/), `course_utils`, of
+`courseware` what checks their own work, and a README and a Makefile of their own. What goes in is listed
+here, file by file and room by room: nothing gets in because it happened to lie there. `course_utils` shows
 references for some of its exercises, as the lessons need them; answers, mark schemes and tests stay outside.
 
 The same course gives the same bytes: names are sorted, times and rights fixed.
@@ -10,20 +10,22 @@ The same course gives the same bytes: names are sorted, times and rights fixed.
 
 from __future__ import annotations
 
-import os
 import re
 import zipfile
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
 
+from course_utils.files import whole
 from course_utils.settings import CourseError
-from courseware.authoring import release, sections
+from courseware import sections
+from courseware.authoring import release
 
 TOP = "vae-course"  # the folder that unpacking makes
 TEMPLATES = Path(__file__).parent / "templates" / "bundle"
-# Validate runs a notebook with nbgrader_config.py's limits, and the package finds its folder by that file.
-AS_THEY_ARE = (
+# What students' commands need, as patterns below the course's folder; nothing else ships. Validate runs a
+# notebook with nbgrader_config.py's limits, and the package finds its folder by that file.
+SHIPPED = (
     ".dockerignore",
     "Dockerfile",
     "LICENSE",
@@ -32,26 +34,17 @@ AS_THEY_ARE = (
     "jupyter_lab_config.py",
     "nbgrader_config.py",
     "pyproject.toml",
+    "vae.py",
+    "course_utils/**/*",
+    "courseware/__init__.py",
+    "courseware/cli.py",
+    "courseware/doctor.py",
+    "courseware/sections.py",
+    "courseware/grading/**/*",  # for `course check`
+    "courseware/jupyterlab/*",
 )
-KINDS = (".py", ".j2", ".js", ".css", ".json")  # of the package's files
-INSTRUCTORS = (  # of the package; the `course` command says so where it misses one
-    "bundle.py",
-    "editions.py",
-    "exercises.py",
-    "release.py",
-    "rendering.py",
-    "runner.py",
-    "site.py",
-    "grading/audit.py",
-    "grading/batch.py",
-    "grading/measure.py",
-    "grading/speed.py",
-    "grading/pool.py",
-    "grading/summary.py",
-    "templates/bundle/",
-    "templates/lesson/",
-    "templates/site/",
-)
+PACKAGES = ("course_utils/", "courseware/")
+KINDS = (".py", ".j2", ".js", ".css", ".json")  # of their files
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a ZIP file knows
 TERMS = re.compile(r"about (\d+) minutes · (\d+) points?")
 
@@ -66,32 +59,25 @@ def write(root: Path, file: Path) -> int:
             f"notebooks/ is not what solutions/ gives: {', '.join(differing)}; run `course build` first."
         )
     found = contents(root)
-    part = file.with_name(f"{file.name}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(part, "w") as archive:
-            for name, content in sorted(found.items()):
-                entry = zipfile.ZipInfo(f"{TOP}/{name}", EARLIEST)
-                entry.create_system, entry.external_attr = 3, 0o100644 << 16  # Unix, whatever made it
-                archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
-        os.replace(part, file)
-    except OSError as problem:
-        raise CourseError(f"{file} cannot be written: {problem.strerror}.") from None
+    with whole(file) as part, zipfile.ZipFile(part, "w") as archive:
+        for name, content in sorted(found.items()):
+            entry = zipfile.ZipInfo(f"{TOP}/{name}", EARLIEST)
+            entry.create_system, entry.external_attr = 3, 0o100644 << 16  # Unix, whatever made it
+            archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
     return len(found)
 
 
 def contents(root: Path) -> dict[str, bytes]:
     """Every file of the archive by its name."""
-    found = {name: (root / name).read_bytes() for name in AS_THEY_ARE}
+    found = {}
+    for path in (path for pattern in SHIPPED for path in root.glob(pattern) if path.is_file()):
+        name = path.relative_to(root).as_posix()
+        if path.suffix in KINDS or not name.startswith(PACKAGES):
+            found[name] = path.read_bytes()
     for lesson in sections.lessons():
         content = (root / "notebooks" / lesson.path).read_bytes()
         for edition in ("notebooks", "release"):
             found[f"{edition}/{lesson.path.as_posix()}"] = content
-    package = root / "course_utils"
-    for path in package.rglob("*"):
-        name = path.relative_to(package).as_posix()
-        if path.is_file() and path.suffix in KINDS and not name.startswith(INSTRUCTORS):
-            found[f"course_utils/{name}"] = path.read_bytes()
     return found | {name: text.encode() for name, text in _own(root).items()}
 
 

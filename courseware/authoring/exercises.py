@@ -3,14 +3,15 @@
 A statement with difficulty, minutes, points and two hints folded away; then, for an exercise checked by
 program, a stub with a typed signature and a docstring around a solution, and a graded cell (below a
 prediction the cells that measure come first); for a question graded by hand, a model answer with a mark
-scheme. `course build` refuses to release a notebook in which something is missing.
+scheme. Statement, graded cell and check must name the same points. `course build` refuses to release a
+notebook in which something is missing.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from itertools import pairwise
+from collections.abc import Iterator
 
 from nbformat import NotebookNode
 
@@ -19,34 +20,58 @@ from course_utils import checks
 HEADING = re.compile(r"^### Exercise (\d+\.\d+): ", re.MULTILINE)
 TERMS = re.compile(r"\*Difficulty [1-5] of 5 · about \d+ minutes · (\d+) points?(, graded by hand)?\*")
 HINT = re.compile(r"<details><summary>Hint (\d): [^<]+</summary>\n\n(.+?)\n</details>", re.DOTALL)
+CHECK = re.compile(r'check\("(\w+)", globals\(\)\)')
 SOLUTION = re.compile(r"### BEGIN SOLUTION\n(.+?)### END SOLUTION", re.DOTALL)
 
 
 def lacks(notebook: NotebookNode) -> list[str]:
     """One sentence for each thing that an exercise of this solution notebook lacks."""
     found = []
-    cells = notebook.cells
-    starts = [
-        i for i, cell in enumerate(cells) if cell.cell_type == "markdown" and HEADING.search(cell.source)
-    ]
-    for start, end in pairwise([*starts, len(cells)]):
-        statement = cells[start].source
-        answers = [i for i in range(start + 1, end) if _mark(cells[i], "solution")]
+    for statement, cells in _exercises(notebook):
+        answers = [i for i, cell in enumerate(cells) if _mark(cell, "solution")]
+        if not statement:
+            ids = [cells[i].metadata.nbgrader.grade_id for i in answers]
+            found += [f"the answer {grade_id} lacks a statement above it" for grade_id in ids]
+            continue
         missing = _statement(statement)
         if len(answers) == 1:
-            graded = (cell for cell in cells[answers[0] + 1 : end] if _mark(cell, "grade"))
+            graded = (cell for cell in cells[answers[0] + 1 :] if _mark(cell, "grade"))
             after = next(graded, NotebookNode(metadata={}, source=""))
             missing += _answer(statement, cells[answers[0]], after)
         else:
             missing.append("one cell for its answer")
         found += [f"exercise {HEADING.findall(statement)[0]} lacks {what}" for what in missing]
-    first = starts[0] if starts else len(cells)
-    found += [
-        f"the answer {cell.metadata.nbgrader.grade_id} lacks a statement above it"
-        for cell in cells[:first]
-        if _mark(cell, "solution")
-    ]
+    return found + disagreements(notebook)
+
+
+def disagreements(notebook: NotebookNode) -> list[str]:
+    """One sentence for each graded cell whose statement or check names other points than it does."""
+    found = []
+    for statement, cells in _exercises(notebook):
+        for cell in (cell for cell in cells if _mark(cell, "grade")):
+            points = {"the graded cell": cell.metadata.nbgrader.get("points", 0)}
+            if terms := TERMS.search(statement):
+                points["the statement"] = int(terms[1])
+            if (call := CHECK.fullmatch(cell.source)) and call[1] in checks.EXERCISES:
+                points["the check"] = checks.EXERCISES[call[1]].points
+            if len(set(points.values())) > 1:
+                number = HEADING.search(statement)
+                name = f"exercise {number[1]}" if number else cell.metadata.nbgrader.grade_id
+                said = ", ".join(f"{of:g} in {place}" for place, of in points.items())
+                found.append(f"{name} lacks agreement on its points: {said}")
     return found
+
+
+def _exercises(notebook: NotebookNode) -> Iterator[tuple[str, list[NotebookNode]]]:
+    """Each statement with the cells below it; first '' with those above all statements."""
+    statement, below = "", []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and HEADING.search(cell.source):
+            yield statement, below
+            statement, below = cell.source, []
+        else:
+            below.append(cell)
+    yield statement, below
 
 
 def _mark(cell: NotebookNode, key: str) -> bool:
@@ -69,11 +94,7 @@ def _statement(text: str) -> list[str]:
 
 def _answer(statement: str, cell: NotebookNode, after: NotebookNode) -> list[str]:
     if _mark(cell, "grade"):
-        terms = TERMS.search(statement)
-        missing = [] if terms and int(terms[1]) == cell.metadata.nbgrader.points else ["agreement on points"]
-        return missing + [
-            part for part in ("Model answer.", "Mark scheme.") if f"**{part}**" not in cell.source
-        ]
+        return [part for part in ("Model answer.", "Mark scheme.") if f"**{part}**" not in cell.source]
     missing = [] if re.search(r"\b[Ee]xpected\b", statement) else ["an expected figure or number"]
     return missing + _stub(cell.source) + _graded(statement, cell.source, after)
 
@@ -81,7 +102,11 @@ def _answer(statement: str, cell: NotebookNode, after: NotebookNode) -> list[str
 def _stub(source: str) -> list[str]:
     """Of the cell that holds stub and solution."""
     missing = [] if SOLUTION.search(source) else ["a solution"]
-    defined = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    try:
+        body = ast.parse(source).body
+    except SyntaxError as problem:
+        return [*missing, f"code that Python can read (line {problem.lineno}: {problem.msg})"]
+    defined = [node for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
     functions = [f for node in defined for f in ast.walk(node) if isinstance(f, ast.FunctionDef)]
     if not defined or not ast.get_docstring(defined[0]):
         missing.append("a docstring")
@@ -93,13 +118,11 @@ def _stub(source: str) -> list[str]:
 
 
 def _graded(statement: str, source: str, cell: NotebookNode) -> list[str]:
-    call = re.fullmatch(r'check\("(\w+)", globals\(\)\)', cell.source)
+    call = CHECK.fullmatch(cell.source)
     if not (_mark(cell, "grade") and call):
         return ["a graded cell below its answer"]
-    exercise, terms = checks.EXERCISES.get(call[1]), TERMS.search(statement)
+    exercise = checks.EXERCISES.get(call[1])
     if exercise is None or not re.search(rf"^(def|class) {call[1]}\b", source, re.MULTILINE):
         return [f"an answer and a check called `{call[1]}`"]
-    points = {exercise.points, cell.metadata.nbgrader.points, int(terms[1]) if terms else None}
-    number = HEADING.search(statement)
-    agrees = len(points) == 1 and number is not None and number[1] == exercise.number
-    return [] if agrees else ["agreement on number and points between statement, graded cell and check"]
+    agrees = HEADING.findall(statement) == [exercise.number]
+    return [] if agrees else [f"the number of its check, {exercise.number}"]

@@ -32,12 +32,12 @@ from nbformat import NotebookNode
 import course_utils
 from course_utils.checks.core import REPORT_MIME
 from course_utils.evaluation import RESULT_MIME
-from course_utils.settings import CourseError
-from courseware import notebooks, record
-from courseware.authoring import sections
-from courseware.authoring.sections import Lesson
+from course_utils.files import writable
+from courseware import notebooks, record, sections
+from courseware.sections import Lesson
 
 CELL_SECONDS = 3600
+Progress = Callable[[Lesson, int, int], None]
 
 
 @dataclass
@@ -92,33 +92,19 @@ def plan_jobs(notebooks: int) -> tuple[int, int]:
     return jobs, max(1, cores // jobs)
 
 
-def execute(
-    run: Run, lessons: list[Lesson], on_progress: Callable[[Lesson, int, int], None]
-) -> list[Executed]:
+def execute(run: Run, lessons: list[Lesson], on_progress: Progress) -> list[Executed]:
     """Run the notebooks and store each in `run.target` as soon as it is done; results in given order.
 
     `on_progress(lesson, cells done, cells in all)` is called after every cell. A notebook whose cell
-    fails is reported in its `failure` and not stored; the others go on.
+    fails is reported in its `failure` and not stored; the others go on. Raises CourseError where `run.target`
+    cannot be written.
     """
-    _make_writable(run.target)  # better told now than after the first notebook
+    with writable(run.target / "notebooks"), tempfile.TemporaryFile(dir=run.target):
+        pass  # better told now than after the first notebook
     return asyncio.run(_execute_all(run, lessons, on_progress))
 
 
-def _make_writable(folder: Path) -> None:
-    """Make the folder and write to it once; CourseError if that cannot be done."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as problem:
-        raise CourseError(
-            f"{folder} cannot be written ({problem.strerror}): work in a folder of your own with free space."
-        ) from None
-
-
-async def _execute_all(
-    run: Run, lessons: list[Lesson], on_progress: Callable[[Lesson, int, int], None]
-) -> list[Executed]:
+async def _execute_all(run: Run, lessons: list[Lesson], on_progress: Progress) -> list[Executed]:
     places = asyncio.Semaphore(run.jobs)
 
     async def one(lesson: Lesson) -> Executed:
@@ -128,7 +114,7 @@ async def _execute_all(
     return list(await asyncio.gather(*(one(lesson) for lesson in lessons)))
 
 
-async def _execute_one(run: Run, lesson: Lesson, on_progress: Callable[[Lesson, int, int], None]) -> Executed:
+async def _execute_one(run: Run, lesson: Lesson, on_progress: Progress) -> Executed:
     target = run.target / lesson.path
     key = run.key(lesson)
     stored = _read_stored(target, key)
@@ -170,11 +156,8 @@ def _why(problem: CellExecutionError) -> str:
 
 def _read_stored(path: Path, key: str) -> NotebookNode | None:
     """The stored notebook if it is whole and has this key."""
-    try:
-        notebook = nbformat.read(path, as_version=4)
-    except (OSError, ValueError, nbformat.reader.NotJSONError):
-        return None
-    return notebook if notebook.metadata.get("course", {}).get("key") == key else None
+    notebook = notebooks.kept(path)
+    return notebook if notebook and notebook.metadata.get("course", {}).get("key") == key else None
 
 
 def store(executed: Executed, source: Path) -> None:

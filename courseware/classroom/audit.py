@@ -1,6 +1,6 @@
 """Stored results graded once more, to see whether they come out as they did.
 
-A result's record says what decided it: what was handed in, seed, terms, versions. With these the same work
+A result's record says what decided it: what was handed in, seed, rules, versions. With these the same work
 gives the same scores and, where the answer draws no random numbers from generators that checks do not seed
 (numpy's and Python's global ones), the very same evidence. Where other evidence came, only the scores are
 compared: what a report says of other numbers may differ.
@@ -8,19 +8,18 @@ compared: what a report says of other numbers may differ.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from course_utils.settings import CourseError
 from courseware.classroom import batch, pool
 from courseware.grading import work
-from courseware.grading.submission import reading
-from courseware.grading.work import Job, Result, Terms
+from courseware.grading.work import Result, Rules
 
 
 @dataclass(frozen=True)
-class Finding:
+class Comparison:
     """What came of one submission; `differences` make a result wrong, `notes` do not."""
 
     student: str
@@ -35,49 +34,38 @@ ANEW, UNGRADED = "handed in anew, not verified", "not graded yet"
 
 def verify(
     course: batch.Course,
-    assignment: str,
-    make: Callable[[], Any],
-    workers: int,
+    name: str,
+    crew: pool.Crew,
     students: list[str] | None = None,
     unsafe: bool = False,
-) -> Iterator[Finding]:
-    """Grade again, with the stored seeds and terms, and compare; nothing is stored.
+) -> Iterator[Comparison]:
+    """Grade an assignment again, with the stored seeds and rules, and compare; nothing is stored.
 
     Raises CourseError where nothing is handed in or released, and where a result came about without a
     sandbox unless that is allowed again.
     """
-    released = course.notebooks("release", assignment)
-    if not released:
-        raise CourseError(f"{assignment} has no released notebooks: run `course build`.")
-    solved = course.notebooks("source", assignment)
+    assignment = course.assignment(name)
     stored: dict[str, Result] = {}
-    for student in students or course.students(assignment):
-        found = batch.kept(course, student, assignment)
+    for student in students or course.students(name):
+        found = batch.kept(course, student, name)
         if found is None:
-            yield Finding(student, UNGRADED)
-        elif _submission(course, assignment, student, released).digest != found[0].digest:
-            yield Finding(student, ANEW)
+            yield Comparison(student, UNGRADED)
+        elif assignment.submission(student).digest != found[0].digest:
+            yield Comparison(student, ANEW)
         elif not found[0].audit["terms"]["sandboxed"] and not unsafe:
             raise CourseError(
-                f"{student}'s {assignment} was graded without a sandbox: add --unsafe to do so again."
+                f"{student}'s {name} was graded without a sandbox: add --unsafe to do so again."
             )
         else:
             stored[student] = found[0]
-
-    def jobs() -> Iterator[Job]:
-        """Read when their turn comes, as in `batch`."""
-        for student, result in stored.items():
-            submission = _submission(course, assignment, student, released)
-            yield Job(submission, released, solved, result.seed, Terms(**result.audit["terms"]))
-
-    for job, outcome in pool.outcomes(work.grade, jobs(), make, workers):
+    jobs = (
+        assignment.job(student, Rules(**result.audit["terms"]), result.seed)
+        for student, result in stored.items()
+    )
+    for job, outcome in pool.outcomes(work.grade, jobs, crew):
         before, after = stored[job.submission.student], outcome or batch.lost(job)
         differences, notes = compare(before, after)
-        yield Finding(before.student, DIFFERS if differences else REPRODUCED, differences, notes)
-
-
-def _submission(course: batch.Course, assignment: str, student: str, released: Any) -> reading.Submission:
-    return reading.collect(course.folder("submitted", student, assignment), student, assignment, released)
+        yield Comparison(before.student, DIFFERS if differences else REPRODUCED, differences, notes)
 
 
 def compare(before: Result, after: Result) -> tuple[list[str], list[str]]:

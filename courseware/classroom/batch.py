@@ -27,7 +27,8 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -35,22 +36,20 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from nbgrader.api import Gradebook, InvalidEntry, SubmittedNotebook
+from nbgrader.api import Gradebook
 from nbgrader.coursedir import CourseDirectory
-from nbgrader.preprocessors import AssignLatePenalties
-from nbgrader.utils import parse_utc
-from sqlalchemy.exc import SQLAlchemyError
 from traitlets.config import Config, PyFileConfigLoader
 
+from course_utils.files import whole, writable
 from course_utils.settings import CourseError
 from courseware import notebooks, record
-from courseware.authoring import release, sections
-from courseware.classroom import pool
+from courseware.classroom import gradebook, pool
+from courseware.classroom.gradebook import MEND
 from courseware.grading import work
 from courseware.grading.reasons import Fault, Reason
 from courseware.grading.submission import reading
 from courseware.grading.submission.own_work import Remark
-from courseware.grading.work import Job, Notebook, Result, Terms, Verdict
+from courseware.grading.work import Job, Notebook, Result, Rules, Verdict
 
 PENDING, RECORDED = "pending.json", "result.json"
 LONGEST_NAME = 128  # of a student, in nbgrader's gradebook
@@ -75,8 +74,8 @@ class Course:
     def graded(self) -> Path:
         """Where the records of everybody are, made if need be."""
         folder = self.root / self.directory.autograded_directory
-        with _written(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+        with writable(folder, MEND):
+            folder.mkdir(exist_ok=True)
         return folder
 
     def students(self, assignment: str) -> list[str]:
@@ -112,35 +111,30 @@ class Course:
         files = sorted(self.folder(kind, ".", assignment).glob("*.ipynb"))
         return {file.stem: nbformat.writes(notebooks.read(file)) for file in files}
 
-    def released(self, assignment: str) -> dict[str, str]:
-        """The notebooks that students were given. Raises CourseError where there are none."""
-        found = self.notebooks("release", assignment)
-        if not found:
-            raise CourseError(f"{assignment} has no released notebooks: run `course build`.")
-        return found
-
-    def collected(self, student: str, assignment: str, expected: Collection[str]) -> reading.Submission:
-        """What a student has handed in."""
-        return reading.collect(self.folder("submitted", student, assignment), student, assignment, expected)
+    def assignment(self, name: str) -> Assignment:
+        """Raises CourseError where it has no released notebooks."""
+        released = self.notebooks("release", name)
+        if not released:
+            raise CourseError(f"{name} has no released notebooks: run `course build`.")
+        return Assignment(self, name, released, self.notebooks("source", name))
 
     def tidy(self, assignment: str) -> None:
-        """Remove folders that a batch has not come to put in place."""
+        """Remove what a batch has not come to put in place."""
         for kind in (self.directory.autograded_directory, self.directory.feedback_directory):
             for leftover in self.root.glob(f"{kind}/*/.{assignment}.*"):
                 shutil.rmtree(leftover, ignore_errors=True)
+        for pattern in (".*.part", f"*/{assignment}/.*.part"):
+            for leftover in self.graded.glob(pattern):
+                leftover.unlink()
 
     @cached_property
     def secret(self) -> bytes:
         """What seeds are derived from; made once."""
         file = self.graded / ".secret"
         if not file.exists():
-            part = file.with_suffix(".part")
-            with _written(file):
-                part.unlink(missing_ok=True)
-                descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-                with os.fdopen(descriptor, "wb") as made:
-                    made.write(secrets.token_hex(16).encode())
-                os.replace(part, file)
+            with whole(file, MEND) as made:
+                made.touch(0o600)
+                made.write_text(secrets.token_hex(16))
         return file.read_bytes()
 
     @contextmanager
@@ -162,6 +156,27 @@ class Course:
         return int.from_bytes(hmac.digest(self.secret, about, hashlib.sha256)[:4], "big") >> 1
 
 
+@dataclass(frozen=True)
+class Assignment:
+    """One assignment of a course: its notebooks as released and as solved (JSON by name)."""
+
+    course: Course
+    name: str
+    released: dict[str, str]
+    solved: dict[str, str]
+
+    def submission(self, student: str) -> reading.Submission:
+        """What a student has handed in."""
+        folder = self.course.folder("submitted", student, self.name)
+        return reading.collect(folder, student, self.name, self.released)
+
+    def job(self, student: str, rules: Rules, seed: int | None = None) -> Job:
+        """A student's submission, read now, to be graded with this seed or the one that follows from it."""
+        submission = self.submission(student)
+        drawn = self.course.seed(submission) if seed is None else seed
+        return Job(submission, self.released, self.solved, drawn, rules)
+
+
 @dataclass
 class Progress:
     """What a batch says about itself."""
@@ -174,9 +189,8 @@ class Progress:
 def grade(
     course: Course,
     assignments: Sequence[str],
-    terms: Terms,
-    make: Callable[[], Any],
-    workers: int,
+    rules: Rules,
+    crew: pool.Crew,
     students: Sequence[str] = (),
     *,
     anew: bool = False,
@@ -187,45 +201,27 @@ def grade(
     Raises CourseError where an assignment is unknown or nothing is handed in, where somebody else grades,
     and where something cannot be written.
     """
-    classes = {assignment: course.students(assignment) for assignment in assignments}
-    for assignment, handed_in in classes.items():
-        for student in students:
-            if student not in handed_in:
-                raise CourseError(f"{student} has handed nothing in for {assignment}.")
-    with course.alone(), closing(gradebook(course, assignments)) as book:
-        released = {assignment: course.released(assignment) for assignment in assignments}
-        solved = {assignment: course.notebooks("source", assignment) for assignment in assignments}
-        done = dict.fromkeys(assignments, 0)
+    chosen = {assignment: _chosen(course, assignment, students) for assignment in assignments}
+    with course.alone(), closing(gradebook.opened(course, assignments)) as book:
+        todo: list[tuple[Assignment, str]] = []
+        done = Counter[str]()
 
         def progress(result: Result) -> Progress:
             done[result.assignment] += 1
-            return Progress(done[result.assignment], len(students or classes[result.assignment]), result)
+            return Progress(done[result.assignment], len(chosen[result.assignment]), result)
 
-        todo: list[tuple[str, str]] = []
-        for assignment in assignments:
-            course.tidy(assignment)
-            enter_lateness(course, book, assignment)
-            for student in students or classes[assignment]:
-                submission = course.collected(student, assignment, released[assignment])
-                found = kept(course, student, assignment)
-                if anew or found is None or not _is_of(found[0], submission, terms):
+        for assignment in map(course.assignment, assignments):
+            course.tidy(assignment.name)
+            gradebook.enter_lateness(course, book, assignment.name)
+            for student in chosen[assignment.name]:
+                result = None if anew else _graded(book, assignment, student, rules)
+                if result is None:
                     todo.append((assignment, student))
-                    continue
-                result, entered = found
-                if result.timestamp != submission.timestamp:
-                    result, entered = retimed(course, result, submission.timestamp), False
-                if not entered:
-                    enter(course, book, result)
-                yield progress(result)
-
-        def jobs() -> Iterator[Job]:
-            """Read when their turn comes: a thousand submissions are not held in memory."""
-            for assignment, student in todo:
-                submission = course.collected(student, assignment, released[assignment])
-                seed = course.seed(submission)
-                yield Job(submission, released[assignment], solved[assignment], seed, terms)
-
-        with closing(pool.outcomes(grader, jobs(), make, workers)) as outcomes:
+                else:
+                    yield progress(result)
+        # Read when their turn comes: a thousand submissions are not held in memory.
+        jobs = (assignment.job(student, rules) for assignment, student in todo)
+        with closing(pool.outcomes(grader, jobs, crew)) as outcomes:
             for job, outcome in outcomes:
                 result = outcome or lost(job, grader)
                 put(course, result)
@@ -233,29 +229,29 @@ def grade(
                 yield progress(result)
 
 
-def _is_of(result: Result, submission: reading.Submission, terms: Terms) -> bool:
-    """Whether a result is what grading this submission on these terms would give."""
-    return result.digest == submission.digest and result.audit.get("terms") == vars(terms)
+def _chosen(course: Course, assignment: str, students: Sequence[str]) -> Sequence[str]:
+    """Who is graded: these students, or all. Raises CourseError for one who handed nothing in."""
+    handed_in = course.students(assignment)
+    for student in students:
+        if student not in handed_in:
+            raise CourseError(f"{student} has handed nothing in for {assignment}.")
+    return students or handed_in
 
 
-def gradebook(course: Course, assignments: Sequence[str]) -> Gradebook:
-    """nbgrader's gradebook, with the assignments in it. Raises CourseError for an unknown one.
-
-    `c.CourseDirectory.db_url` may name any database: an empty one is all that nbgrader needs, it makes its
-    tables itself. For PostgreSQL: `postgresql+psycopg://...` and the extra `postgres`.
-    """
-    with _entered():
-        book = Gradebook(course.directory.db_url, course.directory.course_id)
-        known = {one.name for one in book.assignments}
-        for assignment in assignments:
-            if assignment not in known:
-                if not course.folder("source", ".", assignment).is_dir():
-                    book.close()
-                    names = ", ".join(section.folder for section in sections.SECTIONS)
-                    raise CourseError(f"There is no assignment '{assignment}'; choose one of: {names}.")
-                release.generate(assignment, Config(course.config))
-        book.db.expire_all()  # others have written meanwhile
-    return book
+def _graded(book: Gradebook, assignment: Assignment, student: str, rules: Rules) -> Result | None:
+    """The stored result, entered with the present time of submission; None where that has to be graded."""
+    found = kept(assignment.course, student, assignment.name)
+    submission = assignment.submission(student)
+    if found is None:
+        return None
+    result, entered = found
+    if result.digest != submission.digest or result.audit.get("terms") != vars(rules):
+        return None
+    if result.timestamp != submission.timestamp:
+        result, entered = retimed(assignment.course, result, submission.timestamp), False
+    if not entered:
+        enter(assignment.course, book, result)
+    return result
 
 
 def lost(job: Job, grader: Callable[[Job], Result] = work.grade) -> Result:
@@ -280,21 +276,18 @@ def put(course: Course, result: Result) -> None:
     _replace(course.folder("autograded", result.student, result.assignment), files)
 
 
-@contextmanager
-def _written(path: Path) -> Iterator[None]:
-    """Say in one sentence what cannot be written, and why."""
-    try:
-        yield
-    except OSError as problem:
-        raise CourseError(
-            f"{path} cannot be written ({problem.strerror}): mend that, then give the same command again."
-        ) from None
+def enter(course: Course, book: Gradebook, result: Result) -> None:
+    """Enter a result in the gradebook, then call it recorded."""
+    gradebook.enter(course, book, result)
+    folder = course.folder("autograded", result.student, result.assignment)
+    with writable(folder, MEND):
+        os.replace(folder / PENDING, folder / RECORDED)
 
 
 def _replace(folder: Path, files: dict[str, str]) -> None:
     """Make `folder` hold these files and no others."""
     new, old = (folder.with_name(f".{folder.name}.{what}") for what in ("new", "old"))
-    with _written(folder):
+    with writable(folder, MEND):
         try:
             for leftover in (new, old):
                 shutil.rmtree(leftover, ignore_errors=True)
@@ -313,7 +306,7 @@ def retimed(course: Course, result: Result, timestamp: str | None) -> Result:
     """The result of what was handed in again unchanged, pending; its old record goes when it is entered."""
     folder = course.folder("autograded", result.student, result.assignment)
     file = folder / reading.TIMESTAMP
-    with _written(file):
+    with writable(file, MEND):
         if timestamp:
             file.write_text(timestamp, encoding="utf-8")
         else:
@@ -371,67 +364,3 @@ def _result(plain: dict[str, Any]) -> Result:
     }
     faults = [Fault(Reason[one["reason"]], one["notebook"], one["detail"]) for one in plain["faults"]]
     return Result(**{**plain, "notebooks": notebooks, "faults": faults})
-
-
-# --- the gradebook ------------------------------------------------------------------------------------------
-
-
-def enter(course: Course, book: Gradebook, result: Result) -> None:
-    """Write scores, comments and what lateness costs in one transaction, then call the result recorded.
-
-    A score that a person has given stays; the answer is marked to be looked at again, as nbgrader does it.
-    """
-    with _entered():
-        book.update_or_create_student(result.student)
-        timestamp = parse_utc(result.timestamp) if result.timestamp else None
-        with book.db.no_autoflush:  # nbgrader's objects are not in the session yet when it asks for others
-            submission = book.update_or_create_submission(
-                result.assignment, result.student, timestamp=timestamp
-            )
-        for entry in submission.notebooks:
-            one = result.notebooks[entry.name]
-            for grade in entry.grades:
-                grade.auto_score = one.scores.get(grade.name)  # tasks have none
-                grade.needs_manual_grade = grade.manual_score is not None or grade.auto_score is None
-            for comment in entry.comments:
-                comment.auto_comment = one.comments.get(comment.name)
-        book.db.flush()
-        for entry in submission.notebooks:
-            book.db.refresh(entry)  # its score is a sum that the database forms
-            entry.late_submission_penalty = _penalty(course, entry, submission.total_seconds_late)
-        book.db.commit()
-    folder = course.folder("autograded", result.student, result.assignment)
-    with _written(folder):
-        os.replace(folder / PENDING, folder / RECORDED)
-
-
-def enter_lateness(course: Course, book: Gradebook, assignment: str) -> None:
-    """Enter anew what lateness costs where that has changed: by a due date, the policy, a manual score."""
-    with _entered():
-        for submission in book.assignment_submissions(assignment):
-            late = submission.total_seconds_late
-            for entry in submission.notebooks if late > 0 or submission.late_submission_penalty else ():
-                entry.late_submission_penalty = _penalty(course, entry, late)
-        book.db.commit()
-
-
-def _penalty(course: Course, entry: SubmittedNotebook, seconds_late: float) -> float | None:
-    """What lateness costs by the course's policy: at most the score."""
-    if seconds_late <= 0:
-        return None
-    policy = AssignLatePenalties(config=course.config)
-    policy.init_plugin()
-    penalty = policy.plugin_inst.late_submission_penalty(entry.student.id, entry.score, seconds_late)
-    return None if penalty is None else max(0.0, min(penalty, entry.score))
-
-
-@contextmanager
-def _entered() -> Iterator[None]:
-    """Say in one sentence what keeps the gradebook from being written."""
-    try:
-        yield
-    except (SQLAlchemyError, InvalidEntry, ModuleNotFoundError) as problem:  # the last: a driver
-        reason = str(problem).partition("\n")[0]
-        raise CourseError(
-            f"The gradebook cannot be written ({reason}): mend that, then give the same command again."
-        ) from None

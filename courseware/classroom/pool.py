@@ -1,23 +1,24 @@
 """Many jobs done by few workers, of which any may die.
 
-`outcomes` hands jobs to an executor, a few at a time, and yields each with its result as it comes. A process
-pool breaks as a whole when one of its processes is killed; then a new one is made, the jobs that were under
-way are done again, one at a time, and a job that breaks ATTEMPTS pools is given up: its outcome is None.
-Dask's executor (`course grade --scheduler`) replaces workers by itself and gives such a job up by itself.
+`outcomes` hands jobs to a crew, a few at a time, and yields each with its result as it comes. A job whose
+worker dies or hangs is done again, ATTEMPTS times in all, and then given up: its outcome is None. On one
+machine the crew is a process pool of Pebble's, in which a worker that dies costs its own job alone; one that
+dies while none has a job breaks the pool, and the next job is given to a new one. With `course grade
+--scheduler` the crew is a cluster of Dask's, which replaces workers and gives jobs up by itself.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import threading
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from typing import Any, TypeVar
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, TimeoutError, wait
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
+
+from pebble import ProcessExpired, ProcessPool
 
 from course_utils.settings import CourseError
 
@@ -26,121 +27,90 @@ R = TypeVar("R")
 
 ATTEMPTS = 3
 AHEAD = 2  # jobs per worker that are under way or wait for one
+LONGEST = 7200  # seconds from a job's start, however busy the machine: a worker that hangs is ended
+LOST = (ProcessExpired, TimeoutError, BrokenExecutor)
 
 
-@dataclass
-class _Task:
-    job: Any
-    attempts: int = 0
+class Crew(NamedTuple):
+    """Workers: how a piece of work and a job for it are handed to them, and how many they are."""
+
+    submit: Callable[[Callable[[Any], Any], Any], Future]
+    workers: int
 
 
 def outcomes(
-    work: Callable[[J], R], jobs: Iterable[J], make: Callable[[], Executor], workers: int
+    work: Callable[[J], R], jobs: Iterable[J], crew: Crew
 ) -> Generator[tuple[J, R | None], None, None]:
     """Every job with its result, None where it could not be had, in the order in which they come.
 
-    `make` gives an executor, anew after each that has broken. An error that `work` itself raises is raised,
-    and CourseError where the scheduler of a cluster has gone.
+    An error that `work` itself raises is raised, and CourseError where the scheduler of a cluster has gone.
     """
-    executor = make()
-    waiting, suspects = iter(jobs), deque[_Task]()
-    running: dict[Future, _Task] = {}
-    try:
-        while True:
-            if suspects:  # one at a time, so that the next to break a pool is known
-                if not running:
-                    task = suspects.popleft()
-                    running[_submitted(executor, work, task.job)] = task
+    waiting = iter(jobs)
+    running: dict[Future, tuple[J, int]] = {}
+    while True:
+        for job in islice(waiting, AHEAD * crew.workers - len(running)):
+            running[crew.submit(work, job)] = job, 1
+        if not running:
+            return
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            job, attempt = running.pop(future)
+            if attempt < ATTEMPTS and not future.cancelled() and isinstance(future.exception(), LOST):
+                running[crew.submit(work, job)] = job, attempt + 1
             else:
-                while len(running) < AHEAD * workers and (job := next(waiting, None)) is not None:
-                    running[_submitted(executor, work, job)] = _Task(job)
-            if not running:
-                return
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            broken = False
-            for future in [
-                future for future in running if future in done
-            ]:  # as handed out: `done` has no order
-                task = running.pop(future)
-                if future.cancelled():
-                    raise CourseError(
-                        "The scheduler has dropped what it was given to do: see whether it still runs, then "
-                        "give the same command again."
-                    )
-                error = future.exception()
-                if error is None:
-                    yield task.job, future.result()
-                elif isinstance(error, BrokenExecutor):
-                    broken = True
-                    yield from _once_more(task, suspects)
-                elif type(error).__name__ == "KilledWorker":  # Dask's, after several workers
-                    yield task.job, None
-                else:
-                    raise error
-            if broken:
-                for task in running.values():
-                    yield from _once_more(task, suspects)
-                running.clear()
-                executor.shutdown(wait=False)
-                executor = make()
-    finally:
-        executor.shutdown(wait=False)
+                yield job, _result(future)
 
 
-def _submitted(executor: Executor, work: Callable[[J], R], job: J) -> Future[R]:
-    """The job's future, which has failed already where the pool broke while nobody looked."""
-    try:
-        return executor.submit(work, job)
-    except BrokenExecutor as problem:
-        failed: Future[R] = Future()
-        failed.set_exception(problem)
-        return failed
+def _result(future: Future[R]) -> R | None:
+    """What has come of a job; None where it is given up."""
+    if future.cancelled():
+        raise CourseError(
+            "The scheduler has dropped what it was given to do: see whether it still runs, then give the "
+            "same command again."
+        )
+    error = future.exception()
+    if isinstance(error, LOST) or type(error).__name__ == "KilledWorker":  # Dask's, after several workers
+        return None
+    return future.result()
 
 
-def _once_more(task: _Task, suspects: deque[_Task]) -> Iterator[tuple[Any, None]]:
-    task.attempts += 1
-    if task.attempts < ATTEMPTS:
-        suspects.append(task)
-    else:
-        yield task.job, None
-
-
-class _Pool(ProcessPoolExecutor):
-    """Processes that end with the one that made them, however it ends, or when it waits for them no longer.
-
-    Each holds one end of a pipe of which nobody else has the other.
-    """
-
-    def __init__(self, workers: int, start: str) -> None:
-        context = multiprocessing.get_context(start)
-        theirs, self._lifeline = context.Pipe(duplex=False)
-        super().__init__(workers, context, _begin, (theirs,))
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        super().shutdown(wait=wait, cancel_futures=cancel_futures or not wait)
-        self._lifeline.close()
-
-
-def _begin(lifeline: Connection) -> None:
-    """What a worker does first. Ctrl-C is the affair of the process that hands out the jobs."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
-
-
-def _end_with(lifeline: Connection) -> None:
-    lifeline.poll(None)
-    os._exit(1)
-
-
-def local(workers: int, start: str = "spawn") -> Executor:
-    """A pool of processes on this machine, each with one thread to compute with."""
+@contextmanager
+def local(count: int, start: str = "spawn") -> Iterator[Crew]:
+    """Processes on this machine, each with one thread to compute with, that end with the context."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    return _Pool(workers, start)
+    context: Any = multiprocessing.get_context(start)
+    pools: list[ProcessPool] = []  # at most one
+
+    def end() -> None:
+        while pools:
+            pools[-1].stop()
+            pools.pop().join()
+
+    def submit(work: Callable[[J], R], job: J) -> Future[R]:
+        if pools and not pools[-1].active:
+            end()
+        if not pools:
+            pools.append(ProcessPool(count, initializer=_begin, initargs=[work], context=context))
+        return pools[-1].schedule(work, [job], timeout=LONGEST)
+
+    try:
+        yield Crew(submit, count)
+    finally:
+        end()
 
 
-def dask(address: str, patience: float = 10) -> tuple[Callable[[], Executor], int]:
-    """The workers of a Dask cluster, and how many they are. Raises CourseError where there is none
-    that answers within seconds of patience.
+def _begin(work: Callable) -> None:
+    """What a worker does first: import `work`, by being given it, and end with the process that made it.
+
+    Jobs are fetched under a lock, in which an import would keep all others waiting.
+    """
+    parent: Any = multiprocessing.parent_process()
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+
+@contextmanager
+def dask(address: str, patience: float = 10) -> Iterator[Crew]:
+    """The workers of a Dask cluster. Raises CourseError where there is none that answers within seconds of
+    patience.
 
     A worker grades one submission at a time, however many threads it has.
     """
@@ -152,11 +122,14 @@ def dask(address: str, patience: float = 10) -> tuple[Callable[[], Executor], in
         client = Client(address, timeout=patience)
     except (OSError, TimeoutError, ValueError) as problem:
         raise CourseError(f"No Dask scheduler answers at {address}: {problem}.") from None
-    workers = len(client.nthreads())
-    if not workers:
-        client.close()
-        raise CourseError(
-            f"The Dask scheduler at {address} has no workers: start some "
-            f"(`dask worker {address} --nthreads 1`)."
-        )
-    return lambda: client.get_executor(pure=False), workers
+    with client, client.get_executor(pure=False) as executor:
+        workers = len(client.nthreads())
+        if not workers:
+            raise CourseError(
+                f"The Dask scheduler at {address} has no workers: start some "
+                f"(`dask worker {address} --nthreads 1`)."
+            )
+        try:
+            yield Crew(executor.submit, workers)
+        finally:
+            executor.shutdown(wait=False)

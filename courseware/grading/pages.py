@@ -3,8 +3,7 @@
 A student's code is untrusted, and so is what it displays. `clean_outputs` keeps text and PNG pictures of a
 cell's outputs and nothing else. `page` is the feedback page that nbgrader makes, without its gradebook.
 EXPORTER sets up nbconvert for that page as well as for `nbgrader generate_feedback` and formgrader
-(nbgrader_config.py): HTML passes bleach with the short lists below, formulas become MathML, and nothing is
-loaded from the network.
+(nbgrader_config.py): HTML passes bleach with the short lists below, and nothing is loaded from the network.
 """
 
 from __future__ import annotations
@@ -14,25 +13,21 @@ import copy
 import functools
 import html
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import nbformat
 import nbgrader
 from bleach.css_sanitizer import CSSSanitizer
 from bleach.sanitizer import ALLOWED_TAGS, Cleaner
-from bs4 import BeautifulSoup
 from jinja2 import pass_context
-from latex2mathml.converter import convert_to_element
-from nbconvert import HTMLExporter, TemplateExporter
-from nbconvert.filters import Highlight2HTML
-from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
-from nbconvert.filters.widgetsdatatypefilter import WidgetsDataTypeFilter
+from nbconvert import HTMLExporter
 from nbconvert.preprocessors import Preprocessor
 from nbformat import NotebookNode
 from traitlets.config import Config
+
+from courseware import markup
+from courseware.markup import UNDESCRIBED, remembering
 
 MOST_OUTPUTS = 100  # of a cell
 MOST_CHARACTERS = 20_000  # of an output
@@ -41,10 +36,6 @@ MOST_BYTES = 2 * 2**20  # of a PNG
 MOST_ALT = 1_000  # characters of its description
 MOST_PIXELS = 25_000_000  # a small file can hold a picture that a browser has no memory for
 MOST_MARKDOWN = 50_000  # characters of a cell; the longest of the course has 5,000
-MOST_LATEX = 2_000  # characters of a formula
-REMEMBERED = 512  # cells and formulas, once rendered: most stand in every student's notebook ...
-MOST_REMEMBERED = 6_000  # ... and are no longer than this: what students write must not fill the memory
-UNDESCRIBED = "A picture without a description."
 
 FORMGRADER = Path(nbgrader.__file__).parent / "server_extensions" / "formgrader"
 EXPORTER: dict[str, Any] = {
@@ -58,6 +49,7 @@ EXPORTER: dict[str, Any] = {
     # Ours come first: they replace the macro that would load MathJax.
     "extra_template_basedirs": [
         str(Path(__file__).parent / "templates"),
+        str(markup.TEMPLATES),
         str(FORMGRADER / "templates"),
     ],
 }
@@ -177,17 +169,6 @@ VALUES = {
 }
 
 
-def _remembering(render: Callable[..., str]) -> Callable[..., str]:
-    """The same function of a text, which remembers what became of short ones."""
-    remembered = functools.lru_cache(REMEMBERED)(render)
-
-    @functools.wraps(render)
-    def rendered(source: str, *rest: Any, **more: Any) -> str:
-        return (remembered if len(source) <= MOST_REMEMBERED else render)(source, *rest, **more)
-
-    return rendered
-
-
 def _allowed(tag: str, name: str, value: str) -> bool:
     return any(
         re.fullmatch(names, name) and re.fullmatch(values, value, re.IGNORECASE | re.DOTALL)
@@ -200,7 +181,7 @@ def clean_html(source: Any) -> str:
     return _clean_html(str(source))
 
 
-@_remembering
+@remembering
 def _clean_html(source: str) -> str:
     cleaner = Cleaner(
         tags=TAGS,
@@ -209,19 +190,6 @@ def _clean_html(source: str) -> str:
         css_sanitizer=CSSSanitizer(allowed_css_properties=STYLES),
     )
     return cleaner.clean(source)
-
-
-class _Renderer(IPythonRenderer):
-    """nbconvert's Markdown with formulas marked, for they are drawn after cleaning."""
-
-    def inline_math(self, body: str) -> str:
-        return f'<span class="formula">{html.escape(body)}</span>'
-
-    def block_math(self, body: str) -> str:
-        return f'<span class="formula block">{html.escape(body)}</span>'
-
-    def latex_environment(self, name: str, body: str) -> str:
-        return self.block_math(rf"\begin{{{name}}}{body}\end{{{name}}}")
 
 
 @pass_context
@@ -235,42 +203,12 @@ def markdown(context: Any, source: str) -> str:
 
 
 def _rendered(source: str, attachments: dict[str, Any]) -> str:
-    renderer = _Renderer(escape=False, exclude_anchor_links=True, attachments=attachments)
-    clean = clean_html(MarkdownWithMath(renderer=renderer).render(source[:MOST_MARKDOWN]))
-    # In the parsed tree, not in the text: a formula may stand in an attribute, where a tag would end it.
-    tree = BeautifulSoup(clean, "html.parser")
-    for mark in tree.select("span.formula"):
-        drawn = mathml(mark.get_text(), "block" in mark["class"])
-        mark.replace_with(BeautifulSoup(drawn, "html.parser"))
-    for picture in tree.select("img:not([alt])"):
-        picture["alt"] = UNDESCRIBED
-    return str(tree)
+    return str(markup.markdown(source[:MOST_MARKDOWN], attachments, clean_html))
 
 
-@_remembering
+@remembering
 def _rendered_alone(source: str) -> str:
     return _rendered(source, {})
-
-
-@_remembering
-def mathml(latex: str, block: bool = False) -> str:
-    """A formula as MathML, or as the text that it is where it cannot be read."""
-    source = f"$${latex}$$" if block else f"${latex}$"
-    if len(latex) > MOST_LATEX:
-        return html.escape(source)
-    try:
-        root = convert_to_element(latex.strip(), display="block" if block else "inline")
-        for element in root.iter():
-            # latex2mathml leaves its text unescaped, and LaTeX can set links, styles and classes.
-            element.text = html.unescape(element.text or "")
-            for name in ("href", "style", "class", "id"):
-                element.attrib.pop(name, None)
-            if element.tag == "mi" and len(element.text) > 2 and element.text.isalpha():
-                element.tag = "mo"  # log p, with the space that browsers leave out after an identifier
-                element.attrib.update(lspace="0.17em", rspace="0.17em")
-        return ElementTree.tostring(root, encoding="unicode")
-    except Exception:  # LaTeX of a student's
-        return html.escape(source)
 
 
 # --- pages ------------------------------------------------------------------------------------------
@@ -308,35 +246,12 @@ def _is(cell: NotebookNode, role: str) -> bool:
     return bool(cell.metadata.get("nbgrader", {}).get(role))
 
 
-class _Exporter(HTMLExporter):
-    """nbconvert's, but that pages are not parsed once more to add what they have already: `Inert` and
-    `markdown` have described the pictures."""
-
-    def from_notebook_node(  # type: ignore[override]
-        self, nb: NotebookNode, resources: Any = None, **kw: Any
-    ) -> tuple[str, dict[str, Any]]:
-        """The page of a notebook."""
-        resources = self._init_resources(resources)
-        self.register_filter("highlight_code", _highlighted)
-        self.register_filter("filter_data_type", WidgetsDataTypeFilter({}, parent=self))
-        return TemplateExporter.from_notebook_node(self, nb, resources, **kw)
-
-
-def _highlighted(source: str, **_: Any) -> str:
-    return _highlighted_alone(source)
-
-
-@_remembering
-def _highlighted_alone(source: str) -> str:
-    return Highlight2HTML(pygments_lexer="python")(source)
-
-
 @functools.cache
 def _exporter() -> HTMLExporter:
     """nbconvert as nbgrader sets it up for feedback."""
     styles = FORMGRADER / "static" / "node_modules" / "bootstrap" / "dist" / "css"
     settings = {**EXPORTER, "template_name": "feedback", "extra_template_paths": [str(styles)]}
-    return _Exporter(config=Config({"HTMLExporter": settings}))
+    return markup.Exporter(config=Config({"HTMLExporter": settings}))
 
 
 def page(

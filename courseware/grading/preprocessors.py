@@ -4,10 +4,8 @@
     OwnWork       what of the submission an instructor should look at; never a change of score
     Probe         nbgrader's Execute; graded cells probe with a seed that no student has seen, and a cell
                   that ends or hangs its kernel is left out of a further run
-    Judge         computes the verdict from the evidence, in this process, and writes it into the cell
 
-The student's kernel only hands over evidence. Whatever else it prints, displays or patches, the one
-result that nbgrader reads was written by Judge.
+The student's kernel only hands over evidence; what follows from it is the affair of `judging`.
 """
 
 from __future__ import annotations
@@ -20,7 +18,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +28,7 @@ from nbformat import NotebookNode
 from nbgrader.preprocessors import Execute, NbGraderPreprocessor
 from traitlets import Bool, Integer, Unicode
 
-from course_utils.checks import EXERCISES, core, evidence
-from course_utils.settings import CourseError
+from course_utils.checks import core, evidence
 from courseware.grading.kernel import forked, messages, sandbox
 from courseware.grading.reasons import Fault, Reason
 from courseware.grading.submission import own_work
@@ -165,6 +161,7 @@ class Probe(Execute):
         if not self.unsafe:
             self.kernel_manager_class = forked.KernelManager if self.forked else sandbox.KernelManager
         self.shutdown_kernel = "immediate"  # what a kernel still has to do is nobody's affair
+        self.iopub_timeout = 10  # from a reply to the end of the output, on a machine that may be busy
 
     def create_kernel_manager(self) -> Any:
         """As ever, with a client that trusts no message."""
@@ -183,58 +180,77 @@ class Probe(Execute):
         seed = resources.setdefault("course_seed", secrets.randbelow(2**31))
         self.notebook = resources.get("nbgrader", {}).get("notebook", "")
         nb.metadata.setdefault("course", {}).update(seed=seed, sandboxed=not self.unsafe)
-        sources = {}
-        for place, cell in enumerate(nb.cells):
-            if asked_of(cell):
-                sources[cell.id] = cell.source
-                call = f'__import__("course_utils.checks").checks.check("{asked_of(cell)}", globals())'
-                cell.source = call
-            elif cell.cell_type == "code" and self.relevant is not None and place not in self.relevant:
-                sources[cell.id] = cell.source
-                cell.source, cell.outputs = "", [nbformat.v4.new_output("stream", text=NOT_RUN)]
-        self.over_at = time.monotonic() + self.seconds_in_all
-        self.timeout_func = lambda cell: max(
-            1, min(self._seconds_left(), self.timeout, GRADED_SECONDS if cell.id in sources else 10**6)
-        )
         asked = {name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()}
-        lost: dict[str, str] = {}
-        ended: Counter[str] = Counter()
-        self.ran: set[str] = set()
+        self._prepare(nb)
         try:
             with environment({**asked, core.SEED_VARIABLE: str(seed)}):
-                while True:
-                    began = time.monotonic()
-                    try:
-                        return super().preprocess(nb, resources, km)
-                    except _LostKernel as loss:
-                        ended[loss.cell.id] += 1
-                        again = loss.fault.reason is Reason.KILLED and ended[loss.cell.id] < ATTEMPTS
-                        few = sum(ended.values()) <= 2 * ATTEMPTS  # it may end elsewhere every time
-                        if again and few and self._seconds_left() > 2 * (time.monotonic() - began):
-                            self.log.warning("A kernel has ended (%s): once more.", loss.fault)
-                            continue
-                        self.faults.append(loss.fault)
-                        self.log.warning("A cell took its kernel with it (%s).", loss.fault)
-                        sources.setdefault(loss.cell.id, loss.cell.source)
-                        lost[loss.cell.id] = loss.fault.reason.name
-                        loss.cell.source = ""
-                        if self._seconds_left() <= 0:
-                            return nb, resources
-                    except Exception as problem:  # before the first cell, or after the last
-                        ended[""] += 1
-                        with suppress(Exception):
-                            self._cleanup_kernel()
-                        if ended[""] == ATTEMPTS or self._seconds_left() <= 0:
-                            raise
-                        self.log.warning("A kernel did not start, or not end (%s): once more.", problem)
+                return self._run(nb, resources, km)
         finally:
             for cell in nb.cells:
-                cell.source = sources.get(cell.id, cell.source)
-                if cell.id in lost:
-                    cell.outputs = [_ended_by(lost[cell.id])]
+                cell.source = self.sources.get(cell.id, cell.source)
+                if cell.id in self.lost:
+                    cell.outputs = [_ended_by(self.lost[cell.id])]
+
+    def _prepare(self, nb: NotebookNode) -> None:
+        """Put into every cell what is to be run there, and start the clock."""
+        self.sources: dict[str, str] = {}  # of cells in which something else is run, or nothing
+        self.lost: dict[str, str] = {}  # why cells are left out
+        self.ended: Counter[str] = Counter()  # how often the kernel ended, by cell
+        self.ran: set[str] = set()
+        for place, cell in enumerate(nb.cells):
+            name = asked_of(cell)
+            if name:
+                self.sources[cell.id] = cell.source
+                cell.source = f'__import__("course_utils.checks").checks.check("{name}", globals())'
+            elif cell.cell_type == "code" and self.relevant is not None and place not in self.relevant:
+                self.sources[cell.id] = cell.source
+                cell.source, cell.outputs = "", [nbformat.v4.new_output("stream", text=NOT_RUN)]
+        self.over_at, self.timeout_func = time.monotonic() + self.seconds_in_all, self._seconds
+
+    def _run(self, nb: NotebookNode, resources: Resources, km: Any) -> tuple[NotebookNode, Resources]:
+        """As nbgrader does it; anew without each cell that takes the kernel with it."""
+        while True:
+            began = time.monotonic()
+            try:
+                return super().preprocess(nb, resources, km)
+            except _LostKernel as loss:
+                if not self._again(loss, time.monotonic() - began) and self._seconds_left() <= 0:
+                    return nb, resources
+            except Exception as problem:  # before the first cell, or after the last
+                self.ended[""] += 1
+                with suppress(Exception):
+                    self._cleanup_kernel()
+                if self.ended[""] == ATTEMPTS or self._seconds_left() <= 0:
+                    raise
+                self.log.warning("A kernel did not start, or not end (%s): once more.", problem)
+
+    def _again(self, loss: _LostKernel, seconds: float) -> bool:
+        """Whether the cell that lost its kernel, after such a run, may try again; if not, it is left out."""
+        cell, fault = loss.cell, loss.fault
+        self.ended[cell.id] += 1
+        few = sum(self.ended.values()) <= 2 * ATTEMPTS  # it may end elsewhere every time
+        killed = fault.reason is Reason.KILLED and self.ended[cell.id] < ATTEMPTS
+        if killed and few and self._seconds_left() > 2 * seconds:
+            self.log.warning("A kernel has ended (%s): once more.", fault)
+            return True
+        self.faults.append(fault)
+        self.log.warning("A cell took its kernel with it (%s).", fault)
+        self.sources.setdefault(cell.id, cell.source)
+        self.lost[cell.id] = fault.reason.name
+        cell.source = ""
+        return False
 
     def _seconds_left(self) -> int:
         return math.ceil(self.over_at - time.monotonic())
+
+    def _seconds(self, cell: NotebookNode) -> int:
+        """How long a cell may run."""
+        most = GRADED_SECONDS if cell.id in self.sources else self.timeout
+        return max(1, min(self._seconds_left(), self.timeout, most))
+
+    def _waited(self) -> float:
+        """Seconds for which this kernel had to wait for a processor, as far as is known."""
+        return getattr(self.km.provisioner, "waited", 0.0) if self.km else 0.0
 
     def preprocess_cell(
         self, cell: NotebookNode, resources: Resources, index: int
@@ -247,7 +263,8 @@ class Probe(Execute):
                 over = Fault(Reason.TIMEOUT, self.notebook, "the whole notebook")
                 self.faults += [over] * (over not in self.faults)
             return cell, resources
-        problem, mute, limit = "", False, time.monotonic() + self.timeout_func(cell)
+        problem, mute, seconds, waited = "", False, self._seconds(cell), self._waited()
+        limit = time.monotonic() + seconds
         try:
             cell, resources = super().preprocess_cell(cell, resources, index)
         except (CellTimeoutError, DeadKernelError) as error:
@@ -255,6 +272,8 @@ class Probe(Execute):
             mute = "IOPub" in str(error) and time.monotonic() < limit  # a reply, but no end of the output
         except Exception as error:  # a forged reply may make nbclient stumble anywhere
             raise _LostKernel(cell, self._fault(cell, index, Reason.MESSAGES, type(error).__name__)) from None
+        finally:
+            self.over_at += messages.patience(seconds, self._waited() - waited)
         # A student's own exception of that name would end nothing; the first output is then something else.
         if problem or any(
             output.get("ename") == CellTimeoutError.__name__ for output in cell.get("outputs", [])
@@ -308,83 +327,3 @@ def _make_plain(error: NotebookNode) -> None:
 
 def _ended_by(reason: str) -> NotebookNode:
     return nbformat.v4.new_output("error", ename=reason, evalue=Reason[reason].value, traceback=[])
-
-
-class Judge(NbGraderPreprocessor):
-    """Replace the outputs of every graded cell by the verdict on the evidence that it handed over.
-
-    `reports` holds the verdicts with the evidence, `faults` what evidence was missing or forged.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.reports: list[core.Report] = []
-        self.faults: list[Fault] = []
-
-    def preprocess_cell(
-        self, cell: NotebookNode, resources: Resources, cell_index: int
-    ) -> tuple[NotebookNode, Resources]:
-        name = asked_of(cell)
-        if name in EXERCISES:
-            report, reason = judged(EXERCISES[name], cell.outputs, resources["course_seed"])
-            if reason:
-                notebook = resources.get("nbgrader", {}).get("notebook", "")
-                self.faults.append(
-                    Fault(reason, notebook, f"exercise {report.exercise.number}: {report.note}")
-                )
-            self.reports.append(report)
-            shown = replace(report, observation=None)._repr_mimebundle_()
-            cell.outputs = [
-                nbformat.v4.new_output("execute_result", data=shown, execution_count=cell.execution_count)
-            ]
-        return cell, resources
-
-
-class _Unjudged(CourseError):
-    """Evidence that is not there, or none that a check would hand over."""
-
-    def __init__(self, reason: Reason | None, sentence: str) -> None:
-        super().__init__(sentence)
-        self.reason = reason
-
-
-def judged(
-    exercise: core.Exercise, outputs: list[NotebookNode], seed: int
-) -> tuple[core.Report, Reason | None]:
-    """The verdict on a graded cell's outputs, by the evidence among them, and what was wrong with that."""
-    packed = [
-        output.data[core.EVIDENCE_MIME] for output in outputs if core.EVIDENCE_MIME in output.get("data", {})
-    ]
-    try:
-        if not packed:
-            raise _Unjudged(*_why_no_evidence(outputs))
-        seen = observation(packed[0], exercise, seed)
-        return replace(core.verdict(exercise, seen), observation=seen), None
-    except CourseError as problem:
-        note = evidence.printable(str(problem), evidence.SENTENCE)
-        return core.Report(exercise, (), note), getattr(problem, "reason", Reason.FORGED)
-
-
-def observation(packed: Any, exercise: core.Exercise, seed: int) -> core.Observation:
-    """What a probe has packed. Raises CourseError if it is not of this exercise and seed, or malformed."""
-    if not isinstance(packed, dict) or (packed.get("answer"), packed.get("seed")) != (exercise.answer, seed):
-        raise CourseError("The evidence of this cell belongs to another exercise or another run.")
-    arrays = evidence.unpack(packed.get("evidence"))
-    note = packed.get("note", "")
-    if not isinstance(note, str):
-        raise CourseError("The evidence has a note that is no text.")
-    return core.Observation(seed, arrays, evidence.printable(note, evidence.SENTENCE))
-
-
-def _why_no_evidence(outputs: list[NotebookNode]) -> tuple[Reason | None, str]:
-    """The reason and one sentence for a graded cell that handed over nothing."""
-    errors = [output for output in outputs if output.output_type == "error"]
-    if not errors:
-        return Reason.NO_EVIDENCE, "The check handed over no evidence: was it replaced?"
-    ended = {reason.name: reason for reason in Reason}.get(errors[0].ename)
-    if ended is Reason.TIMEOUT:
-        return None, "The check was stopped at the time limit: is there a loop that never ends?"
-    if ended is not None:
-        return None, f"Your answer was not judged: {ended.value}. The rest was run without it."
-    sentence = f"The check could not run: {errors[0].ename}: {errors[0].evalue}"
-    return Reason.NO_EVIDENCE, sentence[: evidence.SENTENCE]

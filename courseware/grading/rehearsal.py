@@ -21,12 +21,12 @@ from nbgrader import utils
 
 from course_utils import settings
 from course_utils.settings import CourseError
-from courseware.authoring import sections
+from courseware import sections
 from courseware.grading import work
 from courseware.grading.kernel import sandbox
 from courseware.grading.reasons import Fault, Reason
 from courseware.grading.submission import reading
-from courseware.grading.work import Job, Terms, Verdict
+from courseware.grading.work import Job, Rules, Verdict
 
 SEED = 0  # what checks take in the notebook
 
@@ -72,11 +72,11 @@ def rehearse(path: Path) -> Rehearsal:
             raise CourseError(f"{path} is no notebook that can be checked: {fault.detail}.")
     sandboxed = not sandbox.missing()
     # What the student changed counts as released where there is no other copy: then every cell is run.
-    terms = Terms(sandboxed=sandboxed, whole=bool(remark))
+    rules = Rules(sandboxed=sandboxed, whole=bool(remark))
     digest = hashlib.sha256(raw).hexdigest()
     submission = reading.Submission("you", lesson.section.folder, {lesson.name: raw}, (), digest, None)
     with _quiet():
-        result = work.grade(Job(submission, {lesson.name: nbformat.writes(released)}, {}, SEED, terms))
+        result = work.grade(Job(submission, {lesson.name: nbformat.writes(released)}, {}, SEED, rules))
     graded = result.notebooks[lesson.name]
     by_hand = [
         ByHand(grade_id, float(mark.points), graded.scores[grade_id] is None)

@@ -3,17 +3,17 @@
 A `Job` holds all that decides a result, so any process on any machine with this package can do it, twice if
 need be: the answer is the same. Only the coordinator (`batch`) reads submissions and writes gradebooks.
 
-The steps are repair (`reading`), the choice of cells that matter (`relevance`), the run in a sandbox, the
-verdicts (`preprocessors`), and the feedback page (`pages`).
+The steps are repair (`reading`), the choice of cells that matter (`demonstrations`), the run in a sandbox, the
+verdicts (`judging`), and the feedback page (`pages`).
 """
 
 from __future__ import annotations
 
-import faulthandler
 import hashlib
 import json
 import logging
 import platform
+import signal
 import tempfile
 import threading
 import time
@@ -31,20 +31,20 @@ from course_utils import __version__
 from course_utils.checks.core import Report
 from course_utils.checks.evidence import printable
 from courseware.grading import pages, preprocessors
+from courseware.grading.judging import Judge
 from courseware.grading.kernel import sandbox
-from courseware.grading.preprocessors import ENVIRONMENT, Judge, Probe, TidyOrder
+from courseware.grading.preprocessors import ENVIRONMENT, Probe, TidyOrder
 from courseware.grading.reasons import Fault, Reason
-from courseware.grading.submission import reading, relevance
+from courseware.grading.submission import demonstrations, reading
 from courseware.grading.submission.own_work import Remark, remarks
 from courseware.grading.submission.reading import Submission
 
 PACKAGES = ("nbgrader", "nbclient", "ipykernel", "torch", "numpy", "scipy", "scikit-learn")
-OWN_SECONDS = 180  # for what is done here without the student's kernel; it takes a few
-STDERR = 2  # whatever sys.stderr is
+OWN_SECONDS = 180  # of processor time, for all that is done without the student's kernel; it takes a few
 
 
 @dataclass(frozen=True)
-class Terms:
+class Rules:
     """How a batch is graded, the same for every submission."""
 
     sandboxed: bool = True
@@ -61,7 +61,7 @@ class Job:
     released: Mapping[str, str]
     solved: Mapping[str, str]
     seed: int
-    terms: Terms
+    rules: Rules
 
 
 @dataclass(frozen=True)
@@ -125,27 +125,31 @@ class Result:
         return sum(score or 0 for notebook in self.notebooks.values() for score in notebook.scores.values())
 
 
-@contextmanager
-def in_time(seconds: float) -> Iterator[None]:
-    """End this process, saying where it was, if what is done inside takes longer.
-
-    A regular expression that backtracks without end in what a student has written can be interrupted by
-    nothing else; `pool` does what a process that ended had to do once more, and then gives it up.
-    """
-    faulthandler.dump_traceback_later(seconds, exit=True, file=STDERR)
-    try:
-        yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()
-
-
 _one_at_a_time = threading.Lock()  # seeds travel in the environment, which threads share
 
 
 def grade(job: Job) -> Result:
-    """Grade one submission. Never raises for anything that a student can hand in."""
-    with _one_at_a_time, preprocessors.environment(ENVIRONMENT):
+    """Grade one submission. Never raises for anything that a student can hand in.
+
+    A regular expression that backtracks without end in what a student has written can be interrupted by
+    nothing: a signal ends this process when it has taken OWN_SECONDS. `pool` does once more what a process
+    that ended had to do, and then gives it up.
+    """
+    with _one_at_a_time, preprocessors.environment(ENVIRONMENT), _limited(OWN_SECONDS):
         return _grade(job)
+
+
+@contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """End this process if it takes more processor time inside; kernels have limits of their own."""
+    if not hasattr(signal, "setitimer"):  # Windows, where everybody grades their own notebook alone
+        yield
+        return
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def _grade(job: Job) -> Result:
@@ -162,8 +166,8 @@ def _grade(job: Job) -> Result:
     audit = {
         "versions": versions(),
         "platform": platform.platform(),
-        "terms": vars(job.terms),
-        "limits": limits(job.terms),
+        "terms": vars(job.rules),
+        "limits": limits(job.rules),
         "environment": ENVIRONMENT,
         "released": digest_of(job.released),
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
@@ -193,10 +197,10 @@ def versions() -> dict[str, str]:
     }
 
 
-def limits(terms: Terms) -> dict[str, int]:
-    """What a notebook may take beside its terms: of time and output, and in a sandbox of everything else."""
+def limits(rules: Rules) -> dict[str, int]:
+    """What a notebook may take beside its rules: of time and output, and in a sandbox of everything else."""
     always = {"graded_cell_seconds": preprocessors.GRADED_SECONDS, "output_bytes": Probe().output_bytes}
-    return always | (asdict(sandbox.Limits()) if terms.sandboxed else {})
+    return always | (asdict(sandbox.Limits()) if rules.sandboxed else {})
 
 
 def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, list[Fault]]:
@@ -205,39 +209,35 @@ def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, li
     names = {"student": job.submission.student, "assignment": job.submission.assignment, "notebook": name}
     resources = {"nbgrader": names, "course_seed": job.seed}
     faults: list[Fault] = []
-    with in_time(OWN_SECONDS):
-        if handed_in:
-            nb, repairs = reading.repair(job.submission.notebooks[name], released, name)
-            faults += repairs
-        else:
-            nb = nbformat.from_dict(released)
-        nb, _ = TidyOrder().preprocess(nb, resources)
-        found = remarks(nb, nbformat.reads(job.solved[name], as_version=4)) if name in job.solved else []
-        nb.metadata["course"] = {"remarks": [vars(remark) for remark in found]}  # for `course remarks`
-        relevant = None if job.terms.whole else relevance.needed(nb, released)
     if handed_in:
-        nb, troubles = _run(nb, resources, job.terms, relevant)
-        faults += troubles
-    with in_time(OWN_SECONDS):
-        judge = Judge()
-        if handed_in:
-            for cell in nb.cells:
-                if cell.cell_type == "code" and not utils.is_grade(cell):
-                    pages.clean_outputs(cell)
-            nb, _ = judge.preprocess(nb, resources)
-            faults += judge.faults
-        return _result(nb, name, judge.reports, found), faults
+        nb, repairs = reading.repair(job.submission.notebooks[name], released, name)
+        faults += repairs
+    else:
+        nb = nbformat.from_dict(released)
+    nb, _ = TidyOrder().preprocess(nb, resources)
+    found = remarks(nb, nbformat.reads(job.solved[name], as_version=4)) if name in job.solved else []
+    nb.metadata["course"] = {"remarks": [vars(remark) for remark in found]}  # for `course remarks`
+    judge = Judge()
+    if handed_in:
+        relevant = None if job.rules.whole else demonstrations.needed(nb, released)
+        nb, troubles = _run(nb, resources, job.rules, relevant)
+        for cell in nb.cells:
+            if cell.cell_type == "code" and not utils.is_grade(cell):
+                pages.clean_outputs(cell)
+        nb, _ = judge.preprocess(nb, resources)
+        faults += troubles + judge.faults
+    return _result(nb, name, judge.reports, found), faults
 
 
 def _run(
-    nb: NotebookNode, resources: dict[str, Any], terms: Terms, relevant: set[int] | None
+    nb: NotebookNode, resources: dict[str, Any], rules: Rules, relevant: set[int] | None
 ) -> tuple[NotebookNode, list[Fault]]:
     """The notebook with the outputs of the cells that are relevant (None: of all), and what went wrong."""
     probe = Probe(
-        unsafe=not terms.sandboxed,
-        forked=terms.sandboxed,
-        timeout=terms.cell_seconds,
-        seconds_in_all=terms.notebook_seconds,
+        unsafe=not rules.sandboxed,
+        forked=rules.sandboxed,
+        timeout=rules.cell_seconds,
+        seconds_in_all=rules.notebook_seconds,
         log=logging.getLogger("course.grading"),
     )
     probe.relevant = relevant

@@ -1,4 +1,4 @@
-"""The ways to train one network that `benchmark` times: each gets a model, data, epochs and a watch.
+"""The ways to train one network that `loops` times: each gets a model, data, epochs and a watch.
 
 Each runs in a process of its own, so that nothing of one helps or hinders another.
 """
@@ -6,25 +6,26 @@ Each runs in a process of its own, so that nothing of one helps or hinders anoth
 from __future__ import annotations
 
 import os
+import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
 import torch
-from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
-from torch.utils.data import Dataset as TorchDataset
 
 from course_utils import data, evaluation, models, objectives, settings, training
 from course_utils.data import Dataset
 from course_utils.engine import fast
 from course_utils.models import Model
 
-KINDS: dict[str, type[nn.Module]] = {"VAE": models.VAE, "ConvVAE": models.ConvVAE}
+KINDS: dict[str, Callable[[], Model]] = {"VAE": models.VAE, "ConvVAE": models.ConvVAE}
 BATCH = 128
+GAIN = 1.3  # a product has to be so much faster: autocast spends some of it on conversions
 
 # Where the fast path may choose: few epochs, a higher learning rate, batches that grow.
 RECIPES: dict[str, dict[str, Any]] = {
@@ -33,8 +34,8 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
-class Laps:
-    """A watch that is stopped while the model is judged. Serves as the checkpoint of a training."""
+class Laps(training.Observer):
+    """A watch that is stopped while the model is judged, after every epoch."""
 
     def __init__(self, test_images: Tensor | None) -> None:
         self.test_images = test_images
@@ -52,42 +53,28 @@ class Laps:
             model.train()
         self.running_since = time.perf_counter()
 
-    def restore(self, state: training.State) -> None:
-        """Nothing to go on from."""
-
-    def save(self, state: training.State) -> None:
-        """The training loop calls this after every epoch."""
+    def epoch(self, state: training.State) -> None:
         self.lap(state.model)
 
 
 # --- the contestants ------------------------------------------------------------------------------------
 
 
-class Pictures(TorchDataset):
-    """Images kept and handed out as torchvision's MNIST does it, for data that torchvision does not have."""
+def pictures(dataset: Dataset) -> Any:
+    """torchvision's own MNIST, which makes a PIL image and a tensor for one index, of these images."""
+    data.torchvision()  # makes it importable
+    from torchvision import datasets, transforms
 
-    def __init__(self, dataset: Dataset, transform: Callable[[Image.Image], Tensor]) -> None:
-        self.pixels = (255 * dataset.train_images[:, 0]).round().to(torch.uint8)
-        self.labels, self.transform = dataset.train_labels, transform
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        picture = Image.fromarray(self.pixels[index].numpy(), mode="L")
-        return self.transform(picture), int(self.labels[index])
+    made = object.__new__(datasets.MNIST)  # its __init__ reads files
+    made.data = (255 * dataset.train_images[:, 0]).round().to(torch.uint8).cpu()
+    made.targets = dataset.train_labels.cpu()
+    made.transform, made.target_transform = transforms.ToTensor(), None
+    return made
 
 
 def textbook(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
     """The loop that most tutorials show."""
-    vision = data.torchvision()
-    from torchvision import datasets, transforms  # after data.torchvision has made it importable
-
-    assert vision
-    pictures: Any = Pictures(dataset, transforms.ToTensor())
-    if dataset.name == "mnist":
-        pictures = datasets.MNIST(str(settings.data_folder()), train=True, transform=transforms.ToTensor())
-    loader = DataLoader(pictures, batch_size=BATCH, shuffle=True)
+    loader = DataLoader(pictures(dataset), batch_size=BATCH, shuffle=True)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     device = next(model.parameters()).device
     for _ in range(epochs):
@@ -153,7 +140,7 @@ def plain(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
         objectives.negative_elbo,
         epochs=epochs,
         batch_size=BATCH,
-        checkpoint=laps,
+        observers=[laps],
     )
 
 
@@ -165,8 +152,8 @@ def quick(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
         objectives.negative_elbo,
         epochs=epochs,
         batch_size=BATCH,
-        precision=fast.best_precision(dataset.train_images.device),
-        checkpoint=laps,
+        precision=best_precision(dataset.train_images.device),
+        observers=[laps],
     )
 
 
@@ -181,8 +168,8 @@ def by_recipe(model: Model, dataset: Dataset, _epochs: int, laps: Laps) -> None:
         epochs=len(recipe["batch_size"]),
         betas=(0.9, 0.99),
         schedule=fast.one_cycle,
-        precision=fast.best_precision(dataset.train_images.device),
-        checkpoint=laps,
+        precision=best_precision(dataset.train_images.device),
+        observers=[laps],
         **recipe,
     )
 
@@ -190,6 +177,41 @@ def by_recipe(model: Model, dataset: Dataset, _epochs: int, laps: Laps) -> None:
 # For the time of an epoch, and for the way to a good model.
 EQUAL = {"textbook": textbook, "pythae": pythae, "plain": plain, "fast": quick}
 OWN = {**EQUAL, "fast": by_recipe}
+
+
+# --- what the machine can do ----------------------------------------------------------------------------
+
+
+def product_rate(
+    device: torch.device, precision: torch.dtype, shape: tuple[int, int, int] = (256, 784, 512)
+) -> float:
+    """Floating-point operations per second in products (n, k) (k, m) of `shape`: the median of five looks.
+
+    Each look takes some 20 ms. It is the limit of what a training can reach on this machine.
+    """
+    n, k, m = shape
+    a = torch.randn(n, k, device=device).to(precision)
+    b = torch.randn(k, m, device=device).to(precision)
+
+    def seconds(times: int) -> float:
+        started = time.perf_counter()
+        for _ in range(times):
+            c = a @ b
+        c.sum().item()  # waits for the device
+        return (time.perf_counter() - started) / times
+
+    seconds(3)
+    times = max(3, round(0.02 / seconds(3)))
+    return 2 * n * k * m / statistics.median(seconds(times) for _ in range(5))
+
+
+def best_precision(device: torch.device) -> torch.dtype:
+    """bfloat16 where this machine multiplies matrices in it clearly faster, float32 elsewhere.
+
+    Measured, not looked up: processors exist that have the instructions and lose by them.
+    """
+    rates = {p: product_rate(device, p) for p in (torch.float32, torch.bfloat16)}
+    return torch.bfloat16 if rates[torch.bfloat16] > GAIN * rates[torch.float32] else torch.float32
 
 
 # --- in a contestant's process --------------------------------------------------------------------------
@@ -210,12 +232,8 @@ def train(name: str, kind: str, data_name: str, epochs: int, judge: bool) -> dic
     torch.manual_seed(0)
     model = KINDS[kind]().to(device)
     laps = Laps(dataset.test_images if judge else None)
-    with open(os.devnull, "w") as nowhere:  # pythae reports to both
-        kept, sys.stdout, sys.stderr = (sys.stdout, sys.stderr), nowhere, nowhere
-        try:
-            (OWN if judge else EQUAL)[name](model, dataset, epochs, laps)
-        finally:
-            sys.stdout, sys.stderr = kept
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):  # for pythae
+        (OWN if judge else EQUAL)[name](model, dataset, epochs, laps)
     return {"seconds": laps.seconds, "negative_elbo": laps.negative_elbo, "memory": _memory()}
 
 

@@ -1,4 +1,4 @@
-"""How good the checks are, measured on the bank of right and wrong answers (tests/bank).
+"""How good the checks are, measured on the bank of right and wrong answers (bank/).
 
 Every answer is checked with several seeds. A wrong answer is *caught* if no seed gives it full points, a
 right one *accepted* if every seed does, and a wrong one *diagnosed* if with every seed its report holds
@@ -11,17 +11,16 @@ no random sample of what students write, but they, not the seeds, are what there
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import math
 import multiprocessing
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -31,11 +30,11 @@ from course_utils.checks import EXERCISES, core
 from course_utils.settings import CourseError
 from courseware import record
 
-FILE = Path("docs") / "graders.json"
+COUNTS = ("wrong", "caught", "right", "accepted", "diagnosed")
 
 
 @dataclass(frozen=True)
-class Row:
+class Tally:
     """One exercise: how many answers of each kind, how many of them were treated as they should be, and how
     long a check of a right answer takes, in seconds (median over seeds, the slowest answer)."""
 
@@ -49,6 +48,11 @@ class Row:
     diagnosed: int
     seconds: float
 
+    def cells(self) -> tuple[str, ...]:
+        """Number, answer, the three shares and the seconds, as the terminal's table shows them."""
+        pairs = ((self.caught, self.wrong), (self.accepted, self.right), (self.diagnosed, self.wrong))
+        return self.number, self.answer, *(share(good, of) for good, of in pairs), f"{self.seconds:.2f}"
+
 
 def limit(good: int, of: int) -> float:
     """The share of which one can be 95% sure, after `good` of `of` independent trials."""
@@ -60,38 +64,35 @@ def share(good: int, of: int) -> str:
     return f"{good} of {of} (≥ {math.floor(100 * limit(good, of))}%)"
 
 
-def total(rows: Iterable[Row]) -> Row:
+def total(tallies: Iterable[Tally]) -> Tally:
     """All exercises together."""
-    rows = list(rows)
-    sums = {
-        name: sum(getattr(row, name) for row in rows)
-        for name in ("wrong", "caught", "right", "accepted", "diagnosed")
-    }
-    return Row("", "all exercises", rows[0].seeds, **sums, seconds=max(row.seconds for row in rows))
+    tallies = list(tallies)
+    sums = {name: sum(getattr(tally, name) for tally in tallies) for name in COUNTS}
+    slowest = max(tally.seconds for tally in tallies)
+    return Tally("", "all exercises", tallies[0].seeds, **sums, seconds=slowest)
 
 
-def measure(root: Path, seeds: int, on_progress: Callable[[int, int], None]) -> tuple[list[Row], list[str]]:
-    """Check every answer of the bank with seeds 0, 1, ...; a row per exercise, and what went wrong.
+def measure(seeds: int, on_progress: Callable[[int, int], None]) -> tuple[list[Tally], list[str]]:
+    """Check every answer of the bank with seeds 0, 1, ...; a tally per exercise, and what went wrong.
 
     Raises CourseError where there is no bank.
     """
-    if not (root / "tests" / "bank").is_dir():
-        raise CourseError(f"There is no tests/bank below {root}: call this in a clone of the course.")
-    bank = _bank(root)
+    if importlib.util.find_spec("bank") is None:
+        raise CourseError("There is no bank of answers here: call this in a clone of the course.")
+    import bank  # which students do not have
+
     answers = [*((a, True) for a in bank.RIGHT), *((a, False) for a in bank.WRONG)]
     outcomes: dict[int, tuple[bool, bool, float]] = {}
-    with ProcessPoolExecutor(
-        os.cpu_count(), mp_context=multiprocessing.get_context("spawn"), initializer=_start, initargs=(root,)
-    ) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(os.cpu_count(), spawn, torch.set_num_threads, (1,)) as pool:
         futures = {pool.submit(_try, answer, right, seeds): i for i, (answer, right) in enumerate(answers)}
         for done, future in enumerate(as_completed(futures), 1):
             outcomes[futures[future]] = future.result()
             on_progress(done, len(answers))
 
-    rows, faults = [], []
+    tallies, faults = [], []
     for name, exercise in EXERCISES.items():
-        counts = dict.fromkeys(("wrong", "caught", "right", "accepted", "diagnosed"), 0)
-        slowest = 0.0
+        counts, slowest = dict.fromkeys(COUNTS, 0), 0.0
         for index, (answer, right) in enumerate(answers):
             if answer.exercise != name:
                 continue
@@ -103,20 +104,8 @@ def measure(root: Path, seeds: int, on_progress: Callable[[int, int], None]) -> 
             if not (good and diagnosed):
                 fault = "refused" if right else "accepted" if not good else "not diagnosed"
                 faults.append(f"{name}, {answer.name}: {fault}")
-        rows.append(Row(exercise.number, name, seeds, **counts, seconds=round(slowest, 3)))
-    return rows, faults
-
-
-def _bank(root: Path) -> Any:
-    sys.path.insert(0, str(root / "tests"))
-    import bank
-
-    return bank
-
-
-def _start(root: Path) -> None:
-    torch.set_num_threads(1)
-    _bank(root)
+        tallies.append(Tally(exercise.number, name, seeds, **counts, seconds=round(slowest, 3)))
+    return tallies, faults
 
 
 def _try(answer: Any, right: bool, seeds: int) -> tuple[bool, bool, float]:
@@ -132,22 +121,21 @@ def _try(answer: Any, right: bool, seeds: int) -> tuple[bool, bool, float]:
     return good, named, statistics.median(seconds)
 
 
-def store(rows: list[Row], root: Path) -> None:
-    """Keep the rows where README and site quote them from."""
-    record.keep(root / FILE, [asdict(row) for row in rows])
-
-
-def stored(root: Path) -> list[Row]:
-    """The rows of the last stored measurement, none if there is none."""
-    return [Row(**row) for row in record.kept(root / FILE) or []]
-
-
-def sentence(rows: Iterable[Row]) -> str:
-    """The totals, as the README says them."""
-    row = total(rows)
+def sentence(tallies: Iterable[Tally]) -> str:
+    """The totals, as documents and site say them."""
+    whole = total(tallies)
     return (
-        f"with {row.seeds} seeds each, {row.caught} of {row.wrong} wrong answers are caught "
-        f"(95% limit: at least {limit(row.caught, row.wrong):.1%}), "
-        f"{row.accepted} of {row.right} right ones accepted (at least {limit(row.accepted, row.right):.1%}) "
-        f"and {row.diagnosed} of {row.wrong} mistakes named (at least {limit(row.diagnosed, row.wrong):.1%})"
+        f"with {whole.seeds} seeds each, {whole.caught} of {whole.wrong} wrong answers are caught "
+        f"(95% limit: at least {limit(whole.caught, whole.wrong):.1%}), "
+        f"{whole.accepted} of {whole.right} right ones accepted "
+        f"(at least {limit(whole.accepted, whole.right):.1%}) and {whole.diagnosed} of {whole.wrong} "
+        f"mistakes named (at least {limit(whole.diagnosed, whole.wrong):.1%})"
     )
+
+
+FIGURES = record.Measurement[list[Tally]](
+    "graders",
+    lambda kept: [Tally(**one) for one in kept or []],
+    lambda tallies: {"graders": f"{sentence(tallies).capitalize()}."},
+)
+stored = FIGURES.stored

@@ -18,7 +18,7 @@ import itertools
 import math
 import statistics
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from course_utils import evaluation, models, objectives, settings
+from course_utils import evaluation, files, models, objectives, settings
 from course_utils.data import Dataset
 from course_utils.engine import cache, fast
 from course_utils.models import PIXELS, Model
@@ -35,7 +35,6 @@ from course_utils.objectives import Bound
 from course_utils.settings import CourseError
 from courseware import record
 
-FILE = Path("docs") / "reproduced.json"
 SHORT, FULL = 10, 3280
 SAMPLES = 5000
 
@@ -46,10 +45,10 @@ BURDA = "Burda et al. 2016, 3,280 epochs"
 
 @dataclass(frozen=True)
 class Published:
-    """One figure of the literature: nats per test image."""
+    """One figure of the literature: nats per test image, and why ours may lie elsewhere."""
 
     title: str
-    nats: float
+    published: float
     source: str
     why: str = "The published figure is of a single run, whose seed is not given."
 
@@ -63,26 +62,17 @@ class Experiment:
     train: Callable[[Dataset, int], list[float]]
 
 
-class Mlp(nn.Module):
+class Mlp(models.VAE):
     """784-hidden-latent and mirrored back: the networks that papers give as a row of sizes."""
 
     def __init__(self, hidden: tuple[int, ...], latent_dim: int, activation: type[nn.Module]) -> None:
-        super().__init__()
+        nn.Module.__init__(self)  # VAE's own would draw weights for layers that are not used
         self.latent_dim = latent_dim
         self.encoder = _layers((PIXELS, *hidden), activation)
         self.fc_mu = nn.Linear(hidden[-1], latent_dim)
         self.fc_logvar = nn.Linear(hidden[-1], latent_dim)
         self.decoder = _layers((latent_dim, *reversed(hidden)), activation)
         self.decoder.append(nn.Linear(hidden[0], PIXELS))
-
-    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """mu and logvar of q(z|x)."""
-        hidden = self.encoder(x.flatten(1))
-        return self.fc_mu(hidden), self.fc_logvar(hidden)
-
-    def decode(self, z: Tensor) -> Tensor:
-        """Logits of p(x|z)."""
-        return self.decoder(z).view(-1, 1, 28, 28)
 
 
 def _layers(sizes: tuple[int, ...], activation: type[nn.Module]) -> nn.Sequential:
@@ -113,6 +103,7 @@ def grey(
         test_images=dataset.test_images,
         batch_size=batch_size,
         seed=seed,
+        recorded=True,
     )
     return history.test
 
@@ -121,8 +112,8 @@ def after(*epochs: int, network: Callable[[], Model]) -> Callable[[Dataset, int]
     """-ELBO after each of these epochs of one training."""
 
     def train(dataset: Dataset, seed: int) -> list[float]:
-        record = grey(dataset, seed, network=network, epochs=max(epochs))["loss"]
-        return [record[epoch - 1] for epoch in epochs]
+        losses = grey(dataset, seed, network=network, epochs=max(epochs))["loss"]
+        return [losses[epoch - 1] for epoch in epochs]
 
     return train
 
@@ -160,25 +151,23 @@ def importance_weighted(dataset: Dataset, seed: int, *, samples: int, epochs: in
         recipe = {"learning_rate": 5e-3, "betas": (0.9, 0.99), "schedule": fast.one_cycle}
         fast.start(model, dataset.train_images)
     loss = partial(dynamic, samples=samples)
-    cache.fit(model, dataset.train_images, loss, epochs=epochs, seed=seed, **recipe)
+    # Python does the same in every step of `dynamic`, so a GPU may record one.
+    cache.fit(model, dataset.train_images, loss, epochs=epochs, seed=seed, recorded=True, **recipe)
     binary = evaluation.binarize(dataset.test_images)
     return [-evaluation.log_likelihood(model, binary, samples=SAMPLES).mean]
 
 
-def few_images(network: str, nats: tuple[float, float, float]) -> tuple[Published, ...]:
+def few_images(network: str, total: float, reconstruction: float, kl: float) -> tuple[Published, ...]:
     """What is published of a training on few images, and beside it the same with larger batches."""
-    total, reconstruction, kl = nats
+    why = (
+        "The batch size is not published with the figure; half as large a batch, twice as many steps, comes "
+        "close to it."
+    )
     return (
         Published(f"{network} on 5,000 images, 30 epochs, batch 64", total, PLAIN),
         Published(f"{network} on 5,000: its reconstruction", reconstruction, PLAIN),
         Published(f"{network} on 5,000: its KL", kl, PLAIN),
-        Published(
-            f"{network} on 5,000, batch 128",
-            total,
-            PLAIN,
-            "The batch size is not published with the figure; half as large a batch, twice as many steps, "
-            "comes close to it.",
-        ),
+        Published(f"{network} on 5,000, batch 128", total, PLAIN, why),
     )
 
 
@@ -187,51 +176,36 @@ def experiments(epochs: int = SHORT, names: tuple[str, ...] = ()) -> list[Experi
 
     Raises CourseError for unknown names.
     """
-    planned = _experiments(epochs)
-    for name in names:
-        settings.one_of("experiment", name, [experiment.name for experiment in planned])
-    return [experiment for experiment in planned if not names or experiment.name in names]
-
-
-def _experiments(epochs: int) -> list[Experiment]:
-    small, two = partial(models.VAE, 20), partial(models.VAE, 2)
-    example = partial(Mlp, (400,), 20, nn.ReLU)
-    grey_ones = [
-        Experiment(
-            "784-400-20",
-            (Published("784-400-20, 10 epochs", 105.6, EXAMPLE),),
-            after(10, network=example),
-        ),
-        Experiment(
-            "784-512-256-20",
-            (
-                Published("784-512-256-20, 10 epochs", 104.15, PLAIN),
-                Published("784-512-256-20, 20 epochs", 100.78, PLAIN),
-            ),
-            after(10, 20, network=small),
-        ),
-        Experiment(
-            "5,000 images, 20 latents, two batch sizes",
-            few_images("784-512-256-20", (114.97, 98.29, 16.68)),
-            partial(on_few_images, network=small),
-        ),
-        Experiment(
-            "5,000 images, 2 latents, two batch sizes",
-            few_images("784-512-256-2", (153.77, 147.70, 6.08)),
-            partial(on_few_images, network=two),
-        ),
-    ]
+    twenty = partial(models.VAE, 20)
+    example = (Published("784-400-20, 10 epochs", 105.6, EXAMPLE),)
+    course = tuple(
+        Published(f"784-512-256-20, {passed} epochs", nats, PLAIN)
+        for passed, nats in ((10, 104.15), (20, 100.78))
+    )
     why = "Reimplementations differ by 1.4 nats at k = 1 and 0.2 at k = 50."
     if epochs != FULL:
         why = f"The schedule is shorter: {epochs:,} epochs instead of {FULL:,}."
-    return grey_ones + [
+    planned = [
+        Experiment("784-400-20", example, after(10, network=partial(Mlp, (400,), 20, nn.ReLU))),
+        Experiment("784-512-256-20", course, after(10, 20, network=twenty)),
         Experiment(
-            f"{name}, {epochs:,} epochs",
-            (Published(f"{name}, 784-200-200-50, {epochs:,} epochs", nats, BURDA, why),),
-            partial(importance_weighted, samples=samples, epochs=epochs),
-        )
-        for name, samples, nats in (("VAE", 1, 86.76), ("IWAE-5", 5, 85.54), ("IWAE-50", 50, 84.78))
+            "5,000 images, 20 latents, two batch sizes",
+            few_images("784-512-256-20", 114.97, 98.29, 16.68),
+            partial(on_few_images, network=twenty),
+        ),
+        Experiment(
+            "5,000 images, 2 latents, two batch sizes",
+            few_images("784-512-256-2", 153.77, 147.70, 6.08),
+            partial(on_few_images, network=partial(models.VAE, 2)),
+        ),
     ]
+    for name, samples, nats in (("VAE", 1, 86.76), ("IWAE-5", 5, 85.54), ("IWAE-50", 50, 84.78)):
+        figure = Published(f"{name}, 784-200-200-50, {epochs:,} epochs", nats, BURDA, why)
+        train = partial(importance_weighted, samples=samples, epochs=epochs)
+        planned.append(Experiment(f"{name}, {epochs:,} epochs", (figure,), train))
+    for name in names:
+        settings.one_of("experiment", name, [experiment.name for experiment in planned])
+    return [experiment for experiment in planned if not names or experiment.name in names]
 
 
 # --- the run --------------------------------------------------------------------------------------------
@@ -240,14 +214,10 @@ def _experiments(epochs: int) -> list[Experiment]:
 COLUMNS = ("what", "published", "ours, mean ± spread", "difference", "on", "published by")
 
 
-@dataclass(frozen=True)
-class Row:
+@dataclass(frozen=True, kw_only=True)
+class Reproduction(Published):
     """A published figure and ours: one result per seed, nats per test image, trained on `device`."""
 
-    title: str
-    published: float
-    source: str
-    why: str
     found: tuple[float, ...]
     device: str
 
@@ -279,41 +249,25 @@ class Row:
 
 def run(
     dataset: Dataset, planned: list[Experiment], seeds: int, file: Path, say: Callable[[str], None]
-) -> dict[str, Any]:
-    """Train what `file` does not hold yet, keep each result there at once, and return its content.
+) -> list[Reproduction]:
+    """Train what `file` does not hold yet, keep each result there at once; all published figures, with ours.
 
     Raises CourseError for fewer than two seeds, which have no spread.
     """
     if seeds < 2:
         raise CourseError(f"seeds is {seeds}: a spread needs at least two.")
-    kept = _kept(file)
-    kept["date"] = date.today().isoformat()
+    kept = _kept(file) | {"date": date.today().isoformat()}
+    found = []
     for experiment in planned:
-        for seed in range(seeds):
-            results = kept["results"].setdefault(experiment.name, {})
-            if len(results.get(str(seed), [])) != len(experiment.published):
-                results[str(seed)] = experiment.train(dataset, seed)
+        results = kept["results"].setdefault(experiment.name, {})
+        for seed in map(str, range(seeds)):
+            if len(results.get(seed, [])) != len(experiment.published):
+                results[seed] = experiment.train(dataset, int(seed))
                 record.keep(file, kept)
-            numbers = ", ".join(f"{nats:.2f}" for nats in results[str(seed)])
-            say(f"{experiment.name}, seed {seed}: {numbers}")
-    return kept
-
-
-def rows(kept: dict[str, Any], planned: list[Experiment]) -> list[Row]:
-    """The published figures of the experiments that have been run, with ours."""
-    return [
-        Row(
-            figure.title,
-            figure.nats,
-            figure.source,
-            figure.why,
-            tuple(result[i] for result in by_seed.values()),
-            kept["device"],
-        )
-        for experiment in planned
-        if (by_seed := kept["results"].get(experiment.name))
-        for i, figure in enumerate(experiment.published)
-    ]
+            say(f"{experiment.name}, seed {seed}: {', '.join(f'{nats:.2f}' for nats in results[seed])}")
+        for figure, ours in zip(experiment.published, zip(*results.values(), strict=True), strict=True):
+            found.append(Reproduction(**vars(figure), found=ours, device=kept["device"]))
+    return found
 
 
 def _kept(file: Path) -> dict[str, Any]:
@@ -323,7 +277,7 @@ def _kept(file: Path) -> dict[str, Any]:
     return kept if all(kept.get(name) == new[name] for name in ("torch", "device")) else new
 
 
-def notes(found: Iterable[Row]) -> list[str]:
+def notes(found: Iterable[Reproduction]) -> list[str]:
     """A sentence for each figure that is further off than chance would have it."""
     return [
         f"{row.title}: {abs(row.difference):.2f} nats {'above' if row.difference > 0 else 'below'} the "
@@ -333,25 +287,25 @@ def notes(found: Iterable[Row]) -> list[str]:
     ]
 
 
-# --- what README, site and lessons quote ----------------------------------------------------------------
+def markdown(found: list[Reproduction]) -> str:
+    """The figures as documents and lessons show them, and what is to be said of those beyond chance."""
+    return "\n\n".join([record.table(COLUMNS, [one.cells() for one in found]), *notes(found)])
 
 
-def store(found: list[Row], root: Path) -> None:
-    """Keep the rows where README, site and lessons quote them from, beside those of other experiments."""
-    before, anew = stored(root), [row.title for row in found]
-    planned = [figure.title for experiment in _experiments(SHORT) for figure in experiment.published]
-    order = list(dict.fromkeys([*planned, *(row.title for row in before), *anew]))
-    rows = found + [row for row in before if row.title not in anew]
-    rows.sort(key=lambda row: order.index(row.title))
-    record.keep(root / FILE, [asdict(row) for row in rows])
-    (root / FILE).with_suffix(".md").write_text(markdown(rows) + "\n", encoding="utf-8")  # section 3 shows it
+FIGURES = record.Measurement[list[Reproduction]](
+    "reproduced",
+    lambda kept: [Reproduction(**one | {"found": tuple(one["found"])}) for one in kept or []],
+    lambda found: {"reproduced": markdown(found)},
+)
+stored = FIGURES.stored
 
 
-def stored(root: Path) -> list[Row]:
-    """The rows of the last stored run, none if there is none."""
-    return [Row(**{**row, "found": tuple(row["found"])}) for row in record.kept(root / FILE) or []]
-
-
-def markdown(found: list[Row]) -> str:
-    """The rows as README and lessons show them, and what is to be said of those further off than chance."""
-    return "\n\n".join([record.table(COLUMNS, [row.cells() for row in found]), *notes(found)])
+def store(root: Path, found: list[Reproduction]) -> None:
+    """Keep and quote the figures, beside those of other experiments; section 3 shows docs/reproduced.md."""
+    by_title = {one.title: one for one in stored(root) + found}
+    planned = [figure.title for experiment in experiments() for figure in experiment.published]
+    order = [*(title for title in planned if title in by_title), *by_title]
+    figures = [by_title[title] for title in dict.fromkeys(order)]
+    FIGURES.store(root, figures)
+    with files.whole(root / "docs" / "reproduced.md") as part:
+        part.write_text(markdown(figures) + "\n", encoding="utf-8")

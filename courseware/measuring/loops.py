@@ -19,15 +19,17 @@ an interruption measures what is missing.
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import multiprocessing
 import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -44,7 +46,6 @@ from courseware import record
 from courseware.measuring import contestants
 from courseware.measuring.contestants import BATCH, EQUAL, KINDS, RECIPES
 
-FILE = Path("docs") / "bench.json"
 EPOCHS = 20
 ROUNDS = 5
 
@@ -63,8 +64,8 @@ def _limits(kind: str) -> dict[str, float]:
     with FlopCounterMode(display=False) as counter:
         objectives.negative_elbo(model, x).loss.backward()
     return {
-        "float32": fast.product_rate(device, torch.float32, (1024, 1024, 1024)),
-        "bfloat16": fast.product_rate(device, torch.bfloat16, (1024, 1024, 1024)),
+        "float32": contestants.product_rate(device, torch.float32, (1024, 1024, 1024)),
+        "bfloat16": contestants.product_rate(device, torch.bfloat16, (1024, 1024, 1024)),
         "operations_per_image": counter.get_total_flops() / BATCH,
     }
 
@@ -116,54 +117,57 @@ def measure(kind: str, data_name: str, folder: Path, say: Callable[[str], None])
     """
     settings.one_of("network", kind, list(KINDS))
     file = folder / f"{kind}-{data_name}.json"
-    figures: dict[str, Any] = record.kept(file) or {}
-    here = {"torch": torch.__version__, "machine": machine(), "device": settings.device().type}
-    if figures.get("here") != here:
-        images = len(data.load(data_name, download=False).train_images)
-        figures = {
-            "here": here, "images": images, "rounds": [], "curves": {}, "date": date.today().isoformat(),
-        }  # fmt: skip
-
-    if figures.get("recipe") != RECIPES[kind]:
-        figures["recipe"] = RECIPES[kind]
-        figures["curves"].pop("fast", None)
-
-    names = [name for name in EQUAL if name != "pythae" or _has_pythae()]
+    figures = _begun(file, kind, data_name)
+    names = [name for name in EQUAL if name != "pythae" or importlib.util.find_spec("pythae")]
     if "pythae" not in names:
         say("pythae is not installed: left out (`make bench` installs it).")
-    threads = torch.get_num_threads()
-    spawn = multiprocessing.get_context("spawn")
-    pools = {name: ProcessPoolExecutor(1, spawn, contestants.start, (threads,)) for name in names}
-    try:
+    with _processes(names) as call:
         while len(figures["rounds"]) < ROUNDS:
-            row: dict[str, Any] = {
-                "limits": pools["fast"].submit(_limits, kind).result(),
-                "weighing": pools["fast"].submit(_weigh, kind, data_name).result(),
+            round_ = {
+                "limits": call("fast", _limits, kind),
+                "weighing": call("fast", _weigh, kind, data_name),
             }
             for name in names:
-                row[name] = pools[name].submit(contestants.train, name, kind, data_name, 2, False).result()
-                say(f"round {len(figures['rounds']) + 1}, {name}: {_second_epoch(row[name]):.2f} s per epoch")
-            figures["rounds"].append(row)
+                round_[name] = call(name, contestants.train, name, kind, data_name, 2, False)
+                seconds = _seconds(round_, name)
+                say(f"round {len(figures['rounds']) + 1}, {name}: {seconds:.2f} s per epoch")
+            figures["rounds"].append(round_)
             record.keep(file, figures)
-        for name in names:
-            if name not in figures["curves"]:
-                curve = pools[name].submit(contestants.train, name, kind, data_name, EPOCHS, True).result()
-                figures["curves"][name] = curve
-                say(f"{name}: {curve['negative_elbo'][-1]:.2f} nats after {curve['seconds'][-1]:.0f} s")
-                record.keep(file, figures)
+        for name in [name for name in names if name not in figures["curves"]]:
+            curve = call(name, contestants.train, name, kind, data_name, EPOCHS, True)
+            figures["curves"][name] = curve
+            say(f"{name}: {curve['negative_elbo'][-1]:.2f} nats after {curve['seconds'][-1]:.0f} s")
+            record.keep(file, figures)
         if "profile" not in figures:  # last: it takes memory that would count as the fast path's
-            figures["profile"] = pools["fast"].submit(_profile, kind, data_name).result()
+            figures["profile"] = call("fast", _profile, kind, data_name)
             record.keep(file, figures)
-    finally:
-        for pool in pools.values():
-            pool.shutdown(wait=False, cancel_futures=True)
     return figures
 
 
-def _has_pythae() -> bool:
-    import importlib.util
+def _begun(file: Path, kind: str, data_name: str) -> dict[str, Any]:
+    """What an earlier call with this PyTorch on this machine left, but for a curve by another recipe."""
+    here = {"torch": torch.__version__, "machine": machine(), "device": settings.device().type}
+    figures = record.kept(file) or {}
+    if figures.get("here") != here:
+        images = len(data.load(data_name, download=False).train_images)
+        figures = {"here": here, "images": images, "rounds": [], "curves": {}}
+        figures["date"] = date.today().isoformat()
+    if figures.get("recipe") != RECIPES[kind]:
+        figures["recipe"] = RECIPES[kind]
+        figures["curves"].pop("fast", None)
+    return figures
 
-    return importlib.util.find_spec("pythae") is not None
+
+@contextmanager
+def _processes(names: list[str]) -> Iterator[Callable[..., Any]]:
+    """A process for each contestant, and what calls a function in one: `call(name, function, *arguments)`."""
+    spawn, threads = multiprocessing.get_context("spawn"), torch.get_num_threads()
+    pools = {name: ProcessPoolExecutor(1, spawn, contestants.start, (threads,)) for name in names}
+    try:
+        yield lambda name, function, *arguments: pools[name].submit(function, *arguments).result()
+    finally:
+        for pool in pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def machine() -> str:
@@ -180,42 +184,16 @@ def machine() -> str:
 # --- what it comes to -----------------------------------------------------------------------------------
 
 
-def _second_epoch(round_: dict[str, Any]) -> float:
-    first, second = round_["seconds"]
+def _seconds(round_: dict[str, Any], name: str) -> float:
+    """What a contestant's second epoch took."""
+    first, second = round_[name]["seconds"]
     return second - first
-
-
-def seconds_per_epoch(figures: dict[str, Any], name: str) -> float:
-    """The median over rounds."""
-    return statistics.median(_second_epoch(row[name]) for row in figures["rounds"])
-
-
-def speed_up(figures: dict[str, Any], slow: str, quick: str) -> float:
-    """The median over rounds of the ratio of two contestants' times for one epoch."""
-    return statistics.median(_second_epoch(r[slow]) / _second_epoch(r[quick]) for r in figures["rounds"])
 
 
 def seconds_to(curve: dict[str, Any], target: float) -> float | None:
     """When the curve first comes down to `target` nats, at the end of an epoch; None if never."""
     pairs = zip(curve["seconds"], curve["negative_elbo"], strict=True)
     return next((seconds for seconds, nats in pairs if nats <= target), None)
-
-
-def share_of_limit(figures: dict[str, Any], name: str) -> float:
-    """Operations that an epoch needs over what the machine's float32 products would do in its time."""
-    images = figures["images"]
-    return statistics.median(
-        row["limits"]["operations_per_image"] * images / _second_epoch(row[name]) / row["limits"]["float32"]
-        for row in figures["rounds"]
-    )
-
-
-def cost_of_weighing(figures: dict[str, Any]) -> float:
-    """What the estimate of log p(x) takes, in times what its float32 products alone would."""
-    return statistics.median(
-        row["weighing"]["seconds"] * row["limits"]["float32"] / row["weighing"]["operations"]
-        for row in figures["rounds"]
-    )
 
 
 def target(kind: str, data_name: str, figures: dict[str, Any]) -> float:
@@ -258,24 +236,20 @@ class Loop:
     memory: float | None
 
     def cells(self) -> tuple[str, ...]:
-        """What `Summary.columns` say."""
-        return (
-            self.name,
-            f"{self.seconds:.2f}",
-            f"{self.speed_up:.1f}",
-            f"{self.share:.0%}",
-            f"{self.nats:.2f}",
-            "not reached" if self.seconds_to_target is None else f"{self.seconds_to_target:.0f}",
-            "unknown" if self.memory is None else f"{self.memory:.2f}",
-        )
+        """What `Comparison.columns` say."""
+        reached = "not reached" if self.seconds_to_target is None else f"{self.seconds_to_target:.0f}"
+        memory = "unknown" if self.memory is None else f"{self.memory:.2f}"
+        figures = f"{self.seconds:.2f}", f"{self.speed_up:.1f}", f"{self.share:.0%}", f"{self.nats:.2f}"
+        return self.name, *figures, reached, memory
 
 
 @dataclass(frozen=True)
-class Summary:
-    """One network's figures, as they are printed and quoted.
+class Comparison:
+    """The loops on one network, as they are printed and quoted.
 
-    Rates in operations per second; `recipe` is the fast path's own, `profile` says which share of its steps
-    goes where.
+    `target` in nats per test image; rates of products, float32 and bfloat16, in operations per second;
+    `weighing` is the time of an estimate of log p(x) in times that of its float32 products; `recipe` is the
+    fast path's own, `profile` says which share of its steps goes where.
     """
 
     kind: str
@@ -309,7 +283,7 @@ class Summary:
 
     @property
     def place(self) -> str:
-        """Where the README quotes it."""
+        """Where the documents quote it."""
         return f"bench {self.kind} on {self.device}"
 
     @property
@@ -319,7 +293,7 @@ class Summary:
         return slow / quick if slow and quick else None
 
     def sentence(self) -> str:
-        """What README and terminal say below the table."""
+        """What documents and terminal say below the table."""
         level, quick = f"{self.target:.2f} nats", self.loop("fast")
         if quick.seconds_to_target is None:
             sooner = f"does not reach {level}"
@@ -351,46 +325,52 @@ class Summary:
         return f"{record.table(self.columns, [loop.cells() for loop in self.loops])}\n\n{self.sentence()}"
 
 
-def summary(kind: str, data_name: str, figures: dict[str, Any]) -> Summary:
-    """What the figures of one network come to."""
-    level = target(kind, data_name, figures)
-    return Summary(
+def comparison(kind: str, data_name: str, figures: dict[str, Any]) -> Comparison:
+    """What the figures of one network come to: medians over rounds, of ratios that are taken within one."""
+    level, images = target(kind, data_name, figures), figures["images"]
+
+    def median(of: Callable[[dict[str, Any]], float]) -> float:
+        return statistics.median(of(round_) for round_ in figures["rounds"])
+
+    def rate(round_: dict[str, Any], name: str) -> float:
+        return round_["limits"]["operations_per_image"] * images / _seconds(round_, name)
+
+    def loop(name: str, curve: dict[str, Any]) -> Loop:
+        return Loop(
+            name,
+            median(lambda r: _seconds(r, name)),
+            median(lambda r: _seconds(r, "textbook") / _seconds(r, name)),
+            median(lambda r: rate(r, name) / r["limits"]["float32"]),
+            curve["negative_elbo"][-1],
+            seconds_to(curve, level),
+            curve["memory"],
+        )
+
+    return Comparison(
         kind,
         data_name,
         figures["here"]["machine"],
         figures["here"]["device"],
         figures["date"],
         level,
-        statistics.median(row["limits"]["float32"] for row in figures["rounds"]),
-        statistics.median(row["limits"]["bfloat16"] for row in figures["rounds"]),
-        cost_of_weighing(figures),
+        median(lambda r: r["limits"]["float32"]),
+        median(lambda r: r["limits"]["bfloat16"]),
+        median(lambda r: r["weighing"]["seconds"] * r["limits"]["float32"] / r["weighing"]["operations"]),
         figures["recipe"],
         figures["profile"],
-        tuple(
-            Loop(
-                name,
-                seconds_per_epoch(figures, name),
-                speed_up(figures, "textbook", name),
-                share_of_limit(figures, name),
-                curve["negative_elbo"][-1],
-                seconds_to(curve, level),
-                curve["memory"],
-            )
-            for name, curve in figures["curves"].items()
-        ),
+        tuple(loop(name, curve) for name, curve in figures["curves"].items()),
     )
 
 
-def store(found: list[Summary], root: Path) -> None:
-    """Keep the figures where the README quotes them from, beside those of other networks and devices."""
-    places = [one.place for one in found]
-    others = [one for one in stored(root) if one.place not in places]
-    record.keep(root / FILE, [asdict(one) for one in found + others])
+def store(root: Path, found: list[Comparison]) -> None:
+    """Keep and quote the figures, beside those of other networks and devices."""
+    FIGURES.store(root, list({one.place: one for one in FIGURES.stored(root) + found}.values()))
 
 
-def stored(root: Path) -> list[Summary]:
-    """The figures of the last stored run, none if there is none."""
-    return [
-        Summary(**{**one, "loops": tuple(Loop(**loop) for loop in one["loops"])})
-        for one in record.kept(root / FILE) or []
-    ]
+FIGURES = record.Measurement[list[Comparison]](
+    "bench",
+    lambda kept: [
+        Comparison(**one | {"loops": tuple(Loop(**loop) for loop in one["loops"])}) for one in kept or []
+    ],
+    lambda found: {one.place: one.markdown() for one in found},
+)

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -25,14 +25,10 @@ from course_utils.settings import CourseError
 from courseware import notebooks, record
 from courseware.measuring import loops
 
-FILE = Path("docs") / "grading-speed.json"
 ASSIGNMENT, NOTEBOOK = "03-vae", "vae.ipynb"
 STUDENTS, ROUNDS = 12, 3
 
-COMMANDS = {
-    "nbgrader autograde": ["nbgrader", "autograde", ASSIGNMENT],
-    "course grade": ["course", "grade", ASSIGNMENT],
-}
+PLAIN, OURS = "nbgrader autograde", "course grade"
 
 
 @dataclass(frozen=True)
@@ -51,13 +47,13 @@ class Speed:
     @property
     def ratio(self) -> float:
         """How many times as many `course grade` does: the median of the rounds' ratios."""
-        pairs = zip(self.seconds["nbgrader autograde"], self.seconds["course grade"], strict=True)
+        pairs = zip(self.seconds[PLAIN], self.seconds[OURS], strict=True)
         return statistics.median(plain / ours for plain, ours in pairs)
 
     def sentence(self) -> str:
-        """What README and terminal say."""
-        plain, ours = (f"{self.per_minute(command):.1f}" for command in COMMANDS)
-        rounds = len(self.seconds["course grade"])
+        """What documents and terminal say."""
+        plain, ours = (f"{self.per_minute(command):.1f}" for command in (PLAIN, OURS))
+        rounds = len(self.seconds[OURS])
         return (
             f"{self.students} submissions of section 3, same scores: `course grade` does {ours} a minute, "
             f"plain `nbgrader autograde` {plain}; {self.ratio:.1f} times as many, the start of the workers "
@@ -68,19 +64,19 @@ class Speed:
 
 def measure(root: Path, say: Callable[[str], None]) -> Speed:
     """Grade the same class with both commands, in turns. Raises CourseError where their scores differ."""
-    seconds: dict[str, list[float]] = {command: [] for command in COMMANDS}
+    seconds: dict[str, list[float]] = {PLAIN: [], OURS: []}
     with tempfile.TemporaryDirectory() as folder:
         for round_ in range(1, ROUNDS + 1):
             scores = []
-            for command, words in COMMANDS.items():
+            for command, taken in seconds.items():
                 course = Path(folder) / command.replace(" ", "-")
                 _make(course, root)
                 started = time.perf_counter()
-                _call(course, words)
-                seconds[command].append(time.perf_counter() - started)
+                _call(course, command)
+                taken.append(time.perf_counter() - started)
                 scores.append(_scores(course))
                 shutil.rmtree(course)
-                say(f"round {round_}, {command}: {seconds[command][-1]:.0f} s")
+                say(f"round {round_}, {command}: {taken[-1]:.0f} s")
             if scores[0] != scores[1]:
                 raise CourseError("The two commands give different scores: see who is right before anything.")
     return Speed(seconds, STUDENTS, loops.machine(), date.today().isoformat())
@@ -91,7 +87,7 @@ def _make(course: Path, root: Path) -> None:
     course.mkdir()
     shutil.copy(root / "nbgrader_config.py", course)
     shutil.copytree(root / "solutions" / ASSIGNMENT, course / "solutions" / ASSIGNMENT)
-    _call(course, ["nbgrader", "generate_assignment", ASSIGNMENT])
+    _call(course, "nbgrader generate_assignment")
     released = notebooks.read(course / "notebooks" / ASSIGNMENT / NOTEBOOK)
     stubs = {
         mark.grade_id: cell.source
@@ -109,13 +105,12 @@ def _make(course: Path, root: Path) -> None:
         nbformat.write(submission, folder / NOTEBOOK)
 
 
-def _call(course: Path, words: list[str]) -> None:
-    program, *arguments = words
-    done = subprocess.run(
-        [Path(sys.executable).parent / program, *arguments], cwd=course, capture_output=True, text=True
-    )
+def _call(course: Path, command: str) -> None:
+    program, what = command.split()
+    words = [str(Path(sys.executable).parent / program), what, ASSIGNMENT]
+    done = subprocess.run(words, cwd=course, capture_output=True, text=True)
     if done.returncode:
-        raise CourseError(f"{' '.join(words)} failed: {done.stderr.strip().splitlines()[-1]}")
+        raise CourseError(f"{command} failed: {done.stderr.strip().splitlines()[-1]}")
 
 
 def _scores(course: Path) -> dict[tuple[str, str], float | None]:
@@ -128,12 +123,8 @@ def _scores(course: Path) -> dict[tuple[str, str], float | None]:
         }
 
 
-def store(found: Speed, root: Path) -> None:
-    """Keep the figures where the README quotes them from."""
-    record.keep(root / FILE, asdict(found))
-
-
-def stored(root: Path) -> Speed | None:
-    """The figures of the last stored run."""
-    kept = record.kept(root / FILE)
-    return Speed(**kept) if kept else None
+FIGURES = record.Measurement[Speed | None](
+    "grading-speed",
+    lambda kept: Speed(**kept) if kept else None,
+    lambda found: {"grading speed": found.sentence()} if found else {},
+)

@@ -11,7 +11,8 @@ import pytest
 from lab import Notebook
 
 from course_utils.checks.core import REPORT_MIME
-from courseware.authoring import bundle, sections
+from courseware import sections
+from courseware.authoring import bundle
 
 SMALL = {"COURSE_BUDGET": "smoke", "COURSE_DATASET": "digits"}
 LESSONS = sections.lessons()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -14,8 +14,10 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from course_utils import checks
 from course_utils.settings import CourseError
-from courseware.authoring import bundle, sections
+from courseware import sections
+from courseware.authoring import bundle
 
 ROOT = Path(__file__).parents[2]
 LESSONS = sections.lessons()
@@ -56,15 +58,18 @@ ALONE = """
 import sys
 lends = lambda finder: getattr(finder, "__module__", "").startswith("__editable__")
 sys.meta_path[:] = [finder for finder in sys.meta_path if not lends(finder)]
-from courseware.cli import main
-main()
 """
 
 
 def course(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command as a student has it, with the package that was handed out."""
+    """The command as a student has it, with what was handed out."""
+    return alone(folder, "from courseware.cli import main; main()", *arguments)
+
+
+def alone(folder: Path, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Python where nothing of the course is but what was handed out."""
     return subprocess.run(
-        [sys.executable, "-c", ALONE, *arguments],
+        [sys.executable, "-c", ALONE + code, *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "120"},
         capture_output=True,
@@ -129,7 +134,7 @@ def test_no_file_holds_an_answer_graded_by_hand(unpacked):
 def test_the_package_is_the_instructor_s_but_for_what_is_left_out(unpacked):
     mine = files(ROOT)
     for name, content in files(unpacked).items():
-        if name.startswith("course_utils/"):
+        if name.startswith(bundle.PACKAGES):
             assert content == mine[name]
 
 
@@ -145,22 +150,34 @@ def test_no_file_is_one_of_the_tests(unpacked):
 
 def test_only_what_students_need_is_there(names):
     folders = {name.partition("/")[0] for name in names if "/" in name}
-    assert folders == {"course_utils", "docs", "notebooks", "release"}
-    assert {name for name in names if "/" not in name} == {
+    assert folders == {"course_utils", "courseware", "docs", "notebooks", "release"}
+    assert {name for name in names if "/" not in name} - {"vae.py"} == {
         ".dockerignore", "Dockerfile", "LICENSE", "Makefile", "README.md", "constraints.txt",
         "environment.yml", "jupyter_lab_config.py", "nbgrader_config.py", "pyproject.toml",
     }  # fmt: skip
 
 
-def test_whatever_else_lies_in_the_course_stays_there(tmp_path):
-    strays = {"gradebook.db", "submitted.txt"}
-    for entry in ROOT.iterdir():
-        if entry.name not in strays:  # writing to a link would write to the course's own
-            (tmp_path / entry.name).symlink_to(entry)
-    before = bundle.contents(tmp_path).keys()
-    for stray in strays:
-        (tmp_path / stray).write_text("secret")
-    assert bundle.contents(tmp_path).keys() == before
+@pytest.mark.parametrize(
+    "place",
+    [
+        "",
+        ".github",
+        "bank",
+        "courseware",
+        "courseware/authoring",
+        "docs",
+        "notebooks/03-vae",
+        "notes",
+        "tests",
+    ],
+)
+def test_whatever_else_lies_in_the_course_stays_there(unpacked, tmp_path, place):
+    root = shutil.copytree(unpacked, tmp_path / "course")
+    before = bundle.contents(root).keys()
+    (root / place).mkdir(exist_ok=True)
+    for stray in ("secret.py", "secret.json", "gradebook.db", "LICENSE.old"):
+        (root / place / stray).write_text("secret")
+    assert bundle.contents(root).keys() == before
 
 
 # --- all that they need -----------------------------------------------------------------------------------
@@ -170,7 +187,9 @@ def test_whatever_else_lies_in_the_course_stays_there(tmp_path):
 def test_what_a_lesson_shows_in_a_page_has_its_script_and_style(unpacked, name):
     for kind in ("js", "css"):
         for folder in ("standalone", name):
-            assert (unpacked / "course_utils" / "templates" / folder / f"{folder}.{kind}").is_file()
+            assert (
+                unpacked / "course_utils" / "viewers" / "templates" / folder / f"{folder}.{kind}"
+            ).is_file()
 
 
 @pytest.mark.parametrize("edition", ["notebooks", "release"])
@@ -185,33 +204,33 @@ def test_every_notebook_is_the_released_one(unpacked, edition):
 def test_a_notebook_is_checked_with_what_was_handed_out(unpacked):
     done = course(unpacked, "check", str(Path("notebooks") / THEORY))
     assert done.returncode == 0, done.stderr
-    assert "Points that programs give: 0 of 16." in done.stdout
+    of = sum(exercise.points for exercise in checks.EXERCISES.values() if exercise.number.startswith("2."))
+    assert f"Points that programs give: 0 of {of}." in done.stdout
     assert "only copy" not in done.stdout  # release/ is the other
 
 
-def imports(code: str) -> set[str]:
-    """The modules of the package that code imports, as files; names that are no modules as well."""
-    found = set()
-    for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "course_utils":
-            folder = str(node.module).replace(".", "/")
-            found |= {f"{folder}.py", *(f"{folder}/{alias.name}.py" for alias in node.names)}
-    return found
+EVERY_MODULE = """
+import importlib, pathlib
+for path in sorted(p for top in ("course_utils", "courseware") for p in pathlib.Path(top).rglob("*.py")):
+    importlib.import_module(".".join(path.with_suffix("").parts).removesuffix(".__init__"))
+"""
 
 
-def test_no_module_and_no_notebook_imports_what_is_left_out(unpacked):
-    """But for the command, which imports when it is asked to."""
-    mine, theirs = files(ROOT / "course_utils"), files(unpacked / "course_utils")
-    left_out = {f"course_utils/{name}" for name in mine.keys() - theirs.keys()}
-    code = {name: content.decode() for name, content in theirs.items() if name.endswith(".py")}
-    del code["cli.py"]
-    for lesson in LESSONS:
-        for cell in nbformat.read(unpacked / "notebooks" / lesson.path, as_version=4).cells:
-            if cell.cell_type == "code":
-                code[f"{lesson.name}, {cell.id}"] = cell.source
-    assert [
-        (name, left_out & imports(source)) for name, source in code.items() if left_out & imports(source)
-    ] == []
+def test_every_module_that_is_handed_out_can_be_imported(unpacked):
+    """And so nothing that it imports is left out."""
+    done = alone(unpacked, EVERY_MODULE)
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_notebook_imports_more_than_the_students_package(unpacked):
+    code = "\n".join(
+        cell.source
+        for lesson in LESSONS
+        for cell in nbformat.read(unpacked / "notebooks" / lesson.path, as_version=4).cells
+        if cell.cell_type == "code"
+    )
+    assert re.search(r"^\s*from course_utils", code, re.MULTILINE)
+    assert not re.search(r"^\s*(from|import) (courseware|bank)\b", code, re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", ["run", "build", "grade"])
@@ -231,8 +250,10 @@ def test_the_files_of_their_own_set_up_without_the_tests(unpacked):
 
 def test_the_readme_says_how_long_every_section_takes(unpacked):
     text = (unpacked / "README.md").read_text("utf-8")
-    assert "\n| 2. Theory | 80 | 20 |\n" in text
-    assert all(section.title in text or section.number == 7 for section in sections.SECTIONS)
+    theory = nbformat.read(ROOT / "solutions" / THEORY, as_version=4)
+    points = sum(cell.metadata.get("nbgrader", {}).get("points", 0) for cell in theory.cells)
+    assert re.search(rf"^\| 2\. Theory \| \d+ \| {points} \|$", text, re.MULTILINE)
+    assert all(section.title in text for section in sections.SECTIONS if len(section.notebooks) == 1)
 
 
 # --- the archive ------------------------------------------------------------------------------------------

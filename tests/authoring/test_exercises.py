@@ -47,7 +47,22 @@ FAULTS = {
     ),
     "graded cell": ('check("MyVAE", globals())', "pass", "a graded cell below its answer"),
     "name": ("class MyVAE", "class TheVAE", "an answer and a check called `MyVAE`"),
-    "points": ("minutes · 3 points*", "minutes · 7 points*", "agreement on number and points"),
+    "number": ("### Exercise 3.1:", "### Exercise 3.9:", "exercise 3.9 lacks the number of its check, 3.1"),
+    "points": (
+        "minutes · 3 points*",
+        "minutes · 7 points*",
+        "3.1 lacks agreement on its points: 3 in the graded cell, 7 in the statement, 3 in the check",
+    ),
+    "points by hand": (
+        "3 points, graded by hand",
+        "4 points, graded by hand",
+        "agreement on its points: 3 in the graded cell, 4 in the statement",
+    ),
+    "syntax": (
+        "    def encode(self, x: torch.Tensor)",
+        "    def encode(self x)",
+        "code that Python can read (line",
+    ),
     "mark scheme": ("**Mark scheme.**", "Marks:", "Mark scheme."),
     "model answer": ("**Model answer.**", "Answer:", "Model answer."),
     "statement": ("### Exercise 3.1:", "### Task:", "a statement above it"),

@@ -6,15 +6,21 @@ import importlib.util
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+from cells import KERNEL
 from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from traitlets.config import PyFileConfigLoader
 
+import bank
 from course_utils import checks
-from courseware.authoring import exercises, release, sections
+from course_utils.settings import CourseError
+from courseware import sections
+from courseware.authoring import exercises, release
 
 ROOT = Path(__file__).parents[2]
 LESSONS = sections.lessons()
@@ -37,14 +43,6 @@ def marked(cells: list[NotebookNode], **wanted: bool) -> list[NotebookNode]:
 
 def test_the_student_notebooks_are_what_nbgrader_makes_of_the_solutions():
     assert release.drift(ROOT) == []
-
-
-def test_drift_is_noticed(tmp_path):
-    for name in ("nbgrader_config.py", "solutions", "notebooks"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    (tmp_path / "notebooks").unlink()
-    (tmp_path / "notebooks").mkdir()
-    assert release.drift(tmp_path) == [str(lesson.path) for lesson in LESSONS]
 
 
 @by_lesson
@@ -103,15 +101,29 @@ def test_every_section_has_an_exercise_and_a_question_graded_by_hand():
         assert marked(cells, solution=True, grade=True)
 
 
-def test_the_course_is_worth_100_points_and_one_for_every_prediction():
-    graded = [
-        cell.metadata.nbgrader.points
-        for lesson in LESSONS
-        for cell in marked(notebook("solutions", lesson).cells, grade=True)
-    ]
-    predictions = [exercise for exercise in checks.EXERCISES.values() if exercise.questions]
-    assert sum(exercise.points for exercise in predictions) == len(predictions)
-    assert sum(graded) == 100 + len(predictions)
+def test_readme_and_documents_count_exercises_and_points_as_the_lessons_do():
+    assert release.outdated(ROOT) == {}
+
+
+def test_a_count_that_is_no_longer_right_is_renewed_wherever_it_stands(tmp_path):
+    (tmp_path / "solutions").symlink_to(ROOT / "solutions")
+    (tmp_path / "docs").mkdir()
+    text = (
+        "1 exercises checked\nby program, 2 questions graded by hand, course is worth 3 points, 4 of them.\n"
+    )
+    (tmp_path / "docs" / "page.md").write_text(text)
+    cells = [cell for lesson in LESSONS for cell in marked(notebook("solutions", lesson).cells, grade=True)]
+    by_hand = len(marked(cells, solution=True))
+    points = sum(cell.metadata.nbgrader.points for cell in cells)
+    (renewed,) = release.outdated(tmp_path).values()
+    assert renewed == (
+        f"{len(cells) - by_hand} exercises checked\nby program, {by_hand} questions graded by hand, "
+        f"course is worth {points} points, 4 more.\n"
+    )
+
+
+def test_a_prediction_is_worth_one_point():
+    assert {exercise.points for exercise in checks.EXERCISES.values() if exercise.questions} == {1}
 
 
 @by_lesson
@@ -130,22 +142,137 @@ def test_every_stored_figure_has_alternative_text_of_its_own(lesson):
                 assert len(output.metadata["image/png"]["alt"]) > 30
 
 
-def test_pictures_in_the_readme_are_figures_of_the_stored_solutions():
-    stored = {
-        output.data["image/png"].strip()
-        for lesson in LESSONS
-        for cell in notebook("solutions", lesson).cells
-        for output in cell.get("outputs", [])
-        if "image/png" in output.get("data", {})
-    }
-    from base64 import b64encode
+# --- a course of two small sections -----------------------------------------------------------------------
 
-    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+\.png)\)", (ROOT / "README.md").read_text("utf-8"))
-    # those of `course bench`, and photographs of the site, are no figures of a lesson
-    figures = [picture for picture in pictures if not re.search("bench|site", picture)]
-    assert figures
-    for picture in figures:
-        assert b64encode((ROOT / picture).read_bytes()).decode() in stored
+ONE, TWO = Path("01-one") / "one.ipynb", Path("02-two") / "two.ipynb"
+TABLE = tuple(sections.Section(path.parent.name, "Title", "Aim.") for path in (ONE, TWO))
+
+
+def write(root: Path, path: Path, *cells: NotebookNode) -> None:
+    (root / "solutions" / path).parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(
+        new_notebook(cells=list(cells), metadata={"kernelspec": KERNEL}), root / "solutions" / path
+    )
+
+
+def graded(source: str, points: int) -> NotebookNode:
+    mark = {"grade": True, "solution": False, "locked": True, "task": False, "grade_id": "same"}
+    return new_code_cell(
+        source, id="g", metadata={"nbgrader": mark | {"points": points, "schema_version": 3}}
+    )
+
+
+def state(root: Path) -> dict[str, bytes]:
+    """All that a build makes."""
+    made = [*(root / "notebooks").rglob("*"), root / "gradebook.db"]
+    return {str(path): path.read_bytes() for path in made if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory):
+    """The course as it was released once."""
+    root = tmp_path_factory.mktemp("small")
+    shutil.copy(ROOT / "nbgrader_config.py", root)
+    for path in (ONE, TWO):
+        write(root, path, new_markdown_cell("# Title", id="m"), new_code_cell("1 + 1", id="c"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sections, "SECTIONS", TABLE)
+        release.build(root)
+    return root
+
+
+@pytest.fixture
+def small(released, tmp_path, monkeypatch) -> Path:
+    """A copy of it, for a test to change."""
+    monkeypatch.setattr(sections, "SECTIONS", TABLE)
+    return shutil.copytree(released, tmp_path / "course")
+
+
+def test_drift_is_noticed(small):
+    text = (small / "notebooks" / ONE).read_text()
+    (small / "notebooks" / ONE).write_text(text.replace("1 + 1", "1 + 2"))
+    (small / "notebooks" / TWO).unlink()
+    (small / "notebooks" / "03-three").mkdir()
+    (small / "notebooks" / "03-three" / "three.ipynb").write_text(text)
+    assert release.drift(small) == [str(ONE), str(TWO), "03-three/three.ipynb"]
+
+
+def test_line_ends_are_no_drift_and_change_no_release(small):
+    before = state(small)
+    for path in small.glob("*/*/*.ipynb"):
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert release.drift(small) == []
+    release.build(small)
+    after = state(small)
+    assert [name for name in after if name.endswith(".ipynb") and after[name] != before[name]] == []
+
+
+def test_a_build_that_fails_leaves_the_former_release_and_the_gradebook_as_they_were(small):
+    write(small, ONE, new_markdown_cell("# Another title", id="m"), new_code_cell("1 + 1", id="c"))
+    twice = [graded("assert True", 1), graded("assert True", 1)]
+    twice[1].id = "h"
+    write(small, TWO, *twice)
+    before = state(small)
+    with pytest.raises(CourseError, match=r"could not release 02-two .*Duplicate grade id: same"):
+        release.build(small)
+    assert state(small) == before
+
+
+def test_a_section_that_is_gone_loses_its_release(small, monkeypatch):
+    shutil.rmtree(small / "solutions" / TWO.parent)
+    monkeypatch.setattr(sections, "SECTIONS", TABLE[:1])
+    release.build(small)
+    assert [path.name for path in (small / "notebooks").iterdir()] == [ONE.parent.name]
+
+
+def refused(root: Path) -> str:
+    """What `build` says; it has changed nothing."""
+    before = state(root)
+    with pytest.raises(CourseError) as problem:
+        release.build(root)
+    assert state(root) == before
+    return str(problem.value)
+
+
+def test_a_notebook_that_is_not_there_is_named(small):
+    shutil.rmtree(small / "solutions" / TWO.parent)
+    assert f"{TWO} is in the table of contents, courseware/sections.py, and not in solutions/." in refused(
+        small
+    )
+
+
+def test_a_folder_that_is_in_no_table_is_named(small):
+    write(small, Path("03-three") / "three.ipynb", new_code_cell("1"))
+    assert "03-three/three.ipynb has no place in the table of contents" in refused(small)
+
+
+def test_a_notebook_without_a_code_cell_is_named(small):
+    write(small, TWO, new_markdown_cell("# Title"))
+    assert f"{TWO}: it lacks a code cell" in refused(small)
+
+
+@pytest.mark.parametrize(
+    "text", ["As in section 3.", "[there](../03-three/three.ipynb)", "Sections 1, 2 and\n3."]
+)
+def test_a_reference_to_a_section_that_is_not_there_is_named(small, text):
+    write(small, TWO, new_markdown_cell(text), new_code_cell("1"))
+    assert refused(small) == (
+        f"solutions/ cannot be released: {TWO}: it refers to section 3, which the course lacks."
+    )
+
+
+def test_what_the_bank_lacks_is_named(small, monkeypatch):
+    monkeypatch.setattr(bank, "lacks", lambda: ["the bank of `new` lacks 3 right answers (it has 0)"])
+    assert refused(small).endswith("the bank of `new` lacks 3 right answers (it has 0).")
+
+
+def test_nbgrader_s_own_command_refuses_points_that_do_not_add_up(small):
+    """A check, its graded cell and the statement above them name the same points, by `nbgrader_config.py`."""
+    write(small, TWO, graded('check("gaussian_kl", globals())', 5))
+    program = [sys.executable, "-m", "nbgrader", "generate_assignment", TWO.parent.name, "--force"]
+    done = subprocess.run(program, cwd=small, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "same lacks agreement on its points: 5 in the graded cell, 3 in the check." in done.stderr
 
 
 # --- where the course is missing --------------------------------------------------------------------------

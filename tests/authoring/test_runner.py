@@ -11,9 +11,9 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from course_utils.settings import CourseError
 from courseware.authoring import runner
-from courseware.authoring.sections import Lesson, Section
+from courseware.sections import Lesson, Section
 
-SECTION = Section(2, "02-small", "Small", "A tiny section.", ("small",))
+SECTION = Section("02-small", "Small", "A tiny section.")
 LESSON = Lesson(SECTION, "small")
 
 

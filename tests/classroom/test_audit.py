@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+import faked
 import nbformat
 import pytest
 from click.testing import CliRunner
@@ -19,7 +20,7 @@ from courseware.classroom import audit, batch
 from courseware.grading import work
 from courseware.grading.kernel import sandbox
 from courseware.grading.reasons import Fault, Reason
-from courseware.grading.work import Notebook, Result, Terms, Verdict
+from courseware.grading.work import Notebook, Result, Rules, Verdict
 
 ROOT = Path(__file__).parents[2]
 THEORY = "02-theory"
@@ -30,10 +31,6 @@ ANSWERS = {
     "reparameterize": "import numpy as np\ndef reparameterize(mu, logvar, eps=None):\n"
     "    return mu + float(np.random.rand())",
 }
-
-
-def one_worker() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +48,7 @@ def graded(tmp_path_factory) -> batch.Course:
         cell.source = ANSWERS.get(grade_id, cell.source)
     nbformat.write(nb, folder / "theory.ipynb")
     course = batch.Course(root)
-    list(batch.grade(course, [THEORY], Terms(sandboxed=SANDBOXED), one_worker, 1))
+    list(batch.grade(course, [THEORY], Rules(sandboxed=SANDBOXED), faked.SERIAL))
     return course
 
 
@@ -64,13 +61,13 @@ def record(graded):
     file.write_text(before, encoding="utf-8")
 
 
-def verify(course: batch.Course, **options) -> audit.Finding:
-    (found,) = audit.verify(course, THEORY, one_worker, 1, ["ada"], unsafe=not SANDBOXED, **options)
+def verify(course: batch.Course, **options) -> audit.Comparison:
+    (found,) = audit.verify(course, THEORY, faked.SERIAL, ["ada"], unsafe=not SANDBOXED, **options)
     return found
 
 
 @pytest.fixture(scope="module")
-def verified(graded) -> audit.Finding:
+def verified(graded) -> audit.Comparison:
     return verify(graded)
 
 
@@ -92,7 +89,8 @@ def test_the_record_says_what_decided_the_result(record):
 
 def test_the_record_holds_the_digest_of_the_evidence_of_every_solved_exercise(record):
     verdicts = json.loads(record.read_text("utf-8"))["notebooks"]["theory"]["verdicts"]
-    assert all(len(one["evidence"]) == 64 for one in verdicts if one["answer"] == "gaussian_kl")
+    lengths = {one["answer"]: len(one["evidence"]) for one in verdicts}
+    assert lengths["gaussian_kl"] == lengths["reparameterize"] == 64  # hexadecimal digits
 
 
 def test_what_was_handed_in_anew_is_not_verified(graded, record):
@@ -101,7 +99,7 @@ def test_what_was_handed_in_anew_is_not_verified(graded, record):
 
 
 def test_what_is_not_graded_is_not_verified(graded):
-    (found,) = audit.verify(graded, THEORY, one_worker, 1, ["bob"])
+    (found,) = audit.verify(graded, THEORY, faked.SERIAL, ["bob"])
     assert found.said == audit.UNGRADED
 
 
@@ -110,7 +108,7 @@ def test_code_that_ran_without_a_sandbox_does_so_again_only_where_that_is_allowe
     kept["audit"]["terms"]["sandboxed"] = False
     record.write_text(json.dumps(kept))
     with pytest.raises(CourseError, match="was graded without a sandbox: add --unsafe"):
-        list(audit.verify(graded, THEORY, one_worker, 1, ["ada"]))
+        list(audit.verify(graded, THEORY, faked.SERIAL, ["ada"]))
 
 
 # --- the command ------------------------------------------------------------------------------------------
@@ -120,7 +118,7 @@ def test_code_that_ran_without_a_sandbox_does_so_again_only_where_that_is_allowe
 def command(graded, monkeypatch):
     """`course regrade` in the course's folder, where grading again gives what was stored."""
     monkeypatch.chdir(graded.root)
-    monkeypatch.setattr("courseware.classroom.pool.local", lambda workers: ThreadPoolExecutor(workers))
+    monkeypatch.setattr("courseware.classroom.pool.local", lambda workers: nullcontext(faked.SERIAL))
     again, _ = batch.kept(graded, "ada", THEORY) or pytest.fail("nothing is stored")
     monkeypatch.setattr(work, "grade", lambda job: replace(again, seed=job.seed))
     safe = [] if SANDBOXED else ["--unsafe"]

@@ -20,14 +20,14 @@ from typing import Any
 import faked
 import psutil
 import pytest
-from faked import ASSIGNMENT, AUTOMATIC, BY_HAND, TERMS, hand_in, hand_in_class
+from faked import ASSIGNMENT, AUTOMATIC, BY_HAND, RULES, hand_in, hand_in_class
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from course_utils.settings import CourseError
 from courseware.classroom import batch, summary
 from courseware.grading.reasons import Reason
-from courseware.grading.work import Terms
+from courseware.grading.work import Rules
 
 IN_TIME, LATE = "2030-01-01 10:00:00 UTC", "2030-01-03 10:00:00 UTC"
 DUE = "2030-01-02 10:00:00 UTC"
@@ -119,14 +119,15 @@ def test_notebooks_pages_and_times_are_where_nbgrader_puts_them(undisturbed):
 
 
 def test_two_workers_give_what_one_process_gives(class_of_40, undisturbed, forks):
-    faked.run(class_of_40, faked.two_workers, 2)
+    with faked.two_workers() as crew:
+        faked.run(class_of_40, crew)
     assert faked.state(class_of_40) == faked.state(undisturbed)
 
 
 def test_progress_counts_everybody_once(course):
     hand_in_class(course, 4)
     faked.run(course, students=["student 01"])
-    steps = list(batch.grade(batch.Course(course), [ASSIGNMENT], TERMS, faked.Serial, 1, grader=faked.grade))
+    steps = list(batch.grade(batch.Course(course), [ASSIGNMENT], RULES, faked.SERIAL, grader=faked.grade))
     assert [(step.done, step.of) for step in steps] == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
@@ -158,7 +159,7 @@ def test_a_resubmission_is_graded_anew_and_it_alone(graded):
 
 
 def test_other_terms_grade_everybody_anew(graded):
-    assert faked.graded_now(graded, terms=Terms(whole=True)) == ["ada", "bob", "eve"]
+    assert faked.graded_now(graded, rules=Rules(whole=True)) == ["ada", "bob", "eve"]
 
 
 def test_only_those_who_are_named_are_graded(graded):
@@ -371,7 +372,7 @@ def test_without_submissions_there_is_one_sentence(course):
 def test_an_unknown_assignment_is_one_sentence(course):
     (course / "submitted" / "ada" / "unknown").mkdir(parents=True)
     with pytest.raises(CourseError, match="There is no assignment 'unknown'; choose one of: 01-"):
-        list(batch.grade(batch.Course(course), ["unknown"], TERMS, faked.Serial, 1))
+        list(batch.grade(batch.Course(course), ["unknown"], RULES, faked.SERIAL))
 
 
 # --- workers that die -------------------------------------------------------------------------------------
@@ -381,7 +382,8 @@ def test_a_submission_that_costs_its_workers_is_left_to_a_person_and_costs_nobod
     class_of_40, undisturbed, forks
 ):
     hand_in(class_of_40, "zoe", faked.LOSES_ITS_WORKER)
-    faked.run(class_of_40, faked.two_workers, 2, faked.grade)
+    with faked.two_workers() as crew:
+        faked.run(class_of_40, crew)
     entries, expected = faked.entries(class_of_40), faked.entries(undisturbed)
     assert entries.pop("zoe")["score"] == 0
     assert entries == expected
@@ -528,7 +530,7 @@ def test_a_gradebook_that_cannot_be_written_is_one_sentence_and_the_same_call_go
 def test_two_batches_of_a_course_do_not_run_at_once(course):
     hand_in(course, "ada")
     hand_in(course, "bob")
-    first = batch.grade(batch.Course(course), [ASSIGNMENT], TERMS, faked.Serial, 1, grader=faked.grade)
+    first = batch.grade(batch.Course(course), [ASSIGNMENT], RULES, faked.SERIAL, grader=faked.grade)
     next(first)
     with pytest.raises(CourseError, match="This course is being graded already"):
         faked.run(course)

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from course_utils.settings import CourseError
-from courseware.authoring import sections
+from courseware import sections
 from courseware.classroom import batch, pool
 from courseware.grading import work
 
@@ -80,13 +80,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     started.end()
 
 
-@pytest.fixture
-def left(cluster: Cluster) -> Iterator[None]:
-    """Leave the cluster after the test."""
-    yield
-    distributed.default_client().close()
-
-
 @pytest.fixture(scope="module")
 def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = faked.make_course(tmp_path_factory.mktemp("class") / "course")
@@ -97,53 +90,54 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # In this order: a scheduler without workers, then with two, of which one is killed.
 
 
+def enter(*how: Any) -> None:
+    with pool.dask(*how):
+        pass
+
+
 def test_a_scheduler_without_workers_is_one_sentence(cluster):
     with pytest.raises(CourseError, match="has no workers: start some"):
-        pool.dask(cluster.address)
+        enter(cluster.address)
 
 
 def test_an_address_where_nobody_answers_is_one_sentence():
     with pytest.raises(CourseError, match=r"No Dask scheduler answers at tcp://127\.0\.0\.1:9"):
-        pool.dask("tcp://127.0.0.1:9", 1)
+        enter("tcp://127.0.0.1:9", 1)
 
 
 def test_an_address_that_is_none_is_one_sentence():
     with pytest.raises(CourseError, match="No Dask scheduler answers at nonsense://here"):
-        pool.dask("nonsense://here", 1)
+        enter("nonsense://here", 1)
 
 
-def test_a_class_is_graded_by_a_cluster_though_a_worker_is_killed(cluster, course, tmp_path, left):
+def test_a_class_is_graded_by_a_cluster_though_a_worker_is_killed(cluster, course, tmp_path):
     alone = shutil.copytree(course, tmp_path / "alone")
     faked.run(alone)
     for _ in range(2):
         cluster.add_worker()
     cluster.await_workers(2)
-    make, workers = pool.dask(cluster.address)
-    assert workers == 2
-    steps = batch.grade(
-        batch.Course(course), [faked.ASSIGNMENT], faked.TERMS, make, workers, grader=faked.slowly
-    )
-    next(steps)
-    (worker,) = [
-        child
-        for child in psutil.Process(cluster.workers[0].pid).children(recursive=True)
-        if "spawn_main" in " ".join(child.cmdline())
-    ]
-    worker.kill()
-    assert len(list(steps)) == 19
+    with pool.dask(cluster.address) as crew:
+        assert crew.workers == 2
+        steps = batch.grade(batch.Course(course), [faked.ASSIGNMENT], faked.RULES, crew, grader=faked.slowly)
+        next(steps)
+        (worker,) = [
+            child
+            for child in psutil.Process(cluster.workers[0].pid).children(recursive=True)
+            if "spawn_main" in " ".join(child.cmdline())
+        ]
+        worker.kill()
+        assert len(list(steps)) == 19
     assert faked.state(course) == faked.state(alone)
 
 
 @pytest.mark.sandbox
 def test_a_real_submission_is_graded_on_a_cluster_as_here(cluster, left):
     section = sections.SECTIONS[1]
-    folder = ROOT / "solutions" / section.folder
-    course = batch.Course(ROOT)
-    released, solved = (course.notebooks(kind, section.folder) for kind in ("release", "source"))
-    submission = batch.reading.collect(folder, "ada", section.folder, released)
-    job = work.Job(submission, released, solved, 7, work.Terms())
-    make, _ = pool.dask(cluster.address)
-    ((_, result),) = pool.outcomes(work.grade, [job], make, 1)
+    given = batch.Course(ROOT).assignment(section.folder)
+    submission = batch.reading.collect(ROOT / "solutions" / section.folder, "ada", given.name, given.released)
+    job = work.Job(submission, given.released, given.solved, 7, work.Rules())
+    with pool.dask(cluster.address) as crew:
+        ((_, result),) = pool.outcomes(work.grade, [job], crew)
     points = {one.answer: (one.points, one.of) for one in result.notebooks["theory"].verdicts}
     assert points and all(got == of for got, of in points.values())
     assert result.audit["terms"]["sandboxed"]

@@ -18,7 +18,8 @@ import nbformat
 import pytest
 
 from course_utils import checks
-from courseware.authoring import release, sections
+from courseware import sections
+from courseware.authoring import release
 from courseware.grading.kernel import sandbox
 from courseware.grading.submission import own_work
 

@@ -1,6 +1,6 @@
 """Jobs handed to workers that may die: every outcome once, and none lost but those that kill.
 
-The workers are real processes, forked from a server of multiprocessing's, which starts them in no time.
+The workers are real processes.
 """
 
 from __future__ import annotations
@@ -8,46 +8,65 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
-import random
 import signal
-import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import psutil
 import pytest
-from jobs import KILLER, fails, noted, slow, square, stuck, tells_its_workers, two_workers
+from jobs import (
+    KILLER,
+    fails,
+    in_a_kernel,
+    limited,
+    noted,
+    own_pid,
+    square,
+    stuck,
+    tells_its_workers,
+    told,
+    two_workers,
+)
 
 from course_utils.settings import CourseError
 from courseware.classroom import pool
+from courseware.grading.kernel import sandbox
 
 pytestmark = pytest.mark.usefixtures("forks")
+PATIENCE = 300  # seconds for what takes none: it ends tests that hang
 
 
-def found(numbers: list[int], make=two_workers) -> list[tuple[int, int | None]]:
-    return sorted(pool.outcomes(square, numbers, make, 2))
+def found(numbers: list[int], work: Callable[[int], int] = square) -> list[tuple[int, int | None]]:
+    with two_workers() as crew:
+        return list(pool.outcomes(work, numbers, crew))
 
 
-def ended(pids: set[int], seconds: float = 10) -> bool:
-    """Whether all of these have ended within some seconds."""
-    until = time.monotonic() + seconds
+def becomes_true(condition: Callable[[], object]) -> bool:
+    until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
-        if not any(psutil.pid_exists(pid) and _runs(pid) for pid in pids):
+        if condition():
             return True
-        time.sleep(0.02)
+        time.sleep(0.01)
     return False
 
 
-def _runs(pid: int) -> bool:
+def runs(pid: int) -> bool:
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
 
+def at_work(folder: Path, count: int) -> set[int]:
+    """The processes in which `told` is under way, once there are as many."""
+    assert becomes_true(lambda: len(list(folder.glob("*.pid"))) >= count)
+    return {int(file.stem) for file in folder.glob("*.pid")}
+
+
 def test_every_job_comes_back_once_with_its_result():
-    assert found([*range(50)]) == [(n, n**2) for n in range(50)]
+    assert sorted(found([*range(50)])) == [(n, n**2) for n in range(50)]
 
 
 def test_no_jobs_give_no_outcomes():
@@ -59,69 +78,78 @@ def test_a_job_that_kills_its_worker_is_given_up_and_the_others_come_through():
     assert dict(found(numbers)) == {KILLER: None} | {n: n**2 for n in range(20)}
 
 
-def test_a_job_that_nothing_can_interrupt_is_given_up_when_its_time_is_over():
-    assert dict(pool.outcomes(stuck, [1, KILLER, 2], two_workers, 2)) == {1: 1, KILLER: None, 2: 4}
-
-
 def test_several_killers_in_a_row_are_all_given_up():
-    numbers = [1, KILLER, KILLER, 2, KILLER]
-    assert sorted(pool.outcomes(square, numbers, two_workers, 2), key=str) == sorted(
-        [(1, 1), (2, 4), *[(KILLER, None)] * 3], key=str
-    )
+    expected = [(1, 1), (2, 4), *[(KILLER, None)] * 3]
+    assert sorted(found([1, KILLER, KILLER, 2, KILLER]), key=str) == sorted(expected, key=str)
+
+
+def test_a_job_that_takes_more_processor_time_than_it_may_is_given_up():
+    assert dict(found([1, KILLER, 2], limited)) == {1: 1, KILLER: None, 2: 4}
+
+
+def test_a_job_that_hangs_is_given_up(monkeypatch):
+    monkeypatch.setattr(pool, "LONGEST", 0.5)
+    assert dict(found([KILLER], stuck)) == {KILLER: None}
+
+
+def test_a_job_that_waits_for_a_worker_is_not_taken_for_one_that_hangs(monkeypatch, tmp_path):
+    """Time counts from the moment at which a worker has the job."""
+    monkeypatch.setattr(pool, "LONGEST", 30)
+    with pool.local(1, "forkserver") as crew:
+        first, second = crew.submit(told, tmp_path), crew.submit(own_pid, 0)
+        at_work(tmp_path, 1)
+        assert not second.running()
+        (tmp_path / "go").touch()
+        assert first.result() == second.result()
 
 
 def test_a_killer_is_tried_as_often_as_is_said(tmp_path):
-    assert list(pool.outcomes(noted, [(tmp_path, 0)], two_workers, 2)) == [((tmp_path, 0), None)]
+    with two_workers() as crew:
+        assert list(pool.outcomes(noted, [tmp_path], crew)) == [(tmp_path, None)]
     assert len(list(tmp_path.iterdir())) == pool.ATTEMPTS
 
 
-def test_workers_killed_from_outside_lose_nothing():
-    """Each pool that is made loses one worker, at a random moment of its first quarter second; as often as
-    jobs may be tried, less one."""
-    rng, deaths = random.Random(0), 0
+def test_workers_killed_from_outside_lose_nothing(tmp_path):
+    """As often as jobs may be tried, less one, both workers are killed in the middle of their jobs."""
+    seen: set[int] = set()
 
-    def make() -> Executor:
-        nonlocal deaths
-        made = pool.local(2, "forkserver")
-        if deaths < pool.ATTEMPTS - 1:
-            deaths += 1
-            threading.Thread(target=kill_one, args=(made, rng.uniform(0, 0.25))).start()
-        return made
+    def jobs() -> Iterator[Path]:
+        yield from [tmp_path] * 4
 
-    def kill_one(made: pool._Pool, after: float) -> None:
-        time.sleep(after)
-        while not made._processes:
-            time.sleep(0.01)
-        os.kill(rng.choice(list(made._processes)), signal.SIGKILL)
+    def kill_both() -> None:
+        for _ in range(pool.ATTEMPTS - 1):
+            at_work(tmp_path, len(seen) + 2)
+            for pid in at_work(tmp_path, len(seen) + 2) - seen:
+                os.kill(pid, signal.SIGKILL)
+                seen.add(pid)
+        at_work(tmp_path, len(seen) + 2)
+        (tmp_path / "go").touch()
 
-    jobs = [0.02 + n / 10_000 for n in range(40)]
-    outcomes = list(pool.outcomes(slow, jobs, make, 2))
-    assert (sorted(job for job, _ in outcomes), deaths) == (jobs, pool.ATTEMPTS - 1)
-    assert all(outcome for _, outcome in outcomes)
+    with two_workers() as crew, ThreadPoolExecutor(1) as killer:
+        killing = killer.submit(kill_both)
+        outcomes = list(pool.outcomes(told, jobs(), crew))
+        killing.result()
+    assert len(outcomes) == 4
+    assert all(outcome and outcome not in seen for _, outcome in outcomes)
 
 
-def test_a_pool_that_breaks_while_nobody_looks_is_replaced():
-    """Its worker is killed between two results; the next job cannot be submitted any more."""
-    pools: list[pool._Pool] = []
-
-    def make() -> Executor:
-        pools.append(pool.local(1, "forkserver"))
-        return pools[-1]
-
-    outcomes = pool.outcomes(square, range(9), make, 1)
-    found = [next(outcomes)]
-    (worker,) = pools[0]._processes
-    os.kill(worker, signal.SIGKILL)
-    until = time.monotonic() + 10
-    while not pools[0]._broken and time.monotonic() < until:
-        time.sleep(0.01)
-    assert sorted([*found, *outcomes]) == [(n, n**2) for n in range(9)]
-    assert len(pools) == 2
+def test_workers_that_all_die_while_there_is_nothing_to_do_are_replaced():
+    """Pebble's pool breaks then."""
+    with two_workers() as crew:
+        workers = {crew.submit(own_pid, 0).result()}
+        outcomes = pool.outcomes(own_pid, [1, 2, 3], crew)
+        for worker in [
+            child for child in psutil.Process(*workers).parent().children() if child.pid in workers
+        ]:
+            worker.kill()
+        assert becomes_true(lambda: not any(map(runs, workers)))
+        after = [pid for _, pid in outcomes]
+    assert len(after) == 3 and not workers & set(after)
 
 
 def test_an_error_of_the_work_is_raised():
     with pytest.raises(ValueError, match="no 7"):
-        list(pool.outcomes(fails, [7, 7], two_workers, 2))
+        found([7, 7], fails)
 
 
 def test_jobs_are_taken_as_they_are_needed():
@@ -134,64 +162,54 @@ def test_jobs_are_taken_as_they_are_needed():
             yield number
 
     with ThreadPoolExecutor(2) as threads:
-        for done, _ in enumerate(pool.outcomes(square, jobs(), lambda: threads, 2), 1):
+        for done, _ in enumerate(pool.outcomes(square, jobs(), pool.Crew(threads.submit, 2)), 1):
             ahead.append(int(repr(taken)[6:-1]) - done)
     assert max(ahead) <= pool.AHEAD * 2
 
 
-def test_workers_end_when_nobody_waits_for_the_rest():
-    """What Ctrl-C comes to: the generator is closed while jobs are under way."""
-    made: list[pool._Pool] = []
-
-    def make() -> Executor:
-        made.append(pool.local(2, "forkserver"))
-        return made[-1]
-
-    outcomes = pool.outcomes(slow, [0.0, 60.0, 60.0], make, 2)
-    next(outcomes)
-    workers = set(made[0]._processes)
-    outcomes.close()
-    assert workers and ended(workers)
+@pytest.mark.parametrize("error", [KeyboardInterrupt, CourseError])
+def test_workers_end_when_nobody_waits_for_the_rest(error, tmp_path):
+    """What Ctrl-C and a full disk come to."""
+    with pytest.raises(error), two_workers() as crew:
+        for _ in range(2):
+            crew.submit(told, tmp_path)
+        workers = at_work(tmp_path, 2)
+        raise error
+    assert not any(map(runs, workers))
 
 
-def test_an_interruption_is_raised_and_ends_the_workers(monkeypatch):
-    workers: set[int] = set()
-    made = two_workers()
+@pytest.mark.skipif(bool(sandbox.missing()), reason=sandbox.missing())
+def test_a_worker_that_is_ended_leaves_no_kernel_behind_and_nothing_to_fork_one_from(tmp_path):
+    def kernel() -> list[psutil.Process]:
+        zygotes = [
+            child for child in psutil.Process(worker).children() if "zygote" in " ".join(child.cmdline())
+        ]
+        return [kernel for one in zygotes for keeper in one.children() for kernel in keeper.children()]
 
-    def interrupted(*_: object, **__: object) -> None:
-        workers.update(made._processes)
-        raise KeyboardInterrupt
+    with pool.local(1, "forkserver") as crew:
+        crew.submit(in_a_kernel, tmp_path)
+        (worker,) = at_work(tmp_path, 1)
+        assert becomes_true(kernel)
+        below = {child.pid for child in psutil.Process(worker).children(recursive=True)}
+    assert len(below) >= 4  # a zygote, a keeper, the kernel and its room
+    assert becomes_true(lambda: not any(map(runs, below)))
 
-    monkeypatch.setattr(pool, "wait", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        list(pool.outcomes(slow, [60.0, 60.0], lambda: made, 2))
-    assert workers and ended(workers)
 
-
-def test_workers_end_when_the_process_that_made_them_is_killed():
+def test_workers_end_when_the_process_that_made_them_is_killed(tmp_path):
     context = multiprocessing.get_context("forkserver")
-    pids = context.SimpleQueue()
-    coordinator = context.Process(target=tells_its_workers, args=(pids,))
+    coordinator = context.Process(target=tells_its_workers, args=(tmp_path,))
     coordinator.start()
-    workers = {pids.get(), pids.get()}
+    workers = at_work(tmp_path, 2)
     coordinator.kill()
     coordinator.join()
-    assert ended(workers)
+    assert becomes_true(lambda: not any(map(runs, workers)))
 
 
-class _Cluster(Executor):
-    """What Dask's executor does of all this: nothing is run, and futures end as they are told."""
-
-    def __init__(self, end) -> None:
-        self.end = end
-
-    def submit(self, fn, /, *args, **kwargs):
-        future: Future = Future()
-        self.end(future)
-        return future
-
-    def shutdown(self, wait: bool = True) -> None:
-        """Takes no more than this."""
+def failed(error: BaseException) -> pool.Crew:
+    """A cluster of Dask's that answers so, and runs nothing."""
+    future: Future = Future()
+    future.set_exception(error)
+    return pool.Crew(lambda work, job: future, 1)
 
 
 class KilledWorker(Exception):
@@ -199,16 +217,12 @@ class KilledWorker(Exception):
 
 
 def test_a_job_that_a_cluster_has_given_up_is_given_up():
-    def end(future: Future) -> None:
-        future.set_exception(KilledWorker())
-
-    assert list(pool.outcomes(square, [1, 1], lambda: _Cluster(end), 1)) == [(1, None)] * 2
+    assert list(pool.outcomes(square, [1], failed(KilledWorker()))) == [(1, None)]
 
 
 def test_a_scheduler_that_drops_its_jobs_stops_the_batch_with_one_sentence():
-    def end(future: Future) -> None:
-        future.cancel()
-        future.set_running_or_notify_cancel()
-
+    future: Future = Future()
+    future.cancel()
+    future.set_running_or_notify_cancel()
     with pytest.raises(CourseError, match="see whether it still runs, then give the same command again"):
-        list(pool.outcomes(square, [1], lambda: _Cluster(end), 1))
+        list(pool.outcomes(square, [1], pool.Crew(lambda work, job: future, 1)))

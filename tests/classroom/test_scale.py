@@ -34,7 +34,7 @@ def test_the_coordinator_grows_by_no_submission(found):
     assert found["MiB_at_the_end"] - found["MiB_at_a_tenth"] < 20
 
 
-def test_the_readme_quotes_what_was_measured_of_a_thousand():
-    kept = record.kept(scale.ROOT / scale.FILE)
+def test_the_documents_quote_what_was_measured_of_a_thousand():
+    kept = scale.FIGURES.stored(scale.ROOT)
     assert kept["submissions"] == 1000
-    assert record.quoted(scale.ROOT, scale.PLACE) == scale.sentences(kept)
+    assert record.quoted(scale.ROOT, "grading scale") == scale.sentences(kept)

@@ -24,7 +24,7 @@ def result(
         Verdict("2.2", "reparameterize", 2.0, 2.0, "", {}),
     ]
     notebook = Notebook("", "", {"a": points, "essay": None}, {}, verdicts, list(remarks))
-    audit = {"terms": vars(work.Terms(sandboxed=sandboxed)), "released": "old" if student == "ada" else "now"}
+    audit = {"terms": vars(work.Rules(sandboxed=sandboxed)), "released": "old" if student == "ada" else "now"}
     return Result(student, "02-theory", "", None, 1, list(faults), {"theory": notebook}, audit)
 
 

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from course_utils import objectives, training
 from course_utils.engine import cache, fast, graphs
 from course_utils.models import CVAE, VAE, ConvVAE
-from courseware.measuring import literature
 
 on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="There is no CUDA GPU on this machine.")
 
@@ -38,10 +37,9 @@ def train(fit, kind: type[nn.Module], images: Tensor, loss=objectives.negative_e
 @pytest.mark.parametrize("kind", [VAE, ConvVAE, CVAE])
 def test_a_recorded_training_has_the_plain_loop_s_losses(kind, images):
     """Batches of 32 and, at the end of every epoch, of 8; beta rises, which a recording has to follow."""
-    schedule = {"beta": partial(training.warm_up, share=0.5, top=2.0), "test_images": images[:50]}
-    if kind is CVAE:
-        schedule = {"beta": schedule["beta"]}
-    ours, plain = (train(fit, kind, images, **schedule)[0] for fit in (fast.fit, training.fit))
+    loss = training.Scheduled(objectives.negative_elbo, partial(training.warm_up, share=0.5, top=2.0))
+    held_out = {} if kind is CVAE else {"test_images": images[:50]}
+    ours, plain = (train(fit, kind, images, loss, **held_out)[0] for fit in (fast.fit, training.fit))
     for split in ("train", "test"):
         for name, values in getattr(plain, split).items():
             assert getattr(ours, split)[name] == pytest.approx(values, rel=2e-4, abs=0.05)
@@ -77,15 +75,15 @@ def test_a_recorded_training_interrupted_goes_on_where_it_stopped(images, tmp_pa
     whole, _ = train(fast.fit, VAE, images, **settings)
 
     class Stops(cache.Partial):
-        def save(self, state) -> None:
-            super().save(state)
+        def epoch(self, state) -> None:
+            super().epoch(state)
             if state.history.epochs == 4:
                 raise KeyboardInterrupt
 
     file = tmp_path / "one.safetensors"
     with pytest.raises(KeyboardInterrupt):
-        train(fast.fit, VAE, images, checkpoint=Stops(file, "key"), **settings)
-    resumed, _ = train(fast.fit, VAE, images, checkpoint=cache.Partial(file, "key"), **settings)
+        train(fast.fit, VAE, images, observers=[Stops(file, "key")], **settings)
+    resumed, _ = train(fast.fit, VAE, images, observers=[cache.Partial(file, "key")], **settings)
     assert resumed.train["loss"] == pytest.approx(whole.train["loss"], rel=2e-4)
 
 
@@ -94,7 +92,8 @@ def test_a_loss_that_no_recording_holds_is_refused_in_one_sentence():
     """It waits for a number from the GPU. In a process of its own: no recording can be made in it again."""
     code = (
         "import torch\n"
-        "from course_utils import fast, models, objectives\n"
+        "from course_utils import models, objectives\n"
+        "from course_utils.engine import fast\n"
         "def loss(model, x):\n"
         "    return objectives.negative_elbo(model, x, beta=x.mean().item())\n"
         "images = torch.rand(200, 1, 28, 28).cuda()\n"
@@ -145,7 +144,9 @@ class AStudentsModel(VAE):
     ("parts", "own"),
     [
         ((VAE(2), objectives.negative_elbo), True),
-        ((literature.Mlp((4,), 2, nn.ReLU), partial(literature.dynamic, samples=5)), True),
+        ((VAE(2), partial(objectives.negative_importance_weighted_bound, samples=5)), True),
+        ((VAE(2), training.Scheduled(objectives.negative_elbo, lambda share: share)), True),
+        ((VAE(2), training.Scheduled(a_student_s_loss, training.warm_up)), False),
         ((VAE(2), partial(objectives.negative_elbo, nll=objectives.continuous_bernoulli_nll)), True),
         ((VAE(2), a_student_s_loss), False),
         ((VAE(2), partial(objectives.negative_elbo, nll=a_student_s_loss)), False),

@@ -14,8 +14,8 @@ from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from torch import Tensor
 
-from course_utils import objectives, plotting, progress, training
-from course_utils.engine import watching
+from course_utils import objectives, plotting, progress
+from course_utils.engine import fast, watching
 from course_utils.models import VAE, Autoencoder
 from course_utils.training import History
 
@@ -64,9 +64,7 @@ def curves(shown: CapturingDisplayPublisher) -> list[dict]:
 
 def train(images: Tensor, kind: type = VAE, loss: Callable = objectives.negative_elbo, **options) -> History:
     torch.manual_seed(0)
-    return training.fit(
-        kind(2), images, loss, epochs=EPOCHS, batch_size=10, test_images=images[:10], **options
-    )
+    return fast.fit(kind(2), images, loss, epochs=EPOCHS, batch_size=10, test_images=images[:10], **options)
 
 
 # --- the bar ------------------------------------------------------------------------------------------

@@ -27,8 +27,8 @@ import pytest
 from attacks import ATTACKS, CANARY, FILES, SLEEP, Attack
 from nbgrader.api import Gradebook
 
-from courseware.classroom import batch, summary
-from courseware.grading.work import Result, Terms
+from courseware.classroom import batch, pool, summary
+from courseware.grading.work import Result, Rules
 
 ROOT = Path(__file__).parents[2]
 ASSIGNMENT = "02-theory"
@@ -53,11 +53,6 @@ class Class:
 def student(name: str) -> str:
     """The name of an attack as a student's."""
     return "".join(letter if letter.isalnum() else "-" for letter in name)
-
-
-def workers() -> ProcessPoolExecutor:
-    """Workers with small limits; more than there are cores, as they wait for time limits most of the time."""
-    return ProcessPoolExecutor(WORKERS, get_context("spawn"), attacks.small_limits)
 
 
 @pytest.fixture(scope="module")
@@ -100,10 +95,11 @@ def graded(tmp_path_factory) -> Iterator[Class]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TOKEN_OF_THE_GRADER", CANARY)
         patch.setenv("OMP_NUM_THREADS", "1")
-        steps = batch.grade(
-            course, [ASSIGNMENT], Terms(cell_seconds=3, notebook_seconds=30), workers, WORKERS
-        )
-        results = {step.result.student: step.result for step in steps}
+        rules = Rules(cell_seconds=3, notebook_seconds=30)
+        # More workers than there are cores: they wait for time limits most of the time.
+        with ProcessPoolExecutor(WORKERS, get_context("spawn"), attacks.small_limits) as workers:
+            steps = batch.grade(course, [ASSIGNMENT], rules, pool.Crew(workers.submit, WORKERS))
+            results = {step.result.student: step.result for step in steps}
     written = {
         name: "".join(
             path.read_text(encoding="utf-8")

@@ -27,8 +27,9 @@ from nbgrader.preprocessors import Execute
 from course_utils.checks import EXERCISES, core, evidence
 from course_utils.settings import CourseError
 from courseware.grading import preprocessors
+from courseware.grading.judging import Judge
 from courseware.grading.kernel import forked
-from courseware.grading.preprocessors import Judge, OwnWork, Probe, asked_of
+from courseware.grading.preprocessors import OwnWork, Probe, asked_of
 from courseware.grading.submission import own_work
 
 ROOT = Path(__file__).parents[2]

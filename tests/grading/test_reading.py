@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from nbgrader.nbgraderformat import MetadataValidator
 from nbgrader.utils import compute_checksum, is_locked, is_solution
 
-from courseware.authoring import sections
+from courseware import sections
 from courseware.grading.reasons import Fault, Reason
 from courseware.grading.submission import reading
 from courseware.grading.submission.reading import Submission, collect, repair

@@ -6,10 +6,13 @@ import ast
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from queue import Empty
+from unittest.mock import AsyncMock
 
 import nbformat
 import pytest
@@ -18,7 +21,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
 from course_utils.settings import CourseError
-from courseware.grading.kernel import forked, sandbox
+from courseware.grading.kernel import forked, messages, sandbox
 
 ROOT = Path(__file__).parents[2]
 needs_sandbox = pytest.mark.sandbox
@@ -52,7 +55,9 @@ def executed(manager: type, folder: Path, *cells: str, seconds: int = 60) -> lis
 # Each ends in an error, of this kind; the submission's folder is the working folder.
 OUT_OF_REACH = {
     "solutions": (f"open({str(ROOT / 'solutions' / '02-theory' / 'theory.ipynb')!r})", "FileNotFoundError"),
-    "the bank of answers": (f"open({str(ROOT / 'tests' / 'bank' / 'answers.py')!r})", "FileNotFoundError"),
+    "the bank of answers": (f"open({str(ROOT / 'bank' / '__init__.py')!r})", "FileNotFoundError"),
+    "the grader's own code": ("import courseware", "ModuleNotFoundError"),
+    "the judge": ("import courseware.grading.judging", "ModuleNotFoundError"),
     "the gradebook": ("open('../../../gradebook.db', 'rb')", "FileNotFoundError"),
     "another submission": ("open('../../bob/02-theory/theory.ipynb')", "FileNotFoundError"),
     "what a link at the top points to": ("open('link')", "FileNotFoundError"),
@@ -236,6 +241,38 @@ STUCK = {
 def test_is_stopped_at_the_time_limit(code, run, tmp_path):
     with pytest.raises(CellTimeoutError):
         run(tmp_path, code, seconds=3)
+
+
+@needs_sandbox
+@pytest.mark.skipif(not sandbox.SCHEDULE.exists(), reason="This Linux does not count it.")
+def test_time_for_which_a_process_waits_for_a_processor_is_counted():
+    assert 0 < sandbox.taken(os.getpid())[0].waited < time.monotonic()
+
+
+@pytest.mark.parametrize(
+    ("share", "ends_after"),
+    [(0, 6), (0.5, 12), (1, 6 * messages.LONGEST)],
+    ids=["an idle machine", "half a processor", "none at all"],
+)
+def test_a_limit_does_not_count_time_for_which_the_kernel_waits_for_a_processor(
+    share, ends_after, monkeypatch
+):
+    """Of every second the kernel waits for this share."""
+    now = 0.0
+
+    async def nothing_comes(channel: messages.Channel, timeout: float) -> None:
+        nonlocal now
+        now += timeout
+        raise Empty
+
+    monkeypatch.setattr(messages.AsyncZMQSocketChannel, "get_msg", nothing_comes)
+    monkeypatch.setattr(messages.time, "monotonic", lambda: now)
+    channel = messages.Channel.__new__(messages.Channel)
+    channel.waited = lambda: share * now
+    with pytest.raises(Empty), monkeypatch.context() as patch:
+        patch.setattr(messages.asyncio, "sleep", AsyncMock())
+        channel.get_msg(6).send(None)
+    assert now == pytest.approx(ends_after)
 
 
 @needs_sandbox

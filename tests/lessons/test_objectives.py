@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from course_utils import objectives
+from course_utils.models import CVAE
 from course_utils.objectives import gaussian_kl, importance_weighted_bound, log_weights, reparameterize
 
 # At initialisation sigma is about 1, where wrong formulas look right: everything is also tested far away.
@@ -409,3 +410,18 @@ def test_a_loss_as_written_is_a_multiple_of_the_one_with_the_real_beta(
 def test_the_real_beta_refuses_an_unknown_reduction_of_the(term: str) -> None:
     with pytest.raises(ValueError, match="'batchmean'"):
         objectives.real_beta(**{term: "batchmean"})
+
+
+def test_weights_of_labelled_images_are_those_of_each_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With labels that differ within the batch: every sample is decoded with its own image's label."""
+    torch.manual_seed(0)
+    model = CVAE(3).double()
+    torch.nn.init.normal_(model.decoder[0].weight)  # so that a label matters
+    x, y, eps = binary(4, 1, 28, 28), torch.tensor([3, 1, 7, 1]), noise(5, 4, 3)
+    drawn = iter([eps, *eps.split(1, dim=1)])
+    monkeypatch.setattr(torch, "randn", lambda *shape, **_: next(drawn))
+    together = log_weights(model, x, 5, y)
+    alone = [log_weights(model, x[i : i + 1], 5, y[i : i + 1]) for i in range(4)]
+    torch.testing.assert_close(together, torch.cat(alone, dim=1))

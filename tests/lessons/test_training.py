@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from course_utils import objectives, training
-from course_utils.models import CVAE, VAE, Autoencoder
+from course_utils.models import CVAE, VAE, Autoencoder, ConvVAE
 from course_utils.settings import CourseError
-from course_utils.training import History, average, fit
+from course_utils.training import History, Observer, Scheduled, State, average, fit
 
 COUNT = 50  # not a multiple of the batch size below: the last batch is smaller
 BATCH = 16
@@ -160,6 +160,64 @@ def test_another_seed_gives_other_weights(images: Tensor) -> None:
 
 def test_the_initial_weights_are_the_caller_s(images: Tensor) -> None:
     assert trained(images, seed=3)[1].train != trained(images, seed=3, initial_seed=1)[1].train
+
+
+@pytest.mark.parametrize("rises", [False, True])
+@pytest.mark.parametrize("kind", [Autoencoder, VAE, ConvVAE, CVAE])
+def test_it_is_the_loop_that_anybody_would_write(kind: type[nn.Module], rises: bool, images: Tensor) -> None:
+    """Equal to the last bit: the record, the weights, and the random number that comes next."""
+    loss = objectives.mean_squared_error if kind is Autoencoder else objectives.negative_elbo
+    rises = rises and kind is not Autoencoder
+    labels = torch.arange(COUNT) % 10 if kind is CVAE else None
+    data = (images,) if labels is None else (images, labels)
+
+    torch.manual_seed(0)
+    model = kind(2)
+    torch.manual_seed(5)
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+    record, seen = [], 0
+    for _ in range(3):
+        total = 0.0
+        for rows in torch.randperm(COUNT).split(BATCH):
+            beta = {"beta": 2.0 * (seen / (3 * COUNT))} if rises else {}
+            value = loss(model, *(tensor[rows] for tensor in data), **beta).loss
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+            total = total + value.detach() * len(rows)
+            seen += len(rows)
+        record.append(total.item() / COUNT)
+    drawn = torch.rand(1)
+
+    torch.manual_seed(0)
+    ours = kind(2)
+    given = Scheduled(loss, lambda share: 2.0 * share) if rises else loss
+    how = {"epochs": 3, "batch_size": BATCH, "learning_rate": 2e-3, "seed": 5}
+    assert fit(ours, images, given, labels=labels, **how).train["loss"] == record
+    assert torch.equal(torch.rand(1), drawn)
+    assert all(map(torch.equal, ours.parameters(), model.parameters()))
+
+
+def test_observers_are_told_of_the_start_every_step_and_every_epoch(spy: Spy, numbered: Tensor) -> None:
+    """In the order in which they are given, and when what they may look at has been recorded."""
+    told: list[tuple] = []
+
+    class Listener(Observer):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def start(self, state: State) -> None:
+            told.append((self.name, "start", state.history.epochs, state.share))
+
+        def step(self, state: State, terms: Loss, images: int) -> None:
+            told.append((self.name, "step", images, state.share))
+
+        def epoch(self, state: State) -> None:
+            told.append((self.name, "epoch", state.history.epochs, state.share))
+
+    fit(Scale(), numbered, spy, epochs=2, batch_size=COUNT, observers=[Listener("a"), Listener("b")])
+    calls = [("start", 0, 0.0), ("step", 50, 0.5), ("epoch", 1, 0.5), ("step", 50, 1.0), ("epoch", 2, 1.0)]
+    assert told == [(name, *call) for call in calls for name in ("a", "b")]
 
 
 def test_every_image_is_used_once_in_every_epoch(spy: Spy, numbered: Tensor) -> None:
@@ -314,14 +372,20 @@ def test_a_learning_rate_a_thousand_times_too_high_is_said_to_diverge(images: Te
 
 def test_the_schedule_is_asked_with_shares_from_0_to_below_1(spy: Spy, numbered: Tensor) -> None:
     shares: list[float] = []
-    fit(Scale(), numbered, spy, epochs=3, beta=lambda share: shares.append(share) or 1.0, batch_size=BATCH)
+    fit(
+        Scale(),
+        numbered,
+        Scheduled(spy, lambda share: shares.append(share) or 1.0),
+        epochs=3,
+        batch_size=BATCH,
+    )
     assert shares == pytest.approx(
         [(50 * epoch + seen) / 150 for epoch in range(3) for seen in (0, 16, 32, 48)]
     )
 
 
 def test_the_schedule_s_value_goes_to_the_loss(spy: Spy, numbered: Tensor) -> None:
-    fit(Scale(), numbered, spy, epochs=1, beta=lambda share: 50 * share, batch_size=BATCH)
+    fit(Scale(), numbered, Scheduled(spy, lambda share: 50 * share), epochs=1, batch_size=BATCH)
     assert [keywords["beta"] for keywords in spy.keywords] == pytest.approx([0, 16, 32, 48])
 
 
@@ -331,7 +395,8 @@ def test_without_a_schedule_the_loss_decides_on_beta(spy: Spy, numbered: Tensor)
 
 
 def test_the_schedule_does_not_change_how_test_images_are_judged(spy: Spy, numbered: Tensor) -> None:
-    fit(Scale(), numbered, spy, epochs=1, beta=lambda share: 0.0, test_images=numbered[:5], batch_size=BATCH)
+    loss = Scheduled(spy, lambda share: 0.0)
+    fit(Scale(), numbered, loss, epochs=1, test_images=numbered[:5], batch_size=BATCH)
     assert spy.keywords[-1] == {}
 
 

@@ -1,4 +1,4 @@
-"""The figures of the checks: counts, limits, and the sentence that the README quotes."""
+"""The figures of the checks: counts, limits, and the bank that they were measured on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from courseware.measuring import graders
 
 ROOT = Path(__file__).parents[2]
 RIGHT = "def gaussian_kl(mu, logvar):\n    return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)"
-ROW = graders.Row("2.1", "gaussian_kl", 20, 10, 10, 4, 4, 9, 0.1)
+TALLY = graders.Tally("2.1", "gaussian_kl", 20, 10, 10, 4, 4, 9, 0.1)
 
 
 def test_a_right_answer_is_accepted():
@@ -38,19 +38,29 @@ def test_limits_are_one_sided_clopper_pearson(good, of, expected):
 
 
 def test_the_total_adds_answers_and_takes_the_slowest_check():
-    row = graders.total([ROW, graders.Row("2.2", "reparameterize", 20, 5, 4, 3, 3, 4, 0.5)])
+    row = graders.total([TALLY, graders.Tally("2.2", "reparameterize", 20, 5, 4, 3, 3, 4, 0.5)])
     assert (row.wrong, row.caught, row.right, row.diagnosed, row.seconds) == (15, 14, 7, 13, 0.5)
 
 
-def test_stored_figures_come_back(tmp_path):
-    (tmp_path / "docs").mkdir()
-    graders.store([ROW], tmp_path)
-    assert graders.stored(tmp_path) == [ROW]
+def test_without_a_bank_one_sentence_says_where_to_go(monkeypatch):
+    monkeypatch.setattr(graders.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(CourseError, match="no bank of answers here: call this in a clone of the course"):
+        graders.measure(1, lambda done, of: None)
 
 
-def test_without_a_bank_one_sentence_says_where_to_go(tmp_path):
-    with pytest.raises(CourseError, match="call this in a clone of the course"):
-        graders.measure(tmp_path, 1, lambda done, of: None)
+def test_every_answer_is_tallied_and_what_goes_wrong_is_named(monkeypatch):
+    """A bank of two answers: one is right, the other is called wrong but is not."""
+    import bank
+
+    right = Answer("gaussian_kl", "right", RIGHT)
+    monkeypatch.setattr(bank, "RIGHT", [right])
+    monkeypatch.setattr(bank, "WRONG", [Answer("gaussian_kl", "as right", RIGHT, "sign")])
+    monkeypatch.setattr(graders, "EXERCISES", {"gaussian_kl": graders.EXERCISES["gaussian_kl"]})
+    seen: list[tuple[int, int]] = []
+    (tally,), faults = graders.measure(1, lambda done, of: seen.append((done, of)))
+    assert (tally.wrong, tally.caught, tally.right, tally.accepted, tally.diagnosed) == (1, 0, 1, 1, 0)
+    assert faults == ["gaussian_kl, as right: accepted"]
+    assert seen == [(1, 2), (2, 2)]
 
 
 def test_the_stored_figures_are_of_this_bank():

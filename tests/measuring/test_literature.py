@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from course_utils import data, models, objectives, settings
 from course_utils.data import Dataset
 from course_utils.settings import CourseError
+from courseware import record
 from courseware.measuring import literature
-from courseware.measuring.literature import Experiment, Mlp, Published, Row
+from courseware.measuring.literature import Experiment, Mlp, Published, Reproduction
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +84,8 @@ def test_burda_s_schedule_lasts_3_to_the_i_epochs_at_each_of_eight_rates():
 def test_one_training_gives_the_figures_after_each_epoch_asked_for(small, in_project):
     network = partial(models.VAE, 2)
     two = literature.after(1, 3, network=network)(small, 0)
-    record = literature.grey(small, 0, network=network, epochs=3)["loss"]
-    assert two == [record[0], record[2]]
+    losses = literature.grey(small, 0, network=network, epochs=3)["loss"]
+    assert two == [losses[0], losses[2]]
 
 
 def test_the_figures_on_few_images_are_those_of_two_batch_sizes(small, in_project, monkeypatch):
@@ -106,24 +107,9 @@ def test_a_training_on_binarised_pixels_learns(samples, small, in_project, monke
 
 
 def test_every_figure_of_the_brief_is_planned():
-    nats = [figure.nats for experiment in literature.experiments() for figure in experiment.published]
-    expected = [
-        105.6,
-        104.15,
-        100.78,
-        114.97,
-        98.29,
-        16.68,
-        114.97,
-        153.77,
-        147.70,
-        6.08,
-        153.77,
-        86.76,
-        85.54,
-        84.78,
-    ]
-    assert nats == expected
+    nats = [figure.published for experiment in literature.experiments() for figure in experiment.published]
+    on_few = [114.97, 98.29, 16.68, 114.97, 153.77, 147.70, 6.08, 153.77]
+    assert nats == [105.6, 104.15, 100.78, *on_few, 86.76, 85.54, 84.78]
 
 
 # --- the run --------------------------------------------------------------------------------------------
@@ -145,9 +131,9 @@ def test_a_run_that_was_interrupted_goes_on_where_it_stopped(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         literature.run(None, counting(calls, fails_at=3), 2, file, print)
     again: list[tuple[str, int]] = []
-    kept = literature.run(None, counting(again), 2, file, print)
+    found = literature.run(None, counting(again), 2, file, print)
     assert (calls, again) == ([("a", 0), ("a", 1), ("b", 0)], [("b", 1)])
-    assert len(literature.rows(kept, counting([]))) == 4
+    assert [one.found for one in found] == [(100.0, 101.0), (10.0, 10.0)] * 2
 
 
 @pytest.mark.parametrize("content", ['{"torch": "0.1", "device": "cpu", "results": {"a": {}}}', "{", "[]"])
@@ -180,54 +166,54 @@ def test_every_result_is_said_as_it_comes(tmp_path):
 # --- what it comes to -----------------------------------------------------------------------------------
 
 
-def row(published: float, *found: float) -> Row:
-    return Row("whole", published, "us", "It is a test.", found, "cpu")
+def ours(published: float, *found: float, title: str = "whole") -> Reproduction:
+    return Reproduction(title, published, "us", "It is a test.", found=found, device="cpu")
 
 
 def test_a_row_has_the_mean_and_the_standard_deviation_over_seeds():
-    assert row(101.5, 100.0, 101.0, 102.0).cells() == (
-        "whole",
-        "101.50",
-        "101.00 ± 1.00",
-        "-0.50",
-        "cpu",
-        "us",
-    )
+    cells = ours(101.5, 100.0, 101.0, 102.0).cells()
+    assert cells == ("whole", "101.50", "101.00 ± 1.00", "-0.50", "cpu", "us")
 
 
 @pytest.mark.parametrize(
     ("published", "within"), [(104.0, True), (98.1, True), (104.1, False), (97.9, False)]
 )
 def test_three_spreads_are_chance(published, within):
-    assert row(published, 100.0, 101.0, 102.0).within == within
+    assert ours(published, 100.0, 101.0, 102.0).within == within
 
 
 def test_what_is_beyond_chance_is_said_with_its_reason():
-    far, near = row(90.0, 100.0, 101.0, 102.0), row(101.0, 100.0, 101.0, 102.0)
+    far, near = ours(90.0, 100.0, 101.0, 102.0), ours(101.0, 100.0, 101.0, 102.0)
     assert literature.notes([far, near]) == ["whole: 11.00 nats above the published figure. It is a test."]
 
 
-def test_stored_rows_are_read_as_they_were(tmp_path):
+@pytest.fixture
+def document(tmp_path: Path) -> Path:
+    """A project whose docs/measurements.md has the place of these figures."""
     (tmp_path / "docs").mkdir()
-    found = [row(101.5, 100.0, 101.0), row(90.0, 91.0, 92.0)]
-    literature.store(found, tmp_path)
-    assert literature.stored(tmp_path) == found
-    assert literature.stored(tmp_path / "elsewhere") == []
-    assert json.loads((tmp_path / literature.FILE).read_text())[0]["found"] == [100.0, 101.0]
+    (tmp_path / "docs" / "measurements.md").write_text("<!-- reproduced --><!-- /reproduced -->")
+    return tmp_path
 
 
-def test_rows_of_other_experiments_stay_stored_and_in_order(tmp_path):
+def test_figures_of_other_experiments_stay_stored_and_in_order(document):
     titles = [figure.title for e in literature.experiments() for figure in e.published]
-    rows = [literature.Row(title, 100.0, "x", "y", (99.0, 101.0), "cpu") for title in titles]
-    literature.store(rows[1:], tmp_path)
-    anew = literature.Row(titles[2], 100.0, "x", "y", (98.0, 99.0), "cpu")
-    literature.store([anew, rows[0]], tmp_path)
-    assert literature.stored(tmp_path) == [rows[0], rows[1], anew, *rows[3:]]
+    found = [ours(100.0, 99.0, 101.0, title=title) for title in ["of 100 epochs", *titles]]
+    literature.store(document, found[:-1])
+    anew = ours(100.0, 98.0, 99.0, title=titles[2])
+    literature.store(document, [anew, found[-1]])
+    assert literature.stored(document) == [*found[1:3], anew, *found[4:], found[0]]
+
+
+def test_section_3_shows_what_the_documents_quote(document):
+    literature.store(document, [ours(90.0, 100.0, 101.0, 102.0)])
+    shown = (document / "docs" / "reproduced.md").read_text("utf-8")
+    assert shown == f"{record.quoted(document, 'reproduced')}\n"
+    assert "whole: 11.00 nats above the published figure. It is a test." in shown
 
 
 def test_one_experiment_can_be_asked_for_by_its_name():
     (one,) = literature.experiments(names=("IWAE-5, 10 epochs",))
-    assert [figure.nats for figure in one.published] == [85.54]
+    assert [figure.published for figure in one.published] == [85.54]
 
 
 def test_an_unknown_experiment_is_refused_with_the_known_ones():

@@ -56,12 +56,7 @@ def test_the_watch_stands_still_while_the_model_is_judged(small, monkeypatch):
 
 
 def test_the_data_set_of_the_textbook_loop_hands_out_the_same_pixels(small):
-    from course_utils.data import torchvision
-
-    torchvision()
-    from torchvision import transforms
-
-    image, label = contestants.Pictures(small, transforms.ToTensor())[3]
+    image, label = contestants.pictures(small)[3]
     torch.testing.assert_close(image, small.train_images[3], rtol=0, atol=1 / 500)
     assert label == small.train_labels[3]
 
@@ -93,12 +88,12 @@ FIGURES = {
 
 
 def test_ratios_are_medians_of_ratios_within_a_round():
-    assert loops.speed_up(FIGURES, "textbook", "fast") == 4.0
-    assert loops.seconds_per_epoch(FIGURES, "fast") == 3.0
+    fast = loops.comparison("VAE", "digits", FIGURES).loop("fast")
+    assert (fast.speed_up, fast.seconds) == (4.0, 3.0)
 
 
 def test_the_share_of_the_limit_is_operations_over_what_the_machine_could_do():
-    assert loops.share_of_limit(FIGURES, "fast") == pytest.approx(0.5)
+    assert loops.comparison("VAE", "digits", FIGURES).loop("fast").share == pytest.approx(0.5)
 
 
 def test_the_target_is_where_the_textbook_loop_ends():
@@ -115,17 +110,17 @@ def test_a_target_is_reached_at_the_end_of_the_first_epoch_below_it(target, seco
 
 
 def test_the_cost_of_weighing_is_its_time_over_that_of_its_products():
-    assert loops.cost_of_weighing(FIGURES) == pytest.approx(1.5)
+    assert loops.comparison("VAE", "digits", FIGURES).weighing == pytest.approx(1.5)
 
 
 def test_how_much_sooner_the_fast_path_is_compares_the_times_to_the_target():
-    assert loops.summary("VAE", "digits", FIGURES).sooner == 6.0
+    assert loops.comparison("VAE", "digits", FIGURES).sooner == 6.0
 
 
 def test_a_target_never_reached_is_not_called_sooner():
     slow = {**FIGURES, "curves": {**FIGURES["curves"], "fast": FIGURES["curves"]["textbook"]}}
     slow["curves"]["fast"] = {"seconds": [1.0], "negative_elbo": [9.0], "memory": None}
-    one = loops.summary("VAE", "digits", slow)
+    one = loops.comparison("VAE", "digits", slow)
     assert one.sooner is None
     assert one.loop("fast").cells()[5] == "not reached"
     assert "does not reach 4.00 nats" in one.sentence()
@@ -134,42 +129,35 @@ def test_a_target_never_reached_is_not_called_sooner():
 def test_where_only_the_fast_path_gets_there_it_is_said_when():
     slow = {"seconds": [1.0], "negative_elbo": [200.0], "memory": None}
     quick = {"seconds": [0.5], "negative_elbo": [100.0], "memory": None}
-    one = loops.summary("VAE", "mnist", {**FIGURES, "curves": {"textbook": slow, "fast": quick}})
+    one = loops.comparison("VAE", "mnist", {**FIGURES, "curves": {"textbook": slow, "fast": quick}})
     assert "reaches 100.78 nats after 0.5 s, the textbook loop never" in one.sentence()
 
 
 def test_figures_of_other_networks_and_devices_stay_stored(tmp_path):
-    (tmp_path / "docs").mkdir()
     on_gpu = {**FIGURES, "here": {"machine": "a machine", "device": "cuda"}}
-    one, other, third = (
-        loops.summary(kind, "digits", figures)
+    found = [
+        loops.comparison(kind, "digits", figures)
         for kind, figures in (("VAE", FIGURES), ("VAE", on_gpu), ("ConvVAE", FIGURES))
-    )
-    loops.store([one, other, third], tmp_path)
-    loops.store([one], tmp_path)
-    assert {summary.place for summary in loops.stored(tmp_path)} == {
-        "bench VAE on cpu", "bench VAE on cuda", "bench ConvVAE on cpu",
-    }  # fmt: skip
+    ]
+    document = tmp_path / "docs" / "measurements.md"
+    document.parent.mkdir()
+    document.write_text("".join(f"<!-- {one.place} --><!-- /{one.place} -->" for one in found))
+    loops.store(tmp_path, found)
+    anew = loops.comparison("VAE", "digits", {**FIGURES, "date": "2026-11-25"})
+    loops.store(tmp_path, [anew])
+    assert loops.FIGURES.stored(tmp_path) == [anew, *found[1:]]
 
 
 def test_the_sentence_says_the_recipe_of_the_fast_path():
-    sentence = loops.summary("VAE", "digits", FIGURES).sentence()
+    sentence = loops.comparison("VAE", "digits", FIGURES).sentence()
     assert (
         "6.0 times sooner than the textbook loop; it takes 3 epochs (batches of 64 for 1, 128 for 2; a"
         in sentence
     )
 
 
-def test_a_stored_summary_is_read_as_it_was(tmp_path):
-    (tmp_path / "docs").mkdir()
-    one = loops.summary("VAE", "digits", FIGURES)
-    loops.store([one], tmp_path)
-    assert loops.stored(tmp_path) == [one]
-    assert loops.stored(tmp_path / "elsewhere") == []
-
-
 def test_the_table_has_a_row_per_loop():
-    lines = loops.summary("VAE", "digits", FIGURES).markdown().splitlines()
+    lines = loops.comparison("VAE", "digits", FIGURES).markdown().splitlines()
     assert lines[2] == "| textbook | 9.00 | 1.0 | 17% | 4.00 | 3 | 0.50 |"
     assert lines[3] == "| fast | 3.00 | 4.0 | 50% | 3.90 | 0 | unknown |"
 
@@ -195,7 +183,7 @@ def test_the_profile_gives_every_kind_of_work_its_share(kind, monkeypatch):
 
 
 def test_the_floor_is_the_share_of_the_limit_in_seconds():
-    assert loops.summary("VAE", "digits", FIGURES).floor == pytest.approx(1.5)
+    assert loops.comparison("VAE", "digits", FIGURES).floor == pytest.approx(1.5)
 
 
 @pytest.mark.slow
@@ -212,3 +200,19 @@ def test_a_run_is_kept_and_not_repeated(tmp_path: Path, monkeypatch):
     assert loops.measure("VAE", "digits", tmp_path, said.append) == first
     assert not [line for line in said if "round" in line]
     assert loops.chart("VAE", "digits", first).alt.endswith("one line each: textbook, fast.")
+
+
+# --- what the machine can do --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("gain", "chosen"), [(1.05, torch.float32), (0.6, torch.float32), (2.0, torch.bfloat16)]
+)
+def test_bfloat16_is_chosen_where_products_gain_clearly(gain, chosen, monkeypatch):
+    rates = {torch.float32: 1e11, torch.bfloat16: gain * 1e11}
+    monkeypatch.setattr(contestants, "product_rate", lambda device, precision: rates[precision])
+    assert contestants.best_precision(torch.device("cpu")) == chosen
+
+
+def test_the_rate_of_products_is_a_processor_s():
+    assert 1e8 < contestants.product_rate(torch.device("cpu"), torch.float32, (64, 64, 64)) < 1e14

@@ -1,7 +1,8 @@
-"""What is measured is kept whole, and the README quotes it word for word."""
+"""What is measured is kept whole, and docs/measurements.md quotes it word for word."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -40,55 +41,75 @@ def test_a_table_has_its_columns_and_its_rows():
     assert record.table(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
 
 
-def test_a_figure_is_put_at_its_place_and_nothing_else_changes(tmp_path):
-    file = tmp_path / "README.md"
+@pytest.fixture
+def document(tmp_path: Path) -> Path:
+    (tmp_path / "docs").mkdir()
+    file = tmp_path / record.DOCUMENT
     file.write_text("one\n<!-- a -->old\n<!-- /a -->\ntwo <!-- b --><!-- /b -->")
+    return file
+
+
+def test_a_figure_is_put_at_its_place_and_nothing_else_changes(document, tmp_path):
     record.quote(tmp_path, "a", r"new \1 | text")
-    assert file.read_text() == "one\n<!-- a -->\nnew \\1 | text\n<!-- /a -->\ntwo <!-- b --><!-- /b -->"
+    assert document.read_text() == "one\n<!-- a -->\nnew \\1 | text\n<!-- /a -->\ntwo <!-- b --><!-- /b -->"
     assert record.quoted(tmp_path, "a") == r"new \1 | text"
 
 
-def test_a_readme_without_the_place_is_left_as_it_is(tmp_path):
-    file = tmp_path / "README.md"
-    file.write_text("one")
+def test_a_document_without_the_place_is_left_as_it_is(document, tmp_path):
+    before = document.read_text()
+    with pytest.raises(CourseError, match="no place <!-- c -->"):
+        record.quote(tmp_path, "c", "text")
+    assert document.read_text() == before
+
+
+SUMS = record.Measurement[list[int]]("sums", lambda kept: kept or [], lambda found: {"a": f"{sum(found)}"})
+
+
+def test_a_measurement_is_kept_and_quoted(document, tmp_path):
+    assert SUMS.stored(tmp_path) == []
+    SUMS.store(tmp_path, [1, 2])
+    assert (SUMS.stored(tmp_path), record.quoted(tmp_path, "a")) == ([1, 2], "3")
+
+
+def test_a_measurement_without_its_place_is_kept_all_the_same(tmp_path):
     with pytest.raises(CourseError, match="no place <!-- a -->"):
-        record.quote(tmp_path, "a", "text")
-    assert file.read_text() == "one"
+        SUMS.store(tmp_path, [1, 2])
+    assert SUMS.stored(tmp_path) == [1, 2]
 
 
-def test_the_readme_quotes_the_stored_notebooks():
+MEASURED = (graders.FIGURES, literature.FIGURES, loops.FIGURES, speed.FIGURES)
+
+
+@pytest.mark.parametrize("measured", MEASURED, ids=lambda one: one.name)
+def test_the_documents_quote_what_is_stored(measured):
+    texts = measured.texts(measured.stored(ROOT))
+    assert texts
+    for place, text in texts.items():
+        assert record.quoted(ROOT, place) == text
+
+
+@pytest.mark.parametrize("measured", MEASURED, ids=lambda one: one.name)
+def test_what_is_stored_is_read_as_it_was_and_written_as_it_is(measured, tmp_path):
+    stored = measured.stored(ROOT)
+    record.keep(tmp_path / "again.json", stored)
+    assert (tmp_path / "again.json").read_bytes() == (ROOT / "docs" / f"{measured.name}.json").read_bytes()
+
+
+def test_every_place_of_the_document_is_one_that_a_command_fills():
+    places = re.findall(r"<!-- /(.+?) -->", (ROOT / record.DOCUMENT).read_text("utf-8"))
+    known = [place for measured in MEASURED for place in measured.texts(measured.stored(ROOT))]
+    assert sorted(places) == sorted([*known, "results", "grading scale"])
+
+
+def test_the_documents_quote_the_stored_notebooks():
     assert record.quoted(ROOT, "results") == runner.markdown(runner.stored(ROOT / "solutions"))
 
 
-def test_the_readme_quotes_the_stored_measure_of_the_checks():
-    found = graders.stored(ROOT)
-    assert {row.answer for row in found} == set(EXERCISES)
-    assert record.quoted(ROOT, "graders") == f"{graders.sentence(found).capitalize()}."
+def test_section_3_shows_the_stored_figures_beside_the_literature():
+    text = (ROOT / "docs" / "reproduced.md").read_text("utf-8")
+    assert text == f"{literature.markdown(literature.stored(ROOT))}\n"
 
 
-def test_the_readme_counts_exercises_and_points_as_they_are():
-    cells = [cell for one in runner.stored(ROOT / "solutions") for cell in one.notebook.cells]
-    marks = [mark for cell in cells if (mark := cell.metadata.get("nbgrader", {})).get("grade")]
-    by_hand = [mark for mark in marks if mark["solution"]]
-    points = sum(mark["points"] for mark in marks)
-    checked = sum(exercise.points for exercise in EXERCISES.values())
-    text = " ".join((ROOT / "README.md").read_text("utf-8").split())
-    assert f"{len(EXERCISES)} exercises checked by program, {len(by_hand)} questions graded by hand" in text
-    assert f"worth {points:g} points, {checked:g} of them checked by program" in text
-
-
-def test_the_readme_quotes_the_stored_benchmark():
-    found = loops.stored(ROOT)
-    assert {one.kind for one in found} == set(contestants.KINDS)
-    for one in found:
-        assert record.quoted(ROOT, one.place) == one.markdown()
-
-
-def test_the_readme_quotes_the_stored_figures_beside_the_literature():
-    found = literature.stored(ROOT)
-    assert found
-    assert record.quoted(ROOT, "reproduced") == literature.markdown(found)
-
-
-def test_the_readme_quotes_the_stored_speed_of_grading():
-    assert record.quoted(ROOT, "grading speed") == speed.stored(ROOT).sentence()
+def test_every_exercise_and_every_network_is_measured():
+    assert {tally.answer for tally in graders.stored(ROOT)} == set(EXERCISES)
+    assert {one.kind for one in loops.FIGURES.stored(ROOT)} == set(contestants.KINDS)

@@ -21,16 +21,17 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 
-from course_utils.settings import CourseError
-from courseware import notebooks
+from course_utils.files import writable
+from courseware import markup, notebooks
 from courseware.authoring.runner import Executed
-from courseware.authoring.sections import SECTIONS, Lesson
 from courseware.authoring.site import editions, rendering
 from courseware.authoring.site.rendering import Body, Scene
 from courseware.measuring import graders as measured
 from courseware.measuring import literature as published
+from courseware.sections import SECTIONS, Lesson
 
 TEMPLATES = Path(__file__).parent / "templates" / "site"
+SHEETS = ((TEMPLATES, "site.css"), (markup.TEMPLATES, "base/math.css"))
 HERO = "exploration-31"  # the cell whose figure opens the home page: the decoded plane
 TIME = re.compile(r"\*\*Time\*\*\s+(.+?)[,.]", re.DOTALL)  # in the opening of every lesson
 
@@ -55,8 +56,8 @@ def write(
     executed: list[Executed],
     target: Path,
     summary: str,
-    graders: Sequence[measured.Row] = (),
-    literature: Sequence[published.Row] = (),
+    graders: Sequence[measured.Tally] = (),
+    literature: Sequence[published.Reproduction] = (),
     *,
     released: Path | None = None,
 ) -> Path:
@@ -69,22 +70,14 @@ def write(
     The pages are made beside `target` and replace it when all are there. Raises CourseError where the
     folder cannot be written.
     """
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=".site-", dir=target.parent))
-    except OSError as problem:
-        raise CourseError(
-            f"{target} cannot be written ({problem.strerror}): work in a folder of your own."
-        ) from None
-    try:
+    with writable(target), tempfile.TemporaryDirectory(prefix=".site-", dir=target.parent) as part:
+        made = Path(part) / "site"
+        made.mkdir()
         lessons = _rendered(executed, released)
         pages = _pages(executed, lessons, summary, graders, literature, for_students=released is not None)
-        _write_files(part, pages, lessons, summary)
+        _write_files(made, pages, lessons, summary)
         shutil.rmtree(target, ignore_errors=True)
-        os.replace(part, target)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    target.chmod(0o755)
+        os.replace(made, target)
     return target / "index.html"
 
 
@@ -104,8 +97,8 @@ def _pages(
     executed: list[Executed],
     lessons: list[Body],
     summary: str,
-    graders: Sequence[measured.Row],
-    literature: Sequence[published.Row],
+    graders: Sequence[measured.Tally],
+    literature: Sequence[published.Reproduction],
     for_students: bool,
 ) -> list[Page]:
     """All pages in the order in which they are read."""
@@ -155,23 +148,12 @@ def _cards(executed: list[Executed], lessons: list[Body]) -> list[dict[str, Any]
         if not own:
             continue
         figures = [figure for _, body in own for figure in body.figures]
-        covers = [figure for figure in figures if figure.cell == section.cover] or figures
-        cards.append(
-            {
-                "number": section.number,
-                "title": section.title,
-                "aim": section.aim,
-                "figure": covers[0] if covers else None,
-                "pages": [
-                    {
-                        "file": page_name(one.lesson),
-                        "title": one.lesson.title.partition(" ")[2],
-                        "time": _time(one),
-                    }
-                    for one, _ in own
-                ],
-            }
-        )
+        covers = [figure for figure in figures if figure.cell == section.cover] or [*figures, None]
+        shown = [
+            {"file": page_name(one.lesson), "title": one.lesson.title.partition(" ")[2], "time": _time(one)}
+            for one, _ in own
+        ]
+        cards.append({**vars(section), "figure": covers[0], "pages": shown})
     return cards
 
 
@@ -216,8 +198,9 @@ def _write_files(target: Path, pages: list[Page], lessons: list[Body], summary: 
         f"window.coursePassages = {json.dumps(index, ensure_ascii=False, separators=(',', ':'))};\n"
     )
     (target / "search.js").write_text(passages_file, encoding="utf-8")
-    for name in ("site.css", "site.js"):
-        shutil.copyfile(TEMPLATES / name, target / name)
+    shutil.copyfile(TEMPLATES / "site.js", target / "site.js")
+    sheets = [(folder / name).read_text("utf-8") for folder, name in SHEETS]
+    (target / "site.css").write_text("\n".join(sheets), encoding="utf-8")
 
 
 def _template(name: str) -> Any:

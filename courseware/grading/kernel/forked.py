@@ -26,11 +26,8 @@ from courseware.grading.kernel import sandbox
 
 NAME = "course-forked-sandbox"  # of the provisioner, in pyproject.toml
 
-WAITING = [
-    "sh",
-    "-c",
-    "echo; exec cat >/dev/null",
-]  # says that the room is ready, stays until the door closes
+# Says that the room is ready, stays until the door closes.
+WAITING = ["sh", "-c", "echo; exec cat >/dev/null"]
 
 
 @dataclass
@@ -141,9 +138,7 @@ class ForkedProvisioner(sandbox.SandboxProvisioner):
             os.close(inner)
             os.close(door)
         self.watched = [room.pid, keeper]
-        self.uncounted = sum(
-            used for used, _ in sandbox._with_children(keeper)[:1]
-        )  # the keeper's: the zygote's
+        self.uncounted = sum(one.memory for one in sandbox.taken(keeper)[:1])  # the keeper's: the zygote's
         return connection
 
 

@@ -2,7 +2,8 @@
 
 The student's code shares its process with the kernel and can send what it likes on every channel, signed as
 the kernel's own. `Client` drops what is no message, counts all that comes, also what nobody asked for, and
-ends a kernel that sends more than its share.
+ends a kernel that sends more than its share. It waits as long as it is told and, so that nobody loses points
+to a busy machine, for as long again as the kernel waited for a processor.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty
 from typing import Any
 
 import zmq.asyncio
@@ -21,21 +24,34 @@ from courseware.grading.reasons import Reason
 
 PARTS = {"header": dict, "parent_header": dict, "metadata": dict, "content": dict, "msg_type": str}
 OVERHEAD = 200  # bytes that a message counts for at least
+LONGEST = 10  # times a limit, however busy the machine: code can make itself wait for processes of its own
+
+
+def patience(seconds: float, waited: float) -> float:
+    """What is added to a limit of so many seconds where the kernel waited for a processor meanwhile."""
+    return min(max(waited, 0.0), (LONGEST - 1) * seconds)
 
 
 class Channel(AsyncZMQSocketChannel):
     """Gives well-formed messages only; other tasks run after each, however many are waiting."""
 
     accepts: Callable[[int], bool]  # whether a message of so many bytes is still to be looked at
+    waited: Callable[[], float]  # seconds for which the kernel had to wait for a processor
 
     async def get_msg(self, timeout: float | None = None) -> dict[str, Any]:  # type: ignore[override]
-        """The next message. Raises queue.Empty where none comes within `timeout` seconds."""
-        end = None if timeout is None else time.monotonic() + timeout
+        """The next message. Raises queue.Empty where none comes within `timeout` seconds of the kernel's."""
+        began, waited, left = time.monotonic(), self.waited(), timeout
         while True:
-            message = await super().get_msg(None if end is None else max(0.0, end - time.monotonic()))
+            message = {}
+            with suppress(Empty):
+                message = await super().get_msg(left)
             await asyncio.sleep(0)
             if message:
                 return message
+            if timeout is not None:
+                left = timeout + patience(timeout, self.waited() - waited) - (time.monotonic() - began)
+                if left <= 0:
+                    raise Empty
 
     async def _recv(self, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """A message, {} for what is none."""
@@ -65,13 +81,16 @@ class Client(AsyncKernelClient):
     def start_channels(self, *args: Any, **kwargs: Any) -> None:
         """As ever; what comes is counted."""
         for channel in (self.shell_channel, self.iopub_channel, self.control_channel):
-            channel.accepts = self._accepts
+            channel.accepts, channel.waited = self._accepts, self._waited
         super().start_channels(*args, **kwargs)
 
     async def wait_for_ready(self, timeout: float | None = None) -> None:
         """As ever; before any code of the student's runs, the folder of the sockets is closed."""
         await super().wait_for_ready(timeout)
         getattr(self.parent.provisioner, "close_shared", int)()
+
+    def _waited(self) -> float:
+        return getattr(self.parent.provisioner, "waited", 0.0)
 
     def _accepts(self, count: int) -> bool:
         self.received += count

@@ -1,7 +1,7 @@
 """Kernels for code that nobody here has read: Jupyter's kernels, started inside bubblewrap.
 
 A kernel in the sandbox has no network, is not root, sees its own processes only, and of the file system the
-operating system, Python, this package and its notebook's folder, all read-only. What it writes goes to memory
+operating system, Python, `course_utils` and its notebook's folder, all read-only. What it writes goes to memory
 of limited size and is gone with it. Solutions, gradebook, other submissions, the home folder and the
 environment of the grader are not there at all, which is stronger than not being readable. Some system calls
 are refused (`seccomp`).
@@ -13,7 +13,8 @@ always uses it. Messages travel over sockets in a folder that grader and kernel 
 What is limited, and by what: address space, processor time, processes, open files and the size of a file by
 resource limits, for every process; memory and processes in sum, and the shared folder, by a look at them
 every time the kernel is asked whether it lives (nbclient asks once a second), which ends a kernel that takes
-more; writable memory by the size of its file systems. Wall time is the affair of whoever runs the cells.
+more; writable memory by the size of its file systems. Time is the affair of whoever runs the cells; `waited`
+says how much of it the kernel spent on waiting for a processor.
 
 Linux only. bubblewrap: github.com/containers/bubblewrap.
 """
@@ -32,7 +33,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 from jupyter_client.manager import AsyncKernelManager
@@ -48,8 +49,10 @@ NAME = "course-sandbox"  # of the provisioner, in pyproject.toml
 NOBODY = 65534
 TOOLS = ("bwrap", "prlimit", "setpriv", "choom")
 HOME = "/home/student"
+FILTER = "/etc/seccomp.py"  # all that is there of this package
 PASSED_ON = ("COURSE_", "OMP_", "MKL_", "OPENBLAS_", "TQDM_", "LC_")
 GiB, MiB = 2**30, 2**20
+SCHEDULE = Path("/proc/self/schedstat")  # missing where Linux was built without it
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,7 @@ class SandboxProvisioner(LocalProvisioner):
     watched: Sequence[int] = ()  # processes that count, with all below them
     uncounted = 0  # bytes of watched processes that are not the kernel's
     excess: Reason | None = None  # why the kernel was ended
+    waited = 0.0  # seconds for which the kernel could have run but for a processor, as of the last look
     own_memory = 0  # of this process when it started the kernel
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
@@ -141,7 +145,7 @@ class SandboxProvisioner(LocalProvisioner):
 
     def inside(self, kernel: list[str], environment: dict[str, str], folder: Path, user: int) -> list[str]:
         """What is run in the sandbox: the kernel's own command, filtered."""
-        return [sys.executable, seccomp.__file__, *kernel]
+        return [sys.executable, FILTER, *kernel]
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """As ever; what has been started is watched."""
@@ -164,10 +168,11 @@ class SandboxProvisioner(LocalProvisioner):
 
     def _excess(self) -> Reason | None:
         """What there is too much of, None if nothing."""
-        processes = [process for pid in self.watched for process in _with_children(pid)]
-        if sum(used for used, _ in processes) - self.uncounted > self.limits.memory:
+        processes = [process for pid in self.watched for process in taken(pid)]
+        self.waited = max([self.waited, *(process.waited for process in processes)])
+        if sum(process.memory for process in processes) - self.uncounted > self.limits.memory:
             return Reason.MEMORY
-        if sum(threads for _, threads in processes) > self.limits.processes:
+        if sum(process.threads for process in processes) > self.limits.processes:
             return Reason.PROCESSES
         if self.shared and sum(_sizes(self.shared)) > self.limits.shared_folder:
             return Reason.OUTPUT  # files in the folder of the sockets
@@ -195,24 +200,32 @@ class KernelManager(AsyncKernelManager):
         return spec
 
 
-def _with_children(pid: int) -> list[tuple[int, int]]:
-    """Bytes in use and threads of a process and of all below it.
+class Taken(NamedTuple):
+    """What a process takes."""
 
-    What processes share without a file counts for each of them: code can choose to share all that it takes.
-    """
+    memory: int  # bytes; what is shared without a file counts: code can choose to share all that it takes
+    threads: int
+    waited: float  # seconds for which its first thread had to wait for a processor
+
+
+def taken(pid: int) -> list[Taken]:
+    """What a process and all below it take, itself first."""
     found = []
     try:
         processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     except psutil.Error:
         return []
     for process in processes:
+        place = Path(f"/proc/{process.pid}")
         try:
-            status = Path(f"/proc/{process.pid}/status").read_text(errors="replace")
+            status = (place / "status").read_text(errors="replace")
+            schedule = (place / "schedstat").read_text() if SCHEDULE.exists() else "0 0 0"
         except OSError:  # it has ended meanwhile
             continue
         numbers = dict(re.findall(r"^(RssAnon|RssShmem|VmSwap|Threads):\s*(\d+)", status, re.MULTILINE))
         threads = int(numbers.pop("Threads", 1))
-        found.append((1024 * sum(map(int, numbers.values())), threads))
+        memory = 1024 * sum(map(int, numbers.values()))
+        found.append(Taken(memory, threads, int(schedule.split()[1]) / 1e9))
     return found
 
 
@@ -244,13 +257,12 @@ def command(folder: Path, connection: Path, shared: Path, user: int, limits: Lim
     windows = [
         connection,
         Path(course_utils.__file__).parent,
-        Path(seccomp.__file__),
         *([data] if data.is_dir() else []),
     ]
     walls = _walls(limits)
     for window in windows:
         walls += _bound("--ro-bind", window)
-    walls += [*_way_to(folder), *_writable(folder, limits)]
+    walls += ["--ro-bind", seccomp.__file__, FILTER, *_way_to(folder), *_writable(folder, limits)]
     for entry in sorted(folder.iterdir()):
         if not entry.is_symlink() and (entry.is_file() or entry.is_dir()):
             walls += ["--ro-bind", str(entry), str(entry)]

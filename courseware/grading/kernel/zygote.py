@@ -52,9 +52,8 @@ IMPORTED = (
 )
 
 # linux/sched.h, linux/prctl.h, linux/capability.h
-NAMESPACES = (
-    0x00020000 | 0x04000000 | 0x08000000 | 0x20000000 | 0x40000000
-)  # files, names, IPC, processes, net
+# Files, names, IPC, processes, net.
+NAMESPACES = 0x00020000 | 0x04000000 | 0x08000000 | 0x20000000 | 0x40000000
 USERS = 0x10000000
 SET_DUMPABLE, DROP_FROM_BOUNDING_SET = 4, 24
 CAPABILITIES, LAST_CAPABILITY = 0x20080522, 63
@@ -130,6 +129,8 @@ def _become_kernel(request: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     sys.argv, sys.path[0] = ["ipykernel", *request["arguments"]], ""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "courseware"]:
+        del sys.modules[name]  # as in a kernel that was started there
 
     import numpy as np
     import torch

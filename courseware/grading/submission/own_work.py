@@ -19,6 +19,7 @@ from pathlib import Path
 import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
+from nbgrader.utils import is_grade, is_solution
 
 from course_utils.checks import EXERCISES
 from course_utils.checks.core import SEED_VARIABLE
@@ -28,7 +29,7 @@ MAGICS = 20  # lines of a cell for IPython; no lesson has that many
 COPIED = 200  # characters of a line that is remarked upon
 COMPARED_NODES = 60  # syntax nodes; below that, honest answers look alike
 
-PATCHED = ("torch", "numpy", "builtins", "sys", "IPython", "math", "course_utils", "importlib")
+PATCHED = ("torch", "numpy", "builtins", "sys", "IPython", "math", "course_utils", "courseware", "importlib")
 SETTINGS = ("torch.backends",)  # assignments there are ordinary use
 REACHING = {
     "sys.modules": "reaches into the loaded modules",
@@ -45,9 +46,11 @@ REACHING = {
     "builtins": "reaches for Python's built-in functions",
     **{
         f"IPython.shell.{part}": "reaches into IPython"
-        for part in ("ast_transformers", "display_pub", "events", "input_transformers_cleanup", "kernel")
+        for part in (
+            *("ast_transformers", "display_pub", "events", "kernel"),
+            *("input_transformers_cleanup", "input_transformers_post"),
+        )
     },
-    "IPython.shell.input_transformers_post": "reaches into IPython",
     "os._exit": "ends the process",
     "os.kill": "sends signals",
     "subprocess": "starts other programs",
@@ -79,29 +82,25 @@ def remarks(submitted: NotebookNode, source: NotebookNode) -> list[Remark]:
         name: cell.source
         for cell in source.cells
         if _answers(cell)
-        and (name := _exercise_of(_parse(cell.source)))
+        and (name := _exercise_of(cell.source))
         and not EXERCISES[name].questions  # two who predict alike have copied nothing
     }
-    cells = [
-        (place, cell)
+    trees = [
+        (place, cell, _parse(cell.source))
         for place, cell in enumerate(submitted.cells, 1)
-        if cell.cell_type == "code" and not _graded(cell)
+        if cell.cell_type == "code" and not is_grade(cell)
     ]
-    trees = [(place, cell, _parse(cell.source)) for place, cell in cells]
     names = _Names([tree for _, _, tree in trees])
     references = {f"course_utils.{path}": name for name in solutions for path in EXERCISES[name].reference}
     found = []
     for place, cell, tree in trees:
         if cell.source.strip() in released and not _answers(cell):
             continue
-        label, lines = _grade_id(cell) or f"number {place}", cell.source.splitlines()
-        own = _exercise_of(tree) if _answers(cell) else ""
+        label = cell.metadata.get("nbgrader", {}).get("grade_id") or f"number {place}"
+        lines = cell.source.splitlines()
+        own = _exercise_of(cell.source) if _answers(cell) else ""
         chosen = {path: name for path, name in references.items() if not own or name == own}
-        for line, why in [
-            *_uses(tree, names, chosen),
-            *_reaches(tree, names),
-            *_copies(tree, solutions),
-        ]:
+        for line, why in [*_uses(tree, names, chosen), *_reaches(tree, names), *_copies(tree, solutions)]:
             code = printable(lines[line - 1], COPIED) if 0 < line <= len(lines) else ""
             found.append(Remark(label, line, code, why))
     return list(dict.fromkeys(found))
@@ -117,16 +116,7 @@ def kept(autograded: Path, assignment: str = "") -> list[tuple[str, str, Remark]
 
 
 def _answers(cell: NotebookNode) -> bool:
-    mark = cell.metadata.get("nbgrader", {})
-    return bool(mark.get("solution")) and not mark.get("grade") and cell.cell_type == "code"
-
-
-def _graded(cell: NotebookNode) -> bool:
-    return bool(cell.metadata.get("nbgrader", {}).get("grade"))
-
-
-def _grade_id(cell: NotebookNode) -> str:
-    return str(cell.metadata.get("nbgrader", {}).get("grade_id", ""))
+    return is_solution(cell) and not is_grade(cell) and cell.cell_type == "code"
 
 
 def _parse(code: str) -> ast.Module:
@@ -145,25 +135,20 @@ def _parse(code: str) -> ast.Module:
 
 def defines(code: str, name: str) -> bool:
     """Whether a cell gives the name a meaning."""
-    return name in _defined_in(code)
+    return name in _defined(code)
 
 
 @functools.lru_cache(1024)
-def _defined_in(code: str) -> frozenset[str]:
-    return _defined(_parse(code))
-
-
-def _defined(tree: ast.Module) -> frozenset[str]:
+def _defined(code: str) -> frozenset[str]:
     """Names of functions, classes and the like, and of what is assigned to."""
-    named = {str(node.name) for node in ast.walk(tree) if getattr(node, "name", None)}  # type: ignore[attr-defined]
-    stored = {
-        node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }
+    nodes = list(ast.walk(_parse(code)))
+    named = {str(node.name) for node in nodes if getattr(node, "name", None)}  # type: ignore[attr-defined]
+    stored = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     return frozenset(named | stored)
 
 
-def _exercise_of(tree: ast.Module) -> str:
-    return next((name for name in EXERCISES if name in _defined(tree)), "")
+def _exercise_of(code: str) -> str:
+    return next((name for name in EXERCISES if defines(code, name)), "")
 
 
 class _Names:
@@ -234,85 +219,76 @@ class _Names:
 def _uses(tree: ast.Module, names: _Names, references: dict[str, str]) -> Iterator[tuple[int, str]]:
     """Where the package's own solution of an exercise is called, subclassed or copied."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom):
-            paths = [f"{node.module}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Name | ast.Attribute | ast.Call):
-            paths = [names.of(node)]
-        else:
-            continue
-        for path in paths:
-            module, _, name = path.rpartition(".")
+        for path in _paths(node, names):
+            line, (module, _, name) = getattr(node, "lineno", 0), path.rpartition(".")
             whole = [solved for known, solved in references.items() if known.rpartition(".")[0] == module]
             if path in references:
-                yield node.lineno, f"uses `{path}`, which solves {references[path]}"
+                yield line, f"uses `{path}`, which solves {references[path]}"
             elif name in ("*", "__dict__") and whole:
-                yield node.lineno, f"takes all names of `{module}`, which solves {', '.join(whole)}"
+                yield line, f"takes all names of `{module}`, which solves {', '.join(whole)}"
+
+
+def _paths(node: ast.AST, names: _Names) -> list[str]:
+    """The dotted paths that a node imports or stands for."""
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        module = getattr(node, "module", None) or ""
+        return [f"{module}.{alias.name}".lstrip(".") for alias in node.names]
+    path = names.of(node) if isinstance(node, ast.Attribute | ast.Name | ast.Call) else ""
+    return [path] * bool(path)
 
 
 def _reaches(tree: ast.Module, names: _Names) -> Iterator[tuple[int, str]]:
     """Where code reaches for the checks, the solutions or the machinery underneath."""
     for node in ast.walk(tree):
         line = getattr(getattr(node, "optional_vars", None) or node, "lineno", 0)
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            modules = [getattr(node, "module", None) or ""] if isinstance(node, ast.ImportFrom) else []
-            imported = [
-                f"{module}.{alias.name}".lstrip(".") for module in modules or [""] for alias in node.names
-            ]
-            for path in imported:
-                if path.startswith("course_utils.checks") and path != "course_utils.checks.check":
-                    yield line, "imports the checks"
-                yield from ((line, why) for why in _why(path))
-        elif isinstance(node, ast.Attribute | ast.Name | ast.Call) and names.of(node):
-            path = names.of(node)
-            if re.match(r"course_utils\.(checks|grading)\.(?!check$)", path):
+        imported = isinstance(node, ast.Import | ast.ImportFrom)
+        for path in _paths(node, names):
+            if imported and path.startswith("course_utils.checks") and path != "course_utils.checks.check":
+                yield line, "imports the checks"
+            if not imported and re.match(r"(course_utils\.checks|courseware\.grading)\.(?!check$)", path):
                 yield line, "reaches into the checks"
-            if path.endswith(".__dict__") and path.partition(".")[0] in PATCHED:
+            if not imported and path.endswith(".__dict__") and path.partition(".")[0] in PATCHED:
                 yield line, f"reaches into the names of `{path.removesuffix('.__dict__')}`"
             yield from ((line, why) for why in _why(path))
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if PLACES.search(node.value):
-                yield line, "names a folder that is the instructor's"
-            if SEED_VARIABLE in node.value:
-                yield line, "names the variable that holds the grader's seed"
-        elif isinstance(node, ast.FunctionDef) and node.name in LYING:
-            yield line, f"defines `{node.name}`"
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id in ("exec", "eval")
-        ):
-            yield line, "runs code from a text"
-        yield from ((line, why) for why in _patches(node, names))
+        yield from ((line, why) for why in (*_says(node), *_patches(node, names)))
+
+
+def _says(node: ast.AST) -> Iterator[str]:
+    """What the code itself shows, whatever its names stand for."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        if PLACES.search(node.value):
+            yield "names a folder that is the instructor's"
+        if SEED_VARIABLE in node.value:
+            yield "names the variable that holds the grader's seed"
+    elif isinstance(node, ast.FunctionDef) and node.name in LYING:
+        yield f"defines `{node.name}`"
+    elif _calls(node, "exec", "eval"):
+        yield "runs code from a text"
 
 
 def _why(path: str) -> list[str]:
     return [why for known, why in REACHING.items() if path == known or path.startswith(f"{known}.")]
 
 
+def _calls(node: ast.AST, *names: str) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
+
+
 def _patches(node: ast.AST, names: _Names) -> Iterator[str]:
     """Assignments to attributes or items of modules that are not the student's."""
     targets: list[ast.expr] = []
-    if isinstance(node, ast.Assign):
+    if isinstance(node, ast.Assign | ast.Delete):
         targets = node.targets
-    elif isinstance(node, ast.AugAssign | ast.AnnAssign):
-        targets = [node.target]
-    elif isinstance(node, ast.Delete):
-        targets = node.targets
-    elif isinstance(node, ast.For):
+    elif isinstance(node, ast.AugAssign | ast.AnnAssign | ast.For):
         targets = [node.target]
     elif isinstance(node, ast.withitem) and node.optional_vars is not None:
         targets = [node.optional_vars]
-    elif (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id in ("setattr", "delattr")
-    ):
+    elif isinstance(node, ast.Call) and _calls(node, "setattr", "delattr"):
         targets = node.args[:1]
     for target in targets:
         base = target.value if isinstance(target, ast.Attribute | ast.Subscript) else target
         path = names.of(base) if base is not target or isinstance(node, ast.Call) else ""
-        known = path.partition(".")[0] in PATCHED and not path.startswith(SETTINGS)
-        if known:
+        if path.partition(".")[0] in PATCHED and not path.startswith(SETTINGS):
             yield f"changes `{path}`"
 
 

@@ -168,7 +168,7 @@ function scrolling() {
       else target.removeAttribute("tabindex");
     }
   });
-  for (const box of document.querySelectorAll("pre, .scroll, .formula, .output_html")) watch.observe(box);
+  for (const box of document.querySelectorAll("pre, .scroll, math, .output_html")) watch.observe(box);
 }
 
 document.addEventListener("DOMContentLoaded", () => {

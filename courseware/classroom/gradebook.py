@@ -1,0 +1,99 @@
+"""nbgrader's gradebook of a course: assignments, scores, comments, and what lateness costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from nbgrader.api import Gradebook, InvalidEntry, SubmittedNotebook
+from nbgrader.preprocessors import AssignLatePenalties
+from nbgrader.utils import parse_utc
+from sqlalchemy.exc import SQLAlchemyError
+from traitlets.config import Config
+
+from course_utils.settings import CourseError
+from courseware import sections
+from courseware.authoring import release
+from courseware.grading.work import Result
+
+if TYPE_CHECKING:
+    from courseware.classroom.batch import Course
+
+MEND = "mend that, then give the same command again"
+
+
+def opened(course: Course, assignments: Sequence[str]) -> Gradebook:
+    """The gradebook, with the assignments in it. Raises CourseError for an unknown one.
+
+    `c.CourseDirectory.db_url` may name any database: an empty one is all that nbgrader needs, it makes its
+    tables itself. For PostgreSQL: `postgresql+psycopg://...` and the extra `postgres`.
+    """
+    with _written():
+        book = Gradebook(course.directory.db_url, course.directory.course_id)
+        known = {one.name for one in book.assignments}
+        for assignment in assignments:
+            if assignment not in known:
+                if not course.folder("source", ".", assignment).is_dir():
+                    book.close()
+                    names = ", ".join(section.folder for section in sections.SECTIONS)
+                    raise CourseError(f"There is no assignment '{assignment}'; choose one of: {names}.")
+                release.generate(assignment, Config(course.config))
+        book.db.expire_all()  # others have written meanwhile
+    return book
+
+
+def enter(course: Course, book: Gradebook, result: Result) -> None:
+    """Write scores, comments and what lateness costs in one transaction.
+
+    A score that a person has given stays; the answer is marked to be looked at again, as nbgrader does it.
+    """
+    with _written():
+        book.update_or_create_student(result.student)
+        timestamp = parse_utc(result.timestamp) if result.timestamp else None
+        with book.db.no_autoflush:  # nbgrader's objects are not in the session yet when it asks for others
+            submission = book.update_or_create_submission(
+                result.assignment, result.student, timestamp=timestamp
+            )
+        for entry in submission.notebooks:
+            one = result.notebooks[entry.name]
+            for grade in entry.grades:
+                grade.auto_score = one.scores.get(grade.name)  # tasks have none
+                grade.needs_manual_grade = grade.manual_score is not None or grade.auto_score is None
+            for comment in entry.comments:
+                comment.auto_comment = one.comments.get(comment.name)
+        book.db.flush()
+        for entry in submission.notebooks:
+            book.db.refresh(entry)  # its score is a sum that the database forms
+            entry.late_submission_penalty = _penalty(course, entry, submission.total_seconds_late)
+        book.db.commit()
+
+
+def enter_lateness(course: Course, book: Gradebook, assignment: str) -> None:
+    """Enter anew what lateness costs where that has changed: by a due date, the policy, a manual score."""
+    with _written():
+        for submission in book.assignment_submissions(assignment):
+            late = submission.total_seconds_late
+            for entry in submission.notebooks if late > 0 or submission.late_submission_penalty else ():
+                entry.late_submission_penalty = _penalty(course, entry, late)
+        book.db.commit()
+
+
+def _penalty(course: Course, entry: SubmittedNotebook, seconds_late: float) -> float | None:
+    """What lateness costs by the course's policy: at most the score."""
+    if seconds_late <= 0:
+        return None
+    policy = AssignLatePenalties(config=course.config)
+    policy.init_plugin()
+    penalty = policy.plugin_inst.late_submission_penalty(entry.student.id, entry.score, seconds_late)
+    return None if penalty is None else max(0.0, min(penalty, entry.score))
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    """Say in one sentence what keeps the gradebook from being written."""
+    try:
+        yield
+    except (SQLAlchemyError, InvalidEntry, ModuleNotFoundError) as problem:  # the last: a driver
+        reason = str(problem).partition("\n")[0]
+        raise CourseError(f"The gradebook cannot be written ({reason}): {MEND}.") from None

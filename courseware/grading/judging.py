@@ -1,0 +1,99 @@
+"""The verdict on a graded cell, by the evidence that its kernel handed over: nbgrader's step after the run.
+
+It is computed here, in the grader's own process. Whatever else the student's kernel printed, displayed or
+patched, the one result that nbgrader reads was written by `Judge`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+from nbgrader.preprocessors import NbGraderPreprocessor
+
+from course_utils.checks import EXERCISES, core, evidence
+from course_utils.settings import CourseError
+from courseware.grading.preprocessors import Resources, asked_of
+from courseware.grading.reasons import Fault, Reason
+
+
+class Judge(NbGraderPreprocessor):
+    """Replace the outputs of every graded cell by the verdict on the evidence that it handed over.
+
+    `reports` holds the verdicts with the evidence, `faults` what evidence was missing or forged.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.reports: list[core.Report] = []
+        self.faults: list[Fault] = []
+
+    def preprocess_cell(
+        self, cell: NotebookNode, resources: Resources, cell_index: int
+    ) -> tuple[NotebookNode, Resources]:
+        name = asked_of(cell)
+        if name in EXERCISES:
+            report, reason = judged(EXERCISES[name], cell.outputs, resources["course_seed"])
+            if reason:
+                notebook = resources.get("nbgrader", {}).get("notebook", "")
+                self.faults.append(
+                    Fault(reason, notebook, f"exercise {report.exercise.number}: {report.note}")
+                )
+            self.reports.append(report)
+            shown = replace(report, observation=None)._repr_mimebundle_()
+            cell.outputs = [
+                nbformat.v4.new_output("execute_result", data=shown, execution_count=cell.execution_count)
+            ]
+        return cell, resources
+
+
+class _Unjudged(CourseError):
+    """Evidence that is not there, or none that a check would hand over."""
+
+    def __init__(self, reason: Reason | None, sentence: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+
+
+def judged(
+    exercise: core.Exercise, outputs: list[NotebookNode], seed: int
+) -> tuple[core.Report, Reason | None]:
+    """The verdict on a graded cell's outputs, by the evidence among them, and what was wrong with that."""
+    packed = [
+        output.data[core.EVIDENCE_MIME] for output in outputs if core.EVIDENCE_MIME in output.get("data", {})
+    ]
+    try:
+        if not packed:
+            raise _Unjudged(*_why_no_evidence(outputs))
+        seen = observation(packed[0], exercise, seed)
+        return replace(core.verdict(exercise, seen), observation=seen), None
+    except CourseError as problem:
+        note = evidence.printable(str(problem), evidence.SENTENCE)
+        return core.Report(exercise, (), note), getattr(problem, "reason", Reason.FORGED)
+
+
+def observation(packed: Any, exercise: core.Exercise, seed: int) -> core.Observation:
+    """What a probe has packed. Raises CourseError if it is not of this exercise and seed, or malformed."""
+    if not isinstance(packed, dict) or (packed.get("answer"), packed.get("seed")) != (exercise.answer, seed):
+        raise CourseError("The evidence of this cell belongs to another exercise or another run.")
+    arrays = evidence.unpack(packed.get("evidence"))
+    note = packed.get("note", "")
+    if not isinstance(note, str):
+        raise CourseError("The evidence has a note that is no text.")
+    return core.Observation(seed, arrays, evidence.printable(note, evidence.SENTENCE))
+
+
+def _why_no_evidence(outputs: list[NotebookNode]) -> tuple[Reason | None, str]:
+    """The reason and one sentence for a graded cell that handed over nothing."""
+    errors = [output for output in outputs if output.output_type == "error"]
+    if not errors:
+        return Reason.NO_EVIDENCE, "The check handed over no evidence: was it replaced?"
+    ended = {reason.name: reason for reason in Reason}.get(errors[0].ename)
+    if ended is Reason.TIMEOUT:
+        return None, "The check was stopped at the time limit: is there a loop that never ends?"
+    if ended is not None:
+        return None, f"Your answer was not judged: {ended.value}. The rest was run without it."
+    sentence = f"The check could not run: {errors[0].ename}: {errors[0].evalue}"
+    return Reason.NO_EVIDENCE, sentence[: evidence.SENTENCE]

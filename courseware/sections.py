@@ -1,0 +1,97 @@
+"""The table of contents: which notebooks make up the course, in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from course_utils import settings
+from course_utils.settings import CourseError
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section: an nbgrader assignment, its folder NN-name below solutions/ and notebooks/.
+
+    `names` are its notebooks; without any it is one, called like the folder. `cover` is the cell whose figure
+    stands for the section; without one it is the first figure.
+    """
+
+    folder: str
+    title: str
+    aim: str
+    names: tuple[str, ...] = ()
+    cover: str = ""
+
+    @property
+    def number(self) -> int:
+        return int(self.folder.partition("-")[0])
+
+    @property
+    def notebooks(self) -> tuple[str, ...]:
+        return self.names or (self.folder.partition("-")[2].replace("-", "_"),)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One notebook of a section."""
+
+    section: Section
+    name: str
+
+    @property
+    def path(self) -> Path:
+        """Relative to solutions/ or notebooks/."""
+        return Path(self.section.folder) / f"{self.name}.ipynb"
+
+    @property
+    def title(self) -> str:
+        if len(self.section.notebooks) == 1:
+            return f"{self.section.number}. {self.section.title}"
+        words = self.name.replace("_", " ").capitalize().replace("vae", "VAE").replace("mnist", "MNIST")
+        return f"{self.section.number}. {words}"
+
+
+# fmt: off
+SECTIONS = (
+    Section("01-autoencoder", "Autoencoder", cover="autoencoder-19",
+            aim="Compress digits through a bottleneck, and measure why the decoder is no generator."),
+    Section("02-theory", "Theory", cover="theory-posteriors",
+            aim="From log p(x) to the evidence lower bound, one checked line at a time."),
+    Section("03-vae", "VAE", cover="vae-24",
+            aim="Build, train and judge a variational autoencoder in nats per image."),
+    Section("04-exploration", "Exploration", cover="exploration-22",
+            aim="Look around in latent space, with pictures and with numbers."),
+    Section("05-convolutional-vae", "Convolutional VAE", cover="convolutional-vae-30",
+            aim="The same nats from a quarter of the weights, at equal epochs and at equal seconds."),
+    Section("06-beta-vae", "Beta-VAE", cover="sprites-world",
+            aim="Weigh reconstruction against regularisation, and draw the whole trade-off."),
+    Section("07-exercises", "Exercises", cover="conditional-vae-25c",
+            names=("conditional_vae", "latent_dimension", "fashion_mnist", "closing"),
+            aim="Three projects: digits on request, how many latent dimensions, clothing. And what comes "
+                "next."),
+)
+# fmt: on
+
+
+def lessons(numbers: tuple[int, ...] = ()) -> list[Lesson]:
+    """The notebooks of the sections with these numbers, of all sections if none is named.
+
+    Raises CourseError for a number that no section has.
+    """
+    known = [str(section.number) for section in SECTIONS]
+    for number in numbers:
+        settings.one_of("section", str(number), known)
+    chosen = [s for s in SECTIONS if not numbers or s.number in numbers]
+    return [Lesson(section, name) for section in chosen for name in section.notebooks]
+
+
+def folder(edition: str) -> Path:
+    """`solutions` or `notebooks` of the project that the working folder lies in.
+
+    Raises CourseError outside a project.
+    """
+    path = settings.project_folder() / edition
+    if not path.is_dir():
+        raise CourseError(f"There is no {edition}/ here: call this command inside the course's folder.")
+    return path

@@ -1,0 +1,200 @@
+"""CONTRIBUTING.md's two tutorials, performed on a copy of the course that has section 2 alone.
+
+An exercise is written in three places, a section in its folder and a line of the table of contents; then
+`course build` does the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+ROOT = Path(__file__).parents[2]
+THEORY = Path("02-theory") / "theory.ipynb"
+TABLE = """
+SECTIONS = (
+    Section("02-theory", "Theory", "One checked line at a time."),
+    Section("08-means", "Means", "What an average hides."),
+)
+"""
+
+STATEMENT = """### Exercise 2.9: the mean square
+
+*Difficulty 1 of 5 · about 5 minutes · 2 points*
+
+Write `mean_square`. Expected of (1, 3) is 5.
+
+<details><summary>Hint 1: a question</summary>
+
+Which comes first, the square or the mean?
+</details>
+<details><summary>Hint 2: the idea</summary>
+
+Square every entry, then average.
+</details>"""
+
+ANSWER = '''def mean_square(x: torch.Tensor) -> torch.Tensor:
+    """The mean of the squares of all entries."""
+    ### BEGIN SOLUTION
+    return (x**2).mean()
+    ### END SOLUTION'''
+
+CHECK = """
+
+def probe_mean_square(answer, seed):
+    evidence = {}
+    record(evidence, "mean", answer, torch.randn(3, 5, generator=generator(seed)))
+    record(evidence, "one", answer, torch.randn(1, generator=generator(seed, 1)))
+    return evidence
+
+
+def judge_mean_square(seed, evidence):
+    x, one = torch.randn(3, 5, generator=generator(seed)), torch.randn(1, generator=generator(seed, 1))
+    mistakes = {"This is the sum: divide by the number of entries.": (x**2).sum()}
+    return [
+        expect(evidence, "mean", (x**2).mean(), "it is the mean of the squares", 3, mistakes),
+        expect(evidence, "one", (one**2).mean(), "one entry works too", 1),
+    ]
+
+
+EXERCISES += (Exercise("2.9", "mean_square", 2, probe_mean_square, judge_mean_square),)
+"""
+
+BANK = '''
+
+SQUARE = """
+def mean_square(x):
+    return (x**2).mean()
+"""
+RIGHT += [
+    Answer("mean_square", "vectorised", SQUARE),
+    Answer("mean_square", "by hand", SQUARE.replace("(x**2).mean()", "(x * x).sum() / x.numel()")),
+    Answer("mean_square", "torch.mean", SQUARE.replace("(x**2).mean()", "torch.mean(x.square())")),
+]
+WRONG += edited(
+    "mean_square",
+    SQUARE,
+    [
+        ("a sum", "mean", "sum", "This is the sum"),
+        ("a maximum", "mean", "max", "Largest difference"),
+        ("an absolute value", "x**2", "x.abs()", "Largest difference"),
+        ("a cube", "2", "3", "Largest difference"),
+        ("a square root", ".mean()", ".mean().sqrt()", "Largest difference"),
+        ("a mean per row", "mean()", "mean(-1)", "expected ()"),
+        ("no mean", ".mean()", "", "expected ()"),
+        ("a mean of no squares", "**2", "", "Largest difference"),
+    ],
+)
+'''
+
+COMMANDS = """
+import json, sys
+import bank
+from courseware.cli import main
+from course_utils.checks import EXERCISES, core
+main(["build"], standalone_mode=False)
+exercise = EXERCISES["mean_square"]
+points = [
+    [core.run(exercise, one.namespace()).points for one in answers if one.exercise == "mean_square"]
+    for answers in (bank.RIGHT, bank.WRONG)
+]
+print(json.dumps([bank.__file__, *points]))
+"""
+
+
+def graded(source: str, grade_id: str, **mark: object) -> NotebookNode:
+    ours = {"grade": False, "solution": False, "locked": False, "grade_id": grade_id, "schema_version": 3}
+    return new_code_cell(source, metadata={"nbgrader": ours | {"task": False} | mark})
+
+
+def add_the_exercise(root: Path) -> None:
+    """Lesson, check and answers."""
+    lesson = nbformat.read(root / "solutions" / THEORY, as_version=4)
+    answer = graded(ANSWER, "mean-square", solution=True)
+    answer.metadata["tags"] = ["raises-exception"]
+    check = graded('check("mean_square", globals())', "mean-square-check", grade=True, locked=True, points=2)
+    lesson.cells += [new_markdown_cell(STATEMENT), answer, check]
+    nbformat.write(lesson, root / "solutions" / THEORY)
+    for room, text in (("course_utils/checks", CHECK), ("bank", BANK)):
+        with open(root / room / "section_2.py", "a", encoding="utf-8") as file:
+            file.write(text)
+
+
+def add_the_section(root: Path) -> None:
+    """A folder, and the line that the copy's table already has."""
+    lesson = nbformat.read(root / "solutions" / THEORY, as_version=4)
+    door = next(cell for cell in lesson.cells if cell.cell_type == "code")
+    (root / "solutions" / "08-means").mkdir()
+    notebook = new_notebook(cells=[new_markdown_cell("# 8. Means"), door], metadata=lesson.metadata)
+    nbformat.write(notebook, root / "solutions" / "08-means" / "means.ipynb")
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory) -> tuple[Path, list]:
+    """The course after both tutorials and one `course build`, and what it printed."""
+    root = tmp_path_factory.mktemp("course")
+    for name in ("bank", "course_utils", "courseware", "notebooks"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("README.md", "nbgrader_config.py"):
+        shutil.copy(ROOT / name, root)
+    lesson = nbformat.read(ROOT / "solutions" / THEORY, as_version=4)
+    for cell in lesson.cells:  # nor does it refer to sections that the copy lacks
+        cell.source = re.sub(r"\b([Ss]ections?)\s+\d", r"\1", cell.source)
+    (root / "solutions" / THEORY.parent).mkdir(parents=True)
+    nbformat.write(lesson, root / "solutions" / THEORY)
+    table = root / "courseware" / "sections.py"
+    table.write_text(re.sub(r"\nSECTIONS = \(.+?\n\)\n", TABLE, table.read_text("utf-8"), flags=re.DOTALL))
+
+    add_the_exercise(root)
+    add_the_section(root)
+    ran = subprocess.run(
+        [sys.executable, "-c", COMMANDS],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    return root, json.loads(ran.stdout.splitlines()[-1])
+
+
+def test_the_new_exercise_is_released_without_its_answer(done):
+    root, _ = done
+    cells = nbformat.read(root / "notebooks" / THEORY, as_version=4).cells
+    sources = "\n".join(cell.source for cell in cells)
+    assert STATEMENT in sources and 'check("mean_square", globals())' in sources
+    assert "(x**2).mean()" not in sources
+
+
+def test_it_gives_right_answers_its_points_and_wrong_ones_less(done):
+    root, (module, right, wrong) = done
+    assert Path(module).is_relative_to(root)  # the copy's, not the course's own
+    assert right == [2, 2, 2]
+    assert len(wrong) == 8 and all(0 <= points < 2 for points in wrong)
+    assert 0.5 in wrong  # of weights 3 and 1 the smaller
+
+
+def test_the_readme_counts_the_lessons_again(done):
+    root, _ = done
+    marks = [
+        cell.metadata.nbgrader
+        for cell in nbformat.read(root / "notebooks" / THEORY, as_version=4).cells
+        if cell.metadata.get("nbgrader", {}).get("grade")
+    ]
+    readme = " ".join((root / "README.md").read_text("utf-8").split())
+    assert f"{sum(not mark.solution for mark in marks)} exercises checked by program" in readme
+
+
+def test_the_new_section_is_released_and_a_section_that_is_gone_is_so_there_too(done):
+    root, _ = done
+    assert {path.name for path in (root / "notebooks").iterdir()} == {"02-theory", "08-means"}

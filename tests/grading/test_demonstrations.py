@@ -1,0 +1,299 @@
+"""What grading leaves out: tagged demonstrations as they were released, unless one of them may matter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+import torch
+from nbformat.v4 import new_code_cell, new_notebook
+
+from course_utils.checks import EXERCISES, core, evidence
+from course_utils.engine import cache, fast
+from courseware.authoring import sections
+from courseware.grading import preprocessors
+from courseware.grading.submission import demonstrations
+
+ROOT = Path(__file__).parents[2]
+NAMES = [str(lesson.path) for lesson in sections.lessons()]
+SETUP = "import torch\nfrom torch import nn\nfrom course_utils import data"
+STUB = "def gaussian_kl(mu, logvar):\n    raise NotImplementedError()"
+ANSWER = "def gaussian_kl(mu, logvar):\n    return mu"
+SHOWN = "model = nn.Linear(1, 1)"
+
+
+def shown(source: str):
+    return new_code_cell(source, metadata={"tags": [demonstrations.TAG]})
+
+
+def answer(source: str):
+    return new_code_cell(source, metadata={"nbgrader": {"solution": True, "grade": False, "grade_id": "a"}})
+
+
+def graded(name: str = "gaussian_kl"):
+    mark = {"solution": False, "grade": True, "grade_id": "a-check"}
+    return new_code_cell(f'check("{name}", globals())', metadata={"nbgrader": mark})
+
+
+def lesson(demonstration: str = SHOWN, solution: str = STUB):
+    """Set-up, a demonstration, an answer and its check: places 0 to 3."""
+    return [new_code_cell(SETUP), shown(demonstration), answer(solution), graded()]
+
+
+def runs(cells, release=None) -> list[int]:
+    """The places of the cells that run, in a copy without tags as students hand it in."""
+    handed_in = [nbformat.from_dict(cell) for cell in cells]
+    for cell in handed_in:
+        cell.metadata.pop("tags", None)
+    return sorted(
+        demonstrations.needed(new_notebook(cells=handed_in), new_notebook(cells=release or lesson()))
+    )
+
+
+@pytest.fixture(autouse=True)
+def smoke(monkeypatch):
+    for name, value in preprocessors.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+
+# --- grading ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", [STUB, ANSWER, f"import math\n{ANSWER}"])
+def test_a_demonstration_is_left_out_by_the_tag_that_was_released(source):
+    assert runs(lesson(solution=source)) == [0, 2, 3]
+
+
+def test_without_a_tag_in_the_release_every_cell_runs():
+    assert runs(lesson(), [new_code_cell(SETUP), new_code_cell(SHOWN), *lesson()[2:]]) == [0, 1, 2, 3]
+
+
+def test_a_changed_demonstration_is_the_students_own():
+    assert runs(lesson("model = nn.Linear(2, 2)")) == [0, 1, 2, 3]
+
+
+def test_an_answer_that_repeats_a_demonstration_runs():
+    assert 2 in runs(lesson(solution=SHOWN))
+
+
+def test_a_demonstration_that_the_lesson_needs_after_all_runs():
+    cells = [*lesson(), new_code_cell("print(model)")]
+    assert runs(cells, cells) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "print(model)",
+        "model += 1",
+        "del model",
+        "print(f'{model}')",
+        "@model\ndef f(): pass",
+        "def f(x=model): pass",
+        "def f(x: model): pass",
+        "class A(model): pass",
+        "class A:\n    model = model",
+        "[model for x in ()]",
+        "sum(model for x in ())",
+        "f = lambda: model",
+        "def f():\n    def g():\n        return model",
+        "if 0 in ():\n    model = 2\nprint(model)",
+        "y = torch and (model := 2)\nprint(model)",
+        "def f():\n    return model\nmodel = 2",
+        "model = 2\ndef f():\n    return model",
+    ],
+)
+def test_a_name_that_a_demonstration_binds_makes_every_cell_run(source):
+    assert runs(lesson(solution=f"{ANSWER}\n{source}")) == [0, 1, 2, 3]
+    assert runs([*lesson(), new_code_cell(source)]) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "model = 2\nprint(model)\nprint([model for x in ()])",
+        "def f(model): return model",
+        "'model'",
+        "[model for model in ()]",
+        "torch.eval()\nfor _ in (): pass",
+    ],
+)
+def test_a_name_of_its_own_is_no_reason(source):
+    assert runs(lesson(solution=f"{ANSWER}\n{source}")) == [0, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "binding",
+    [
+        "a, (b, *needle) = 1, (2, 3)",
+        "print(needle := 1)",
+        "import os.path as needle",
+        "def needle(): pass",
+        "for needle in (): pass",
+        "with open('x') as needle: pass",
+        "def f():\n    global needle\n    needle = 1",
+    ],
+)
+def test_every_way_to_bind_a_name_counts(binding):
+    use = f"{ANSWER} + needle"
+    assert runs(lesson(binding, use), lesson(binding)) == [0, 1, 2, 3]
+
+
+def test_a_demonstration_that_gets_at_what_a_student_made_runs():
+    calls = "gaussian_kl(1, 2)"
+    assert runs(lesson(calls, ANSWER), lesson(calls)) == [0, 1, 2, 3]
+    assert runs(lesson(calls), lesson(calls)) == [0, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "globals()['x'] = 1",
+        "exec('x = 1')",
+        "eval('x')",
+        "__import__('os')",
+        "get_ipython()",
+        "import inspect",
+        "import __main__",
+        "import sys\nsys.modules['__main__']",
+        "from math import *",
+        "import os\nos.environ['COURSE_BUDGET'] = 'full'",
+        "print(_)",
+        "Out[3]",
+        "%time 1",
+        "!ls",
+        "def f(:",
+        "nn.Linear.forward = None",
+        "for kind in (nn.Linear,):\n    kind.forward = None",
+        "del nn.Linear",
+        "setattr(nn.Linear, 'forward', None)",
+        "vars(nn)['Linear'] = None",
+        "-" * 100_000 + "1",
+        "x = 1\n" * 50_000,
+    ],
+    ids=lambda source: source[:20],
+)
+def test_where_code_may_reach_names_unseen_or_change_modules_every_cell_runs(source):
+    assert runs([*lesson(), new_code_cell(source)]) == [0, 1, 2, 3, 4]
+
+
+def test_beyond_the_smoke_budget_every_cell_runs_for_predictions_are_compared(monkeypatch):
+    monkeypatch.setenv("COURSE_BUDGET", "laptop")
+    assert runs(lesson()) == [0, 1, 2, 3]
+
+
+def test_no_check_of_a_prediction_looks_at_what_was_measured_under_the_smoke_budget():
+    for exercise in (one for one in EXERCISES.values() if one.measured):
+        names = {exercise.answer: lambda: {}}
+        with_it = core.observe(exercise, names | {exercise.measured: {}}, 1)
+        assert with_it.packed(exercise) == core.observe(exercise, names, 1).packed(exercise)
+
+
+# --- tags ---------------------------------------------------------------------------------------------
+
+
+def doubts(*cells) -> str:
+    return " ".join(demonstrations.doubts(new_notebook(cells=list(cells))))
+
+
+def test_a_lesson_whose_tags_are_right_raises_no_doubt():
+    assert doubts(*lesson(solution=f"{ANSWER} * torch.ones(1)")) == ""
+
+
+def test_a_cell_that_nobody_needs_wants_a_tag():
+    needless = new_code_cell("x = 1", id="needless")
+    assert doubts(*lesson(solution=f"{ANSWER} * torch.ones(1)"), needless).startswith(
+        "cell needless binds no"
+    )
+
+
+@pytest.mark.parametrize("used", ["print(model)", "def gaussian_kl(mu, logvar):\n    return model"])
+def test_a_cell_that_an_answer_needs_wants_none(used):
+    assert "needs its `model`: take the tag away" in doubts(*lesson(solution=used))
+
+
+def test_what_a_check_asks_for_is_no_demonstration():
+    assert "needs its `gaussian_kl`" in doubts(shown(ANSWER), graded())
+
+
+def test_an_answer_is_no_demonstration():
+    marked = answer(ANSWER)
+    marked.metadata.tags = [demonstrations.TAG]
+    assert "it is an answer or graded: take the tag away" in doubts(marked, graded())
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "nn.Linear.forward = None",
+        "torch.set_default_dtype(torch.float64)",
+        "data.images[:1] = 0",
+        "import matplotlib.pyplot as plt\nplt.rcParams['font.size'] = 3",
+        "import warnings\nwarnings.filterwarnings('ignore')",
+        "exec('torch = 3')",
+    ],
+)
+def test_a_cell_that_changes_what_it_has_not_made_is_no_demonstration_and_needs_no_tag(source):
+    rest = lesson(solution=f"{ANSWER} * torch.ones(1)")
+    assert "may change what others find: take the tag away" in doubts(*rest, shown(source))
+    assert doubts(*rest, new_code_cell(source)) == ""
+
+
+def test_a_demonstration_may_change_what_it_has_made():
+    rest = lesson(solution=f"{ANSWER} * torch.ones(1)")
+    assert doubts(*rest, shown("rows = {}\nrows[1] = vars(rows)"), shown("model.bias[0] = 1")) == ""
+
+
+def test_a_cell_that_does_not_compile_is_named():
+    assert doubts(new_code_cell("def f(:", id="broken")).startswith("cell broken is no Python: ")
+
+
+# --- every section ------------------------------------------------------------------------------------
+
+TRIED_OUT = {  # trainings whose model an answer's last lines try the answer on
+    "03-vae/vae.ipynb": {"vae-14"},
+    "07-exercises/conditional_vae.ipynb": {"conditional-vae-07"},
+    "07-exercises/fashion_mnist.ipynb": {"fashion-mnist-05"},
+}
+
+
+def code(nb) -> set[int]:
+    return {i for i, cell in enumerate(nb.cells) if cell.cell_type == "code"}
+
+
+@pytest.mark.parametrize("folder", ["solutions", "notebooks"])
+@pytest.mark.parametrize("name", NAMES)
+def test_beside_the_marked_cells_only_set_up_runs_and_what_answers_are_tried_out_on(folder, name):
+    nb, release = (nbformat.read(ROOT / place / name, 4) for place in (folder, "notebooks"))
+    run = demonstrations.needed(nb, release)
+    marked = {i for i in code(nb) if "nbgrader" in nb.cells[i].metadata}
+    assert marked <= run
+    others = {nb.cells[i].id for i in run - marked}
+    assert TRIED_OUT.get(name, set()) <= others
+    assert all(cell_id.endswith(("-guard", "-01")) for cell_id in others - TRIED_OUT.get(name, set()))
+
+
+def graded_evidence(nb, places: set[int]) -> dict[str, core.Observation]:
+    """What every graded cell hands over if those cells run; where a check does not seed torch, this does."""
+    names: dict = {"display": print}
+    found = {}
+    for i in sorted(places):
+        asked = preprocessors.asked_of(nb.cells[i])
+        if asked:
+            torch.manual_seed(0)
+            found[asked] = core.observe(EXERCISES[asked], names, 3)
+        else:
+            exec(nb.cells[i].source, names)
+    return found
+
+
+def test_the_needed_cells_alone_give_the_same_evidence(monkeypatch):
+    monkeypatch.setattr(cache, "fit", fast.fit)  # each run trains anew
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    nb = nbformat.read(ROOT / "solutions" / "07-exercises" / "conditional_vae.ipynb", 4)
+    every, some = (graded_evidence(nb, places) for places in (code(nb), demonstrations.needed(nb, nb)))
+    assert len(every) == 3
+    assert {name: evidence.pack(seen.evidence) for name, seen in every.items()} == {
+        name: evidence.pack(seen.evidence) for name, seen in some.items()
+    }
