@@ -1,0 +1,65 @@
+"""The commands that measure: what they print, and what `--store` keeps and quotes. The measuring is faked."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from course_utils import data
+from courseware import cli, record
+from courseware.grading.kernel import sandbox
+from courseware.measuring import graders, literature, loops, speed
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A course in which nothing has been measured, and measuring that gives what is stored in this one."""
+    (tmp_path / "nbgrader_config.py").touch()
+    (tmp_path / "docs").mkdir()
+    shutil.copy(ROOT / record.DOCUMENT, tmp_path / "docs")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(graders, "measure", lambda *_: (graders.stored(ROOT), ["gaussian_kl, a fault"]))
+    monkeypatch.setattr(literature, "run", lambda *_: literature.stored(ROOT))
+    monkeypatch.setattr(speed, "measure", lambda *_: speed.FIGURES.stored(ROOT))
+    monkeypatch.setattr(loops, "measure", lambda *_: (tmp_path / "build" / "bench").mkdir(parents=True))
+    monkeypatch.setattr(loops, "comparison", lambda *_: loops.FIGURES.stored(ROOT)[0])
+    monkeypatch.setattr(loops, "chart", lambda *_: FakeChart())
+    monkeypatch.setattr(sandbox, "require", lambda: None)
+    monkeypatch.setattr(data, "load", lambda name: FakeData())
+    return tmp_path
+
+
+class FakeChart:
+    def savefig(self, file: Path, dpi: int) -> None:
+        file.touch()
+
+
+class FakeData:
+    def to(self, device: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "said"),
+    [
+        (["graders"], "graders", "gaussian_kl, a fault"),
+        (["bench"], "bench", "the fast path reaches"),
+        (["bench", "--grading"], "grading-speed", "same scores"),
+        (["reproduce"], "reproduced", "nats above the published figure"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_figures_are_printed_and_kept_only_where_asked_to(words, name, said, project):
+    file = project / "docs" / f"{name}.json"
+    for store in ([], ["--store"]):
+        done = CliRunner(env={"COLUMNS": "300"}).invoke(cli.main, [*words, *store], catch_exceptions=False)
+        assert done.exit_code == 0
+        assert said in " ".join(done.output.split())
+        assert file.is_file() == bool(store)
+        shutil.rmtree(project / "build", ignore_errors=True)
+    assert (project / record.DOCUMENT).read_text("utf-8") == (ROOT / record.DOCUMENT).read_text("utf-8")
