@@ -1,8 +1,8 @@
 """Kernels for code that nobody here has read: Jupyter's kernels, started inside bubblewrap.
 
 A kernel in the sandbox has no network, is not root, sees its own processes only, and of the file system the
-operating system, Python, `course_utils` and its notebook's folder, all read-only. What it writes goes to memory
-of limited size and is gone with it. Solutions, gradebook, other submissions, the home folder and the
+operating system, Python, `course_utils` and its notebook's folder, all read-only. What it writes goes to
+memory of limited size and is gone with it. Solutions, gradebook, other submissions, the home folder and the
 environment of the grader are not there at all, which is stronger than not being readable. Some system calls
 are refused (`seccomp`).
 
