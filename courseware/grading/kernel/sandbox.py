@@ -254,11 +254,7 @@ def command(folder: Path, connection: Path, shared: Path, user: int, limits: Lim
     beside them are made in memory. Symbolic links at its top are left out: they would be followed here.
     """
     data = settings.data_folder()
-    windows = [
-        connection,
-        Path(course_utils.__file__).parent,
-        *([data] if data.is_dir() else []),
-    ]
+    windows = [connection, Path(course_utils.__file__).parent, *([data] if data.is_dir() else [])]
     walls = _walls(limits)
     for window in windows:
         walls += _bound("--ro-bind", window)
@@ -289,26 +285,10 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
 
 def _walls(limits: Limits) -> list[str]:
     """bubblewrap with the operating system and Python to read, and memory to write to."""
-    walls = [
-        "bwrap",
-        "--unshare-ipc",
-        "--unshare-pid",
-        "--unshare-net",
-        "--unshare-uts",
-        "--unshare-cgroup-try",
-    ]
+    walls = ["bwrap", *(f"--unshare-{what}" for what in ("ipc", "pid", "net", "uts", "cgroup-try"))]
     if os.geteuid():  # root needs no namespace of users: it becomes somebody else inside
         walls += ["--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY)]
-    walls += [
-        "--hostname",
-        "sandbox",
-        "--new-session",
-        "--die-with-parent",
-        "--proc",
-        "/proc",
-        "--dev",
-        "/dev",
-    ]
+    walls += "--hostname sandbox --new-session --die-with-parent --proc /proc --dev /dev".split()
     for path in ("/tmp", "/dev/shm", HOME):  # first: the course may lie in one of them
         walls += [*_way_to(Path(path)), *_writable(Path(path), limits)]
     walls += ["--remount-ro", "/dev"]
