@@ -288,7 +288,8 @@ def _walls(limits: Limits) -> list[str]:
     walls = ["bwrap", *(f"--unshare-{what}" for what in ("ipc", "pid", "net", "uts", "cgroup-try"))]
     if os.geteuid():  # root needs no namespace of users: it becomes somebody else inside
         walls += ["--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY)]
-    walls += "--hostname sandbox --new-session --die-with-parent --proc /proc --dev /dev".split()
+    walls += ["--hostname", "sandbox", "--new-session", "--die-with-parent"]
+    walls += ["--proc", "/proc", "--dev", "/dev"]
     for path in ("/tmp", "/dev/shm", HOME):  # first: the course may lie in one of them
         walls += [*_way_to(Path(path)), *_writable(Path(path), limits)]
     walls += ["--remount-ro", "/dev"]
