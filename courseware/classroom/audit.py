@@ -33,11 +33,7 @@ ANEW, UNGRADED = "handed in anew, not verified", "not graded yet"
 
 
 def verify(
-    course: batch.Course,
-    name: str,
-    crew: pool.Crew,
-    students: list[str] | None = None,
-    unsafe: bool = False,
+    course: batch.Course, name: str, crew: pool.Crew, students: list[str] | None = None, unsafe: bool = False
 ) -> Iterator[Comparison]:
     """Grade an assignment again, with the stored seeds and rules, and compare; nothing is stored.
 

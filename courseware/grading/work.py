@@ -107,17 +107,8 @@ class Result:
         cls, job: Job, faults: list[Fault], notebooks: dict[str, Notebook], audit: dict[str, Any]
     ) -> Result:
         """What has come of a job."""
-        handed_in = job.submission
-        return cls(
-            handed_in.student,
-            handed_in.assignment,
-            handed_in.digest,
-            handed_in.timestamp,
-            job.seed,
-            faults,
-            notebooks,
-            audit,
-        )
+        one = job.submission
+        return cls(one.student, one.assignment, one.digest, one.timestamp, job.seed, faults, notebooks, audit)
 
     @property
     def points(self) -> float:

@@ -1,8 +1,8 @@
 """Kernels for code that nobody here has read: Jupyter's kernels, started inside bubblewrap.
 
 A kernel in the sandbox has no network, is not root, sees its own processes only, and of the file system the
-operating system, Python, `course_utils` and its notebook's folder, all read-only. What it writes goes to memory
-of limited size and is gone with it. Solutions, gradebook, other submissions, the home folder and the
+operating system, Python, `course_utils` and its notebook's folder, all read-only. What it writes goes to
+memory of limited size and is gone with it. Solutions, gradebook, other submissions, the home folder and the
 environment of the grader are not there at all, which is stronger than not being readable. Some system calls
 are refused (`seccomp`).
 
@@ -254,11 +254,7 @@ def command(folder: Path, connection: Path, shared: Path, user: int, limits: Lim
     beside them are made in memory. Symbolic links at its top are left out: they would be followed here.
     """
     data = settings.data_folder()
-    windows = [
-        connection,
-        Path(course_utils.__file__).parent,
-        *([data] if data.is_dir() else []),
-    ]
+    windows = [connection, Path(course_utils.__file__).parent, *([data] if data.is_dir() else [])]
     walls = _walls(limits)
     for window in windows:
         walls += _bound("--ro-bind", window)
@@ -289,26 +285,11 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
 
 def _walls(limits: Limits) -> list[str]:
     """bubblewrap with the operating system and Python to read, and memory to write to."""
-    walls = [
-        "bwrap",
-        "--unshare-ipc",
-        "--unshare-pid",
-        "--unshare-net",
-        "--unshare-uts",
-        "--unshare-cgroup-try",
-    ]
+    walls = ["bwrap", *(f"--unshare-{what}" for what in ("ipc", "pid", "net", "uts", "cgroup-try"))]
     if os.geteuid():  # root needs no namespace of users: it becomes somebody else inside
         walls += ["--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY)]
-    walls += [
-        "--hostname",
-        "sandbox",
-        "--new-session",
-        "--die-with-parent",
-        "--proc",
-        "/proc",
-        "--dev",
-        "/dev",
-    ]
+    walls += ["--hostname", "sandbox", "--new-session", "--die-with-parent"]
+    walls += ["--proc", "/proc", "--dev", "/dev"]
     for path in ("/tmp", "/dev/shm", HOME):  # first: the course may lie in one of them
         walls += [*_way_to(Path(path)), *_writable(Path(path), limits)]
     walls += ["--remount-ro", "/dev"]
