@@ -64,7 +64,8 @@ def disagreements(notebook: NotebookNode) -> list[str]:
 
 def _exercises(notebook: NotebookNode) -> Iterator[tuple[str, list[NotebookNode]]]:
     """Each statement with the cells below it; first '' with those above all statements."""
-    statement, below = "", []
+    statement = ""
+    below: list[NotebookNode] = []
     for cell in notebook.cells:
         if cell.cell_type == "markdown" and HEADING.search(cell.source):
             yield statement, below

@@ -12,39 +12,28 @@ where no more than the time of submission has changed, or when it was due, or th
 is entered anew.
 
 One batch of a course runs at a time. Nobody is entered who has handed nothing in.
-
-Seeds are derived from a secret of the course (autograded/.secret), the student and what was handed in:
-nobody can know them before, and a batch that is done again has the same.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import hmac
 import json
 import os
-import re
-import secrets
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import nbformat
 from nbgrader.api import Gradebook
-from nbgrader.coursedir import CourseDirectory
-from traitlets.config import Config, PyFileConfigLoader
 
-from course_utils.files import whole, writable
+from course_utils.files import writable
 from course_utils.settings import CourseError
-from courseware import notebooks, record
+from courseware import record
 from courseware.classroom import gradebook, pool
-from courseware.classroom.gradebook import MEND
+from courseware.classroom.course import MEND, Assignment, Course
 from courseware.grading import work
 from courseware.grading.reasons import Fault, Reason
 from courseware.grading.submission import reading
@@ -52,129 +41,6 @@ from courseware.grading.submission.own_work import Remark
 from courseware.grading.work import Job, Notebook, Result, Rules, Verdict
 
 PENDING, RECORDED = "pending.json", "result.json"
-LONGEST_NAME = 128  # of a student, in nbgrader's gradebook
-UNPRINTABLE = re.compile(r"[\0-\x1f\x7f\ud800-\udfff]")  # control characters, bytes that are not UTF-8
-
-
-class Course:
-    """An instructor's folder: where nbgrader's configuration says things are."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.config: Config = PyFileConfigLoader("nbgrader_config.py", path=str(root)).load_config()
-        self.config.CourseDirectory.root = str(root)
-        self.directory = CourseDirectory(config=self.config)
-
-    def folder(self, kind: str, student: str, assignment: str) -> Path:
-        """`kind` is submitted, autograded, feedback, release or source."""
-        named = getattr(self.directory, f"{kind}_directory")
-        return Path(self.directory.format_path(named, student, assignment))
-
-    @property
-    def graded(self) -> Path:
-        """Where the records of everybody are, made if need be."""
-        folder = self.root / self.directory.autograded_directory
-        with writable(folder, MEND):
-            folder.mkdir(exist_ok=True)
-        return folder
-
-    def students(self, assignment: str) -> list[str]:
-        """Everybody who handed something in. Raises CourseError where nobody did."""
-        names = list(self._handed_in(assignment))
-        if not names:
-            raise CourseError(
-                f"Nothing is handed in for {assignment}: {self.directory.submitted_directory}/STUDENT/"
-                f"{assignment}/ is where nbgrader puts it (`nbgrader collect`, `nbgrader zip_collect`)."
-            )
-        for name in names:
-            if len(name) > LONGEST_NAME or UNPRINTABLE.search(name):
-                raise CourseError(
-                    f"The gradebook cannot hold a student called {name!a}: give the folder below "
-                    f"{self.directory.submitted_directory}/ a name of at most {LONGEST_NAME} letters."
-                )
-        return sorted(names)
-
-    def has(self, assignment: str) -> bool:
-        """Whether somebody handed something in."""
-        return any(self._handed_in(assignment))
-
-    def _handed_in(self, assignment: str) -> Iterator[str]:
-        """Students; hidden folders are nobody, as they are for nbgrader."""
-        submitted = self.root / self.directory.submitted_directory
-        for folder in submitted.iterdir() if submitted.is_dir() else ():
-            # a link that leads nowhere has been handed in as well
-            if not folder.name.startswith(".") and os.path.lexists(folder / assignment):
-                yield folder.name
-
-    def notebooks(self, kind: str, assignment: str) -> dict[str, str]:
-        """The assignment's notebooks by name, as JSON: `release` or `source`."""
-        files = sorted(self.folder(kind, ".", assignment).glob("*.ipynb"))
-        return {file.stem: nbformat.writes(notebooks.read(file)) for file in files}
-
-    def assignment(self, name: str) -> Assignment:
-        """Raises CourseError where it has no released notebooks."""
-        released = self.notebooks("release", name)
-        if not released:
-            raise CourseError(f"{name} has no released notebooks: run `course build`.")
-        return Assignment(self, name, released, self.notebooks("source", name))
-
-    def tidy(self, assignment: str) -> None:
-        """Remove what a batch has not come to put in place."""
-        for kind in (self.directory.autograded_directory, self.directory.feedback_directory):
-            for leftover in self.root.glob(f"{kind}/*/.{assignment}.*"):
-                shutil.rmtree(leftover, ignore_errors=True)
-        for pattern in (".*.part", f"*/{assignment}/.*.part"):
-            for leftover in self.graded.glob(pattern):
-                leftover.unlink()
-
-    @cached_property
-    def secret(self) -> bytes:
-        """What seeds are derived from; made once."""
-        file = self.graded / ".secret"
-        if not file.exists():
-            with whole(file, MEND) as made:
-                made.touch(0o600)
-                made.write_text(secrets.token_hex(16))
-        return file.read_bytes()
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep other batches of this course out. Raises CourseError where one is under way."""
-        descriptor = os.open(self.graded, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with this process
-            except BlockingIOError:
-                raise CourseError("This course is being graded already: wait until that has ended.") from None
-            yield
-        finally:
-            os.close(descriptor)
-
-    def seed(self, submission: reading.Submission) -> int:
-        """31 bits that follow from the secret, the student and what was handed in."""
-        about = f"{submission.student}\n{submission.assignment}\n{submission.digest}".encode()
-        return int.from_bytes(hmac.digest(self.secret, about, hashlib.sha256)[:4], "big") >> 1
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """One assignment of a course: its notebooks as released and as solved (JSON by name)."""
-
-    course: Course
-    name: str
-    released: dict[str, str]
-    solved: dict[str, str]
-
-    def submission(self, student: str) -> reading.Submission:
-        """What a student has handed in."""
-        folder = self.course.folder("submitted", student, self.name)
-        return reading.collect(folder, student, self.name, self.released)
-
-    def job(self, student: str, rules: Rules, seed: int | None = None) -> Job:
-        """A student's submission, read now, to be graded with this seed or the one that follows from it."""
-        submission = self.submission(student)
-        drawn = self.course.seed(submission) if seed is None else seed
-        return Job(submission, self.released, self.solved, drawn, rules)
 
 
 @dataclass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from nbgrader.api import Gradebook, InvalidEntry, SubmittedNotebook
 from nbgrader.preprocessors import AssignLatePenalties
@@ -15,12 +14,8 @@ from traitlets.config import Config
 from course_utils.settings import CourseError
 from courseware import sections
 from courseware.authoring import release
+from courseware.classroom.course import MEND, Course
 from courseware.grading.work import Result
-
-if TYPE_CHECKING:
-    from courseware.classroom.batch import Course
-
-MEND = "mend that, then give the same command again"
 
 
 def opened(course: Course, assignments: Sequence[str]) -> Gradebook:

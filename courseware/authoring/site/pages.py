@@ -148,12 +148,12 @@ def _cards(executed: list[Executed], lessons: list[Body]) -> list[dict[str, Any]
         if not own:
             continue
         figures = [figure for _, body in own for figure in body.figures]
-        covers = [figure for figure in figures if figure.cell == section.cover] or [*figures, None]
+        covers = [figure for figure in figures if figure.cell == section.cover] or figures
         shown = [
             {"file": page_name(one.lesson), "title": one.lesson.title.partition(" ")[2], "time": _time(one)}
             for one, _ in own
         ]
-        cards.append({**vars(section), "figure": covers[0], "pages": shown})
+        cards.append({**vars(section), "figure": next(iter(covers), None), "pages": shown})
     return cards
 
 
