@@ -46,8 +46,30 @@ MODULES = {
 SECONDS = 3.0  # of a processor that a test may take beyond four times what it takes without an edit
 HANGS = 300  # seconds on the wall after which tests wait for what will not come
 
+CHECKING = "only whether torch looks at the arguments"
+ORDER = "the order in which a term is looked at, or looked for"
+
 # By module: edits that no test can or should notice, with the reason.
-REASONS: dict[str, dict[str, str]] = {}
+REASONS: dict[str, dict[str, str]] = {
+    "objectives": {
+        "continuous_bernoulli_nll: ContinuousBernoulli(logits=x_logits, validate_args=False) -> "
+        "ContinuousBernoulli(logits=x_logits)": CHECKING,
+        "continuous_bernoulli_nll: False -> True": CHECKING,
+        "mean_squared_error: F.mse_loss(model(x).sigmoid(), x) -> F.mse_loss(x, model(x).sigmoid())": (
+            "the squared error is symmetric"
+        ),
+        "log_weights: torch.randn(samples, *mu.shape, dtype=mu.dtype, device=mu.device) -> "
+        "torch.randn(samples, *mu.shape, dtype=mu.dtype)": "differs on a GPU alone",
+        "log_weights: gaussian_log_density(z, zero, zero) -> gaussian_log_density(zero, z, zero)": (
+            mutants.SYMMETRIC
+        ),
+        "log_weights: gaussian_log_density(z, mu, logvar) -> gaussian_log_density(mu, z, logvar)": (
+            mutants.SYMMETRIC
+        ),
+        "real_beta: (reconstruction, kl) -> (kl, reconstruction)": ORDER,
+        "real_beta: ('sum', 'mean') -> ('mean', 'sum')": ORDER,
+    },
+}
 
 
 # --- edits ------------------------------------------------------------------------------------------------

@@ -136,6 +136,23 @@ def _text(node: ast.AST) -> str:
 
 def _edits(node: ast.AST, is_statement: bool) -> Iterator[ast.AST]:
     """What may stand in the node's place."""
+    yield from _operators(node)
+    yield from _branches(node)
+    if isinstance(node, ast.Constant):
+        yield from _constants(node.value)
+    if isinstance(node, ast.Attribute) and node.attr in NAMES:
+        yield ast.Attribute(node.value, NAMES[node.attr], node.ctx)
+    if isinstance(node, ast.Name) and node.id in NAMES and isinstance(node.ctx, ast.Load):
+        yield ast.Name(NAMES[node.id], node.ctx)
+    if isinstance(node, ast.Tuple) and len(node.elts) > 1 and isinstance(node.ctx, ast.Load):
+        yield ast.Tuple([node.elts[1], node.elts[0], *node.elts[2:]], node.ctx)
+    if isinstance(node, ast.Call):
+        yield from _calls(node)
+    if is_statement and isinstance(node, ast.Expr):
+        yield ast.Pass()
+
+
+def _operators(node: ast.AST) -> Iterator[ast.AST]:
     if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
         yield ast.BinOp(node.left, OPERATORS[type(node.op)](), node.right)
     if isinstance(node, ast.BoolOp):
@@ -144,25 +161,16 @@ def _edits(node: ast.AST, is_statement: bool) -> Iterator[ast.AST]:
         yield ast.Compare(node.left, [OPERATORS[type(node.ops[0])]()], node.comparators)
     if isinstance(node, ast.UnaryOp):
         yield node.operand
-    if isinstance(node, ast.Constant):
-        yield from _constants(node.value)
-    if isinstance(node, ast.Attribute) and node.attr in NAMES:
-        yield ast.Attribute(node.value, NAMES[node.attr], node.ctx)
-    if isinstance(node, ast.Name) and node.id in NAMES and isinstance(node.ctx, ast.Load):
-        yield ast.Name(NAMES[node.id], node.ctx)
+
+
+def _branches(node: ast.AST) -> Iterator[ast.AST]:
     if isinstance(node, ast.IfExp):
         yield ast.IfExp(node.test, node.orelse, node.body)
     if isinstance(node, ast.If):
         yield ast.If(ast.UnaryOp(ast.Not(), node.test), node.body, node.orelse)
     if isinstance(node, ast.With):
         yield ast.If(ast.Constant(True), node.body, [])
-    if isinstance(node, ast.Tuple) and len(node.elts) > 1 and isinstance(node.ctx, ast.Load):
-        yield ast.Tuple([node.elts[1], node.elts[0], *node.elts[2:]], node.ctx)
-    if isinstance(node, ast.Call):
-        yield from _calls(node)
-    if is_statement and isinstance(node, ast.Expr):
-        yield ast.Pass()
-    if is_statement and isinstance(node, ast.Return) and node.value is not None:
+    if isinstance(node, ast.Return) and node.value is not None:
         yield ast.Expr(node.value)
 
 

@@ -425,3 +425,31 @@ def test_weights_of_labelled_images_are_those_of_each_alone(
     together = log_weights(model, x, 5, y)
     alone = [log_weights(model, x[i : i + 1], 5, y[i : i + 1]) for i in range(4)]
     torch.testing.assert_close(together, torch.cat(alone, dim=1))
+
+
+def test_weights_are_taken_at_draws_of_the_posterior() -> None:
+    model, x = Toy(), binary(5, 1, 2, 3)
+    torch.manual_seed(3)
+    log_weights(model, x, 7)
+    torch.manual_seed(3)
+    z = reparameterize(*model.encode(x), torch.randn(7, 5, 2, dtype=torch.float64))
+    torch.testing.assert_close(model.decoded[0], z.flatten(0, 1))
+
+
+class Labelled(Toy):
+    """A label shifts the code's mean and every logit by its number."""
+
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        mu, logvar = super().encode(x)
+        return mu + y.unsqueeze(1), logvar
+
+    def decode(self, z: Tensor, y: Tensor) -> Tensor:
+        return super().decode(z) + y.view(-1, 1, 1, 1)
+
+
+def test_the_loss_of_labelled_images_hands_their_labels_to_both_halves() -> None:
+    model, x, y = Labelled(), binary(4, 1, 2, 3), torch.tensor([3, 1, 7, 1])
+    terms = objectives.negative_elbo(model, x, y)
+    (z,) = model.decoded
+    assert terms.kl == gaussian_kl(*model.encode(x, y)).sum(1).mean()
+    assert terms.reconstruction == objectives.bernoulli_nll(model.decode(z, y), x).mean()
