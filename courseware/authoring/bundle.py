@@ -39,9 +39,11 @@ SHIPPED = (
     "courseware/__init__.py",
     "courseware/cli.py",
     "courseware/doctor.py",
+    "courseware/markup.py",
     "courseware/sections.py",
     "courseware/grading/**/*",  # for `course check`
     "courseware/jupyterlab/*",
+    "courseware/templates/**/*",
 )
 PACKAGES = ("course_utils/", "courseware/")
 KINDS = (".py", ".j2", ".js", ".css", ".json")  # of their files

@@ -153,6 +153,11 @@ def write(root: Path, path: Path, *cells: NotebookNode) -> None:
     )
 
 
+def shown(source: str, **more: str) -> NotebookNode:
+    """A cell that no other needs."""
+    return new_code_cell(source, metadata={"tags": ["demonstration"]}, **more)
+
+
 def graded(source: str, points: int) -> NotebookNode:
     mark = {"grade": True, "solution": False, "locked": True, "task": False, "grade_id": "same"}
     return new_code_cell(
@@ -172,7 +177,7 @@ def released(tmp_path_factory):
     root = tmp_path_factory.mktemp("small")
     shutil.copy(ROOT / "nbgrader_config.py", root)
     for path in (ONE, TWO):
-        write(root, path, new_markdown_cell("# Title", id="m"), new_code_cell("1 + 1", id="c"))
+        write(root, path, new_markdown_cell("# Title", id="m"), shown("1 + 1", id="c"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sections, "SECTIONS", TABLE)
         release.build(root)
@@ -206,7 +211,7 @@ def test_line_ends_are_no_drift_and_change_no_release(small):
 
 
 def test_a_build_that_fails_leaves_the_former_release_and_the_gradebook_as_they_were(small):
-    write(small, ONE, new_markdown_cell("# Another title", id="m"), new_code_cell("1 + 1", id="c"))
+    write(small, ONE, new_markdown_cell("# Another title", id="m"), shown("1 + 1", id="c"))
     twice = [graded("assert True", 1), graded("assert True", 1)]
     twice[1].id = "h"
     write(small, TWO, *twice)
@@ -240,7 +245,7 @@ def test_a_notebook_that_is_not_there_is_named(small):
 
 
 def test_a_folder_that_is_in_no_table_is_named(small):
-    write(small, Path("03-three") / "three.ipynb", new_code_cell("1"))
+    write(small, Path("03-three") / "three.ipynb", shown("1"))
     assert "03-three/three.ipynb has no place in the table of contents" in refused(small)
 
 
@@ -253,7 +258,7 @@ def test_a_notebook_without_a_code_cell_is_named(small):
     "text", ["As in section 3.", "[there](../03-three/three.ipynb)", "Sections 1, 2 and\n3."]
 )
 def test_a_reference_to_a_section_that_is_not_there_is_named(small, text):
-    write(small, TWO, new_markdown_cell(text), new_code_cell("1"))
+    write(small, TWO, new_markdown_cell(text), shown("1"))
     assert refused(small) == (
         f"solutions/ cannot be released: {TWO}: it refers to section 3, which the course lacks."
     )
