@@ -93,11 +93,6 @@ CALLS: dict[str, Callable[[], Picture]] = {
         "accuracy",
         errors=True,
     ),
-    "shares": lambda: plotting.shares(
-        ["2.1 gaussian_kl", "2.2 reparameterize"],
-        {"all points": [0.5, 0.2], "some": [0.3, 0.3], "none": [0.2, 0.5]},
-        TITLE,
-    ),
     "confusion": lambda: plotting.confusion([[20, 5, 1], [2, 30, 0], [9, 9, 9]], NAMES, TITLE),
 }
 every_figure = pytest.mark.parametrize("name", CALLS)
