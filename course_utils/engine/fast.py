@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from functools import partial
 from typing import Any
 
@@ -89,7 +89,7 @@ def fit(
 
         return adam, step
 
-    with graphs.stream() if recorded else nullcontext(), watching.View() as view:
+    with graphs.stream() if recorded else nullcontext(), closing(watching.View()) as view:
         return training.fit(model, images, loss, descent=descent, observers=[*observers, view], **plain)
 
 

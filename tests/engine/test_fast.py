@@ -244,7 +244,7 @@ def test_a_fast_training_interrupted_goes_on_to_the_same_weights(images, tmp_pat
             raise KeyboardInterrupt
         return objectives.negative_elbo(model, *batch, **keywords)
 
-    partial_file = cache.Partial(tmp_path / "one.safetensors", "key")
+    partial_file = cache.Partial(tmp_path / "one.training", "key")
     for loss in (dies, objectives.negative_elbo):
         torch.manual_seed(0)
         model = VAE(3)

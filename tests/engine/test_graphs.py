@@ -80,7 +80,7 @@ def test_a_recorded_training_interrupted_goes_on_where_it_stopped(images, tmp_pa
             if state.history.epochs == 4:
                 raise KeyboardInterrupt
 
-    file = tmp_path / "one.safetensors"
+    file = tmp_path / "one.training"
     with pytest.raises(KeyboardInterrupt):
         train(fast.fit, VAE, images, observers=[Stops(file, "key")], **settings)
     resumed, _ = train(fast.fit, VAE, images, observers=[cache.Partial(file, "key")], **settings)
