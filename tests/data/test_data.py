@@ -58,13 +58,16 @@ def no_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def few_garments(monkeypatch: pytest.MonkeyPatch) -> None:
     """`garments` drawn in a moment."""
-    few = data._garments(train=40, test=20)
-    monkeypatch.setattr(data, "_garments", lambda train, test: few.at_most(train, test))
+    draw = data.garments.draw
+    monkeypatch.setattr(data.garments, "draw", lambda count, seed: draw(min(count, 40), seed))
 
 
 # --- every data set ------------------------------------------------------------------------------
 
-EMBEDDED = {"digits": data._digits, "garments": lambda: data._garments(train=200, test=100)}
+EMBEDDED = {
+    "digits": lambda: data.load("digits"),
+    "garments": lambda: data.load("garments", train=200, test=100),
+}
 SIZES = {"digits": (11_496, 360), "garments": (200, 100)}
 
 
@@ -177,7 +180,7 @@ def test_the_first_images_are_the_ones_a_cut_keeps(embedded: Dataset) -> None:
 
 
 def test_garments_are_drawn_as_far_as_they_are_wanted() -> None:
-    few, some = data.load("garments", train=30, test=20), data._garments(train=50, test=40)
+    few, some = (data.load("garments", train=n, test=n - 10) for n in (30, 50))
     assert torch.equal(few.train_images, some.train_images[:30]) and len(few.test_images) == 20
     assert torch.equal(few.test_labels, some.test_labels[:20])
 
