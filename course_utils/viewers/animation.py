@@ -9,7 +9,6 @@ keys. It needs no kernel and loads nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,8 @@ from course_utils.viewers import standalone
 STEP = 0.01  # to which codes are kept: a fifth of a pixel of the map
 GREYS = 15  # steps of grey in which a page holds samples
 SIDE = 28
-SAVED_HEIGHT = 1010  # pixels of the page in a notebook
+HEIGHT = 1010  # pixels of the page in a notebook
+TITLE = "How the latent space forms"
 
 
 def snapshot(model: Model, images: Tensor, z: Tensor) -> dict[str, Any]:
@@ -53,24 +53,20 @@ class Film:
         class_names: Sequence[str],
         *,
         before: Mapping[str, Any] | None = None,
-        title: str = "How the latent space forms",
     ) -> None:
         if not {"means", "samples"} <= set(history.watched):
             raise CourseError(
                 "This training has no snapshots: let its `watch` return animation.snapshot(...)."
             )
-        frames = {
-            name: [before[name], *history.watched[name]] if before else history.watched[name]
-            for name in ("means", "samples")
-        }
-        self.means = np.array(frames["means"]) * STEP  # (frames, N, 2)
-        self.samples = np.array(frames["samples"]) / 255  # (frames, K, 784)
+        seen = {name: [before[name]] if before else [] for name in ("means", "samples")}
+        self.means = np.array(seen["means"] + history.watched["means"]) * STEP  # (frames, N, 2)
+        self.samples = np.array(seen["samples"] + history.watched["samples"]) / 255  # (frames, K, 784)
         if self.means.shape[2] != 2 or self.means.shape[1] != len(labels):
             raise CourseError(
                 f"An animation shows a plane and one label per image; here are {self.means.shape[1]:,} codes "
                 f"of {self.means.shape[2]} dimensions and {len(labels):,} labels."
             )
-        self.history, self.title, self.class_names = history, title, list(class_names)
+        self.history, self.class_names = history, list(class_names)
         self.labels = plotting.to_numpy(labels)
         self.epochs = list(range(0 if before else 1, history.epochs + 1))
 
@@ -88,9 +84,8 @@ class Film:
 
     def page(self) -> str:
         """The animation as one HTML file with everything in it."""
-        places = [
-            plotting.label_places(frame, self.labels, self.class_names) for frame in self.means
-        ]  # of the classes' names, in every epoch
+        # Of the classes' names, in every epoch.
+        places = [plotting.label_places(frame, self.labels, self.class_names) for frame in self.means]
         shown = sorted(places[-1])
         whole = np.rint(self.means / STEP).astype(np.int16)
         history = self.history
@@ -105,12 +100,7 @@ class Film:
             "names": [[frame[label].round(3).tolist() for label in shown] for frame in places],
             "said": [self._said(epoch) for epoch in self.epochs],
             "curves": watching.curves(history.train, history.test, history.epochs),
-            "panel": {
-                "left": watching.LEFT,
-                "right": watching.RIGHT,
-                "top": watching.TOP,
-                "bottom": watching.FLOOR,
-            },
+            "panel": watching.AXES,
             "mapNote": (
                 f"Each point is the mean code of one of {len(self.labels):,} images. Dashed circles: one and "
                 "two standard deviations of the prior. Between two epochs points move in straight lines."
@@ -126,7 +116,7 @@ class Film:
             "animation",
             meta,
             arrays,
-            title=self.title,
+            title=TITLE,
             lead="Play, or move the slider, and watch the codes of the images find their places.",
             colophon="Recorded after every epoch of one training. It plays without a network.",
         )
@@ -138,10 +128,6 @@ class Film:
         terms = {name: line[epoch - 1] for name, line in (self.history.test or self.history.train).items()}
         images = "test" if self.history.test else "training"
         return f"{images} images: " + ", ".join(f"{name} {value:.1f}" for name, value in terms.items())
-
-    def write(self, file: Path) -> Path:
-        """Write the page to `file`."""
-        return standalone.write(self.page(), file)
 
     def stills(self, count: int = 6) -> Picture:
         """Up to `count` epochs side by side, closer together where more happens: map, samples, losses."""
@@ -155,11 +141,11 @@ class Film:
             self.class_names,
             {name: next(iter(terms.values())) for name, terms in curves.items() if terms},
             self.half,
-            self.title,
+            TITLE,
             f"loss{', nats per image' if watching.unit(self.history.train) else ''}",
         )
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """The same for the same training, byte for byte."""
-        frame = standalone.frame("animation", self.page(), title=self.title, height=SAVED_HEIGHT)
+        frame = standalone.frame("animation", self.page(), title=TITLE, height=HEIGHT)
         return {"text/html": frame, "text/plain": repr(self)}
