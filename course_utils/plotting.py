@@ -213,9 +213,8 @@ def _draw_classes(
     """Points (N, 2) in the colours of their classes, on axes so many `inches` wide, with the classes' names.
 
     All are drawn in one shuffled order: class by class, the last would cover the first. Their area is a fixed
-    share of the panel's, so that 10,000 leave paper between them where they can and 60 are seen. Tried on
-    MNIST's test means beside fainter and larger points, which run together in the middle, and beside outlines
-    of each class's density, which hide how classes mix.
+    share of the panel's, so that 10,000 leave paper between them and 60 are seen. Fainter and larger points
+    run together in the middle, and outlines of each class's density hide how classes mix.
     """
     order = np.random.default_rng(0).permutation(len(points))
     x, y = points[order].T

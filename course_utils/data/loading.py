@@ -5,8 +5,7 @@ image at a time costs more than the small models of this course.
 
 - `mnist`, `fashion-mnist`: torchvision's data sets in `COURSE_DATA`, downloaded once if asked for by
   name, checked before use.
-- `digits`: scikit-learn's handwritten digits in MNIST's geometry (see `digits`), the embedded default.
-- `garments`: clothing drawn by code (see `garments`), the stand-in for Fashion-MNIST.
+- `digits` and `garments`: made here, in modules of these names; they stand in for the other two.
 """
 
 from __future__ import annotations
@@ -70,9 +69,7 @@ class Dataset:
 
     def to(self, device: torch.device) -> Dataset:
         """The same data on `device`."""
-        moved: dict[str, Any] = {
-            name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)
-        }
+        moved: Any = {name: x.to(device) for name, x in vars(self).items() if isinstance(x, Tensor)}
         return replace(self, **moved)
 
     def at_most(self, train: int | None, test: int | None) -> Dataset:
@@ -92,30 +89,22 @@ class Dataset:
         )
 
 
-def load(
-    name: str,
-    folder: Path | None = None,
-    *,
-    download: bool = True,
-    train: int | None = None,
-    test: int | None = None,
-) -> Dataset:
+def load(name: str, *, download: bool = True, train: int | None = None, test: int | None = None) -> Dataset:
     """The data set `name` on the processor: all of it, or its first `train` and `test` images.
 
-    Raises CourseError for an unknown name and, for the real data sets, where the files in `folder`
-    (default: the folder of COURSE_DATA) are missing and cannot be downloaded, or are damaged.
+    Raises CourseError for an unknown name and, for the real data sets, where the files in the folder of
+    COURSE_DATA are missing and cannot be downloaded, or are damaged.
     """
     settings.one_of("data set", name, NAMES)
-    folder = folder or settings.data_folder()
     if name == "digits":
         tensors = digits.enlarged()
     elif name == "garments":  # no more than wanted: drawing all takes ten seconds
         counts = min(12_000, train or 12_000), min(5_000, test or 5_000)
         tensors = (*garments.draw(counts[0], seed=0), *garments.draw(counts[1], seed=1))
     else:
-        tensors = _real(name, folder, download)
+        tensors = _real(name, download)
     classes = tuple(map(str, range(10))) if name in ("digits", "mnist") else garments.CLASS_NAMES
-    source = SOURCES.get(name, f"real images from {_shown(folder)}")
+    source = SOURCES.get(name, f"real images from {_shown(settings.data_folder())}")
     return Dataset(name, *tensors, classes, source).at_most(train, test)
 
 
@@ -147,9 +136,9 @@ def wanted(name: str | None = None) -> str:
     return settings.one_of("data set", name, NAMES)
 
 
-def is_on_disk(name: str, folder: Path | None = None) -> bool:
-    """Whether the four files of a real data set lie in `folder`, by default that of COURSE_DATA."""
-    raw = (folder or settings.data_folder()) / REAL[name] / "raw"
+def is_on_disk(name: str) -> bool:
+    """Whether the four files of a real data set lie in the folder of COURSE_DATA."""
+    raw = settings.data_folder() / REAL[name] / "raw"
     return all((raw / file).is_file() for file in MNIST_SHA256)
 
 
@@ -180,9 +169,10 @@ def torchvision() -> ModuleType:
 _DECLARED = torch.library.Library("torchvision", "FRAGMENT")  # declarations die with their Library
 
 
-def _real(name: str, folder: Path, download: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """A torchvision data set from `folder`, downloaded if it is not there and that is allowed."""
-    if not is_on_disk(name, folder):
+def _real(name: str, download: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """One of torchvision's data sets, downloaded if it is not there and that is allowed."""
+    folder = settings.data_folder()
+    if not is_on_disk(name):
         if not download:
             raise CourseError(
                 f"{REAL[name]} is not in {_shown(folder)}: set COURSE_DATASET={name} to have it downloaded, "

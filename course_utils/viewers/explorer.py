@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-from dataclasses import dataclass
 from typing import Any
 
 import anywidget
@@ -18,7 +17,7 @@ import numpy as np
 import torch
 import traitlets
 from IPython.display import display
-from torch import Tensor, nn
+from torch import nn
 
 from course_utils import evaluation, objectives, plotting, settings
 from course_utils.data import Dataset, loading
@@ -81,55 +80,28 @@ def _check_model(model: Model) -> None:
         raise CourseError("A map needs a model with at least two latent dimensions.")
 
 
-def _check_data(images: Tensor, labels: Tensor, class_names: tuple[str, ...]) -> None:
-    """Raise CourseError where no map can be drawn of these images."""
-    if images.ndim != 4 or tuple(images.shape[1:]) != (1, 28, 28) or tuple(labels.shape) != (len(images),):
-        raise CourseError(
-            f"The explorer needs images (N, 1, 28, 28) with labels (N,), not {tuple(images.shape)} "
-            f"with {tuple(labels.shape)}."
-        )
-    found = labels.unique().tolist()
-    if len(found) < 2:
-        raise CourseError("A map of classes needs images of at least two of them.")
-    if min(found) < 0 or max(found) >= min(len(class_names), len(plotting.COLOURS)):
-        raise CourseError(
-            f"Labels go from 0 to {max(found)}, but there are {len(class_names)} class names and "
-            f"{len(plotting.COLOURS)} colours."
-        )
-
-
 # --- what the front end shows ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Plane:
-    """The plane that is shown: z lies at axes @ (z - centre)."""
+def plane(means: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[str, str], str]:
+    """The plane that is shown of codes like these (N, d): axes (2, d), centre (d,), names and a note.
 
-    axes: np.ndarray  # (2, latent_dim), orthonormal
-    centre: np.ndarray  # (latent_dim,)
-    names: tuple[str, str]
-    note: str
-
-    @classmethod
-    def of(cls, means: np.ndarray) -> Plane:
-        """All of a plane; of more dimensions the two leading principal components of the means (N, d)."""
-        dimensions = means.shape[1]
-        if dimensions == 2:
-            return cls(np.eye(2), np.zeros(2), ("z1", "z2"), "The map is the whole latent space.")
-        centre = means.mean(0)
-        _, singular, rows = np.linalg.svd(means - centre, full_matrices=False)
-        # A component's sign is arbitrary: here its largest entry is positive.
-        axes = np.array([row * np.sign(row[np.abs(row).argmax()]) for row in rows[:2]])
-        share = (singular[:2] ** 2).sum() / (singular**2).sum()
-        note = (
-            f"The map shows the two leading principal components of the means, {share:.0%} of their variance "
-            f"in {dimensions} dimensions; moving over it keeps the rest of the code."
-        )
-        return cls(axes, centre, ("PC 1", "PC 2"), note)
-
-    def places(self, means: np.ndarray) -> np.ndarray:
-        """Where codes (N, d) lie: (N, 2)."""
-        return (means - self.centre) @ self.axes.T
+    Codes z lie at axes @ (z - centre). Of more than two dimensions it is that of the two leading principal
+    components.
+    """
+    dimensions = means.shape[1]
+    if dimensions == 2:
+        return np.eye(2), np.zeros(2), ("z1", "z2"), "The map is the whole latent space."
+    centre = means.mean(0)
+    _, singular, rows = np.linalg.svd(means - centre, full_matrices=False)
+    # A component's sign is arbitrary: here its largest entry is positive.
+    axes = np.array([row * np.sign(row[np.abs(row).argmax()]) for row in rows[:2]])
+    share = (singular[:2] ** 2).sum() / (singular**2).sum()
+    note = (
+        f"The map shows the two leading principal components of the means, {share:.0%} of their variance "
+        f"in {dimensions} dimensions; moving over it keeps the rest of the code."
+    )
+    return axes, centre, ("PC 1", "PC 2"), note
 
 
 def _content(model: Model, dataset: Dataset, points: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -139,13 +111,12 @@ def _content(model: Model, dataset: Dataset, points: int) -> tuple[dict[str, Any
     """
     _check_model(model)
     images, labels = dataset.test_images[:POINTS], dataset.test_labels[:POINTS].cpu()
-    _check_data(images, labels, dataset.class_names)
     device = next(model.parameters()).device
     mu, logvar = evaluation.posterior(model, images.to(device))
     kl = plotting.to_numpy(objectives.gaussian_kl(mu, logvar).mean(0))
     means = plotting.to_numpy(mu).astype(np.float64)
-    plane = Plane.of(means)
-    places = plane.places(means)
+    axes, centre, axis_names, note = plane(means)
+    places = (means - centre) @ axes.T
     half = max(3.0, float(np.quantile(np.abs(places).max(1), 0.997)) * 1.06)
     near = plotting.label_places(places, labels.numpy(), dataset.class_names)
     meta = {
@@ -153,19 +124,17 @@ def _content(model: Model, dataset: Dataset, points: int) -> tuple[dict[str, Any
         "colours": plotting.COLOURS,
         "latent": model.latent_dim,
         "kl": [round(float(value), 4) for value in kl],
-        "first": int(
-            model.latent_dim == 2
-        ),  # the axes of a plane are z1 and z2, as on every map of the course
+        "first": int(model.latent_dim == 2),  # axes of a plane are z1 and z2, as on every map of the course
         "order": np.argsort(-kl, kind="stable")[:SLIDERS].tolist(),
         "reach": int(np.ceil(max(3.0, np.quantile(np.abs(means), 0.999)))),
-        "axes": plane.axes.round(6).tolist(),
-        "centre": plane.centre.round(6).tolist(),
-        "axisNames": plane.names,
+        "axes": axes.round(6).tolist(),
+        "centre": centre.round(6).tolist(),
+        "axisNames": axis_names,
         "half": round(half, 3),
         "names": [[label, place.round(3).tolist()] for label, place in near.items()],
         "sliderNote": _slider_note(model.latent_dim),
         "mapNote": (
-            f"Each point is the mean code of one of {min(points, len(images)):,} test images. {plane.note} "
+            f"Each point is the mean code of one of {min(points, len(images)):,} test images. {note} "
             "Dashed circles: one and two standard deviations of the prior."
         ),
     }
@@ -247,7 +216,7 @@ class Explorer:
     show an error instead of the page. A style in the second output hides whichever of the two is not of use.
     Where nobody is watching (TQDM_DISABLE is set, as in `course run`) only the page is left.
 
-    Raises CourseError for models other than VAEs of linear layers and for images no map can be drawn of.
+    Raises CourseError for models other than VAEs of linear layers.
     """
 
     def __init__(self, model: Model, dataset: Dataset) -> None:

@@ -221,12 +221,6 @@ def test_mnist_s_tensors_have_the_course_s_types(tiny_mnist: Path) -> None:
     assert (mnist.train_images.dtype, mnist.train_labels.dtype) == (torch.float32, torch.int64)
 
 
-def test_mnist_is_read_from_the_folder_given(
-    tiny_mnist: Path, no_mnist: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert len(data.load("mnist", tiny_mnist).train_images) == 60
-
-
 def test_fashion_mnist_has_names_of_clothes(tiny_mnist: Path) -> None:
     (tiny_mnist / "MNIST").rename(tiny_mnist / "FashionMNIST")
     assert data.load("fashion-mnist").class_names[9] == "Ankle boot"
@@ -605,9 +599,10 @@ def test_a_finished_download_leaves_nothing_else_behind(server: type[FakeMnist],
 
 
 def test_a_download_makes_the_data_folder_where_it_is_missing(
-    server: type[FakeMnist], no_mnist: Path
+    server: type[FakeMnist], no_mnist: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data.load("mnist", no_mnist / "a" / "b")
+    monkeypatch.setenv("COURSE_DATA", str(no_mnist / "a" / "b"))
+    data.load("mnist")
     assert (no_mnist / "a" / "b" / "MNIST").is_dir()
 
 
@@ -623,12 +618,18 @@ def test_a_download_is_announced(
     assert "Downloading MNIST" in capsys.readouterr().out
 
 
-def test_a_file_in_place_of_the_data_folder_is_told_in_one_sentence(
-    server: type[FakeMnist], tmp_path: Path
-) -> None:
+@pytest.fixture
+def file_for_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """COURSE_DATA names a file."""
     (tmp_path / "file").touch()
+    monkeypatch.setenv("COURSE_DATA", str(tmp_path / "file"))
+
+
+def test_a_file_in_place_of_the_data_folder_is_told_in_one_sentence(
+    server: type[FakeMnist], file_for_a_folder: None
+) -> None:
     with pytest.raises(CourseError) as caught:
-        data.load("mnist", tmp_path / "file")
+        data.load("mnist")
     assert_one_sentence(str(caught.value))
 
 
@@ -641,11 +642,10 @@ def test_a_read_only_data_folder_is_told_in_one_sentence(server: type[FakeMnist]
 
 
 def test_a_data_folder_that_cannot_be_written_is_told_with_the_remedy(
-    server: type[FakeMnist], tmp_path: Path
+    server: type[FakeMnist], file_for_a_folder: None
 ) -> None:
-    (tmp_path / "file").touch()
     with pytest.raises(CourseError, match="point COURSE_DATA at a folder of yours"):
-        data.load("mnist", tmp_path / "file")
+        data.load("mnist")
 
 
 def test_a_dead_network_is_told_in_one_sentence(

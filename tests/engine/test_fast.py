@@ -123,7 +123,7 @@ def test_every_epoch_may_have_a_batch_size_of_its_own(images):
     ("sizes", "sentence"),
     [
         ([10, 20], "2 batch sizes for 3 epochs"),
-        ([10, 20, 41], "has to lie between 1 and the number of images, 40"),
+        ([10, 20, 41], "has to lie between 1 and the 40 images there are"),
         ([10, 0, 20], "has to lie between 1 and"),
     ],
 )

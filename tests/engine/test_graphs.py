@@ -144,7 +144,7 @@ class AStudentsModel(VAE):
     ("parts", "own"),
     [
         ((VAE(2), objectives.negative_elbo), True),
-        ((VAE(2), partial(objectives.negative_importance_weighted_bound, samples=5)), True),
+        ((VAE(2), partial(objectives.free_bits_elbo, nats=0.1)), True),
         ((VAE(2), training.Scheduled(objectives.negative_elbo, lambda share: share)), True),
         ((VAE(2), training.Scheduled(a_student_s_loss, training.warm_up)), False),
         ((VAE(2), partial(objectives.negative_elbo, nll=objectives.continuous_bernoulli_nll)), True),
