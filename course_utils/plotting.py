@@ -12,7 +12,6 @@ each class's name near its median, so that colour is never the only sign.
 from __future__ import annotations
 
 import io
-import math
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
@@ -22,7 +21,6 @@ import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 from torch import Tensor
@@ -101,7 +99,7 @@ def _listed(panels: Mapping[str, Iterable[object]]) -> str:
     return "; ".join(f"{name}: {', '.join(map(str, parts))}" for name, parts in panels.items())
 
 
-def _show(axes: Axes, image: np.ndarray) -> None:
+def show(axes: Axes, image: np.ndarray) -> None:
     """One grey image on a scale of [0, 1], without ticks but with its label kept."""
     axes.imshow(image.reshape(image.shape[-2:]), vmin=0, vmax=1, cmap="gray", interpolation="nearest")
     axes.set(xticks=[], yticks=[])
@@ -122,7 +120,7 @@ def image_rows(rows: Mapping[str, Values], title: str, columns: Sequence[str] = 
         for axes in axes_row[len(images) :]:
             axes.set_visible(False)
         for axes, image in zip(axes_row, to_numpy(images), strict=False):
-            _show(axes, image)
+            show(axes, image)
         axes_row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=10)
     for axes, name in zip(grid[0], columns, strict=False):
         axes.set_title(name, fontsize=9)
@@ -134,7 +132,7 @@ def _number(value: float) -> str:
     return f"{round(float(value), 1) + 0.0:.1f}".replace("-", "\N{MINUS SIGN}")
 
 
-def _tile(images: np.ndarray, columns: int) -> np.ndarray:
+def tile(images: np.ndarray, columns: int) -> np.ndarray:
     """Images (rows * columns, 1, h, w) side by side as one (rows * h, columns * w)."""
     count, _, height, width = images.shape
     tiles = images.reshape(count // columns, columns, height, width)
@@ -149,7 +147,7 @@ def image_grids(grids: Mapping[str, Values], title: str, columns: int, size: flo
     tallest = max(len(images) / columns for images in grids.values()) / columns
     picture = Picture(width, width / len(grids) * tallest + 0.55, title, alt)
     for axes, images in picture.panels(grids):
-        _show(axes, _tile(to_numpy(images), columns))
+        show(axes, tile(to_numpy(images), columns))
     return picture
 
 
@@ -165,7 +163,7 @@ def plane_grids(grids: Mapping[str, tuple[Values, Values]], title: str) -> Pictu
         ticks = to_numpy(coordinates)
         n = len(ticks)
         by_row = to_numpy(images).reshape(n, n, 1, 28, 28)[::-1].reshape(n * n, 1, 28, 28)
-        _show(axes, _tile(by_row, n))
+        show(axes, tile(by_row, n))
         shown = np.unique(np.linspace(0, n - 1, min(n, 5)).round().astype(int))
         names = [_number(ticks[i]) for i in shown]
         axes.set_xticks(shown * 28 + 14, names)
@@ -191,7 +189,7 @@ def maps(
     width = WIDTH if len(panels) > 1 else NARROW
     picture = Picture(width, width / max(len(panels), 1.25) + 0.4, title, alt)
     for axes, points in picture.panels(panels):
-        _draw_classes(axes, to_numpy(points), labels, class_names, inches=width / len(panels))
+        draw_classes(axes, to_numpy(points), labels, class_names, inches=width / len(panels))
         axes.set(xlabel=axis_names[0], ylabel=axis_names[1])
     return picture
 
@@ -202,7 +200,7 @@ def ink_on(colour: str) -> str:
     return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 else "white"
 
 
-def _draw_classes(
+def draw_classes(
     axes: Axes,
     points: np.ndarray,
     labels: np.ndarray,
@@ -232,51 +230,6 @@ def _draw_classes(
             color=ink_on(COLOURS[index]),
             bbox={"boxstyle": "round,pad=0.2,rounding_size=0.5", "fc": COLOURS[index], "ec": "white"},
         )
-
-
-@styled
-def stages(
-    epochs: Mapping[int, tuple[Values, Values]],
-    labels: Values,
-    class_names: Sequence[str],
-    losses: Mapping[str, Values],
-    half: float,
-    title: str,
-    y: str,
-) -> Picture:
-    """A training in stills: for each epoch a map of (N, 2) codes over its samples, the losses below them all.
-
-    `epochs` is epoch -> (codes, samples (K, 1, 28, 28)), 0 for the untrained model; a map reaches `half` in
-    every direction. `losses` have an entry per epoch, from 1 on.
-    """
-    alt = (
-        f"From the left, epochs {', '.join(map(str, epochs))}: maps of {len(labels):,} codes coloured by "
-        f"class, over decoded samples. At the bottom {y} by epoch: {', '.join(losses)}."
-    )
-    inches = WIDTH / max(len(epochs), 4)  # of a column
-    picture = Picture(WIDTH, 2 * inches + 2.6, title, alt)
-    grid = picture.add_gridspec(3, len(epochs), height_ratios=[inches, inches, 1.6])
-    labels = to_numpy(labels)
-    for column, (epoch, (codes, samples)) in enumerate(epochs.items()):
-        above, below = (picture.add_subplot(grid[row, column]) for row in (0, 1))
-        _draw_classes(above, to_numpy(codes), labels, class_names, inches, named=False)
-        above.set(xlim=(-half, half), ylim=(-half, half), aspect="equal", xticks=[], yticks=[])
-        above.set_title(f"epoch {epoch}" if epoch else "untrained")
-        samples = to_numpy(samples)
-        columns = math.ceil(math.sqrt(len(samples)))
-        blank = np.zeros((-len(samples) % columns, *samples.shape[1:]))
-        _show(below, _tile(np.concatenate([samples, blank]), columns))
-    axes = picture.add_subplot(grid[2, :])
-    _draw_lines(axes, {name: (range(1, len(line) + 1), line) for name, line in losses.items()})
-    for epoch in epochs:
-        axes.axvline(epoch, color="#444444", linestyle=":", linewidth=1)
-    axes.set(xlabel="epoch (dotted: the stills)", ylabel=y)
-    axes.legend()
-    # Names on maps this small would cover what there is.
-    colours = [Patch(color=colour, label=name) for name, colour in zip(class_names, COLOURS, strict=False)]
-    columns = len(class_names) if sum(map(len, class_names)) < 40 else 5
-    picture.legend(handles=colours, loc="outside lower center", ncols=columns, handlelength=1)
-    return picture
 
 
 def label_places(points: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> dict[int, np.ndarray]:
@@ -312,7 +265,7 @@ def lines(
     alt = f"Line chart of {y} against {x}, one line each: {', '.join(series)}."
     picture = Picture(NARROW, 3.7, title, alt)
     axes = picture.subplots()
-    _draw_lines(axes, series, errors)
+    draw_lines(axes, series, errors)
     if level is not None:
         axes.axhline(level[1], color="#444444", linestyle="--", linewidth=1.2, label=level[0])
     if log_x:
@@ -340,7 +293,7 @@ def panels(
     }
     picture = Picture(WIDTH, 3.3, title, f"Line charts. {_listed(content)}.")
     for (axes, series), x_name, y_name in zip(picture.panels(charts), xs, ys, strict=True):
-        _draw_lines(axes, series)
+        draw_lines(axes, series)
         axes.set(xlabel=x_name, ylabel=y_name)
         if log:
             axes.set(xscale="log", yscale="log")
@@ -409,7 +362,7 @@ def posteriors(
     return picture
 
 
-def _draw_lines(
+def draw_lines(
     axes: Axes, series: Mapping[str, tuple[Values, Values]], errors: Mapping[str, Values] | None = None
 ) -> None:
     """Lines told apart by colour and by marker."""

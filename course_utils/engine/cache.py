@@ -150,7 +150,7 @@ def _read(file: Path, key: str) -> dict[str, Any] | None:
         return None
     try:
         written = file.read_bytes()
-        digest, saved = written[:SIZE], written[SIZE:]
+        digest, saved = written[:32], written[32:]
         if digest != _digest(key, saved):
             raise ValueError("its content is not what was written")
         return torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
@@ -160,10 +160,8 @@ def _read(file: Path, key: str) -> dict[str, Any] | None:
 
 
 def _digest(key: str, saved: bytes) -> bytes:
+    """Of 32 bytes."""
     return hashlib.sha256(key.encode() + saved).digest()
-
-
-SIZE = len(_digest("", b""))
 
 
 # --- keys ---------------------------------------------------------------------------------------------

@@ -8,10 +8,12 @@ keys. It needs no kernel and loads nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.patches import Patch
 from torch import Tensor
 
 from course_utils import evaluation, plotting
@@ -129,21 +131,45 @@ class Film:
         images = "test" if self.history.test else "training"
         return f"{images} images: " + ", ".join(f"{name} {value:.1f}" for name, value in terms.items())
 
+    @plotting.styled
     def stills(self, count: int = 6) -> Picture:
         """Up to `count` epochs side by side, closer together where more happens: map, samples, losses."""
         # The first, the last, and between them steps that grow by the same factor.
         frames = len(self.epochs)
         chosen = np.unique(np.rint(np.geomspace(1, frames, min(count, frames))).astype(int) - 1)
-        curves = {"training images": self.history.train, "test images": self.history.test}
-        return plotting.stages(
-            {self.epochs[i]: (self.means[i], self.samples[i].reshape(-1, 1, SIDE, SIDE)) for i in chosen},
-            self.labels,
-            self.class_names,
-            {name: next(iter(terms.values())) for name, terms in curves.items() if terms},
-            self.half,
-            TITLE,
-            f"loss{', nats per image' if watching.unit(self.history.train) else ''}",
+        terms = {"training images": self.history.train, "test images": self.history.test}
+        losses = {name: next(iter(lines.values())) for name, lines in terms.items() if lines}
+        y = f"loss{', nats per image' if watching.unit(self.history.train) else ''}"
+        alt = (
+            f"From the left, epochs {', '.join(str(self.epochs[i]) for i in chosen)}: maps of "
+            f"{len(self.labels):,} codes coloured by class, over decoded samples. At the bottom "
+            f"{y} by epoch: {', '.join(losses)}."
         )
+        inches = plotting.WIDTH / max(len(chosen), 4)  # of a column
+        picture = Picture(plotting.WIDTH, 2 * inches + 2.6, TITLE, alt)
+        grid = picture.add_gridspec(3, len(chosen), height_ratios=[inches, inches, 1.6])
+        columns = math.ceil(math.sqrt(self.samples.shape[1]))
+        blank = np.zeros((-self.samples.shape[1] % columns, SIDE * SIDE))
+        for column, i in enumerate(chosen):
+            above, below = (picture.add_subplot(grid[row, column]) for row in (0, 1))
+            plotting.draw_classes(above, self.means[i], self.labels, self.class_names, inches, named=False)
+            reach = (-self.half, self.half)
+            above.set(xlim=reach, ylim=reach, aspect="equal", xticks=[], yticks=[])
+            above.set_title(f"epoch {self.epochs[i]}" if self.epochs[i] else "untrained")
+            samples = np.concatenate([self.samples[i], blank]).reshape(-1, 1, SIDE, SIDE)
+            plotting.show(below, plotting.tile(samples, columns))
+        axes = picture.add_subplot(grid[2, :])
+        plotting.draw_lines(axes, {name: (range(1, len(line) + 1), line) for name, line in losses.items()})
+        for i in chosen:
+            axes.axvline(self.epochs[i], color="#444444", linestyle=":", linewidth=1)
+        axes.set(xlabel="epoch (dotted: the stills)", ylabel=y)
+        axes.legend()
+        # Names on maps this small would cover what there is.
+        named = zip(self.class_names, plotting.COLOURS, strict=False)
+        patches = [Patch(color=colour, label=name) for name, colour in named]
+        columns = len(patches) if sum(map(len, self.class_names)) < 40 else 5
+        picture.legend(handles=patches, loc="outside lower center", ncols=columns, handlelength=1)
+        return picture
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """The same for the same training, byte for byte."""
