@@ -72,16 +72,6 @@ class Dataset:
         moved: Any = {name: x.to(device) for name, x in vars(self).items() if isinstance(x, Tensor)}
         return replace(self, **moved)
 
-    def at_most(self, train: int | None, test: int | None) -> Dataset:
-        """The first `train` and `test` images; None keeps all."""
-        return replace(
-            self,
-            train_images=self.train_images[:train],
-            train_labels=self.train_labels[:train],
-            test_images=self.test_images[:test],
-            test_labels=self.test_labels[:test],
-        )
-
     def __repr__(self) -> str:
         return (
             f"{self.name}: {len(self.train_images):,} training and {len(self.test_images):,} test images"
@@ -105,7 +95,10 @@ def load(name: str, *, download: bool = True, train: int | None = None, test: in
         tensors = _real(name, download)
     classes = tuple(map(str, range(10))) if name in ("digits", "mnist") else garments.CLASS_NAMES
     source = SOURCES.get(name, f"real images from {_shown(settings.data_folder())}")
-    return Dataset(name, *tensors, classes, source).at_most(train, test)
+    images, labels, test_images, test_labels = tensors
+    return Dataset(
+        name, images[:train], labels[:train], test_images[:test], test_labels[:test], classes, source
+    )
 
 
 def for_lesson(budget: Budget, *, clothing: bool = False) -> Dataset:

@@ -64,13 +64,10 @@ def _check_model(model: Model) -> None:
     kind = type(model).__name__
     if hasattr(model, "num_classes"):
         raise CourseError(f"The explorer decodes a code alone, and a {kind} needs its label too: give a VAE.")
-    parts = [getattr(model, name, None) for name in ("encoder", "decoder", "fc_mu", "fc_logvar")]
-    bodies, heads = parts[:2], parts[2:]
-    plain = all(
-        isinstance(body, nn.Sequential)
-        and all(isinstance(layer, nn.Linear if i % 2 == 0 else nn.ReLU) for i, layer in enumerate(body))
-        for body in bodies
-    ) and all(isinstance(head, nn.Linear) for head in heads)
+    parts = [getattr(model, name, nn.Identity()) for name in ("encoder", "decoder")]
+    bodies = [[type(layer) for layer in part.children()] for part in parts]
+    heads = {type(getattr(model, name, None)) for name in ("fc_mu", "fc_logvar")}
+    plain = heads == {nn.Linear} and all(b and b == ([nn.Linear, nn.ReLU] * len(b))[: len(b)] for b in bodies)
     if not plain or model.encoder[0].in_features != PIXELS or model.decoder[-1].out_features != PIXELS:
         raise CourseError(
             f"The explorer computes VAEs of linear layers with ReLU on 28 x 28 pixels, which this {kind} is "

@@ -21,7 +21,7 @@ from courseware.measuring.literature import Experiment, Mlp, Published, Reproduc
 
 @pytest.fixture(scope="module")
 def small() -> Dataset:
-    return data.load("digits").at_most(256, 64)
+    return data.load("digits", train=256, test=64)
 
 
 @pytest.fixture
