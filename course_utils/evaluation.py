@@ -58,8 +58,6 @@ class TestElbo:
     reconstruction: float
     kl: float
 
-    __test__ = False  # the name tells pytest otherwise
-
     def __repr__(self) -> str:
         return (
             f"{self.model} on {self.data}: test -ELBO {self.negative_elbo} nats per image"
@@ -69,16 +67,9 @@ class TestElbo:
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """The sentence for the reader, the numbers for the report at the end of `course run`."""
-        numbers = {
-            "model": self.model,
-            "data": self.data,
-            "negative_elbo": self.negative_elbo.mean,
-            "standard_error": self.negative_elbo.standard_error,
-            "images": self.negative_elbo.count,
-            "reconstruction": self.reconstruction,
-            "kl": self.kl,
-        }
-        return {"text/plain": repr(self), RESULT_MIME: numbers}
+        bound = self.negative_elbo
+        numbers = {"negative_elbo": bound.mean, "standard_error": bound.standard_error, "images": bound.count}
+        return {"text/plain": repr(self), RESULT_MIME: {**vars(self), **numbers}}
 
 
 def _batches(*data: Tensor, size: int = BATCH) -> Iterator[tuple[Tensor, ...]]:
@@ -97,16 +88,8 @@ def test_elbo(
             reconstructions.append(objectives.bernoulli_nll(model.decode(z, *y), x))
             kls.append(objectives.gaussian_kl(mu, logvar).sum(1))
     reconstruction, kl = torch.cat(reconstructions), torch.cat(kls)
-    return TestElbo(
-        model_name,
-        data_name,
-        Estimate.of(reconstruction + kl),
-        reconstruction.mean().item(),
-        kl.mean().item(),
-    )
-
-
-test_elbo.__test__ = False  # type: ignore[attr-defined]
+    bound = Estimate.of(reconstruction + kl)
+    return TestElbo(model_name, data_name, bound, reconstruction.mean().item(), kl.mean().item())
 
 
 def binarize(images: Tensor, seed: int = 0) -> Tensor:
@@ -128,8 +111,9 @@ def log_likelihood(model: Model, images: Tensor, *condition: Tensor, samples: in
     with judged(model, seed), progress.bar(len(images), "images") as bar:
         for x, *y in _batches(images, *condition, size=WEIGHED):
             log_sum = torch.full((len(x),), -math.inf, dtype=torch.float64)
-            for draws in _parts(samples, max(1, ROWS[x.device.type] // len(x))):
-                log_w = objectives.log_weights(model, x, draws, *y).cpu().double()
+            most = max(1, ROWS[x.device.type] // len(x))
+            for done in range(0, samples, most):
+                log_w = objectives.log_weights(model, x, min(most, samples - done), *y).cpu().double()
                 log_sum = torch.logaddexp(log_sum, torch.logsumexp(log_w, dim=0))
             bounds.append(log_sum - math.log(samples))
             bar.update(len(x))
@@ -148,11 +132,6 @@ def log_joint(model: Model, images: Tensor, z: Tensor) -> Tensor:
             parts.append(pixels @ x_logits.T - F.softplus(x_logits).sum(1))
     zero = torch.zeros_like(z)
     return torch.cat(parts, dim=1) + objectives.gaussian_log_density(z, zero, zero)
-
-
-def _parts(whole: int, most: int) -> list[int]:
-    """`whole` as a sum of numbers of which none is above `most`."""
-    return [min(most, whole - start) for start in range(0, whole, most)]
 
 
 def bits_per_dimension(nats: float, pixels: int = 784) -> float:
@@ -264,8 +243,7 @@ def knn_accuracy(
     train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor, neighbours: int = 5
 ) -> float:
     """Share of test points that the majority of their nearest training points classifies rightly."""
-    classifier = KNeighborsClassifier(neighbours)
-    return _accuracy(classifier, train, train_labels, test, test_labels)
+    return _accuracy(KNeighborsClassifier(neighbours), train, train_labels, test, test_labels)
 
 
 def linear_probe_accuracy(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor) -> float:
@@ -275,10 +253,9 @@ def linear_probe_accuracy(train: Tensor, train_labels: Tensor, test: Tensor, tes
 
 
 def _accuracy(classifier: Any, *tensors: Tensor) -> float:
-    train, train_labels, test, test_labels = (tensor.flatten(1) if tensor.ndim > 1 else tensor
-                                              for tensor in (t.cpu() for t in tensors))  # fmt: skip
-    classifier.fit(train.numpy(), train_labels.numpy())
-    return float(classifier.score(test.numpy(), test_labels.numpy()))
+    train, train_labels, test, test_labels = (tensor.cpu().numpy() for tensor in tensors)
+    classifier.fit(train.reshape(len(train), -1), train_labels)
+    return float(classifier.score(test.reshape(len(test), -1), test_labels))
 
 
 def round_trip_error(model: Model, z: Tensor, *condition: Tensor) -> Tensor:

@@ -78,6 +78,12 @@ class Terms(NamedTuple):
     kl: Tensor
 
 
+class Single(NamedTuple):
+    """A loss of one term, averaged over the batch. Scalar."""
+
+    loss: Tensor
+
+
 def negative_elbo(
     model: Model,
     x: Tensor,
@@ -110,15 +116,9 @@ def free_bits_elbo(model: Model, x: Tensor, *, nats: float) -> Terms:
     return Terms(reconstruction + kl.clamp(min=nats).sum(), reconstruction, kl.sum())
 
 
-class SquaredError(NamedTuple):
-    """The autoencoder's loss: squared error averaged over pixels and over the batch. Scalar."""
-
-    loss: Tensor
-
-
-def mean_squared_error(model: Model, x: Tensor) -> SquaredError:
-    """The plain autoencoder's loss between x and the sigmoid of the model's logits."""
-    return SquaredError(F.mse_loss(model(x).sigmoid(), x))
+def mean_squared_error(model: Model, x: Tensor) -> Single:
+    """The autoencoder's loss: the squared error of the logits' sigmoid, averaged over pixels and batch."""
+    return Single(F.mse_loss(model(x).sigmoid(), x))
 
 
 def gaussian_log_density(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
@@ -155,20 +155,6 @@ def importance_weighted_bound(log_w: Tensor) -> Tensor:
     off by log K nats.
     """
     return torch.logsumexp(log_w, dim=0) - math.log(log_w.shape[0])
-
-
-class Bound(NamedTuple):
-    """The importance-weighted autoencoder's loss: nats per image, averaged over the batch. Scalar."""
-
-    loss: Tensor
-
-
-def negative_importance_weighted_bound(model: Model, x: Tensor, *condition: Tensor, samples: int) -> Bound:
-    """What an importance-weighted autoencoder descends: minus the bound with `samples` draws per image.
-
-    With one sample it is a VAE's -ELBO, estimated without the closed form of the KL.
-    """
-    return Bound(-importance_weighted_bound(log_weights(model, x, samples, *condition)).mean())
 
 
 def real_beta(

@@ -12,10 +12,8 @@ each class's name near its median, so that colour is never the only sign.
 from __future__ import annotations
 
 import io
-import math
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import matplotlib
@@ -23,7 +21,6 @@ import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 from torch import Tensor
@@ -48,22 +45,11 @@ STYLE: Any = {
     "axes.prop_cycle": cycler(color=COLOURS),
     "image.cmap": "gray",
     "legend.frameon": False,
-    "figure.constrained_layout.use": True,
 }
+styled = matplotlib.rc_context(STYLE)  # a decorator: afterwards matplotlib's own settings are as they were
 
 Values: TypeAlias = np.ndarray | Tensor | Sequence[Any]  # images, coordinates or plain numbers
-Draw = TypeVar("Draw", bound=Callable[..., Any])
-
-
-def styled(draw: Draw) -> Draw:
-    """Let `draw` work in the course's style, and leave matplotlib's own settings alone."""
-
-    @wraps(draw)
-    def in_style(*args: Any, **kwargs: Any) -> Any:
-        with matplotlib.rc_context(STYLE):
-            return draw(*args, **kwargs)
-
-    return in_style  # type: ignore[return-value]
+Content = TypeVar("Content")
 
 
 class Picture(Figure):
@@ -73,6 +59,13 @@ class Picture(Figure):
         super().__init__(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
         self.alt = f"{title}. {alt}"
         self.suptitle(title, fontsize=11.5)
+
+    def panels(self, contents: Mapping[str, Content], **shared: Any) -> Iterator[tuple[Axes, Content]]:
+        """Axes side by side under the names of what they show, and what that is."""
+        row = self.subplots(1, len(contents), squeeze=False, **shared)[0]
+        for axes, (name, content) in zip(row, contents.items(), strict=True):
+            axes.set_title(name)
+            yield axes, content
 
     def __repr__(self) -> str:
         return f"<Picture: {self.alt}>"
@@ -85,11 +78,10 @@ class Picture(Figure):
         fall together.
         """
         drawn, file = io.BytesIO(), io.BytesIO()
-        self.savefig(drawn, format="png", dpi=DPI)
+        self.savefig(drawn, format="png")
         image = Image.open(drawn).convert("RGB")
-        image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
-            file, "PNG", optimize=True
-        )
+        few = image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        few.save(file, "PNG", optimize=True)
         return file.getvalue()
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, Any]]:
@@ -102,38 +94,33 @@ def to_numpy(values: Values) -> np.ndarray:
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
-def _axes(picture: Picture, rows: int, columns: int) -> np.ndarray:
-    """A grid of axes, always two-dimensional."""
-    return picture.subplots(rows, columns, squeeze=False)
+def _listed(panels: Mapping[str, Iterable[object]]) -> str:
+    """Panels and what is in each, for an alternative text."""
+    return "; ".join(f"{name}: {', '.join(map(str, parts))}" for name, parts in panels.items())
 
 
-def _show(axes: Axes, image: np.ndarray) -> None:
+def show(axes: Axes, image: np.ndarray) -> None:
     """One grey image on a scale of [0, 1], without ticks but with its label kept."""
     axes.imshow(image.reshape(image.shape[-2:]), vmin=0, vmax=1, cmap="gray", interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    axes.spines[:].set_visible(False)
 
 
 @styled
-def image_rows(
-    rows: Mapping[str, Values],
-    title: str,
-    columns: Sequence[str] = (),
-) -> Picture:
+def image_rows(rows: Mapping[str, Values], title: str, columns: Sequence[str] = ()) -> Picture:
     """Images in labelled rows, e.g. originals over reconstructions: each value (N, 1, 28, 28)."""
     count = max(len(images) for images in rows.values())
     words = max(len(line) for label in rows for line in label.split("\n"))
     size = min(0.8, (WIDTH - 0.2 - 0.085 * words) / count)  # inches: what the row labels leave
     alt = f"Rows of {count} images, from the top: {', '.join(rows)}."
     picture = Picture(WIDTH, size * 1.06 * len(rows) + (0.7 if columns else 0.45), title, alt)
-    grid = _axes(picture, len(rows), count)
+    grid = picture.subplots(len(rows), count, squeeze=False)
     for axes_row, (label, images) in zip(grid, rows.items(), strict=True):
         for axes in axes_row[len(images) :]:
             axes.set_visible(False)
         for axes, image in zip(axes_row, to_numpy(images), strict=False):
-            _show(axes, image)
+            show(axes, image)
         axes_row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=10)
     for axes, name in zip(grid[0], columns, strict=False):
         axes.set_title(name, fontsize=9)
@@ -145,7 +132,7 @@ def _number(value: float) -> str:
     return f"{round(float(value), 1) + 0.0:.1f}".replace("-", "\N{MINUS SIGN}")
 
 
-def _tile(images: np.ndarray, columns: int) -> np.ndarray:
+def tile(images: np.ndarray, columns: int) -> np.ndarray:
     """Images (rows * columns, 1, h, w) side by side as one (rows * h, columns * w)."""
     count, _, height, width = images.shape
     tiles = images.reshape(count // columns, columns, height, width)
@@ -155,14 +142,12 @@ def _tile(images: np.ndarray, columns: int) -> np.ndarray:
 @styled
 def image_grids(grids: Mapping[str, Values], title: str, columns: int, size: float = 3.6) -> Picture:
     """Square grids of samples side by side, one per entry: each value (rows * columns, 1, 28, 28)."""
-    names = ", ".join(grids)
-    width = min(WIDTH, size * len(grids))
-    alt = f"Grids of images with {columns} columns, from the left: {names}."
+    width = max(min(WIDTH, size * len(grids)), 4.5)
+    alt = f"Grids of images with {columns} columns, from the left: {', '.join(grids)}."
     tallest = max(len(images) / columns for images in grids.values()) / columns
-    picture = Picture(max(width, 4.5), max(width, 4.5) / len(grids) * tallest + 0.55, title, alt)
-    for axes, (name, images) in zip(_axes(picture, 1, len(grids))[0], grids.items(), strict=True):
-        _show(axes, _tile(to_numpy(images), columns))
-        axes.set_title(name)
+    picture = Picture(width, width / len(grids) * tallest + 0.55, title, alt)
+    for axes, images in picture.panels(grids):
+        show(axes, tile(to_numpy(images), columns))
     return picture
 
 
@@ -174,16 +159,16 @@ def plane_grids(grids: Mapping[str, tuple[Values, Values]], title: str) -> Pictu
     """
     alt = f"Decoded images over a plane, z1 to the right, z2 upwards, from the left: {', '.join(grids)}."
     picture = Picture(WIDTH, WIDTH / max(2, len(grids)) + 0.4, title, alt)
-    for axes, (name, (ticks, images)) in zip(_axes(picture, 1, len(grids))[0], grids.items(), strict=True):
-        ticks = to_numpy(ticks)
+    for axes, (coordinates, images) in picture.panels(grids):
+        ticks = to_numpy(coordinates)
         n = len(ticks)
         by_row = to_numpy(images).reshape(n, n, 1, 28, 28)[::-1].reshape(n * n, 1, 28, 28)
-        _show(axes, _tile(by_row, n))
+        show(axes, tile(by_row, n))
         shown = np.unique(np.linspace(0, n - 1, min(n, 5)).round().astype(int))
         names = [_number(ticks[i]) for i in shown]
         axes.set_xticks(shown * 28 + 14, names)
         axes.set_yticks((n - 1 - shown) * 28 + 14, names)
-        axes.set(xlabel="z1", ylabel="z2", title=name)
+        axes.set(xlabel="z1", ylabel="z2")
     return picture
 
 
@@ -203,9 +188,9 @@ def maps(
     )
     width = WIDTH if len(panels) > 1 else NARROW
     picture = Picture(width, width / max(len(panels), 1.25) + 0.4, title, alt)
-    for axes, (name, points) in zip(_axes(picture, 1, len(panels))[0], panels.items(), strict=True):
-        _draw_classes(axes, to_numpy(points), labels, class_names, inches=width / len(panels))
-        axes.set(xlabel=axis_names[0], ylabel=axis_names[1], title=name)
+    for axes, points in picture.panels(panels):
+        draw_classes(axes, to_numpy(points), labels, class_names, inches=width / len(panels))
+        axes.set(xlabel=axis_names[0], ylabel=axis_names[1])
     return picture
 
 
@@ -215,7 +200,7 @@ def ink_on(colour: str) -> str:
     return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 else "white"
 
 
-def _draw_classes(
+def draw_classes(
     axes: Axes,
     points: np.ndarray,
     labels: np.ndarray,
@@ -226,9 +211,8 @@ def _draw_classes(
     """Points (N, 2) in the colours of their classes, on axes so many `inches` wide, with the classes' names.
 
     All are drawn in one shuffled order: class by class, the last would cover the first. Their area is a fixed
-    share of the panel's, so that 10,000 leave paper between them where they can and 60 are seen. Tried on
-    MNIST's test means beside fainter and larger points, which run together in the middle, and beside outlines
-    of each class's density, which hide how classes mix.
+    share of the panel's, so that 10,000 leave paper between them and 60 are seen. Fainter and larger points
+    run together in the middle, and outlines of each class's density hide how classes mix.
     """
     order = np.random.default_rng(0).permutation(len(points))
     x, y = points[order].T
@@ -246,51 +230,6 @@ def _draw_classes(
             color=ink_on(COLOURS[index]),
             bbox={"boxstyle": "round,pad=0.2,rounding_size=0.5", "fc": COLOURS[index], "ec": "white"},
         )
-
-
-@styled
-def stages(
-    epochs: Mapping[int, tuple[Values, Values]],
-    labels: Values,
-    class_names: Sequence[str],
-    losses: Mapping[str, Values],
-    half: float,
-    title: str,
-    y: str,
-) -> Picture:
-    """A training in stills: for each epoch a map of (N, 2) codes over its samples, the losses below them all.
-
-    `epochs` is epoch -> (codes, samples (K, 1, 28, 28)), 0 for the untrained model; a map reaches `half` in
-    every direction. `losses` have an entry per epoch, from 1 on.
-    """
-    alt = (
-        f"From the left, epochs {', '.join(map(str, epochs))}: maps of {len(labels):,} codes coloured by "
-        f"class, over decoded samples. At the bottom {y} by epoch: {', '.join(losses)}."
-    )
-    inches = WIDTH / max(len(epochs), 4)  # of a column
-    picture = Picture(WIDTH, 2 * inches + 2.6, title, alt)
-    grid = picture.add_gridspec(3, len(epochs), height_ratios=[inches, inches, 1.6])
-    labels = to_numpy(labels)
-    for column, (epoch, (codes, samples)) in enumerate(epochs.items()):
-        above, below = (picture.add_subplot(grid[row, column]) for row in (0, 1))
-        _draw_classes(above, to_numpy(codes), labels, class_names, inches, named=False)
-        above.set(xlim=(-half, half), ylim=(-half, half), aspect="equal", xticks=[], yticks=[])
-        above.set_title(f"epoch {epoch}" if epoch else "untrained")
-        samples = to_numpy(samples)
-        columns = math.ceil(math.sqrt(len(samples)))
-        blank = np.zeros((-len(samples) % columns, *samples.shape[1:]))
-        _show(below, _tile(np.concatenate([samples, blank]), columns))
-    axes = picture.add_subplot(grid[2, :])
-    _draw_lines(axes, {name: (range(1, len(line) + 1), line) for name, line in losses.items()}, {})
-    for epoch in epochs:
-        axes.axvline(epoch, color="#444444", linestyle=":", linewidth=1)
-    axes.set(xlabel="epoch (dotted: the stills)", ylabel=y)
-    axes.legend()
-    # Names on maps this small would cover what there is.
-    colours = [Patch(color=colour, label=name) for name, colour in zip(class_names, COLOURS, strict=False)]
-    columns = len(class_names) if sum(map(len, class_names)) < 40 else 5
-    picture.legend(handles=colours, loc="outside lower center", ncols=columns, handlelength=1)
-    return picture
 
 
 def label_places(points: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> dict[int, np.ndarray]:
@@ -321,19 +260,16 @@ def lines(
     errors: Mapping[str, Values] | None = None,
     level: tuple[str, float] | None = None,
     log_x: bool = False,
-    log_y: bool = False,
 ) -> Picture:
     """Curves over a common axis: name -> (xs, ys); `errors` are one standard error, `level` a dashed line."""
     alt = f"Line chart of {y} against {x}, one line each: {', '.join(series)}."
     picture = Picture(NARROW, 3.7, title, alt)
-    axes = _axes(picture, 1, 1)[0, 0]
-    _draw_lines(axes, series, errors or {})
+    axes = picture.subplots()
+    draw_lines(axes, series, errors)
     if level is not None:
         axes.axhline(level[1], color="#444444", linestyle="--", linewidth=1.2, label=level[0])
     if log_x:
         axes.set_xscale("log")
-    if log_y:
-        axes.set_yscale("log")
     axes.set(xlabel=x, ylabel=y)
     if len(series) > 1 or level is not None:
         axes.legend()
@@ -351,16 +287,14 @@ def panels(
     """Several line charts side by side: panel name -> the `series` of `lines`; `log` scales all axes so."""
     xs = [x] * len(charts) if isinstance(x, str) else list(x)
     ys = [y] * len(charts) if isinstance(y, str) else list(y)
-    content = "; ".join(
-        f"{name}: {', '.join(series)}, {y_name} against {x_name}"
+    content = {
+        name: [*series, f"{y_name} against {x_name}"]
         for (name, series), x_name, y_name in zip(charts.items(), xs, ys, strict=True)
-    )
-    picture = Picture(WIDTH, 3.3, title, f"Line charts. {content}.")
-    for axes, (name, series), x_name, y_name in zip(
-        _axes(picture, 1, len(charts))[0], charts.items(), xs, ys, strict=True
-    ):
-        _draw_lines(axes, series, {})
-        axes.set(title=name, xlabel=x_name, ylabel=y_name)
+    }
+    picture = Picture(WIDTH, 3.3, title, f"Line charts. {_listed(content)}.")
+    for (axes, series), x_name, y_name in zip(picture.panels(charts), xs, ys, strict=True):
+        draw_lines(axes, series)
+        axes.set(xlabel=x_name, ylabel=y_name)
         if log:
             axes.set(xscale="log", yscale="log")
         if len(series) > 1:
@@ -371,35 +305,31 @@ def panels(
 @styled
 def fading(charts: Mapping[str, Values], title: str, x: str, y: str) -> Picture:
     """Many curves of one kind, in panels on one scale: panel name -> (steps, curves); steps count from 1."""
-    content = "; ".join(f"{name}: {to_numpy(curves).shape[1]} curves" for name, curves in charts.items())
+    arrays = {name: to_numpy(curves) for name, curves in charts.items()}
+    content = _listed({name: [f"{curves.shape[1]} curves"] for name, curves in arrays.items()})
     picture = Picture(WIDTH, 3.3, title, f"Line charts of {y} against {x}. {content}.")
-    grid = picture.subplots(1, len(charts), squeeze=False, sharey=True)
-    for axes, (name, curves) in zip(grid[0], charts.items(), strict=True):
-        curves = to_numpy(curves)
+    for axes, curves in picture.panels(arrays, sharey=True):
         axes.plot(range(1, len(curves) + 1), curves, color=COLOURS[0], alpha=0.55, linewidth=1.2)
-        axes.set(title=name, xlabel=x)
-    grid[0, 0].set_ylabel(y)
+        axes.set_xlabel(x)
+    picture.axes[0].set_ylabel(y)
     return picture
 
 
 @styled
 def strips(charts: Mapping[str, Mapping[str, Values]], title: str, x: str, y: str) -> Picture:
     """Single results as points over their group, with the group's mean: panel name -> {group: values}."""
-    content = "; ".join(
-        f"{name}: {', '.join(' '.join(group.split()) for group in groups)}" for name, groups in charts.items()
-    )
+    content = {name: [" ".join(group.split()) for group in groups] for name, groups in charts.items()}
     by = f" by {x}" if x else ""
-    picture = Picture(WIDTH, 3.4, title, f"Points of {y}{by}, with means as bars. {content}.")
-    grid = picture.subplots(1, len(charts), squeeze=False, sharey=True)
-    for axes, (name, groups) in zip(grid[0], charts.items(), strict=True):
+    picture = Picture(WIDTH, 3.4, title, f"Points of {y}{by}, with means as bars. {_listed(content)}.")
+    for axes, groups in picture.panels(charts, sharey=True):
         for place, values in enumerate(map(to_numpy, groups.values())):
             beside = place + (np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(1))
             axes.plot(beside, values, "o", color=COLOURS[0], markersize=5, alpha=0.8)
             axes.hlines(values.mean(), place - 0.3, place + 0.3, color=COLOURS[1], linewidth=2)
         axes.set_xticks(range(len(groups)), list(groups))
         axes.grid(axis="x", visible=False)
-        axes.set(title=name, xlabel=x)
-    grid[0, 0].set_ylabel(y)
+        axes.set_xlabel(x)
+    picture.axes[0].set_ylabel(y)
     return picture
 
 
@@ -419,7 +349,7 @@ def posteriors(
     )
     picture = Picture(WIDTH, WIDTH / len(panels) + 0.5, title, alt)
     angle = np.linspace(0, 2 * np.pi, 100)
-    for axes, (name, values) in zip(_axes(picture, 1, len(panels))[0], panels.items(), strict=True):
+    for axes, values in picture.panels(panels):
         ticks, density, mu, sigma = map(to_numpy, values)
         axes.contourf(*np.broadcast_to(ticks, (2, len(density))), density, levels=20, cmap="Blues")
         for times in (1, 2):
@@ -427,19 +357,20 @@ def posteriors(
             axes.plot(x, y, color=COLOURS[1], linewidth=1.6)
         near = reach * sigma.max()
         axes.set(xlim=(mu[0] - near, mu[0] + near), ylim=(mu[1] - near, mu[1] + near), aspect="equal")
-        axes.set(xlabel="z1", ylabel="z2", title=name)
+        axes.set(xlabel="z1", ylabel="z2")
         axes.grid(False)
     return picture
 
 
-def _draw_lines(axes: Axes, series: Mapping[str, Any], errors: Mapping[str, Any]) -> None:
+def draw_lines(
+    axes: Axes, series: Mapping[str, tuple[Values, Values]], errors: Mapping[str, Values] | None = None
+) -> None:
     """Lines told apart by colour and by marker."""
     for index, (name, (xs, ys)) in enumerate(series.items()):
-        error = to_numpy(errors[name]) if name in errors else None
         axes.errorbar(
             to_numpy(xs),
             to_numpy(ys),
-            yerr=error,
+            yerr=to_numpy(errors[name]) if errors and name in errors else None,
             label=name,
             color=COLOURS[index % len(COLOURS)],
             marker=MARKERS[index % len(MARKERS)],
@@ -456,7 +387,6 @@ def points(
     title: str,
     x: str,
     y: str,
-    connect: bool = True,
     marked: Sequence[str] = (),
     equal: tuple[str, float] | None = None,
 ) -> Picture:
@@ -469,11 +399,11 @@ def points(
     if equal is not None:
         alt += f" A dashed line of slope -1: {equal[0]}."
     picture = Picture(NARROW, 4.0, title, alt)
-    axes = _axes(picture, 1, 1)[0, 0]
+    axes = picture.subplots()
     positions = np.array([list(position) for position in named.values()])
-    axes.plot(*positions.T, "o-" if connect else "o", color=COLOURS[0], markersize=5)
+    axes.plot(*positions.T, "o-", color=COLOURS[0], markersize=5)
     for name, position in zip(named, positions, strict=True):
-        bold = {"fontweight": "bold"} if name in marked else {}
+        bold: Any = {"fontweight": "bold"} if name in marked else {}
         axes.annotate(name, position, xytext=(6, 6), textcoords="offset points", fontsize=9, **bold)
     if marked:
         axes.plot(*np.array([named[name] for name in marked]).T, "s", color=COLOURS[1], markersize=8)
@@ -498,46 +428,22 @@ def bars(
 
     `one_scale` gives all charts the same axis, for heights that are to be compared across them.
     """
-    content = "; ".join(f"{name}: {', '.join(map(str, values))}" for name, values in groups.items())
-    picture = Picture(WIDTH, 3.4, title, f"Bar charts of {y}. {content}.")
-    for axes, (name, values) in zip(_axes(picture, 1, len(groups))[0], groups.items(), strict=True):
-        heights = np.array([v[0] if errors else v for v in values.values()], dtype=float)
-        spread = [v[1] for v in values.values()] if errors else None
-        places = np.arange(len(values))
-        axes.bar(places, heights, yerr=spread, capsize=3, color=COLOURS[0], width=0.7)
-        slanted = max(len(str(key)) for key in values) * len(values) * len(groups) > 75
-        axes.set_xticks(
-            places,
-            [str(key) for key in values],
-            rotation=35 if slanted else 0,
-            ha="right" if slanted else "center",
-        )
+    picture = Picture(WIDTH, 3.4, title, f"Bar charts of {y}. {_listed(groups)}.")
+    for axes, values in picture.panels(groups):
+        heights, spread = zip(*values.values(), strict=True) if errors else ([*values.values()], None)
+        names = list(map(str, values))
+        axes.bar(range(len(names)), heights, yerr=spread, capsize=3, color=COLOURS[0], width=0.7)
+        wide = max(map(len, names)) * len(names) * len(groups) > 75
+        slant: Any = {"rotation": 35, "ha": "right"} if wide else {}
+        axes.set_xticks(range(len(names)), names, **slant)
         axes.grid(axis="x", visible=False)
-        axes.set(title=name if len(groups) > 1 else "", ylabel=y)
+        axes.set_ylabel(y)
+    if len(groups) == 1:
+        picture.axes[0].set_title("")
     if one_scale:
         top = max(axes.get_ylim()[1] for axes in picture.axes)
         for axes in picture.axes:
             axes.set_ylim(top=top)
-    return picture
-
-
-@styled
-def shares(names: Sequence[str], parts: Mapping[str, Values], title: str) -> Picture:
-    """A bar per name, from top to bottom, divided into parts: part -> its share (0 to 1) of every bar."""
-    content = "; ".join(
-        f"{name}: {', '.join(f'{part} {values[i]:.0%}' for part, values in parts.items())}"
-        for i, name in enumerate(names)
-    )
-    picture = Picture(WIDTH, 1.3 + 0.3 * len(names), title, f"Divided bars. {content}.")
-    axes = _axes(picture, 1, 1)[0, 0]
-    left = np.zeros(len(names))
-    for part, colour in zip(parts, (COLOURS[0], COLOURS[4], "#d9d9d9"), strict=True):
-        axes.barh(range(len(names)), parts[part], left=left, label=part, color=colour, height=0.7)
-        left += np.asarray(parts[part])
-    axes.set(yticks=range(len(names)), yticklabels=names, xlabel="share of students", xlim=(0, 1))
-    axes.invert_yaxis()
-    axes.grid(axis="y", visible=False)
-    picture.legend(loc="outside lower center", ncols=len(parts))
     return picture
 
 
@@ -547,7 +453,7 @@ def confusion(matrix: Values, class_names: Sequence[str], title: str) -> Picture
     counts = np.asarray(matrix, dtype=float)
     shares = counts / counts.sum(1, keepdims=True).clip(min=1)
     picture = Picture(NARROW, 5.8, title, "Matrix of true class (rows) against predicted class (columns).")
-    axes = _axes(picture, 1, 1)[0, 0]
+    axes = picture.subplots()
     axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
     axes.grid(False)
     axes.set_xticks(range(len(class_names)), class_names, rotation=45, ha="right")

@@ -44,12 +44,27 @@ def in_notebook() -> bool:
     return hasattr(shell, "kernel")
 
 
+class Output:
+    """An output of a notebook's cell that is exchanged in its place."""
+
+    _handle: Any = None
+
+    def show(self, drawn: str, text: str) -> None:
+        """Show this HTML, or the text where there is none to be seen, in place of what was shown."""
+        from IPython.display import display
+
+        shown = {"text/html": drawn, "text/plain": text}
+        if self._handle is None:
+            self._handle = display(shown, raw=True, display_id=True)
+        else:
+            self._handle.update(shown, raw=True)
+
+
 class _InNotebook(tqdm):
     """tqdm's bar, shown as an output. What it would write to a terminal goes nowhere."""
 
-    _output: Any = None
-
     def __init__(self, **options: Any) -> None:
+        self._output = Output()
         super().__init__(file=io.StringIO(), ncols=COLUMNS, ascii=False, **options)
 
     def refresh(self, nolock: bool = False, lock_args: Any = None) -> bool:
@@ -61,13 +76,6 @@ class _InNotebook(tqdm):
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
         """Show the bar as it now is, or `msg`: at the end ''."""
-        from IPython.display import display
-
         text = str(self) if msg is None else msg
-        drawn = f'<pre style="margin:0">{html.escape(text)}</pre>' if text else ""
-        shown = {"text/html": drawn, "text/plain": text}
-        if self._output is None:
-            self._output = display(shown, raw=True, display_id=True)
-        else:
-            self._output.update(shown, raw=True)
+        self._output.show(f'<pre style="margin:0">{html.escape(text)}</pre>' if text else "", text)
         return True

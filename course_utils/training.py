@@ -133,13 +133,20 @@ def fit(
     Raises CourseError, before the first step, for settings that cannot work, and within the first steps for
     a loss that diverges or is no number.
     """
-    check_request(model, images, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
+    for problem in problems(model, images, epochs, batch_size, learning_rate):
+        raise CourseError(problem)
     torch.manual_seed(seed)
-    data = (images,) if labels is None else (images, labels)
+    data = given(images, labels)
     batch_sizes = [batch_size] * epochs if isinstance(batch_size, int) else batch_size
     optimizer, step = descent(model, loss, learning_rate)
     state = State(model, optimizer, History(), len(images), epochs)
-    observers = [Record(), Guard(), *judges(loss, test_images, test_labels, watch), *observers]
+    observers = [
+        Record(),
+        Guard(),
+        HeldOut(loss, given(test_images, test_labels)),
+        Watcher(watch),
+        *observers,
+    ]
     for observer in observers:
         observer.start(state)
 
@@ -155,6 +162,11 @@ def fit(
             observer.epoch(state)
     model.eval()
     return state.history
+
+
+def given(*tensors: Tensor | None) -> tuple[Tensor, ...]:
+    """Images, and their labels where there are some."""
+    return tuple(tensor for tensor in tensors if tensor is not None)
 
 
 # --- a beta that changes ----------------------------------------------------------------------------------
@@ -241,35 +253,26 @@ class Guard(Observer):
 
 @dataclass
 class HeldOut(Observer):
-    """Records the terms of the loss on images that are not trained on."""
+    """Records the terms of the loss on images that are not trained on, if there are any."""
 
     loss: Loss
     data: tuple[Tensor, ...]
 
     def epoch(self, state: State) -> None:
-        append(state.history.test, average(state.model, self.loss, *self.data))
+        if self.data:
+            append(state.history.test, average(state.model, self.loss, *self.data))
 
 
 @dataclass
 class Watcher(Observer):
     """Records what `watch` sees. Its noise has a seed of its own: the training goes as if unwatched."""
 
-    watch: Watch
+    watch: Watch | None
 
     def epoch(self, state: State) -> None:
-        with judged(state.model, seed=0):
-            seen = self.watch(state.model)
-        append(state.history.watched, seen)
-
-
-def judges(
-    loss: Loss, test_images: Tensor | None, test_labels: Tensor | None, watch: Watch | None
-) -> Iterator[Observer]:
-    """Those who look at the model after an epoch, as far as they are asked for."""
-    if test_images is not None:
-        yield HeldOut(loss, (test_images,) if test_labels is None else (test_images, test_labels))
-    if watch is not None:
-        yield Watcher(watch)
+        if self.watch is not None:
+            with judged(state.model, seed=0):
+                append(state.history.watched, self.watch(state.model))
 
 
 def append(record: dict[str, list[Any]], values: Mapping[str, Any]) -> None:
@@ -297,33 +300,28 @@ def average(
 # --- what is asked for ------------------------------------------------------------------------------------
 
 
-def check_request(
-    model: Model, images: Tensor, *, epochs: int, batch_size: int | Sequence[int], learning_rate: float
-) -> None:
-    """Raise CourseError for what a training cannot work with."""
+def problems(
+    model: Model, images: Tensor, epochs: int, batch_size: int | Sequence[int], learning_rate: float
+) -> Iterator[str]:
+    """What a training cannot work with: the first of these sentences is what the reader gets."""
     if images.ndim != 4 or not len(images):
-        raise CourseError(f"Images have shape {tuple(images.shape)}; they need to be (N, 1, 28, 28), N > 0.")
+        yield f"Images have shape {tuple(images.shape)}; they need to be (N, 1, 28, 28), N > 0."
     if not images.is_floating_point():
-        raise CourseError(f"Images are {images.dtype}: turn them into floats in [0, 1] (images / 255).")
-    for parameter in model.parameters():
-        if parameter.device != images.device:
-            raise CourseError(
-                f"The model is on {parameter.device} and the images are on {images.device}: "
-                "move one of them with .to(device)."
-            )
+        yield f"Images are {images.dtype}: turn them into floats in [0, 1] (images / 255)."
+    for device in {parameter.device for parameter in model.parameters()} - {images.device}:
+        yield (
+            f"The model is on {device} and the images are on {images.device}: "
+            "move one of them with .to(device)."
+        )
     low, high = (value.item() for value in images.aminmax())
     if not 0 <= low <= high <= 1:  # also where a pixel is NaN
-        raise CourseError(f"Pixels reach from {low:.4g} to {high:.4g}: scale the images to [0, 1].")
+        yield f"Pixels reach from {low:.4g} to {high:.4g}: scale the images to [0, 1]."
     if epochs < 1:
-        raise CourseError(f"epochs is {epochs}: ask for at least one.")
-    batch_sizes = [batch_size] * epochs if isinstance(batch_size, int) else batch_size
-    if len(batch_sizes) != epochs:
-        raise CourseError(
-            f"{len(batch_sizes)} batch sizes for {epochs} epochs: give one number, or one each."
-        )
-    if not 1 <= min(batch_sizes) <= max(batch_sizes) <= len(images):
-        raise CourseError(
-            f"batch_size is {batch_size}: it has to lie between 1 and the number of images, {len(images):,}."
-        )
+        yield f"epochs is {epochs}: ask for at least one."
+    sizes = [batch_size] * epochs if isinstance(batch_size, int) else batch_size
+    if len(sizes) != epochs:
+        yield f"{len(sizes)} batch sizes for {epochs} epochs: give one number, or one each."
+    if not 1 <= min(sizes) <= max(sizes) <= len(images):
+        yield f"batch_size is {batch_size}: it has to lie between 1 and the {len(images):,} images there are."
     if not 0 < learning_rate < math.inf:
-        raise CourseError(f"learning_rate is {learning_rate}: it has to be a positive number.")
+        yield f"learning_rate is {learning_rate}: it has to be a positive number."

@@ -5,8 +5,7 @@ image at a time costs more than the small models of this course.
 
 - `mnist`, `fashion-mnist`: torchvision's data sets in `COURSE_DATA`, downloaded once if asked for by
   name, checked before use.
-- `digits`: scikit-learn's handwritten digits in MNIST's geometry (see `digits`), the embedded default.
-- `garments`: clothing drawn by code (see `garments`), the stand-in for Fashion-MNIST.
+- `digits` and `garments`: made here, in modules of these names; they stand in for the other two.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import importlib
+import math
 import os
 import shutil
 import socket
@@ -38,6 +38,10 @@ from course_utils.settings import Budget, CourseError
 
 REAL = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}  # our name: torchvision's class and folder
 STAND_IN = {"mnist": "digits", "fashion-mnist": "garments"}
+SOURCES = {
+    "digits": "scikit-learn's handwritten digits, enlarged; a stand-in for MNIST",
+    "garments": "drawn by code; a stand-in for Fashion-MNIST",
+}
 NAMES = ["digits", "mnist", "garments", "fashion-mnist"]
 
 # SHA-256 of MNIST's four files as torchvision unpacks them. torchvision verifies the archives it
@@ -65,20 +69,8 @@ class Dataset:
 
     def to(self, device: torch.device) -> Dataset:
         """The same data on `device`."""
-        moved: dict[str, Any] = {
-            name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)
-        }
+        moved: Any = {name: x.to(device) for name, x in vars(self).items() if isinstance(x, Tensor)}
         return replace(self, **moved)
-
-    def at_most(self, train: int | None, test: int | None) -> Dataset:
-        """The first `train` and `test` images; None keeps all."""
-        return replace(
-            self,
-            train_images=self.train_images[:train],
-            train_labels=self.train_labels[:train],
-            test_images=self.test_images[:test],
-            test_labels=self.test_labels[:test],
-        )
 
     def __repr__(self) -> str:
         return (
@@ -87,24 +79,26 @@ class Dataset:
         )
 
 
-def load(
-    name: str,
-    folder: Path | None = None,
-    *,
-    download: bool = True,
-    train: int | None = None,
-    test: int | None = None,
-) -> Dataset:
+def load(name: str, *, download: bool = True, train: int | None = None, test: int | None = None) -> Dataset:
     """The data set `name` on the processor: all of it, or its first `train` and `test` images.
 
-    Raises CourseError for an unknown name and, for the real data sets, where the files in `folder`
-    (default: the folder of COURSE_DATA) are missing and cannot be downloaded, or are damaged.
+    Raises CourseError for an unknown name and, for the real data sets, where the files in the folder of
+    COURSE_DATA are missing and cannot be downloaded, or are damaged.
     """
     settings.one_of("data set", name, NAMES)
-    if name == "garments":  # no more than wanted: drawing all takes ten seconds
-        return _garments(train, test)
-    whole = _digits() if name == "digits" else _real(name, folder or settings.data_folder(), download)
-    return whole.at_most(train, test)
+    if name == "digits":
+        tensors = digits.enlarged()
+    elif name == "garments":  # no more than wanted: drawing all takes ten seconds
+        counts = min(12_000, train or 12_000), min(5_000, test or 5_000)
+        tensors = (*garments.draw(counts[0], seed=0), *garments.draw(counts[1], seed=1))
+    else:
+        tensors = _real(name, download)
+    classes = tuple(map(str, range(10))) if name in ("digits", "mnist") else garments.CLASS_NAMES
+    source = SOURCES.get(name, f"real images from {_shown(settings.data_folder())}")
+    images, labels, test_images, test_labels = tensors
+    return Dataset(
+        name, images[:train], labels[:train], test_images[:test], test_labels[:test], classes, source
+    )
 
 
 def for_lesson(budget: Budget, *, clothing: bool = False) -> Dataset:
@@ -168,10 +162,10 @@ def torchvision() -> ModuleType:
 _DECLARED = torch.library.Library("torchvision", "FRAGMENT")  # declarations die with their Library
 
 
-def _real(name: str, folder: Path, download: bool) -> Dataset:
-    """A torchvision data set from `folder`, downloaded if it is not there and that is allowed."""
-    raw = folder / REAL[name] / "raw"
-    if not all((raw / file).is_file() for file in MNIST_SHA256):
+def _real(name: str, download: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """One of torchvision's data sets, downloaded if it is not there and that is allowed."""
+    folder = settings.data_folder()
+    if not is_on_disk(name):
         if not download:
             raise CourseError(
                 f"{REAL[name]} is not in {_shown(folder)}: set COURSE_DATASET={name} to have it downloaded, "
@@ -179,18 +173,8 @@ def _real(name: str, folder: Path, download: bool) -> Dataset:
             )
         _download(name, folder)
     # torchvision would prefer a cache of its older versions, if one lies there, to the files just checked.
-    (train_images, train_labels), (test_images, test_labels) = (
-        _read_checked(raw, kind, name) for kind in ("train", "t10k")
-    )
-    return Dataset(
-        name,
-        train_images,
-        train_labels,
-        test_images,
-        test_labels,
-        tuple(map(str, range(10))) if name == "mnist" else garments.CLASS_NAMES,
-        f"real images from {_shown(folder)}",
-    )
+    raw = folder / REAL[name] / "raw"
+    return *_split(raw, "train"), *_split(raw, "t10k")
 
 
 def _shown(folder: Path) -> str:
@@ -201,58 +185,60 @@ def _shown(folder: Path) -> str:
         return str(folder)
 
 
-def _read_checked(raw: Path, kind: str, name: str) -> tuple[Tensor, Tensor]:
+def _split(raw: Path, kind: str) -> tuple[Tensor, Tensor]:
     """Images and labels of one split; CourseError unless both files are whole and belong together."""
+    images = _read(raw, f"{kind}-images-idx3-ubyte", (28, 28))
+    labels = _read(raw, f"{kind}-labels-idx1-ubyte", ())
+    if len(images) != len(labels) or not len(images):
+        raise _damaged(raw, "", f"holds {len(images)} images and {len(labels)} labels for '{kind}'")
+    if labels.max() > 9:
+        raise _damaged(raw, f"{kind}-labels-idx1-ubyte", "holds labels beyond 9")
+    return images.unsqueeze(1).float() / 255, labels.long()
 
-    def damaged(file: Path, what: str) -> CourseError:
-        return CourseError(
-            f"{file} {what}; delete the folder {raw} and run again to fetch {REAL[name]} anew."
-        )
 
-    counts, bodies = [], []
-    for part, magic, header in (("images-idx3", 2051, 16), ("labels-idx1", 2049, 8)):
-        file = raw / f"{kind}-{part}-ubyte"
-        content = file.read_bytes()
-        fields = np.frombuffer(content[:header].ljust(header, b"\0"), ">u4")
-        if fields[0] != magic:
-            raise damaged(file, "is not an MNIST file")
-        if len(content) != header + int(np.prod(fields[1:], dtype=np.int64)):
-            raise damaged(file, "is truncated or has extra bytes")
-        if header == 16 and tuple(fields[2:]) != (28, 28):
-            raise damaged(file, "does not hold 28 x 28 images")
-        if header == 8 and content[header:] and max(content[header:]) > 9:
-            raise damaged(file, "holds labels beyond 9")
-        # A teacher's own subset has another length and no published checksum.
-        published = name == "mnist" and fields[1] in (10_000, 60_000)
-        if published and hashlib.sha256(content).hexdigest() != MNIST_SHA256[file.name]:
-            raise damaged(file, "is garbled (its checksum is not MNIST's)")
-        counts.append(int(fields[1]))
-        bodies.append(np.frombuffer(content[header:], np.uint8).copy())
-    if counts[0] != counts[1] or counts[0] == 0:
-        raise damaged(raw, f"holds {counts[0]} images and {counts[1]} labels for '{kind}'")
-    images, labels = (torch.from_numpy(body) for body in bodies)
-    return images.view(-1, 1, 28, 28).float() / 255, labels.long()
+def _read(raw: Path, file: str, shape: tuple[int, ...]) -> Tensor:
+    """The bytes (N, *shape) of a file in MNIST's format: a magic number, N, `shape`, bytes."""
+    content = (raw / file).read_bytes()
+    header = 4 * (2 + len(shape))
+    magic, count, *found = map(int, np.frombuffer(content[:header].ljust(header, b"\0"), ">u4"))
+    if magic != 2049 + len(shape):
+        raise _damaged(raw, file, "is not an MNIST file")
+    if tuple(found) != shape:
+        raise _damaged(raw, file, "does not hold 28 x 28 images")
+    if len(content) != header + count * math.prod(shape):
+        raise _damaged(raw, file, "is truncated or has extra bytes")
+    # A teacher's own subset has another length and no published checksum.
+    published = raw.parent.name == REAL["mnist"] and count in (10_000, 60_000)
+    if published and hashlib.sha256(content).hexdigest() != MNIST_SHA256[file]:
+        raise _damaged(raw, file, "is garbled (its checksum is not MNIST's)")
+    return torch.from_numpy(np.frombuffer(content[header:], np.uint8).copy()).view(count, *shape)
+
+
+def _damaged(raw: Path, file: str, what: str) -> CourseError:
+    return CourseError(
+        f"{raw / file} {what}; delete the folder {raw} and run again to fetch {raw.parent.name} anew."
+    )
 
 
 def _download(name: str, folder: Path) -> None:
     """Fetch a data set beside its final place and move it there when it is complete."""
     datasets = importlib.import_module(torchvision().__name__ + ".datasets")
     kind = getattr(datasets, REAL[name])
-    mirror = next(url for url in kind.mirrors)
-    if not _answers(mirror):
+    if not _answers(kind.mirrors[0]):
         raise CourseError(
             f"{REAL[name]} is not in {_shown(folder)} and no network answers: connect once, or copy the data "
             "set there, or choose the embedded data set with COURSE_DATASET=digits."
         )
     with writable(folder / REAL[name], "point COURSE_DATA at a folder of yours"):
-        part = Path(tempfile.mkdtemp(prefix=".download-", dir=folder))
+        temporary = tempfile.TemporaryDirectory(prefix=".download-", dir=folder)
     print(f"Downloading {REAL[name]} to {folder} (about 12 to 30 MB, once).")
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(NETWORK_SECONDS)
     try:
-        kind(str(part), download=True)  # verifies each archive's checksum
-        shutil.rmtree(folder / REAL[name], ignore_errors=True)
-        os.replace(part / REAL[name], folder / REAL[name])
+        with temporary as part:
+            kind(part, download=True)  # verifies each archive's checksum
+            shutil.rmtree(folder / REAL[name], ignore_errors=True)
+            os.replace(Path(part, REAL[name]), folder / REAL[name])
     except (OSError, RuntimeError, http.client.HTTPException) as problem:
         reason = " ".join(str(problem).split())
         raise CourseError(
@@ -260,7 +246,6 @@ def _download(name: str, folder: Path) -> None:
         ) from None
     finally:
         socket.setdefaulttimeout(timeout)
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _answers(url: str) -> bool:
@@ -283,21 +268,3 @@ def _answers(url: str) -> bool:
     thread.start()
     thread.join(NETWORK_SECONDS)
     return answered.is_set()
-
-
-# --- stand-ins -----------------------------------------------------------------------------------
-
-
-def _digits() -> Dataset:
-    source = "scikit-learn's handwritten digits, enlarged; a stand-in for MNIST"
-    return Dataset("digits", *digits.enlarged(), tuple(map(str, range(10))), source)
-
-
-def _garments(train: int | None = None, test: int | None = None) -> Dataset:
-    """Clothing drawn by code, train and test from different seeds; at most so many of each."""
-    train_images, train_labels = garments.draw(min(12_000, train or 12_000), seed=0)
-    test_images, test_labels = garments.draw(min(5_000, test or 5_000), seed=1)
-    source = "drawn by code; a stand-in for Fashion-MNIST"
-    return Dataset(
-        "garments", train_images, train_labels, test_images, test_labels, garments.CLASS_NAMES, source
-    )

@@ -5,8 +5,8 @@ decides its result: the code of loss, model and package, the initial weights, th
 seed. After every epoch the state of the training is kept as well, so the stop button, a dead kernel or a
 power cut costs one epoch; on the processor the result is the same to the last bit.
 
-Files are tensors without a pickle (safetensors) and carry a digest of their content. A file that is cut
-short, changed or not of this key is reported in one line and the training done anew.
+A file is a digest and what `torch.save` makes of tensors and text, read as no more than that: code in it does
+not run. One that is cut short, changed or not of this key is reported in one line and the training done anew.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import io
 import json
 import sys
 import types
@@ -21,9 +22,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import joblib
+import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from course_utils import models, objectives, settings, training
@@ -33,8 +34,7 @@ from course_utils.models import Model
 from course_utils.settings import CourseError
 from course_utils.training import History, Loss, Observer, State
 
-Tensors = dict[str, Tensor]
-
+SUFFIX = ".training"
 PARTIAL = ".partial"
 PACKAGE = __name__.partition(".")[0]
 
@@ -46,7 +46,7 @@ def folder() -> Path:
 
 def summary() -> str:
     """How much is kept, and how to be rid of it."""
-    files = list(folder().glob("*.safetensors"))
+    files = list(folder().glob(f"*{SUFFIX}"))
     size = sum(file.stat().st_size for file in files) / 1e6
     where = folder().relative_to(settings.project_folder())
     return f"trainings in {where}: {len(files)}, {size:.0f} MB; `course cache --empty` deletes them"
@@ -54,7 +54,7 @@ def summary() -> str:
 
 def empty() -> int:
     """Delete every kept training and say how many there were."""
-    files = [*folder().glob("*.safetensors"), *folder().glob(".*.part")]
+    files = list(folder().glob("*.*"))  # also what an earlier version or an interrupted write left
     for file in files:
         file.unlink()
     return len(files)
@@ -66,20 +66,16 @@ def empty() -> int:
 def fit(model: Model, images: Tensor, loss: Loss, **settings_: Any) -> History:
     """`fast.fit` with a memory: train `model`, or give it the weights that the same call left earlier."""
     key = _key(model=model, images=images, loss=loss, **settings_)
-    file = folder() / f"{key}.safetensors"
-    found = _read(file, key)
-    if found is not None:
-        tensors, history = found
-        model.load_state_dict(_part(tensors, "model"))
-        _set_random_state(tensors, _device(model))
+    file = folder() / f"{key}{SUFFIX}"
+    if kept := _read(file, key):
         model.eval()
+        history = _restore(kept, model)
         settings.remark(f"Trained before, taken from the cache ({summary()}).")
         return history
 
-    partial = Partial(file.with_name(f"{key}{PARTIAL}.safetensors"), key)
+    partial = Partial(file.with_name(f"{key}{PARTIAL}{SUFFIX}"), key)
     history = fast.fit(model, images, loss, observers=[partial], **settings_)
-    finished = {**_named("model", model.state_dict()), **_random_state(_device(model))}
-    if _write(file, key, finished, history):
+    if _write(file, key, _standing(model, history)):
         partial.file.unlink(missing_ok=True)
     return history
 
@@ -92,112 +88,80 @@ class Partial(Observer):
 
     def start(self, state: State) -> None:
         """Put model, optimizer, history and random numbers where they were after the last epoch kept."""
-        found = _read(self.file, self.key)
-        if found is None:
-            return
-        tensors, history = found
-        state.model.load_state_dict(_part(tensors, "model"))
-        moments: dict[int, Tensors] = {}
-        for name, tensor in _part(tensors, "optimizer").items():
-            index, _, moment = name.partition(".")
-            moments.setdefault(int(index), {})[moment] = tensor
-        groups = state.optimizer.state_dict()["param_groups"]
-        state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        state.history.__dict__.update(vars(history))
-        state.seen = state.images * history.epochs
-        _set_random_state(tensors, _device(state.model))
-        settings.remark(f"Going on after epoch {history.epochs} of an earlier, interrupted training.")
+        if kept := _read(self.file, self.key):
+            groups = state.optimizer.state_dict()["param_groups"]  # this call's own
+            state.optimizer.load_state_dict({"state": kept["optimizer"], "param_groups": groups})
+            vars(state.history).update(vars(_restore(kept, state.model)))
+            state.seen = state.images * state.history.epochs
+            settings.remark(
+                f"Going on after epoch {state.history.epochs} of an earlier, interrupted training."
+            )
 
     def epoch(self, state: State) -> None:
         """Keep all of it; where that fails, say so once and train on."""
-        moments = {
-            f"{index}.{name}": value
-            for index, values in state.optimizer.state_dict()["state"].items()
-            for name, value in values.items()
-        }
-        tensors = {
-            **_named("model", state.model.state_dict()),
-            **_named("optimizer", moments),
-            **_random_state(_device(state.model)),
-        }
-        if self.writable:
-            self.writable = _write(self.file, self.key, tensors, state.history)
+        optimizer = {"optimizer": state.optimizer.state_dict()["state"]}
+        standing = _standing(state.model, state.history) | optimizer
+        self.writable = self.writable and _write(self.file, self.key, standing)
+
+
+def _standing(model: Model, history: History) -> dict[str, Any]:
+    """Weights, record, and the random numbers of all that draws."""
+    random = [source.get_rng_state() for source in _sources(model)]
+    return {"model": model.state_dict(), "history": json.dumps(vars(history)), "random": random}
+
+
+def _restore(kept: dict[str, Any], model: Model) -> History:
+    """Put weights and random numbers where they were; the record."""
+    model.load_state_dict(kept["model"])
+    for source, state in zip(_sources(model), kept["random"], strict=True):
+        source.set_rng_state(state)
+    return History(**json.loads(kept["history"]))
 
 
 def _device(model: Model) -> torch.device:
     return next(model.parameters()).device
 
 
-def _named(prefix: str, tensors: Tensors) -> Tensors:
-    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
-
-
-def _part(tensors: Tensors, prefix: str) -> Tensors:
-    return {
-        name.removeprefix(f"{prefix}."): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(f"{prefix}.")
-    }
-
-
-def _random_state(device: torch.device) -> Tensors:
-    """The state of the random numbers, for all that draws on the processor and on `device`."""
-    states = {"random.cpu": torch.get_rng_state()}
-    if device.type != "cpu":
-        states["random.device"] = getattr(torch, device.type).get_rng_state()
-    return states
-
-
-def _set_random_state(tensors: Tensors, device: torch.device) -> None:
-    torch.set_rng_state(tensors["random.cpu"])
-    if device.type != "cpu":
-        getattr(torch, device.type).set_rng_state(tensors["random.device"])
+def _sources(model: Model) -> list[Any]:
+    """Of random numbers: the processor's, and that of the model's device."""
+    kind = _device(model).type
+    return [torch] if kind == "cpu" else [torch, getattr(torch, kind)]
 
 
 # --- files --------------------------------------------------------------------------------------------
 
 
-def _write(file: Path, key: str, tensors: Tensors, history: History) -> bool:
+def _write(file: Path, key: str, content: dict[str, Any]) -> bool:
     """Whether the file could be written; it is there whole or not at all."""
-    plain = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-    record = json.dumps(vars(history))
-    metadata = {"key": key, "history": record, "digest": _digest(plain, key, record)}
+    saved = io.BytesIO()
+    torch.save(content, saved)
     try:
         with whole(file) as part:
-            part.write_bytes(save(plain, metadata))
+            part.write_bytes(_digest(key, saved.getvalue()) + saved.getvalue())
     except CourseError as problem:
         print(f"This training is not kept. {problem}")
         return False
     return True
 
 
-def _read(file: Path, key: str) -> tuple[Tensors, History] | None:
+def _read(file: Path, key: str) -> dict[str, Any] | None:
     """What the file holds; None, and a line that says why, where it is not what was written."""
     if not file.is_file():
         return None
     try:
-        with safe_open(file, "pt") as content:
-            metadata = content.metadata() or {}
-            tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 - no dict
-        if metadata.get("digest") != _digest(tensors, key, metadata.get("history", "")):
+        written = file.read_bytes()
+        digest, saved = written[:32], written[32:]
+        if digest != _digest(key, saved):
             raise ValueError("its content is not what was written")
-        return tensors, History(**json.loads(metadata["history"]))
-    except (OSError, SafetensorError, ValueError, TypeError) as problem:
+        return torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
+    except (OSError, ValueError) as problem:
         print(f"{file.name} in the cache is damaged and left aside ({problem}); training anew.")
         return None
 
 
-def _digest(tensors: Tensors, key: str, record: str) -> str:
-    content = hashlib.sha256(f"{key}\n{record}".encode())
-    for name in sorted(tensors):
-        content.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
-        content.update(_bytes(tensors[name]))
-    return content.hexdigest()
-
-
-def _bytes(tensor: Tensor) -> Any:
-    """What the tensor holds, as a buffer."""
-    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+def _digest(key: str, saved: bytes) -> bytes:
+    """Of 32 bytes."""
+    return hashlib.sha256(key.encode() + saved).digest()
 
 
 # --- keys ---------------------------------------------------------------------------------------------
@@ -205,13 +169,9 @@ def _bytes(tensor: Tensor) -> Any:
 
 def _key(model: Model, **call: Any) -> str:
     """One name for all that decides what a training gives."""
-    content = hashlib.sha256()
-    for part in _described({"model": model, **call}, {}):
-        content.update(part.encode() + b"\0")
-    for module in (models, objectives, training, fast, graphs):
-        content.update(_source(module).encode())
-    content.update(f"{torch.__version__} {_device(model).type}".encode())
-    return content.hexdigest()[:24]
+    code = map(_source, (models, objectives, training, fast, graphs))
+    parts = [*_described({"model": model, **call}, {}), *code, torch.__version__, _device(model).type]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
 def _described(thing: Any, seen: dict[int, Any]) -> Iterator[str]:
@@ -224,13 +184,9 @@ def _described(thing: Any, seen: dict[int, Any]) -> Iterator[str]:
         yield repr(thing)
     elif id(thing) not in seen:
         seen[id(thing)] = thing
-        for part in _parts(thing):
+        parts = next(parts for kind, parts in PARTS.items() if isinstance(thing, kind))
+        for part in parts(thing):
             yield from _described(part, seen)
-
-
-def _parts(thing: Any) -> Any:
-    """What `thing` is made of, as far as it decides what a training gives."""
-    return next(parts(thing) for kind, parts in PARTS.items() if isinstance(thing, kind))
 
 
 def _of_function(function: Any) -> list[Any]:
@@ -263,9 +219,15 @@ def _source(module: types.ModuleType) -> str:
     return inspect.getsource(module)
 
 
-# The first kind that a thing is of counts.
-PARTS: dict[type, Callable[[Any], Any]] = {
-    Tensor: lambda x: [x.dtype, tuple(x.shape), hashlib.sha256(_bytes(x)).hexdigest()],
+def _bytes(tensor: Tensor) -> np.ndarray:
+    """What the tensor holds, of whatever type."""
+    return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()
+
+
+# What a thing is made of, as far as it decides what a training gives; the first kind that it is of counts.
+PARTS: dict[Any, Callable[[Any], Any]] = {
+    Tensor: lambda x: [x.dtype, x.shape, joblib.hash(_bytes(x))],
+    np.ndarray | set | frozenset | bytes: lambda x: [joblib.hash(x)],
     nn.Module: lambda x: [type(x), repr(x), x.state_dict()],
     list: list,
     tuple: list,

@@ -2,16 +2,9 @@
 
 `fit` runs `training.fit`, the same loop, with another step and a view of the training (`watching`). Asked for
 nothing else, it gives the same losses step by step, to rounding: the batches and the noise are the same
-draws. It differs in what a step costs and in what a step may be asked for besides:
+draws. What makes a step cheaper:
 
 - Adam in one pass over all weights (PyTorch's fused kernel) instead of one per operation;
-- `schedule`, a learning rate that rises and falls (`one_cycle`; Smith & Topin 2018, arXiv:1708.07120), so
-  that fewer epochs reach the same bound;
-- `batch_size`, of which the loop takes a list too: it may grow from epoch to epoch where another schedule
-  would let the learning rate fall (Smith et al. 2018, arXiv:1711.00489); larger products use the machine
-  better;
-- `betas`, Adam's two memories: with few steps a shorter second one (0.99) suits better;
-- `precision`, such as bfloat16 for the matrix products;
 - images laid out channels last on the processor, which convolutions there are made for;
 - Adam's memories of gradients that have become 0 are let go (`forget`). In the plain loop they shrink to
   numbers too small for a normal float and stay there, 15% of all in the VAE's second epoch, and a processor
@@ -19,14 +12,17 @@ draws. It differs in what a step costs and in what a step may be asked for besid
 - no more threads than there are cores for this process: waiting for each other costs more than they bring;
 - on a CUDA GPU, a step that is recorded and replayed (`graphs`).
 
-`start` gives a model biases from which few epochs go further.
+What makes fewer of them enough: a learning rate that rises and falls (`one_cycle`; Smith & Topin 2018,
+arXiv:1708.07120), and then a shorter second memory of Adam's (`betas`); batches that grow from epoch to
+epoch, where another schedule would let the learning rate fall (Smith et al. 2018, arXiv:1711.00489), and
+larger products use the machine better; biases to begin with from which few epochs go further (`start`).
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from functools import partial
 from typing import Any
 
@@ -89,7 +85,7 @@ def fit(
 
         return adam, step
 
-    with graphs.stream() if recorded else nullcontext(), watching.View() as view:
+    with graphs.stream() if recorded else nullcontext(), closing(watching.View()) as view:
         return training.fit(model, images, loss, descent=descent, observers=[*observers, view], **plain)
 
 

@@ -22,28 +22,15 @@ from course_utils.training import LOOK, Observer, State
 PAUSE = 0.5  # seconds at least from one drawing to the next: of a GPU's short epochs few are drawn singly
 COLOURS = {"train": "#0072b2", "test": "#d55e00"}  # the first two of `plotting`, which is not needed to train
 WIDTH, HEIGHT = 316, 150  # of a panel, pixels
-LEFT, RIGHT, TOP, FLOOR = 50, 300, 26, 126  # where its axes lie
+AXES = {"left": 50, "right": 300, "top": 26, "bottom": 126}  # where they lie in it
 
 
 class View(Observer):
-    """The bar and the curves of one training.
-
-    A context: leaving it puts the bar away and draws the curves a last time, also of an interrupted training.
-    """
+    """The bar and the curves of one training. `close` leaves the curves as they are at its end."""
 
     def __init__(self) -> None:
-        self._steps = itertools.count()
+        self._steps, self._output = itertools.count(), progress.Output()
         self._state: State | None = None
-        self._handle: Any = None
-
-    def __enter__(self) -> View:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._state is not None:
-            self._bar.close()
-            if self._drawn < self._state.history.epochs:
-                self._draw(self._state)
 
     def start(self, state: State) -> None:
         self._state = state
@@ -62,26 +49,22 @@ class View(Observer):
         if time.monotonic() - self._drawn_at >= PAUSE:
             self._draw(state)
 
+    def close(self) -> None:
+        """Put the bar away and draw the curves a last time, also of an interrupted training."""
+        if self._state is not None:
+            self._bar.close()
+            if self._drawn < self._state.history.epochs:
+                self._draw(self._state)
+
     def _name_epoch(self, state: State) -> None:
         now = min(state.history.epochs + 1, state.epochs)
         self._bar.set_description(f"epoch {now} of {state.epochs}", refresh=False)
 
     def _draw(self, state: State) -> None:
-        """Show the curves, or exchange those that are shown."""
         history = state.history
         self._drawn, self._drawn_at = history.epochs, time.monotonic()
-        if not settings.watched() or not progress.in_notebook():
-            return
-        from IPython.display import display
-
-        shown = {
-            "text/html": curves(history.train, history.test, state.epochs),
-            "text/plain": repr(history),
-        }
-        if self._handle is None:
-            self._handle = display(shown, raw=True, display_id=True)
-        else:
-            self._handle.update(shown, raw=True)
+        if settings.watched() and progress.in_notebook():
+            self._output.show(curves(history.train, history.test, state.epochs), repr(history))
 
 
 def unit(terms: Collection[str]) -> str:
@@ -91,45 +74,47 @@ def unit(terms: Collection[str]) -> str:
 
 def curves(train: Mapping[str, Sequence[float]], test: Mapping[str, Sequence[float]], epochs: int) -> str:
     """The terms of a History as HTML: a small SVG per term, over all epochs that are to come."""
+    counted_in = f", {unit(train)}" if unit(train) else ""
     panels = [
-        _panel(name, {"train": line} | ({"test": test[name]} if name in test else {}), epochs, unit(train))
+        _panel(f"{html.escape(name)}{counted_in}", {"train": line, "test": test.get(name, ())}, epochs)
         for name, line in train.items()
     ]
     return f'<div style="display:flex;flex-wrap:wrap">{"".join(panels)}</div>'
 
 
-def _panel(name: str, series: Mapping[str, Sequence[float]], epochs: int, counted_in: str) -> str:
+def _panel(heading: str, series: Mapping[str, Sequence[float]], epochs: int) -> str:
     """One term: axes, lines and last values."""
+    left, right, top, bottom = AXES.values()
+    series = {which: line for which, line in series.items() if line}
     values = [value for line in series.values() for value in line]
     low, high = min(values), max(values)
 
-    def x(epoch: int) -> float:
-        return LEFT + (RIGHT - LEFT) * (epoch - 1) / max(1, epochs - 1)
+    def place(i: int, value: float) -> str:
+        x = left + (right - left) * i / max(1, epochs - 1)
+        return f"{x:.1f},{bottom - (bottom - top) * (value - low) / ((high - low) or 1.0):.1f}"
 
-    def y(value: float) -> float:
-        return FLOOR - (FLOOR - TOP) * (value - low) / ((high - low) or 1.0)
-
-    parts = [
-        f'<path d="M{LEFT} {TOP}V{FLOOR + 4}H{RIGHT + 4}" fill="none" stroke="currentColor" opacity="0.4"/>',
-        f'<text x="{LEFT - 6}" y="{TOP + 4}" text-anchor="end">{high:.3g}</text>',
-        f'<text x="{LEFT - 6}" y="{FLOOR + 4}" text-anchor="end">{low:.3g}</text>',
-        f'<text x="{LEFT}" y="{HEIGHT - 6}">epoch 1</text>',
-        f'<text x="{RIGHT + 4}" y="{HEIGHT - 6}" text-anchor="end">{epochs}</text>',
-    ]
-    heading = f"{html.escape(name)}{f', {counted_in}' if counted_in else ''}"
-    title = f'<tspan font-weight="600">{heading}</tspan>'
+    title, lines = f'<tspan font-weight="600">{heading}</tspan>', ""
     for which, line in series.items():
         dash, sign = (' stroke-dasharray="5 3"', "- -") if which == "test" else ("", "—")
-        places = " ".join(f"{x(i):.1f},{y(value):.1f}" for i, value in enumerate(line, start=1))
-        colour = COLOURS[which]
-        parts.append(f'<polyline points="{places}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
-        parts.append(f'<circle cx="{x(len(line)):.1f}" cy="{y(line[-1]):.1f}" r="3" fill="{colour}"/>')
-        title += f'<tspan dx="7" fill="{colour}" font-weight="900">{sign}</tspan>'
-        title += f'<tspan dx="3">{which} {line[-1]:.4g}</tspan>'
+        places = [place(i, value) for i, value in enumerate(line)]
+        colour, (x, y) = COLOURS[which], places[-1].split(",")
+        lines += (
+            f'<polyline points="{" ".join(places)}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>'
+            f'<circle cx="{x}" cy="{y}" r="3" fill="{colour}"/>'
+        )
+        title += (
+            f'<tspan dx="7" fill="{colour}" font-weight="900">{sign}</tspan>'
+            f'<tspan dx="3">{which} {line[-1]:.4g}</tspan>'
+        )
     last = ", ".join(f"{which} {line[-1]:.4g}" for which, line in series.items())
     summary = f"Curve of {heading}, to epoch {len(series['train'])} of {epochs}: {last}"
     return (
         f'<svg role="img" aria-label="{summary}" viewBox="0 0 {WIDTH} {HEIGHT}" fill="currentColor" '
         f'style="flex:1 1 15rem;max-width:{WIDTH}px;font:12px system-ui,sans-serif">'
-        f'<text y="13" style="font-size:11.5px">{title}</text>{"".join(parts)}</svg>'
+        f'<text y="13" style="font-size:11.5px">{title}</text>'
+        f'<path d="M{left} {top}V{bottom + 4}H{right + 4}" fill="none" stroke="currentColor" opacity="0.4"/>'
+        f'<text x="{left - 6}" y="{top + 4}" text-anchor="end">{high:.3g}</text>'
+        f'<text x="{left - 6}" y="{bottom + 4}" text-anchor="end">{low:.3g}</text>'
+        f'<text x="{left}" y="{HEIGHT - 6}">epoch 1</text>'
+        f'<text x="{right + 4}" y="{HEIGHT - 6}" text-anchor="end">{epochs}</text>{lines}</svg>'
     )

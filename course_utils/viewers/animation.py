@@ -8,11 +8,12 @@ keys. It needs no kernel and loads nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.patches import Patch
 from torch import Tensor
 
 from course_utils import evaluation, plotting
@@ -26,7 +27,8 @@ from course_utils.viewers import standalone
 STEP = 0.01  # to which codes are kept: a fifth of a pixel of the map
 GREYS = 15  # steps of grey in which a page holds samples
 SIDE = 28
-SAVED_HEIGHT = 1010  # pixels of the page in a notebook
+HEIGHT = 1010  # pixels of the page in a notebook
+TITLE = "How the latent space forms"
 
 
 def snapshot(model: Model, images: Tensor, z: Tensor) -> dict[str, Any]:
@@ -53,24 +55,20 @@ class Film:
         class_names: Sequence[str],
         *,
         before: Mapping[str, Any] | None = None,
-        title: str = "How the latent space forms",
     ) -> None:
         if not {"means", "samples"} <= set(history.watched):
             raise CourseError(
                 "This training has no snapshots: let its `watch` return animation.snapshot(...)."
             )
-        frames = {
-            name: [before[name], *history.watched[name]] if before else history.watched[name]
-            for name in ("means", "samples")
-        }
-        self.means = np.array(frames["means"]) * STEP  # (frames, N, 2)
-        self.samples = np.array(frames["samples"]) / 255  # (frames, K, 784)
+        seen = {name: [before[name]] if before else [] for name in ("means", "samples")}
+        self.means = np.array(seen["means"] + history.watched["means"]) * STEP  # (frames, N, 2)
+        self.samples = np.array(seen["samples"] + history.watched["samples"]) / 255  # (frames, K, 784)
         if self.means.shape[2] != 2 or self.means.shape[1] != len(labels):
             raise CourseError(
                 f"An animation shows a plane and one label per image; here are {self.means.shape[1]:,} codes "
                 f"of {self.means.shape[2]} dimensions and {len(labels):,} labels."
             )
-        self.history, self.title, self.class_names = history, title, list(class_names)
+        self.history, self.class_names = history, list(class_names)
         self.labels = plotting.to_numpy(labels)
         self.epochs = list(range(0 if before else 1, history.epochs + 1))
 
@@ -88,9 +86,8 @@ class Film:
 
     def page(self) -> str:
         """The animation as one HTML file with everything in it."""
-        places = [
-            plotting.label_places(frame, self.labels, self.class_names) for frame in self.means
-        ]  # of the classes' names, in every epoch
+        # Of the classes' names, in every epoch.
+        places = [plotting.label_places(frame, self.labels, self.class_names) for frame in self.means]
         shown = sorted(places[-1])
         whole = np.rint(self.means / STEP).astype(np.int16)
         history = self.history
@@ -105,12 +102,7 @@ class Film:
             "names": [[frame[label].round(3).tolist() for label in shown] for frame in places],
             "said": [self._said(epoch) for epoch in self.epochs],
             "curves": watching.curves(history.train, history.test, history.epochs),
-            "panel": {
-                "left": watching.LEFT,
-                "right": watching.RIGHT,
-                "top": watching.TOP,
-                "bottom": watching.FLOOR,
-            },
+            "panel": watching.AXES,
             "mapNote": (
                 f"Each point is the mean code of one of {len(self.labels):,} images. Dashed circles: one and "
                 "two standard deviations of the prior. Between two epochs points move in straight lines."
@@ -126,7 +118,7 @@ class Film:
             "animation",
             meta,
             arrays,
-            title=self.title,
+            title=TITLE,
             lead="Play, or move the slider, and watch the codes of the images find their places.",
             colophon="Recorded after every epoch of one training. It plays without a network.",
         )
@@ -139,27 +131,47 @@ class Film:
         images = "test" if self.history.test else "training"
         return f"{images} images: " + ", ".join(f"{name} {value:.1f}" for name, value in terms.items())
 
-    def write(self, file: Path) -> Path:
-        """Write the page to `file`."""
-        return standalone.write(self.page(), file)
-
+    @plotting.styled
     def stills(self, count: int = 6) -> Picture:
         """Up to `count` epochs side by side, closer together where more happens: map, samples, losses."""
         # The first, the last, and between them steps that grow by the same factor.
         frames = len(self.epochs)
         chosen = np.unique(np.rint(np.geomspace(1, frames, min(count, frames))).astype(int) - 1)
-        curves = {"training images": self.history.train, "test images": self.history.test}
-        return plotting.stages(
-            {self.epochs[i]: (self.means[i], self.samples[i].reshape(-1, 1, SIDE, SIDE)) for i in chosen},
-            self.labels,
-            self.class_names,
-            {name: next(iter(terms.values())) for name, terms in curves.items() if terms},
-            self.half,
-            self.title,
-            f"loss{', nats per image' if watching.unit(self.history.train) else ''}",
+        terms = {"training images": self.history.train, "test images": self.history.test}
+        losses = {name: next(iter(lines.values())) for name, lines in terms.items() if lines}
+        y = f"loss{', nats per image' if watching.unit(self.history.train) else ''}"
+        alt = (
+            f"From the left, epochs {', '.join(str(self.epochs[i]) for i in chosen)}: maps of "
+            f"{len(self.labels):,} codes coloured by class, over decoded samples. At the bottom "
+            f"{y} by epoch: {', '.join(losses)}."
         )
+        inches = plotting.WIDTH / max(len(chosen), 4)  # of a column
+        picture = Picture(plotting.WIDTH, 2 * inches + 2.6, TITLE, alt)
+        grid = picture.add_gridspec(3, len(chosen), height_ratios=[inches, inches, 1.6])
+        columns = math.ceil(math.sqrt(self.samples.shape[1]))
+        blank = np.zeros((-self.samples.shape[1] % columns, SIDE * SIDE))
+        for column, i in enumerate(chosen):
+            above, below = (picture.add_subplot(grid[row, column]) for row in (0, 1))
+            plotting.draw_classes(above, self.means[i], self.labels, self.class_names, inches, named=False)
+            reach = (-self.half, self.half)
+            above.set(xlim=reach, ylim=reach, aspect="equal", xticks=[], yticks=[])
+            above.set_title(f"epoch {self.epochs[i]}" if self.epochs[i] else "untrained")
+            samples = np.concatenate([self.samples[i], blank]).reshape(-1, 1, SIDE, SIDE)
+            plotting.show(below, plotting.tile(samples, columns))
+        axes = picture.add_subplot(grid[2, :])
+        plotting.draw_lines(axes, {name: (range(1, len(line) + 1), line) for name, line in losses.items()})
+        for i in chosen:
+            axes.axvline(self.epochs[i], color="#444444", linestyle=":", linewidth=1)
+        axes.set(xlabel="epoch (dotted: the stills)", ylabel=y)
+        axes.legend()
+        # Names on maps this small would cover what there is.
+        named = zip(self.class_names, plotting.COLOURS, strict=False)
+        patches = [Patch(color=colour, label=name) for name, colour in named]
+        columns = len(patches) if sum(map(len, self.class_names)) < 40 else 5
+        picture.legend(handles=patches, loc="outside lower center", ncols=columns, handlelength=1)
+        return picture
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """The same for the same training, byte for byte."""
-        frame = standalone.frame("animation", self.page(), title=self.title, height=SAVED_HEIGHT)
+        frame = standalone.frame("animation", self.page(), title=TITLE, height=HEIGHT)
         return {"text/html": frame, "text/plain": repr(self)}

@@ -17,8 +17,6 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
-from course_utils.files import whole
-
 TEMPLATES = Path(__file__).parent / "templates"
 
 Arrays = dict[str, np.ndarray]
@@ -53,13 +51,6 @@ def page(name: str, meta: dict[str, Any], arrays: Arrays, *, title: str, lead: s
         js=Markup(source(name, "js")),
         data=Markup(json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")),
     )
-
-
-def write(text: str, file: Path) -> Path:
-    """Write a page to `file`; CourseError if that cannot be done."""
-    with whole(file, "choose another folder") as part:
-        part.write_text(text, encoding="utf-8")
-    return file
 
 
 def frame(name: str, text: str, *, title: str, height: int) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from course_utils import plotting
 from course_utils.plotting import Picture
 from courseware import record
@@ -20,6 +22,7 @@ from courseware.grading.work import Result
 # Reasons that say no more than that the code was wrong; all others want a look.
 ORDINARY = {Reason.MISSING_NOTEBOOK, Reason.TIMEOUT, Reason.CHANGED_CELLS}
 SHOWN = 10  # of the most frequent mistakes
+PARTS = {"all points": plotting.COLOURS[0], "some": plotting.COLOURS[4], "none": "#d9d9d9"}  # of a bar
 
 
 @dataclass
@@ -33,7 +36,7 @@ class Exercise:
     mistakes: Counter[str] = field(default_factory=Counter)
 
     def shares(self) -> tuple[float, float, float]:
-        """Of students with all points, some and none."""
+        """Of students with all points, some and none: PARTS."""
         full = sum(points >= self.of for points in self.points)
         none = sum(points == 0 for points in self.points)
         count = len(self.points)
@@ -91,15 +94,26 @@ class Summary:
              *looks, ""]
         )  # fmt: skip
 
+    @plotting.styled
     def chart(self, assignment: str) -> Picture:
-        """How many students have all points, some and none, by exercise."""
+        """How many students have all points, some and none: a bar per exercise, from top to bottom."""
         names = [f"{one.number} {one.answer}" for one in self.exercises]
-        shares = [one.shares() for one in self.exercises]
-        return plotting.shares(
-            names,
-            {what: [share[k] for share in shares] for k, what in enumerate(("all points", "some", "none"))},
-            f"{assignment}: {self.students} students",
+        shares = np.array([one.shares() for one in self.exercises])
+        said = "; ".join(
+            f"{name}: {', '.join(f'{part} {share:.0%}' for part, share in zip(PARTS, row, strict=True))}"
+            for name, row in zip(names, shares, strict=True)
         )
+        title = f"{assignment}: {self.students} students"
+        picture = Picture(plotting.WIDTH, 1.3 + 0.3 * len(names), title, f"Divided bars. {said}.")
+        axes = picture.subplots()
+        lefts = shares.cumsum(1) - shares
+        for part, colour, left, width in zip(PARTS, PARTS.values(), lefts.T, shares.T, strict=True):
+            axes.barh(range(len(names)), width, left=left, label=part, color=colour, height=0.7)
+        axes.set(yticks=range(len(names)), yticklabels=names, xlabel="share of students", xlim=(0, 1))
+        axes.invert_yaxis()
+        axes.grid(axis="y", visible=False)
+        picture.legend(loc="outside lower center", ncols=len(PARTS))
+        return picture
 
 
 def of(results: Iterable[Result], released: str) -> Summary:

@@ -31,7 +31,6 @@ from course_utils import evaluation, files, models, objectives, settings
 from course_utils.data import Dataset
 from course_utils.engine import cache, fast
 from course_utils.models import PIXELS, Model
-from course_utils.objectives import Bound
 from course_utils.settings import CourseError
 from courseware import record
 
@@ -130,9 +129,10 @@ def on_few_images(dataset: Dataset, seed: int, *, network: Callable[[], Model]) 
 # --- binarised pixels -----------------------------------------------------------------------------------
 
 
-def dynamic(model: Model, x: Tensor, *, samples: int) -> Bound:
-    """The importance-weighted loss on pixels that are drawn anew each time."""
-    return objectives.negative_importance_weighted_bound(model, torch.bernoulli(x), samples=samples)
+def dynamic(model: Model, x: Tensor, *, samples: int) -> objectives.Single:
+    """What an importance-weighted autoencoder descends, in nats, on pixels that are drawn anew each time."""
+    log_w = objectives.log_weights(model, torch.bernoulli(x), samples)
+    return objectives.Single(-objectives.importance_weighted_bound(log_w).mean())
 
 
 def burda_schedule(share: float) -> float:

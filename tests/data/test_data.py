@@ -58,13 +58,16 @@ def no_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def few_garments(monkeypatch: pytest.MonkeyPatch) -> None:
     """`garments` drawn in a moment."""
-    few = data._garments(train=40, test=20)
-    monkeypatch.setattr(data, "_garments", lambda train, test: few.at_most(train, test))
+    draw = data.garments.draw
+    monkeypatch.setattr(data.garments, "draw", lambda count, seed: draw(min(count, 40), seed))
 
 
 # --- every data set ------------------------------------------------------------------------------
 
-EMBEDDED = {"digits": data._digits, "garments": lambda: data._garments(train=200, test=100)}
+EMBEDDED = {
+    "digits": lambda: data.load("digits"),
+    "garments": lambda: data.load("garments", train=200, test=100),
+}
 SIZES = {"digits": (11_496, 360), "garments": (200, 100)}
 
 
@@ -173,24 +176,20 @@ def test_no_variant_of_a_digit_is_the_digit_itself(digits: Dataset) -> None:
 
 
 def test_the_first_images_are_the_ones_a_cut_keeps(embedded: Dataset) -> None:
-    assert torch.equal(embedded.at_most(30, 20).train_images, embedded.train_images[:30])
+    assert torch.equal(data.load(embedded.name, train=30, test=9).train_images, embedded.train_images[:30])
 
 
 def test_garments_are_drawn_as_far_as_they_are_wanted() -> None:
-    few, some = data.load("garments", train=30, test=20), data._garments(train=50, test=40)
+    few, some = (data.load("garments", train=n, test=n - 10) for n in (30, 50))
     assert torch.equal(few.train_images, some.train_images[:30]) and len(few.test_images) == 20
     assert torch.equal(few.test_labels, some.test_labels[:20])
 
 
 def test_a_cut_shortens_images_and_labels_alike(embedded: Dataset) -> None:
-    cut = embedded.at_most(30, 20)
+    cut = data.load(embedded.name, train=30, test=20)
     assert [len(cut.train_images), len(cut.train_labels), len(cut.test_images), len(cut.test_labels)] == [
         30, 30, 20, 20,
     ]  # fmt: skip
-
-
-def test_no_limit_keeps_every_image(embedded: Dataset) -> None:
-    assert len(embedded.at_most(None, None).train_images) == len(embedded.train_images)
 
 
 # --- MNIST on disk -------------------------------------------------------------------------------
@@ -216,12 +215,6 @@ def test_mnist_s_labels_are_its_bytes(split: str, kind: str, tiny_mnist: Path) -
 def test_mnist_s_tensors_have_the_course_s_types(tiny_mnist: Path) -> None:
     mnist = data.load("mnist")
     assert (mnist.train_images.dtype, mnist.train_labels.dtype) == (torch.float32, torch.int64)
-
-
-def test_mnist_is_read_from_the_folder_given(
-    tiny_mnist: Path, no_mnist: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert len(data.load("mnist", tiny_mnist).train_images) == 60
 
 
 def test_fashion_mnist_has_names_of_clothes(tiny_mnist: Path) -> None:
@@ -602,9 +595,10 @@ def test_a_finished_download_leaves_nothing_else_behind(server: type[FakeMnist],
 
 
 def test_a_download_makes_the_data_folder_where_it_is_missing(
-    server: type[FakeMnist], no_mnist: Path
+    server: type[FakeMnist], no_mnist: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data.load("mnist", no_mnist / "a" / "b")
+    monkeypatch.setenv("COURSE_DATA", str(no_mnist / "a" / "b"))
+    data.load("mnist")
     assert (no_mnist / "a" / "b" / "MNIST").is_dir()
 
 
@@ -620,12 +614,18 @@ def test_a_download_is_announced(
     assert "Downloading MNIST" in capsys.readouterr().out
 
 
-def test_a_file_in_place_of_the_data_folder_is_told_in_one_sentence(
-    server: type[FakeMnist], tmp_path: Path
-) -> None:
+@pytest.fixture
+def file_for_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """COURSE_DATA names a file."""
     (tmp_path / "file").touch()
+    monkeypatch.setenv("COURSE_DATA", str(tmp_path / "file"))
+
+
+def test_a_file_in_place_of_the_data_folder_is_told_in_one_sentence(
+    server: type[FakeMnist], file_for_a_folder: None
+) -> None:
     with pytest.raises(CourseError) as caught:
-        data.load("mnist", tmp_path / "file")
+        data.load("mnist")
     assert_one_sentence(str(caught.value))
 
 
@@ -638,11 +638,10 @@ def test_a_read_only_data_folder_is_told_in_one_sentence(server: type[FakeMnist]
 
 
 def test_a_data_folder_that_cannot_be_written_is_told_with_the_remedy(
-    server: type[FakeMnist], tmp_path: Path
+    server: type[FakeMnist], file_for_a_folder: None
 ) -> None:
-    (tmp_path / "file").touch()
     with pytest.raises(CourseError, match="point COURSE_DATA at a folder of yours"):
-        data.load("mnist", tmp_path / "file")
+        data.load("mnist")
 
 
 def test_a_dead_network_is_told_in_one_sentence(

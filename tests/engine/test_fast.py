@@ -123,7 +123,7 @@ def test_every_epoch_may_have_a_batch_size_of_its_own(images):
     ("sizes", "sentence"),
     [
         ([10, 20], "2 batch sizes for 3 epochs"),
-        ([10, 20, 41], "has to lie between 1 and the number of images, 40"),
+        ([10, 20, 41], "has to lie between 1 and the 40 images there are"),
         ([10, 0, 20], "has to lie between 1 and"),
     ],
 )
@@ -244,7 +244,7 @@ def test_a_fast_training_interrupted_goes_on_to_the_same_weights(images, tmp_pat
             raise KeyboardInterrupt
         return objectives.negative_elbo(model, *batch, **keywords)
 
-    partial_file = cache.Partial(tmp_path / "one.safetensors", "key")
+    partial_file = cache.Partial(tmp_path / "one.training", "key")
     for loss in (dies, objectives.negative_elbo):
         torch.manual_seed(0)
         model = VAE(3)

@@ -173,7 +173,8 @@ def test_a_line_falls_where_its_values_do() -> None:
 
 def test_room_is_left_for_the_epochs_to_come() -> None:
     places = [float(place.split(",")[0]) for place in html().find(".//polyline").get("points").split()]
-    assert (places[-1] - watching.LEFT) / (watching.RIGHT - watching.LEFT) == pytest.approx(2 / 9, abs=1e-3)
+    left, right = watching.AXES["left"], watching.AXES["right"]
+    assert (places[-1] - left) / (right - left) == pytest.approx(2 / 9, abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -42,15 +42,6 @@ CALLS: dict[str, Callable[[], Picture]] = {
     "image_grids": lambda: plotting.image_grids({"before": IMAGES[:9], "after": IMAGES[:6]}, TITLE, 3),
     "plane_grids": lambda: plotting.plane_grids({"plain": PLANE, "by quantiles": PLANE}, TITLE),
     "maps": lambda: plotting.maps({"means": POINTS, "t-SNE": torch.tensor(POINTS)}, LABELS, NAMES, TITLE),
-    "stages": lambda: plotting.stages(
-        {0: (POINTS, IMAGES[:4]), 1: (POINTS, IMAGES[:4]), 3: (POINTS, IMAGES[:3])},
-        LABELS,
-        NAMES,
-        {"training": [9.0, 5.0, 4.0]},
-        3.0,
-        TITLE,
-        "loss",
-    ),
     "lines": lambda: plotting.lines({"VAE": (X, Y)}, TITLE, "epoch", "nats"),
     "lines with options": lambda: plotting.lines(
         {"VAE": (X + 1, Y), "ConvVAE": (X + 1, Y / 2)},
@@ -92,11 +83,6 @@ CALLS: dict[str, Callable[[], Picture]] = {
         TITLE,
         "accuracy",
         errors=True,
-    ),
-    "shares": lambda: plotting.shares(
-        ["2.1 gaussian_kl", "2.2 reparameterize"],
-        {"all points": [0.5, 0.2], "some": [0.3, 0.3], "none": [0.2, 0.5]},
-        TITLE,
     ),
     "confusion": lambda: plotting.confusion([[20, 5, 1], [2, 30, 0], [9, 9, 9]], NAMES, TITLE),
 }

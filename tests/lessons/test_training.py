@@ -306,7 +306,7 @@ def turning_nan(model: Runaway, x: Tensor) -> Loss:
 
 BAD = {
     "no epoch": ({"epochs": 0}, "epochs is 0: ask for at least one"),
-    "no batch": ({"batch_size": 0}, "batch_size is 0: it has to lie between 1 and the number of images, 50"),
+    "no batch": ({"batch_size": 0}, "batch_size is 0: it has to lie between 1 and the 50 images there are"),
     "a batch larger than the data": ({"batch_size": 51}, "batch_size is 51: it has to lie between 1 and"),
     "no learning rate": ({"learning_rate": 0.0}, "learning_rate is 0.0: it has to be a positive number"),
 }

@@ -19,7 +19,7 @@ from courseware.measuring.contestants import EQUAL, OWN, Laps
 
 @pytest.fixture(scope="module")
 def small() -> Dataset:
-    return data.load("digits").at_most(512, 64)
+    return data.load("digits", train=512, test=64)
 
 
 def loss(model: VAE, images: Tensor) -> float:

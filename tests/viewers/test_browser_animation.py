@@ -65,7 +65,8 @@ class Reader:
 @pytest.fixture
 def open_page(chromium: Any, film: Film, tmp_path: Path) -> Iterator[Any]:
     """Opens the page; at the end it has complained of nothing and asked for nothing but itself."""
-    file = film.write(tmp_path / "film.html")
+    file = tmp_path / "film.html"
+    file.write_text(film.page(), encoding="utf-8")
     visitor = browser.Visitor(chromium)
     yield lambda **options: Reader(visitor.open(file.as_uri(), **options))
     visitor.leave()

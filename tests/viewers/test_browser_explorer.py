@@ -46,7 +46,10 @@ def files(
 ) -> dict[int, Path]:
     """Their pages."""
     folder = tmp_path_factory.mktemp("explorer")
-    return {k: explorer.write(vae, digits, folder / f"vae{k}.html") for k, vae in trained.items()}
+    files = {k: folder / f"vae{k}.html" for k in trained}
+    for k, vae in trained.items():
+        files[k].write_text(explorer.page(vae, digits), encoding="utf-8")
+    return files
 
 
 class Reader:
