@@ -17,7 +17,6 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader
 
 from course_utils.files import whole
-from course_utils.settings import CourseError
 from courseware import sections
 from courseware.authoring import release
 
@@ -54,10 +53,7 @@ def write(root: Path, file: Path) -> int:
 
     Raises CourseError where notebooks/ is not what solutions/ gives, and where `file` cannot be written.
     """
-    if differing := release.drift(root):
-        raise CourseError(
-            f"notebooks/ is not what solutions/ gives: {', '.join(differing)}; run `course build` first."
-        )
+    release.require_current(root)
     found = contents(root)
     with whole(file) as part, zipfile.ZipFile(part, "w") as archive:
         for name, content in sorted(found.items()):

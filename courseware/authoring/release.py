@@ -151,6 +151,14 @@ def drift(root: Path) -> list[str]:
         return [str(path) for path in sorted(paths) if read(released / path) != read(fresh / path)]
 
 
+def require_current(root: Path) -> None:
+    """Raise CourseError where notebooks/ has drifted."""
+    if differing := drift(root):
+        raise CourseError(
+            f"notebooks/ is not what solutions/ gives: {', '.join(differing)}; run `course build`."
+        )
+
+
 class AddsUp(NbGraderPreprocessor):
     """Refuse a notebook in which an exercise's statement, graded cell and check name different points."""
 

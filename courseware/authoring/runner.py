@@ -187,9 +187,12 @@ def summary(executed: list[Executed]) -> str:
     return "; ".join([*data, *budgets, "seed 0"]) + "."
 
 
-def markdown(executed: list[Executed]) -> str:
-    """What the notebooks' models come to, as the README shows it: nats per test image."""
-    rows = [
+COLUMNS = ("section", "model", "data", "test -ELBO", "reconstruction", "KL")
+
+
+def rows(executed: list[Executed]) -> list[tuple[str, ...]]:
+    """What the notebooks' models come to, as COLUMNS say: nats per test image."""
+    return [
         (
             one.lesson.title,
             row["model"],
@@ -201,7 +204,11 @@ def markdown(executed: list[Executed]) -> str:
         for one in executed
         for row in one.results
     ]
-    return record.table(("section", "model", "data", "test -ELBO", "reconstruction", "KL"), rows)
+
+
+def markdown(executed: list[Executed]) -> str:
+    """The rows as the documents show them."""
+    return record.table(COLUMNS, rows(executed))
 
 
 def _quiet() -> logging.Logger:

@@ -20,6 +20,8 @@ from courseware.grading.work import Result
 # Reasons that say no more than that the code was wrong; all others want a look.
 ORDINARY = {Reason.MISSING_NOTEBOOK, Reason.TIMEOUT, Reason.CHANGED_CELLS}
 SHOWN = 10  # of the most frequent mistakes
+SHARES = ("all points", "some", "none")  # of students
+COLUMNS = ("exercise", "answer", "mean", "of", *SHARES)
 
 
 @dataclass
@@ -33,11 +35,16 @@ class Exercise:
     mistakes: Counter[str] = field(default_factory=Counter)
 
     def shares(self) -> tuple[float, float, float]:
-        """Of students with all points, some and none."""
+        """What SHARES say."""
         full = sum(points >= self.of for points in self.points)
         none = sum(points == 0 for points in self.points)
         count = len(self.points)
         return full / count, (count - full - none) / count, none / count
+
+    def cells(self) -> tuple[str, ...]:
+        """What COLUMNS say."""
+        mean = sum(self.points) / len(self.points)
+        return self.number, self.answer, f"{mean:.2f}", f"{self.of:g}", *(f"{x:.0%}" for x in self.shares())
 
 
 @dataclass
@@ -75,17 +82,12 @@ class Summary:
 
     def markdown(self, assignment: str) -> str:
         """Scores, mistakes, and who needs a look."""
-        columns = ("exercise", "answer", "mean", "of", "all points", "some", "none")
-        rows = [
-            (one.number, one.answer, f"{sum(one.points) / len(one.points):.2f}", f"{one.of:g}",
-             *(f"{share:.0%}" for share in one.shares()))
-            for one in self.exercises
-        ]  # fmt: skip
+        rows = [one.cells() for one in self.exercises]
         mistakes = [f"- {count} × {number}: {mistake}" for count, number, mistake in self.mistakes]
         looks = [f"- {student}: {'; '.join(why)}" for student, why in self.for_a_look.items()]
         warnings = [line for warning in self.warnings(assignment) for line in (f"**{warning}**", "")]
         return "\n".join(
-            [f"# {assignment}: {self.students} submissions", "", *warnings, record.table(columns, rows), "",
+            [f"# {assignment}: {self.students} submissions", "", *warnings, record.table(COLUMNS, rows), "",
              "## Most frequent mistakes", "", *(mistakes or ["None."]), "",
              "## Who needs a human's eye", "", f"{self.by_hand} answers are to be graded by hand.", "",
              *looks, ""]
@@ -94,12 +96,9 @@ class Summary:
     def chart(self, assignment: str) -> Picture:
         """How many students have all points, some and none, by exercise."""
         names = [f"{one.number} {one.answer}" for one in self.exercises]
-        shares = [one.shares() for one in self.exercises]
-        return plotting.shares(
-            names,
-            {what: [share[k] for share in shares] for k, what in enumerate(("all points", "some", "none"))},
-            f"{assignment}: {self.students} students",
-        )
+        shares = zip(*(one.shares() for one in self.exercises), strict=True)
+        parts = {what: list(by_exercise) for what, by_exercise in zip(SHARES, shares, strict=True)}
+        return plotting.shares(names, parts, f"{assignment}: {self.students} students")
 
 
 def of(results: Iterable[Result], released: str) -> Summary:
