@@ -38,9 +38,12 @@ SHIPPED = (
     "courseware/__init__.py",
     "courseware/cli.py",
     "courseware/doctor.py",
+    "courseware/markup.py",
+    "courseware/notebooks.py",
     "courseware/sections.py",
     "courseware/grading/**/*",  # for `course check`
     "courseware/jupyterlab/*",
+    "courseware/templates/**/*",
 )
 PACKAGES = ("course_utils/", "courseware/")
 KINDS = (".py", ".j2", ".js", ".css", ".json")  # of their files
@@ -97,7 +100,6 @@ def _rows(root: Path) -> list[tuple[str, int, int]]:
     for lesson in sections.lessons():
         terms = TERMS.findall((root / "notebooks" / lesson.path).read_text("utf-8"))
         if terms:
-            rows.append(
-                (lesson.title, sum(int(minutes) for minutes, _ in terms), sum(int(of) for _, of in terms))
-            )
+            minutes, points = (sum(map(int, numbers)) for numbers in zip(*terms, strict=True))
+            rows.append((lesson.title, minutes, points))
     return rows
