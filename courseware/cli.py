@@ -1,68 +1,90 @@
-"""The `course` command, and nothing clever.
-
-Every error that a user can put right ends in one sentence and exit status 2.
-"""
+"""The `course` command, and nothing clever."""
 
 from __future__ import annotations
 
 import json
-import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from course_utils import settings
+from courseware import sections
 
 # Modules that import torch or nbgrader are imported by the commands that need them: `course --help`
-# should not take seconds.
+# should not take seconds. Students have no other rooms than these two and `grading`.
 
 console = Console()
+_STUDENTS_EDITION = (
+    "This is the students' edition of the course; that needs the instructor's, with solutions/."
+)
+MISSING = {  # what it means that a module cannot be imported
+    "fcntl": "A class is graded on Linux: on Windows, in its subsystem for Linux.",
+    "courseware": _STUDENTS_EDITION,
+    "bank": _STUDENTS_EDITION,
+}
 
 
-@contextmanager
-def _one_sentence() -> Iterator[None]:
-    """Turn errors that the user can put right into one sentence on stderr."""
-    try:
-        yield
-    except settings.CourseError as problem:
-        raise _Stop(str(problem)) from None
-    except ImportError as problem:
-        if problem.name == "fcntl":
-            raise _Stop("A class is graded on Linux: on Windows, in its subsystem for Linux.") from None
-        if (problem.name or "").partition(".")[0] not in ("courseware", "bank"):
-            raise
-        raise _Stop(
-            "This is the students' edition of the course; that needs the instructor's, with solutions/."
-        ) from None
-    except PermissionError as problem:
-        raise _Stop(f"{problem.filename} is not yours to write: work in a folder of your own.") from None
-    except KeyboardInterrupt:
-        raise _Stop("Interrupted; what is finished is kept, the same command goes on from there.") from None
+class _Course(click.Group):
+    """Commands in which every error that a user can put right ends in one sentence and exit status 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except settings.CourseError as problem:
+            why = str(problem)
+        except ImportError as problem:
+            why = MISSING.get((problem.name or "").partition(".")[0], "")
+            if not why:
+                raise
+        except PermissionError as problem:
+            why = f"{problem.filename} is not yours to write: work in a folder of your own."
+        except KeyboardInterrupt:
+            why = "Interrupted; what is finished is kept, the same command goes on from there."
+        Console(stderr=True).print(Text(f"course: {why}", "red"), soft_wrap=True)
+        ctx.exit(2)
 
 
-class _Stop(click.ClickException):
-    exit_code = 2
-
-    def show(self, file: object = None) -> None:
-        Console(stderr=True, soft_wrap=True).print(f"course: {self.message}", style="red", highlight=False)
+def _say(*parts: str | tuple[str, str]) -> None:
+    """Print a line, as it stands, of texts and of (text, style)."""
+    console.print(Text.assemble(*parts), soft_wrap=True)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def _show(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
+    """Print a table, if there is anything in it."""
+    table = Table(*columns, title=title)
+    for cells in rows:
+        table.add_row(*map(Text, cells))
+    if table.row_count:
+        console.print(table)
+
+
+def _progress(unit: str) -> Progress:
+    return Progress(
+        "{task.description}", BarColumn(), MofNCompleteColumn(), unit, TimeElapsedColumn(), "left",
+        TimeRemainingColumn(), console=console,
+    )  # fmt: skip
+
+
+_STORE = click.option("--store", is_flag=True, help="Keep the figures in docs/ (for maintainers).")
+_STUDENTS = click.option(
+    "--student", "students", multiple=True, metavar="ID", help="Only this one; repeatable."
+)
+_UNSAFE = click.option(
+    "--unsafe", is_flag=True, help="Without a sandbox: students' code runs with YOUR rights."
+)
+_WORKERS = click.option(
+    "--workers", type=click.IntRange(1), help="Submissions at a time; as many as there are cores."
+)
+
+
+@click.group(cls=_Course, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="vae-course")
 def main() -> None:
     """A course on variational autoencoders: run it, release it, measure its graders."""
@@ -78,17 +100,9 @@ def main() -> None:
 @click.option("--store", is_flag=True, help="Keep the outputs in solutions/ (for maintainers).")
 def run(numbers: tuple[int, ...], data: str | None, budget: str | None, fresh: bool, store: bool) -> None:
     """Execute the course and write it as web pages to build/site/."""
-    with _one_sentence():
-        _run(numbers, data, budget, fresh, store)
-
-
-def _run(numbers: tuple[int, ...], data: str | None, budget: str | None, fresh: bool, store: bool) -> None:
     from course_utils import data as datasets
-    from courseware import record, sections
+    from courseware import record
     from courseware.authoring import runner
-    from courseware.authoring.site import pages as site
-    from courseware.measuring import graders
-    from courseware.measuring import literature as figures
 
     chosen = settings.budget(budget)
     lessons = sections.lessons(numbers)
@@ -97,7 +111,6 @@ def _run(numbers: tuple[int, ...], data: str | None, budget: str | None, fresh: 
     if data:
         datasets.load(name)  # real data that cannot be had is better reported now than in ten minutes
 
-    build = source.parent / "build"
     jobs, threads = runner.plan_jobs(len(lessons))
     environment = {
         "COURSE_BUDGET": chosen.name,
@@ -106,11 +119,12 @@ def _run(numbers: tuple[int, ...], data: str | None, budget: str | None, fresh: 
         "OMP_NUM_THREADS": str(threads),
         "TQDM_DISABLE": "1",
     }
-    plan = runner.Run(source, build / "run" / f"{name}-{chosen.name}", environment, jobs)
+    root = source.parent
+    plan = runner.Run(source, root / "build" / "run" / f"{name}-{chosen.name}", environment, jobs)
     if fresh:
         plan.forget(lessons)
 
-    console.print(f"Running {len(lessons)} notebooks, {jobs} at a time; data '{name}', {chosen}.")
+    _say(f"Running {len(lessons)} notebooks, {jobs} at a time; data '{name}', {chosen}.")
     started = time.monotonic()
     with _progress("cells") as bars:
         tasks = {lesson: bars.add_task(lesson.title, total=None) for lesson in lessons}
@@ -123,56 +137,39 @@ def _run(numbers: tuple[int, ...], data: str | None, budget: str | None, fresh: 
     if store:
         for one in good:
             runner.store(one, source)
-        record.quote(source.parent, "results", runner.markdown(runner.stored(source)))
-    summary = runner.summary(good)
-    root = source.parent
-    index = site.write(good, build / "site", summary, graders.stored(root), figures.stored(root))
-    (build / "results.json").write_text(
-        json.dumps({one.lesson.name: one.results for one in good}, indent=1), encoding="utf-8"
-    )
-    _report(executed, summary, seconds, index)
+        record.quote(root, "results", runner.markdown(runner.stored(source)))
+    index = _write_site(root, good)
+    results = json.dumps({one.lesson.name: one.results for one in good}, indent=1)
+    (root / "build" / "results.json").write_text(results, encoding="utf-8")
+    rows = (row[:4] for row in runner.rows(executed))
+    _show(runner.COLUMNS[:4], rows, "Nats per image, lower is better")
+    _say(runner.summary(good))
+    _report(executed, seconds, index)
 
 
-def _progress(unit: str) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(unit),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-    )
-
-
-def _report(executed: list, summary: str, seconds: float, index: Path) -> None:
-    """The end of a run: data, test ELBO of each model, graded cells, the page to open."""
-    table = Table("section", "model", "data", "test -ELBO", title="Nats per image, lower is better")
-    for one in executed:
-        for row in one.results:
-            value = f"{row['negative_elbo']:.2f} ± {row['standard_error']:.2f}"
-            table.add_row(one.lesson.title, row["model"], row["data"], value)
-    if table.row_count:
-        console.print(table)
-    console.print(summary, highlight=False)
-
+def _report(executed: list, seconds: float, index: Path) -> None:
+    """The end of a run: graded cells, time, the page to open; CourseError where something went wrong."""
     reports = [row for one in executed for row in one.reports]
-    passing = sum(row["points"] == row["of"] for row in reports)
-    console.print(f"Graded cells with full points: {passing} of {len(reports)}.")
+    short = [row for row in reports if row["points"] != row["of"]]
+    _say(f"Graded cells with full points: {len(reports) - len(short)} of {len(reports)}.")
     reused = sum(one.reused for one in executed)
     again = f" ({reused} notebooks taken from an earlier run; --fresh runs them again)" if reused else ""
-    console.print(f"Time: {seconds:.0f} s{again}.")
-    console.print(f"Open: {index}", soft_wrap=True, highlight=False)
-
+    _say(f"Time: {seconds:.0f} s{again}.")
+    _say(f"Open: {index}")
     failed = [f"{one.lesson.path}: {one.failure}" for one in executed if one.failure]
-    failed += [
-        f"exercise {r['exercise']}: {r['points']:g} of {r['of']} points"
-        for r in reports
-        if r["points"] != r["of"]
-    ]
+    failed += [f"exercise {row['exercise']}: {row['points']:g} of {row['of']} points" for row in short]
     if failed:
         raise settings.CourseError("Not everything ran as it should: " + "; ".join(failed) + ".")
+
+
+def _write_site(root: Path, executed: list, released: Path | None = None) -> Path:
+    from courseware.authoring import runner
+    from courseware.authoring.site import pages
+    from courseware.measuring import graders, literature
+
+    target = root / "build" / ("site-student" if released else "site")
+    measured = graders.stored(root), literature.stored(root)
+    return pages.write(executed, target, runner.summary(executed), *measured, released=released)
 
 
 @main.command()
@@ -189,88 +186,49 @@ def site(edition: str) -> None:
     Unless told otherwise it makes what can be shown to a class: the pages hold no answers. The instructors'
     edition is also what `course run` writes, from its own outputs.
     """
-    with _one_sentence():
-        from courseware import sections
-        from courseware.authoring import runner
-        from courseware.authoring.site import pages
-        from courseware.measuring import graders
-        from courseware.measuring import literature as figures
+    from courseware.authoring import runner
 
-        source = sections.folder("solutions")
-        root = source.parent
-        executed = runner.stored(source)
-        students = edition == "student"
-        index = pages.write(
-            executed,
-            root / "build" / ("site-student" if students else "site"),
-            runner.summary(executed),
-            graders.stored(root),
-            figures.stored(root),
-            released=sections.folder("notebooks") if students else None,
-        )
-        console.print(f"Open: {index}", soft_wrap=True, highlight=False)
+    source = sections.folder("solutions")
+    released = sections.folder("notebooks") if edition == "student" else None
+    _say(f"Open: {_write_site(source.parent, runner.stored(source), released)}")
 
 
 @main.command()
 @click.option("--check", is_flag=True, help="Change nothing; fail if notebooks/ is not what would be made.")
 def build(check: bool) -> None:
     """Make the student notebooks from solutions/ with nbgrader."""
-    with _one_sentence():
-        from courseware import sections
-        from courseware.authoring import release
+    from courseware.authoring import release
 
-        root = sections.folder("solutions").parent
-        if not check:
-            release.build(root)
-            console.print(f"Student notebooks are in {root / 'notebooks'}.", soft_wrap=True, highlight=False)
-            return
-        differing = release.drift(root)
-        if differing:
-            raise settings.CourseError(
-                f"notebooks/ is not what solutions/ gives: {', '.join(differing)}; run `course build`."
-            )
-        console.print("notebooks/ is what nbgrader makes of solutions/.")
+    root = sections.folder("solutions").parent
+    if check:
+        release.require_current(root)
+        _say("notebooks/ is what nbgrader makes of solutions/.")
+    else:
+        release.build(root)
+        _say(f"Student notebooks are in {root / 'notebooks'}.")
 
 
 @main.command()
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="build/vae-course.zip")
 def bundle(output: Path | None) -> None:
     """Pack what students get: notebooks, the package and a README, without anything of yours."""
-    with _one_sentence():
-        from courseware import sections
-        from courseware.authoring import bundle
+    from courseware.authoring import bundle
 
-        root = sections.folder("solutions").parent
-        file = output or root / "build" / f"{bundle.TOP}.zip"
-        count = bundle.write(root, file)
-        size = file.stat().st_size / 2**20
-        console.print(f"{file}: {count} files, {size:.2f} MiB.", soft_wrap=True, highlight=False)
+    root = sections.folder("solutions").parent
+    file = output or root / "build" / f"{bundle.TOP}.zip"
+    count = bundle.write(root, file)
+    _say(f"{file}: {count} files, {file.stat().st_size / 2**20:.2f} MiB.")
 
 
 @main.command()
 @click.option("--empty", is_flag=True, help="Delete every kept training.")
 def cache(empty: bool) -> None:
     """Say how large the cache of trained models is, or empty it."""
-    with _one_sentence():
-        from course_utils.engine import cache as trainings
+    from course_utils.engine import cache as trainings
 
-        if empty:
-            console.print(f"Deleted: {trainings.empty()} files.")
-        console.print(f"Kept {trainings.summary()}.", soft_wrap=True, highlight=False)
-
-
-def _say(line: str) -> None:
-    console.print(line, highlight=False, markup=False)
-
-
-def _show(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
-    table = Table(*columns, title=title)
-    for cells in rows:
-        table.add_row(*cells)
-    console.print(table)
-
-
-_STORE = click.option("--store", is_flag=True, help="Keep the figures in docs/ (for maintainers).")
+    if empty:
+        _say(f"Deleted: {trainings.empty()} files.")
+    _say(f"Kept {trainings.summary()}.")
 
 
 @main.command()
@@ -278,26 +236,23 @@ _STORE = click.option("--store", is_flag=True, help="Keep the figures in docs/ (
 @_STORE
 def graders(seeds: int, store: bool) -> None:
     """Measure the checks on the bank of right and wrong answers."""
-    with _one_sentence():
-        from courseware.measuring import graders
+    from courseware.measuring import graders
 
-        with _progress("answers") as bars:
-            task = bars.add_task("Checking the bank", total=None)
-            tallies, faults = graders.measure(
-                seeds, lambda done, of: bars.update(task, completed=done, total=of)
-            )
-        whole = graders.total(tallies)
-        _show(
-            ("exercise", "answer", "wrong caught", "right accepted", "mistakes named", "seconds"),
-            (tally.cells() for tally in [*tallies, whole]),
-        )
-        _say(f"In all, {graders.sentence(tallies)}.")
-        if store:
-            graders.FIGURES.store(settings.project_folder(), tallies)
-        for fault in faults:
-            _say(fault)
-        if (whole.caught, whole.accepted) != (whole.wrong, whole.right):
-            raise settings.CourseError("The checks accept a wrong answer or refuse a right one.")
+    with _progress("answers") as bars:
+        task = bars.add_task("Checking the bank", total=None)
+        tallies, faults = graders.measure(seeds, lambda done, of: bars.update(task, completed=done, total=of))
+    whole = graders.total(tallies)
+    _show(
+        ("exercise", "answer", "wrong caught", "right accepted", "mistakes named", "seconds"),
+        (tally.cells() for tally in [*tallies, whole]),
+    )
+    _say(f"In all, {graders.sentence(tallies)}.")
+    if store:
+        graders.FIGURES.store(settings.project_folder(), tallies)
+    for fault in faults:
+        _say(fault)
+    if (whole.caught, whole.accepted) != (whole.wrong, whole.right):
+        raise settings.CourseError("The checks accept a wrong answer or refuse a right one.")
 
 
 @main.command()
@@ -309,15 +264,10 @@ def graders(seeds: int, store: bool) -> None:
 @_STORE
 def bench(kinds: tuple[str, ...], data: str | None, grading: bool, store: bool) -> None:
     """Time the course's loops beside a textbook loop and a library; write build/bench/."""
-    with _one_sentence():
-        root = settings.project_folder()
-        if grading:
-            _bench_grading(root, store)
-        else:
-            _bench_loops(root, kinds, data, store)
+    (_bench_grading if grading else _bench_loops)(settings.project_folder(), store, kinds, data)
 
 
-def _bench_loops(root: Path, kinds: tuple[str, ...], data: str | None, store: bool) -> None:
+def _bench_loops(root: Path, store: bool, kinds: tuple[str, ...], data: str | None) -> None:
     from course_utils import data as datasets
     from courseware.measuring import loops
 
@@ -337,10 +287,10 @@ def _bench_loops(root: Path, kinds: tuple[str, ...], data: str | None, store: bo
             chart.savefig(root / "docs" / f"bench-{kind}-{one.device}.png", dpi=150)
     if store:
         loops.store(root, found)
-    console.print(f"Tables and charts: {folder}", soft_wrap=True, highlight=False)
+    _say(f"Tables and charts: {folder}")
 
 
-def _bench_grading(root: Path, store: bool) -> None:
+def _bench_grading(root: Path, store: bool, *_: object) -> None:
     from courseware.grading.kernel import sandbox
     from courseware.measuring import speed
 
@@ -364,47 +314,45 @@ def _bench_grading(root: Path, store: bool) -> None:
 @_STORE
 def reproduce(seeds: int, epochs: int, names: tuple[str, ...], store: bool) -> None:
     """Train published networks on MNIST and print their figures beside ours."""
-    with _one_sentence():
-        from course_utils import data as datasets
-        from courseware.measuring import literature
+    from course_utils import data as datasets
+    from courseware.measuring import literature
 
-        root = settings.project_folder()
-        planned = literature.experiments(epochs, names)
-        mnist = datasets.load("mnist").to(settings.device())
-        found = literature.run(mnist, planned, seeds, root / "build" / "reproduce" / "mnist.json", _say)
-        rows = (one.cells() for one in found)
-        _show(literature.COLUMNS, rows, "-ELBO or -log p(x), nats per MNIST test image")
-        for note in literature.notes(found):
-            _say(note)
-        if store:
-            literature.store(root, found)
+    root = settings.project_folder()
+    planned = literature.experiments(epochs, names)
+    mnist = datasets.load("mnist").to(settings.device())
+    found = literature.run(mnist, planned, seeds, root / "build" / "reproduce" / "mnist.json", _say)
+    rows = (one.cells() for one in found)
+    _show(literature.COLUMNS, rows, "-ELBO or -log p(x), nats per MNIST test image")
+    for note in literature.notes(found):
+        _say(note)
+    if store:
+        literature.store(root, found)
 
 
 @main.command()
 def doctor() -> None:
     """Say whether this machine is ready for the course, and what to do where it is not."""
-    with _one_sentence():
-        from courseware import doctor as diagnosis
+    from courseware import doctor as diagnosis
 
-        missing = 0
-        for one in diagnosis.examine():
-            mark = "[green]ok[/]" if not one.advice else "[red]no[/]" if one.needed else "[yellow]--[/]"
-            console.print(f"{mark}  {one.name:9} {escape(one.found)}", highlight=False, soft_wrap=True)
-            if one.advice:
-                console.print(f"    {'':9} {escape(one.advice)}", highlight=False, soft_wrap=True)
-            missing += bool(one.advice and one.needed)
-        if missing:
-            raise settings.CourseError(f"{missing} of these the course cannot do without.")
-        console.print("The course can run here.")
+    missing = 0
+    for one in diagnosis.examine():
+        mark = ("ok", "green") if not one.advice else ("no", "red") if one.needed else ("--", "yellow")
+        _say(mark, f"  {one.name:9} {one.found}")
+        if one.advice:
+            _say(f"    {'':9} {one.advice}")
+        missing += bool(one.advice and one.needed)
+    if missing:
+        raise settings.CourseError(f"{missing} of these the course cannot do without.")
+    _say("The course can run here.")
 
 
 @main.command()
 @click.argument("assignment", default="")
-@click.option("--workers", type=click.IntRange(1), help="Submissions at a time; as many as there are cores.")
+@_WORKERS
 @click.option("--scheduler", metavar="ADDRESS", help="Let the workers of this Dask cluster do it.")
-@click.option("--student", "students", multiple=True, metavar="ID", help="Only this one; repeatable.")
+@_STUDENTS
 @click.option("--whole", is_flag=True, help="Run every cell, also those that no graded cell needs.")
-@click.option("--unsafe", is_flag=True, help="Without a sandbox: students' code runs with YOUR rights.")
+@_UNSAFE
 def grade(
     assignment: str,
     workers: int | None,
@@ -414,39 +362,35 @@ def grade(
     unsafe: bool,
 ) -> None:
     """Grade everything handed in (of one assignment, or all) that is not graded yet."""
-    with _one_sentence():
-        import joblib
+    import joblib
 
-        from courseware.classroom import batch, pool
-        from courseware.grading import work
+    from courseware.classroom import pool
+    from courseware.grading import work
 
-        _sandbox_or(unsafe)
-        course = batch.Course(settings.project_folder())
-        rules = work.Rules(sandboxed=not unsafe, whole=whole)
-        assignments = _handed_in(course, assignment)
-        with pool.dask(scheduler) if scheduler else pool.local(workers or joblib.cpu_count()) as crew:
-            _grade(course, assignments, rules, crew, list(students))
+    course, assignments = _handed_in(assignment, unsafe)
+    rules = work.Rules(sandboxed=not unsafe, whole=whole)
+    with pool.dask(scheduler) if scheduler else pool.local(workers or joblib.cpu_count()) as crew:
+        _grade(course, assignments, rules, crew, list(students))
 
 
-def _sandbox_or(unsafe: bool) -> None:
-    """Raise CourseError where no sandbox can be made, unless nobody wants one."""
+def _handed_in(assignment: str, unsafe: bool) -> tuple[Any, list[str]]:
+    """The course, and the assignment named or all for which something is handed in.
+
+    Raises CourseError where nothing is, and where no sandbox can be made, unless nobody wants one.
+    """
+    from courseware.classroom import batch
     from courseware.grading.kernel import sandbox
 
     if unsafe:
-        console.print("NOT SANDBOXED: students' code runs with your own rights.", style="bold red")
+        _say(("NOT SANDBOXED: students' code runs with your own rights.", "bold red"))
     else:
         sandbox.require()
-
-
-def _handed_in(course, assignment: str) -> list[str]:
-    """The assignment named, or all for which something is handed in; CourseError where nothing is."""
-    from courseware import sections
-
+    course = batch.Course(settings.project_folder())
     every = [section.folder for section in sections.SECTIONS]
     found = [assignment] if assignment else [one for one in every if course.has(one)]
     if not found:
         raise settings.CourseError("Nothing is handed in: submitted/STUDENT/ASSIGNMENT/ is empty.")
-    return found
+    return course, found
 
 
 def _grade(course, assignments: list[str], rules, crew, students: list[str], anew: bool = False) -> None:
@@ -463,7 +407,7 @@ def _grade(course, assignments: list[str], rules, crew, students: list[str], ane
     seconds = time.monotonic() - started
     for assignment in assignments:
         _report_class(course, assignment)
-    console.print(f"Time: {seconds:.0f} s. Go on in formgrader (`jupyter lab`) or with `nbgrader export`.")
+    _say(f"Time: {seconds:.0f} s. Go on in formgrader (`jupyter lab`) or with `nbgrader export`.")
 
 
 def _report_class(course, assignment: str) -> None:
@@ -474,104 +418,81 @@ def _report_class(course, assignment: str) -> None:
     released = work.digest_of(course.assignment(assignment).released)
     found = summary.of(batch.results(course, assignment), released)
     summary.write(found, batch.results(course, assignment), assignment, folder)
-    table = Table("exercise", "answer", "mean", "of", "all points", "some", "none", title=assignment)
-    for row in found.exercises:
-        mean = sum(row.points) / len(row.points)
-        table.add_row(
-            row.number, row.answer, f"{mean:.2f}", f"{row.of:g}", *(f"{x:.0%}" for x in row.shares())
-        )
-    console.print(table)
+    _show(summary.COLUMNS, (exercise.cells() for exercise in found.exercises), assignment)
     if found.mistakes:
-        console.print("Most frequent mistakes:")
+        _say("Most frequent mistakes:")
         for count, number, mistake in found.mistakes:
-            console.print(f"  {count} × {number}: {mistake}", highlight=False, markup=False)
+            _say(f"  {count} × {number}: {mistake}")
     if found.for_a_look:
-        console.print(f"Who needs a human's eye ({len(found.for_a_look)}), and why:")
+        _say(f"Who needs a human's eye ({len(found.for_a_look)}), and why:")
         for student, why in list(found.for_a_look.items())[:20]:
-            console.print(f"  {student}: {'; '.join(why)}", highlight=False, markup=False)
-    console.print(
+            _say(f"  {student}: {'; '.join(why)}")
+    _say(
         f"{found.students} submissions of {assignment} are in the gradebook; {found.by_hand} answers are "
-        "to be graded by hand.",
-        highlight=False,
+        "to be graded by hand."
     )
     for warning in found.warnings(assignment):
-        console.print(warning, style="bold red", highlight=False)
-    console.print(f"Summary, chart and table per exercise: {folder}", soft_wrap=True, highlight=False)
+        _say((warning, "bold red"))
+    _say(f"Summary, chart and table per exercise: {folder}")
 
 
 @main.command()
 @click.argument("notebook", type=click.Path(path_type=Path))
 def check(notebook: Path) -> None:
     """Grade a notebook of your own as it will be graded when you hand it in."""
-    with _one_sentence():
-        from courseware.grading import rehearsal
+    from courseware.grading import rehearsal
 
-        console.print("Running the notebook; this takes up to a minute ...")
-        found = rehearsal.rehearse(notebook)
-        table = Table("exercise", "answer", "points", "what to look at", title=notebook.name)
-        for one in found.verdicts:
-            # One mistake may fail several claims.
-            hints = dict.fromkeys(hint or claim for claim, hint in one.failed.items())
-            table.add_row(
-                one.exercise,
-                one.answer,
-                f"{one.points:g} of {one.of:g}",
-                Text("\n".join([*([one.note] if one.note else []), *hints])),
-            )
-        if table.row_count:
-            console.print(table)
-        console.print(f"Points that programs give: {found.points:g} of {found.of:g}.", highlight=False)
-        for answer in found.by_hand:
-            state = "answered" if answer.answered else "NOT ANSWERED"
-            console.print(
-                f"Graded by hand: {answer.grade_id}, {answer.points:g} points, {state}.", highlight=False
-            )
-        for fault in found.faults:
-            console.print(
-                f"To put right: {fault.reason.value} ({fault.detail}).", highlight=False, markup=False
-            )
-        if found.remark:
-            console.print(found.remark, soft_wrap=True, highlight=False, markup=False)
-        where = "in a sandbox" if found.sandboxed else "without a sandbox, as in Jupyter"
-        console.print(
-            f"Your code ran {where}; when it is graded, the checks draw other numbers.", soft_wrap=True
-        )
+    _say("Running the notebook; this takes up to a minute ...")
+    found = rehearsal.rehearse(notebook)
+    rows = []
+    for one in found.verdicts:
+        # One mistake may fail several claims.
+        hints = dict.fromkeys(hint or claim for claim, hint in one.failed.items())
+        notes = "\n".join([one.note, *hints] if one.note else hints)
+        rows.append((one.exercise, one.answer, f"{one.points:g} of {one.of:g}", notes))
+    _show(("exercise", "answer", "points", "what to look at"), rows, notebook.name)
+    _say(f"Points that programs give: {found.points:g} of {found.of:g}.")
+    for answer in found.by_hand:
+        state = "answered" if answer.answered else "NOT ANSWERED"
+        _say(f"Graded by hand: {answer.grade_id}, {answer.points:g} points, {state}.")
+    for fault in found.faults:
+        _say(f"To put right: {fault.reason.value} ({fault.detail}).")
+    if found.remark:
+        _say(found.remark)
+    where = "in a sandbox" if found.sandboxed else "without a sandbox, as in Jupyter"
+    _say(f"Your code ran {where}; when it is graded, the checks draw other numbers.")
 
 
 @main.command()
 @click.argument("assignment", default="")
 @click.option("--verify", is_flag=True, help="Store nothing; say whether the stored results come out again.")
-@click.option("--student", "students", multiple=True, metavar="ID", help="Only this one; repeatable.")
-@click.option("--workers", type=click.IntRange(1), help="Submissions at a time; as many as there are cores.")
-@click.option("--unsafe", is_flag=True, help="Without a sandbox: students' code runs with YOUR rights.")
+@_STUDENTS
+@_WORKERS
+@_UNSAFE
 def regrade(
     assignment: str, verify: bool, students: tuple[str, ...], workers: int | None, unsafe: bool
 ) -> None:
     """Grade again what is graded: anew, or with --verify to see that the same comes out."""
-    with _one_sentence():
-        import joblib
+    import joblib
 
-        from courseware.classroom import batch, pool
-        from courseware.grading import work
+    from courseware.classroom import pool
+    from courseware.grading import work
 
-        if not (verify or students):
-            raise settings.CourseError("Say whom to grade anew (--student ID), or add --verify.")
-        _sandbox_or(unsafe)
-        course = batch.Course(settings.project_folder())
-        chosen = {
-            one: [who for who in course.students(one) if not students or who in students]
-            for one in _handed_in(course, assignment)
-        }
-        if not any(chosen.values()):
-            raise settings.CourseError(f"Nothing is handed in by {', '.join(students)}.")
-        chosen = {one: who for one, who in chosen.items() if who}
-        with pool.local(workers or joblib.cpu_count()) as crew:
-            if verify:
-                _verify(course, chosen, crew, unsafe)
-                return
-            for one, who in chosen.items():
-                _grade(course, [one], work.Rules(sandboxed=not unsafe), crew, who, anew=True)
-        console.print("Scores that you have given by hand stay; Formgrader marks them to be looked at again.")
+    if not (verify or students):
+        raise settings.CourseError("Say whom to grade anew (--student ID), or add --verify.")
+    course, assignments = _handed_in(assignment, unsafe)
+    every = {one: course.students(one) for one in assignments}
+    chosen = {one: [who for who in every[one] if not students or who in students] for one in every}
+    chosen = {one: who for one, who in chosen.items() if who}
+    if not chosen:
+        raise settings.CourseError(f"Nothing is handed in by {', '.join(students)}.")
+    with pool.local(workers or joblib.cpu_count()) as crew:
+        if verify:
+            _verify(course, chosen, crew, unsafe)
+            return
+        for one, who in chosen.items():
+            _grade(course, [one], work.Rules(sandboxed=not unsafe), crew, who, anew=True)
+    _say("Scores that you have given by hand stay; Formgrader marks them to be looked at again.")
 
 
 def _verify(course, chosen: dict[str, list[str]], crew, unsafe: bool) -> None:
@@ -583,8 +504,7 @@ def _verify(course, chosen: dict[str, list[str]], crew, unsafe: bool) -> None:
             of += 1
             differing += bool(found.differences)
             why = "; ".join([*found.differences, *(f"note: {note}" for note in found.notes)])
-            line = f"{assignment}, {found.student}: {found.said}{f' ({why})' if why else ''}"
-            console.print(line, soft_wrap=True, highlight=False, markup=False)
+            _say(f"{assignment}, {found.student}: {found.said}{f' ({why})' if why else ''}")
     if differing:
         raise settings.CourseError(f"{differing} of {of} stored results did not come out again.")
 
@@ -593,14 +513,13 @@ def _verify(course, chosen: dict[str, list[str]], crew, unsafe: bool) -> None:
 @click.argument("assignment", default="")
 def remarks(assignment: str) -> None:
     """List what `nbgrader autograde` noticed about students' own work (all assignments, or one)."""
-    with _one_sentence():
-        from courseware.grading.submission import own_work
+    from courseware.grading.submission import own_work
 
-        found = own_work.kept(settings.project_folder() / "autograded", assignment)
-        for student, notebook, remark in found:
-            console.print(f"{student}, {notebook}, {remark}", soft_wrap=True, highlight=False, markup=False)
-        console.print(f"{len(found)} remarks. A remark is a reason to look, no proof.", highlight=False)
+    found = own_work.kept(settings.project_folder() / "autograded", assignment)
+    for student, notebook, remark in found:
+        _say(f"{student}, {notebook}, {remark}")
+    _say(f"{len(found)} remarks. A remark is a reason to look, no proof.")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

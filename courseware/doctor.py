@@ -51,11 +51,10 @@ def examine() -> Iterator[Finding]:
 
 def python() -> Finding:
     """The interpreter and where it lives."""
+    own = sys.prefix != sys.base_prefix or (Path(sys.prefix) / "conda-meta").is_dir()
+    advice = "Use an environment of the course's own (`make .venv/.ready`), not the system's Python."
     found = f"{platform.python_version()} in {sys.prefix}"
-    if sys.prefix == sys.base_prefix and not (Path(sys.prefix) / "conda-meta").is_dir():
-        advice = "Use an environment of the course's own (`make .venv/.ready`), not the system's Python."
-        return Finding("Python", found, advice, needed=False)
-    return Finding("Python", found)
+    return Finding("Python", found, "" if own else advice, needed=False)
 
 
 def packages() -> Finding:
@@ -71,20 +70,17 @@ def packages() -> Finding:
             continue
         if not one.specifier.contains(version, prereleases=True):
             wrong.append(f"{one.name} is {version}, wanted {one.specifier}")
-    if wrong:
-        return Finding("packages", "; ".join(wrong), REINSTALL)
-    return Finding("packages", f"all {len(wanted)} there")
+    return Finding("packages", "; ".join(wrong) or f"all {len(wanted)} there", REINSTALL if wrong else "")
 
 
 def pytorch() -> Finding:
     """PyTorch's build and the device that trainings use."""
     import torch
 
+    idle = shutil.which("nvidia-smi") and not torch.cuda.is_available()
+    advice = "There is an NVIDIA GPU that this PyTorch cannot use: install a CUDA build to train on it."
     found = f"{torch.__version__}, trains on {settings.device_name()}"
-    if shutil.which("nvidia-smi") and not torch.cuda.is_available():
-        advice = "There is an NVIDIA GPU that this PyTorch cannot use: install a CUDA build to train on it."
-        return Finding("PyTorch", found, advice, needed=False)
-    return Finding("PyTorch", found)
+    return Finding("PyTorch", found, advice if idle else "", needed=False)
 
 
 def torchvision() -> Finding:
@@ -153,12 +149,8 @@ def sandbox() -> Finding:
 def disk() -> Finding:
     """Room in the project's folder."""
     free = shutil.disk_usage(settings.project_folder()).free
-    found = f"{free / GB:.0f} GB free"
-    if free < DISK:
-        return Finding(
-            "disk", found, f"Make room: {DISK / GB:.0f} GB are enough; `course cache` says what is kept."
-        )
-    return Finding("disk", found)
+    advice = f"Make room: {DISK / GB:.0f} GB are enough; `course cache` says what is kept."
+    return Finding("disk", f"{free / GB:.0f} GB free", advice if free < DISK else "")
 
 
 def memory() -> Finding:
@@ -166,9 +158,5 @@ def memory() -> Finding:
     import psutil
 
     free = psutil.virtual_memory().available
-    found = f"{free / GB:.0f} GB free"
-    if free < MEMORY:
-        return Finding(
-            "memory", found, f"Close other programs: {MEMORY / GB:.0f} GB are enough.", needed=False
-        )
-    return Finding("memory", found)
+    advice = f"Close other programs: {MEMORY / GB:.0f} GB are enough."
+    return Finding("memory", f"{free / GB:.0f} GB free", advice if free < MEMORY else "", needed=False)

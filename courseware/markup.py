@@ -42,8 +42,9 @@ def remembering(render: Callable[..., str]) -> Callable[..., str]:
     remembered = functools.lru_cache(REMEMBERED)(render)
 
     @functools.wraps(render)
-    def rendered(source: str, *rest: Any, **more: Any) -> str:
-        return (remembered if len(source) <= MOST_REMEMBERED else render)(source, *rest, **more)
+    def rendered(source: Any, *rest: Any) -> str:
+        text = str(source)
+        return (remembered if len(text) <= MOST_REMEMBERED else render)(text, *rest)
 
     return rendered
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader
 
 from course_utils.files import whole
-from course_utils.settings import CourseError
 from courseware import sections
 from courseware.authoring import release
 
@@ -40,6 +39,7 @@ SHIPPED = (
     "courseware/cli.py",
     "courseware/doctor.py",
     "courseware/markup.py",
+    "courseware/notebooks.py",
     "courseware/sections.py",
     "courseware/grading/**/*",  # for `course check`
     "courseware/jupyterlab/*",
@@ -56,10 +56,7 @@ def write(root: Path, file: Path) -> int:
 
     Raises CourseError where notebooks/ is not what solutions/ gives, and where `file` cannot be written.
     """
-    if differing := release.drift(root):
-        raise CourseError(
-            f"notebooks/ is not what solutions/ gives: {', '.join(differing)}; run `course build` first."
-        )
+    release.require_current(root)
     found = contents(root)
     with whole(file) as part, zipfile.ZipFile(part, "w") as archive:
         for name, content in sorted(found.items()):
@@ -103,7 +100,6 @@ def _rows(root: Path) -> list[tuple[str, int, int]]:
     for lesson in sections.lessons():
         terms = TERMS.findall((root / "notebooks" / lesson.path).read_text("utf-8"))
         if terms:
-            rows.append(
-                (lesson.title, sum(int(minutes) for minutes, _ in terms), sum(int(of) for _, of in terms))
-            )
+            minutes, points = (sum(map(int, numbers)) for numbers in zip(*terms, strict=True))
+            rows.append((lesson.title, minutes, points))
     return rows

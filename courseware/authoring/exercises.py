@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 
 from nbformat import NotebookNode
+from nbgrader.utils import is_grade, is_solution
 
 from course_utils import checks
 
@@ -28,14 +29,14 @@ def lacks(notebook: NotebookNode) -> list[str]:
     """One sentence for each thing that an exercise of this solution notebook lacks."""
     found = []
     for statement, cells in _exercises(notebook):
-        answers = [i for i, cell in enumerate(cells) if _mark(cell, "solution")]
+        answers = [i for i, cell in enumerate(cells) if is_solution(cell)]
         if not statement:
             ids = [cells[i].metadata.nbgrader.grade_id for i in answers]
             found += [f"the answer {grade_id} lacks a statement above it" for grade_id in ids]
             continue
         missing = _statement(statement)
         if len(answers) == 1:
-            graded = (cell for cell in cells[answers[0] + 1 :] if _mark(cell, "grade"))
+            graded = filter(is_grade, cells[answers[0] + 1 :])
             after = next(graded, NotebookNode(metadata={}, source=""))
             missing += _answer(statement, cells[answers[0]], after)
         else:
@@ -48,7 +49,7 @@ def disagreements(notebook: NotebookNode) -> list[str]:
     """One sentence for each graded cell whose statement or check names other points than it does."""
     found = []
     for statement, cells in _exercises(notebook):
-        for cell in (cell for cell in cells if _mark(cell, "grade")):
+        for cell in filter(is_grade, cells):
             points = {"the graded cell": cell.metadata.nbgrader.get("points", 0)}
             if terms := TERMS.search(statement):
                 points["the statement"] = int(terms[1])
@@ -75,10 +76,6 @@ def _exercises(notebook: NotebookNode) -> Iterator[tuple[str, list[NotebookNode]
     yield statement, below
 
 
-def _mark(cell: NotebookNode, key: str) -> bool:
-    return bool(cell.metadata.get("nbgrader", {}).get(key))
-
-
 def _statement(text: str) -> list[str]:
     missing = []
     if not TERMS.search(text):
@@ -94,7 +91,7 @@ def _statement(text: str) -> list[str]:
 
 
 def _answer(statement: str, cell: NotebookNode, after: NotebookNode) -> list[str]:
-    if _mark(cell, "grade"):
+    if is_grade(cell):
         return [part for part in ("Model answer.", "Mark scheme.") if f"**{part}**" not in cell.source]
     missing = [] if re.search(r"\b[Ee]xpected\b", statement) else ["an expected figure or number"]
     return missing + _stub(cell.source) + _graded(statement, cell.source, after)
@@ -120,7 +117,7 @@ def _stub(source: str) -> list[str]:
 
 def _graded(statement: str, source: str, cell: NotebookNode) -> list[str]:
     call = CHECK.fullmatch(cell.source)
-    if not (_mark(cell, "grade") and call):
+    if not (is_grade(cell) and call):
         return ["a graded cell below its answer"]
     exercise = checks.EXERCISES.get(call[1])
     if exercise is None or not re.search(rf"^(def|class) {call[1]}\b", source, re.MULTILINE):

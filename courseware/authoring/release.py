@@ -17,6 +17,7 @@ from nbformat import NotebookNode
 from nbgrader.apps import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import NbGraderPreprocessor
+from nbgrader.utils import is_grade, is_solution
 from traitlets import Unicode
 from traitlets.config import Config, PyFileConfigLoader
 
@@ -108,16 +109,11 @@ def generate(assignment: str, config: Config) -> None:
 
 def outdated(root: Path) -> dict[Path, str]:
     """The texts that quote other numbers of exercises or points than the lessons have, put right."""
-    cells = [
-        cell
-        for lesson in sections.lessons()
-        for cell in notebooks.read(root / "solutions" / lesson.path).cells
-        if cell.metadata.get("nbgrader", {}).get("grade")
-    ]
-    checked, by_hand = (
-        [cell.metadata.nbgrader.points for cell in cells if cell.metadata.nbgrader.solution is hand]
-        for hand in (False, True)
-    )
+    checked: list[float] = []
+    by_hand: list[float] = []
+    for lesson in sections.lessons():
+        for cell in filter(is_grade, notebooks.read(root / "solutions" / lesson.path).cells):
+            (by_hand if is_solution(cell) else checked).append(cell.metadata.nbgrader.points)
     numbers = {
         "NUMBER exercises checked by program": len(checked),
         "NUMBER questions graded by hand": len(by_hand),
@@ -151,6 +147,14 @@ def drift(root: Path) -> list[str]:
         return [str(path) for path in sorted(paths) if read(released / path) != read(fresh / path)]
 
 
+def require_current(root: Path) -> None:
+    """Raise CourseError where notebooks/ has drifted."""
+    if differing := drift(root):
+        raise CourseError(
+            f"notebooks/ is not what solutions/ gives: {', '.join(differing)}; run `course build`."
+        )
+
+
 class AddsUp(NbGraderPreprocessor):
     """Refuse a notebook in which an exercise's statement, graded cell and check name different points."""
 
@@ -167,7 +171,6 @@ class Door(NbGraderPreprocessor):
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         for first in [cell for cell in nb.cells if cell.cell_type == "code"][:1]:
-            first.source = re.sub(
-                r'^COURSE = ""', f'COURSE = "{self.address}"', first.source, flags=re.MULTILINE
-            )
+            named = f'COURSE = "{self.address}"'
+            first.source = re.sub(r'^COURSE = ""', named, first.source, flags=re.MULTILINE)
         return nb, resources

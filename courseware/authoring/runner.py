@@ -37,6 +37,7 @@ from courseware import notebooks, record, sections
 from courseware.sections import Lesson
 
 CELL_SECONDS = 3600
+QUIET = logging.Logger("course.nbclient", logging.CRITICAL)
 Progress = Callable[[Lesson, int, int], None]
 
 
@@ -101,24 +102,24 @@ def execute(run: Run, lessons: list[Lesson], on_progress: Progress) -> list[Exec
     """
     with writable(run.target / "notebooks"), tempfile.TemporaryFile(dir=run.target):
         pass  # better told now than after the first notebook
-    return asyncio.run(_execute_all(run, lessons, on_progress))
 
+    async def every() -> list[Executed]:
+        places = asyncio.Semaphore(run.jobs)
 
-async def _execute_all(run: Run, lessons: list[Lesson], on_progress: Progress) -> list[Executed]:
-    places = asyncio.Semaphore(run.jobs)
+        async def one(lesson: Lesson) -> Executed:
+            async with places:
+                return await _execute_one(run, lesson, on_progress)
 
-    async def one(lesson: Lesson) -> Executed:
-        async with places:
-            return await _execute_one(run, lesson, on_progress)
+        return await asyncio.gather(*map(one, lessons))
 
-    return list(await asyncio.gather(*(one(lesson) for lesson in lessons)))
+    return asyncio.run(every())
 
 
 async def _execute_one(run: Run, lesson: Lesson, on_progress: Progress) -> Executed:
     target = run.target / lesson.path
     key = run.key(lesson)
-    stored = _read_stored(target, key)
-    if stored is not None:
+    stored = notebooks.kept(target)
+    if stored and stored.metadata.get("course", {}).get("key") == key:
         on_progress(lesson, len(stored.cells), len(stored.cells))
         return Executed(lesson, stored, reused=True)
 
@@ -130,7 +131,7 @@ async def _execute_one(run: Run, lesson: Lesson, on_progress: Progress) -> Execu
         resources={"metadata": {"path": str((run.source / lesson.path).parent)}},
         record_timing=False,
         on_cell_complete=lambda cell, cell_index: on_progress(lesson, cell_index + 1, total),
-        log=_quiet(),
+        log=QUIET,
     )
     on_progress(lesson, 0, total)
     try:
@@ -152,12 +153,6 @@ def _why(problem: CellExecutionError) -> str:
     if problem.ename == "ModuleNotFoundError" and "course_utils" in problem.evalue:
         return "its kernel has no course_utils: run `make` anew, or install the course into that kernel"
     return f"a cell stopped with {problem.ename}: {problem.evalue}".strip().partition("\n")[0]
-
-
-def _read_stored(path: Path, key: str) -> NotebookNode | None:
-    """The stored notebook if it is whole and has this key."""
-    notebook = notebooks.kept(path)
-    return notebook if notebook and notebook.metadata.get("course", {}).get("key") == key else None
 
 
 def store(executed: Executed, source: Path) -> None:
@@ -187,9 +182,12 @@ def summary(executed: list[Executed]) -> str:
     return "; ".join([*data, *budgets, "seed 0"]) + "."
 
 
-def markdown(executed: list[Executed]) -> str:
-    """What the notebooks' models come to, as the README shows it: nats per test image."""
-    rows = [
+COLUMNS = ("section", "model", "data", "test -ELBO", "reconstruction", "KL")
+
+
+def rows(executed: list[Executed]) -> list[tuple[str, ...]]:
+    """What the notebooks' models come to, as COLUMNS say: nats per test image."""
+    return [
         (
             one.lesson.title,
             row["model"],
@@ -201,10 +199,8 @@ def markdown(executed: list[Executed]) -> str:
         for one in executed
         for row in one.results
     ]
-    return record.table(("section", "model", "data", "test -ELBO", "reconstruction", "KL"), rows)
 
 
-def _quiet() -> logging.Logger:
-    logger = logging.getLogger("course.nbclient")
-    logger.setLevel(logging.CRITICAL)
-    return logger
+def markdown(executed: list[Executed]) -> str:
+    """The rows as the documents show them."""
+    return record.table(COLUMNS, rows(executed))

@@ -23,6 +23,7 @@ from courseware.grading.work import Result
 ORDINARY = {Reason.MISSING_NOTEBOOK, Reason.TIMEOUT, Reason.CHANGED_CELLS}
 SHOWN = 10  # of the most frequent mistakes
 PARTS = {"all points": plotting.COLOURS[0], "some": plotting.COLOURS[4], "none": "#d9d9d9"}  # of a bar
+COLUMNS = ("exercise", "answer", "mean", "of", *PARTS)
 
 
 @dataclass
@@ -41,6 +42,11 @@ class Exercise:
         none = sum(points == 0 for points in self.points)
         count = len(self.points)
         return full / count, (count - full - none) / count, none / count
+
+    def cells(self) -> tuple[str, ...]:
+        """What COLUMNS say."""
+        mean = sum(self.points) / len(self.points)
+        return self.number, self.answer, f"{mean:.2f}", f"{self.of:g}", *(f"{x:.0%}" for x in self.shares())
 
 
 @dataclass
@@ -78,17 +84,12 @@ class Summary:
 
     def markdown(self, assignment: str) -> str:
         """Scores, mistakes, and who needs a look."""
-        columns = ("exercise", "answer", "mean", "of", "all points", "some", "none")
-        rows = [
-            (one.number, one.answer, f"{sum(one.points) / len(one.points):.2f}", f"{one.of:g}",
-             *(f"{share:.0%}" for share in one.shares()))
-            for one in self.exercises
-        ]  # fmt: skip
+        rows = [one.cells() for one in self.exercises]
         mistakes = [f"- {count} × {number}: {mistake}" for count, number, mistake in self.mistakes]
         looks = [f"- {student}: {'; '.join(why)}" for student, why in self.for_a_look.items()]
         warnings = [line for warning in self.warnings(assignment) for line in (f"**{warning}**", "")]
         return "\n".join(
-            [f"# {assignment}: {self.students} submissions", "", *warnings, record.table(columns, rows), "",
+            [f"# {assignment}: {self.students} submissions", "", *warnings, record.table(COLUMNS, rows), "",
              "## Most frequent mistakes", "", *(mistakes or ["None."]), "",
              "## Who needs a human's eye", "", f"{self.by_hand} answers are to be graded by hand.", "",
              *looks, ""]

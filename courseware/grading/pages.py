@@ -24,6 +24,7 @@ from jinja2 import pass_context
 from nbconvert import HTMLExporter
 from nbconvert.preprocessors import Preprocessor
 from nbformat import NotebookNode
+from nbgrader.utils import is_grade, is_solution
 from traitlets.config import Config
 
 from courseware import markup
@@ -58,12 +59,8 @@ EXPORTER: dict[str, Any] = {
 # --- outputs ----------------------------------------------------------------------------------------
 
 
-def clean_outputs(cell: NotebookNode) -> None:
-    """Keep text, errors and PNG pictures of an executed cell's outputs, within bounds. Never raises."""
-    _clean_outputs(cell, ("text/plain",))
-
-
-def _clean_outputs(cell: NotebookNode, texts: tuple[str, ...]) -> None:
+def clean_outputs(cell: NotebookNode, texts: tuple[str, ...] = ("text/plain",)) -> None:
+    """Keep errors, PNG pictures and these kinds of text of a cell's outputs, within bounds. Never raises."""
     outputs = cell.get("outputs")
     outputs = outputs if isinstance(outputs, list) else []
     kept: list[NotebookNode] = []
@@ -176,13 +173,9 @@ def _allowed(tag: str, name: str, value: str) -> bool:
     )
 
 
-def clean_html(source: Any) -> str:
-    """HTML in which nothing runs and nothing is loaded; forbidden tags are shown as text."""
-    return _clean_html(str(source))
-
-
 @remembering
-def _clean_html(source: str) -> str:
+def clean_html(source: str) -> str:
+    """HTML in which nothing runs and nothing is loaded; forbidden tags are shown as text."""
     cleaner = Cleaner(
         tags=TAGS,
         attributes=_allowed,
@@ -206,9 +199,7 @@ def _rendered(source: str, attachments: dict[str, Any]) -> str:
     return str(markup.markdown(source[:MOST_MARKDOWN], attachments, clean_html))
 
 
-@remembering
-def _rendered_alone(source: str) -> str:
-    return _rendered(source, {})
+_rendered_alone = remembering(functools.partial(_rendered, attachments={}))
 
 
 # --- pages ------------------------------------------------------------------------------------------
@@ -228,8 +219,8 @@ class Inert(Preprocessor):
                 if type(cell.get("execution_count")) is not int:
                     cell.execution_count = None
                 # Only a graded cell that is not the student's own answer holds a report.
-                graded = _is(cell, "grade") and not _is(cell, "solution")
-                _clean_outputs(cell, ("text/html", "text/plain") if graded else ("text/plain",))
+                graded = is_grade(cell) and not is_solution(cell)
+                clean_outputs(cell, ("text/html", "text/plain") if graded else ("text/plain",))
                 for output in cell.outputs:
                     _describe(output)
         return nb, resources
@@ -240,10 +231,6 @@ def _describe(output: NotebookNode) -> None:
     if "image/png" in output.get("data", {}):
         said = output.data.get("text/plain", "").strip()[:MOST_ALT] or UNDESCRIBED
         output.metadata.setdefault("image/png", NotebookNode())["alt"] = said
-
-
-def _is(cell: NotebookNode, role: str) -> bool:
-    return bool(cell.metadata.get("nbgrader", {}).get(role))
 
 
 @functools.cache

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
-from nbgrader import utils
+from nbgrader.utils import is_grade, is_solution
 
 from course_utils import settings
 from course_utils.settings import CourseError
@@ -78,12 +78,9 @@ def rehearse(path: Path) -> Rehearsal:
     with _quiet():
         result = work.grade(Job(submission, {lesson.name: nbformat.writes(released)}, {}, SEED, rules))
     graded = result.notebooks[lesson.name]
+    marks = [cell.metadata.nbgrader for cell in released.cells if is_grade(cell) and is_solution(cell)]
     by_hand = [
-        ByHand(grade_id, float(mark.points), graded.scores[grade_id] is None)
-        for cell in released.cells
-        if utils.is_grade(cell) and utils.is_solution(cell)
-        for mark in [cell.metadata.nbgrader]
-        for grade_id in [mark.grade_id]
+        ByHand(mark.grade_id, float(mark.points), graded.scores[mark.grade_id] is None) for mark in marks
     ]
     return Rehearsal(graded.verdicts, by_hand, result.faults, sandboxed, remark)
 

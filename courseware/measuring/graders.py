@@ -11,23 +11,23 @@ no random sample of what students write, but they, not the seeds, are what there
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
+import itertools
 import math
 import multiprocessing
 import os
 import statistics
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from scipy.stats import beta
 
+import bank
 from course_utils.checks import EXERCISES, core
-from course_utils.settings import CourseError
 from courseware import record
 
 COUNTS = ("wrong", "caught", "right", "accepted", "diagnosed")
@@ -73,30 +73,20 @@ def total(tallies: Iterable[Tally]) -> Tally:
 
 
 def measure(seeds: int, on_progress: Callable[[int, int], None]) -> tuple[list[Tally], list[str]]:
-    """Check every answer of the bank with seeds 0, 1, ...; a tally per exercise, and what went wrong.
-
-    Raises CourseError where there is no bank.
-    """
-    if importlib.util.find_spec("bank") is None:
-        raise CourseError("There is no bank of answers here: call this in a clone of the course.")
-    import bank  # which students do not have
-
+    """Check every answer of the bank with seeds 0, 1, ...; a tally per exercise, and what went wrong."""
     answers = [*((a, True) for a in bank.RIGHT), *((a, False) for a in bank.WRONG)]
-    outcomes: dict[int, tuple[bool, bool, float]] = {}
+    outcomes = []
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(os.cpu_count(), spawn, torch.set_num_threads, (1,)) as pool:
-        futures = {pool.submit(_try, answer, right, seeds): i for i, (answer, right) in enumerate(answers)}
-        for done, future in enumerate(as_completed(futures), 1):
-            outcomes[futures[future]] = future.result()
-            on_progress(done, len(answers))
-
+        for outcome in pool.map(_try, *zip(*answers, strict=True), itertools.repeat(seeds)):
+            outcomes.append(outcome)
+            on_progress(len(outcomes), len(answers))
     tallies, faults = [], []
     for name, exercise in EXERCISES.items():
         counts, slowest = dict.fromkeys(COUNTS, 0), 0.0
-        for index, (answer, right) in enumerate(answers):
+        for (answer, right), (good, diagnosed, seconds) in zip(answers, outcomes, strict=True):
             if answer.exercise != name:
                 continue
-            good, diagnosed, seconds = outcomes[index]
             slowest = max(slowest, seconds if right else 0.0)
             counts["right" if right else "wrong"] += 1
             counts["accepted" if right else "caught"] += good

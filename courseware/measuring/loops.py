@@ -1,20 +1,11 @@
 """`course bench`: the course's loops beside a textbook loop and a library, in one run.
 
-Four ways to train one network on one objective (batch 128, Adam 1e-3, 20 epochs, unless said):
-
-- textbook: torchvision's data set, one image at a time through ToTensor and a DataLoader, and three
-  `.item()` per step for the running averages;
-- pythae (Chadebec, Vincent & Allassonnière 2022, arXiv:2206.08309), where it is installed, on the very
-  same layers;
-- plain: `training.fit`;
-- fast: `fast.fit`, at the plain settings for the time of an epoch, by its own recipe for the curve.
-
-Each (see `contestants`) lives in a process of its own, so that nothing of one helps another. Epochs are
-timed in rounds, one contestant after the other, so that whatever else the machine does meets all of them; a
-round trains for two epochs and counts the second, and the figures are medians over rounds. Judging the model
-is not timed, but for one figure of its own: what the importance-weighted estimate of log p(x) takes, beside
-the time of its matrix products alone. What is measured is kept at once in `build/bench/`, and a call after
-an interruption measures what is missing.
+The `contestants` train one network on one objective, each in a process of its own, so that nothing of one
+helps another. Epochs are timed in rounds, one contestant after the other, so that whatever else the machine
+does meets all of them; a round trains for two epochs and counts the second, and the figures are medians over
+rounds. Judging the model is not timed, but for one figure of its own: what the importance-weighted estimate
+of log p(x) takes, beside the time of its matrix products alone. What is measured is kept at once in
+`build/bench/`, and a call after an interruption measures what is missing.
 """
 
 from __future__ import annotations
@@ -58,14 +49,13 @@ SAMPLES = 1000  # importance samples each
 
 def _limits(kind: str) -> dict[str, float]:
     """Rates of matrix products, in operations per second, and the operations of one epoch of training."""
-    device = settings.device()
+    device, cube = settings.device(), (1024, 1024, 1024)
     model = KINDS[kind]().to(device)
-    x = torch.rand(BATCH, 1, 28, 28, device=device)
     with FlopCounterMode(display=False) as counter:
-        objectives.negative_elbo(model, x).loss.backward()
+        objectives.negative_elbo(model, torch.rand(BATCH, 1, 28, 28, device=device)).loss.backward()
     return {
-        "float32": contestants.product_rate(device, torch.float32, (1024, 1024, 1024)),
-        "bfloat16": contestants.product_rate(device, torch.bfloat16, (1024, 1024, 1024)),
+        "float32": contestants.product_rate(device, torch.float32, cube),
+        "bfloat16": contestants.product_rate(device, torch.bfloat16, cube),
         "operations_per_image": counter.get_total_flops() / BATCH,
     }
 
@@ -75,15 +65,12 @@ def _weigh(kind: str, data_name: str) -> dict[str, float]:
     device = settings.device()
     images = evaluation.binarize(data.load(data_name, download=False).test_images[:WEIGHED].to(device))
     model: Model = KINDS[kind]().to(device)
-    z = torch.zeros(1, model.latent_dim, device=device)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model.decode(z)
+        model.decode(torch.zeros(1, model.latent_dim, device=device))
+    operations = counter.get_total_flops() * len(images) * SAMPLES
     started = time.perf_counter()
     evaluation.log_likelihood(model, images, samples=SAMPLES)
-    return {
-        "seconds": time.perf_counter() - started,
-        "operations": counter.get_total_flops() * len(images) * SAMPLES,
-    }
+    return {"seconds": time.perf_counter() - started, "operations": operations}
 
 
 PRODUCTS = ("aten::mm", "aten::addmm", "aten::_convolution", "aten::mkldnn_convolution",
@@ -123,10 +110,8 @@ def measure(kind: str, data_name: str, folder: Path, say: Callable[[str], None])
         say("pythae is not installed: left out (`make bench` installs it).")
     with _processes(names) as call:
         while len(figures["rounds"]) < ROUNDS:
-            round_ = {
-                "limits": call("fast", _limits, kind),
-                "weighing": call("fast", _weigh, kind, data_name),
-            }
+            limits, weighing = call("fast", _limits, kind), call("fast", _weigh, kind, data_name)
+            round_ = {"limits": limits, "weighing": weighing}
             for name in names:
                 round_[name] = call(name, contestants.train, name, kind, data_name, 2, False)
                 seconds = _seconds(round_, name)
@@ -149,9 +134,8 @@ def _begun(file: Path, kind: str, data_name: str) -> dict[str, Any]:
     here = {"torch": torch.__version__, "machine": machine(), "device": settings.device().type}
     figures = record.kept(file) or {}
     if figures.get("here") != here:
-        images = len(data.load(data_name, download=False).train_images)
-        figures = {"here": here, "images": images, "rounds": [], "curves": {}}
-        figures["date"] = date.today().isoformat()
+        images, today = len(data.load(data_name, download=False).train_images), date.today().isoformat()
+        figures = {"here": here, "images": images, "date": today, "rounds": [], "curves": {}}
     if figures.get("recipe") != RECIPES[kind]:
         figures["recipe"] = RECIPES[kind]
         figures["curves"].pop("fast", None)
@@ -273,18 +257,17 @@ class Comparison:
         )  # fmt: skip
 
     @property
-    def floor(self) -> float:
-        """Seconds per epoch that the float32 products of a training need at the machine's full rate."""
-        quick = self.loop("fast")
-        return quick.share * quick.seconds
+    def place(self) -> str:
+        """Where the documents quote it."""
+        return f"bench {self.kind} on {self.device}"
 
     def loop(self, name: str) -> Loop:
         return next(loop for loop in self.loops if loop.name == name)
 
     @property
-    def place(self) -> str:
-        """Where the documents quote it."""
-        return f"bench {self.kind} on {self.device}"
+    def floor(self) -> float:
+        """Seconds per epoch that the float32 products of a training need at the machine's full rate."""
+        return self.loop("fast").share * self.loop("fast").seconds
 
     @property
     def sooner(self) -> float | None:
@@ -332,15 +315,15 @@ def comparison(kind: str, data_name: str, figures: dict[str, Any]) -> Comparison
     def median(of: Callable[[dict[str, Any]], float]) -> float:
         return statistics.median(of(round_) for round_ in figures["rounds"])
 
-    def rate(round_: dict[str, Any], name: str) -> float:
-        return round_["limits"]["operations_per_image"] * images / _seconds(round_, name)
+    def floor(round_: dict[str, Any]) -> float:
+        return round_["limits"]["operations_per_image"] * images / round_["limits"]["float32"]
 
     def loop(name: str, curve: dict[str, Any]) -> Loop:
         return Loop(
             name,
             median(lambda r: _seconds(r, name)),
             median(lambda r: _seconds(r, "textbook") / _seconds(r, name)),
-            median(lambda r: rate(r, name) / r["limits"]["float32"]),
+            median(lambda r: floor(r) / _seconds(r, name)),
             curve["negative_elbo"][-1],
             seconds_to(curve, level),
             curve["memory"],

@@ -276,7 +276,7 @@ def solved() -> tuple[NotebookNode, dict, dict]:
         if found and mark.get("grade"):
             exercise = checks.EXERCISES[found[1]]
             report = core.Report(
-                exercise, (core.Finding("it `holds`", True, exercise.points), core.Finding("no", False, 1))
+                exercise, (core.Finding("it `holds`", True, 1), core.Finding("no", False, 1))
             )
             cell.outputs = [new_output("execute_result", data=report._repr_mimebundle_())]
     return nb, scores, comments
@@ -288,7 +288,7 @@ def test_the_page_shows_every_report_score_and_comment():
     text = part.get_text()
     for exercise in checks.EXERCISES.values():
         if exercise.number.startswith("2."):
-            told = f"{exercise.points} of {exercise.points} points"
+            told = f"{exercise.points / 2:g} of {exercise.points} points"
             assert f"Exercise {exercise.number}, {exercise.answer}: {told}" in text
     for score, points in scores.values():
         assert f"Score: {round(score, 2)} / {points:.1f}" in text

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from bank.answers import Answer
-from course_utils.settings import CourseError
 from courseware.measuring import graders
 
 ROOT = Path(__file__).parents[2]
@@ -40,12 +39,6 @@ def test_limits_are_one_sided_clopper_pearson(good, of, expected):
 def test_the_total_adds_answers_and_takes_the_slowest_check():
     row = graders.total([TALLY, graders.Tally("2.2", "reparameterize", 20, 5, 4, 3, 3, 4, 0.5)])
     assert (row.wrong, row.caught, row.right, row.diagnosed, row.seconds) == (15, 14, 7, 13, 0.5)
-
-
-def test_without_a_bank_one_sentence_says_where_to_go(monkeypatch):
-    monkeypatch.setattr(graders.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(CourseError, match="no bank of answers here: call this in a clone of the course"):
-        graders.measure(1, lambda done, of: None)
 
 
 def test_every_answer_is_tallied_and_what_goes_wrong_is_named(monkeypatch):

@@ -152,11 +152,6 @@ def test_a_result_with_fewer_figures_than_are_published_is_not_taken(tmp_path):
     assert calls == [("a", 0), ("b", 0), ("b", 1)]
 
 
-def test_a_spread_needs_two_seeds(tmp_path):
-    with pytest.raises(CourseError, match="seeds is 1"):
-        literature.run(None, [], 1, tmp_path / "kept.json", print)
-
-
 def test_every_result_is_said_as_it_comes(tmp_path):
     said: list[str] = []
     literature.run(None, counting([]), 2, tmp_path / "kept.json", said.append)

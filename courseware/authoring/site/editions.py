@@ -13,6 +13,7 @@ import copy
 import re
 
 from nbformat import NotebookNode
+from nbgrader.utils import is_grade, is_solution
 
 from courseware.authoring.runner import Executed
 
@@ -26,7 +27,7 @@ def for_instructors(executed: Executed) -> NotebookNode:
     for cell in notebook.cells:
         if cell.cell_type == "markdown" and (found := EXERCISE.search(cell.source)):
             exercise = found[1]
-        if _mark(cell, "solution"):
+        if is_solution(cell):
             kind = "Solution" if cell.cell_type == "code" else "Model answer and mark scheme"
             cell.metadata["fold"] = f"{kind}: {exercise}" if exercise else kind
     return notebook
@@ -39,10 +40,6 @@ def for_students(executed: Executed, released: NotebookNode) -> NotebookNode:
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for cell, below in zip(code, [*code[1:], NotebookNode(metadata={})], strict=True):
         twin = run.get(cell.id, cell)
-        hidden = _mark(cell, "solution") or _mark(cell, "grade") or _mark(below, "grade")
+        hidden = is_solution(cell) or is_grade(cell) or is_grade(below)
         cell.outputs = [] if hidden or twin.source != cell.source else copy.deepcopy(twin.outputs)
     return notebook
-
-
-def _mark(cell: NotebookNode, key: str) -> bool:
-    return bool(cell.metadata.get("nbgrader", {}).get(key))

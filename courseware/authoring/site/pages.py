@@ -8,6 +8,7 @@ and dark.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -28,7 +29,7 @@ from courseware.authoring.site import editions, rendering
 from courseware.authoring.site.rendering import Body, Scene
 from courseware.measuring import graders as measured
 from courseware.measuring import literature as published
-from courseware.sections import SECTIONS, Lesson
+from courseware.sections import Lesson
 
 TEMPLATES = Path(__file__).parent / "templates" / "site"
 SHEETS = ((TEMPLATES, "site.css"), (markup.TEMPLATES, "base/math.css"))
@@ -71,10 +72,10 @@ def write(
     folder cannot be written.
     """
     with writable(target), tempfile.TemporaryDirectory(prefix=".site-", dir=target.parent) as part:
-        made = Path(part) / "site"
-        made.mkdir()
         lessons = _rendered(executed, released)
         pages = _pages(executed, lessons, summary, graders, literature, for_students=released is not None)
+        made = Path(part) / "site"
+        made.mkdir()
         _write_files(made, pages, lessons, summary)
         shutil.rmtree(target, ignore_errors=True)
         os.replace(made, target)
@@ -139,28 +140,21 @@ def _pages(
 def _cards(executed: list[Executed], lessons: list[Body]) -> list[dict[str, Any]]:
     """What the home page shows of each section: its aim, a figure, its pages and how long they take."""
     cards = []
-    for section in SECTIONS:
-        own = [
-            (one, body)
-            for one, body in zip(executed, lessons, strict=True)
-            if one.lesson.section.number == section.number
-        ]
-        if not own:
-            continue
-        figures = [figure for _, body in own for figure in body.figures]
+    shown = zip(executed, lessons, strict=True)
+    for section, own in itertools.groupby(shown, lambda pair: pair[0].lesson.section):
+        figures, pages = [], []
+        for one, body in own:
+            figures += body.figures
+            title = one.lesson.title.partition(" ")[2]
+            pages.append({"file": page_name(one.lesson), "title": title, "time": _time(one)})
         covers = [figure for figure in figures if figure.cell == section.cover] or figures
-        shown = [
-            {"file": page_name(one.lesson), "title": one.lesson.title.partition(" ")[2], "time": _time(one)}
-            for one, _ in own
-        ]
-        cards.append({**vars(section), "figure": next(iter(covers), None), "pages": shown})
+        cards.append({**vars(section), "figure": next(iter(covers), None), "pages": pages})
     return cards
 
 
 def _time(one: Executed) -> str:
     """How long the lesson says that it takes, '' if it does not say."""
-    opening = one.notebook.cells[0].source if one.notebook.cells else ""
-    found = TIME.search(opening)
+    found = TIME.search("".join(cell.source for cell in one.notebook.cells[:1]))
     return " ".join(found[1].split()) if found else ""
 
 
@@ -173,31 +167,28 @@ def _scene_page(scene: Scene, lesson: str, others: list[Scene]) -> Page:
 
 
 def _write_files(target: Path, pages: list[Page], lessons: list[Body], summary: str) -> None:
+    (target / "figures").mkdir()
     for figure in (figure for body in lessons for figure in body.figures):
-        path = target / figure.file
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(figure.content)
+        (target / figure.file).write_bytes(figure.content)
     frame = _template("page")
     listed = [page for page in pages if page.listed]
     index, place = [], -1
     for page in pages:
         place += page.listed
-        passages = rendering.passages(page.body)
-        index += [[page.file, page.title, p.anchor, p.heading, p.text] for p in passages]
+        below = rendering.passages(page.body)
+        index += [[page.file, page.title, p.anchor, p.heading, p.text] for p in below]
         text = frame.render(
             page=page,
             pages=listed,
             current=listed[place],
-            contents=[p for p in passages if p.level in (2, 3)],
+            contents=[p for p in below if p.level in (2, 3)],
             previous=listed[place - 1] if place else None,
             next=listed[place + 1] if place + 1 < len(listed) else None,
             summary=summary,
         )
         (target / page.file).write_text(text, encoding="utf-8")
-    passages_file = (
-        f"window.coursePassages = {json.dumps(index, ensure_ascii=False, separators=(',', ':'))};\n"
-    )
-    (target / "search.js").write_text(passages_file, encoding="utf-8")
+    passages = json.dumps(index, ensure_ascii=False, separators=(",", ":"))
+    (target / "search.js").write_text(f"window.coursePassages = {passages};\n", encoding="utf-8")
     shutil.copyfile(TEMPLATES / "site.js", target / "site.js")
     sheets = [(folder / name).read_text("utf-8") for folder, name in SHEETS]
     (target / "site.css").write_text("\n".join(sheets), encoding="utf-8")

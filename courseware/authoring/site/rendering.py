@@ -90,7 +90,11 @@ def render(notebook: NotebookNode, stem: str, before: Mapping[str, int] | None =
     The pages of scenes are numbered by kind, from one more than `before` says.
     """
     notebook = copy.deepcopy(notebook)
-    notebook.cells = [cell for cell in notebook.cells if not _is_behind_the_scenes(cell)]
+    notebook.cells = [
+        cell
+        for cell in notebook.cells
+        if cell.get("outputs") or not cell.metadata.get("jupyter", {}).get("source_hidden")
+    ]
     notebook, _ = CoalesceStreamsPreprocessor().preprocess(notebook, {})
     figures: list[Figure] = []
     scenes: list[Scene] = []
@@ -99,9 +103,8 @@ def render(notebook: NotebookNode, stem: str, before: Mapping[str, int] | None =
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if "image/png" in data:
-                figure = _figure(cell.id, output, f"figures/{stem}-{len(figures) + 1}.png")
-                output.metadata["figure"] = figure
-                figures.append(figure)
+                figures.append(_figure(cell.id, output, f"figures/{stem}-{len(figures) + 1}.png"))
+                output.metadata["figure"] = figures[-1]
             for kind, door in DOORS.items():
                 if f'class="{kind}-saved"' in data.get("text/html", ""):
                     numbers[kind] += 1
@@ -109,10 +112,6 @@ def render(notebook: NotebookNode, stem: str, before: Mapping[str, int] | None =
                     data["text/html"] = door.format(file=scenes[-1].file, title=scenes[-1].title)
     body, _ = _exporter().from_notebook_node(notebook, resources={"anchors": Counter()})
     return Body(body, figures, scenes)
-
-
-def _is_behind_the_scenes(cell: NotebookNode) -> bool:
-    return bool(cell.metadata.get("jupyter", {}).get("source_hidden")) and not cell.get("outputs")
 
 
 def passages(body: str) -> list[Passage]:
@@ -131,11 +130,12 @@ def words(fragment: str) -> str:
 
 def _readable(body: str) -> str:
     """The body with LaTeX, as one would type it into a search field, in place of its formulas."""
-    return FORMULA.sub(lambda found: f" {html.escape(_spoken(html.unescape(found[1])))} ", body)
 
+    def spoken(formula: re.Match[str]) -> str:
+        latex = html.unescape(formula[1]).replace(r"\mid", "|")
+        return f" {html.escape(LATEX.sub(' ', latex))} "
 
-def _spoken(latex: str) -> str:
-    return LATEX.sub(" ", latex.replace(r"\mid", "|"))
+    return FORMULA.sub(spoken, body)
 
 
 # --- the parts of a notebook ----------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import ast
 import functools
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,29 +33,19 @@ COMPARED_NODES = 60  # syntax nodes; below that, honest answers look alike
 PATCHED = ("torch", "numpy", "builtins", "sys", "IPython", "math", "course_utils", "courseware", "importlib")
 SETTINGS = ("torch.backends",)  # assignments there are ordinary use
 REACHING = {
-    "sys.modules": "reaches into the loaded modules",
-    "sys._getframe": "looks at its callers",
-    "sys.settrace": "traces other code",
-    "sys.setprofile": "traces other code",
-    "inspect.stack": "looks at its callers",
-    "inspect.currentframe": "looks at its callers",
-    "gc.get_objects": "searches the memory",
-    "gc.get_referrers": "searches the memory",
-    "importlib.reload": "loads a module anew",
-    "unittest.mock": "replaces other code",
-    "ctypes": "reaches below Python",
-    "builtins": "reaches for Python's built-in functions",
-    **{
-        f"IPython.shell.{part}": "reaches into IPython"
-        for part in (
-            *("ast_transformers", "display_pub", "events", "kernel"),
-            *("input_transformers_cleanup", "input_transformers_post"),
-        )
-    },
-    "os._exit": "ends the process",
-    "os.kill": "sends signals",
-    "subprocess": "starts other programs",
-    "os.system": "starts other programs",
+    "reaches into the loaded modules": r"sys\.modules",
+    "looks at its callers": r"sys\._getframe|inspect\.(stack|currentframe)",
+    "traces other code": r"sys\.(settrace|setprofile)",
+    "searches the memory": r"gc\.(get_objects|get_referrers)",
+    "loads a module anew": r"importlib\.reload",
+    "replaces other code": r"unittest\.mock",
+    "reaches below Python": r"ctypes",
+    "reaches for Python's built-in functions": r"builtins",
+    "reaches into IPython": r"IPython\.shell\."
+    r"(ast_transformers|display_pub|events|kernel|input_transformers_(cleanup|post))",
+    "ends the process": r"os\._exit",
+    "sends signals": r"os\.kill",
+    "starts other programs": r"subprocess|os\.system",
 }
 PLACES = re.compile(
     r"[/\\](solutions|submitted|autograded)\b|\b(solutions|submitted|autograded)[/\\]|gradebook\.db"
@@ -121,26 +112,23 @@ def _answers(cell: NotebookNode) -> bool:
 
 def _parse(code: str) -> ast.Module:
     """The syntax tree; magics become calls, code that does not parse becomes nothing."""
-    try:
+    unreadable = (SyntaxError, ValueError, MemoryError, RecursionError, RuntimeError)
+    with suppress(*unreadable):
         return ast.parse(code)
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        pass
-    if len(re.findall(r"^\s*[%!?]|\?\s*$", code, re.MULTILINE)) > MAGICS:  # each costs another reading of all
-        return ast.Module([], [])
-    try:
-        return ast.parse(TransformerManager().transform_cell(code))
-    except (SyntaxError, ValueError, MemoryError, RecursionError, RuntimeError):
-        return ast.Module([], [])
+    # Each magic costs another reading of all.
+    if len(re.findall(r"^\s*[%!?]|\?\s*$", code, re.MULTILINE)) <= MAGICS:
+        with suppress(*unreadable):
+            return ast.parse(TransformerManager().transform_cell(code))
+    return ast.Module([], [])
 
 
 def defines(code: str, name: str) -> bool:
-    """Whether a cell gives the name a meaning."""
+    """Whether a cell gives the name a meaning: of a function, a class and the like, or by assignment."""
     return name in _defined(code)
 
 
 @functools.lru_cache(1024)
 def _defined(code: str) -> frozenset[str]:
-    """Names of functions, classes and the like, and of what is assigned to."""
     nodes = list(ast.walk(_parse(code)))
     named = {str(node.name) for node in nodes if getattr(node, "name", None)}  # type: ignore[attr-defined]
     stored = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
@@ -168,10 +156,8 @@ class _Names:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             for alias in node.names:
                 self.paths[alias.asname or alias.name] = f"{node.module}.{alias.name}"
-        elif isinstance(node, ast.Assign):
-            self._assign(node.targets[0], node.value)
-        elif isinstance(node, ast.NamedExpr):
-            self._assign(node.target, node.value)
+        elif isinstance(node, ast.Assign | ast.NamedExpr):
+            self._assign(node.targets[0] if isinstance(node, ast.Assign) else node.target, node.value)
         elif isinstance(node, ast.arguments):
             plain = [*node.posonlyargs, *node.args]
             pairs = [
@@ -200,20 +186,19 @@ class _Names:
         if isinstance(node, ast.Attribute):
             base = self.of(node.value)
             return f"{base}.{node.attr}" if base else ""
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
-            first = node.args[-1]
-            text = first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else ""
-            if node.func.id == "getattr" and len(node.args) >= 2 and self.of(node.args[0]):
-                return f"{self.of(node.args[0])}.{text}"
-            if node.func.id == "__import__":
-                return text
-            if node.func.id == "vars" and self.of(node.args[0]):
-                return f"{self.of(node.args[0])}.__dict__"
-        if isinstance(node, ast.Call) and self.of(node.func) == "importlib.import_module" and node.args:
-            return str(getattr(node.args[0], "value", ""))
-        if isinstance(node, ast.Call) and self.of(node.func).startswith("IPython.get_ipython"):
+        return self._returned(node) if isinstance(node, ast.Call) else ""
+
+    def _returned(self, call: ast.Call) -> str:
+        name = call.func.id if isinstance(call.func, ast.Name) else ""
+        function = self.of(call.func)
+        if function.startswith("IPython.get_ipython"):
             return "IPython.shell"
-        return ""
+        texts = [str(getattr(argument, "value", "")) for argument in call.args]
+        if name == "__import__" or function == "importlib.import_module":
+            return "".join(texts[:1])
+        first = self.of(call.args[0]) if name in ("getattr", "vars") and call.args else ""
+        attribute = "__dict__" if name == "vars" else "".join(texts[1:2])
+        return f"{first}.{attribute}" if first and attribute else ""
 
 
 def _uses(tree: ast.Module, names: _Names, references: dict[str, str]) -> Iterator[tuple[int, str]]:
@@ -240,7 +225,7 @@ def _paths(node: ast.AST, names: _Names) -> list[str]:
 def _reaches(tree: ast.Module, names: _Names) -> Iterator[tuple[int, str]]:
     """Where code reaches for the checks, the solutions or the machinery underneath."""
     for node in ast.walk(tree):
-        line = getattr(getattr(node, "optional_vars", None) or node, "lineno", 0)
+        line = getattr(node, "lineno", 0)
         imported = isinstance(node, ast.Import | ast.ImportFrom)
         for path in _paths(node, names):
             if imported and path.startswith("course_utils.checks") and path != "course_utils.checks.check":
@@ -249,7 +234,9 @@ def _reaches(tree: ast.Module, names: _Names) -> Iterator[tuple[int, str]]:
                 yield line, "reaches into the checks"
             if not imported and path.endswith(".__dict__") and path.partition(".")[0] in PATCHED:
                 yield line, f"reaches into the names of `{path.removesuffix('.__dict__')}`"
-            yield from ((line, why) for why in _why(path))
+            yield from (
+                (line, why) for why, known in REACHING.items() if re.fullmatch(rf"({known})(\..*)?", path)
+            )
         yield from ((line, why) for why in (*_says(node), *_patches(node, names)))
 
 
@@ -266,30 +253,21 @@ def _says(node: ast.AST) -> Iterator[str]:
         yield "runs code from a text"
 
 
-def _why(path: str) -> list[str]:
-    return [why for known, why in REACHING.items() if path == known or path.startswith(f"{known}.")]
-
-
 def _calls(node: ast.AST, *names: str) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
 
 
 def _patches(node: ast.AST, names: _Names) -> Iterator[str]:
     """Assignments to attributes or items of modules that are not the student's."""
-    targets: list[ast.expr] = []
-    if isinstance(node, ast.Assign | ast.Delete):
-        targets = node.targets
-    elif isinstance(node, ast.AugAssign | ast.AnnAssign | ast.For):
-        targets = [node.target]
-    elif isinstance(node, ast.withitem) and node.optional_vars is not None:
-        targets = [node.optional_vars]
-    elif isinstance(node, ast.Call) and _calls(node, "setattr", "delattr"):
-        targets = node.args[:1]
-    for target in targets:
-        base = target.value if isinstance(target, ast.Attribute | ast.Subscript) else target
-        path = names.of(base) if base is not target or isinstance(node, ast.Call) else ""
-        if path.partition(".")[0] in PATCHED and not path.startswith(SETTINGS):
-            yield f"changes `{path}`"
+    if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
+        path = names.of(node.value)
+    elif isinstance(node, ast.Call) and _calls(node, "setattr", "delattr") and node.args:
+        first = node.args[0]
+        path = names.of(first.value if isinstance(first, ast.Attribute | ast.Subscript) else first)
+    else:
+        return
+    if path.partition(".")[0] in PATCHED and not path.startswith(SETTINGS):
+        yield f"changes `{path}`"
 
 
 def _copies(tree: ast.Module, solutions: dict[str, str]) -> Iterator[tuple[int, str]]:
