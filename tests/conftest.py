@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     With `--dist loadgroup` what shares a module's fixture or a notebook's kernel goes to one worker, every
     other test to whichever is free.
     """
-    grouped = config.getoption("dist", "no") == "loadgroup"
+    grouped = getattr(config.option, "loadgroup", False)  # in a worker, where `dist` says "no"
     for item in items:
         if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
