@@ -35,26 +35,14 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by markers
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what this machine cannot run.
-
-    With `--dist loadgroup` what shares a module's fixture or a notebook's kernel goes to one worker, every
-    other test to whichever is free.
-    """
-    grouped = getattr(config.option, "loadgroup", False)  # in a worker, where `dist` says "no"
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what this machine cannot run."""
     for item in items:
         if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
         for name in needs.MISSING:
             if item.get_closest_marker(name) and (sentence := needs.MISSING[name]()):
                 item.add_marker(pytest.mark.skip(reason=sentence))
-        if grouped and (item.path.suffix == ".ipynb" or _shares_with_its_module(item)):
-            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(PROJECT).as_posix()))
-
-
-def _shares_with_its_module(item: pytest.Item) -> bool:
-    found = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]
-    return any(definitions[-1].scope == "module" for definitions in found.values())
 
 
 @pytest.fixture(autouse=True)

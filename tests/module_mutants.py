@@ -1,6 +1,7 @@
 """Single edits of the lessons' modules, each of which a test of the module must notice.
 
-`python tests/module_mutants.py [MODULE ...]` prints what survives, and fails where REASONS says otherwise.
+`python tests/module_mutants.py [MODULE ...]` prints what survives, and fails where REASONS says otherwise;
+`make test-all` does so for the modules that REASONS lists.
 The tests run once as things are. Each edit is then made in a fork of that process, by giving a function its
 edited code; there the tests that run this function go on until one fails. The edits are those of `mutants`,
 inside functions and methods; sentences for people are left as they are.

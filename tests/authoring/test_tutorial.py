@@ -19,6 +19,8 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 THEORY = Path("02-theory") / "theory.ipynb"
 TABLE = """

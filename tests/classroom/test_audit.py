@@ -22,6 +22,8 @@ from courseware.grading.kernel import sandbox
 from courseware.grading.reasons import Fault, Reason
 from courseware.grading.work import Notebook, Result, Rules, Verdict
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 THEORY = "02-theory"
 SANDBOXED = not sandbox.missing()

@@ -129,6 +129,7 @@ def test_feedback_shows_the_report_of_every_graded_cell(whole):
         assert any(title in page.read_text("utf-8") for page in pages), title
 
 
+@pytest.mark.slow
 def test_nbgrader_s_own_commands_give_the_same_scores_and_reports(course, plain):
     for student in ("ada", "bob"):
         ours, theirs = (grades(root, student)[ONE.folder] for root in (course, plain))
@@ -157,6 +158,7 @@ c.Execute.timeout = 600
 """
 
 
+@pytest.mark.slow
 def test_the_same_cells_score_under_nbgrader_s_own_configuration(tmp_path):
     """One section, without this course's preprocessors: the verdict is then the student's process's own."""
     released(tmp_path, STOCK)
@@ -183,6 +185,7 @@ def test_every_result_says_whether_it_comes_from_the_sandbox(course):
     assert {notebook.metadata["course"]["sandboxed"] for notebook in notebooks} == {not sandbox.missing()}
 
 
+@pytest.mark.slow
 def test_without_a_sandbox_nothing_is_graded_and_the_reader_is_told_why(plain, tmp_path):
     """bubblewrap is not on this PATH."""
     for tool in ("prlimit", "setpriv", "choom"):

@@ -17,6 +17,8 @@ from courseware.grading.kernel import sandbox
 from courseware.grading.reasons import Reason
 from courseware.grading.submission import reading
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 THEORY = Path("02-theory") / "theory.ipynb"
 RIGHT_KL = "def gaussian_kl(mu, logvar):\n    return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)"

@@ -23,6 +23,8 @@ from nbformat import NotebookNode
 from course_utils.settings import CourseError
 from courseware.grading.kernel import forked, messages, sandbox
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 needs_sandbox = pytest.mark.sandbox
 

@@ -12,6 +12,8 @@ import pytest
 from cells import answer_cell, grade, graded_cell, imports, packed, points
 from nbformat.v4 import new_code_cell
 
+pytestmark = pytest.mark.slow
+
 WRONG = {
     "gaussian_kl": "def gaussian_kl(mu, logvar):\n    return torch.zeros(7)",
     "train_step": "def train_step(model, optimizer, images):\n    return torch.zeros(7)",
