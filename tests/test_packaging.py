@@ -49,7 +49,9 @@ def test_what_is_asked_for_is_imported():
 
 
 def test_what_the_tests_import_is_asked_for():
-    theirs = {canonicalize_name(file.stem) for file in (ROOT / "tests").glob("*.py")}
+    theirs = {
+        canonicalize_name(file.stem) for folder in (ROOT, ROOT / "tests") for file in folder.glob("*.py")
+    }
     assert imported("tests") - theirs - asked_for("test") == set()
 
 

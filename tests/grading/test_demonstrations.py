@@ -11,7 +11,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from course_utils.checks import EXERCISES, core, evidence
 from course_utils.engine import cache, fast
-from courseware.authoring import sections
+from courseware import sections
 from courseware.grading import preprocessors
 from courseware.grading.submission import demonstrations
 
