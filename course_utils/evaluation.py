@@ -13,10 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -243,11 +239,17 @@ def knn_accuracy(
     train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor, neighbours: int = 5
 ) -> float:
     """Share of test points that the majority of their nearest training points classifies rightly."""
+    from sklearn.neighbors import KNeighborsClassifier  # here, as it takes longer to import than PyTorch
+
     return _accuracy(KNeighborsClassifier(neighbours), train, train_labels, test, test_labels)
 
 
 def linear_probe_accuracy(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor) -> float:
     """Share of test points that a logistic regression on standardised features classifies rightly."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
     return _accuracy(classifier, train, train_labels, test, test_labels)
 
