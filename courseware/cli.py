@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterable, Sequence
@@ -396,7 +397,7 @@ def _handed_in(assignment: str, unsafe: bool) -> tuple[Any, list[str]]:
 def _grade(course, assignments: list[str], rules, crew, students: list[str], anew: bool = False) -> None:
     from courseware.classroom import batch
 
-    started = time.monotonic()
+    started, broken = time.monotonic(), []
     with _progress("submissions") as bars:
         tasks = {
             assignment: bars.add_task(assignment, total=len(students or course.students(assignment)))
@@ -404,19 +405,30 @@ def _grade(course, assignments: list[str], rules, crew, students: list[str], ane
         }
         for step in batch.grade(course, assignments, rules, crew, students, anew=anew):
             bars.update(tasks[step.result.assignment], completed=step.done)
+            broken += [step.result] * step.result.broken
     seconds = time.monotonic() - started
     for assignment in assignments:
         _report_class(course, assignment)
     _say(f"Time: {seconds:.0f} s. Go on in formgrader (`jupyter lab`) or with `nbgrader export`.")
+    if broken:
+        for one in broken:
+            _say(f"NOT GRADED: {one.student}, {one.assignment}: {'; '.join(map(str, one.faults))}")
+        raise settings.CourseError(
+            f"The grader itself failed on {len(broken)} submissions, and nothing was entered for them: see "
+            "`course doctor`, then give the same command again."
+        )
 
 
 def _report_class(course, assignment: str) -> None:
-    from courseware.classroom import batch, summary
+    from courseware.classroom import batch, gradebook, summary
     from courseware.grading import work
 
     folder = course.root / "build" / "grading" / assignment
     released = work.digest_of(course.assignment(assignment).released)
-    found = summary.of(batch.results(course, assignment), released)
+    with contextlib.closing(gradebook.opened(course, [assignment])) as book:
+        standing = gradebook.standing(book, assignment)
+    everybody = course.students(assignment)
+    found = summary.of(batch.results(course, assignment), released, standing, everybody)
     summary.write(found, batch.results(course, assignment), assignment, folder)
     _show(summary.COLUMNS, (exercise.cells() for exercise in found.exercises), assignment)
     if found.mistakes:

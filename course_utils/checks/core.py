@@ -175,6 +175,9 @@ def observe(exercise: Exercise, namespace: Mapping[str, Any], seed: int) -> Obse
             {},
             f"`{exercise.answer}` is not defined: run the cell above first, and mend it if it fails.",
         )
+    if hasattr(answer, "_torchdynamo_orig_callable"):
+        note = f"Compiling `{exercise.answer}` takes longer than a check may: take `torch.compile` away."
+        return Observation(seed, {}, note)
     try:
         with quiet(), _undisturbed():
             torch.manual_seed(seed)  # the same evidence, whatever ran before

@@ -18,6 +18,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -31,12 +32,16 @@ from course_utils.settings import CourseError
 
 Evidence = dict[str, np.ndarray]
 
-CALL_SECONDS = 10.0  # a right answer takes milliseconds, one that trains a second or two
+CALL_SECONDS = 10.0  # of a processor: a right answer takes milliseconds, one that trains a second or two
+PATIENCE = 3  # times as many seconds may pass while the machine does something else, or the answer sleeps
 SENTENCE = 400  # characters of an error message that are worth keeping
 PACKED_BYTES = 8_000_000  # the largest honest evidence has 0.3 million
 
 NOT_YET = "This part is still to be written: it raises NotImplementedError."
 ENDLESS = f"It did not return within {CALL_SECONDS:.0f} seconds: is there a loop that never ends?"
+WAITING = (
+    f"It was stopped after {PATIENCE * CALL_SECONDS:.0f} seconds in which it mostly waited: does it sleep?"
+)
 
 
 class NotNumbers(TypeError):
@@ -44,7 +49,7 @@ class NotNumbers(TypeError):
 
 
 class _TookTooLong(BaseException):
-    """A call was cut off; no `except Exception` of an answer may swallow this."""
+    """A call was cut off; no `except Exception` of an answer may swallow this. Its text says why."""
 
 
 # --- calling an answer ------------------------------------------------------------------------------
@@ -56,17 +61,18 @@ def record(evidence: Evidence, key: str, function: Callable[..., Any], *args: An
     A bare NotImplementedError, as a stub raises it, becomes NOT_YET. Once a call did not return, the others
     are not tried.
     """
-    if any(value.dtype.kind == "U" and value.item() == ENDLESS for value in evidence.values()):
-        evidence[key] = np.array(ENDLESS)
-        return
+    for value in evidence.values():
+        if value.dtype.kind == "U" and value.item() in (ENDLESS, WAITING):
+            evidence[key] = value
+            return
     try:
         with _time_limit(CALL_SECONDS):
             evidence[key] = as_array(function(*args, **kwargs))
     except NotImplementedError as problem:
         # torch raises some with a message of its own
         evidence[key] = np.array(sentence(problem) if problem.args else NOT_YET)
-    except _TookTooLong:
-        evidence[key] = np.array(ENDLESS)
+    except _TookTooLong as limit:
+        evidence[key] = np.array(str(limit))
     except NotNumbers as problem:
         evidence[key] = np.array(f"{problem}"[:SENTENCE])
     except KeyboardInterrupt:  # the stop button is the student's
@@ -109,36 +115,54 @@ def sentence(problem: BaseException) -> str:
 
 @contextlib.contextmanager
 def _time_limit(seconds: float) -> Iterator[None]:
-    """Interrupt the main thread after `seconds`, as the stop button would; elsewhere there is no limit."""
+    """Interrupt the main thread as the stop button would, once it has computed for `seconds`; elsewhere there
+    is no limit."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    rang = threading.Event()
+    clock = _own_seconds()
+    started, began, over, rang = time.monotonic(), clock(), threading.Event(), []
 
-    def ring() -> None:
-        rang.set()
-        if hasattr(signal, "pthread_kill"):
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # ends a sleep as well
-        else:
-            signal.raise_signal(signal.SIGINT)
+    def watch() -> None:
+        left = seconds
+        while not over.wait(left):
+            used, passed = clock() - began, time.monotonic() - started
+            if used >= seconds or passed >= PATIENCE * seconds:
+                rang.append(ENDLESS if used >= seconds else WAITING)
+                _interrupt()
+                return
+            left = max(min(seconds - used, PATIENCE * seconds - passed), seconds / 100)
 
-    timer = threading.Timer(seconds, ring)
-    timer.daemon = True
     # A process that was started in the background may have been told to ignore the signal.
     ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     if ignored:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    timer.start()
+    threading.Thread(target=watch, daemon=True).start()
     try:
         yield
     except KeyboardInterrupt:
-        if rang.is_set():
-            raise _TookTooLong from None
+        if rang:
+            raise _TookTooLong(rang[0]) from None
         raise
     finally:
-        timer.cancel()
+        over.set()
         if ignored:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _own_seconds() -> Callable[[], float]:
+    """A clock of the main thread's seconds on a processor; on Windows, of all seconds."""
+    if not hasattr(time, "pthread_getcpuclockid"):
+        return time.monotonic
+    clock = time.pthread_getcpuclockid(threading.main_thread().ident or 0)
+    return lambda: time.clock_gettime(clock)
+
+
+def _interrupt() -> None:
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # ends a sleep as well
+    else:
+        signal.raise_signal(signal.SIGINT)
 
 
 @contextlib.contextmanager

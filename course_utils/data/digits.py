@@ -38,8 +38,10 @@ def _small() -> tuple[Tensor, Tensor]:
 
     The library is found and not imported, which would take longer than importing PyTorch does.
     """
-    (library,) = find_spec("sklearn").submodule_search_locations
-    rows = np.loadtxt(Path(library) / "datasets" / "data" / "digits.csv.gz", delimiter=",", dtype=np.float32)
+    library = find_spec("sklearn")
+    assert library and library.origin, "scikit-learn is a requirement of this package"
+    file = Path(library.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    rows = np.loadtxt(file, delimiter=",", dtype=np.float32)
     return torch.from_numpy(rows[:, :-1]), torch.from_numpy(rows[:, -1]).long()
 
 

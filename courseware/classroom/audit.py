@@ -66,6 +66,8 @@ def verify(
 
 def compare(before: Result, after: Result) -> tuple[list[str], list[str]]:
     """What differs in scores, verdicts and faults, and what else is to be known of the comparison."""
+    if after.broken:
+        return [str(fault) for fault in after.faults], []
     differences, notes = [], []
     for name, one in before.notebooks.items():
         again = after.notebooks.get(name)

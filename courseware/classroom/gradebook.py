@@ -17,6 +17,8 @@ from courseware.authoring import release
 from courseware.classroom.course import MEND, Course
 from courseware.grading.work import Result
 
+Scores = dict[str, dict[str, dict[str, float | None]]]  # by student, notebook and nbgrader's name of the cell
+
 
 def opened(course: Course, assignments: Sequence[str]) -> Gradebook:
     """The gradebook, with the assignments in it. Raises CourseError for an unknown one.
@@ -36,6 +38,30 @@ def opened(course: Course, assignments: Sequence[str]) -> Gradebook:
                 release.generate(assignment, Config(course.config))
         book.db.expire_all()  # others have written meanwhile
     return book
+
+
+def scores(book: Gradebook, assignment: str) -> Scores:
+    """What programs have given, as the gradebook has it."""
+    with _written():
+        return {
+            submission.student_id: {
+                entry.name: {grade.name: grade.auto_score for grade in entry.grades}
+                for entry in submission.notebooks
+            }
+            for submission in book.assignment_submissions(assignment)
+        }
+
+
+def standing(book: Gradebook, assignment: str) -> dict[str, tuple[float, int]]:
+    """For every student what lateness costs, and how many answers wait for a person."""
+    with _written():
+        return {
+            submission.student_id: (
+                submission.late_submission_penalty or 0.0,
+                sum(grade.needs_manual_grade for entry in submission.notebooks for grade in entry.grades),
+            )
+            for submission in book.assignment_submissions(assignment)
+        }
 
 
 def enter(course: Course, book: Gradebook, result: Result) -> None:

@@ -281,10 +281,23 @@ def test_generators_depend_on_seed_and_stream_alone() -> None:
 # --- calls that do not come back as they should -------------------------------------------------------
 
 
-@pytest.mark.parametrize("endless", [lambda: time.sleep(60), spin], ids=["sleep", "loop"])
-def test_a_call_that_never_returns_is_cut_off(endless: Callable[[], Any], monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("endless", "said"),
+    [(lambda: time.sleep(60), evidence.WAITING), (spin, evidence.ENDLESS)],
+    ids=["sleep", "loop"],
+)
+def test_a_call_that_never_returns_is_cut_off(endless: Callable[[], Any], said: str, monkeypatch) -> None:
     monkeypatch.setattr(evidence, "CALL_SECONDS", 0.05)
-    assert "is there a loop that never ends?" in core.problem_with(recorded(endless), "it")
+    assert core.problem_with(recorded(endless), "it") == said
+
+
+def test_a_call_has_the_seconds_that_it_computes_however_long_it_waits_for_a_processor(monkeypatch) -> None:
+    """The clock of a machine that gives this process one tenth of a processor."""
+    monkeypatch.setattr(evidence, "CALL_SECONDS", 0.2)
+    monkeypatch.setattr(evidence, "PATIENCE", 100)
+    monkeypatch.setattr(evidence, "_own_seconds", lambda: lambda: time.monotonic() / 10)
+    kept = recorded(lambda: (time.sleep(0.5), 1.0)[1])
+    assert kept["it"] == 1.0
 
 
 def test_it_is_cut_off_in_a_process_that_ignores_interruptions_as_well(monkeypatch) -> None:
@@ -296,14 +309,21 @@ def test_it_is_cut_off_in_a_process_that_ignores_interruptions_as_well(monkeypat
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
-    assert core.problem_with(kept, "it") == evidence.ENDLESS
+    assert core.problem_with(kept, "it") == evidence.WAITING
 
 
 def test_after_a_call_that_never_returns_no_other_is_tried(monkeypatch) -> None:
     monkeypatch.setattr(evidence, "CALL_SECONDS", 0.05)
     kept = recorded(lambda: time.sleep(60))
     evidence.record(kept, "next", lambda: 1.0)
-    assert core.problem_with(kept, "next") == evidence.ENDLESS
+    assert core.problem_with(kept, "next") == evidence.WAITING
+
+
+def test_a_compiled_answer_is_told_so_at_once() -> None:
+    answer = torch.compile(lambda mu, logvar: 0.5 * (mu**2 + logvar.exp() - 1 - logvar))
+    report = core.run(EXERCISES["gaussian_kl"], {"gaussian_kl": answer})
+    assert report.points == 0
+    assert "take `torch.compile` away" in str(report)
 
 
 def test_a_real_interruption_is_not_swallowed() -> None:
