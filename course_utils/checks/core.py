@@ -58,7 +58,7 @@ class Exercise:
     number: str
     answer: str
     points: int
-    probe: Callable[..., Evidence]
+    probe: Callable[..., None]
     judge: Callable[[int, Evidence], list[Finding]]
     reference: tuple[str, ...] = ()
     measured: str = ""
@@ -179,7 +179,9 @@ def observe(exercise: Exercise, namespace: Mapping[str, Any], seed: int) -> Obse
         with quiet(), _undisturbed():
             torch.manual_seed(seed)  # the same evidence, whatever ran before
             beside = (namespace.get(exercise.measured),) if exercise.measured else ()
-            return Observation(seed, exercise.probe(_function(exercise, answer), seed, *beside))
+            evidence: Evidence = {}
+            exercise.probe(evidence, _function(exercise, answer), seed, *beside)
+            return Observation(seed, evidence)
     except KeyboardInterrupt:
         raise
     except BaseException as problem:  # whatever an answer raises where nothing was expected

@@ -61,8 +61,7 @@ def _images_and_codes(seed: int) -> tuple[Tensor, Tensor, np.ndarray]:
     return torch.rand(5, 1, 28, 28, generator=g), 2 * torch.randn(5, LATENT, generator=g), directions
 
 
-def probe_my_autoencoder(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_my_autoencoder(evidence: Evidence, answer: Any, seed: int) -> None:
     x, z, directions = _images_and_codes(seed)
 
     @functools.cache
@@ -78,7 +77,6 @@ def probe_my_autoencoder(answer: Any, seed: int) -> Evidence:
     record(evidence, "forward", lambda: calls(model(LATENT), x))
     record(evidence, "single", lambda: calls(model(1), x[:1]))
     record(evidence, "slopes", lambda: _first_slopes(model(LATENT), x, directions))
-    return evidence
 
 
 def _first_slopes(model: nn.Module, x: Tensor, directions: np.ndarray) -> Tensor:
@@ -250,8 +248,7 @@ class _Small(nn.Module):
         return self.decode(self.encode(x))
 
 
-def probe_train_step(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_train_step(evidence: Evidence, answer: Any, seed: int) -> None:
     parameters, batches, rate = _start(seed)
     model = _Small(parameters)
     optimizer = torch.optim.SGD(model.parameters(), lr=rate)
@@ -272,11 +269,12 @@ def probe_train_step(answer: Any, seed: int) -> Evidence:
     for index, images in enumerate(batches):
         record(evidence, f"loss{index}", step, images, f"move{index}")
         evidence.setdefault(f"move{index}", evidence[f"loss{index}"])  # what stopped the step
-    if returned:
-        record(evidence, "plain", lambda: fact(seed, "plain", _is_plain(returned[0])))
-        in_training = model.training and bool(model.modes) and all(model.modes)
-        record(evidence, "training", fact, seed, "training", in_training)
-    return {"plain": evidence["loss0"], "training": evidence["loss0"]} | evidence
+    if not returned:
+        evidence.update(plain=evidence["loss0"], training=evidence["loss0"])
+        return
+    record(evidence, "plain", lambda: fact(seed, "plain", _is_plain(returned[0])))
+    in_training = model.training and bool(model.modes) and all(model.modes)
+    record(evidence, "training", fact, seed, "training", in_training)
 
 
 def _is_plain(value: Any) -> bool:
@@ -557,8 +555,7 @@ def _shares(pair: _Pair, z: Tensor, threshold: float) -> dict[str, np.ndarray]:
     }
 
 
-def probe_hole_share(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_hole_share(evidence: Evidence, answer: Any, seed: int) -> None:
 
     def shares(key: str) -> np.ndarray:
         return np.stack(
@@ -567,7 +564,6 @@ def probe_hole_share(answer: Any, seed: int) -> Evidence:
 
     for key in CLAIMS:
         record(evidence, key, shares, key)
-    return evidence
 
 
 def judge_hole_share(seed: int, evidence: Evidence) -> list[Finding]:
@@ -591,28 +587,21 @@ EXERCISES = (
     prediction(
         "1.5",
         "predict_holes",
-        "measured_holes",
-        {
-            "z from N(0, 9 I): holes in 32 dimensions, against 2": ("fewer", "about as many", "more"),
-            "32 dimensions: holes under N(0, I), against N(0, 9 I)": ("fewer", "about as many", "more"),
-            "32 dimensions: holes under a Gaussian fitted to the codes": (
-                "hardly any, under a tenth",
-                "some",
-                "most, over a half",
-            ),
-        },
         {
             "z from N(0, 9 I): holes in 32 dimensions, against 2": (
+                ("fewer", "about as many", "more"),
                 "The images crowd a plane, so the encoder has met most of what its decoder can draw. In 32 "
-                "dimensions they leave nearly all of the space empty, and a guess seldom meets them."
+                "dimensions they leave nearly all of the space empty, and a guess seldom meets them.",
             ),
             "32 dimensions: holes under N(0, I), against N(0, 9 I)": (
+                ("fewer", "about as many", "more"),
                 "A guess misses less where its scale is that of the codes. If these spread by 2 or 3 units "
-                "in every dimension, hardly any of them is near the origin: a small code is no safe code."
+                "in every dimension, hardly any of them is near the origin: a small code is no safe code.",
             ),
             "32 dimensions: holes under a Gaussian fitted to the codes": (
+                ("hardly any, under a tenth", "some", "most, over a half"),
                 "The fitted Gaussian knows where the codes lie, how far they spread and which of their "
-                "coordinates go together; the two guesses know none of it."
+                "coordinates go together; the two guesses know none of it.",
             ),
         },
     ),

@@ -41,11 +41,9 @@ def posterior_parameters(seed: int, n: int = 5, latent_dim: int = 3) -> tuple[Te
 # --- 2.1 gaussian_kl --------------------------------------------------------------------------------
 
 
-def probe_gaussian_kl(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_gaussian_kl(evidence: Evidence, answer: Any, seed: int) -> None:
     record_tensor(evidence, "kl", answer, *posterior_parameters(seed))
     record_tensor(evidence, "single", intact, answer, *posterior_parameters(seed + 1, n=1, latent_dim=1))
-    return evidence
 
 
 def judge_gaussian_kl(seed: int, evidence: Evidence) -> list[Finding]:
@@ -112,8 +110,7 @@ def _eps(seed: int) -> Tensor:
     return torch.randn(5, 3, generator=generator(seed, 1))
 
 
-def probe_reparameterize(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_reparameterize(evidence: Evidence, answer: Any, seed: int) -> None:
     for key in ("given", "again"):
         record_tensor(evidence, key, intact, answer, *posterior_parameters(seed), _eps(seed))
 
@@ -143,7 +140,6 @@ def probe_reparameterize(answer: Any, seed: int) -> Evidence:
     torch.manual_seed(seed)
     record(evidence, "own gradients", own_gradients)
     record(evidence, "drawn", drawn)
-    return evidence
 
 
 def judge_reparameterize(seed: int, evidence: Evidence) -> list[Finding]:
@@ -290,12 +286,10 @@ def _elbo_cases(seed: int) -> dict[str, tuple[Tensor, Tensor, Tensor, Tensor]]:
     }
 
 
-def probe_monte_carlo_elbo(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_monte_carlo_elbo(evidence: Evidence, answer: Any, seed: int) -> None:
     for key, inputs in _elbo_cases(seed).items():
         function = partial(intact, answer) if key == "one" else answer
         record_tensor(evidence, key, function, _Linear(seed).decode, *inputs)
-    return evidence
 
 
 def judge_monte_carlo_elbo(seed: int, evidence: Evidence) -> list[Finding]:
@@ -385,11 +379,9 @@ def _tiny_log_weights(seed: int) -> Tensor:
     return (_log_weights(seed) + 100) * torch.tensor([1.0, 1.0, 300.0, 300.0]) - 1000
 
 
-def probe_importance_weighted_bound(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_importance_weighted_bound(evidence: Evidence, answer: Any, seed: int) -> None:
     record_tensor(evidence, "bound", answer, _log_weights(seed))
     record_tensor(evidence, "tiny", intact, answer, _tiny_log_weights(seed))
-    return evidence
 
 
 def judge_importance_weighted_bound(seed: int, evidence: Evidence) -> list[Finding]:
@@ -450,11 +442,9 @@ def _losses(seed: int) -> list[tuple[str, str, int, int, float | None]]:
     return [(*kind, *rest) for kind, *rest in zip(kinds, pixels, latent_dims, sigmas, strict=True)]
 
 
-def probe_what_is_my_beta(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_what_is_my_beta(evidence: Evidence, answer: Any, seed: int) -> None:
     for index, loss in enumerate(_losses(seed)):
         record(evidence, str(index), answer, *loss)
-    return evidence
 
 
 def judge_what_is_my_beta(seed: int, evidence: Evidence) -> list[Finding]:
@@ -520,35 +510,29 @@ EXERCISES = (
     prediction(
         "2.7",
         "predict_gap",
-        "measured_gap",
-        {
-            "gap of the linear VAE": ("closes", "stays open"),
-            "gap of the VAE with two latents": ("closes", "stays open"),
-            "most of that second gap": (
-                "no Gaussian fits the posterior",
-                "the encoder misses the best Gaussian",
-            ),
-            "bound with 1,000 samples there": ("below log p(x)", "at log p(x)", "above log p(x)"),
-        },
         {
             "gap of the linear VAE": (
+                ("closes", "stays open"),
                 "Linear maps keep Gaussians Gaussian, and a rotation of the latent space that makes W's "
                 "columns orthogonal makes the posterior's covariance diagonal: then q can be the posterior. "
-                "A gap that is left after training is one of unfinished training."
+                "A gap that is left after training is one of unfinished training.",
             ),
             "gap of the VAE with two latents": (
+                ("closes", "stays open"),
                 "Through a nonlinear decoder the posterior is no Gaussian with independent dimensions, and "
-                "one encoder serves all images; each costs nats that training does not win back."
+                "one encoder serves all images; each costs nats that training does not win back.",
             ),
             "most of that second gap": (
+                ("no Gaussian fits the posterior", "the encoder misses the best Gaussian"),
                 "A fit of its own to each image shows what the family costs; the rest is the encoder's. "
                 "Where posteriors are bent or in pieces, the family's part grows; where each is narrow and "
-                "close to Gaussian, it is small, and to miss its place by a few of its widths is what costs."
+                "close to Gaussian, it is small, and to miss its place by a few of its widths is what costs.",
             ),
             "bound with 1,000 samples there": (
+                ("below log p(x)", "at log p(x)", "above log p(x)"),
                 "By Jensen the bound cannot lie above log p(x) in expectation, and it rises with K. Where q "
                 "misses the posterior by g nats it takes about exp(g) samples to come near, so the images "
-                "with the worst q hold it down; where none is left, it stands at log p(x)."
+                "with the worst q hold it down; where none is left, it stands at log p(x).",
             ),
         },
     ),

@@ -264,11 +264,9 @@ def _head(seed: int, name: str, latent_dim: int) -> np.ndarray:
     return rows
 
 
-def probe_my_vae(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_my_vae(evidence: Evidence, answer: Any, seed: int) -> None:
     for prefix, (x, z) in _looks(seed).items():
         _look(evidence, answer, seed, prefix, x, z)
-    return evidence
 
 
 def _look(evidence: Evidence, answer: Any, seed: int, prefix: str, x: Tensor, z: Tensor) -> None:
@@ -438,8 +436,7 @@ def _loss_inputs(seed: int, single: bool = False) -> tuple[Tensor, Tensor, Tenso
     return x_logits, _images(seed, n), mu, -3 + 4 * torch.rand(n, d, generator=g)
 
 
-def probe_vae_loss(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_vae_loss(evidence: Evidence, answer: Any, seed: int) -> None:
     _record_parts(evidence, ("loss", "reconstruction", "kl"), lambda: answer(*_loss_inputs(seed)))
     record(evidence, "single", lambda: list(intact(answer, *_loss_inputs(seed, single=True))))
     x_logits, x, mu, logvar = _loss_inputs(seed)
@@ -448,7 +445,6 @@ def probe_vae_loss(answer: Any, seed: int) -> Evidence:
         return answer(x_logits, x, mu, logvar)[0]
 
     record(evidence, "gradients", gradients.of_loss, loss, x_logits, mu, logvar)
-    return evidence
 
 
 def judge_vae_loss(seed: int, evidence: Evidence) -> list[Finding]:
@@ -526,8 +522,7 @@ def _training(seed: int) -> tuple[Linear, list[Tensor], float]:
     return Linear(seed, 3), batches, rate
 
 
-def probe_vae_train_step(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_vae_train_step(evidence: Evidence, answer: Any, seed: int) -> None:
     model, batches, rate = _training(seed)
     optimizer = torch.optim.SGD(model.parameters(), lr=rate)
 
@@ -557,7 +552,6 @@ def probe_vae_train_step(answer: Any, seed: int) -> Evidence:
     record(evidence, "noise0", noise)
     record(evidence, "noise1", noise)
     record(evidence, "training", _always, seed, "training", model.modes, True)
-    return evidence
 
 
 def _losses(model: Linear, x: Tensor, codes: Tensor) -> dict[str, Tensor]:
@@ -694,8 +688,7 @@ def _test_set(seed: int) -> tuple[Tensor, int]:
     return _images(seed, batch_size * (batch_size + 2) + _between(2, 4, seed, 9)), batch_size
 
 
-def probe_test_elbo(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_test_elbo(evidence: Evidence, answer: Any, seed: int) -> None:
     x, batch_size = _test_set(seed)
     torch.manual_seed(seed)
     for prefix, size in (("", batch_size), ("whole ", 2 * len(x))):
@@ -708,7 +701,6 @@ def probe_test_elbo(answer: Any, seed: int) -> Evidence:
             record(evidence, "batches", _always, seed, "batches", small, True)
     record(evidence, "evaluation", _always, seed, "evaluation", model.modes, False)
     record(evidence, "no gradients", _always, seed, "no gradients", model.tracked, False)
-    return evidence
 
 
 def judge_test_elbo(seed: int, evidence: Evidence) -> list[Finding]:
@@ -810,13 +802,11 @@ def _likelihood_inputs(seed: int, single: bool = False) -> tuple[Linear, Tensor,
     )  # so pale that no sample outweighs the rest
 
 
-def probe_estimate_log_likelihood(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_estimate_log_likelihood(evidence: Evidence, answer: Any, seed: int) -> None:
     model, x, eps = _likelihood_inputs(seed)
     record_tensor(evidence, "bound", answer, model, x, eps)
     record(evidence, "z", model.decoded)
     record_tensor(evidence, "single", intact, answer, *_likelihood_inputs(seed, single=True))
-    return evidence
 
 
 def _weight_terms(seed: int, single: bool = False) -> tuple[Tensor, Tensor, Tensor]:
@@ -909,19 +899,22 @@ EXERCISES = (
     prediction(
         "3.7",
         "predict_wide",
-        "measured_wide",
         {
-            "total KL": ("lower by more than a quarter", "within a quarter", "higher by more than a quarter"),
-            "dimensions with 95% of the KL": ("at most 20", "21 to 40", "more than 40"),
-            "test -ELBO": ("better by more than 1 nat", "within 1 nat", "worse by more than 1 nat"),
-        },
-        {
-            "total KL": "A dimension is paid for only while it saves more in the reconstruction than it "
-            "costs. How much there is to say at that price depends on the images, not on the room for it.",
-            "dimensions with 95% of the KL": "Where 20 dimensions leave some idle, 30 more find nothing "
-            "worth saying, and one on its way out costs little. Early on many still share the work.",
-            "test -ELBO": "Idle dimensions cost nothing once they match the prior, and save nothing. What "
-            "differs comes from the noise they bring before that, which slows training, and from the seed.",
+            "total KL": (
+                ("lower by more than a quarter", "within a quarter", "higher by more than a quarter"),
+                "A dimension is paid for only while it saves more in the reconstruction than it costs. How "
+                "much there is to say at that price depends on the images, not on the room for it.",
+            ),
+            "dimensions with 95% of the KL": (
+                ("at most 20", "21 to 40", "more than 40"),
+                "Where 20 dimensions leave some idle, 30 more find nothing worth saying, and one on its way "
+                "out costs little. Early on many still share the work.",
+            ),
+            "test -ELBO": (
+                ("better by more than 1 nat", "within 1 nat", "worse by more than 1 nat"),
+                "Idle dimensions cost nothing once they match the prior, and save nothing. What differs "
+                "comes from the noise they bring before that, which slows training, and from the seed.",
+            ),
         },
     ),
 )

@@ -65,8 +65,7 @@ def _parallel(seed: int) -> tuple[Tensor, Tensor]:
     return start, start * torch.linspace(1.1, 2.0, PARALLEL).unsqueeze(1)
 
 
-def probe_interpolate(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_interpolate(evidence: Evidence, answer: Any, seed: int) -> None:
     for key, spherical in (("straight", ()), ("spherical", (True,))):
         ends = _ends(seed)
         record_tensor(evidence, key, answer, *ends, STEPS, *spherical)
@@ -79,7 +78,6 @@ def probe_interpolate(answer: Any, seed: int) -> Evidence:
         return np.stack([as_array(answer(a, b, 3, True)) for a, b in zip(*_parallel(seed), strict=True)])
 
     record(evidence, "parallel", parallel)
-    return evidence
 
 
 def _walk(path: Callable[[float], np.ndarray], times: Iterable[float]) -> np.ndarray:
@@ -246,12 +244,10 @@ def _sizes(seed: int) -> tuple[list[int], list[int]]:
     return (odd + 5).tolist(), [*(even + 4).tolist(), 1]
 
 
-def probe_quantile_grid(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_quantile_grid(evidence: Evidence, answer: Any, seed: int) -> None:
     for kind, sizes in zip(("odd", "even"), _sizes(seed), strict=True):
         for place, n in enumerate(sizes):
             record_tensor(evidence, f"{kind}{place}", answer, n)
-    return evidence
 
 
 def _ticks(n: int) -> np.ndarray:
@@ -376,8 +372,7 @@ def _samples(seed: int, case: str) -> tuple[Tensor, Tensor, Tensor]:
     return mu + (logvar / 2).exp() * torch.randn(n, latent_dim, generator=g), mu, logvar
 
 
-def probe_kl_decomposition(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_kl_decomposition(evidence: Evidence, answer: Any, seed: int) -> None:
 
     def pair(*given: Tensor) -> np.ndarray:
         parts = as_array(answer(*given))
@@ -389,7 +384,6 @@ def probe_kl_decomposition(answer: Any, seed: int) -> Evidence:
         given = _samples(seed, case)
         record(evidence, case, pair, *given)
         evidence[f"{case} inputs"] = as_array(list(given))
-    return evidence
 
 
 def _log_densities(z: Tensor, mu: Tensor, logvar: Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -555,30 +549,21 @@ EXERCISES = (
     prediction(
         "4.5",
         "predict_surgery",
-        "measured_surgery",
-        {
-            "2 dimensions, after training: the larger part of the KL": ("mutual information", "marginal KL"),
-            "2 dimensions, first to last epoch: most of what the KL gains": (
-                "mutual information",
-                "marginal KL",
-            ),
-            "20 dimensions, four times as many images: the mutual information measured on them": (
-                "hardly differs",
-                "is larger by half a nat or more",
-            ),
-        },
         {
             "2 dimensions, after training: the larger part of the KL": (
+                ("mutual information", "marginal KL"),
                 "Mutual information pays for itself: the decoder that knows which image is meant rebuilds it "
-                "better. The marginal KL is a cost without a return, and training holds it down."
+                "better. The marginal KL is a cost without a return, and training holds it down.",
             ),
             "2 dimensions, first to last epoch: most of what the KL gains": (
+                ("mutual information", "marginal KL"),
                 "Training goes on by telling more images apart. That is mutual information; the gaps between "
-                "the codes grow only as far as they cannot be avoided."
+                "the codes grow only as far as they cannot be avoided.",
             ),
             "20 dimensions, four times as many images: the mutual information measured on them": (
+                ("hardly differs", "is larger by half a nat or more"),
                 "Measured on N images it is at most log N. Where codes of different images hardly overlap it "
-                "stands near this limit, and four times as many images raise the limit by log 4 = 1.39 nats."
+                "stands near this limit, and four times as many images raise the limit by log 4 = 1.39 nats.",
             ),
         },
     ),

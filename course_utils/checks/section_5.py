@@ -168,8 +168,7 @@ def _stacks(seed: int) -> dict[str, Stacks]:
     }
 
 
-def probe_conv_sizes(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_conv_sizes(evidence: Evidence, answer: Any, seed: int) -> None:
 
     def sizes(stacks: Stacks) -> np.ndarray:
         return np.stack([untouched(list(layers), size) for layers, size in stacks])
@@ -183,7 +182,6 @@ def probe_conv_sizes(answer: Any, seed: int) -> Evidence:
 
     for key, stacks in _stacks(seed).items():
         record(evidence, key, sizes, stacks)
-    return evidence
 
 
 def _true_sizes(layers: Layers, size: int) -> list[int]:
@@ -245,8 +243,7 @@ def _codes(seed: int, latent_dim: int, n: int) -> Tensor:
     return 2 * torch.randn(n, latent_dim, generator=generator(seed, 2))
 
 
-def probe_conv_decoder(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_conv_decoder(evidence: Evidence, answer: Any, seed: int) -> None:
     z = _codes(seed, LATENT, 5)
 
     @functools.cache
@@ -261,7 +258,6 @@ def probe_conv_decoder(answer: Any, seed: int) -> Evidence:
     record(evidence, "single", lambda: calls(model(1), _codes(seed, 1, 1)))
     leaf = z.clone().requires_grad_()
     record(evidence, "slopes", lambda: slopes(calls(model(LATENT), leaf.clone()), leaf))
-    return evidence
 
 
 def _upwards(x: np.ndarray, seed: int, channels: int) -> np.ndarray:
@@ -355,11 +351,9 @@ def _hidden(seed: int, n: int, channels: int, height: int, width: int) -> Tensor
 _SHAPES = {"square": (5, 64, 7, 7), "unequal": (5, 3, 4, 6), "single": (1, 1, 2, 5)}
 
 
-def probe_fixed_feature_map(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_fixed_feature_map(evidence: Evidence, answer: Any, seed: int) -> None:
     for key, shape in _SHAPES.items():
         record_tensor(evidence, key, intact, answer, _hidden(seed, *shape), *shape[1:])
-    return evidence
 
 
 def judge_fixed_feature_map(seed: int, evidence: Evidence) -> list[Finding]:
@@ -404,28 +398,25 @@ EXERCISES = (
     prediction(
         "5.5",
         "predict_conv",
-        "measured_conv",
         {
             "products of two numbers for one image": (
-                "fewer in the convolutional VAE",
-                "as many in both, within a tenth",
-                "more in the convolutional VAE",
-            ),
-            "lower test -ELBO after equal epochs": ("MLP", "level, within 1 nat", "convolutional"),
-            "lower test -ELBO after equal seconds": ("MLP", "level, within 1 nat", "convolutional"),
-        },
-        {
-            "products of two numbers for one image": (
+                (
+                    "fewer in the convolutional VAE",
+                    "as many in both, within a tenth",
+                    "more in the convolutional VAE",
+                ),
                 "A linear layer uses each of its weights once for an image. A convolution uses each at every "
-                "place of its map, here 49 or 196 times, so that a quarter of the weights does more work."
+                "place of its map, here 49 or 196 times, so that a quarter of the weights does more work.",
             ),
             "lower test -ELBO after equal epochs": (
+                ("MLP", "level, within 1 nat", "convolutional"),
                 "What a convolution learns in one place holds everywhere, so it needs fewer images to begin "
-                "well: an advantage while epochs are few and images scarce, and less of one later."
+                "well: an advantage while epochs are few and images scarce, and less of one later.",
             ),
             "lower test -ELBO after equal seconds": (
+                ("MLP", "level, within 1 nat", "convolutional"),
                 "It depends on the price of an epoch on this machine: where a convolutional epoch costs "
-                "several of the MLP's, the MLP has made several times as many steps by then."
+                "several of the MLP's, the MLP has made several times as many steps by then.",
             ),
         },
     ),

@@ -61,8 +61,7 @@ def _beta(seed: int) -> float:
     return 2 + 4 * torch.rand((), generator=generator(seed, 64)).item()
 
 
-def probe_beta_loss(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_beta_loss(evidence: Evidence, answer: Any, seed: int) -> None:
     beta = _beta(seed)
 
     for time in TWICE:
@@ -76,7 +75,6 @@ def probe_beta_loss(answer: Any, seed: int) -> Evidence:
         return alone(answer(x_logits, x, mu, logvar, beta))
 
     record(evidence, "gradients", gradients.of_loss, loss, x_logits, mu, logvar)
-    return evidence
 
 
 def judge_beta_loss(seed: int, evidence: Evidence) -> list[Finding]:
@@ -190,8 +188,7 @@ def _times(seed: int, share: float) -> np.ndarray:
     return np.sort(np.concatenate([[0, share, 1], share * before, share + (1 - share) * after]))
 
 
-def probe_warm_up(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_warm_up(evidence: Evidence, answer: Any, seed: int) -> None:
 
     def one(t: float, share: float, top: float) -> float:
         weight = as_array(answer(t, share, top))
@@ -204,7 +201,6 @@ def probe_warm_up(answer: Any, seed: int) -> Evidence:
 
     for key, (share, top) in _schedules(seed).items():
         record(evidence, key, schedule, share, top)
-    return evidence
 
 
 def judge_warm_up(seed: int, evidence: Evidence) -> list[Finding]:
@@ -302,13 +298,11 @@ def _codes_and_factors(seed: int, time: int) -> dict[str, tuple[Tensor, Tensor]]
     }
 
 
-def probe_mutual_information_gap(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_mutual_information_gap(evidence: Evidence, answer: Any, seed: int) -> None:
     for time in TWICE:
         for key, tensors in _codes_and_factors(seed, time).items():
             function = partial(intact, answer) if key == "sparse" else answer
             record(evidence, f"{key}{time}", function, *tensors)
-    return evidence
 
 
 def judge_mutual_information_gap(seed: int, evidence: Evidence) -> list[Finding]:
@@ -425,30 +419,28 @@ _BETAS = ("beta 0.1", "beta 1", "beta 4")
 _PREDICTION = prediction(
     "6.5",
     "predict_beta",
-    "measured_beta",
-    {
-        "the blurriest reconstructions": _BETAS,
-        "the KL as beta grows": ("it falls", "it rises", "neither"),
-        "the most holes under the prior": _BETAS,
-        "holes at beta 4 against beta 1": ("fewer", "about as many", "more"),
-    },
     {
         "the blurriest reconstructions": (
-            "A detail is kept if the distortion it saves is worth beta times its nats. What the code leaves "
-            "out the decoder fills with an average over all that it could be, and an average is soft."
+            _BETAS,
+            "A detail is kept if the distortion it saves is worth beta times its nats. What "
+            "the code leaves out the decoder fills with an average over all that it could be, "
+            "and an average is soft.",
         ),
         "the KL as beta grows": (
-            "beta is the price of a nat of KL. Of two models that are the best at their own price the one "
-            "with the higher price never buys more: 6.3 proves it."
+            ("it falls", "it rises", "neither"),
+            "beta is the price of a nat of KL. Of two models that are the best at their own "
+            "price the one with the higher price never buys more: 6.3 proves it.",
         ),
         "the most holes under the prior": (
-            "The cheaper the KL, the less it matters where the codes lie: they spread out with little regard "
-            "to the prior, and its samples fall between them."
+            _BETAS,
+            "The cheaper the KL, the less it matters where the codes lie: they spread out with "
+            "little regard to the prior, and its samples fall between them.",
         ),
         "holes at beta 4 against beta 1": (
-            "Two things work against each other. Codes that fill the prior better leave fewer gaps; codes "
-            "that say less make the decoder draw blends, of which a round trip may make something else. Data "
-            "and training decide which is ahead."
+            ("fewer", "about as many", "more"),
+            "Two things work against each other. Codes that fill the prior better leave fewer "
+            "gaps; codes that say less make the decoder draw blends, of which a round trip may "
+            "make something else. Data and training decide which is ahead.",
         ),
     },
 )

@@ -85,8 +85,7 @@ def _known(model: Any, seed: int, case: str) -> Any:
     return model
 
 
-def probe_my_cvae(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_my_cvae(evidence: Evidence, answer: Any, seed: int) -> None:
     made: dict[tuple[int, int], Any] = {}
 
     def model(case: str) -> Any:
@@ -122,7 +121,6 @@ def probe_my_cvae(answer: Any, seed: int) -> Evidence:
     for case in _CASES:
         record(evidence, f"encode {case}", _steady, encode, case)
         record(evidence, f"decode {case}", _steady, decode, case)
-    return evidence
 
 
 def _steady(half: Callable[[str], np.ndarray], case: str) -> np.ndarray:
@@ -335,12 +333,10 @@ def _request(seed: int) -> tuple[Tensor, Tensor]:
     return torch.tensor([2, 0, 1]), torch.randn(2, 2, generator=generator(seed, 1))
 
 
-def probe_request_digits(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_request_digits(evidence: Evidence, answer: Any, seed: int) -> None:
     labels, z = _request(seed)
     record_tensor(evidence, "grid", answer, _decoder, labels, z)
     record_tensor(evidence, "one", answer, _decoder, labels[:1], z[:1])
-    return evidence
 
 
 def judge_request_digits(seed: int, evidence: Evidence) -> list[Finding]:
@@ -433,8 +429,7 @@ def _strict(seed: int) -> float:
     return 0.4 + 0.3 * float(torch.rand((), generator=generator(seed, 4)))
 
 
-def probe_count_active(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_count_active(evidence: Evidence, answer: Any, seed: int) -> None:
 
     def count(mu: Tensor, threshold: float) -> np.ndarray:
         found = as_array(answer(mu, threshold))
@@ -450,7 +445,6 @@ def probe_count_active(answer: Any, seed: int) -> Evidence:
     record(evidence, "strict", counts, models, _strict(seed))
     record(evidence, "single", counts, _alone(seed), 0.01)
     evidence["means"] = as_array(models)
-    return evidence
 
 
 def judge_count_active(seed: int, evidence: Evidence) -> list[Finding]:
@@ -522,8 +516,7 @@ def _images(seed: int) -> Tensor:
     return torch.rand(97, 1, 28, 28, generator=generator(seed, 3))
 
 
-def probe_posterior_means(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_posterior_means(evidence: Evidence, answer: Any, seed: int) -> None:
     images = _images(seed)
 
     def gradient() -> np.ndarray:
@@ -546,7 +539,6 @@ def probe_posterior_means(answer: Any, seed: int) -> Evidence:
     record(evidence, "gradient", gradient)
     record_tensor(evidence, "training", answer, _Encoder(97).train(), images, 97)
     record(evidence, "modes", modes)
-    return evidence
 
 
 def judge_posterior_means(seed: int, evidence: Evidence) -> list[Finding]:
@@ -598,13 +590,11 @@ def _classes(seed: int) -> tuple[Tensor, Tensor]:
     return torch.randint(4, (97,), generator=g), torch.randint(2, (97,), generator=g)
 
 
-def probe_confusion(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_confusion(evidence: Evidence, answer: Any, seed: int) -> None:
     for key, num_classes in (("counts", 4), ("absent", 5)):
         true, predicted = _classes(seed)
         record(evidence, key, answer, true, predicted, num_classes)
         evidence[f"{key} labels"] = as_array([true, predicted])
-    return evidence
 
 
 def judge_confusion(seed: int, evidence: Evidence) -> list[Finding]:
@@ -647,33 +637,23 @@ def judge_confusion(seed: int, evidence: Evidence) -> list[Finding]:
 _LABEL = prediction(
     "7.9",
     "predict_label",
-    "measured_label",
     {
         "test -ELBO of the CVAE": (
-            "higher than the VAE's",
-            "lower, by at most 2.3 nats",
-            "lower, by more than 2.3 nats",
+            ("higher than the VAE's", "lower, by at most 2.3 nats", "lower, by more than 2.3 nats"),
+            "Of one model, a label among ten can save log 10 = 2.30 nats on average at most. Two "
+            "trained networks are two models: a label also spares the work of finding the classes, "
+            "and may save more by that, or less.",
         ),
         "linear probe on samples z of the CVAE": (
-            "at chance",
-            "above chance, below the VAE",
-            "no worse than on the VAE",
-        ),
-        "linear probe on its means mu": ("worse than on samples", "as on samples", "better than on samples"),
-    },
-    {
-        "test -ELBO of the CVAE": (
-            "Of one model, a label among ten can save log 10 = 2.30 nats on average at most. Two trained "
-            "networks are two models: a label also spares the work of finding the classes, and may save more "
-            "by that, or less."
-        ),
-        "linear probe on samples z of the CVAE": (
-            "The KL term charges for every nat in z, and the decoder has been told the class: to say it "
-            "again is not worth its price. Nothing forbids it either, and what style and class share stays."
+            ("at chance", "above chance, below the VAE", "no worse than on the VAE"),
+            "The KL term charges for every nat in z, and the decoder has been told the class: to "
+            "say it again is not worth its price. Nothing forbids it either, and what style and "
+            "class share stays.",
         ),
         "linear probe on its means mu": (
-            "A sample is the mean plus noise that knows nothing of the label: a trace that can be read from "
-            "the mean drowns in it."
+            ("worse than on samples", "as on samples", "better than on samples"),
+            "A sample is the mean plus noise that knows nothing of the label: a trace that can be "
+            "read from the mean drowns in it.",
         ),
     },
 )
@@ -681,33 +661,28 @@ _LABEL = prediction(
 _DIMENSIONS = prediction(
     "7.10",
     "predict_dimensions",
-    "measured_dimensions",
-    {
-        "lowest reconstruction error": ("2", "10", "50", "100"),
-        "KL with 100 dimensions against 10": ("less than 1.5 times", "1.5 to 5 times", "more than 5 times"),
-        "active of 100 dimensions": ("fewer than 30", "30 to 90", "more than 90"),
-        "test -ELBO from 50 to 100 dimensions": (
-            "falls by more than 0.5 nats",
-            "moves by at most 0.5 nats",
-            "rises by more than 0.5 nats",
-        ),
-    },
     {
         "lowest reconstruction error": (
-            "Two numbers cannot hold a digit. From 10 dimensions on, what limits the error is the price of a "
-            "nat and the length of the training, not the room: the larger a model, the later it gets there."
+            ("2", "10", "50", "100"),
+            "Two numbers cannot hold a digit. From 10 dimensions on, what limits the error is "
+            "the price of a nat and the length of the training, not the room: the larger a "
+            "model, the later it gets there.",
         ),
         "KL with 100 dimensions against 10": (
-            "A nat of KL has to save a nat of reconstruction. What pays is in the images, and ten times the "
-            "room does not put more there."
+            ("less than 1.5 times", "1.5 to 5 times", "more than 5 times"),
+            "A nat of KL has to save a nat of reconstruction. What pays is in the images, and "
+            "ten times the room does not put more there.",
         ),
         "active of 100 dimensions": (
-            "A dimension that does not pay is pushed to the prior, and its mean stops moving. The pull is as "
-            "weak as what it saves: after few steps many a mean still trembles by more than the threshold."
+            ("fewer than 30", "30 to 90", "more than 90"),
+            "A dimension that does not pay is pushed to the prior, and its mean stops moving. "
+            "The pull is as weak as what it saves: after few steps many a mean still trembles "
+            "by more than the threshold.",
         ),
         "test -ELBO from 50 to 100 dimensions": (
-            "At its optimum more room cannot hurt, since dimensions can be switched off. Until they are, "
-            "their noise disturbs the decoder, and the larger model is behind."
+            ("falls by more than 0.5 nats", "moves by at most 0.5 nats", "rises by more than 0.5 nats"),
+            "At its optimum more room cannot hurt, since dimensions can be switched off. Until "
+            "they are, their noise disturbs the decoder, and the larger model is behind.",
         ),
     },
 )

@@ -417,7 +417,7 @@ def test_a_sentence_that_explains_every_failure_is_said_once() -> None:
 
 def test_the_hint_of_a_single_failure_stays_with_it() -> None:
     findings = [core.Finding("one", True, 1), core.Finding("two", False, 1, "doubled")]
-    exercise = core.Exercise("9.9", "it", 2, lambda answer, seed: {}, lambda seed, evidence: findings)
+    exercise = core.Exercise("9.9", "it", 2, lambda *_: None, lambda seed, evidence: findings)
     report = core.verdict(exercise, core.Observation(0, {}))
     assert (report.note, report.findings[1].hint) == ("", "doubled")
 
