@@ -3,10 +3,6 @@
 Evidence is a dict of named NumPy arrays of numbers; where an answer went wrong, the array is one string,
 the sentence that says how. Evidence can leave the process as JSON (`pack`) and come back (`unpack`),
 without a pickle, so that a judge elsewhere can look at it.
-
-Every number that earns points depends on the seed. A plain fact about an answer (it was in evaluation
-mode) is therefore kept as a number drawn from the seed (`fact`): evidence copied from another run, or
-made up, earns nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +15,6 @@ import signal
 import sys
 import threading
 import warnings
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -195,20 +190,6 @@ def _plain(value: Any) -> Any:
         value = value.detach().cpu()
         value = value if value.layout == torch.strided else value.to_dense()
         return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
-
-
-# --- what both halves draw from the seed --------------------------------------------------------------
-
-
-def generator(seed: int, stream: int = 0) -> torch.Generator:
-    """Random numbers that depend on the seed and on the purpose `stream` alone."""
-    return torch.Generator().manual_seed(seed * 1009 + stream)
-
-
-def fact(seed: int, name: str, true: bool) -> float:
-    """A truth about an answer as evidence: a number from the seed and the fact's name, or 0 if untrue."""
-    stream = zlib.crc32(name.encode())
-    return float(1 + torch.rand((), generator=generator(seed, stream))) if true else 0.0
 
 
 def printable(text: str, most: int) -> str:

@@ -16,7 +16,8 @@ from typing import Any
 
 from course_utils import settings
 from course_utils.checks.core import Exercise, Finding, is_fact, problem_with
-from course_utils.checks.evidence import Evidence, NotNumbers, fact, record
+from course_utils.checks.evidence import Evidence, NotNumbers, record
+from course_utils.checks.inputs import fact
 
 Questions = Mapping[str, tuple[tuple[str, ...], str]]  # the answers on offer, and why it comes out as it does
 Offered = Mapping[str, tuple[str, ...]]

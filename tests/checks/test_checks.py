@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from bank import RIGHT
-from course_utils.checks import EXERCISES, core, evidence
+from course_utils.checks import EXERCISES, core, evidence, inputs
 from course_utils.settings import CourseError
 
 
@@ -257,14 +257,14 @@ def test_expect_compares_truth_values() -> None:
 
 
 def test_a_fact_holds_under_its_own_seed_and_name_alone() -> None:
-    kept = {"it": np.array(evidence.fact(3, "it", True))}
+    kept = {"it": np.array(inputs.fact(3, "it", True))}
     assert core.is_fact(kept, "it", 3, "so it is", 1, "why not") == core.Finding("so it is", True, 1)
     assert not core.is_fact(kept, "it", 4, "", 1, "").holds
     assert not core.is_fact({"other": kept["it"]}, "other", 3, "", 1, "").holds
 
 
 def test_an_untrue_fact_gets_its_hint() -> None:
-    kept = {"it": np.array(evidence.fact(3, "it", False))}
+    kept = {"it": np.array(inputs.fact(3, "it", False))}
     assert core.is_fact(kept, "it", 3, "so it is", 1, "why not") == core.Finding(
         "so it is", False, 1, "why not"
     )
@@ -272,7 +272,7 @@ def test_an_untrue_fact_gets_its_hint() -> None:
 
 def test_generators_depend_on_seed_and_stream_alone() -> None:
     def draw(seed: int, stream: int) -> float:
-        return torch.rand((), generator=evidence.generator(seed, stream)).item()
+        return torch.rand((), generator=inputs.generator(seed, stream)).item()
 
     assert draw(3, 1) == draw(3, 1)
     assert len({draw(seed, stream) for seed in range(5) for stream in range(5)}) == 25

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from course_utils.checks import core
-from course_utils.checks.evidence import fact
+from course_utils.checks.inputs import fact
 from course_utils.checks.predictions import prediction
 
 EXERCISE = prediction(
