@@ -324,6 +324,5 @@ def _unlike(actual: np.ndarray, wanted: np.ndarray) -> str:
 def is_fact(evidence: Evidence, key: str, seed: int, claim: str, weight: float, hint: str) -> Finding:
     """A finding that evidence[key] was recorded by `fact(seed, key, ...)` and is true."""
     problem = problem_with(evidence, key)
-    if not problem and not close(evidence[key], fact(seed, key, True), 1e-9):
-        problem = hint
-    return unless(claim, weight, problem)
+    true = not problem and close(evidence[key], fact(seed, key, True), 1e-9)
+    return Finding(claim, true, weight, "" if true else problem or hint)

@@ -175,8 +175,7 @@ def _part(
     version = network.seen(evidence, key, x)
     if version is None:
         return advised(expect(evidence, key, network.version()(x), claim, 0.5), advice), None
-    hint = " ".join(part for part in version if part)
-    return Finding(claim, not hint, 0.5, hint), version
+    return unless(claim, 0.5, " ".join(part for part in version if part)), version
 
 
 # --- 1.2 train_step ---------------------------------------------------------------------------------

@@ -62,7 +62,6 @@ def probe_interpolate(evidence: Evidence, answer: Any, seed: int) -> None:
         record_tensor(evidence, key, answer, *ends, STEPS, *spherical)
         evidence[f"{key} ends"] = as_array(list(ends))
     record_tensor(evidence, "single", answer, *(end[:1] for end in _ends(seed)), 3, False)
-
     record_tensor(evidence, "acute", answer, *_ends(seed, ACUTE), STEPS, True)
 
     def parallel() -> np.ndarray:
@@ -109,8 +108,8 @@ def judge_interpolate(seed: int, evidence: Evidence) -> list[Finding]:
     unit, length = _arc(a / lengths[0], b / lengths[1], t), (1 - t) * lengths[0] + t * lengths[1]
     chord = straight / np.linalg.norm(straight, axis=1, keepdims=True)
     long = chord * length
-    lines = {"This is the arc: without spherical=True the walk is straight.": spherical}
-    arcs = {
+    lines = {"This is the arc: without spherical=True the walk is straight.": spherical} | _wrong_times(line)
+    arcs = _wrong_times(lambda t: _arc(a, b, t)) | {
         "This is the straight line: is `spherical` used, and the cosine divided by both lengths?": straight,
         "All points have length 1: the ends go into the sum as they are, unnormalised.": unit,
         "Direction and length are interpolated apart; the formula's sum does both at once.": unit * length,
@@ -123,8 +122,6 @@ def judge_interpolate(seed: int, evidence: Evidence) -> list[Finding]:
     cosine = "Some points are NaN or infinite: a cosine is the inner product divided by both lengths."
     same = "between ends of the same direction the spherical walk is the straight line"
     rounded = "Some points are NaN or infinite: rounding may push a cosine beyond 1, and sin(omega) may be 0."
-    lines |= _wrong_times(line)
-    arcs |= _wrong_times(lambda t: _arc(a, b, t))
     followed = expect(evidence, "spherical", spherical, by_arc, 1, arcs, not_finite=cosine)
     single, parallel = line(_times(3))[:, :1], np.stack([first, (first + last) / 2, last], axis=1)
     met = "both walks begin at z_start and end at z_end, which stay as they are"
@@ -147,6 +144,7 @@ def _also_narrow(finding: Finding, evidence: Evidence, walk: np.ndarray) -> Find
 
 
 def _ends_hint(evidence: Evidence, a: np.ndarray, b: np.ndarray) -> str:
+    """'' where both walks begin at a and end at b."""
     for key in ("straight", "spherical"):
         problem = problem_with(evidence, key)
         if problem:

@@ -85,13 +85,10 @@ def _known(model: Any, seed: int, case: str) -> Any:
 
 def probe_my_cvae(evidence: Evidence, answer: Any, seed: int) -> None:
     @functools.cache
-    def instance(latent_dim: int, classes: int) -> Any:
-        """One for each pair of sizes; an error in the constructor comes up in every finding."""
-        case = next(case for case, sizes in _CASES.items() if sizes[:2] == (latent_dim, classes))
-        return _known(answer(latent_dim, classes), seed, case)
-
     def model(case: str) -> Any:
-        return instance(*_CASES[case][:2])
+        """One for each case; an error in the constructor comes up in every finding."""
+        latent_dim, classes, _ = _CASES[case]
+        return _known(answer(latent_dim, classes), seed, case)
 
     def encode(case: str) -> np.ndarray:
         """mu and logvar: (2, N, latent_dim)."""
@@ -149,24 +146,22 @@ class _Oracle:
     """
 
     def __init__(self, seed: int, case: str) -> None:
-        self.latent_dim, self.classes, _ = _CASES[case]
+        self.seed, (self.latent_dim, self.classes, _) = seed, _CASES[case]
         x, z, y = _labelled(seed, case)
         self.x, self.z, self.y = x.flatten(1).double().numpy(), z.double().numpy(), y.numpy()
         self.shifts = _shifts(seed, self.latent_dim)
-        self.weights = functools.partial(layers.weights, seed)
-        self.bias = functools.partial(layers.bias, seed)
 
     def linear(self, x: np.ndarray, size: int) -> np.ndarray:
-        return x @ self.weights(size, x.shape[1]).T + self.bias(size)
+        return layers.affine(x, self.seed, size)
 
     def joined(self, first: np.ndarray, size: int) -> Iterator[Formula]:
         """The first layer's output: label behind or before `first`, or through a layer of its own."""
         label, number = np.eye(self.classes)[self.y], self.y[:, None].astype(float)
-        apart = self.linear(first, size) + label @ self.weights(size, self.classes).T
+        apart = self.linear(first, size) + label @ layers.weights(self.seed, size, self.classes).T
         yield "", self.linear(np.hstack([first, label]), size)
         yield "", self.linear(np.hstack([label, first]), size)
         yield "", apart
-        yield "", apart + self.bias(size)
+        yield "", apart + layers.bias(self.seed, size)
         single = "The label joins as a single number, but classes have no order: use one-hot."
         yield single, self.linear(np.hstack([first, number]), size)
         yield single, self.linear(np.hstack([number, first]), size)
@@ -175,7 +170,7 @@ class _Oracle:
             "There is room for 10 labels, whatever num_classes is.": np.eye(10)[self.y],
             "Every row gets the label of one image: join along dim 1, row by row.": first_label,
             "The label goes through a layer before it joins: join it one-hot.": (
-                label @ self.weights(self.classes, self.classes).T
+                label @ layers.weights(self.seed, self.classes, self.classes).T
             ),
         }.items():
             yield hint, self.linear(np.hstack([first, wrong]), size)
@@ -183,7 +178,8 @@ class _Oracle:
 
     def hidden(self, first: np.ndarray, sizes: tuple[int, int]) -> Iterator[Formula]:
         """Both hidden layers; a mistake in one place at most."""
-        activations = layers.activations(*3 * ("A ReLU is missing: put one after each hidden layer.",))
+        missing = "A ReLU is missing: put one after each hidden layer."
+        activations = layers.activations(missing, missing, missing)
         for hint, before in self.joined(first, sizes[0]):
             for other, inside, outside in activations if not hint else activations[:1]:
                 yield hint or other, outside(self.linear(inside(before), sizes[1]))

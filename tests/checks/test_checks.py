@@ -251,6 +251,12 @@ def test_expect_tells_the_largest_difference_where_no_mistake_fits() -> None:
     assert finding.hint == "Largest difference: 2.5."
 
 
+def test_expect_says_what_is_not_finite_before_any_mistake() -> None:
+    lost, mistakes = {"it": np.array([np.inf, 1.0])}, {"an overflow": [np.inf, 1.0]}
+    assert core.expect(lost, "it", [2.0, 1.0], "", 1, mistakes).hint == "an overflow"
+    assert core.expect(lost, "it", [2.0, 1.0], "", 1, mistakes, not_finite="infinite").hint == "infinite"
+
+
 def test_expect_compares_truth_values() -> None:
     assert core.expect({"it": np.array([True, False])}, "it", [True, False], "", 1).holds
     assert not core.expect({"it": np.array([False, True])}, "it", [True, False], "", 1).holds
