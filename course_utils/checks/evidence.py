@@ -192,13 +192,13 @@ def _plain(value: Any) -> Any:
         return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
 
 
+# --- evidence as JSON ---------------------------------------------------------------------------------
+
+
 def printable(text: str, most: int) -> str:
     """One line of at most `most` characters, none of which files, terminals or spreadsheets stumble over."""
     line = " ".join(text[: 4 * most].split())[:most]
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in line)
-
-
-# --- evidence as JSON ---------------------------------------------------------------------------------
 
 
 def pack(evidence: Evidence) -> dict[str, Any]:

@@ -494,7 +494,6 @@ def _shares(pair: _Pair, z: Tensor, threshold: float) -> dict[str, np.ndarray]:
 
 
 def probe_hole_share(evidence: Evidence, answer: Any, seed: int) -> None:
-
     def shares(key: str) -> np.ndarray:
         return np.stack(
             [as_array(alone(intact(answer, p.decode, p.encode, z, t))) for p, z, t in _calls(seed)[key]]

@@ -49,8 +49,8 @@ def judge_gaussian_kl(seed: int, evidence: Evidence) -> list[Finding]:
             "Averaged over the batch: return one value per image and dimension.": kl.mean(0),
             "Images and dimensions have changed places: return the shape of mu.": kl.T,
         }
-        log_of_log = "It contains NaN or infinity: is a logarithm taken of `logvar`, which may be negative?"
-        return expect(evidence, key, kl, claim, weight, mistakes, not_finite=log_of_log)
+        of_logvar = "It contains NaN or infinity: is a logarithm taken of `logvar`, which may be negative?"
+        return expect(evidence, key, kl, claim, weight, mistakes, not_finite=of_logvar)
 
     single = _parameters(seed + 1, n=1, latent_dim=1)
     return [

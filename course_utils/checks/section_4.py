@@ -293,7 +293,6 @@ def _samples(seed: int, case: str) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def probe_kl_decomposition(evidence: Evidence, answer: Any, seed: int) -> None:
-
     def pair(*given: Tensor) -> np.ndarray:
         parts = as_array(answer(*given))
         if parts.shape[:1] != (2,):

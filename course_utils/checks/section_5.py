@@ -144,7 +144,6 @@ def _stacks(seed: int) -> dict[str, Stacks]:
 
 
 def probe_conv_sizes(evidence: Evidence, answer: Any, seed: int) -> None:
-
     def sizes(stacks: Stacks) -> np.ndarray:
         return np.stack([untouched(list(stack), size) for stack, size in stacks])
 

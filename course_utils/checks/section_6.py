@@ -178,7 +178,6 @@ def _times(seed: int, share: float) -> np.ndarray:
 
 
 def probe_warm_up(evidence: Evidence, answer: Any, seed: int) -> None:
-
     def one(t: float, share: float, top: float) -> float:
         weight = as_array(answer(t, share, top))
         if weight.size != 1:

@@ -386,7 +386,6 @@ def _strict(seed: int) -> float:
 
 
 def probe_count_active(evidence: Evidence, answer: Any, seed: int) -> None:
-
     def count(mu: Tensor, threshold: float) -> np.ndarray:
         found = as_array(answer(mu, threshold))
         if found.ndim:
