@@ -3,10 +3,6 @@
 Evidence is a dict of named NumPy arrays of numbers; where an answer went wrong, the array is one string,
 the sentence that says how. Evidence can leave the process as JSON (`pack`) and come back (`unpack`),
 without a pickle, so that a judge elsewhere can look at it.
-
-Every number that earns points depends on the seed. A plain fact about an answer (it was in evaluation
-mode) is therefore kept as a number drawn from the seed (`fact`): evidence copied from another run, or
-made up, earns nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +16,6 @@ import sys
 import threading
 import time
 import warnings
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -221,27 +216,13 @@ def _plain(value: Any) -> Any:
         return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
 
 
-# --- what both halves draw from the seed --------------------------------------------------------------
-
-
-def generator(seed: int, stream: int = 0) -> torch.Generator:
-    """Random numbers that depend on the seed and on the purpose `stream` alone."""
-    return torch.Generator().manual_seed(seed * 1009 + stream)
-
-
-def fact(seed: int, name: str, true: bool) -> float:
-    """A truth about an answer as evidence: a number from the seed and the fact's name, or 0 if untrue."""
-    stream = zlib.crc32(name.encode())
-    return float(1 + torch.rand((), generator=generator(seed, stream))) if true else 0.0
+# --- evidence as JSON ---------------------------------------------------------------------------------
 
 
 def printable(text: str, most: int) -> str:
     """One line of at most `most` characters, none of which files, terminals or spreadsheets stumble over."""
     line = " ".join(text[: 4 * most].split())[:most]
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in line)
-
-
-# --- evidence as JSON ---------------------------------------------------------------------------------
 
 
 def pack(evidence: Evidence) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from bank import RIGHT
-from course_utils.checks import EXERCISES, core, evidence
+from course_utils.checks import EXERCISES, core, evidence, inputs
 from course_utils.settings import CourseError
 
 
@@ -251,20 +251,26 @@ def test_expect_tells_the_largest_difference_where_no_mistake_fits() -> None:
     assert finding.hint == "Largest difference: 2.5."
 
 
+def test_expect_says_what_is_not_finite_before_any_mistake() -> None:
+    lost, mistakes = {"it": np.array([np.inf, 1.0])}, {"an overflow": [np.inf, 1.0]}
+    assert core.expect(lost, "it", [2.0, 1.0], "", 1, mistakes).hint == "an overflow"
+    assert core.expect(lost, "it", [2.0, 1.0], "", 1, mistakes, not_finite="infinite").hint == "infinite"
+
+
 def test_expect_compares_truth_values() -> None:
     assert core.expect({"it": np.array([True, False])}, "it", [True, False], "", 1).holds
     assert not core.expect({"it": np.array([False, True])}, "it", [True, False], "", 1).holds
 
 
 def test_a_fact_holds_under_its_own_seed_and_name_alone() -> None:
-    kept = {"it": np.array(evidence.fact(3, "it", True))}
+    kept = {"it": np.array(inputs.fact(3, "it", True))}
     assert core.is_fact(kept, "it", 3, "so it is", 1, "why not") == core.Finding("so it is", True, 1)
     assert not core.is_fact(kept, "it", 4, "", 1, "").holds
     assert not core.is_fact({"other": kept["it"]}, "other", 3, "", 1, "").holds
 
 
 def test_an_untrue_fact_gets_its_hint() -> None:
-    kept = {"it": np.array(evidence.fact(3, "it", False))}
+    kept = {"it": np.array(inputs.fact(3, "it", False))}
     assert core.is_fact(kept, "it", 3, "so it is", 1, "why not") == core.Finding(
         "so it is", False, 1, "why not"
     )
@@ -272,7 +278,7 @@ def test_an_untrue_fact_gets_its_hint() -> None:
 
 def test_generators_depend_on_seed_and_stream_alone() -> None:
     def draw(seed: int, stream: int) -> float:
-        return torch.rand((), generator=evidence.generator(seed, stream)).item()
+        return torch.rand((), generator=inputs.generator(seed, stream)).item()
 
     assert draw(3, 1) == draw(3, 1)
     assert len({draw(seed, stream) for seed in range(5) for stream in range(5)}) == 25
@@ -437,7 +443,7 @@ def test_a_sentence_that_explains_every_failure_is_said_once() -> None:
 
 def test_the_hint_of_a_single_failure_stays_with_it() -> None:
     findings = [core.Finding("one", True, 1), core.Finding("two", False, 1, "doubled")]
-    exercise = core.Exercise("9.9", "it", 2, lambda answer, seed: {}, lambda seed, evidence: findings)
+    exercise = core.Exercise("9.9", "it", 2, lambda *_: None, lambda seed, evidence: findings)
     report = core.verdict(exercise, core.Observation(0, {}))
     assert (report.note, report.findings[1].hint) == ("", "doubled")
 
