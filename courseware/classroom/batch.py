@@ -137,7 +137,7 @@ def _graded(
     if result.digest != submission.digest or result.audit.get("terms") != vars(rules):
         return None
     if result.timestamp != submission.timestamp:
-        result, entered = retimed(assignment.course, result, submission.timestamp), False
+        result, whole = retimed(assignment.course, result, submission.timestamp), False
     entered = scores.get(student, {})
     if not whole:
         enter(assignment.course, book, result)
