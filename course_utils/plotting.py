@@ -50,6 +50,7 @@ STYLE: Any = {
 styled = matplotlib.rc_context(STYLE)  # a decorator: afterwards matplotlib's own settings are as they were
 
 Values: TypeAlias = np.ndarray | Tensor | Sequence[Any]  # images, coordinates or plain numbers
+Series: TypeAlias = Mapping[str, tuple[Values, Values]]  # curves by name: xs and ys
 Content = TypeVar("Content")
 
 
@@ -202,14 +203,9 @@ def ink_on(colour: str) -> str:
 
 
 def draw_classes(
-    axes: Axes,
-    points: np.ndarray,
-    labels: np.ndarray,
-    class_names: Sequence[str],
-    inches: float,
-    named: bool = True,
+    axes: Axes, points: np.ndarray, labels: np.ndarray, class_names: Sequence[str], inches: float
 ) -> None:
-    """Points (N, 2) in the colours of their classes, on axes so many `inches` wide, with the classes' names.
+    """Points (N, 2) in the colours of their classes, on axes so many `inches` wide, with any `class_names`.
 
     All are drawn in one shuffled order: class by class, the last would cover the first. Their area is a fixed
     share of the panel's, so that 10,000 leave paper between them and 60 are seen. Fainter and larger points
@@ -220,7 +216,7 @@ def draw_classes(
     size = float(np.clip(COVER * inches**2 / len(points), 0.7, 14))
     axes.scatter(x, y, s=size, c=np.array(COLOURS)[labels[order]].tolist(), alpha=0.7, linewidths=0)
     look: Any = {"ha": "center", "va": "center", "fontweight": "bold", "fontsize": 9 if inches > 2 else 6}
-    for index, place in label_places(points, labels, class_names).items() if named else ():
+    for index, place in label_places(points, labels, class_names).items():
         colour = COLOURS[index]
         box = {"boxstyle": "round,pad=0.2,rounding_size=0.5", "fc": colour, "ec": "white"}
         axes.annotate(class_names[index], tuple(place), color=ink_on(colour), bbox=box, **look)
@@ -230,7 +226,7 @@ def label_places(points: np.ndarray, labels: np.ndarray, names: Sequence[str]) -
     """For each class the member nearest to its median whose label keeps clear of the labels before it."""
     places: dict[int, np.ndarray] = {}
     span = np.ptp(points, axis=0) + 1e-9
-    room = np.array([0.03 + 0.03 * max(map(len, names)), 0.06])  # of a label, as a share of the axes
+    room = np.array([0.03 + 0.03 * max(map(len, names), default=0), 0.06])  # of a label, share of the axes
 
     def clear(place: np.ndarray) -> bool:
         return all((np.abs(place - other) / span > room).any() for other in places.values())
@@ -245,7 +241,7 @@ def label_places(points: np.ndarray, labels: np.ndarray, names: Sequence[str]) -
 
 @styled
 def lines(
-    series: Mapping[str, tuple[Values, Values]],
+    series: Series,
     title: str,
     x: str,
     y: str,
@@ -258,20 +254,18 @@ def lines(
     alt = f"Line chart of {y} against {x}, one line each: {', '.join(series)}."
     picture = Picture(NARROW, 3.7, title, alt)
     axes = picture.subplots()
-    draw_lines(axes, series, errors)
+    draw_lines(axes, series, x, y, errors)
     if level is not None:
         axes.axhline(level[1], color="#444444", linestyle="--", linewidth=1.2, label=level[0])
+        axes.legend()
     if log_x:
         axes.set_xscale("log")
-    axes.set(xlabel=x, ylabel=y)
-    if len(series) > 1 or level is not None:
-        axes.legend()
     return picture
 
 
 @styled
 def panels(
-    charts: Mapping[str, Mapping[str, tuple[Values, Values]]],
+    charts: Mapping[str, Series],
     title: str,
     x: str | Sequence[str],
     y: str | Sequence[str],
@@ -285,12 +279,9 @@ def panels(
     }
     picture = Picture(WIDTH, 3.3, title, f"Line charts. {_listed(content)}.")
     for (axes, series), x_name, y_name in zip(picture.panels(charts), xs, ys, strict=True):
-        draw_lines(axes, series)
-        axes.set(xlabel=x_name, ylabel=y_name)
+        draw_lines(axes, series, x_name, y_name)
         if log:
             axes.set(xscale="log", yscale="log")
-        if len(series) > 1:
-            axes.legend()
     return picture
 
 
@@ -350,14 +341,17 @@ def posteriors(
 
 
 def draw_lines(
-    axes: Axes, series: Mapping[str, tuple[Values, Values]], errors: Mapping[str, Values] | None = None
+    axes: Axes, series: Series, x: str, y: str, errors: Mapping[str, Values] | None = None
 ) -> None:
-    """Lines told apart by colour and by marker."""
+    """Lines told apart by colour and by marker, with a legend if there are several."""
     for (name, (xs, ys)), marker in zip(series.items(), itertools.cycle(MARKERS), strict=False):
         error = to_numpy(errors[name]) if errors and name in errors else None
         axes.errorbar(to_numpy(xs), to_numpy(ys), error, label=name, marker=marker, markersize=4, capsize=2)
     if all(to_numpy(xs).dtype.kind == "i" for xs, _ in series.values()):  # there is no epoch 2.5
         axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
+    axes.set(xlabel=x, ylabel=y)
+    if len(series) > 1:
+        axes.legend()
 
 
 @styled

@@ -92,10 +92,9 @@ class Partial(Observer):
             groups = state.optimizer.state_dict()["param_groups"]  # this call's own
             state.optimizer.load_state_dict({"state": kept["optimizer"], "param_groups": groups})
             vars(state.history).update(vars(_restore(kept, state.model)))
-            state.seen = state.images * state.history.epochs
-            settings.remark(
-                f"Going on after epoch {state.history.epochs} of an earlier, interrupted training."
-            )
+            done = state.history.epochs
+            state.seen = state.images * done
+            settings.remark(f"Going on after epoch {done} of an earlier, interrupted training.")
 
     def epoch(self, state: State) -> None:
         """Keep all of it; where that fails, say so once and train on."""

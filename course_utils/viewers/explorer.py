@@ -135,11 +135,10 @@ def _content(model: Model, dataset: Dataset, points: int) -> tuple[dict[str, Any
             "Dashed circles: one and two standard deviations of the prior."
         ),
     }
-    shown = plotting.to_numpy(images[:points])
     arrays = {
         "labels": labels[:points].numpy().astype(np.uint8),
         "means": np.rint(means[:points] * 1000).clip(-32768, 32767).astype(np.int16),
-        "images": np.rint(shown.reshape(-1, PIXELS) * GREYS).astype(np.uint8),
+        "images": np.rint(plotting.to_numpy(images[:points].flatten(1)) * GREYS).astype(np.uint8),
     }
     return meta, arrays
 
@@ -151,11 +150,8 @@ def _slider_note(dimensions: int) -> str:
     return f"{shown}{numbered}, the highest KL first; on the right its nats per image."
 
 
-# --- without a kernel -----------------------------------------------------------------------------------
-
-
 def page(model: Model, dataset: Dataset) -> str:
-    """One HTML file with everything in it."""
+    """One HTML file with everything in it, which needs no kernel."""
     meta, arrays = _content(model, dataset, SAVED_POINTS)
     parts, weights, twin = exported(model)
     means = evaluation.codes(model, dataset.test_images[:SAVED_POINTS].to(next(model.parameters()).device))
