@@ -119,8 +119,8 @@ def start(model: Model, images: Tensor) -> None:
 
 
 def one_cycle(share: float) -> float:
-    """A share of the peak learning rate: from a tenth up in a straight line, half-way down again in another.
+    """A share of the peak learning rate: from 0.1 in a straight line to 1 at half-way, and back in another.
 
     The rise is slow for a reason: at a high rate from the start a VAE gives up dimensions for good.
     """
-    return 0.1 + 0.9 * 2 * min(share, 1 - share)
+    return 0.1 + 1.8 * min(share, 1 - share)
