@@ -13,10 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -241,12 +237,17 @@ def reconstruction_error(model: Model, images: Tensor, *condition: Tensor) -> fl
 
 def knn_accuracy(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor) -> float:
     """Share of test points that the majority of their five nearest training points classifies rightly."""
+    from sklearn.neighbors import KNeighborsClassifier  # here, as it takes longer to import than PyTorch
+
     return _accuracy(KNeighborsClassifier(5), train, train_labels, test, test_labels)
 
 
 def linear_probe_accuracy(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor) -> float:
     """Share of test points that a logistic regression on standardised features classifies rightly."""
-    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+    from sklearn import linear_model, pipeline, preprocessing
+
+    regression = linear_model.LogisticRegression(max_iter=500)
+    classifier = pipeline.make_pipeline(preprocessing.StandardScaler(), regression)
     return _accuracy(classifier, train, train_labels, test, test_labels)
 
 

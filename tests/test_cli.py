@@ -99,6 +99,7 @@ def test_a_run_ends_with_the_report_and_the_page_to_open(project):
     assert done.stdout.rstrip().endswith(f"Open: {index}")
 
 
+@pytest.mark.slow
 def test_where_files_cannot_be_locked_as_on_windows_a_class_is_not_graded(tmp_path):
     (tmp_path / "fcntl.py").write_text("raise ModuleNotFoundError('not here', name='fcntl')")
     done = alone("grade", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")

@@ -17,6 +17,7 @@ from courseware.doctor import Finding
 from courseware.grading.kernel import sandbox
 
 
+@pytest.mark.slow
 def test_on_a_machine_that_runs_these_tests_nothing_needed_is_missing():
     found = list(doctor.examine())
     assert [one.name for one in found] == [

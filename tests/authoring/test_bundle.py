@@ -23,6 +23,8 @@ ROOT = Path(__file__).parents[2]
 LESSONS = sections.lessons()
 THEORY = Path("02-theory") / "theory.ipynb"
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory) -> Path:
@@ -200,7 +202,6 @@ def test_every_notebook_is_the_released_one(unpacked, edition):
         ).read_bytes()
 
 
-@pytest.mark.slow
 def test_a_notebook_is_checked_with_what_was_handed_out(unpacked):
     done = course(unpacked, "check", str(Path("notebooks") / THEORY))
     assert done.returncode == 0, done.stderr

@@ -200,6 +200,7 @@ def test_drift_is_noticed(small):
     assert release.drift(small) == [str(ONE), str(TWO), "03-three/three.ipynb"]
 
 
+@pytest.mark.slow
 def test_line_ends_are_no_drift_and_change_no_release(small):
     before = state(small)
     for path in small.glob("*/*/*.ipynb"):
@@ -210,6 +211,7 @@ def test_line_ends_are_no_drift_and_change_no_release(small):
     assert [name for name in after if name.endswith(".ipynb") and after[name] != before[name]] == []
 
 
+@pytest.mark.slow
 def test_a_build_that_fails_leaves_the_former_release_and_the_gradebook_as_they_were(small):
     write(small, ONE, new_markdown_cell("# Another title", id="m"), shown("1 + 1", id="c"))
     twice = [graded("assert True", 1), graded("assert True", 1)]
@@ -221,6 +223,7 @@ def test_a_build_that_fails_leaves_the_former_release_and_the_gradebook_as_they_
     assert state(small) == before
 
 
+@pytest.mark.slow
 def test_a_section_that_is_gone_loses_its_release(small, monkeypatch):
     shutil.rmtree(small / "solutions" / TWO.parent)
     monkeypatch.setattr(sections, "SECTIONS", TABLE[:1])
@@ -269,6 +272,7 @@ def test_what_the_bank_lacks_is_named(small, monkeypatch):
     assert refused(small).endswith("the bank of `new` lacks 3 right answers (it has 0).")
 
 
+@pytest.mark.slow
 def test_nbgrader_s_own_command_refuses_points_that_do_not_add_up(small):
     """A check, its graded cell and the statement above them name the same points, by `nbgrader_config.py`."""
     write(small, TWO, graded('check("gaussian_kl", globals())', 5))
@@ -306,6 +310,7 @@ def test_without_an_address_it_says_that_the_course_is_missing():
         where_it_is_missing(first_code(notebook("notebooks", LESSONS[0])))
 
 
+@pytest.mark.slow
 def test_with_the_teacher_s_address_it_installs_the_course_from_there(tmp_path):
     lesson = LESSONS[1]
     shutil.copytree(

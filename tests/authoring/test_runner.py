@@ -54,6 +54,7 @@ def test_a_finished_notebook_is_not_run_again(run):
     assert first.notebook.cells[0].outputs == second.notebook.cells[0].outputs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["source", "environment", "truncated"])
 def test_a_notebook_is_run_again_after_a_change_of(change, run):
     write(run.source, "1")
@@ -92,6 +93,7 @@ def test_a_malformed_notebook_is_named_with_the_remedy(run):
         execute(run)
 
 
+@pytest.mark.slow
 def test_results_and_reports_are_collected_from_the_outputs(run):
     write(
         run.source,

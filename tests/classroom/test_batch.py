@@ -118,6 +118,7 @@ def test_notebooks_pages_and_times_are_where_nbgrader_puts_them(undisturbed):
     }
 
 
+@pytest.mark.slow
 def test_two_workers_give_what_one_process_gives(class_of_40, undisturbed, forks):
     with faked.two_workers() as crew:
         faked.run(class_of_40, crew)
@@ -332,6 +333,7 @@ def test_a_score_that_a_person_gave_is_not_touched_where_nothing_is_handed_in_an
 STRANGE = ["a b", "Zoë Müller", "李 小龍", "a'b\"c", "%s {} $HOME", "*", "-rf", "n" * 128, "🙂" * 40]
 
 
+@pytest.mark.slow
 def test_students_may_be_called_anything(course):
     for student in STRANGE:
         hand_in(course, student)
@@ -378,6 +380,7 @@ def test_an_unknown_assignment_is_one_sentence(course):
 # --- workers that die -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_submission_that_costs_its_workers_is_left_to_a_person_and_costs_nobody_else(
     class_of_40, undisturbed, forks
 ):
@@ -477,6 +480,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, number: int, when: Callable[[Path], 
     monkeypatch.setattr(Path, "write_text", refusing)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["first.html", "second.ipynb", "pending.json"])
 def test_a_full_disk_is_one_sentence_and_the_same_call_goes_on(class_of_40, undisturbed, monkeypatch, name):
     with monkeypatch.context() as patch:
@@ -506,6 +510,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(course):
         faked.run(course)
 
 
+@pytest.mark.slow
 def test_a_gradebook_that_cannot_be_written_is_one_sentence_and_the_same_call_goes_on(
     class_of_40, undisturbed
 ):

@@ -178,6 +178,7 @@ def test_workers_end_when_nobody_waits_for_the_rest(error, tmp_path):
     assert not any(map(runs, workers))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(sandbox.missing()), reason=sandbox.missing())
 def test_a_worker_that_is_ended_leaves_no_kernel_behind_and_nothing_to_fork_one_from(tmp_path):
     def kernel() -> list[psutil.Process]:

@@ -18,7 +18,7 @@ from sqlalchemy import create_engine, text
 from course_utils.settings import CourseError
 from courseware.classroom import batch
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -149,6 +149,20 @@ def digits() -> Dataset:
     return data.load("digits")
 
 
+def test_the_digits_are_there_without_the_libraries_that_take_long_to_import() -> None:
+    """What every lesson imports, and the images that it begins with."""
+    lesson = (
+        "import sys\n"
+        "from course_utils import data, evaluation, models, objectives, plotting, settings, training\n"
+        "from course_utils.checks import check\n"
+        "from course_utils.engine import cache\n"
+        "data.load('digits')\n"
+        "print({'sklearn', 'scipy', 'torchvision', 'pandas'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", lesson], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
 def test_digits_are_scikit_learn_s_digits_in_their_order(digits: Dataset) -> None:
     """Shrunk back to 8 x 8, every image is closest to the one it was made from."""
     from sklearn.datasets import load_digits
@@ -732,9 +746,8 @@ TORCHVISIONS = {
     ),
 }
 IMPORT_EACH = """
-import json, sys, types
+import json, sys
 import torch
-sys.modules["sklearn.datasets"] = types.SimpleNamespace(load_digits=None)  # unused here and slow to import
 from course_utils.data import loading as data
 evidence = {}
 for folder in sys.argv[1:]:

@@ -69,5 +69,6 @@ def test_an_angle_keeps_size_and_place(drawn):
     assert (centre(before) - centre(after)).abs().max() < 0.5
 
 
+@pytest.mark.slow
 def test_drawing_again_gives_the_same(drawn):
     assert torch.equal(sprites.draw().images, drawn.images)

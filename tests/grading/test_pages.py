@@ -344,6 +344,7 @@ def formgrader(tmp_path, monkeypatch) -> FormgradeExtension:
     return extension
 
 
+@pytest.mark.slow
 def test_formgrader_shows_a_submission_harmless_and_with_its_own_tools(formgrader, tmp_path):
     webapp = types.SimpleNamespace(settings={})
     formgrader.init_tornado_settings(webapp)
@@ -366,6 +367,7 @@ def test_formgrader_shows_a_submission_harmless_and_with_its_own_tools(formgrade
         assert not any("//" in address for address in addresses if not address.startswith("data:"))
 
 
+@pytest.mark.slow
 def test_the_page_is_the_one_that_nbgrader_makes_from_its_gradebook(formgrader, tmp_path):
     nb, scores, comments = solved()
     nb.cells.append(new_markdown_cell(EVIL))

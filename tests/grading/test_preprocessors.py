@@ -121,6 +121,7 @@ TAKES_THE_KERNEL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("body", "sentence"), TAKES_THE_KERNEL.values(), ids=TAKES_THE_KERNEL)
 def test_an_answer_that_takes_its_kernel_with_it_costs_its_own_exercise_alone(body, sentence, monkeypatch):
     monkeypatch.setattr("courseware.grading.preprocessors.GRADED_SECONDS", 12)
@@ -140,6 +141,7 @@ def test_an_answer_that_takes_its_kernel_with_it_costs_its_own_exercise_alone(bo
     assert lost.source == 'check("gaussian_kl", globals())'
 
 
+@pytest.mark.slow
 def test_a_cell_that_ends_the_kernel_as_it_is_run_costs_its_own_exercise_alone():
     (lost,) = grade(imports(), answer_cell("import os\nos._exit(1)"), graded_cell())
     assert points(lost) == 0
@@ -149,6 +151,7 @@ def test_a_cell_that_ends_the_kernel_as_it_is_run_costs_its_own_exercise_alone()
 needs_sandbox = pytest.mark.sandbox
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_a_kernel_that_cannot_be_forked_is_forked_from_another_process(monkeypatch):
     fork, left = forked.Zygote.fork, [1]
@@ -174,6 +177,7 @@ def test_where_no_kernel_starts_at_all_that_is_an_error(monkeypatch):
         grade(imports(), answer_cell(RIGHT_KL), graded_cell())
 
 
+@pytest.mark.slow
 @needs_sandbox
 @pytest.mark.parametrize(("kills", "expected"), [(1, 3), (preprocessors.ATTEMPTS, 0)])
 def test_a_cell_is_blamed_for_the_end_of_its_kernel_when_that_happens_several_times(
@@ -193,6 +197,7 @@ def test_a_cell_is_blamed_for_the_end_of_its_kernel_when_that_happens_several_ti
     assert points(cell) == expected
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_what_has_been_earned_stays_where_the_time_ends_in_a_later_run(monkeypatch):
     run, asked = Execute.preprocess_cell, []

@@ -42,6 +42,7 @@ def test_a_model_of_the_page_loads_into_the_package() -> None:
     assert models.VAE().load_state_dict(vae.VAE().state_dict())
 
 
+@pytest.mark.slow
 def test_it_runs_as_a_command_and_draws_a_hundred_samples(tmp_path: Path) -> None:
     file = tmp_path / "samples.png"
     command = [sys.executable, str(PAGE), "--epochs", "1", "--png", str(file)]

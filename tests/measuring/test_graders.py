@@ -41,6 +41,7 @@ def test_the_total_adds_answers_and_takes_the_slowest_check():
     assert (row.wrong, row.caught, row.right, row.diagnosed, row.seconds) == (15, 14, 7, 13, 0.5)
 
 
+@pytest.mark.slow
 def test_every_answer_is_tallied_and_what_goes_wrong_is_named(monkeypatch):
     """A bank of two answers: one is right, the other is called wrong but is not."""
     import bank
