@@ -226,8 +226,7 @@ def kl_decomposition(model: Model, images: Tensor, seed: int = 0) -> KlDecomposi
 
 def active_units(model: Model, images: Tensor, *condition: Tensor, threshold: float = 0.01) -> int:
     """Latent dimensions whose posterior mean varies over images by more than `threshold` (Burda et al.)."""
-    mu, _ = posterior(model, images, *condition)
-    return int((mu.var(0) > threshold).sum())
+    return int((codes(model, images, *condition).var(0) > threshold).sum())
 
 
 def reconstruction_error(model: Model, images: Tensor, *condition: Tensor) -> float:

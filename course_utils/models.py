@@ -184,6 +184,11 @@ class CVAE(Variational):
         return self.decoder(torch.cat([z, self.one_hot(y)], dim=1)).view(-1, 1, 28, 28)
 
 
+def device_of(model: Model) -> torch.device:
+    """Where its weights are."""
+    return next(model.parameters()).device
+
+
 def count_parameters(model: nn.Module) -> int:
     """Number of trained weights."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)

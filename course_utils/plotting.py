@@ -368,10 +368,8 @@ def points(
     Those whose names are `marked` are drawn larger and in another colour; `equal` is the name of a dashed
     line on which x + y has this value.
     """
-    alt = f"Points of {y} against {x}: {', '.join(named)}."
-    if equal is not None:
-        alt += f" A dashed line of slope -1: {equal[0]}."
-    picture = Picture(NARROW, 4.0, title, alt)
+    dashed = f" A dashed line of slope -1: {equal[0]}." if equal is not None else ""
+    picture = Picture(NARROW, 4.0, title, f"Points of {y} against {x}: {', '.join(named)}.{dashed}")
     axes = picture.subplots()
     positions = np.array([list(position) for position in named.values()])
     axes.plot(*positions.T, "o-", color=COLOURS[0], markersize=5)

@@ -202,8 +202,7 @@ def warm_up(t: float, share: float, top: float) -> float:
 class Record(Observer):
     """Writes an epoch into the history: the terms of the loss, averaged over its images, and its seconds."""
 
-    def __init__(self) -> None:
-        self.sums: Any = 0.0
+    sums: Any = 0.0
 
     def step(self, state: State, terms: Any, images: int) -> None:
         """Sums stay on the device: to read a number makes a GPU wait."""

@@ -200,8 +200,7 @@ def dress(pen: Pen) -> None:
     neckline(pen, shoulder - pen.between(1, 1.6), pen.between(1.5, 5))
     if pen.chance(0.6):
         pen.line([(-waist, belt), (waist, belt)], pen.between(0.4, 0.8), pen.between(0.5, 1.3))
-    fold = [(waist * 0.4, belt + 1), (flare * 0.5, hem - 1)]
-    pen.line(fold, pen.between(0.7, 1), twin=True)
+    pen.line([(waist * 0.4, belt + 1), (flare * 0.5, hem - 1)], pen.between(0.7, 1), twin=True)  # folds
     pen.stripes(0.2)
 
 
