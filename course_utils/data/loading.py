@@ -21,6 +21,7 @@ import sys
 import tempfile
 import threading
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -256,13 +257,10 @@ def _answers(url: str) -> bool:
     answered = threading.Event()
 
     def ask() -> None:
-        try:
-            urllib.request.urlopen(url, timeout=NETWORK_SECONDS).close()
-        except urllib.error.HTTPError:
-            pass  # a refusal is an answer: the network is there
-        except (OSError, http.client.HTTPException):
-            return
-        answered.set()
+        with suppress(OSError, http.client.HTTPException):
+            with suppress(urllib.error.HTTPError):  # a refusal is an answer: the network is there
+                urllib.request.urlopen(url, timeout=NETWORK_SECONDS).close()
+            answered.set()
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
