@@ -80,8 +80,8 @@ def project_folder() -> Path:
 
 
 def data_folder() -> Path:
-    """The folder named by COURSE_DATA, relative to the project; `data/` by default."""
-    return project_folder() / (os.environ.get("COURSE_DATA") or "data")
+    """The folder named by COURSE_DATA, relative to the project, `~` being home; `data/` by default."""
+    return project_folder() / Path(os.environ.get("COURSE_DATA") or "data").expanduser()
 
 
 def watched() -> bool:
