@@ -574,6 +574,15 @@ def test_a_gradebook_that_cannot_be_written_is_one_sentence_and_the_same_call_go
     assert faked.state(class_of_40) == faked.state(undisturbed)
 
 
+def test_a_disk_without_locks_is_one_sentence(course, monkeypatch):
+    def no_locks(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("courseware.classroom.course.fcntl.flock", no_locks)
+    with pytest.raises(CourseError, match=r"cannot be locked \(No locks available\)"):
+        faked.run(course)
+
+
 def test_two_batches_of_a_course_do_not_run_at_once(course):
     hand_in(course, "ada")
     hand_in(course, "bob")
