@@ -321,7 +321,7 @@ def test_with_the_teacher_s_address_it_installs_the_course_from_there(tmp_path):
     config.Door.address = ADDRESS
     release.generate(lesson.section.folder, config)
     calls = where_it_is_missing(first_code(nbformat.read(tmp_path / "notebooks" / lesson.path, as_version=4)))
-    assert [command[-1] for command in calls] == [ADDRESS, "safetensors"]
+    assert [command[-1] for command in calls] == [ADDRESS, "anywidget"]
 
 
 def test_where_the_course_is_there_it_does_nothing(monkeypatch):
