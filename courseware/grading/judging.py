@@ -6,6 +6,7 @@ patched, the one result that nbgrader reads was written by `Judge`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -63,7 +64,8 @@ def _why_undefined(name: str, error: NotebookNode | None) -> str:
     if error is None:
         return f"The notebook defines no `{name}`: was it renamed, or deleted?"
     what = "cannot be read as Python" if error.ename in SYNTAX else f"stopped before it had defined `{name}`"
-    return evidence.printable(f"The answer's cell {what}: {error.ename}: {error.evalue}", evidence.SENTENCE)
+    said = re.sub(r"\(\d+\.py, ", "(", error.evalue)  # the kernel's own name of the cell
+    return evidence.printable(f"The answer's cell {what}: {error.ename}: {said}", evidence.SENTENCE)
 
 
 class _Unjudged(CourseError):

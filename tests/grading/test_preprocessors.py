@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +36,16 @@ from courseware.grading.submission import own_work
 ROOT = Path(__file__).parents[2]
 
 
-def judged(*bundles: Any, seed: int = 41) -> NotebookNode:
-    """A graded cell whose outputs hold these evidence bundles, after Judge."""
+def judged(*bundles: Any, seed: int = 41, above: NotebookNode | None = None) -> NotebookNode:
+    """A graded cell whose outputs hold these evidence bundles, after Judge has seen the answer `above`."""
     cell = graded_cell()
     cell.outputs = [
         new_output("execute_result", data={"text/plain": "3", core.EVIDENCE_MIME: bundle})
         for bundle in bundles
     ]
-    return Judge().preprocess_cell(cell, {"course_seed": seed}, 0)[0]
+    judge, resources = Judge(), {"course_seed": seed}
+    judge.preprocess_cell(above or answer_cell(""), resources, 0)
+    return judge.preprocess_cell(cell, resources, 1)[0]
 
 
 # --- the verdict ------------------------------------------------------------------------------------
@@ -92,7 +95,8 @@ def test_a_class_with_extra_keywords_in_float64_keeps_its_points(graded):
 
 def test_a_syntax_error_costs_its_own_exercise_alone(graded):
     assert points(graded["what_is_my_beta"]) == 0
-    assert "is not defined" in graded["what_is_my_beta"].outputs[0].data["text/html"]
+    said = html.unescape(graded["what_is_my_beta"].outputs[0].data["text/html"])
+    assert "cell cannot be read as Python: SyntaxError: '(' was never closed (line 1)" in said
 
 
 def test_an_unsolved_exercise_is_not_yet(graded):
@@ -255,6 +259,29 @@ FORGED = {
 @pytest.mark.parametrize("bundle", FORGED.values(), ids=FORGED)
 def test_forged_evidence_earns_nothing(bundle):
     assert points(judged(bundle)) == 0
+
+
+UNDEFINED = core.Observation(41, {}, "`gaussian_kl` is not defined: run the cell above first").packed(KL)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            ("IndentationError", "unexpected indent (123.py, line 2)"),
+            "cannot be read as Python: IndentationError: unexpected indent (line 2)",
+        ),
+        (
+            ("ModuleNotFoundError", "No module named 'jaxtyping'"),
+            "stopped before it had defined `gaussian_kl`: ModuleNotFoundError: No module named 'jaxtyping'",
+        ),
+        (None, "The notebook defines no `gaussian_kl`: was it renamed, or deleted?"),
+    ],
+)
+def test_why_an_answer_is_not_there_is_said(error, said):
+    answer = answer_cell("")
+    answer.outputs = [new_output("error", *error, traceback=[])] if error else []
+    assert said in html.unescape(judged(UNDEFINED, above=answer).outputs[0].data["text/html"])
 
 
 def test_a_cell_without_evidence_says_so():

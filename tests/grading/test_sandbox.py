@@ -316,3 +316,13 @@ def test_a_kernel_can_be_forked_whatever_number_of_threads_the_grader_uses(tmp_p
     forked._end()
     (cell,) = executed(forked.KernelManager, tmp_path, "import torch; torch.get_num_threads()")
     assert cell.outputs[0].data["text/plain"] == "1"
+
+
+@needs_sandbox
+def test_a_temporary_folder_with_a_long_path_is_no_place_for_sockets(tmp_path, monkeypatch):
+    """Their addresses end at 107 bytes."""
+    long = tmp_path / ("long" * 30)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    (cell,) = executed(sandbox.KernelManager, tmp_path, "print(1)")
+    assert cell.outputs[0].text == "1\n"
