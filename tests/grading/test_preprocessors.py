@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from pathlib import Path
 from typing import Any
 
@@ -280,8 +281,11 @@ UNDEFINED = core.Observation(41, {}, "`gaussian_kl` is not defined: run the cell
 )
 def test_why_an_answer_is_not_there_is_said(error, said):
     answer = answer_cell("")
-    answer.outputs = [new_output("error", *error, traceback=[])] if error else []
-    assert said in html.unescape(judged(UNDEFINED, above=answer).outputs[0].data["text/html"])
+    name, value = error or ("", "")
+    answer.outputs = [new_output("error", ename=name, evalue=value, traceback=[])] * bool(error)
+    assert said in re.sub(
+        "</?code>", "`", html.unescape(judged(UNDEFINED, above=answer).outputs[0].data["text/html"])
+    )
 
 
 def test_a_cell_without_evidence_says_so():
