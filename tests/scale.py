@@ -33,7 +33,7 @@ from courseware.classroom import batch, pool
 from courseware.grading import work
 from courseware.grading.kernel import sandbox
 from courseware.grading.reasons import Reason
-from courseware.grading.submission import reading
+from courseware.grading.submission import collect
 from courseware.measuring import loops
 
 ROOT = Path(__file__).parent.parent
@@ -82,7 +82,7 @@ def no_json(nb: nbformat.NotebookNode, file: Path) -> None:
 
 
 def too_large(nb: nbformat.NotebookNode, file: Path) -> None:
-    file.write_bytes(b" " * (reading.LARGEST + 1))
+    file.write_bytes(b" " * (collect.LARGEST + 1))
 
 
 def linked(nb: nbformat.NotebookNode, file: Path) -> None:

@@ -15,7 +15,7 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 
 from course_utils.checks import EXERCISES, core, evidence
 from course_utils.settings import CourseError
-from courseware.grading.preprocessors import Resources, asked_of
+from courseware.grading.preprocessors import Resources, asked_of, note
 from courseware.grading.reasons import Fault, Reason
 
 
@@ -29,6 +29,11 @@ class Judge(NbGraderPreprocessor):
         super().__init__(*args, **kwargs)
         self.reports: list[core.Report] = []
         self.faults: list[Fault] = []
+
+    def preprocess(self, nb: NotebookNode, resources: Resources) -> tuple[NotebookNode, Resources]:
+        nb, resources = super().preprocess(nb, resources)
+        note(nb, self.faults)
+        return nb, resources
 
     def preprocess_cell(
         self, cell: NotebookNode, resources: Resources, cell_index: int
