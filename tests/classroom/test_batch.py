@@ -343,9 +343,18 @@ def test_students_may_be_called_anything(course):
 
 
 @pytest.mark.parametrize("name", ["n" * 129, "a\nb", os.fsdecode(b"a\xffb")], ids=ascii)
-def test_a_name_that_the_gradebook_cannot_hold_is_one_sentence(course, name):
+def test_a_name_that_the_gradebook_cannot_hold_is_one_sentence_and_nobody_else_s_affair(course, name):
     hand_in(course, "ada")
     shutil.copytree(course / "submitted" / "ada", course / "submitted" / name)
+    assert faked.graded_now(course) == ["ada"]
+    (sentence,) = batch.Course(course).nameless(ASSIGNMENT)
+    assert f"cannot hold a student called {name!a}" in sentence
+    assert sentence.isprintable()
+
+
+@pytest.mark.parametrize("name", ["n" * 129, "a\nb"], ids=ascii)
+def test_where_nobody_else_handed_in_that_sentence_is_all(course, name):
+    os.rename(hand_in(course, "ada").parent, course / "submitted" / name)
     with pytest.raises(CourseError, match="The gradebook cannot hold a student called"):
         faked.run(course)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import cProfile
 import json
+import pstats
 import random
 from copy import deepcopy
 from io import BytesIO
@@ -19,12 +21,14 @@ from PIL import Image
 
 from courseware import sections
 from courseware.grading.reasons import Fault, Reason
+from courseware.grading.submission import demonstrations, own_work
 from courseware.grading.submission.repair import repair
 from courseware.notebooks import plain
 
 ROOT = Path(__file__).parents[2]
 by_lesson = pytest.mark.parametrize("lesson", sections.lessons(), ids=lambda lesson: lesson.name)
 
+SOLUTION = ROOT / "solutions/07-exercises/latent_dimension.ipynb"
 RELEASE = nbformat.read(ROOT / "notebooks/07-exercises/latent_dimension.ipynb", as_version=4)
 ANSWER, CHECK, WRITTEN = "count-active", "count-active-check", "sweet-spot"  # two cells and a text
 
@@ -570,3 +574,36 @@ def test_whatever_is_handed_in_a_sound_notebook_comes_out(seed):
     repaired, faults = repair(raw, RELEASE, "name")
     assert_sound(repaired)
     assert all(isinstance(fault, Fault) for fault in faults)
+
+
+# --- many cells -------------------------------------------------------------------------------------------
+
+LINES = {
+    "assignments": "a{n} = {n}",
+    "names that lead to names": "a{n} = a{before}.b",
+    "uses of an answer's name": "count_active({n})",
+    "answers": "count_active = {n}",
+    "shell commands": "!ls {n}",
+    "no Python": "a{n} = (",
+}
+
+
+def calls(line: str, cells: int) -> int:
+    """Functions called to read a notebook with so many cells of one's own, and to choose among them."""
+    edited = Edited()
+    lines = [line.format(n=n, before=n - 1) for n in range(cells)]
+    edited.cells[1:1] = [{"cell_type": "code", "source": source} for source in lines]
+    raw, solution = json.dumps(edited.json).encode(), nbformat.read(SOLUTION, as_version=4)
+    with cProfile.Profile() as profile:
+        notebook, _ = repair(raw, RELEASE, "")
+        own_work.remarks(notebook, solution)
+        demonstrations.needed(notebook, RELEASE)
+    return pstats.Stats(profile).total_calls  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("line", LINES.values(), ids=LINES)
+def test_reading_four_times_as_many_cells_is_no_more_than_four_times_the_work(line, monkeypatch):
+    monkeypatch.setenv("COURSE_BUDGET", "smoke")
+    calls(line, 10)  # what is remembered is remembered
+    nothing, some, many = (calls(line, cells) for cells in (0, 300, 1200))
+    assert many - nothing < 4.4 * (some - nothing)

@@ -72,7 +72,7 @@ def remarks(submitted: NotebookNode, source: NotebookNode) -> list[Remark]:
     """Everything to look at in a submission, in the order of its cells."""
     released = {plain(cell.source) for cell in source.cells if not _answers(cell)}
     solutions = {
-        name: cell.source
+        name: _parse(cell.source)
         for cell in source.cells
         if _answers(cell)
         and (name := _exercise_of(cell.source))
@@ -273,10 +273,10 @@ def _patches(node: ast.AST, names: _Names) -> Iterator[str]:
         yield f"changes `{path}`"
 
 
-def _copies(tree: ast.Module, solutions: dict[str, str]) -> Iterator[tuple[int, str]]:
+def _copies(tree: ast.Module, solutions: dict[str, ast.Module]) -> Iterator[tuple[int, str]]:
     """Where an answer is the instructor's word for word or, if long enough, has its syntax."""
     for name, solution in solutions.items():
-        theirs = [node for node in _parse(solution).body if getattr(node, "name", None) == name]
+        theirs = [node for node in solution.body if getattr(node, "name", None) == name]
         ours = [node for node in tree.body if getattr(node, "name", None) == name]
         if not theirs or not ours:
             continue
