@@ -266,8 +266,9 @@ class Probe(Execute):
         if kind not in MESSAGES:
             return None
         content.pop("transient", None)
-        if type(content.get("execution_count")) is not int:
-            content.pop("execution_count", None)
+        count = content.get("execution_count", 0)
+        if type(count) is not int or count < 0:
+            content["execution_count"] = None
         try:
             if "data" in content:
                 content["data"] = {

@@ -342,6 +342,20 @@ def test_students_may_be_called_anything(course):
     assert {row["student_id"] for row in faked.exported(course)} == set(STRANGE)
 
 
+@pytest.mark.parametrize("content", ["", "[]", "[" * 3000 + "]" * 3000, "{}"], ids=["", "[]", "nested", "{}"])
+def test_where_a_record_is_none_its_submission_is_graded_again_and_no_other(course, content):
+    for student in ("ada", "bob"):
+        hand_in(course, student)
+    faked.run(course)
+    record_of(course, "ada").write_text(content)
+    assert faked.graded_now(course) == ["ada"]
+
+
+def test_an_empty_secret_is_none(course):
+    (course / "autograded" / ".secret").write_bytes(b"")
+    assert len(batch.Course(course).secret) == 32
+
+
 @pytest.mark.parametrize("name", ["n" * 129, "a\nb", os.fsdecode(b"a\xffb")], ids=ascii)
 def test_a_name_that_the_gradebook_cannot_hold_is_one_sentence_and_nobody_else_s_affair(course, name):
     hand_in(course, "ada")

@@ -100,6 +100,18 @@ def test_an_unsolved_exercise_is_not_yet(graded):
     assert "Not yet" in graded["monte_carlo_elbo"].outputs[0].data["text/html"]
 
 
+def test_a_forged_execution_count_costs_nobody_anything():
+    cells = [
+        imports(),
+        new_code_cell("get_ipython().execution_count = -5"),
+        answer_cell(RIGHT_KL),
+        graded_cell(),
+    ]
+    (cell,) = grade(*cells)
+    assert points(cell) == KL.points
+    nbformat.validate(new_notebook(cells=cells))
+
+
 def test_the_graded_cell_keeps_its_released_source(graded):
     assert graded["gaussian_kl"].source == 'check("gaussian_kl", globals())'
 

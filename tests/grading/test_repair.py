@@ -447,7 +447,7 @@ def test_what_is_no_notebook_leaves_the_release_unanswered(raw, word):
     notebook, (fault,) = repair(raw, RELEASE, "name")
     assert (notebook, fault.reason, fault.notebook) == (RELEASE, Reason.NOT_A_NOTEBOOK, "name")
     assert word in fault.detail
-    assert "save it and hand it in again" in fault.detail
+    assert "hand in the notebook that JupyterLab opens and saves" in fault.detail
 
 
 def test_a_byte_order_mark_is_accepted():

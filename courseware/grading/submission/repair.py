@@ -35,10 +35,10 @@ SIGNS = {  # of what is handed in under a notebook's name, by how it begins
     b"<": "it is a web page",
     b"%PDF": "it is a PDF",
     b"PK": "it is an archive",
-    b"\xff\xfe": "it is in UTF-16",
-    b"\xfe\xff": "it is in UTF-16",
+    b"\xff\xfe": "it is a text in UTF-16, not UTF-8",
+    b"\xfe\xff": "it is a text in UTF-16, not UTF-8",
 }
-ADVICE = "open it in JupyterLab, save it and hand it in again"
+ADVICE = "hand in the notebook that JupyterLab opens and saves"
 
 
 @dataclass(frozen=True)
