@@ -168,24 +168,26 @@ class _Files:
 
     def _search(self, directory: int, names: list[str], missing: list[str]) -> list[str]:
         """Look for the missing notebooks in files of these names; what is left of all that lies there."""
-        lying = dict(self._inside(directory, names))
-        contents = {path: content for path, content in lying.items() if isinstance(content, bytes)}
-        known = {path: recognised(path, content, self.known) for path, content in contents.items()}
+        lying = list(self._inside(directory, names))
+        files = {at: content for at, (_, content) in enumerate(lying) if isinstance(content, bytes)}
+        known = {at: recognised(lying[at][0], content, self.known) for at, content in files.items()}
+        taken: set[int] = set()
         for stem in missing:
-            files = [path for path, (which, _) in known.items() if which == stem]
-            files = [path for path in files if known[path][1]] or files
-            if len({contents[path] for path in files}) == 1:
-                self.notebooks[stem] = contents[files[0]]
-                self._blame(Reason.WRONG_NAME, stem, f"{files[0]} was taken for {stem}.ipynb")
-                for same in files:
-                    del lying[same]
-            elif files:
-                detail = f"{listed(files)}: leave one, and call it {stem}.ipynb"
-                self._blame(Reason.SEVERAL_NOTEBOOKS, stem, detail)
+            mine = [at for at, (which, _) in known.items() if which == stem]
+            mine = [at for at in mine if known[at][1]] or mine
+            paths = [_shown(lying[at][0]) for at in mine]
+            if len({files[at] for at in mine}) == 1:
+                self.notebooks[stem] = files[mine[0]]
+                taken.update(mine)
+                self._blame(Reason.WRONG_NAME, stem, f"{paths[0]} was taken for {stem}.ipynb")
+            elif mine:
+                what = f"{listed(paths)}: leave one, and call it {stem}.ipynb"
+                self._blame(Reason.SEVERAL_NOTEBOOKS, stem, what)
             else:
-                detail = f"{stem}.ipynb is not there: hand in the notebook itself, under this name"
-                self._blame(Reason.MISSING_NOTEBOOK, stem, detail)
-        return [_told(path, content if isinstance(content, str) else "") for path, content in lying.items()]
+                what = f"{stem}.ipynb is not there: hand in the notebook itself, under this name"
+                self._blame(Reason.MISSING_NOTEBOOK, stem, what)
+        left = [one for at, one in enumerate(lying) if at not in taken]
+        return [_told(path, content if isinstance(content, str) else "") for path, content in left]
 
     def _blame(self, reason: Reason, stem: str, detail: str) -> None:
         self.faults.append(Fault(reason, stem, detail))
@@ -207,7 +209,7 @@ class _Files:
     def _flat(self, directory: int, names: list[str], above: str = "") -> Iterator[tuple[str, bytes | str]]:
         """Files in an open directory, and those one level down."""
         for name in names[:MOST_FILES]:
-            path = above + _shown(name)
+            path = above + name
             try:
                 with _opened(directory, name, folders=not above) as file:
                     if isinstance(file, int):
@@ -229,7 +231,7 @@ class _Files:
             with zipfile.ZipFile(BytesIO(content)) as opened:
                 for entry in opened.infolist():
                     if not entry.is_dir() and not any(map(_unheeded, entry.filename.split("/"))):
-                        yield f"{archive}/{_shown(entry.filename)}", self._entry(opened, entry)
+                        yield f"{archive}/{entry.filename}", self._entry(opened, entry)
         except Exception as problem:  # zipfile promises no closed list
             yield archive, f"an archive that cannot be opened ({type(problem).__name__})"
 

@@ -348,14 +348,15 @@ def _put_back(cells: list[_Cell], released: dict[str, NotebookNode]) -> list[str
 def _order(cells: list[_Cell], released: dict[str, NotebookNode]) -> None:
     """Move every check that stands above its answer to directly below.
 
-    An answer may also stand in a cell of the student's own, with the stub left as it was.
+    An answer may also stand in a cell of the student's own, with the stub left as it was, or empty.
     """
     for grade_id in released:
         if f"{grade_id}-check" in released:
             names = [cell.grade_id for cell in cells]
             answer, check = names.index(grade_id), names.index(f"{grade_id}-check")
             name = asked(released[f"{grade_id}-check"].source)
-            if name and "NotImplementedError" in cells[answer].source and defines(cells[answer].source, name):
+            source = cells[answer].source
+            if name and ("NotImplementedError" in source or not defines(source, name)):
                 answer = max(
                     place
                     for place, cell in enumerate(cells)
