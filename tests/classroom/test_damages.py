@@ -180,7 +180,7 @@ DAMAGES: dict[str, tuple[Callable[[Notebook, Path], None], float, bool, set[str]
     "a Mac's files": (beside(f"._{NAME}.ipynb", b"\0"), FULL, True, set()),
     "a named zone": (beside("timestamp.txt", b"2030-01-02 10:00:00 Europe/Berlin"), FULL, True, set()),
     "no time": (beside("timestamp.txt", b"yesterday"), FULL, True, {"TIME_OF_SUBMISSION"}),
-    "several": (several, 0, False, {"SEVERAL_NOTEBOOKS", "LEFT_OUT"}),
+    "several": (several, 0, False, {"SEVERAL_NOTEBOOKS"}),
     "a web page": (
         handed_in_as(f"{NAME}.html", lambda _: b"<html>"), 0, False, {"MISSING_NOTEBOOK", "LEFT_OUT"}
     ),

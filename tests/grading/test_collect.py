@@ -127,7 +127,9 @@ def test_of_several_different_ones_none_is_taken_and_all_are_named(tmp_path, rea
     put(tmp_path, {"one.ipynb": VAE, "two/vae.ipynb": notebook("my-vae", more="x = 1")})
     submission = read()
     assert submission.notebooks == {}
-    assert details(submission)[Reason.SEVERAL_NOTEBOOKS].startswith("one.ipynb, two/vae.ipynb: leave one")
+    assert details(submission) == {
+        Reason.SEVERAL_NOTEBOOKS: "one.ipynb, two/vae.ipynb: leave one, and call it vae.ipynb"
+    }
 
 
 def test_what_has_the_name_is_taken_whatever_else_there_is(tmp_path, read):

@@ -455,9 +455,10 @@ def test_a_byte_order_mark_is_accepted():
 
 
 @pytest.mark.parametrize("kind", ["heading", None, 1, ["code"], {}])
-def test_a_cell_of_an_unknown_type_is_dropped(edited, kind):
+def test_a_cell_of_an_unknown_type_is_dropped_and_counted(edited, kind):
     edited.cells.append({"cell_type": kind, "source": "mine"})
-    assert own(edited.repaired()[0]) == []
+    notebook, faults = edited.repaired()
+    assert (own(notebook), faults) == ([], {Reason.LEFT_OUT: "1 cells of no known type"})
 
 
 @pytest.mark.parametrize("source", [None, 1, ["mine", 1], {"mine": 1}])

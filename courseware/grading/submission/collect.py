@@ -176,9 +176,9 @@ class _Files:
             mine = [at for at, (which, _) in known.items() if which == stem]
             mine = [at for at in mine if known[at][1]] or mine
             paths = [_shown(lying[at][0]) for at in mine]
+            taken.update(mine)
             if len({files[at] for at in mine}) == 1:
                 self.notebooks[stem] = files[mine[0]]
-                taken.update(mine)
                 self._blame(Reason.WRONG_NAME, stem, f"{paths[0]} was taken for {stem}.ipynb")
             elif mine:
                 what = f"{listed(paths)}: leave one, and call it {stem}.ipynb"

@@ -65,6 +65,7 @@ def repair(raw: bytes, release: NotebookNode, name: str) -> tuple[NotebookNode, 
         return result, (Fault(refusal.reason, name, refusal.why),)
     released = {cell.metadata.nbgrader.grade_id: cell for cell in result.cells if "nbgrader" in cell.metadata}
     cells = [cell for value in found[:MOST_CELLS] if (cell := _cell(value, released))]
+    unknown = len(found[:MOST_CELLS]) - len(cells)
 
     cells, recognised = _recognised(cells, release)
     cells, duplicated = _without_duplicates(cells, released)
@@ -74,13 +75,17 @@ def repair(raw: bytes, release: NotebookNode, name: str) -> tuple[NotebookNode, 
     _order(cells, released)
     result.cells, too_long, left_out = _nodes(cells, released)
 
-    large = [f"{len(found):,} cells; those after the first {MOST_CELLS:,} were left out"]
-    large = large * (len(found) > MOST_CELLS)
-    if too_long:
-        large.append(f"more than {LONGEST:,} bytes, emptied: {listed(too_long)}")
+    large = {
+        f"{len(found):,} cells; those after the first {MOST_CELLS:,} were left out": len(found) > MOST_CELLS,
+        f"more than {LONGEST:,} bytes, emptied: {listed(too_long)}": too_long,
+    }
+    not_used = {
+        f"{unknown} cells of no known type": unknown,
+        f"pictures that are no PNG or JPEG, or too large: {listed(left_out)}": left_out,
+    }
     concerned = {
-        Reason.TOO_LARGE: "; ".join(large),
-        Reason.LEFT_OUT: left_out and f"pictures that are no PNG or JPEG, or too large: {listed(left_out)}",
+        Reason.TOO_LARGE: "; ".join(what for what, so in large.items() if so),
+        Reason.LEFT_OUT: "; ".join(what for what, so in not_used.items() if so),
         Reason.UNMARKED_CELLS: ", ".join(recognised),
         Reason.MISSING_CELLS: ", ".join(missing),
         Reason.DUPLICATED_CELLS: ", ".join(duplicated),
