@@ -23,7 +23,7 @@ c.GenerateAssignment.preprocessors.prepend(
     ["courseware.authoring.release.AddsUp", "courseware.authoring.release.Door"]
 )
 
-# Submissions are read as `course grade` reads them: damage is repaired or said, and nothing stops the rest.
+# Submissions are read as `course grade` reads them: damage is repaired or told, and stops nobody else.
 c.Autograde.exporter_class = "courseware.classroom.autograde.Exporter"
 c.Autograde.sanitize_preprocessors = []
 # nbgrader's 30 s would interrupt a training cell on a slow machine.

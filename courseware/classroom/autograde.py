@@ -1,8 +1,10 @@
-"""`nbgrader autograde` reads submissions as `course grade` does: nbgrader_config.py names this exporter.
+"""`nbgrader autograde`, and formgrader's button, read submissions as `course grade` does.
 
-nbgrader makes the exporter when it has seen which folders were handed in and before it opens any. What it
-then finds in them is what `collect` and `repair` have made of them: every notebook of the assignment under
-its name, sound, with its faults in the metadata, and nothing else but nbgrader's own two files.
+What nbgrader opens is a clean copy of what was handed in, as `collect` and `repair` make it: every notebook
+of the assignment under its name, sound, with its faults in the metadata, and nothing else but nbgrader's own
+two files. nbgrader has no setting for that, but one for its exporter. nbgrader_config.py names the one below:
+so this module is loaded where submissions are graded, and nowhere else. It replaces the step in which
+nbgrader looks for notebooks by their ending, and stops where a student has none.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ import copy
 from fnmatch import fnmatchcase
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import nbformat
 from nbconvert.exporters import NotebookExporter
@@ -25,39 +26,44 @@ from courseware.grading.submission.collect import SECRET, TIMESTAMP
 
 
 class Exporter(NotebookExporter):
-    """nbgrader's own, which hands `parent` a clean copy of every submission first.
+    """nbgrader's own."""
 
-    Raises NbGraderException, with the reason in the log, where the assignment was not released.
+
+def init_notebooks(autograde: Autograde) -> None:
+    """Let clean copies of the submissions that were asked for be graded.
+
+    Raises NbGraderException, with the reason in the log, where there are none, or no such assignment.
     """
-
-    def __init__(self, *, parent: Autograde, **how: Any) -> None:
-        super().__init__(parent=parent, **how)
-        self.folder = TemporaryDirectory(prefix="submitted-")  # as long as this exporter is there
-        try:
-            _clean(parent, self.folder.name)
-        except CourseError as problem:
-            parent.log.error("%s", problem)
-            raise NbGraderException(str(problem)) from None
+    autograde.notebooks, autograde.assignments = [], {}
+    try:
+        _read(autograde)
+    except CourseError as problem:
+        autograde.log.error("%s", problem)
+        raise NbGraderException(str(problem)) from None
 
 
-def _clean(autograde: Autograde, folder: str) -> None:
-    """Put clean copies of the submissions that were asked for into a folder, and let these be graded."""
+Autograde.init_notebooks = init_notebooks
+
+
+def _read(autograde: Autograde) -> None:
     asked = autograde.coursedir
     course = Course(Path(asked.root), autograde.config)
     gradebook.opened(course, [asked.assignment_id]).close()
     assignment = course.assignment(asked.assignment_id)
+    autograde.clean = TemporaryDirectory(prefix="submitted-")  # as long as this is there
     autograde.coursedir = copy.copy(asked)  # formgrader goes on with its own
-    autograde.coursedir.submitted_directory = folder
-    autograde.assignments = {}
+    autograde.coursedir.submitted_directory = autograde.clean.name
     for sentence in course.nameless(assignment.name):
         autograde.log.error("%s", sentence)
     for student in course.students(assignment.name):
         if student == asked.student_id or fnmatchcase(student, asked.student_id):
-            target = Path(autograde.coursedir.format_path(folder, student, assignment.name))
+            target = Path(autograde.coursedir.format_path(autograde.clean.name, student, assignment.name))
             files = _write(assignment, student, target)
             autograde.assignments[str(target)] = [
                 str(file) for file in files if fnmatchcase(file.stem, asked.notebook_id)
             ]
+    if not autograde.assignments:
+        raise CourseError(f"{asked.student_id} has handed nothing in for {assignment.name}.")
 
 
 def _write(assignment: Assignment, student: str, target: Path) -> list[Path]:
@@ -69,8 +75,7 @@ def _write(assignment: Assignment, student: str, target: Path) -> list[Path]:
             (target / name).write_text(content, encoding="utf-8")
     files: list[Path] = []
     for name, text in assignment.released.items():
-        release = nbformat.reads(text, as_version=4)
-        nb, _ = submission.read(name, release, first=not files)
+        nb, _ = submission.read(name, nbformat.reads(text, as_version=4), first=not files)
         files.append(target / f"{name}.ipynb")
         notebooks.write(nb, files[-1])
     return files

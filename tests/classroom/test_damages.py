@@ -20,9 +20,11 @@ from typing import Any
 import faked
 import nbformat
 import pytest
+from nbgrader.apps import NbGraderAPI
 from PIL import Image
 
 from courseware import sections
+from courseware.classroom import batch
 
 pytestmark = [pytest.mark.slow, pytest.mark.sandbox]
 
@@ -221,6 +223,21 @@ def ways(tmp_path_factory) -> list[Path]:
     call(ours, "course", "grade", SECTION.folder, "--workers", "2")
     call(theirs, "nbgrader", "autograde", SECTION.folder)
     return [ours, theirs]
+
+
+def test_formgrader_s_button_grades_one_student_whatever_their_name_and_file(tmp_path):
+    root = faked.make_course(tmp_path / "course")
+    folder = faked.hand_in(root, "[group] 1", answer="total = 2")
+    with zipfile.ZipFile(folder / "all.zip", "w") as archive:
+        for file in list(folder.glob("*.ipynb")):
+            archive.writestr(file.name, file.read_bytes())
+            file.unlink()
+    course = batch.Course(root)
+    formgrader = NbGraderAPI(course.directory, config=course.config)
+    found = formgrader.autograde(faked.ASSIGNMENT, "[group] 1")
+    assert found["success"], found["log"]
+    assert faked.entries(root)["[group] 1"]["score"] == 3
+    assert formgrader.coursedir.submitted_directory == "submitted"
 
 
 def faults(root: Path, student: str) -> list[dict[str, str]]:

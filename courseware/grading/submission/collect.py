@@ -107,13 +107,9 @@ def recognised(name: str, content: bytes, known: Mapping[str, Collection[str]]) 
     """Which notebook a file is ('' if none), and whether its cells say so or only its name."""
     ids = grade_ids(content)
     shared = {stem: len(ids.intersection(names)) for stem, names in known.items()}
-    best = max(shared, key=lambda stem: shared[stem], default="")
-    if best and shared[best]:
-        return best, True
-    alike = [
-        stem for stem in known if name.lower().endswith(".ipynb") and _bare(name) == _bare(f"{stem}.ipynb")
-    ]
-    return "".join(alike[:1]), False
+    alike = [stem for stem in known if name.lower().endswith(".ipynb") and _bare(name) == _bare(stem)]
+    best = max(known, key=lambda stem: (shared[stem], stem in alike), default="")
+    return (best, True) if best and shared[best] else ("".join(alike[:1]), False)
 
 
 def _bare(name: str) -> str:
