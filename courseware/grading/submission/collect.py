@@ -23,9 +23,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-from dateutil.tz import gettz
 from nbformat import NotebookNode
-from nbgrader.utils import parse_utc
+from nbgrader.utils import gettz, parse_utc
 
 from courseware.grading.reasons import Fault, Reason, Refused
 from courseware.grading.submission.repair import grade_ids, listed, repair
