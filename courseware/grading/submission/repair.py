@@ -239,7 +239,7 @@ class _Unmarked:
             return None
         name = "".join(asked(one.source) for one in self.release if _name(one) == f"{_name(origin)}-check")
         for place, cell in reversed(list(enumerate(self.cells))):
-            if self._free(place, origin) and name and name in cell.source and defines(cell.source, name):
+            if name and name in cell.source and self._free(place, origin) and defines(cell.source, name):
                 return place
         at = self.release.index(origin)
         for one, step in ((at - 1, 1), (at + 1, -1)):
