@@ -23,8 +23,9 @@ c.GenerateAssignment.preprocessors.prepend(
     ["courseware.authoring.release.AddsUp", "courseware.authoring.release.Door"]
 )
 
-# A deleted graded cell would otherwise stay without a score.
-c.OverwriteCells.add_missing_cells = True
+# Submissions are read as `course grade` reads them: damage is repaired or told, and stops nobody else.
+c.Autograde.exporter_class = "courseware.classroom.autograde.Exporter"
+c.Autograde.sanitize_preprocessors = []
 # nbgrader's 30 s would interrupt a training cell on a slow machine.
 c.Execute.timeout = 600
 
@@ -32,14 +33,6 @@ c.Execute.timeout = 600
 # drawn for the occasion (courseware/grading/judging.py).
 ours = "courseware.grading.preprocessors"
 theirs = "nbgrader.preprocessors"
-c.Autograde.sanitize_preprocessors = [
-    f"{theirs}.ClearOutput",
-    f"{theirs}.DeduplicateIds",
-    f"{theirs}.OverwriteKernelspec",
-    f"{theirs}.OverwriteCells",
-    f"{ours}.TidyOrder",
-    f"{theirs}.CheckCellMetadata",
-]
 c.Autograde.autograde_preprocessors = [
     f"{ours}.OwnWork",
     f"{ours}.Probe",

@@ -443,7 +443,7 @@ def _report_class(course, assignment: str) -> None:
         f"{found.students} submissions of {assignment} are in the gradebook; {found.by_hand} answers are "
         "to be graded by hand."
     )
-    for warning in found.warnings(assignment):
+    for warning in [*found.warnings(assignment), *course.nameless(assignment)]:
         _say((warning, "bold red"))
     _say(f"Summary, chart and table per exercise: {folder}")
 
@@ -524,10 +524,10 @@ def _verify(course, chosen: dict[str, list[str]], crew, unsafe: bool) -> None:
 @main.command()
 @click.argument("assignment", default="")
 def remarks(assignment: str) -> None:
-    """List what `nbgrader autograde` noticed about students' own work (all assignments, or one)."""
+    """List what grading noticed about submissions and students' own work (all assignments, or one)."""
     from courseware.grading.submission import own_work
 
-    found = own_work.kept(settings.project_folder() / "autograded", assignment)
+    found = list(own_work.kept(settings.project_folder() / "autograded", assignment))
     for student, notebook, remark in found:
         _say(f"{student}, {notebook}, {remark}")
     _say(f"{len(found)} remarks. A remark is a reason to look, no proof.")

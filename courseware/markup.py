@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
@@ -19,7 +20,7 @@ from bs4 import BeautifulSoup
 from latex2mathml.converter import convert_to_element
 from nbconvert import HTMLExporter, TemplateExporter
 from nbconvert.filters import Highlight2HTML
-from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbconvert.filters.markdown_mistune import InvalidNotebook, IPythonRenderer, MarkdownWithMath
 from nbconvert.filters.widgetsdatatypefilter import WidgetsDataTypeFilter
 from nbformat import NotebookNode
 
@@ -133,6 +134,15 @@ class _Renderer(IPythonRenderer):
 
     def block_math(self, body: str) -> str:
         return f'<span class="formula block">{html.escape(body)}</span>'
+
+    def image(self, text: str, url: str, title: str | None = None) -> str:
+        """A picture; of one that is not in the notebook, a word that it is missing."""
+        if url.startswith("attachment:"):
+            url = unquote(url)  # as names in the notebook are not
+        try:
+            return super().image(text, url, title)
+        except InvalidNotebook as problem:
+            return f"<em>[{html.escape(str(problem))}]</em>"
 
     def latex_environment(self, name: str, body: str) -> str:
         return self.block_math(rf"\begin{{{name}}}{body}\end{{{name}}}")

@@ -11,6 +11,11 @@ from course_utils.files import whole
 from course_utils.settings import CourseError
 
 
+def plain(source: str) -> str:
+    """A cell's source as it is compared: editors and systems differ in ends of lines and blanks there."""
+    return "\n".join(line.rstrip() for line in source.splitlines()).strip("\n")
+
+
 def read(path: Path) -> NotebookNode:
     """A notebook from disk; CourseError if it is missing or malformed."""
     try:

@@ -30,7 +30,7 @@ def kept(file: Path) -> Any:
     """What `keep` wrote, None where there is nothing readable."""
     try:
         return json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

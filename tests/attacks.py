@@ -586,7 +586,7 @@ FILE_REASONS: dict[str, list[str]] = {
     "a linked folder": ["LINK"],
     "a pipe": ["LINK"],
     "a folder called as the notebook": ["LINK"],
-    "names that lead elsewhere": ["WRONG_NAME"],
+    "names that lead elsewhere": ["LEFT_OUT"],
     "metadata": [],
     "scripts": [],
     "a cell with another's name": ["DUPLICATED_CELLS", "MISSING_CELLS"],

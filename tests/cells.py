@@ -12,7 +12,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from course_utils.checks import EXERCISES, core
 from courseware.grading.judging import Judge
 from courseware.grading.kernel import sandbox
-from courseware.grading.preprocessors import Probe, TidyOrder, asked_of
+from courseware.grading.preprocessors import Probe, asked_of
 
 KL = EXERCISES["gaussian_kl"]
 UNSAFE = bool(sandbox.missing())  # what holds of grading holds in the sandbox and outside
@@ -44,7 +44,7 @@ def grade(*cells: NotebookNode) -> list[NotebookNode]:
     notebook = new_notebook(cells=list(cells), metadata={"kernelspec": KERNEL})
     with tempfile.TemporaryDirectory() as folder:
         resources: dict[str, Any] = {**RESOURCES, "metadata": {"path": folder}}
-        for step in (TidyOrder(), Probe(timeout=30, unsafe=UNSAFE, forked=not UNSAFE), Judge()):
+        for step in (Probe(timeout=30, unsafe=UNSAFE, forked=not UNSAFE), Judge()):
             notebook, resources = step.preprocess(notebook, resources)
     return [cell for cell in notebook.cells if asked_of(cell)]
 

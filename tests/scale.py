@@ -33,7 +33,7 @@ from courseware.classroom import batch, pool
 from courseware.grading import work
 from courseware.grading.kernel import sandbox
 from courseware.grading.reasons import Reason
-from courseware.grading.submission import reading
+from courseware.grading.submission import collect
 from courseware.measuring import loops
 
 ROOT = Path(__file__).parent.parent
@@ -82,7 +82,7 @@ def no_json(nb: nbformat.NotebookNode, file: Path) -> None:
 
 
 def too_large(nb: nbformat.NotebookNode, file: Path) -> None:
-    file.write_bytes(b" " * (reading.LARGEST + 1))
+    file.write_bytes(b" " * (collect.LARGEST + 1))
 
 
 def linked(nb: nbformat.NotebookNode, file: Path) -> None:
@@ -106,12 +106,38 @@ def changed(nb: nbformat.NotebookNode, file: Path) -> None:
     nbformat.write(nb, file)
 
 
+def stripped(nb: nbformat.NotebookNode, file: Path) -> None:
+    for place, cell in enumerate(nb.cells):
+        cell.metadata, cell.id = nbformat.NotebookNode(), f"cell-{place}"
+    nbformat.write(nb, file)
+
+
+def twice(nb: nbformat.NotebookNode, file: Path) -> None:
+    nbformat.write(nb, file.with_name("one.ipynb"))
+    first_answer(nb).source += "\n# changed"
+    nbformat.write(nb, file.with_name("two.ipynb"))
+
+
+def beside(name: str) -> Callable[[nbformat.NotebookNode, Path], None]:
+    """The notebook with another file, in which nothing of use stands."""
+
+    def damage(nb: nbformat.NotebookNode, file: Path) -> None:
+        nbformat.write(nb, file)
+        file.with_name(name).write_text("nothing", encoding="utf-8")
+
+    return damage
+
+
 DAMAGES: dict[Reason, Callable[[nbformat.NotebookNode, Path], None]] = {
     Reason.WRONG_NAME: renamed,
     Reason.MISSING_NOTEBOOK: lambda nb, file: None,
     Reason.NOT_A_NOTEBOOK: no_json,
     Reason.TOO_LARGE: too_large,
     Reason.LINK: linked,
+    Reason.SEVERAL_NOTEBOOKS: twice,
+    Reason.LEFT_OUT: beside("helpers.py"),
+    Reason.TIME_OF_SUBMISSION: beside("timestamp.txt"),
+    Reason.UNMARKED_CELLS: stripped,
     Reason.MISSING_CELLS: without_checks,
     Reason.DUPLICATED_CELLS: duplicated,
     Reason.CHANGED_CELLS: changed,

@@ -56,3 +56,14 @@ def test_a_formula_is_read_as_tex_reads_it(latex: str, shown: str) -> None:
 @pytest.mark.parametrize("latex", [r"a \right)", "x" * 2_001])
 def test_what_cannot_be_read_is_shown_as_it_stands(latex: str) -> None:
     assert markup.mathml(latex) == f"${latex}$" and markup.mathml(latex, True) == f"$${latex}$$"
+
+
+def test_a_picture_that_is_missing_is_told_and_the_rest_is_drawn():
+    drawn = str(markup.markdown("**mine** ![x](attachment:a%20b.png)"))
+    assert "<strong>mine</strong>" in drawn and "[missing attachment: a b.png]" in drawn
+
+
+def test_a_picture_is_found_by_its_name_however_the_text_writes_it():
+    pasted = {"a ä.png": {"image/png": "AAAA"}}
+    drawn = markup.markdown("![x](attachment:a%20%C3%A4.png)", pasted)
+    assert drawn.img["src"] == "data:image/png;base64,AAAA"

@@ -36,7 +36,7 @@ from courseware.classroom import gradebook, pool
 from courseware.classroom.course import MEND, Assignment, Course
 from courseware.grading import work
 from courseware.grading.reasons import Fault, Reason
-from courseware.grading.submission import reading
+from courseware.grading.submission.collect import TIMESTAMP
 from courseware.grading.submission.own_work import Remark
 from courseware.grading.work import Job, Notebook, Result, Rules, Verdict
 
@@ -163,7 +163,7 @@ def put(course: Course, result: Result) -> None:
     _replace(course.folder("feedback", result.student, result.assignment), pages)
     files = {f"{name}.ipynb": one.executed for name, one in result.notebooks.items()}
     if result.timestamp:
-        files["timestamp.txt"] = result.timestamp
+        files[TIMESTAMP] = result.timestamp
     files[PENDING] = json.dumps(_plain(result), indent=1) + "\n"
     _replace(course.folder("autograded", result.student, result.assignment), files)
 
@@ -197,7 +197,7 @@ def _replace(folder: Path, files: dict[str, str]) -> None:
 def retimed(course: Course, result: Result, timestamp: str | None) -> Result:
     """The result of what was handed in again unchanged, pending; its old record goes when it is entered."""
     folder = course.folder("autograded", result.student, result.assignment)
-    file = folder / reading.TIMESTAMP
+    file = folder / TIMESTAMP
     with writable(file, MEND):
         if timestamp:
             file.write_text(timestamp, encoding="utf-8")
@@ -215,8 +215,7 @@ def _plain(result: Result) -> dict[str, Any]:
         plain["notebooks"][name] = {
             key: value for key, value in one.items() if key not in ("executed", "page")
         } | {"sha256": hashlib.sha256(one["executed"].encode()).hexdigest()}
-    for fault in plain["faults"]:
-        fault["reason"] = fault["reason"].name
+    plain["faults"] = [fault.plain for fault in result.faults]
     return plain
 
 
@@ -254,5 +253,5 @@ def _result(plain: dict[str, Any]) -> Result:
         )
         for name, one in plain["notebooks"].items()
     }
-    faults = [Fault(Reason[one["reason"]], one["notebook"], one["detail"]) for one in plain["faults"]]
+    faults = [Fault.of(one) for one in plain["faults"]]
     return Result(**{**plain, "notebooks": notebooks, "faults": faults})

@@ -26,7 +26,8 @@ from traitlets.config import Config, PyFileConfigLoader
 from course_utils.files import whole, writable
 from course_utils.settings import CourseError
 from courseware import notebooks
-from courseware.grading.submission import reading
+from courseware.grading.submission.collect import Submission, collect
+from courseware.grading.submission.repair import grade_ids
 from courseware.grading.work import Job, Rules
 
 MEND = "mend that, then give the same command again"
@@ -37,9 +38,11 @@ UNPRINTABLE = re.compile(r"[\0-\x1f\x7f\ud800-\udfff]")  # control characters, b
 class Course:
     """An instructor's folder: where nbgrader's configuration says things are."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, config: Config | None = None) -> None:
+        """`config` is that of a command of nbgrader's, which knows more than the file."""
         self.root = root
-        self.config: Config = PyFileConfigLoader("nbgrader_config.py", path=str(root)).load_config()
+        loader = PyFileConfigLoader("nbgrader_config.py", path=str(root))
+        self.config: Config = loader.load_config() if config is None else Config(config)
         self.config.CourseDirectory.root = str(root)
         self.directory = CourseDirectory(config=self.config)
 
@@ -64,13 +67,19 @@ class Course:
                 f"Nothing is handed in for {assignment}: {self.directory.submitted_directory}/STUDENT/"
                 f"{assignment}/ is where nbgrader puts it (`nbgrader collect`, `nbgrader zip_collect`)."
             )
-        for name in names:
-            if len(name) > LONGEST_NAME or UNPRINTABLE.search(name):
-                raise CourseError(
-                    f"The gradebook cannot hold a student called {name!a}: give the folder below "
-                    f"{self.directory.submitted_directory}/ a name of at most {LONGEST_NAME} letters."
-                )
-        return sorted(names)
+        named = sorted(name for name in names if _can_be_kept(name))
+        if not named:
+            raise CourseError(" ".join(self.nameless(assignment)))
+        return named
+
+    def nameless(self, assignment: str) -> list[str]:
+        """One sentence for each folder whose name no student can have: what is in it is not graded."""
+        return [
+            f"The gradebook cannot hold a student called {name!a}, whose submission is not graded: give the "
+            f"folder below {self.directory.submitted_directory}/ a name of at most {LONGEST_NAME} letters."
+            for name in sorted(self._handed_in(assignment))
+            if not _can_be_kept(name)
+        ]
 
     def has(self, assignment: str) -> bool:
         """Whether somebody handed something in."""
@@ -109,7 +118,7 @@ class Course:
     def secret(self) -> bytes:
         """What seeds are derived from; made once."""
         file = self.graded / ".secret"
-        if not file.exists():
+        if not file.exists() or not file.stat().st_size:  # a full disk leaves empty files
             with whole(file, MEND) as made:
                 made.touch(0o600)
                 made.write_text(secrets.token_hex(16))
@@ -133,10 +142,14 @@ class Course:
         finally:
             os.close(descriptor)
 
-    def seed(self, submission: reading.Submission) -> int:
+    def seed(self, submission: Submission) -> int:
         """31 bits that follow from the secret, the student and what was handed in."""
         about = f"{submission.student}\n{submission.assignment}\n{submission.digest}".encode()
         return int.from_bytes(hmac.digest(self.secret, about, hashlib.sha256)[:4], "big") >> 1
+
+
+def _can_be_kept(name: str) -> bool:
+    return len(name) <= LONGEST_NAME and not UNPRINTABLE.search(name)
 
 
 @dataclass(frozen=True)
@@ -148,10 +161,15 @@ class Assignment:
     released: dict[str, str]
     solved: dict[str, str]
 
-    def submission(self, student: str) -> reading.Submission:
+    def submission(self, student: str) -> Submission:
         """What a student has handed in."""
         folder = self.course.folder("submitted", student, self.name)
-        return reading.collect(folder, student, self.name, self.released)
+        return collect(folder, student, self.name, self._known)
+
+    @cached_property
+    def _known(self) -> dict[str, set[str]]:
+        """The grade_ids of each notebook, by which it is recognised."""
+        return {name: grade_ids(text.encode()) for name, text in self.released.items()}
 
     def job(self, student: str, rules: Rules, seed: int | None = None) -> Job:
         """A student's submission, read now, to be graded with this seed or the one that follows from it."""

@@ -17,7 +17,7 @@ from nbgrader.utils import is_solution
 
 from course_utils.checks import EXERCISES, core, evidence
 from course_utils.settings import CourseError
-from courseware.grading.preprocessors import Resources, asked_of
+from courseware.grading.preprocessors import Resources, asked_of, note
 from courseware.grading.reasons import Fault, Reason
 
 SYNTAX = {"SyntaxError", "IndentationError", "TabError"}
@@ -34,6 +34,11 @@ class Judge(NbGraderPreprocessor):
         self.reports: list[core.Report] = []
         self.faults: list[Fault] = []
         self.errors: dict[str, NotebookNode] = {}  # of answers' cells, by grade_id
+
+    def preprocess(self, nb: NotebookNode, resources: Resources) -> tuple[NotebookNode, Resources]:
+        nb, resources = super().preprocess(nb, resources)
+        note(nb, self.faults)
+        return nb, resources
 
     def preprocess_cell(
         self, cell: NotebookNode, resources: Resources, cell_index: int

@@ -8,7 +8,6 @@ EXPORTER sets up nbconvert for that page as well as for `nbgrader generate_feedb
 
 from __future__ import annotations
 
-import base64
 import copy
 import functools
 import html
@@ -28,14 +27,13 @@ from nbgrader.utils import is_grade, is_solution
 from traitlets.config import Config
 
 from courseware import markup
+from courseware.grading.submission.pictures import picture
 from courseware.markup import UNDESCRIBED, remembering
 
 MOST_OUTPUTS = 100  # of a cell
 MOST_CHARACTERS = 20_000  # of an output
 MOST_CHARACTERS_OF_CELL = 100_000
-MOST_BYTES = 2 * 2**20  # of a PNG
 MOST_ALT = 1_000  # characters of its description
-MOST_PIXELS = 25_000_000  # a small file can hold a picture that a browser has no memory for
 MOST_MARKDOWN = 50_000  # characters of a cell; the longest of the course has 5,000
 
 FORMGRADER = Path(nbgrader.__file__).parent / "server_extensions" / "formgrader"
@@ -97,9 +95,9 @@ def _clean(output: Any, most: int, texts: tuple[str, ...]) -> tuple[NotebookNode
     }
     used = sum(map(len, shown.values()))
     size: dict[str, int] = {}
-    picture = _png(output["data"].get("image/png"))
-    if picture:
-        shown["image/png"] = picture
+    png = picture(output["data"].get("image/png"), "PNG")
+    if png:
+        shown["image/png"] = png
         size = _size(output.get("metadata"))
     left_out = sorted(str(mime)[:40] for mime in output["data"].keys() - shown.keys())
     if not shown:
@@ -121,22 +119,6 @@ def _text(value: Any, most: int) -> str:
     text = text.encode("utf-8", "replace").decode()  # half a surrogate pair could not be written to a file
     note = f"\n[cut: {len(text):,} characters]"
     return text if len(text) <= most else text[: max(0, most - len(note))] + note
-
-
-def _png(encoded: Any) -> str:
-    """The picture as base64, '' where it is no PNG or too large."""
-    if isinstance(encoded, list) and all(isinstance(line, str) for line in encoded):
-        encoded = "".join(encoded)
-    if not isinstance(encoded, str) or len(encoded) > 2 * MOST_BYTES:
-        return ""
-    try:
-        picture = base64.b64decode("".join(encoded.split()), validate=True)
-    except ValueError:
-        return ""
-    width, height = (int.from_bytes(picture[at : at + 4], "big") for at in (16, 20))
-    header = picture[:8] == b"\x89PNG\r\n\x1a\n" and picture[12:16] == b"IHDR"
-    fits = len(picture) <= MOST_BYTES and 0 < width * height <= MOST_PIXELS
-    return base64.b64encode(picture).decode() if header and fits else ""
 
 
 def _size(metadata: Any) -> dict[str, int]:

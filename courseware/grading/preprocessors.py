@@ -1,6 +1,5 @@
 """What this course adds to `nbgrader autograde`, as preprocessors that nbgrader_config.py names.
 
-    TidyOrder     before anything runs: an exercise's graded cell stands below its answer
     OwnWork       what of the submission an instructor should look at; never a change of score
     Probe         nbgrader's Execute; graded cells probe with a seed that no student has seen, and a cell
                   that ends or hangs its kernel is left out of a further run
@@ -12,7 +11,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import secrets
 import time
 from collections import Counter
@@ -26,12 +24,14 @@ from nbclient.client import CellExecutionComplete
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from nbgrader.preprocessors import Execute, NbGraderPreprocessor
+from nbgrader.utils import is_grade
 from traitlets import Bool, Integer, Unicode
 
 from course_utils.checks import core, evidence
 from courseware.grading.kernel import forked, messages, sandbox
 from courseware.grading.reasons import Fault, Reason
 from courseware.grading.submission import own_work
+from courseware.grading.submission.repair import asked
 
 Resources = dict[str, Any]
 
@@ -46,14 +46,15 @@ GRADED_SECONDS = 60  # a check stops an answer after ten; only one that cannot b
 def asked_of(cell: NotebookNode) -> str:
     """The name of the answer that a graded cell checks, '' for other cells.
 
-    nbgrader has put back the source of every graded cell by the time this is asked.
+    The source of every graded cell has been put back by the time this is asked.
     """
-    found = re.fullmatch(r'check\("(\w+)", globals\(\)\)', cell.source.strip().rpartition("\n")[2])
-    return found[1] if found and _mark(cell, "grade") and cell.cell_type == "code" else ""
+    return asked(cell.source) if is_grade(cell) and cell.cell_type == "code" else ""
 
 
-def _mark(cell: NotebookNode, key: str) -> bool:
-    return bool(cell.metadata.get("nbgrader", {}).get(key))
+def note(nb: NotebookNode, faults: list[Fault]) -> None:
+    """Add to a notebook's metadata what went wrong with it."""
+    course = nb.metadata.setdefault("course", NotebookNode())
+    course["faults"] = [*course.get("faults", []), *(fault.plain for fault in faults)]
 
 
 @contextmanager
@@ -68,48 +69,11 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-class TidyOrder(NbGraderPreprocessor):
-    """Move a graded cell that stands above the answer to where it was released: below.
-
-    An answer may also stand in a cell of the student's own, with the stub left as it was.
-    """
-
-    def preprocess(self, nb: NotebookNode, resources: Resources) -> tuple[NotebookNode, Resources]:
-        for graded in [cell for cell in nb.cells if _mark(cell, "grade") and not _mark(cell, "solution")]:
-            grade_id = str(graded.metadata.nbgrader.get("grade_id", ""))
-            for place, cell in reversed(list(enumerate(nb.cells))):
-                answers = _mark(cell, "solution") and not _mark(cell, "grade")
-                if answers and f"{cell.metadata.nbgrader.get('grade_id')}-check" == grade_id:
-                    if nb.cells.index(graded) < place:
-                        nb.cells.remove(graded)
-                        nb.cells.insert(place, graded)
-                    break
-            below = self._answered_below(nb, graded)
-            if below is not None:
-                nb.cells.remove(graded)
-                nb.cells.insert(below, graded)
-        return nb, resources
-
-    @staticmethod
-    def _answered_below(nb: NotebookNode, graded: NotebookNode) -> int | None:
-        """The place of the last cell of the student's own that answers, where the stub still stands."""
-        name, place = asked_of(graded), nb.cells.index(graded)
-        stub = any(
-            _mark(cell, "solution")
-            and own_work.defines(cell.source, name)
-            and "NotImplementedError" in cell.source
-            for cell in nb.cells[:place]
-        )
-        answers = [
-            at
-            for at, cell in enumerate(nb.cells)
-            if at > place and "nbgrader" not in cell.metadata and own_work.defines(cell.source, name)
-        ]
-        return answers[-1] if name and stub and answers else None
-
-
 class OwnWork(NbGraderPreprocessor):
-    """Report code that a student has not written, and attempts on the checks: in the log and the metadata."""
+    """Report what reading found wrong, code that a student has not written, and attempts on the checks.
+
+    It stands in the log and, for `course remarks`, in the metadata.
+    """
 
     solutions = Unicode("solutions", help="Folder of the instructor's notebooks.").tag(config=True)
 
@@ -117,8 +81,9 @@ class OwnWork(NbGraderPreprocessor):
         names = resources["nbgrader"]
         path = Path(self.solutions) / names["assignment"] / f"{names['notebook']}.ipynb"
         found = own_work.remarks(nb, nbformat.read(path, as_version=4))
-        nb.metadata["course"] = {"remarks": [vars(remark) for remark in found]}
-        for remark in found:
+        course = nb.metadata.setdefault("course", NotebookNode())
+        course["remarks"] = [vars(remark) for remark in found]
+        for remark in [*map(Fault.of, course.get("faults", [])), *found]:
             self.log.warning("%s, %s: %s", names["student"], names["notebook"], remark)
         return nb, resources
 
@@ -186,6 +151,7 @@ class Probe(Execute):
             with environment({**asked, core.SEED_VARIABLE: str(seed)}):
                 return self._run(nb, resources, km)
         finally:
+            note(nb, self.faults)
             for cell in nb.cells:
                 cell.source = self.sources.get(cell.id, cell.source)
                 if cell.id in self.lost:
@@ -304,8 +270,9 @@ class Probe(Execute):
         if kind not in MESSAGES:
             return None
         content.pop("transient", None)
-        if type(content.get("execution_count")) is not int:
-            content.pop("execution_count", None)
+        count = content.get("execution_count", 0)
+        if type(count) is not int or count < 0:
+            content["execution_count"] = None
         try:
             if "data" in content:
                 content["data"] = {

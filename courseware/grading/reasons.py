@@ -15,10 +15,14 @@ class Reason(str, Enum):
 
     # what was handed in
     MISSING_NOTEBOOK = "a notebook of the assignment was not handed in"
-    WRONG_NAME = "a notebook has a name that the assignment does not know"
+    WRONG_NAME = "a notebook has another name than it was given; it was recognised and graded"
+    SEVERAL_NOTEBOOKS = "several files may be the same notebook; none was graded"
     NOT_A_NOTEBOOK = "a file is no notebook"
+    LEFT_OUT = "grading did not use all that was handed in"
     TOO_LARGE = "a file or the submission is too large"
     LINK = "a file is a link, a device or something else that is no file"
+    TIME_OF_SUBMISSION = "the time of submission cannot be trusted, and lateness with it"
+    UNMARKED_CELLS = "cells had lost the names by which they are graded, and were recognised by what they say"
     MISSING_CELLS = "cells of the assignment are missing and were put back"
     DUPLICATED_CELLS = "cells of the assignment occur more than once; one of each was graded"
     CHANGED_CELLS = "cells that are not the student's were changed and were put back"
@@ -52,5 +56,23 @@ class Fault:
     notebook: str
     detail: str
 
+    @property
+    def plain(self) -> dict[str, str]:
+        """What JSON can hold of it."""
+        return {"reason": self.reason.name, "notebook": self.notebook, "detail": self.detail}
+
+    @classmethod
+    def of(cls, plain: dict[str, str]) -> Fault:
+        """The fault again. Raises KeyError or TypeError for what is none."""
+        return cls(**{**plain, "reason": Reason[plain["reason"]]})  # type: ignore[arg-type]
+
     def __str__(self) -> str:
         return f"{self.notebook or 'submission'}: {self.reason} ({self.detail})"
+
+
+class Refused(Exception):
+    """What is not read, or is no notebook: the reason, and what it is or has."""
+
+    def __init__(self, reason: Reason, why: str) -> None:
+        super().__init__(why)
+        self.reason, self.why = reason, why

@@ -25,7 +25,8 @@ from courseware import sections
 from courseware.grading import work
 from courseware.grading.kernel import sandbox
 from courseware.grading.reasons import Fault, Reason
-from courseware.grading.submission import reading
+from courseware.grading.submission.collect import LARGEST, Submission, recognised
+from courseware.grading.submission.repair import grade_ids, repair
 from courseware.grading.work import Job, Rules, Verdict
 
 SEED = 0  # what checks take in the notebook
@@ -63,10 +64,10 @@ class Rehearsal:
 
 def rehearse(path: Path) -> Rehearsal:
     """Grade the notebook at `path`. Raises CourseError where it is none of the course's, or no notebook."""
-    lesson = _lesson(path)
     raw = _content(path)
+    lesson = _lesson(path, raw)
     released, remark = _released(path, raw, lesson)
-    _, faults = reading.repair(raw, released, lesson.name)
+    _, faults = repair(raw, released, lesson.name)
     for fault in faults:
         if fault.reason is Reason.NOT_A_NOTEBOOK:
             raise CourseError(f"{path} is no notebook that can be checked: {fault.detail}.")
@@ -74,7 +75,9 @@ def rehearse(path: Path) -> Rehearsal:
     # What the student changed counts as released where there is no other copy: then every cell is run.
     rules = Rules(sandboxed=sandboxed, whole=bool(remark))
     digest = hashlib.sha256(raw).hexdigest()
-    submission = reading.Submission("you", lesson.section.folder, {lesson.name: raw}, (), digest, None)
+    renamed = Fault(Reason.WRONG_NAME, lesson.name, f"call {path.name} {lesson.name}.ipynb")
+    named = (renamed,) * (path.stem != lesson.name)
+    submission = Submission("you", lesson.section.folder, {lesson.name: raw}, named, digest, None)
     with _quiet():
         result = work.grade(Job(submission, {lesson.name: nbformat.writes(released)}, {}, SEED, rules))
     graded = result.notebooks[lesson.name]
@@ -85,27 +88,40 @@ def rehearse(path: Path) -> Rehearsal:
     return Rehearsal(graded.verdicts, by_hand, result.faults, sandboxed, remark)
 
 
-def _lesson(path: Path) -> sections.Lesson:
-    """Which of the course's notebooks a file is, by its name. Raises CourseError if it is none."""
-    if path.is_dir():
-        raise CourseError(f"{path} is a folder: name one notebook in it.")
-    if not path.exists():
-        raise CourseError(f"There is no file {path}.")
-    lessons = {f"{lesson.name}.ipynb": lesson for lesson in sections.lessons()}
-    if path.name not in lessons:
+def _lesson(path: Path, raw: bytes) -> sections.Lesson:
+    """Which of the course's notebooks a file is, by its name or its cells. Raises CourseError if none."""
+    lessons = {lesson.name: lesson for lesson in sections.lessons()}
+    stem = path.stem
+    if path.name != f"{stem}.ipynb" or stem not in lessons:
+        known = {
+            name: grade_ids(copy.read_bytes()) for name in lessons for copy in _copies(lessons[name])[:1]
+        }
+        stem, _ = recognised(path.name, raw, known)
+    if not stem:
         raise CourseError(
-            f"{path.name} is none of the course's notebooks, which are graded by their names: "
-            f"{', '.join(lessons)}."
+            f"{path.name} is none of the course's notebooks, by its name and by its cells: "
+            f"{', '.join(f'{name}.ipynb' for name in lessons)}."
         )
-    return lessons[path.name]
+    return lessons[stem]
+
+
+def _copies(lesson: sections.Lesson) -> list[Path]:
+    """The notebook as it was handed out, in the folders where it may be."""
+    root = settings.project_folder()
+    copies = [root / edition / lesson.path for edition in ("release", "notebooks")]
+    return [copy for copy in copies if copy.is_file()]
 
 
 def _content(path: Path) -> bytes:
     """The bytes of a file. Raises CourseError if it is larger than what is graded, or cannot be read."""
+    if path.is_dir():
+        raise CourseError(f"{path} is a folder: name one notebook in it.")
+    if not path.exists():
+        raise CourseError(f"There is no file {path}.")
     try:
-        if os.path.getsize(path) > reading.LARGEST:
+        if os.path.getsize(path) > LARGEST:
             raise CourseError(
-                f"{path} has more than the {reading.LARGEST:,} bytes that are graded: clear its outputs."
+                f"{path} has more than the {LARGEST:,} bytes that are graded: clear its outputs."
             )
         return path.read_bytes()
     except OSError as problem:
@@ -117,9 +133,7 @@ def _released(path: Path, raw: bytes, lesson: sections.Lesson) -> tuple[Notebook
 
     Raises CourseError outside the course's folder.
     """
-    root = settings.project_folder()
-    copies = [root / edition / lesson.path for edition in ("release", "notebooks")]
-    present = [copy for copy in copies if copy.is_file()]
+    present = _copies(lesson)
     if not present:
         raise CourseError(
             f"There is neither release/ nor notebooks/ with {lesson.path} here: call this command inside the "
@@ -130,7 +144,7 @@ def _released(path: Path, raw: bytes, lesson: sections.Lesson) -> tuple[Notebook
         if pristine:
             return nbformat.read(pristine, as_version=4), ""
         own = nbformat.reads(raw.decode("utf-8-sig"), as_version=4)
-        reading.repair(raw, own, lesson.name)
+        repair(raw, own, lesson.name)
     except Exception as problem:  # nbformat promises no closed list
         raise CourseError(
             f"{pristine or path} is no notebook that can be read ({type(problem).__name__}): "

@@ -3,7 +3,7 @@
 A `Job` holds all that decides a result, so any process on any machine with this package can do it, twice if
 need be: the answer is the same. Only the coordinator (`batch`) reads submissions and writes gradebooks.
 
-The steps are repair (`reading`), the choice of cells that matter (`demonstrations`), the run in a sandbox,
+The steps are repair (`submission`), the choice of cells that matter (`demonstrations`), the run in a sandbox,
 the verdicts (`judging`), and the feedback page (`pages`).
 """
 
@@ -34,11 +34,11 @@ from course_utils.checks.evidence import WAITING, printable
 from courseware.grading import pages, preprocessors
 from courseware.grading.judging import Judge
 from courseware.grading.kernel import sandbox
-from courseware.grading.preprocessors import ENVIRONMENT, Probe, TidyOrder, asked_of
+from courseware.grading.preprocessors import ENVIRONMENT, Probe, asked_of
 from courseware.grading.reasons import MACHINE, Fault, Reason
-from courseware.grading.submission import demonstrations, reading
+from courseware.grading.submission import demonstrations
+from courseware.grading.submission.collect import Submission
 from courseware.grading.submission.own_work import Remark, remarks
-from courseware.grading.submission.reading import Submission
 
 NOTHING = "Nothing that could be read was handed in."
 PACKAGES = ("nbgrader", "nbclient", "ipykernel", "torch", "numpy", "scipy", "scikit-learn")
@@ -215,18 +215,13 @@ def limits(rules: Rules) -> dict[str, int]:
 def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, list[Fault]]:
     """One notebook of the assignment, repaired, run and judged; one that was not handed in is the release."""
     handed_in = name in job.submission.notebooks
+    first = name == next(iter(job.released))
     names = {"student": job.submission.student, "assignment": job.submission.assignment, "notebook": name}
     resources = {"nbgrader": names, "course_seed": job.seed}
-    faults: list[Fault] = []
-    if handed_in:
-        nb, repairs = reading.repair(job.submission.notebooks[name], released, name)
-        faults += repairs
-    else:
-        nb = nbformat.from_dict(released)
-    nb, _ = TidyOrder().preprocess(nb, resources)
+    nb, repairs = job.submission.read(name, released, first)
     found = remarks(nb, nbformat.reads(job.solved[name], as_version=4)) if name in job.solved else []
-    nb.metadata["course"] = {"remarks": [vars(remark) for remark in found]}  # for `course remarks`
-    judge = Judge()
+    nb.metadata["course"]["remarks"] = [vars(remark) for remark in found]  # for `course remarks`
+    judge, troubles = Judge(), list[Fault]()
     if handed_in:
         relevant = None if job.rules.whole else demonstrations.needed(nb, released)
         nb, troubles = _run(nb, resources, job.rules, relevant)
@@ -234,10 +229,9 @@ def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, li
             if cell.cell_type == "code" and not utils.is_grade(cell):
                 pages.clean_outputs(cell)
         nb, _ = judge.preprocess(nb, resources)
-        faults += troubles + judge.faults
-        return _result(nb, name, judge.reports, found), faults
+        return _result(nb, name, judge.reports, found), [*repairs, *troubles, *judge.faults]
     exercises = [EXERCISES[answer] for cell in nb.cells if (answer := asked_of(cell)) in EXERCISES]
-    return _result(nb, name, [Report(one, (), NOTHING) for one in exercises], found), faults
+    return _result(nb, name, [Report(one, (), NOTHING) for one in exercises], found), [*repairs]
 
 
 def _run(

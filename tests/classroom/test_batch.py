@@ -179,6 +179,7 @@ DAMAGED = {
     "an unknown reason": lambda text: text.replace(
         '"faults": []', '"faults": [{"reason": "BAD", "notebook": "", "detail": ""}]'
     ),
+    "nested without end": lambda text: "[" * 3000 + "]" * 3000,
     "without terms": lambda text: text.replace('"terms"', '"words"'),
 }
 
@@ -343,10 +344,24 @@ def test_students_may_be_called_anything(course):
     assert {row["student_id"] for row in faked.exported(course)} == set(STRANGE)
 
 
+def test_an_empty_secret_is_none(course):
+    (course / "autograded" / ".secret").write_bytes(b"")
+    assert len(batch.Course(course).secret) == 32
+
+
 @pytest.mark.parametrize("name", ["n" * 129, "a\nb", os.fsdecode(b"a\xffb")], ids=ascii)
-def test_a_name_that_the_gradebook_cannot_hold_is_one_sentence(course, name):
+def test_a_name_that_the_gradebook_cannot_hold_is_one_sentence_and_nobody_else_s_affair(course, name):
     hand_in(course, "ada")
     shutil.copytree(course / "submitted" / "ada", course / "submitted" / name)
+    assert faked.graded_now(course) == ["ada"]
+    (sentence,) = batch.Course(course).nameless(ASSIGNMENT)
+    assert f"cannot hold a student called {name!a}" in sentence
+    assert sentence.isprintable()
+
+
+@pytest.mark.parametrize("name", ["n" * 129, "a\nb"], ids=ascii)
+def test_where_nobody_else_handed_in_that_sentence_is_all(course, name):
+    os.rename(hand_in(course, "ada").parent, course / "submitted" / name)
     with pytest.raises(CourseError, match="The gradebook cannot hold a student called"):
         faked.run(course)
 

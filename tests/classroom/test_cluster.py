@@ -20,6 +20,7 @@ from course_utils.settings import CourseError
 from courseware import sections
 from courseware.classroom import batch, pool
 from courseware.grading import work
+from courseware.grading.submission.collect import Submission
 
 distributed = pytest.importorskip("distributed")
 pytestmark = pytest.mark.slow
@@ -134,7 +135,8 @@ def test_a_class_is_graded_by_a_cluster_though_a_worker_is_killed(cluster, cours
 def test_a_real_submission_is_graded_on_a_cluster_as_here(cluster, left):
     section = sections.SECTIONS[1]
     given = batch.Course(ROOT).assignment(section.folder)
-    submission = batch.reading.collect(ROOT / "solutions" / section.folder, "ada", given.name, given.released)
+    solution = (ROOT / "solutions" / section.folder / "theory.ipynb").read_bytes()
+    submission = Submission("ada", given.name, {"theory": solution}, (), "digest", None)
     job = work.Job(submission, given.released, given.solved, 7, work.Rules())
     with pool.dask(cluster.address) as crew:
         ((_, result),) = pool.outcomes(work.grade, [job], crew)

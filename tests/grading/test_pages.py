@@ -24,6 +24,7 @@ from PIL import Image
 from course_utils import checks
 from course_utils.checks import core
 from courseware.grading import pages
+from courseware.grading.submission import pictures
 
 ROOT = Path(__file__).parents[2]
 ACTIVE = ["script", "iframe", "object", "embed", "link", "meta", "base", "form", "style", "svg", "input"]
@@ -215,7 +216,7 @@ def test_outputs_that_are_no_list_become_none(outputs):
     [
         base64.b64encode(b"GIF89a" + bytes(40)).decode(),
         base64.b64encode(base64.b64decode(png())[:20]).decode(),
-        base64.b64encode(base64.b64decode(png()) + bytes(pages.MOST_BYTES)).decode(),
+        base64.b64encode(base64.b64decode(png()) + bytes(pictures.MOST_BYTES)).decode(),
         png(6000, 6000),
         png()[:-3] + "é",
         {"a": 1},

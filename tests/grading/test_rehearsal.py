@@ -15,7 +15,6 @@ from course_utils.settings import CourseError
 from courseware.grading import rehearsal
 from courseware.grading.kernel import sandbox
 from courseware.grading.reasons import Reason
-from courseware.grading.submission import reading
 
 pytestmark = pytest.mark.slow
 
@@ -129,9 +128,21 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_a_wrong_name_is_answered_with_the_right_ones(tmp_path):
-    (tmp_path / "theory-Copy1.ipynb").touch()
-    with pytest.raises(CourseError, match=r"theory-Copy1\.ipynb is none of .* theory\.ipynb, vae\.ipynb"):
-        rehearsal.rehearse(tmp_path / "theory-Copy1.ipynb")
+    (tmp_path / "mine.ipynb").touch()
+    with pytest.raises(CourseError, match=r"mine\.ipynb is none of .* theory\.ipynb, vae\.ipynb"):
+        rehearsal.rehearse(tmp_path / "mine.ipynb")
+
+
+def test_a_copy_is_recognised_by_its_name_or_its_cells(tmp_path, monkeypatch):
+    def graded(job):
+        raise LookupError(job.submission.faults[0].detail)
+
+    monkeypatch.setattr(rehearsal.work, "grade", graded)
+    file = notebook(tmp_path, {})
+    for name in ("theory-Copy1.ipynb", "mine.txt"):
+        with pytest.raises(LookupError, match=f"call {name} theory.ipynb"):
+            rehearsal.rehearse(file.replace(tmp_path / name))
+        file = tmp_path / name
 
 
 def test_a_folder_is_no_notebook(tmp_path):
@@ -141,7 +152,7 @@ def test_a_folder_is_no_notebook(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "why"),
-    [("not JSON", "no JSON in UTF-8"), ('{"nbformat": 3}', "an old one"), ("[]", "not that of a notebook")],
+    [("not JSON", "no JSON"), ('{"nbformat": 3}', "an old one"), ("[]", "not that of a notebook")],
 )
 def test_what_is_no_notebook_is_said_to_be_none(tmp_path, content, why):
     (tmp_path / "theory.ipynb").write_text(content)
@@ -150,7 +161,7 @@ def test_what_is_no_notebook_is_said_to_be_none(tmp_path, content, why):
 
 
 def test_a_notebook_too_large_to_be_graded_is_not_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "LARGEST", 100)
+    monkeypatch.setattr(rehearsal, "LARGEST", 100)
     with pytest.raises(CourseError, match="more than the 100 bytes that are graded: clear its outputs"):
         rehearsal.rehearse(notebook(tmp_path, {}))
 

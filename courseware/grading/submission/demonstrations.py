@@ -24,6 +24,7 @@ from types import CodeType
 from nbformat import NotebookNode
 
 from course_utils import settings
+from courseware.notebooks import plain
 
 TAG = "demonstration"
 LONGEST = 200_000  # characters of code; the longest lesson has a tenth of that, and reading takes time
@@ -55,17 +56,17 @@ def needed(nb: NotebookNode, release: NotebookNode) -> set[int]:
     if settings.budget().name != "smoke" or sum(len(cell.source) for cell in code.values()) > LONGEST:
         return whole
     released = [cell for cell in release.cells if cell.cell_type == "code"]
-    shown = {cell.source.strip() for cell in released if _shows(cell)}
-    other = {cell.source.strip() for cell in released if not _shows(cell)}
+    shown = {plain(cell.source) for cell in released if _shows(cell)}
+    other = {plain(cell.source) for cell in released if not _shows(cell)}
     left_out = {
         place
         for place, cell in code.items()
-        if cell.source.strip() in shown - other and "nbgrader" not in cell.metadata
+        if plain(cell.source) in shown - other and "nbgrader" not in cell.metadata
     }
     try:
         demonstrations = _Names(code[place] for place in left_out)
         running = _Names(code[place] for place in whole - left_out)
-        own = _Names(cell for cell in code.values() if cell.source.strip() not in shown | other)
+        own = _Names(cell for cell in code.values() if plain(cell.source) not in shown | other)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return whole
     given = (own.binds - own.imports) & (demonstrations.loads - demonstrations.binds)

@@ -25,6 +25,8 @@ from nbgrader.utils import is_grade, is_solution
 from course_utils.checks import EXERCISES
 from course_utils.checks.core import SEED_VARIABLE
 from course_utils.checks.evidence import printable
+from courseware.grading.reasons import Fault
+from courseware.notebooks import plain
 
 MAGICS = 20  # lines of a cell for IPython; no lesson has that many
 COPIED = 200  # characters of a line that is remarked upon
@@ -68,9 +70,9 @@ class Remark:
 
 def remarks(submitted: NotebookNode, source: NotebookNode) -> list[Remark]:
     """Everything to look at in a submission, in the order of its cells."""
-    released = {cell.source.strip() for cell in source.cells if not _answers(cell)}
+    released = {plain(cell.source) for cell in source.cells if not _answers(cell)}
     solutions = {
-        name: cell.source
+        name: _parse(cell.source)
         for cell in source.cells
         if _answers(cell)
         and (name := _exercise_of(cell.source))
@@ -85,7 +87,7 @@ def remarks(submitted: NotebookNode, source: NotebookNode) -> list[Remark]:
     references = {f"course_utils.{path}": name for name in solutions for path in EXERCISES[name].reference}
     found = []
     for place, cell, tree in trees:
-        if cell.source.strip() in released and not _answers(cell):
+        if plain(cell.source) in released and not _answers(cell):
             continue
         label = cell.metadata.get("nbgrader", {}).get("grade_id") or f"number {place}"
         lines = cell.source.splitlines()
@@ -97,13 +99,14 @@ def remarks(submitted: NotebookNode, source: NotebookNode) -> list[Remark]:
     return list(dict.fromkeys(found))
 
 
-def kept(autograded: Path, assignment: str = "") -> list[tuple[str, str, Remark]]:
-    """The remarks that autograding left in its notebooks: student, notebook, remark."""
-    return [
-        (path.parent.parent.name, path.stem, Remark(**fields))
-        for path in sorted(autograded.glob(f"*/{assignment or '*'}/*.ipynb"))
-        for fields in nbformat.read(path, as_version=4).metadata.get("course", {}).get("remarks", [])
-    ]
+def kept(autograded: Path, assignment: str = "") -> Iterator[tuple[str, str, Fault | Remark]]:
+    """What autograding left in its notebooks: student, notebook, and what was wrong or is remarked upon."""
+    for path in sorted(autograded.glob(f"*/{assignment or '*'}/*.ipynb")):
+        course = nbformat.read(path, as_version=4).metadata.get("course", {})
+        for fields in course.get("faults", []):
+            yield path.parent.parent.name, path.stem, Fault.of(fields)
+        for fields in course.get("remarks", []):
+            yield path.parent.parent.name, path.stem, Remark(**fields)
 
 
 def _answers(cell: NotebookNode) -> bool:
@@ -270,10 +273,10 @@ def _patches(node: ast.AST, names: _Names) -> Iterator[str]:
         yield f"changes `{path}`"
 
 
-def _copies(tree: ast.Module, solutions: dict[str, str]) -> Iterator[tuple[int, str]]:
+def _copies(tree: ast.Module, solutions: dict[str, ast.Module]) -> Iterator[tuple[int, str]]:
     """Where an answer is the instructor's word for word or, if long enough, has its syntax."""
     for name, solution in solutions.items():
-        theirs = [node for node in _parse(solution).body if getattr(node, "name", None) == name]
+        theirs = [node for node in solution.body if getattr(node, "name", None) == name]
         ours = [node for node in tree.body if getattr(node, "name", None) == name]
         if not theirs or not ours:
             continue

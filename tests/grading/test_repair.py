@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import cProfile
 import json
-import os
+import pstats
 import random
-from collections.abc import Callable
 from copy import deepcopy
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,18 @@ import pytest
 from nbformat import NotebookNode
 from nbgrader.nbgraderformat import MetadataValidator
 from nbgrader.utils import compute_checksum, is_locked, is_solution
+from PIL import Image
 
 from courseware import sections
 from courseware.grading.reasons import Fault, Reason
-from courseware.grading.submission import reading
-from courseware.grading.submission.reading import Submission, collect, repair
+from courseware.grading.submission import demonstrations, own_work
+from courseware.grading.submission.repair import repair
+from courseware.notebooks import plain
 
 ROOT = Path(__file__).parents[2]
 by_lesson = pytest.mark.parametrize("lesson", sections.lessons(), ids=lambda lesson: lesson.name)
 
+SOLUTION = ROOT / "solutions/07-exercises/latent_dimension.ipynb"
 RELEASE = nbformat.read(ROOT / "notebooks/07-exercises/latent_dimension.ipynb", as_version=4)
 ANSWER, CHECK, WRITTEN = "count-active", "count-active-check", "sweet-spot"  # two cells and a text
 
@@ -90,11 +95,11 @@ def edited() -> Edited:
 
 def own(notebook: NotebookNode) -> list[str]:
     """The sources of the cells that neither nbgrader nor the release knows."""
-    released = {cell.source for cell in RELEASE.cells}
+    released = {plain(cell.source) for cell in RELEASE.cells}
     return [
         cell.source
         for cell in notebook.cells
-        if "nbgrader" not in cell.metadata and cell.source not in released
+        if "nbgrader" not in cell.metadata and plain(cell.source) not in released
     ]
 
 
@@ -146,7 +151,6 @@ def test_only_type_source_and_name_are_taken(edited):
         cell["metadata"] = {"nbgrader": cell["metadata"].get("nbgrader", {}) | {"points": 99, "grade": True}}
         cell["metadata"]["poison"] = cell["poison"] = cell["id"] = "poison"
         cell["outputs"] = [{"output_type": "poison"}]
-        cell["attachments"] = {"poison": {}}
     notebook, faults = edited.repaired()
     assert faults == {}
     assert "poison" not in nbformat.writes(notebook)
@@ -263,6 +267,153 @@ def test_of_the_copies_of_a_check_the_unchanged_one_is_kept(edited):
     assert (own(notebook), faults) == (["mine = 1", "mine = 2"], {Reason.DUPLICATED_CELLS: CHECK})
 
 
+# --- cells that have lost their marks ---------------------------------------------------------------------
+
+MINE = {ANSWER: "def count_active(mu, threshold=0.01):\n    return 3", WRITTEN: "Ten, by the ELBO."}
+
+
+def stripped(edited: Edited, *, ids: bool) -> None:
+    """Leave no metadata, and no ids either, of a notebook with MINE in it."""
+    for grade_id, source in MINE.items():
+        edited.cells[edited.place(grade_id)]["source"] = source
+    for cell in edited.cells:
+        del cell["metadata"]
+        cell["id"] = cell["id"] if ids else "lost"
+
+
+def answers(notebook: NotebookNode) -> dict[str, str]:
+    return {grade_id: marked(notebook)[grade_id].source for grade_id in MINE}
+
+
+def test_a_cell_without_metadata_is_recognised_by_its_id(edited):
+    stripped(edited, ids=True)
+    notebook, faults = edited.repaired()
+    assert (answers(notebook), own(notebook), faults) == (MINE, [], {})
+
+
+def test_a_cell_is_recognised_by_the_id_that_colab_moves_away(edited):
+    stripped(edited, ids=True)
+    for cell in edited.cells:
+        cell["metadata"] = {"id": cell.pop("id")}
+    notebook, faults = edited.repaired()
+    assert (answers(notebook), faults) == (MINE, {})
+
+
+def test_without_ids_cells_are_recognised_by_what_they_say_and_where_they_stand(edited):
+    stripped(edited, ids=False)
+    notebook, faults = edited.repaired()
+    assert (answers(notebook), own(notebook)) == (MINE, [])
+    assert faults == {Reason.UNMARKED_CELLS: ", ".join(marked(RELEASE))}
+
+
+def test_an_answer_is_the_cell_that_defines_its_name_whatever_stands_between(edited):
+    place = edited.place(ANSWER)
+    stripped(edited, ids=False)
+    helper = {"cell_type": "code", "source": "import math"}
+    edited.cells.insert(place, helper)
+    edited.cells.insert(place + 2, helper | {"source": "scratch = 1"})
+    notebook, _ = edited.repaired()
+    assert (answers(notebook), own(notebook)) == (MINE, ["import math", "scratch = 1"])
+
+
+def test_an_answer_that_is_no_python_is_the_cell_in_its_place(edited):
+    stripped(edited, ids=False)
+    (cell,) = (cell for cell in edited.cells if cell["source"] == MINE[ANSWER])
+    cell["source"] = "def count_active(:"
+    assert answers(edited.repaired()[0])[ANSWER] == "def count_active(:"
+
+
+def test_two_cells_with_the_same_id_prove_nothing(edited):
+    stripped(edited, ids=True)
+    for cell in edited.cells:
+        if cell["source"] == MINE[ANSWER]:
+            cell["id"] = WRITTEN
+    notebook, faults = edited.repaired()
+    assert (answers(notebook), faults.keys()) == (MINE, {Reason.UNMARKED_CELLS})
+
+
+# --- written answers --------------------------------------------------------------------------------------
+
+
+def png(width: int = 3, height: int = 2, kind: str = "PNG") -> str:
+    file = BytesIO()
+    Image.new("RGB", (width, height)).save(file, kind)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def text(source: str, **more: Any) -> dict[str, Any]:
+    return {"cell_type": "markdown", "metadata": {}, "source": source, **more}
+
+
+def test_a_text_in_cells_directly_below_an_untouched_stub_is_the_answer(edited):
+    place = edited.place(WRITTEN) + 1
+    edited.cells[place:place] = [text("Ten,"), text("", attachments={}), text("by the ELBO.")]
+    notebook, faults = edited.repaired()
+    assert (marked(notebook)[WRITTEN].source, own(notebook), faults) == ("Ten,\n\nby the ELBO.", [], {})
+
+
+@pytest.mark.parametrize("between", [{"cell_type": "code", "source": "x = 1"}, None])
+def test_a_text_further_down_or_below_an_answer_stays_where_it_is(edited, between):
+    if between is None:
+        edited.answer(WRITTEN, "mine")
+    place = edited.place(WRITTEN) + 1
+    edited.cells[place:place] = [*[between] * bool(between), text("more")]
+    assert "more" in own(edited.repaired()[0])
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_a_picture_stays_in_the_text_that_it_belongs_to(edited, kind):
+    pasted = {"a.png": {f"image/{kind.lower()}": png(kind=kind), "image/svg+xml": "<svg/>"}}
+    edited.cells[edited.place(WRITTEN)] |= {"source": "![](attachment:a.png)", "attachments": pasted}
+    edited.cells.append(text("![](attachment:a.png)", attachments=pasted))
+    notebook, faults = edited.repaired()
+    for cell in (marked(notebook)[WRITTEN], notebook.cells[-1]):
+        assert cell.attachments == {"a.png": {f"image/{kind.lower()}": png(kind=kind)}}
+    assert faults == {}
+
+
+PICTURES = {
+    "another kind": {"image/svg+xml": "<svg/>"},
+    "one that only says it is a PNG": {"image/png": base64.b64encode(b"<script>").decode()},
+    "one with too many pixels": {"image/png": png(6000, 6000)},
+    "no base64": {"image/png": "é"},
+    "no text": {"image/png": 3},
+    "no bundle": 3,
+}
+
+
+@pytest.mark.parametrize("bundle", PICTURES.values(), ids=PICTURES)
+def test_a_picture_that_no_page_shows_is_left_out_and_told(edited, bundle):
+    edited.cells[edited.place(WRITTEN)] |= {"source": "mine", "attachments": {"a.png": bundle}}
+    notebook, faults = edited.repaired()
+    assert "attachments" not in marked(notebook)[WRITTEN]
+    assert "a.png" in faults[Reason.LEFT_OUT]
+
+
+def test_pictures_are_kept_while_the_sum_is_not_too_large(edited, monkeypatch):
+    monkeypatch.setattr("courseware.grading.submission.repair.MOST_PICTURES", 2 * len(png()))
+    pasted = {f"{name}.png": {"image/png": png()} for name in "abc"}
+    edited.cells[edited.place(WRITTEN)] |= {"source": "mine", "attachments": pasted}
+    notebook, faults = edited.repaired()
+    assert list(marked(notebook)[WRITTEN].attachments) == ["a.png", "b.png"]
+    assert faults[Reason.LEFT_OUT].endswith(": c.png")
+
+
+# --- an answer below its check ----------------------------------------------------------------------------
+
+
+def test_a_check_moves_below_an_answer_in_a_cell_of_the_students_own_where_the_stub_was_left(edited):
+    edited.cells.append({"cell_type": "code", "source": MINE[ANSWER]})
+    notebook, _ = edited.repaired()
+    assert [cell.source for cell in notebook.cells[-2:]] == [MINE[ANSWER], marked(RELEASE)[CHECK].source]
+
+
+def test_a_later_use_of_the_name_does_not_move_a_check(edited):
+    edited.answer(ANSWER, MINE[ANSWER])
+    edited.cells.append({"cell_type": "code", "source": "count_active = None"})
+    assert edited.repaired()[0].cells[-1].source == "count_active = None"
+
+
 # --- what no notebook is ----------------------------------------------------------------------------------
 
 CELLS = b'"cells": [{"cell_type": "code", "source": "mine"}]'
@@ -271,9 +422,13 @@ CELLS = b'"cells": [{"cell_type": "code", "source": "mine"}]'
 @pytest.mark.parametrize(
     ("raw", "word"),
     [
-        (b"", "JSON"),
-        (b"\x00\xff\xfe", "UTF-8"),
-        (nbformat.writes(RELEASE).encode("utf-16"), "UTF-8"),
+        (b"", "it is empty"),
+        (b" \n<!DOCTYPE html>", "a web page"),
+        (b"%PDF-1.7", "a PDF"),
+        (b"PK\3\4", "an archive"),
+        (b'{"cells": [\n<<<<<<< HEAD\n]}', "a conflict in git"),
+        (b"\x00\xff\xfe", "no JSON"),
+        (nbformat.writes(RELEASE).encode("utf-16"), "UTF-16"),
         (nbformat.writes(RELEASE).encode("utf-16-le"), "JSON"),
         (nbformat.writes(RELEASE).encode()[:-50], "JSON"),
         (b"[" * 100_000, "deeply"),
@@ -284,7 +439,7 @@ CELLS = b'"cells": [{"cell_type": "code", "source": "mine"}]'
         (b'{"nbformat": NaN, ' + CELLS + b"}", "not that of a notebook"),
         (b'{"nbformat": "4", ' + CELLS + b"}", "not that of a notebook"),
         (b'{"nbformat": 4, "cells": {}}', "not that of a notebook"),
-        (b'{"nbformat": 3, "worksheets": [{' + CELLS + b"}]}", "current Jupyter"),
+        (b'{"nbformat": 3, "worksheets": [{' + CELLS + b"}]}", "old one"),
     ],
     ids=lambda value: None if isinstance(value, str) else repr(value[:20]),
 )
@@ -292,6 +447,7 @@ def test_what_is_no_notebook_leaves_the_release_unanswered(raw, word):
     notebook, (fault,) = repair(raw, RELEASE, "name")
     assert (notebook, fault.reason, fault.notebook) == (RELEASE, Reason.NOT_A_NOTEBOOK, "name")
     assert word in fault.detail
+    assert "hand in the notebook that JupyterLab opens and saves" in fault.detail
 
 
 def test_a_byte_order_mark_is_accepted():
@@ -299,15 +455,27 @@ def test_a_byte_order_mark_is_accepted():
 
 
 @pytest.mark.parametrize("kind", ["heading", None, 1, ["code"], {}])
-def test_a_cell_of_an_unknown_type_is_dropped(edited, kind):
+def test_a_cell_of_an_unknown_type_is_dropped_and_counted(edited, kind):
     edited.cells.append({"cell_type": kind, "source": "mine"})
-    assert own(edited.repaired()[0]) == []
+    notebook, faults = edited.repaired()
+    assert (own(notebook), faults) == ([], {Reason.LEFT_OUT: "1 cells of no known type"})
 
 
 @pytest.mark.parametrize("source", [None, 1, ["mine", 1], {"mine": 1}])
 def test_a_source_that_is_no_text_is_empty(edited, source):
     edited.answer(ANSWER, source)
     assert marked(edited.repaired()[0])[ANSWER].source == ""
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r", " \t\n"])
+def test_the_ends_of_lines_make_no_cell_the_students_own(edited, end):
+    for cell in edited.cells:
+        cell["source"] = "".join(cell["source"]).replace("\n", end) + end
+    notebook, faults = edited.repaired()
+    assert (own(notebook), faults) == ([], {})
+    assert {grade_id: cell.source for grade_id, cell in marked(notebook).items()} == {
+        grade_id: cell.source for grade_id, cell in marked(RELEASE).items()
+    }
 
 
 def test_what_no_file_can_hold_is_replaced(edited):
@@ -348,7 +516,7 @@ def replace_values(notebook: Edited, draw: random.Random) -> None:
 
 
 def replace_one_key_everywhere(notebook: Edited, draw: random.Random) -> None:
-    name = draw.choice(["cell_type", "source", "metadata", "nbgrader", "grade_id", "id", "outputs"])
+    name = draw.choice(["cell_type", "source", "metadata", "nbgrader", "grade_id", "id", "attachments"])
     for container, key in places(notebook.json):
         if key == name and draw.random() < 0.7:
             container[key] = draw.choice(JSON_VALUES)
@@ -395,6 +563,7 @@ DAMAGES = (truncate, insert_text, insert_value, random_bytes)
 @pytest.mark.parametrize("seed", range(300))
 def test_whatever_is_handed_in_a_sound_notebook_comes_out(seed):
     draw, notebook = random.Random(seed), Edited()
+    notebook.cells[-1]["attachments"] = {"a.png": {"image/png": png()}}
     for _ in range(draw.randint(1, 3)):
         if isinstance(notebook.json.get("cells"), list) and all(
             isinstance(cell, dict) for cell in notebook.cells
@@ -408,173 +577,32 @@ def test_whatever_is_handed_in_a_sound_notebook_comes_out(seed):
     assert all(isinstance(fault, Fault) for fault in faults)
 
 
-# --- files ------------------------------------------------------------------------------------------------
+# --- many cells -------------------------------------------------------------------------------------------
+
+LINES = {
+    "assignments": "a{n} = {n}",
+    "uses of an answer's name": "count_active({n})",
+    "shell commands": "!ls {n}",
+    "no Python": "a{n} = (",
+}
 
 
-@pytest.fixture
-def read(tmp_path: Path) -> Callable[..., Submission]:
-    """Read the folder, of an assignment with these notebooks."""
-
-    def collected(*expected: str) -> Submission:
-        return collect(tmp_path, "ada", "03-vae", expected or ("vae",))
-
-    return collected
-
-
-def reasons(submission: Submission) -> list[tuple[Reason, str]]:
-    return [(fault.reason, fault.notebook) for fault in submission.faults]
-
-
-def test_the_notebooks_of_the_assignment_are_read(tmp_path, read):
-    (tmp_path / "b.ipynb").write_bytes(b"second")
-    (tmp_path / "a.ipynb").write_bytes(b"first")
-    (tmp_path / "notes.txt").write_bytes(b"ignored")
-    (tmp_path / ".ipynb_checkpoints").mkdir()
-    submission = read("b", "a")
-    assert (submission.student, submission.assignment) == ("ada", "03-vae")
-    assert list(submission.notebooks.items()) == [("a", b"first"), ("b", b"second")]
-    assert submission.faults == ()
+def calls(line: str, cells: int) -> int:
+    """Functions called to read a notebook with so many cells of one's own, and to choose among them."""
+    edited = Edited()
+    lines = [line.format(n=n) for n in range(cells)]
+    edited.cells[1:1] = [{"cell_type": "code", "source": source} for source in lines]
+    raw, solution = json.dumps(edited.json).encode(), nbformat.read(SOLUTION, as_version=4)
+    with cProfile.Profile() as profile:
+        notebook, _ = repair(raw, RELEASE, "")
+        own_work.remarks(notebook, solution)
+        demonstrations.needed(notebook, RELEASE)
+    return pstats.Stats(profile).total_calls  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("name", ["vae (1).ipynb", "vae-final.ipynb", "VAE.ipynb", "vae.IPYNB"])
-def test_another_name_is_not_guessed_at(tmp_path, read, name):
-    (tmp_path / name).write_bytes(b"{}")
-    submission = read()
-    assert submission.notebooks == {}
-    assert reasons(submission) == [(Reason.WRONG_NAME, ""), (Reason.MISSING_NOTEBOOK, "vae")]
-    assert submission.faults[0].detail == f"{name} is none of vae.ipynb"
-
-
-def test_a_name_is_shown_as_it_can_be_printed(tmp_path, read):
-    (tmp_path / "vae.ipynb").write_bytes(b"{}")
-    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\n\x1b[31m" + b"x" * 200 + b".ipynb")).write_bytes(b"{}")
-    (detail,) = [fault.detail for fault in read().faults]
-    assert detail.isprintable()
-    assert len(detail) < 120
-
-
-def fifo(path: Path) -> None:
-    os.mkfifo(path)
-
-
-def link(path: Path) -> None:
-    (path.parent / "target").write_bytes(b"of another student")
-    path.symlink_to(path.parent / "target")
-
-
-def dangling(path: Path) -> None:
-    path.symlink_to(path.parent / "nowhere")
-
-
-def link_to_a_device(path: Path) -> None:
-    path.symlink_to("/dev/zero")
-
-
-@pytest.mark.parametrize("name", ["vae.ipynb", "other.ipynb", "timestamp.txt"])
-@pytest.mark.parametrize("make", [fifo, link, dangling, link_to_a_device, Path.mkdir])
-def test_only_files_are_opened(tmp_path, read, make, name):
-    make(tmp_path / name)
-    submission = read()
-    assert (submission.notebooks, submission.timestamp) == ({}, None)
-    assert (Reason.LINK, "vae" if name == "vae.ipynb" else "") in reasons(submission)
-
-
-def test_a_file_that_may_not_be_read_is_a_fault(tmp_path, read, monkeypatch):
-    (tmp_path / "vae.ipynb").write_bytes(b"{}")
-    opened = os.open
-
-    def refusing(path: Any, *rest: Any, dir_fd: int | None = None) -> int:
-        if dir_fd is not None:
-            raise PermissionError(13, "Permission denied")
-        return opened(path, *rest)
-
-    monkeypatch.setattr(reading.os, "open", refusing)
-    (fault,) = read().faults
-    assert fault == Fault(Reason.LINK, "vae", "vae.ipynb cannot be read: Permission denied")
-
-
-def test_a_folder_that_is_a_link_is_not_entered(tmp_path):
-    (tmp_path / "real").mkdir()
-    (tmp_path / "real" / "vae.ipynb").write_bytes(b"{}")
-    (tmp_path / "link").symlink_to(tmp_path / "real")
-    submission = collect(tmp_path / "link", "ada", "03-vae", ["vae"])
-    assert (submission.notebooks, reasons(submission)) == ({}, [(Reason.LINK, "")])
-
-
-def test_without_a_folder_nothing_was_handed_in(tmp_path):
-    submission = collect(tmp_path / "nowhere", "ada", "03-vae", ["vae"])
-    assert reasons(submission) == [(Reason.MISSING_NOTEBOOK, "")]
-
-
-def test_a_file_that_is_too_large_is_not_read(tmp_path, read, monkeypatch):
-    monkeypatch.setattr(reading, "LARGEST", 10)
-    (tmp_path / "a.ipynb").write_bytes(b"x" * 11)
-    (tmp_path / "b.ipynb").write_bytes(b"x" * 10)
-    submission = read("a", "b")
-    assert (list(submission.notebooks), reasons(submission)) == (["b"], [(Reason.TOO_LARGE, "a")])
-
-
-def test_notebooks_are_read_while_the_sum_is_not_too_large(tmp_path, read, monkeypatch):
-    monkeypatch.setattr(reading, "LARGEST", 10)
-    for name in "abcde":
-        (tmp_path / f"{name}.ipynb").write_bytes(b"x" * 9)
-    submission = read(*"abcde")
-    assert (list(submission.notebooks), reasons(submission)) == (list("abcd"), [(Reason.TOO_LARGE, "e")])
-
-
-def test_a_file_that_grows_while_it_is_read_is_too_large(tmp_path):
-    (tmp_path / "file").write_bytes(b"")
-
-    class Growing:
-        def fileno(self) -> int:
-            return file.fileno()
-
-        def read(self, size: int) -> bytes:
-            return b"x" * size
-
-    with open(tmp_path / "file", "rb") as file, pytest.raises(reading._Refused):
-        reading._content(Growing(), 10)
-
-
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        (b" 2025-02-02 15:58:23.948203 UTC\n", "2025-02-02 15:58:23.948203 UTC"),
-        (b"2025-02-02 15:58:23 CET", "2025-02-02 15:58:23 CET"),
-        (b"", None),
-        (b"yesterday", None),
-        (b"\xff\xfe", None),
-        (b"2025-02-02 " + b"9" * 80, None),
-        (b"2025-02-02 10:00 " + b"9" * 60, None),
-        (b"2025-02-02" + b" " * 100 + b"10:00", None),
-        (b"2025-02-02 10:00 /etc/localtime", None),
-    ],
-)
-def test_a_timestamp_is_what_nbgrader_can_read(tmp_path, read, content, expected):
-    (tmp_path / "timestamp.txt").write_bytes(content)
-    assert read().timestamp == expected
-
-
-def test_a_timestamp_without_end_is_too_large(tmp_path, read):
-    (tmp_path / "timestamp.txt").write_bytes(b" " * 1000)
-    assert (Reason.TOO_LARGE, "") in reasons(read())
-
-
-def test_the_digest_is_the_same_for_the_same_files(tmp_path, read):
-    (tmp_path / "vae.ipynb").write_bytes(b"{}")
-    assert read().digest == collect(tmp_path, "bob", "03-vae", ["vae"]).digest
-
-
-@pytest.mark.parametrize("name", ["vae.ipynb", "other.ipynb"])
-def test_the_digest_tells_what_counts(tmp_path, read, name):
-    (tmp_path / "vae.ipynb").write_bytes(b"{}")
-    before = read().digest
-    (tmp_path / name).write_bytes(b"2025-02-02")
-    assert read().digest != before
-
-
-@pytest.mark.parametrize("name", ["notes.txt", "timestamp.txt"])
-def test_the_digest_does_not_tell_what_does_not_count(tmp_path, read, name):
-    before = read().digest
-    (tmp_path / name).write_bytes(b"2025-02-02")
-    assert read().digest == before
+@pytest.mark.parametrize("line", LINES.values(), ids=LINES)
+def test_reading_four_times_as_many_cells_is_no_more_than_four_times_the_work(line, monkeypatch):
+    monkeypatch.setenv("COURSE_BUDGET", "smoke")
+    calls(line, 10)  # what is remembered is remembered
+    nothing, some, many = (calls(line, cells) for cells in (0, 100, 400))
+    assert many - nothing < 4.4 * (some - nothing)

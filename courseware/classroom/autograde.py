@@ -1,0 +1,81 @@
+"""`nbgrader autograde`, and formgrader's button, read submissions as `course grade` does.
+
+What nbgrader opens is a clean copy of what was handed in, as `collect` and `repair` make it: every notebook
+of the assignment under its name, sound, with its faults in the metadata, and nothing else but nbgrader's own
+two files. nbgrader has no setting for that, but one for its exporter. nbgrader_config.py names the one below:
+so this module is loaded where submissions are graded, and nowhere else. It replaces the step in which
+nbgrader looks for notebooks by their ending, and stops where a student has none.
+"""
+
+from __future__ import annotations
+
+import copy
+from fnmatch import fnmatchcase
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import nbformat
+from nbconvert.exporters import NotebookExporter
+from nbgrader.converters import Autograde, NbGraderException
+
+from course_utils.settings import CourseError
+from courseware import notebooks
+from courseware.classroom import gradebook
+from courseware.classroom.course import Assignment, Course
+from courseware.grading.submission.collect import SECRET, TIMESTAMP
+
+
+class Exporter(NotebookExporter):
+    """nbgrader's own."""
+
+
+def init_notebooks(autograde: Autograde) -> None:
+    """Let clean copies of the submissions that were asked for be graded.
+
+    Raises NbGraderException, with the reason in the log, where there are none, or no such assignment.
+    """
+    autograde.notebooks, autograde.assignments = [], {}
+    try:
+        _read(autograde)
+    except CourseError as problem:
+        autograde.log.error("%s", problem)
+        raise NbGraderException(str(problem)) from None
+
+
+Autograde.init_notebooks = init_notebooks
+
+
+def _read(autograde: Autograde) -> None:
+    asked = autograde.coursedir
+    course = Course(Path(asked.root), autograde.config)
+    gradebook.opened(course, [asked.assignment_id]).close()
+    assignment = course.assignment(asked.assignment_id)
+    autograde.clean = TemporaryDirectory(prefix="submitted-")  # as long as this is there
+    autograde.coursedir = copy.copy(asked)  # formgrader goes on with its own
+    autograde.coursedir.submitted_directory = autograde.clean.name
+    for sentence in course.nameless(assignment.name):
+        autograde.log.error("%s", sentence)
+    for student in course.students(assignment.name):
+        if student == asked.student_id or fnmatchcase(student, asked.student_id):
+            target = Path(autograde.coursedir.format_path(autograde.clean.name, student, assignment.name))
+            files = _write(assignment, student, target)
+            autograde.assignments[str(target)] = [
+                str(file) for file in files if fnmatchcase(file.stem, asked.notebook_id)
+            ]
+    if not autograde.assignments:
+        raise CourseError(f"{asked.student_id} has handed nothing in for {assignment.name}.")
+
+
+def _write(assignment: Assignment, student: str, target: Path) -> list[Path]:
+    """A clean copy of a submission; its notebooks."""
+    submission = assignment.submission(student)
+    target.mkdir(parents=True)
+    for name, content in {TIMESTAMP: submission.timestamp, SECRET: submission.secret}.items():
+        if content:
+            (target / name).write_text(content, encoding="utf-8")
+    files: list[Path] = []
+    for name, text in assignment.released.items():
+        nb, _ = submission.read(name, nbformat.reads(text, as_version=4), first=not files)
+        files.append(target / f"{name}.ipynb")
+        notebooks.write(nb, files[-1])
+    return files

@@ -1,0 +1,318 @@
+"""The files of a submission: regular files of bounded size, and which of them are the assignment's notebooks.
+
+A notebook is taken by its name. Where that is not there, it is looked for by what nbgrader's marks in its
+cells say, under any name, one folder down or in an archive, and taken if there is just one. Nothing is
+followed out of the folder, unpacked to disk or run. What lies there and is not used becomes a fault.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import stat
+import warnings
+import zipfile
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from errno import ELOOP
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+
+from nbformat import NotebookNode
+from nbgrader.utils import gettz, parse_utc
+
+from courseware.grading.reasons import Fault, Reason, Refused
+from courseware.grading.submission.repair import grade_ids, listed, repair
+
+LARGEST = 16 * 2**20  # bytes of a notebook; a submission may have four times as many
+MOST_FILES = 200  # that are looked at, of a folder or an archive
+SHOWN = 80  # characters of a file's name
+TIMESTAMP, SECRET = "timestamp.txt", "submission_secret.txt"  # nbgrader's own
+SMALL = 400  # bytes of these
+TIMESTAMP_LENGTH = 100  # characters; nbgrader's own have 30
+ZONE = re.compile(r"[\w+-]+(/[\w+-]+)*", re.ASCII)  # dateutil would open the file that another text names
+
+# What systems leave behind, what this course writes, and where nbgrader puts feedback.
+UNHEEDED = re.compile(r"\..*|__MACOSX|__pycache__|Thumbs\.db|desktop\.ini|build|data|feedback")
+COPY = re.compile(r"([ _-]*(\(\d+\)|(copy|kopie)[ _-]?\d*|\d{1,2}))+$")  # what browsers and editors append
+KINDS = {
+    ".html": "a web page",
+    ".htm": "a web page",
+    ".pdf": "a PDF",
+    ".py": "a script",
+    ".zip": "an archive",
+}
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What was handed in: the bytes of each notebook that the assignment knows, and what was left out.
+
+    The digest is that of notebooks and faults: not of who handed them in, nor of when. The secret is what
+    nbgrader's exchange hides feedback by.
+    """
+
+    student: str
+    assignment: str
+    notebooks: dict[str, bytes]
+    faults: tuple[Fault, ...]
+    digest: str
+    timestamp: str | None
+    secret: str | None = None
+
+    def read(self, name: str, release: NotebookNode, first: bool) -> tuple[NotebookNode, tuple[Fault, ...]]:
+        """A notebook repaired, or as released where it was not handed in, and what was wrong with it.
+
+        Its metadata say so too, and of the `first` notebook what was wrong with the submission.
+        """
+        handed_in = name in self.notebooks
+        nb, faults = repair(self.notebooks[name], release, name) if handed_in else (deepcopy(release), ())
+        about = [one for one in self.faults if one.notebook == name or (first and not one.notebook)]
+        nb.metadata["course"] = NotebookNode(faults=[one.plain for one in (*about, *faults)])
+        return nb, faults
+
+
+def collect(folder: Path, student: str, assignment: str, known: Mapping[str, Collection[str]]) -> Submission:
+    """The submission in a folder; `known` has the grade_ids of each notebook of the assignment, by name.
+
+    What cannot be read becomes a fault, nothing is raised.
+    """
+    found = _Files(known)
+    try:
+        # Files are opened relative to this, whatever becomes of the path meanwhile.
+        directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            found.read(directory)
+        finally:
+            os.close(directory)
+    except OSError as problem:
+        reason = Reason.MISSING_NOTEBOOK if isinstance(problem, FileNotFoundError) else Reason.LINK
+        found.faults = [
+            Fault(reason, "", f"the submission is no folder that can be read: {problem.strerror}")
+        ]
+    notebooks = dict(sorted(found.notebooks.items()))
+    own = (found.timestamp, found.secret)
+    return Submission(
+        student, assignment, notebooks, tuple(found.faults), _digest(notebooks, found.faults), *own
+    )
+
+
+def recognised(name: str, content: bytes, known: Mapping[str, Collection[str]]) -> tuple[str, bool]:
+    """Which notebook a file is ('' if none), and whether its cells say so or only its name."""
+    ids = grade_ids(content)
+    shared = {stem: len(ids.intersection(names)) for stem, names in known.items()}
+    alike = [stem for stem in known if name.lower().endswith(".ipynb") and _bare(name) == _bare(stem)]
+    best = max(known, key=lambda stem: (shared[stem], stem in alike), default="")
+    return (best, True) if best and shared[best] else ("".join(alike[:1]), False)
+
+
+def _bare(name: str) -> str:
+    """A notebook's name without what makes copies differ."""
+    return COPY.sub("", name.rpartition("/")[2].lower().removesuffix(".ipynb"))
+
+
+class _Files:
+    """What is found in a submission's folder."""
+
+    def __init__(self, known: Mapping[str, Collection[str]]) -> None:
+        self.known = known
+        self.notebooks: dict[str, bytes] = {}
+        self.faults: list[Fault] = []
+        self.timestamp: str | None = None
+        self.secret: str | None = None
+        self.room = 4 * LARGEST
+
+    def read(self, directory: int) -> None:
+        """All that counts in an open directory."""
+        present = sorted(os.listdir(directory))
+        stems = {f"{stem}.ipynb": stem for stem in sorted(self.known)}
+        for name in present:
+            if name in stems or name in (TIMESTAMP, SECRET):
+                try:
+                    with _opened(directory, name) as file:
+                        self._take(name, stems.get(name, ""), file)
+                except Refused as refusal:
+                    self._blame(refusal.reason, stems.get(name, ""), f"{_shown(name)} {refusal.why}")
+        lying = [name for name in present if name not in {*stems, TIMESTAMP, SECRET} and not _unheeded(name)]
+        missing = [stem for name, stem in stems.items() if name not in present]
+        left = self._search(directory, lying, missing) if missing else list(map(_told, lying))
+        if left:
+            self._blame(Reason.LEFT_OUT, "", f"not used: {listed(left)}")
+
+    def _take(self, name: str, stem: str, file: BinaryIO) -> None:
+        """A notebook that has its name, or what nbgrader wrote."""
+        if stem:
+            self.notebooks[stem] = self._content(file)
+        elif name == SECRET:
+            self.secret = _content(file, SMALL).decode("ascii", "replace").strip()
+        else:
+            self.timestamp, problem = _timestamp(_content(file, SMALL))
+            if problem:
+                self._blame(Reason.TIME_OF_SUBMISSION, "", f"{name} {problem}")
+
+    def _content(self, file: IO[bytes]) -> bytes:
+        """What a file holds. Raises Refused where that is more than it or the submission may have."""
+        content = _content(file, min(LARGEST, self.room))
+        self.room -= len(content)
+        return content
+
+    def _search(self, directory: int, names: list[str], missing: list[str]) -> list[str]:
+        """Look for the missing notebooks in files of these names; what is left of all that lies there."""
+        lying = list(self._inside(directory, names))
+        files = {at: content for at, (_, content) in enumerate(lying) if isinstance(content, bytes)}
+        known = {at: recognised(lying[at][0], content, self.known) for at, content in files.items()}
+        taken: set[int] = set()
+        for stem in missing:
+            mine = [at for at, (which, _) in known.items() if which == stem]
+            mine = [at for at in mine if known[at][1]] or mine
+            paths = [_shown(lying[at][0]) for at in mine]
+            taken.update(mine)
+            if len({files[at] for at in mine}) == 1:
+                self.notebooks[stem] = files[mine[0]]
+                self._blame(Reason.WRONG_NAME, stem, f"{paths[0]} was taken for {stem}.ipynb")
+            elif mine:
+                what = f"{listed(paths)}: leave one, and call it {stem}.ipynb"
+                self._blame(Reason.SEVERAL_NOTEBOOKS, stem, what)
+            else:
+                what = f"{stem}.ipynb is not there: hand in the notebook itself, under this name"
+                self._blame(Reason.MISSING_NOTEBOOK, stem, what)
+        left = [one for at, one in enumerate(lying) if at not in taken]
+        return [_told(path, content if isinstance(content, str) else "") for path, content in left]
+
+    def _blame(self, reason: Reason, stem: str, detail: str) -> None:
+        self.faults.append(Fault(reason, stem, detail))
+
+    def _inside(self, directory: int, names: list[str]) -> Iterator[tuple[str, bytes | str]]:
+        """Files of these names, in folders of theirs and in one archive: what they hold, or why nothing."""
+        archives: dict[str, bytes] = {}
+        for path, content in self._flat(directory, names):
+            if path.lower().endswith(".zip") and isinstance(content, bytes):
+                archives[path] = content
+            else:
+                yield path, content
+        for path, content in archives.items():
+            if len(archives) > 1:
+                yield path, "one of several archives"
+            else:
+                yield from self._unpacked(path, content)
+
+    def _flat(self, directory: int, names: list[str], above: str = "") -> Iterator[tuple[str, bytes | str]]:
+        """Files in an open directory, and those one level down."""
+        for name in names[:MOST_FILES]:
+            path = above + name
+            try:
+                with _opened(directory, name, folders=not above) as file:
+                    if isinstance(file, int):
+                        inside = [one for one in sorted(os.listdir(file)) if not _unheeded(one)]
+                        yield from self._flat(file, inside, f"{path}/")
+                    else:
+                        yield path, self._content(file)
+            except Refused as refusal:
+                yield path, refusal.why
+        if names[MOST_FILES:]:
+            yield f"{above}{len(names) - MOST_FILES} more files", "too many"
+
+    def _unpacked(self, archive: str, content: bytes) -> Iterator[tuple[str, bytes | str]]:
+        """Files in an archive; nothing is written."""
+        if content.count(b"PK\1\2") > MOST_FILES:  # as every entry of its directory begins
+            yield archive, f"more than {MOST_FILES} files in it"
+            return
+        try:
+            with zipfile.ZipFile(BytesIO(content)) as opened:
+                for entry in opened.infolist():
+                    if not entry.is_dir() and not any(map(_unheeded, entry.filename.split("/"))):
+                        yield f"{archive}/{entry.filename}", self._entry(opened, entry)
+        except Exception as problem:  # zipfile promises no closed list
+            yield archive, f"an archive that cannot be opened ({type(problem).__name__})"
+
+    def _entry(self, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes | str:
+        """A file in an archive, or why it is not read."""
+        if stat.S_ISLNK(entry.external_attr >> 16):
+            return "a link"
+        if entry.flag_bits & 1:
+            return "encrypted"
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            return "packed in an unusual way"
+        try:
+            with archive.open(entry) as file:
+                return self._content(file)
+        except Refused as refusal:
+            return refusal.why
+        except Exception as problem:
+            return f"damaged ({type(problem).__name__})"
+
+
+@contextmanager
+def _opened(directory: int, name: str, folders: bool = False) -> Iterator[Any]:
+    """A regular file of an open directory, or a descriptor of a folder where these are asked for.
+
+    Raises Refused for anything else, or if it cannot be read.
+    """
+    try:
+        # O_NONBLOCK: opening a fifo would otherwise wait until somebody writes.
+        handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
+        try:
+            mode = os.fstat(handle).st_mode
+            if folders and stat.S_ISDIR(mode):
+                yield handle
+            elif stat.S_ISREG(mode):
+                with open(handle, "rb", closefd=False) as file:
+                    yield file
+            else:
+                raise Refused(Reason.LINK, "is a folder, a device or a pipe")
+        finally:
+            os.close(handle)
+    except OSError as problem:
+        why = "is a link" if problem.errno == ELOOP else f"cannot be read: {problem.strerror}"
+        raise Refused(Reason.LINK, why) from None
+
+
+def _content(file: IO[bytes], limit: int) -> bytes:
+    """What a file holds. Raises Refused if that is more than `limit` bytes."""
+    content = file.read(limit + 1)  # whatever is said of its size: it may grow, an archive may lie
+    if len(content) > limit:
+        raise Refused(Reason.TOO_LARGE, f"has more than the {limit:,} bytes that are left for it")
+    return content
+
+
+def _timestamp(content: bytes) -> tuple[str | None, str]:
+    """The text of nbgrader's timestamp, None if nbgrader could not read it, and what is wrong with it."""
+    try:
+        text = content.decode().strip()
+        words = text.split(" ")
+        zone = words[2] if len(words) == 3 else "0"
+        if len(text) > TIMESTAMP_LENGTH or not ZONE.fullmatch(zone):
+            return None, "holds no time that nbgrader can read, so nobody knows how late it was"
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            parse_utc(text)
+    except Exception:  # dateutil promises no closed list
+        return None, "holds no time that nbgrader can read, so nobody knows how late it was"
+    known = re.fullmatch(r"[+-]?\d+", zone) or gettz(zone)
+    return text, "" if known and not said else "names a zone that is not known: it was read as UTC"
+
+
+def _unheeded(name: str) -> bool:
+    return UNHEEDED.fullmatch(name) is not None
+
+
+def _shown(name: str) -> str:
+    """A file's name as it may be printed."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in name[:SHOWN])
+
+
+def _told(name: str, why: str = "") -> str:
+    """A file's name and what is known of it."""
+    said = why.removeprefix("is ") or KINDS.get(os.path.splitext(name)[1].lower(), "")
+    return f"{_shown(name)} ({said})" if said else _shown(name)
+
+
+def _digest(notebooks: dict[str, bytes], faults: list[Fault]) -> str:
+    contents = {stem: hashlib.sha256(content).hexdigest() for stem, content in sorted(notebooks.items())}
+    whole = [contents, [[fault.reason.name, fault.notebook, fault.detail] for fault in faults]]
+    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()

@@ -1,0 +1,413 @@
+"""What a student wrote, put into a copy of the released notebook; nothing of theirs is taken on trust.
+
+From each cell come its type, its source, its pictures, and which cell of the assignment it is: by nbgrader's
+mark, by its id, or where an editor has taken both away, by what it says and where it stands. What was wrong
+becomes a fault instead of an exception. Code is parsed where a cell has to be recognised, and never run.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter, deque
+from collections.abc import Collection
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_raw_cell
+from nbgrader.utils import is_solution
+
+from courseware.grading.reasons import Fault, Reason, Refused
+from courseware.grading.submission.own_work import defines
+from courseware.grading.submission.pictures import picture
+from courseware.notebooks import plain
+
+MOST_CELLS = 2000
+LONGEST = 2**20  # bytes of a cell's source
+MOST_PICTURES = 8 * 2**20  # characters of a notebook's pictures in base64
+SHOWN = 10  # names in a fault
+PICTURES = {"image/png": "PNG", "image/jpeg": "JPEG"}
+NEW_CELL = {"code": new_code_cell, "markdown": new_markdown_cell, "raw": new_raw_cell}
+CHECK = re.compile(r'check\("(\w+)", globals\(\)\)')  # the last line of a graded cell, with the answer's name
+SIGNS = {  # of what is handed in under a notebook's name, by how it begins
+    b"<": "it is a web page",
+    b"%PDF": "it is a PDF",
+    b"PK": "it is an archive",
+    b"\xff\xfe": "it is a text in UTF-16, not UTF-8",
+    b"\xfe\xff": "it is a text in UTF-16, not UTF-8",
+}
+ADVICE = "hand in the notebook that JupyterLab opens and saves"
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """What is taken from a student's cell; `grade_id` is '' unless it is a cell of the assignment."""
+
+    kind: str
+    source: str
+    grade_id: str = ""
+    id: str = ""
+    pictures: tuple[tuple[str, Any], ...] = ()  # name and, as JSON has it, data by type
+
+
+def repair(raw: bytes, release: NotebookNode, name: str) -> tuple[NotebookNode, tuple[Fault, ...]]:
+    """The released notebook (of nbformat 4.5) with what the student wrote put in; raises nothing.
+
+    Cells with nbgrader metadata are all there, once each, and only answers differ from the release. All
+    other cells are the student's. What is no notebook leaves the release as it is, unanswered.
+    """
+    result = deepcopy(release)
+    try:
+        found = cells_of(raw)
+    except Refused as refusal:
+        return result, (Fault(refusal.reason, name, refusal.why),)
+    released = {cell.metadata.nbgrader.grade_id: cell for cell in result.cells if "nbgrader" in cell.metadata}
+    cells = [cell for value in found[:MOST_CELLS] if (cell := _cell(value, released))]
+    unknown = len(found[:MOST_CELLS]) - len(cells)
+
+    cells, recognised = _recognised(cells, release)
+    cells, duplicated = _without_duplicates(cells, released)
+    cells = _answered_below(cells, release)
+    changed = [cell.grade_id for cell in cells if _is_changed(cell, released)]
+    missing = _put_back(cells, released)
+    _order(cells, released)
+    result.cells, too_long, left_out = _nodes(cells, released)
+
+    large = {
+        f"{len(found):,} cells; those after the first {MOST_CELLS:,} were left out": len(found) > MOST_CELLS,
+        f"more than {LONGEST:,} bytes, emptied: {listed(too_long)}": too_long,
+    }
+    not_used = {
+        f"{unknown} cells of no known type": unknown,
+        f"pictures that are no PNG or JPEG, or too large: {listed(left_out)}": left_out,
+    }
+    concerned = {
+        Reason.TOO_LARGE: "; ".join(what for what, so in large.items() if so),
+        Reason.LEFT_OUT: "; ".join(what for what, so in not_used.items() if so),
+        Reason.UNMARKED_CELLS: ", ".join(recognised),
+        Reason.MISSING_CELLS: ", ".join(missing),
+        Reason.DUPLICATED_CELLS: ", ".join(duplicated),
+        Reason.CHANGED_CELLS: ", ".join(changed),
+    }
+    return result, tuple(Fault(reason, name, detail) for reason, detail in concerned.items() if detail)
+
+
+def listed(names: Collection[str]) -> str:
+    """Names for a fault: the first of them, and how many more there are."""
+    some = list(dict.fromkeys(names))
+    return ", ".join(some[:SHOWN]) + (f" and {len(some) - SHOWN} more" if len(some) > SHOWN else "")
+
+
+def asked(check: str) -> str:
+    """The name of the answer that a graded cell with this source checks, '' for another cell."""
+    found = CHECK.fullmatch(check.strip().rpartition("\n")[2])
+    return found[1] if found else ""
+
+
+# --- what JSON has ----------------------------------------------------------------------------------------
+
+
+def cells_of(raw: bytes) -> list[Any]:
+    """The cells of a notebook as JSON has them. Raises Refused if it is no notebook of nbformat 4."""
+    try:
+        notebook = json.loads(raw.decode("utf-8-sig"))
+    except RecursionError:
+        raise Refused(Reason.NOT_A_NOTEBOOK, f"its JSON is nested too deeply: {ADVICE}") from None
+    except ValueError as problem:  # of the encoding, of JSON, or a number with too many digits
+        raise Refused(Reason.NOT_A_NOTEBOOK, f"{_sign(raw, problem)}: {ADVICE}") from None
+    version = _item(notebook, "nbformat")
+    if isinstance(version, int) and version < 4:
+        raise Refused(Reason.NOT_A_NOTEBOOK, f"its format is an old one: {ADVICE}")
+    cells = _item(notebook, "cells")
+    if not isinstance(version, int) or not isinstance(cells, list):
+        raise Refused(Reason.NOT_A_NOTEBOOK, f"its JSON is not that of a notebook: {ADVICE}")
+    return cells
+
+
+def _sign(raw: bytes, problem: ValueError) -> str:
+    """What a file is that is no JSON."""
+    start = raw.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not start:
+        return "it is empty"
+    if re.search(rb"^(<{7}|>{7}) ", raw, re.MULTILINE):
+        return "it holds the marks of a conflict in git"
+    return next(
+        (said for sign, said in SIGNS.items() if start.startswith(sign)), f"it is no JSON ({problem})"
+    )
+
+
+def grade_ids(raw: bytes) -> set[str]:
+    """The names in nbgrader's marks of a notebook's cells; none if it is no notebook."""
+    try:
+        names = [_grade_id(cell) for cell in cells_of(raw)] if b'"grade_id"' in raw else []
+    except Refused:
+        return set()
+    return {name for name in names if isinstance(name, str)}
+
+
+def _grade_id(cell: Any) -> Any:
+    return _item(_item(_item(cell, "metadata"), "nbgrader"), "grade_id")
+
+
+def _item(value: Any, key: str) -> Any:
+    return value.get(key) if isinstance(value, dict) else None
+
+
+def _cell(value: Any, released: Collection[str]) -> _Cell | None:
+    """What is taken from a cell, None if it is of no known type."""
+    kind, source = _item(value, "cell_type"), _item(value, "source")
+    if not isinstance(kind, str) or kind not in NEW_CELL:
+        return None
+    if isinstance(source, list) and all(isinstance(line, str) for line in source):
+        source = "".join(source)
+    if not isinstance(source, str):
+        source = ""
+    # JSON can hold halves of surrogate pairs, which no file can, and other systems' ends of lines.
+    source = re.sub(r"[\0\ud800-\udfff]", "\ufffd", re.sub(r"\r\n?", "\n", source))
+    grade_id = _grade_id(value)
+    known = isinstance(grade_id, str) and grade_id in released
+    ids = (_item(value, "id"), _item(_item(value, "metadata"), "id"))  # the latter on Colab
+    attached = _item(value, "attachments") if kind == "markdown" else None
+    return _Cell(
+        kind,
+        source,
+        grade_id if known else "",
+        next((one for one in ids if isinstance(one, str)), ""),
+        tuple(attached.items()) if isinstance(attached, dict) else (),
+    )
+
+
+# --- which cell is which ----------------------------------------------------------------------------------
+
+
+def _recognised(cells: list[_Cell], release: NotebookNode) -> tuple[list[_Cell], list[str]]:
+    """The cells with the marks that some have lost, and the names of those that only looks tell of.
+
+    An id is proof. Otherwise what was released in one cell only is that cell, and an answer is the last
+    cell that defines the name which its check asks for, or stands where it was released.
+    """
+    marked = {cell.grade_id for cell in cells}
+    lost = [cell for cell in release.cells if _name(cell) and _name(cell) not in marked]
+    if not lost:
+        return cells, []
+    found = _Unmarked(cells, release)
+    return found.cells, [
+        _name(origin)
+        for origin in lost
+        if not found.take(found.by_id(origin), origin) and found.take(found.by_looks(origin), origin)
+    ]
+
+
+def _name(cell: NotebookNode) -> str:
+    """Which cell of the assignment a released cell is, '' if none that is marked."""
+    return cell.metadata.get("nbgrader", {}).get("grade_id", "")
+
+
+class _Unmarked:
+    """Cells without a mark, among which those of the assignment are looked for."""
+
+    def __init__(self, cells: list[_Cell], release: NotebookNode) -> None:
+        self.cells, self.release = list(cells), release.cells
+        self.ids = Counter(cell.id for cell in cells)
+        self.said = Counter(plain(cell.source) for cell in release.cells)
+        self.places: dict[str, int] = {}  # of the first that says this, or has this mark
+        for place, cell in reversed(list(enumerate(cells))):
+            self.places[cell.grade_id or plain(cell.source)] = place
+
+    def take(self, place: int | None, origin: NotebookNode) -> bool:
+        """Mark the cell at this place as that of the release; whether there is one."""
+        if place is not None:
+            self.cells[place] = replace(self.cells[place], grade_id=_name(origin))
+            self.places[_name(origin)] = place
+        return place is not None
+
+    def by_id(self, origin: NotebookNode) -> int | None:
+        """The place of the only cell with this id."""
+        if self.ids[origin.id] != 1:
+            return None
+        place = next(place for place, cell in enumerate(self.cells) if cell.id == origin.id)
+        return None if self.cells[place].grade_id else place
+
+    def by_looks(self, origin: NotebookNode) -> int | None:
+        """The place of the cell that says what was released there, or answers it."""
+        text = plain(origin.source)
+        if self.said[text] == 1 and text in self.places and not self.cells[self.places[text]].grade_id:
+            return self.places[text]
+        if not is_solution(origin):
+            return None
+        name = "".join(asked(one.source) for one in self.release if _name(one) == f"{_name(origin)}-check")
+        for place, cell in reversed(list(enumerate(self.cells))):
+            if name and name in cell.source and self._free(place, origin) and defines(cell.source, name):
+                return place
+        at = self.release.index(origin)
+        for one, step in ((at - 1, 1), (at + 1, -1)):
+            beside = self._place(self.release[one]) if 0 <= one < len(self.release) else None
+            if beside is not None and self._free(beside + step, origin):
+                return beside + step
+        return None
+
+    def _place(self, origin: NotebookNode) -> int | None:
+        return self.places.get(_name(origin) or plain(origin.source), self.places.get(plain(origin.source)))
+
+    def _free(self, place: int, origin: NotebookNode) -> bool:
+        """Whether a cell there may be that of the release: of its type, without a mark, and no other's."""
+        if not 0 <= place < len(self.cells):
+            return False
+        cell = self.cells[place]
+        return not cell.grade_id and cell.kind == origin.cell_type and plain(cell.source) not in self.said
+
+
+def _without_duplicates(
+    cells: list[_Cell], released: dict[str, NotebookNode]
+) -> tuple[list[_Cell], list[str]]:
+    """Each cell of the assignment at most once, and the names of those that were there more often.
+
+    Of an answer the first copy that answers is kept, of other cells the first that was not changed. Copies
+    that follow it directly are what Jupyter makes of a cell that is split: an answer is joined again. Other
+    copies become cells of the student's own if they say something else.
+    """
+    places: dict[str, list[int]] = {}
+    for place, cell in enumerate(cells):
+        if cell.grade_id:
+            places.setdefault(cell.grade_id, []).append(place)
+    result: dict[int, _Cell] = dict(enumerate(cells))
+    duplicated = [grade_id for grade_id in released if len(places.get(grade_id, [])) > 1]
+    for grade_id in duplicated:
+        copies = {place: cells[place].source for place in places[grade_id]}
+        said = {place: plain(source) for place, source in copies.items()}
+        origin, answers = plain(released[grade_id].source), is_solution(released[grade_id])
+        answered = [place for place in copies if said[place] not in ("", origin)]
+        intact = [place for place in copies if said[place] == origin]
+        kept = end = [*(answered if answers else intact), *copies][0]
+        while answers and said.get(end + 1, origin) != origin:
+            end += 1
+        parts = [place for place in range(kept, end + 1) if said[place]]
+        whole = "\n".join(dict.fromkeys(copies[place] for place in parts))
+        pictures = dict(one for place in reversed(parts) for one in cells[place].pictures)
+        known = {"", origin, *(said[place] for place in parts)}
+        for place in copies:
+            if place == kept:
+                result[place] = replace(cells[place], source=whole, pictures=tuple(pictures.items()))
+            elif kept < place <= end or said[place] in known:
+                del result[place]
+            else:
+                result[place] = replace(cells[place], grade_id="")
+    return list(result.values()), duplicated
+
+
+def _answered_below(cells: list[_Cell], release: NotebookNode) -> list[_Cell]:
+    """Texts that stand in cells of the student's own, directly below a stub that was left, as its answer."""
+    texts = {plain(cell.source) for cell in release.cells}
+    stubs = {
+        cell.metadata.nbgrader.grade_id: {"", plain(cell.source)}
+        for cell in release.cells
+        if is_solution(cell) and cell.cell_type == "markdown"
+    }
+    result: list[_Cell] = []
+    rest = deque(cells)
+    while rest:
+        cell = rest.popleft()
+        if plain(cell.source) in stubs.get(cell.grade_id, ()):
+            below: list[_Cell] = []
+            names = set(dict(cell.pictures))
+            while rest and _is_text(rest[0], texts) and not names & dict(rest[0].pictures).keys():
+                below.append(rest.popleft())
+                names.update(dict(below[-1].pictures))
+            told = "\n\n".join(one.source for one in below if plain(one.source))
+            pictures = tuple(one for part in (cell, *below) for one in part.pictures)
+            cell = replace(cell, source=told or cell.source, pictures=pictures)
+        result.append(cell)
+    return result
+
+
+def _is_text(cell: _Cell, released: Collection[str]) -> bool:
+    """Whether it is a text of the student's own."""
+    return not cell.grade_id and cell.kind == "markdown" and plain(cell.source) not in released
+
+
+def _is_changed(cell: _Cell, released: dict[str, NotebookNode]) -> bool:
+    """Whether it is a cell of the assignment that no student is to change, and was changed."""
+    origin = released.get(cell.grade_id)
+    return (
+        origin is not None
+        and not is_solution(origin)
+        and (cell.kind, plain(cell.source)) != (origin.cell_type, plain(origin.source))
+    )
+
+
+def _put_back(cells: list[_Cell], released: dict[str, NotebookNode]) -> list[str]:
+    """Insert every cell of the assignment that is missing behind the one before it; returns their names."""
+    missing, behind = [], 0
+    for grade_id, origin in released.items():
+        place = next((place for place, cell in enumerate(cells) if cell.grade_id == grade_id), None)
+        if place is None:
+            place = behind
+            cells.insert(place, _Cell(origin.cell_type, origin.source, grade_id))
+            missing.append(grade_id)
+        behind = place + 1
+    return missing
+
+
+def _order(cells: list[_Cell], released: dict[str, NotebookNode]) -> None:
+    """Move every check that stands above its answer to directly below.
+
+    An answer may also stand in a cell of the student's own, with the stub left as it was, or empty.
+    """
+    for grade_id in released:
+        if f"{grade_id}-check" in released:
+            names = [cell.grade_id for cell in cells]
+            answer, check = names.index(grade_id), names.index(f"{grade_id}-check")
+            name = asked(released[f"{grade_id}-check"].source)
+            source = cells[answer].source
+            if name and ("NotImplementedError" in source or not defines(source, name)):
+                answer = max(
+                    place
+                    for place, cell in enumerate(cells)
+                    if place == answer
+                    or (not cell.grade_id and name in cell.source and defines(cell.source, name))
+                )
+            if check < answer:
+                cells.insert(answer, cells.pop(check))
+
+
+# --- the notebook -----------------------------------------------------------------------------------------
+
+
+def _nodes(
+    cells: list[_Cell], released: dict[str, NotebookNode]
+) -> tuple[list[NotebookNode], list[str], list[str]]:
+    """The cells of the repaired notebook, whose source was too long, and which pictures were left out."""
+    nodes: list[NotebookNode] = []
+    too_long: list[str] = []
+    left_out: list[str] = []
+    own, room = 0, MOST_PICTURES
+    for cell in cells:
+        source = cell.source
+        if len(source.encode()) > LONGEST:
+            too_long.append(cell.grade_id or "a cell of the student's own")
+            source = ""
+        if cell.grade_id:
+            node = released[cell.grade_id]
+            if is_solution(node) and plain(source) != plain(node.source):
+                node.source = source
+        else:
+            own += 1
+            node = NEW_CELL[cell.kind](source, id=f"student-{own:04}")
+        nodes.append(node)
+        for name, bundle in cell.pictures if node.cell_type == "markdown" else ():
+            taken = _picture(bundle)
+            size = sum(map(len, taken.values()))
+            if taken and size <= room and len(name) <= 200 and name.isprintable():
+                node.setdefault("attachments", NotebookNode())[name] = NotebookNode(taken)
+                room -= size
+            else:
+                left_out.append("".join(letter if letter.isprintable() else "\ufffd" for letter in name[:80]))
+    return nodes, too_long, left_out
+
+
+def _picture(bundle: Any) -> dict[str, str]:
+    """The first of an attachment's kinds that a page can show, {} if there is none."""
+    found = ((mime, picture(_item(bundle, mime), kind)) for mime, kind in PICTURES.items())
+    return next(({mime: encoded} for mime, encoded in found if encoded), {})

@@ -1,0 +1,393 @@
+"""Which files of a submission are its notebooks, and that whatever else lies there is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import zipfile
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from courseware.grading.reasons import Fault, Reason, Refused
+from courseware.grading.submission import collect as collecting
+from courseware.grading.submission.collect import Submission, collect
+
+GRADE_IDS = {
+    "vae": {"my-vae", "vae-loss"},
+    "a": {"first"},
+    "b": {"second"},
+    "c": set(),
+    "d": set(),
+    "e": set(),
+}
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[..., Submission]:
+    """Read the folder, of an assignment with these notebooks."""
+
+    def collected(*expected: str) -> Submission:
+        known = {name: GRADE_IDS[name] for name in expected or ("vae",)}
+        return collect(tmp_path, "ada", "03-vae", known)
+
+    return collected
+
+
+def notebook(*names: str, more: str = "") -> bytes:
+    """A notebook whose cells have these grade_ids."""
+    cells = [
+        {"cell_type": "code", "metadata": {"nbgrader": {"grade_id": name}}, "source": more} for name in names
+    ]
+    return json.dumps({"nbformat": 4, "cells": cells}).encode()
+
+
+VAE = notebook("my-vae", "vae-loss")
+
+
+def put(folder: Path, files: dict[str, bytes]) -> None:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+def zipped(files: dict[str, bytes], how: int = zipfile.ZIP_DEFLATED) -> bytes:
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w", how) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return packed.getvalue()
+
+
+def reasons(submission: Submission) -> list[tuple[Reason, str]]:
+    return [(fault.reason, fault.notebook) for fault in submission.faults]
+
+
+def details(submission: Submission) -> dict[Reason, str]:
+    return {fault.reason: fault.detail for fault in submission.faults}
+
+
+def test_the_notebooks_of_the_assignment_are_read(tmp_path, read):
+    put(tmp_path, {"b.ipynb": b"second", "a.ipynb": b"first"})
+    submission = read("b", "a")
+    assert (submission.student, submission.assignment) == ("ada", "03-vae")
+    assert list(submission.notebooks.items()) == [("a", b"first"), ("b", b"second")]
+    assert submission.faults == ()
+
+
+UNHEEDED = (
+    "._vae.ipynb", ".DS_Store", "__MACOSX/._vae.ipynb", ".ipynb_checkpoints/vae-checkpoint.ipynb",
+    "__pycache__/x", "build/models/x", "data/MNIST/x", "feedback/vae.html", "submission_secret.txt",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNHEEDED)
+def test_what_systems_nbgrader_and_the_course_leave_there_is_nobody_s_affair(tmp_path, read, name):
+    put(tmp_path, {"vae.ipynb": b"{}", name: VAE})
+    assert read().faults == ()
+    (tmp_path / "vae.ipynb").unlink()
+    assert reasons(read()) == [(Reason.MISSING_NOTEBOOK, "vae")]
+
+
+# --- a notebook that is not where it should be ------------------------------------------------------------
+
+ELSEWHERE = {
+    "a browser's copy": {"vae (1).ipynb": VAE},
+    "JupyterLab's copy": {"vae-Copy1.ipynb": VAE},
+    "another case": {"VAE.ipynb": VAE},
+    "any other name": {"My solution, final.ipynb": VAE},
+    "as a text": {"vae.ipynb.txt": VAE},
+    "as JSON": {"vae.json": VAE},
+    "a folder down": {"03-vae/vae.ipynb": VAE},
+    "in an archive": {"vae.zip": zipped({"vae.ipynb": VAE, "__MACOSX/._vae.ipynb": b"\0"})},
+    "in a folder of an archive": {"ada.zip": zipped({"ada/03-vae/vae.ipynb": VAE}, zipfile.ZIP_STORED)},
+    "twice the same": {"vae (1).ipynb": VAE, "vae (2).ipynb": VAE},
+    "without marks, by its name": {"Vae_1.ipynb": b'{"nbformat": 4, "cells": []}'},
+    "no notebook, by its name": {"vae - Copy (2).ipynb": b"<html>"},
+    "beside one of the same name without marks": {"final.ipynb": VAE, "vae-1.ipynb": b"{}"},
+}
+
+
+@pytest.mark.parametrize("files", ELSEWHERE.values(), ids=ELSEWHERE)
+def test_the_only_file_that_can_be_the_notebook_is_taken_and_named(tmp_path, read, files):
+    put(tmp_path, files)
+    submission = read()
+    name, content = next(iter(files.items()))
+    assert submission.notebooks["vae"] == (VAE if name.endswith(".zip") else content)
+    assert reasons(submission)[0] == (Reason.WRONG_NAME, "vae")
+    assert submission.faults[0].detail.startswith(name)
+    assert submission.faults[0].detail.endswith("was taken for vae.ipynb")
+
+
+def test_of_several_different_ones_none_is_taken_and_all_are_named(tmp_path, read):
+    put(tmp_path, {"one.ipynb": VAE, "two/vae.ipynb": notebook("my-vae", more="x = 1")})
+    submission = read()
+    assert submission.notebooks == {}
+    assert details(submission) == {
+        Reason.SEVERAL_NOTEBOOKS: "one.ipynb, two/vae.ipynb: leave one, and call it vae.ipynb"
+    }
+
+
+def test_what_has_the_name_is_taken_whatever_else_there_is(tmp_path, read):
+    put(tmp_path, {"vae.ipynb": b"mine", "vae-Copy1.ipynb": VAE, "vae.zip": zipped({"vae.ipynb": VAE})})
+    submission = read()
+    assert submission.notebooks == {"vae": b"mine"}
+    assert details(submission) == {Reason.LEFT_OUT: "not used: vae-Copy1.ipynb, vae.zip (an archive)"}
+
+
+def test_a_notebook_is_the_one_whose_marks_most_of_its_cells_have(tmp_path, read):
+    put(tmp_path, {"x.ipynb": notebook("my-vae", "first", "vae-loss"), "y.ipynb": notebook("first")})
+    assert read("vae", "a").notebooks == {
+        "vae": notebook("my-vae", "first", "vae-loss"),
+        "a": notebook("first"),
+    }
+
+
+USELESS = {
+    "a web page": ("vae.html", b"<html>", "vae.html (a web page)"),
+    "a PDF": ("vae.pdf", b"%PDF", "vae.pdf (a PDF)"),
+    "another notebook": ("notes.ipynb", notebook("nobody-s"), "notes.ipynb"),
+    "two folders down": ("a/b/vae.ipynb", VAE, "a/b (a folder, a device or a pipe)"),
+    "an archive in an archive": (
+        "a.zip",
+        zipped({"b.zip": zipped({"vae.ipynb": VAE})}),
+        "a.zip/b.zip (an archive)",
+    ),
+    "half an archive": (
+        "a.zip",
+        zipped({"vae.ipynb": VAE})[:-30],
+        "a.zip (an archive that cannot be opened (BadZipFile))",
+    ),
+    "an archive of too many": (
+        "a.zip",
+        zipped({str(n): VAE for n in range(201)}),
+        "a.zip (more than 200 files in it)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "told"), USELESS.values(), ids=USELESS)
+def test_what_cannot_be_the_notebook_is_listed_and_what_to_do_is_said(tmp_path, read, name, content, told):
+    put(tmp_path, {name: content})
+    submission = read()
+    assert submission.notebooks == {}
+    assert details(submission) == {
+        Reason.MISSING_NOTEBOOK: "vae.ipynb is not there: hand in the notebook itself, under this name",
+        Reason.LEFT_OUT: f"not used: {told}",
+    }
+
+
+def test_of_two_archives_none_is_opened(tmp_path, read):
+    put(tmp_path, {"a.zip": zipped({"vae.ipynb": VAE}), "b.zip": zipped({"vae.ipynb": VAE})})
+    assert "a.zip (one of several archives)" in details(read())[Reason.LEFT_OUT]
+
+
+def test_a_link_in_an_archive_and_what_is_encrypted_is_not_read(tmp_path, read):
+    link, locked = zipfile.ZipInfo("vae.ipynb"), zipfile.ZipInfo("locked.ipynb")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    packed = bytearray(zipped({link: VAE, locked: VAE}))
+    at = packed.rfind(b"PK\1\2")
+    packed[at + 8] |= 1  # the flag in the archive's directory
+    put(tmp_path, {"a.zip": bytes(packed)})
+    assert (
+        details(read())[Reason.LEFT_OUT]
+        == "not used: a.zip/vae.ipynb (a link), a.zip/locked.ipynb (encrypted)"
+    )
+
+
+def test_an_archive_that_swells_is_read_no_further_than_a_submission_may_be_large(
+    tmp_path, read, monkeypatch
+):
+    monkeypatch.setattr(collecting, "LARGEST", 5000)
+    swelling = {f"{name}.ipynb": b" " * 4500 for name in range(9)} | {"vae.ipynb": VAE + b" " * 90000}
+    put(tmp_path, {"a.zip": zipped(swelling)})
+    submission = read()
+    assert submission.notebooks == {}
+    assert "a.zip/vae.ipynb (has more than" in details(submission)[Reason.LEFT_OUT]
+
+
+def test_no_more_than_some_files_are_looked_at(tmp_path, read):
+    put(tmp_path, {f"{n:03}.txt": b"" for n in range(205)})
+    detail = details(read())[Reason.LEFT_OUT]
+    assert detail.endswith("009.txt and 191 more")
+    assert len(detail) < 200
+
+
+def test_helper_files_are_listed_once(tmp_path, read):
+    put(tmp_path, {"vae.ipynb": VAE, "helpers.py": b"", "lib/x.py": b"", "notes.txt": b""})
+    assert details(read()) == {Reason.LEFT_OUT: "not used: helpers.py (a script), lib, notes.txt"}
+
+
+def test_a_name_is_shown_as_it_can_be_printed(tmp_path, read):
+    (tmp_path / "vae.ipynb").write_bytes(b"{}")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\n\x1b[31m" + b"x" * 200 + b".ipynb")).write_bytes(b"{}")
+    (detail,) = [fault.detail for fault in read().faults]
+    assert detail.isprintable()
+    assert len(detail) < 120
+
+
+def fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def link(path: Path) -> None:
+    (path.parent / "target").write_bytes(b"of another student")
+    path.symlink_to(path.parent / "target")
+
+
+def dangling(path: Path) -> None:
+    path.symlink_to(path.parent / "nowhere")
+
+
+def link_to_a_device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("name", ["vae.ipynb", "other.ipynb", "timestamp.txt"])
+@pytest.mark.parametrize("make", [fifo, link, dangling, link_to_a_device, Path.mkdir])
+def test_only_files_are_opened(tmp_path, read, make, name):
+    make(tmp_path / name)
+    submission = read()
+    assert (submission.notebooks, submission.timestamp) == ({}, None)
+    if name == "other.ipynb":
+        empty = make is Path.mkdir
+        assert (Reason.LEFT_OUT in details(submission)) is not empty
+    else:
+        assert submission.faults[0].reason is Reason.LINK
+
+
+def test_a_file_that_may_not_be_read_is_a_fault(tmp_path, read, monkeypatch):
+    (tmp_path / "vae.ipynb").write_bytes(b"{}")
+    opened = os.open
+
+    def refusing(path: Any, *rest: Any, dir_fd: int | None = None) -> int:
+        if dir_fd is not None:
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *rest)
+
+    monkeypatch.setattr(collecting.os, "open", refusing)
+    (fault,) = read().faults
+    assert fault == Fault(Reason.LINK, "vae", "vae.ipynb cannot be read: Permission denied")
+
+
+def test_a_folder_that_is_a_link_is_not_entered(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "vae.ipynb").write_bytes(b"{}")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    submission = collect(tmp_path / "link", "ada", "03-vae", {"vae": set()})
+    assert (submission.notebooks, reasons(submission)) == ({}, [(Reason.LINK, "")])
+
+
+def test_without_a_folder_nothing_was_handed_in(tmp_path):
+    submission = collect(tmp_path / "nowhere", "ada", "03-vae", {"vae": set()})
+    assert reasons(submission) == [(Reason.MISSING_NOTEBOOK, "")]
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path, read, monkeypatch):
+    monkeypatch.setattr(collecting, "LARGEST", 10)
+    (tmp_path / "a.ipynb").write_bytes(b"x" * 11)
+    (tmp_path / "b.ipynb").write_bytes(b"x" * 10)
+    submission = read("a", "b")
+    assert (list(submission.notebooks), reasons(submission)) == (["b"], [(Reason.TOO_LARGE, "a")])
+
+
+def test_notebooks_are_read_while_the_sum_is_not_too_large(tmp_path, read, monkeypatch):
+    monkeypatch.setattr(collecting, "LARGEST", 10)
+    for name in "abcde":
+        (tmp_path / f"{name}.ipynb").write_bytes(b"x" * 9)
+    submission = read(*"abcde")
+    assert (list(submission.notebooks), reasons(submission)) == (list("abcd"), [(Reason.TOO_LARGE, "e")])
+
+
+def test_a_file_that_grows_while_it_is_read_is_too_large(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+
+    class Growing:
+        def fileno(self) -> int:
+            return file.fileno()
+
+        def read(self, size: int) -> bytes:
+            return b"x" * size
+
+    with open(tmp_path / "file", "rb") as file, pytest.raises(Refused):
+        collecting._content(Growing(), 10)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b" 2025-02-02 15:58:23.948203 UTC\n",
+        b"2025-02-02 15:58:23 CET",
+        b"2025-02-02 15:58:23 Europe/Berlin",
+        b"2025-02-02 15:58:23 EST5EDT",
+        b"2025-02-02 15:58:23 +3600",
+        b"2025-02-02T15:58:23+01:00",
+        b"2 Feb 2025 15:58:23",
+    ],
+)
+def test_a_timestamp_is_what_nbgrader_can_read(tmp_path, read, content):
+    put(tmp_path, {"vae.ipynb": VAE, "timestamp.txt": content})
+    assert (read().timestamp, read().faults) == (content.decode().strip(), ())
+
+
+@pytest.mark.parametrize(
+    "content", [b"2025-02-02 15:58:23 Nowhere", b"2025-02-02T15:58:23 XYZ", b"2025-02-02 10:00 PM"]
+)
+def test_a_zone_that_is_not_known_is_told_and_read_as_nbgrader_does(tmp_path, read, content):
+    put(tmp_path, {"vae.ipynb": VAE, "timestamp.txt": content})
+    assert read().timestamp == content.decode()
+    assert "read as UTC" in details(read())[Reason.TIME_OF_SUBMISSION]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"yesterday",
+        b"\xff\xfe",
+        b"2025-02-02 " + b"9" * 80,
+        b"2025-02-02 10:00 " + b"9" * 60,
+        b"2025-02-02" + b" " * 100 + b"10:00",
+        b"2025-02-02 10:00 /etc/localtime",
+        b"2025-02-02 10:00 ../../../../etc/localtime",
+        b"2025-02-02 10:00 :/etc/localtime",
+    ],
+)
+def test_a_time_that_cannot_be_read_is_told(tmp_path, read, content):
+    put(tmp_path, {"vae.ipynb": VAE, "timestamp.txt": content})
+    assert read().timestamp is None
+    assert "nobody knows how late it was" in details(read())[Reason.TIME_OF_SUBMISSION]
+
+
+def test_the_exchange_s_secret_is_kept(tmp_path, read):
+    put(tmp_path, {"vae.ipynb": VAE, "submission_secret.txt": b"5d41\n"})
+    assert (read().secret, read().faults) == ("5d41", ())
+
+
+def test_a_timestamp_without_end_is_too_large(tmp_path, read):
+    (tmp_path / "timestamp.txt").write_bytes(b" " * 1000)
+    assert (Reason.TOO_LARGE, "") in reasons(read())
+
+
+def test_the_digest_is_the_same_for_the_same_files(tmp_path, read):
+    (tmp_path / "vae.ipynb").write_bytes(b"{}")
+    assert read().digest == collect(tmp_path, "bob", "03-vae", {"vae": set()}).digest
+
+
+@pytest.mark.parametrize("name", ["vae.ipynb", "other.ipynb"])
+def test_the_digest_tells_what_counts(tmp_path, read, name):
+    (tmp_path / "vae.ipynb").write_bytes(b"{}")
+    before = read().digest
+    (tmp_path / name).write_bytes(b"2025-02-02")
+    assert read().digest != before
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "timestamp.txt"])
+def test_the_digest_does_not_tell_what_does_not_count(tmp_path, read, name):
+    before = read().digest
+    (tmp_path / name).write_bytes(b"2025-02-02")
+    assert read().digest == before
