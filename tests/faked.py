@@ -33,6 +33,7 @@ from traitlets.config import Config, PyFileConfigLoader
 
 from courseware.authoring import release
 from courseware.classroom import batch, pool
+from courseware.grading import pages
 from courseware.grading.work import Job, Notebook, Result, Rules, Verdict
 
 TESTS = Path(__file__).parent
@@ -148,7 +149,9 @@ def grade(job: Job) -> Result:
             if utils.is_solution(cell)
         }
         verdict = Verdict("1.1", "sum", scores[AUTOMATIC] or 0.0, 3.0, "", {"it is 2": "count again"})
-        page = f"<p>{submission.student} {name} {drawn.random()}</p>"
+        shown = {AUTOMATIC: (scores[AUTOMATIC], 3.0), BY_HAND: (None, 2.0), TASK: (None, 1.0)}
+        said = {grade_id: comment for grade_id, comment in comments.items() if comment}
+        page = f"<p>{submission.student} {name} {drawn.random()}</p>{pages.stamp(shown, said)}"
         notebooks[name] = Notebook(text, page, scores, comments, [verdict], [])
     return Result.of(job, list(submission.faults), notebooks, {"terms": vars(job.rules)})
 

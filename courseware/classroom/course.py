@@ -10,10 +10,9 @@ import fcntl
 import hashlib
 import hmac
 import os
-import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,7 +30,10 @@ from courseware.grading.work import Job, Rules
 
 MEND = "mend that, then give the same command again"
 LONGEST_NAME = 128  # of a student, in nbgrader's gradebook
-UNPRINTABLE = re.compile(r"[\0-\x1f\x7f\ud800-\udfff]")  # control characters, bytes that are not UTF-8
+
+
+def _nameable(student: str) -> bool:
+    return len(student) <= LONGEST_NAME and student.isprintable()
 
 
 class Course:
@@ -58,19 +60,27 @@ class Course:
 
     def students(self, assignment: str) -> list[str]:
         """Everybody who handed something in. Raises CourseError where nobody did."""
-        names = list(self._handed_in(assignment))
+        names = sorted(filter(_nameable, self._handed_in(assignment)))
         if not names:
-            raise CourseError(
+            nobody = (
                 f"Nothing is handed in for {assignment}: {self.directory.submitted_directory}/STUDENT/"
                 f"{assignment}/ is where nbgrader puts it (`nbgrader collect`, `nbgrader zip_collect`)."
             )
-        for name in names:
-            if len(name) > LONGEST_NAME or UNPRINTABLE.search(name):
-                raise CourseError(
-                    f"The gradebook cannot hold a student called {name!a}: give the folder below "
-                    f"{self.directory.submitted_directory}/ a name of at most {LONGEST_NAME} letters."
-                )
-        return sorted(names)
+            raise CourseError(" ".join(self.misnamed(assignment)) or nobody)
+        return names
+
+    def misnamed(self, assignment: str) -> list[str]:
+        """A sentence for each who handed something in under a name that is graded nowhere.
+
+        Names are printed, stored and opened in spreadsheets: letters that nobody sees, or that turn the
+        order of others round, are no part of one.
+        """
+        return [
+            f"The gradebook cannot hold a student called {name!a}: give the folder below "
+            f"{self.directory.submitted_directory}/ a name of at most {LONGEST_NAME} visible letters."
+            for name in sorted(self._handed_in(assignment))
+            if not _nameable(name)
+        ]
 
     def has(self, assignment: str) -> bool:
         """Whether somebody handed something in."""
@@ -128,10 +138,32 @@ class Course:
         finally:
             os.close(descriptor)
 
+    def derived(self, about: str) -> bytes:
+        """32 bytes that follow from the secret and from what they are about."""
+        return hmac.digest(self.secret, about.encode(), hashlib.sha256)
+
     def seed(self, submission: reading.Submission) -> int:
         """31 bits that follow from the secret, the student and what was handed in."""
-        about = f"{submission.student}\n{submission.assignment}\n{submission.digest}".encode()
-        return int.from_bytes(hmac.digest(self.secret, about, hashlib.sha256)[:4], "big") >> 1
+        about = f"{submission.student}\n{submission.assignment}\n{submission.digest}"
+        return int.from_bytes(self.derived(about)[:4], "big") >> 1
+
+    @staticmethod
+    def replace(folder: Path, files: Mapping[str, str]) -> None:
+        """Make `folder` hold these files and no others, whole or not at all."""
+        new, old = (folder.with_name(f".{folder.name}.{what}") for what in ("new", "old"))
+        with writable(folder, MEND):
+            try:
+                for leftover in (new, old):
+                    shutil.rmtree(leftover, ignore_errors=True)
+                new.mkdir(parents=True)
+                for name, content in files.items():
+                    (new / name).write_text(content, encoding="utf-8")
+                if folder.exists():
+                    os.replace(folder, old)
+                os.replace(new, folder)
+            finally:
+                for leftover in (new, old):
+                    shutil.rmtree(leftover, ignore_errors=True)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,6 +59,7 @@ class Summary:
     by_hand: int  # answers that only a person can judge
     unsafe: int  # results that were graded outside a sandbox
     outdated: int  # results of an earlier release of the assignment
+    stale: Sequence[str] = ()  # students whose page says something else than the gradebook
 
     @property
     def mistakes(self) -> list[tuple[int, str, str]]:
@@ -79,6 +80,11 @@ class Summary:
             found.append(
                 f"{self.outdated} results are of an earlier release of the assignment: "
                 f"`course regrade {assignment}` grades anew."
+            )
+        if self.stale:
+            found.append(
+                f"{len(self.stale)} students' pages say something else than the gradebook now: "
+                f"`course feedback {assignment}` renews them. These are {', '.join(self.stale)}."
             )
         return found
 
@@ -117,7 +123,7 @@ class Summary:
         return picture
 
 
-def of(results: Iterable[Result], released: str) -> Summary:
+def of(results: Iterable[Result], released: str, stale: Sequence[str] = ()) -> Summary:
     """The summary of a class's results; `released` is the digest of the assignment's release now."""
     exercises: dict[str, Exercise] = {}
     looks: dict[str, list[str]] = defaultdict(list)
@@ -137,7 +143,7 @@ def of(results: Iterable[Result], released: str) -> Summary:
                 known.mistakes.update(mistakes)
     order = sorted(exercises.values(), key=lambda one: [int(part) for part in one.number.split(".")])
     for_a_look = {who: why for who, why in looks.items() if why}
-    return Summary(order, students, for_a_look, by_hand, unsafe, outdated)
+    return Summary(order, students, for_a_look, by_hand, unsafe, outdated, stale)
 
 
 def write(found: Summary, results: Iterable[Result], assignment: str, folder: Path) -> None:
@@ -152,12 +158,10 @@ def write(found: Summary, results: Iterable[Result], assignment: str, folder: Pa
         for result in results:
             for notebook in result.notebooks.values():
                 for one in notebook.verdicts:
-                    rows.writerow(
-                        [result.student, result.assignment, one.exercise, one.answer, one.points, one.of,
-                         _harmless(one.note)]
-                    )  # fmt: skip
+                    who = map(harmless, (result.student, result.assignment, one.exercise, one.answer))
+                    rows.writerow([*who, one.points, one.of, harmless(one.note)])
 
 
-def _harmless(text: str) -> str:
-    """A spreadsheet takes cells that begin like this for formulas."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+def harmless(text: str) -> str:
+    """The text for a spreadsheet, which takes cells that begin like this for formulas."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text

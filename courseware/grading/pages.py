@@ -11,8 +11,12 @@ from __future__ import annotations
 import base64
 import copy
 import functools
+import hashlib
 import html
+import json
+import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +214,9 @@ class Inert(Preprocessor):
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         nb.metadata = NotebookNode(language_info=NotebookNode(name="python"))
+        for who in ("student", "last_name", "first_name"):  # formgrader's heading
+            if resources.get(who):
+                resources[who] = html.escape(resources[who])
         for cell in nb.cells:
             mark = cell.metadata.get("nbgrader")
             cell.metadata = NotebookNode()
@@ -267,4 +274,22 @@ def page(
         "max_score": sum(points for _, points in scores.values()),
         "late_penalty": late_penalty,
     }
-    return _exporter().from_notebook_node(nb, resources={"nbgrader": totals})[0]
+    made = _exporter().from_notebook_node(nb, resources={"nbgrader": totals})[0]
+    return f"{made}{stamp(scores, comments, late_penalty)}"
+
+
+def stamp(
+    scores: dict[str, tuple[float | None, float]], comments: dict[str, str], late_penalty: float = 0.0
+) -> str:
+    """What a page ends with: the same for all that is told the same points and comments."""
+    told = [{name: [float(score or 0), float(of)] for name, (score, of) in scores.items()}, comments]
+    told_all = json.dumps([*told, float(late_penalty)], sort_keys=True)
+    return f"<!-- {hashlib.sha256(told_all.encode()).hexdigest()} -->"
+
+
+def stamp_of(page: Path) -> str:
+    """What a page on disk ends with, '' where there is none."""
+    with suppress(OSError), open(page, "rb") as file:
+        file.seek(-len(stamp({}, {})), os.SEEK_END)
+        return file.read().decode("utf-8", "replace")
+    return ""

@@ -31,6 +31,7 @@ from courseware.grading.work import Rules
 
 IN_TIME, LATE = "2030-01-01 10:00:00 UTC", "2030-01-03 10:00:00 UTC"
 DUE = "2030-01-02 10:00:00 UTC"
+RELEASING = ("timestamp.txt", "submission_secret.txt")  # what nbgrader's release_feedback reads
 
 
 @pytest.fixture(scope="session")
@@ -109,12 +110,12 @@ def test_what_nbgrader_exports_agrees_with_the_records(undisturbed, tmp_path):
     }
 
 
-def test_notebooks_pages_and_times_are_where_nbgrader_puts_them(undisturbed):
+def test_notebooks_pages_and_what_releases_them_are_where_nbgrader_puts_them(undisturbed):
     below = {name for name in faked.files(undisturbed) if "/student 00/" in name}
+    graded, pages = ("first.ipynb", "second.ipynb", "result.json"), ("first.html", "second.html")
     assert below == {
-        *(f"autograded/student 00/{ASSIGNMENT}/{name}" for name in ("first.ipynb", "second.ipynb")),
-        *(f"autograded/student 00/{ASSIGNMENT}/{name}" for name in ("timestamp.txt", "result.json")),
-        *(f"feedback/student 00/{ASSIGNMENT}/{name}" for name in ("first.html", "second.html")),
+        *(f"autograded/student 00/{ASSIGNMENT}/{name}" for name in (*graded, *RELEASING)),
+        *(f"feedback/student 00/{ASSIGNMENT}/{name}" for name in (*pages, *RELEASING)),
     }
 
 
@@ -342,12 +343,18 @@ def test_students_may_be_called_anything(course):
     assert {row["student_id"] for row in faked.exported(course)} == set(STRANGE)
 
 
-@pytest.mark.parametrize("name", ["n" * 129, "a\nb", os.fsdecode(b"a\xffb")], ids=ascii)
-def test_a_name_that_the_gradebook_cannot_hold_is_one_sentence(course, name):
+@pytest.mark.parametrize(
+    "name", ["n" * 129, "a\nb", os.fsdecode(b"a\xffb"), "a\x1b[31m", "a\u202eb", "a\x9bb"], ids=ascii
+)
+def test_a_name_that_cannot_be_shown_is_one_sentence_and_nobody_else_s_affair(course, name):
     hand_in(course, "ada")
-    shutil.copytree(course / "submitted" / "ada", course / "submitted" / name)
-    with pytest.raises(CourseError, match="The gradebook cannot hold a student called"):
+    (course / "submitted" / "ada").rename(course / "submitted" / name)
+    with pytest.raises(CourseError, match="The gradebook cannot hold a student called") as refused:
         faked.run(course)
+    assert str(refused.value).isprintable()
+    hand_in(course, "ada")
+    assert faked.graded_now(course) == ["ada"]
+    assert batch.Course(course).misnamed(ASSIGNMENT) == [str(refused.value)]
 
 
 def test_hidden_folders_are_nobody_as_they_are_for_nbgrader(course):

@@ -1,0 +1,141 @@
+"""Students' pages, made of the autograded notebooks and of what the gradebook says of them now.
+
+A page ends with a stamp of all that it was told: points, comments, and what lateness costs. So a page that
+the gradebook has moved on from, by points or comments given by hand or by another due date, is found without
+making it anew. Beside its pages a folder below feedback/ holds the two files by which nbgrader's exchange
+gives them to their student, and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nbgrader.api import (
+    Assignment,
+    BaseCell,
+    Comment,
+    Grade,
+    Gradebook,
+    Notebook,
+    SubmittedAssignment,
+    SubmittedNotebook,
+)
+from sqlalchemy.orm import Query
+
+from courseware import notebooks
+from courseware.classroom.course import Course
+from courseware.grading import pages
+from courseware.grading.submission import reading
+
+SECRET = "submission_secret.txt"  # what the exchange names a student's pages by
+LONGEST = 1000  # bytes of it; nbgrader's own have 128
+
+
+@dataclass
+class Said:
+    """What the gradebook says of one notebook of one submission."""
+
+    scores: dict[str, tuple[float | None, float]] = field(default_factory=dict)
+    comments: dict[str, str] = field(default_factory=dict)
+    late_penalty: float = 0.0
+
+
+def said(book: Gradebook, assignment: str, students: Iterable[str] = ()) -> dict[str, dict[str, Said]]:
+    """What the gradebook says, by student and notebook: of these students, or of all."""
+    names = list(students)
+
+    def rows(start: Any, *columns: Any) -> Query:
+        asked = book.db.query(SubmittedAssignment.student_id, Notebook.name, *columns).select_from(start)
+        if start is not SubmittedNotebook:
+            asked = asked.join(BaseCell, start.cell_id == BaseCell.id).join(SubmittedNotebook)
+        asked = asked.join(Notebook, SubmittedNotebook.notebook_id == Notebook.id)
+        asked = asked.join(SubmittedAssignment, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
+        asked = asked.join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
+        asked = asked.filter(Assignment.name == assignment)
+        return asked.filter(SubmittedAssignment.student_id.in_(names)) if names else asked
+
+    found: dict[str, dict[str, Said]] = {}
+    for student, name, penalty in rows(SubmittedNotebook, SubmittedNotebook.late_submission_penalty):
+        found.setdefault(student, {})[name] = Said(late_penalty=penalty or 0.0)
+    for student, name, cell, score, points in rows(Grade, BaseCell.name, Grade.score, Grade.max_score):
+        found[student][name].scores[cell] = score, points
+    for student, name, cell, comment in rows(Comment, BaseCell.name, Comment.comment):
+        if comment:
+            found[student][name].comments[cell] = comment
+    return found
+
+
+def stale(course: Course, book: Gradebook, assignment: str, students: Iterable[str] = ()) -> list[str]:
+    """Those whose folder below feedback/ is not what the gradebook says now: of these, or of all."""
+    return [
+        student
+        for student, known in sorted(said(book, assignment, students).items())
+        if _is_stale(course, student, assignment, known)
+    ]
+
+
+def _is_stale(course: Course, student: str, assignment: str, known: dict[str, Said]) -> bool:
+    graded = _graded(course, student, assignment, known)
+    folder = course.folder("feedback", student, assignment)
+    expected = {f"{name}.html" for name in graded} | {reading.TIMESTAMP, SECRET}
+    there = set(os.listdir(folder)) if folder.is_dir() else set()
+    return bool(graded) and (
+        expected != there
+        or any(pages.stamp_of(folder / f"{name}.html") != pages.stamp(**vars(known[name])) for name in graded)
+    )
+
+
+def _graded(course: Course, student: str, assignment: str, known: Iterable[str]) -> dict[str, Path]:
+    """The student's autograded notebooks, by name."""
+    folder = course.folder("autograded", student, assignment)
+    return {name: file for name in sorted(known) if (file := folder / f"{name}.ipynb").is_file()}
+
+
+def renew(course: Course, book: Gradebook, assignment: str, students: Iterable[str]) -> None:
+    """Make the pages of these students anew. Raises CourseError where they cannot be written."""
+    for student, known in said(book, assignment, students).items():
+        graded = _graded(course, student, assignment, known)
+        made = {
+            f"{name}.html": pages.page(notebooks.read(file), title=name, **vars(known[name]))
+            for name, file in graded.items()
+        }
+        course.replace(
+            course.folder("feedback", student, assignment),
+            carried(course, "autograded", student, assignment) | made,
+        )
+
+
+def carried(course: Course, kind: str, student: str, assignment: str) -> dict[str, str]:
+    """The files that go with a submission all the way, as they are in its folder of that kind.
+
+    nbgrader's exchange stops in the middle of a class at one who lacks them, as those do who hand in by
+    another way: their time is empty, and their secret is one that nobody knows.
+    """
+    folder = course.folder(kind, student, assignment)
+    unknown = course.derived(f"{SECRET}\n{student}\n{assignment}").hex()
+    return {reading.TIMESTAMP: _line(folder / reading.TIMESTAMP), SECRET: _line(folder / SECRET) or unknown}
+
+
+def _line(file: Path) -> str:
+    """What a small file says, '' where there is none that can be read."""
+    try:
+        opened = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            return os.read(opened, LONGEST).decode()
+        finally:
+            os.close(opened)
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def after_nbgrader(assignment: str, student: str, notebooks: list[str]) -> None:
+    """What `nbgrader generate_feedback` calls after each submission: its page becomes the one made here."""
+    folder = Path(notebooks[0]).parent  # root/autograded/STUDENT/ASSIGNMENT
+    course = Course(folder.parents[2])
+    with closing(Gradebook(course.directory.db_url, course.directory.course_id)) as book:
+        renew(course, book, folder.name, [folder.parent.name])
