@@ -149,7 +149,8 @@ def grade(job: Job) -> Result:
             if utils.is_solution(cell)
         }
         verdict = Verdict("1.1", "sum", scores[AUTOMATIC] or 0.0, 3.0, "", {"it is 2": "count again"})
-        shown = {AUTOMATIC: (scores[AUTOMATIC], 3.0), BY_HAND: (None, 2.0), TASK: (None, 1.0)}
+        marks = [cell.metadata.nbgrader for cell in nb.cells]
+        shown = {one.grade_id: (scores.get(one.grade_id), one.points) for one in marks if "points" in one}
         said = {grade_id: comment for grade_id, comment in comments.items() if comment}
         page = f"<p>{submission.student} {name} {drawn.random()}</p>{pages.stamp(shown, said)}"
         notebooks[name] = Notebook(text, page, scores, comments, [verdict], [])

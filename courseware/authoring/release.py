@@ -151,6 +151,8 @@ def revaluation(book: Gradebook, assignment: str, released: Mapping[str, Noteboo
         entry = book.find_assignment(assignment)
     except MissingEntry:
         return ""
+    if not (count := len(entry.submissions)):
+        return ""
     before: dict[str, float] = {}
     for one in entry.notebooks:
         before |= {f"{one.name}, {cell.name}": 0.0 for cell in one.source_cells}
@@ -161,16 +163,15 @@ def revaluation(book: Gradebook, assignment: str, released: Mapping[str, Noteboo
         for cell in notebook.cells
         if is_grade(cell) or is_solution(cell) or is_locked(cell) or is_task(cell)
     }
-    count = len(entry.submissions)
     cells = [f"new: {one}" for one in now.keys() - before] + [f"gone: {one}" for one in before.keys() - now]
-    if count and cells:
+    if cells:
         raise CourseError(
             f"{assignment} has other exercises than its {count} submissions in the gradebook "
             f"({'; '.join(sorted(cells))}), which nbgrader cannot take: put them back in solutions/ and call "
             "`course build`, or begin a new gradebook (the old one has the points given by hand)."
         )
-    points = [f"{one}: {now[one]:g}, before {before[one]:g}" for one in now if now[one] != before.get(one)]
-    if not (count and points):
+    points = [f"{one}: {now[one]:g}, before {before[one]:g}" for one in now if now[one] != before[one]]
+    if not points:
         return ""
     return (
         f"{assignment} is worth other points than its {count} submissions were graded by "
