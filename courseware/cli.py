@@ -550,6 +550,7 @@ def _regrade(course, assignment: str, rules, crew, students: list[str], yes: boo
 
     def approve() -> None:
         bars.stop()
+        found.sort(key=lambda one: one.student)
         rows = [(one.student, *score) for one in found for score in one.scores]
         _show(("student", "what", "then", "now"), rows, f"{assignment}: points that change")
         others = [one for one in found if one.differences and not one.scores]

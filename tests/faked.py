@@ -154,7 +154,7 @@ def grade(job: Job) -> Result:
         said = {grade_id: comment for grade_id, comment in comments.items() if comment}
         page = f"<p>{submission.student} {name} {drawn.random()}</p>{pages.stamp(shown, said)}"
         notebooks[name] = Notebook(text, page, scores, comments, [verdict], [])
-    return Result.of(job, list(submission.faults), notebooks, {"terms": vars(job.rules)})
+    return Result.of(job, list(submission.faults), notebooks, {"terms": vars(job.rules), "versions": {}})
 
 
 def slowly(job: Job) -> Result:

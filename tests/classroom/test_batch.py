@@ -25,7 +25,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from course_utils.settings import CourseError
-from courseware.classroom import batch, summary
+from courseware.classroom import audit, batch, summary
 from courseware.grading.reasons import Reason
 from courseware.grading.work import Rules
 
@@ -382,6 +382,84 @@ def test_an_unknown_assignment_is_one_sentence(course):
     (course / "submitted" / "ada" / "unknown").mkdir(parents=True)
     with pytest.raises(CourseError, match="There is no assignment 'unknown'; choose one of: 01-"):
         list(batch.grade(batch.Course(course), ["unknown"], RULES, faked.SERIAL))
+
+
+# --- corrections after release ----------------------------------------------------------------------------
+
+
+def change(root: Path, *, points: int = 3, cell: str = AUTOMATIC) -> None:
+    """What `course build` makes of a graded cell that has other points, or another name."""
+    for file in root.glob(f"[ns]o*/{ASSIGNMENT}/*.ipynb"):
+        notebook = json.loads(file.read_text("utf-8"))
+        (mark,) = (one["metadata"]["nbgrader"] for one in notebook["cells"] if one["id"] == AUTOMATIC)
+        mark.update(points=points, grade_id=cell)
+        file.write_text(json.dumps(notebook), encoding="utf-8")
+
+
+def regrade(root: Path, monkeypatch: pytest.MonkeyPatch, *students: str, agreed: bool = True) -> list[str]:
+    """Grade anew, every score three points higher; who is told another score."""
+    monkeypatch.setattr(batch.work, "grade", better)
+
+    def approve() -> None:
+        if not agreed:
+            raise CourseError("no")
+
+    course = batch.Course(root)
+    steps = audit.regrade(course, ASSIGNMENT, RULES, faked.SERIAL, students, approve)
+    return sorted(one.student for one in steps if one.scores)
+
+
+def better(job: Any) -> Any:
+    """As `faked.grade`, and three points more in each automatic score."""
+    result = faked.grade(job)
+    for one in result.notebooks.values():
+        one.scores[AUTOMATIC] += 3.0
+    return result
+
+
+def test_everybody_is_graded_anew_and_told_what_changes_before_it_is_kept(graded, monkeypatch):
+    before = faked.state(graded)
+    with pytest.raises(CourseError, match="no"):
+        regrade(graded, monkeypatch, agreed=False)
+    assert faked.state(graded) == before
+    assert regrade(graded, monkeypatch) == ["ada", "bob", "eve"]
+    for student, entry in faked.entries(graded).items():
+        assert entry[f"first {AUTOMATIC}"][0] == before[0][student][f"first {AUTOMATIC}"][0] + 3
+
+
+def test_other_points_since_release_are_refused_until_everybody_is_graded_by_them(graded, monkeypatch):
+    before = faked.state(graded)
+    change(graded, points=6)
+    told = (
+        r"other points than its 3 submissions .*first, sum-check: 6, before 3.*`course regrade small` grades"
+    )
+    for students in ([], ["ada"]):
+        with pytest.raises(CourseError, match=told):
+            faked.run(graded, students=students)
+    with pytest.raises(CourseError, match="Not among them now: bob, eve"):
+        regrade(graded, monkeypatch, "ada")
+    assert faked.state(graded) == before
+    assert regrade(graded, monkeypatch) == ["ada", "bob", "eve"]
+    with faked.book(graded) as book:
+        assert book.find_grade_cell(AUTOMATIC, "first", ASSIGNMENT).max_score == 6
+    assert faked.run(graded) == 3
+
+
+def test_other_exercises_since_release_are_one_sentence(graded, monkeypatch):
+    change(graded, cell="another")
+    for again in (faked.run, lambda root: regrade(root, monkeypatch)):
+        with pytest.raises(CourseError, match=r"other exercises .*gone: first, sum-check.*put them back"):
+            again(graded)
+
+
+def test_a_gradebook_made_anew_leaves_the_release_as_it_is(graded):
+    released = {path: path.read_bytes() for path in (graded / "notebooks").rglob("*.ipynb")}
+    (graded / "gradebook.db").unlink()
+    for file in (graded / "solutions" / ASSIGNMENT).iterdir():
+        file.write_text("damaged")
+    with pytest.raises(CourseError, match="could not release small"):
+        faked.run(graded)
+    assert {path: path.read_bytes() for path in (graded / "notebooks").rglob("*.ipynb")} == released
 
 
 # --- workers that die -------------------------------------------------------------------------------------
