@@ -10,6 +10,8 @@
 # On machines without make, the README has the same steps as plain commands.
 
 PYTHON ?= python3
+# Set in somebody's shell, it would have pip install beside the environment.
+export PIP_USER := 0
 BIN := .venv/bin
 READY := .venv/.ready
 

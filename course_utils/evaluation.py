@@ -226,8 +226,7 @@ def kl_decomposition(model: Model, images: Tensor, seed: int = 0) -> KlDecomposi
 
 def active_units(model: Model, images: Tensor, *condition: Tensor, threshold: float = 0.01) -> int:
     """Latent dimensions whose posterior mean varies over images by more than `threshold` (Burda et al.)."""
-    mu, _ = posterior(model, images, *condition)
-    return int((mu.var(0) > threshold).sum())
+    return int((codes(model, images, *condition).var(0) > threshold).sum())
 
 
 def reconstruction_error(model: Model, images: Tensor, *condition: Tensor) -> float:
@@ -235,22 +234,19 @@ def reconstruction_error(model: Model, images: Tensor, *condition: Tensor) -> fl
     return F.mse_loss(decode(model, codes(model, images, *condition), *condition), images).item()
 
 
-def knn_accuracy(
-    train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor, neighbours: int = 5
-) -> float:
-    """Share of test points that the majority of their nearest training points classifies rightly."""
+def knn_accuracy(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor) -> float:
+    """Share of test points that the majority of their five nearest training points classifies rightly."""
     from sklearn.neighbors import KNeighborsClassifier  # here, as it takes longer to import than PyTorch
 
-    return _accuracy(KNeighborsClassifier(neighbours), train, train_labels, test, test_labels)
+    return _accuracy(KNeighborsClassifier(5), train, train_labels, test, test_labels)
 
 
 def linear_probe_accuracy(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor) -> float:
     """Share of test points that a logistic regression on standardised features classifies rightly."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+    from sklearn import linear_model, pipeline, preprocessing
 
-    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+    regression = linear_model.LogisticRegression(max_iter=500)
+    classifier = pipeline.make_pipeline(preprocessing.StandardScaler(), regression)
     return _accuracy(classifier, train, train_labels, test, test_labels)
 
 
@@ -311,8 +307,11 @@ def known_shares(codes: Tensor, factors: Tensor) -> Tensor:
 
     Codes (N, d) and factors (N, k) as in `mutual_information_gap`.
     """
-    information = [[_mutual_information(code, factor) for factor in factors.T] for code in codes.T]
-    return torch.tensor(information) / _entropies(factors)
+    # A number of its own for every pair of values, of every code with every factor: (N, d, k).
+    pairs = codes.unsqueeze(2) * (factors.amax(0) + 1) + factors.unsqueeze(1)
+    joint = _entropies(pairs.flatten(1)).view(pairs.shape[1:])
+    information = _entropies(codes).unsqueeze(1) + _entropies(factors) - joint
+    return information / _entropies(factors)
 
 
 def sampled_information_gap(mu: Tensor, logvar: Tensor, factors: Tensor, samples: int = 1000) -> float:
@@ -327,18 +326,17 @@ def sampled_information_gap(mu: Tensor, logvar: Tensor, factors: Tensor, samples
         torch.manual_seed(0)
         z = objectives.reparameterize(mu[chosen], logvar[chosen])
     groups = [F.one_hot(factor).to(mu.dtype) for factor in factors.T]  # (N, values) each
-    information: list[list[Tensor]] = []
+    information = torch.zeros(mu.shape[1], len(groups), dtype=torch.float64)
     for j in range(mu.shape[1]):
         # (S, N): the density of each draw of z_j under each image's posterior, the highest set to 1
         density = objectives.gaussian_log_density(z[:, j, None, None], mu[:, j, None], logvar[:, j, None])
         density = (density - density.amax(1, keepdim=True)).exp()
         aggregate = density.mean(1).log()
-        information.append([])
-        for group in groups:
+        for k, group in enumerate(groups):
             own = group[chosen].bool()
             given = ((density @ group)[own] / group.sum(0).expand_as(own)[own]).log()
-            information[-1].append((given - aggregate).double().mean())
-    return _mean_gap(torch.tensor(information) / _entropies(factors))
+            information[j, k] = (given - aggregate).double().mean()
+    return _mean_gap(information / _entropies(factors))
 
 
 def _mean_gap(shares: Tensor) -> float:
@@ -347,17 +345,7 @@ def _mean_gap(shares: Tensor) -> float:
     return (largest - second).mean().item()
 
 
-def _entropies(factors: Tensor) -> Tensor:
-    """Of every column: (k,), nats."""
-    return torch.stack([_entropy(factor) for factor in factors.T])
-
-
-def _mutual_information(a: Tensor, b: Tensor) -> Tensor:
-    """I(a; b) = H(a) + H(b) - H(a, b) of two columns (N,), int64 and not negative: nats, a scalar."""
-    pairs = a * (b.max() + 1) + b  # a number of its own for every pair of values
-    return _entropy(a) + _entropy(b) - _entropy(pairs)
-
-
-def _entropy(values: Tensor) -> Tensor:
-    """Of the shares in which the numbers (N,), int64 and not negative, occur: nats, a scalar."""
-    return torch.special.entr(values.bincount().double() / len(values)).sum()
+def _entropies(columns: Tensor) -> Tensor:
+    """Of the shares in which the numbers of each column (N, k), int64 and not negative, occur: (k,), nats."""
+    shares = (column.bincount().double() / len(column) for column in columns.T)
+    return torch.stack([torch.special.entr(share).sum() for share in shares])

@@ -15,6 +15,7 @@ Shapes: images x (N, 1, 28, 28) in [0, 1], codes z, mu, logvar (N, latent_dim), 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -64,22 +65,22 @@ def judged(model: Model, seed: int | None = None) -> Iterator[None]:
         model.train(was_training)
 
 
+def dense(*sizes: int) -> nn.Sequential:
+    """Linear layers from each of these sizes to the next, and a ReLU between two of them."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in itertools.pairwise(sizes):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
 class Autoencoder(nn.Module):
     """784-256-128-latent and mirrored back; ReLU inside. (Hinton & Salakhutdinov 2006, simplified.)"""
 
     def __init__(self, latent_dim: int = 32) -> None:
         super().__init__()
         self.latent_dim = latent_dim
-        self.encoder = nn.Sequential(
-            nn.Linear(PIXELS, 256), nn.ReLU(),
-            nn.Linear(256, 128), nn.ReLU(),
-            nn.Linear(128, latent_dim),
-        )  # fmt: skip
-        self.decoder = nn.Sequential(
-            nn.Linear(latent_dim, 128), nn.ReLU(),
-            nn.Linear(128, 256), nn.ReLU(),
-            nn.Linear(256, PIXELS),
-        )  # fmt: skip
+        self.encoder = dense(PIXELS, 256, 128, latent_dim)
+        self.decoder = dense(latent_dim, 128, 256, PIXELS)
 
     def encode(self, x: Tensor) -> Tensor:
         return self.encoder(x.flatten(1))
@@ -92,23 +93,28 @@ class Autoencoder(nn.Module):
         return self.decode(self.encode(x))
 
 
-class VAE(nn.Module):
+class Variational(nn.Module):
+    """How each VAE here reconstructs. `condition` holds the labels of a CVAE, nothing for the rest."""
+
+    encode: Callable[..., tuple[Tensor, Tensor]]
+    decode: Callable[..., Tensor]
+
+    def forward(self, x: Tensor, *condition: Tensor) -> Tensor:
+        """Logits of the reconstruction from the mean of q(z|x)."""
+        mu, _ = self.encode(x, *condition)
+        return self.decode(mu, *condition)
+
+
+class VAE(Variational):
     """784-512-256 to the two heads of q(z|x), and latent-256-512-784 back."""
 
     def __init__(self, latent_dim: int = 20) -> None:
         super().__init__()
         self.latent_dim = latent_dim
-        self.encoder = nn.Sequential(
-            nn.Linear(PIXELS, 512), nn.ReLU(),
-            nn.Linear(512, 256), nn.ReLU(),
-        )  # fmt: skip
+        self.encoder = dense(PIXELS, 512, 256).append(nn.ReLU())
         self.fc_mu = nn.Linear(256, latent_dim)
         self.fc_logvar = nn.Linear(256, latent_dim)
-        self.decoder = nn.Sequential(
-            nn.Linear(latent_dim, 256), nn.ReLU(),
-            nn.Linear(256, 512), nn.ReLU(),
-            nn.Linear(512, PIXELS),
-        )  # fmt: skip
+        self.decoder = dense(latent_dim, 256, 512, PIXELS)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """mu and logvar of q(z|x)."""
@@ -119,13 +125,8 @@ class VAE(nn.Module):
         """Logits of p(x|z)."""
         return self.decoder(z).view(-1, 1, 28, 28)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits of the reconstruction from the mean of q(z|x)."""
-        mu, _ = self.encode(x)
-        return self.decode(mu)
 
-
-class ConvVAE(nn.Module):
+class ConvVAE(Variational):
     """Two strided convolutions down to 64x7x7 and two transposed ones back: a quarter of VAE's weights."""
 
     def __init__(self, latent_dim: int = 20) -> None:
@@ -153,13 +154,8 @@ class ConvVAE(nn.Module):
         hidden = F.relu(self.fc_decode(z)).view(-1, 64, 7, 7)
         return self.decoder(hidden)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits of the reconstruction from the mean of q(z|x)."""
-        mu, _ = self.encode(x)
-        return self.decode(mu)
 
-
-class CVAE(nn.Module):
+class CVAE(Variational):
     """The VAE with a label y joined one-hot to the pixels and to z (Sohn, Lee & Yan 2015).
 
     The prior is p(z|y) = N(0, I) for every y: z is assumed independent of the class. Labels y (N,) int64.
@@ -169,17 +165,10 @@ class CVAE(nn.Module):
         super().__init__()
         self.latent_dim = latent_dim
         self.num_classes = num_classes
-        self.encoder = nn.Sequential(
-            nn.Linear(PIXELS + num_classes, 512), nn.ReLU(),
-            nn.Linear(512, 256), nn.ReLU(),
-        )  # fmt: skip
+        self.encoder = dense(PIXELS + num_classes, 512, 256).append(nn.ReLU())
         self.fc_mu = nn.Linear(256, latent_dim)
         self.fc_logvar = nn.Linear(256, latent_dim)
-        self.decoder = nn.Sequential(
-            nn.Linear(latent_dim + num_classes, 256), nn.ReLU(),
-            nn.Linear(256, 512), nn.ReLU(),
-            nn.Linear(512, PIXELS),
-        )  # fmt: skip
+        self.decoder = dense(latent_dim + num_classes, 256, 512, PIXELS)
 
     def one_hot(self, y: Tensor) -> Tensor:
         """Labels (N,) as rows (N, num_classes) with a single 1."""
@@ -194,10 +183,10 @@ class CVAE(nn.Module):
         """Logits of p(x|z, y)."""
         return self.decoder(torch.cat([z, self.one_hot(y)], dim=1)).view(-1, 1, 28, 28)
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Logits of the reconstruction from the mean of q(z|x, y)."""
-        mu, _ = self.encode(x, y)
-        return self.decode(mu, y)
+
+def device_of(model: Model) -> torch.device:
+    """Where its weights are."""
+    return next(model.parameters()).device
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -12,6 +12,7 @@ each class's name near its median, so that colour is never the only sign.
 from __future__ import annotations
 
 import io
+import itertools
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
@@ -49,6 +50,7 @@ STYLE: Any = {
 styled = matplotlib.rc_context(STYLE)  # a decorator: afterwards matplotlib's own settings are as they were
 
 Values: TypeAlias = np.ndarray | Tensor | Sequence[Any]  # images, coordinates or plain numbers
+Series: TypeAlias = Mapping[str, tuple[Values, Values]]  # curves by name: xs and ys
 Content = TypeVar("Content")
 
 
@@ -60,11 +62,13 @@ class Picture(Figure):
         self.alt = f"{title}. {alt}"
         self.suptitle(title, fontsize=11.5)
 
-    def panels(self, contents: Mapping[str, Content], **shared: Any) -> Iterator[tuple[Axes, Content]]:
-        """Axes side by side under the names of what they show, and what that is."""
-        row = self.subplots(1, len(contents), squeeze=False, **shared)[0]
+    def panels(
+        self, contents: Mapping[str, Content], x: str = "", y: str = "", one_y: bool = False
+    ) -> Iterator[tuple[Axes, Content]]:
+        """Axes side by side under the names of what they show, and what that is; `one_y` has them share y."""
+        row = self.subplots(1, len(contents), squeeze=False, sharey=one_y)[0]
         for axes, (name, content) in zip(row, contents.items(), strict=True):
-            axes.set_title(name)
+            axes.set(title=name, xlabel=x, ylabel="" if one_y and axes is not row[0] else y)
             yield axes, content
 
     def __repr__(self) -> str:
@@ -159,7 +163,7 @@ def plane_grids(grids: Mapping[str, tuple[Values, Values]], title: str) -> Pictu
     """
     alt = f"Decoded images over a plane, z1 to the right, z2 upwards, from the left: {', '.join(grids)}."
     picture = Picture(WIDTH, WIDTH / max(2, len(grids)) + 0.4, title, alt)
-    for axes, (coordinates, images) in picture.panels(grids):
+    for axes, (coordinates, images) in picture.panels(grids, "z1", "z2"):
         ticks = to_numpy(coordinates)
         n = len(ticks)
         by_row = to_numpy(images).reshape(n, n, 1, 28, 28)[::-1].reshape(n * n, 1, 28, 28)
@@ -168,7 +172,6 @@ def plane_grids(grids: Mapping[str, tuple[Values, Values]], title: str) -> Pictu
         names = [_number(ticks[i]) for i in shown]
         axes.set_xticks(shown * 28 + 14, names)
         axes.set_yticks((n - 1 - shown) * 28 + 14, names)
-        axes.set(xlabel="z1", ylabel="z2")
     return picture
 
 
@@ -188,9 +191,8 @@ def maps(
     )
     width = WIDTH if len(panels) > 1 else NARROW
     picture = Picture(width, width / max(len(panels), 1.25) + 0.4, title, alt)
-    for axes, points in picture.panels(panels):
+    for axes, points in picture.panels(panels, *axis_names):
         draw_classes(axes, to_numpy(points), labels, class_names, inches=width / len(panels))
-        axes.set(xlabel=axis_names[0], ylabel=axis_names[1])
     return picture
 
 
@@ -201,14 +203,9 @@ def ink_on(colour: str) -> str:
 
 
 def draw_classes(
-    axes: Axes,
-    points: np.ndarray,
-    labels: np.ndarray,
-    class_names: Sequence[str],
-    inches: float,
-    named: bool = True,
+    axes: Axes, points: np.ndarray, labels: np.ndarray, class_names: Sequence[str], inches: float
 ) -> None:
-    """Points (N, 2) in the colours of their classes, on axes so many `inches` wide, with the classes' names.
+    """Points (N, 2) in the colours of their classes, on axes so many `inches` wide, with any `class_names`.
 
     All are drawn in one shuffled order: class by class, the last would cover the first. Their area is a fixed
     share of the panel's, so that 10,000 leave paper between them and 60 are seen. Fainter and larger points
@@ -218,41 +215,33 @@ def draw_classes(
     x, y = points[order].T
     size = float(np.clip(COVER * inches**2 / len(points), 0.7, 14))
     axes.scatter(x, y, s=size, c=np.array(COLOURS)[labels[order]].tolist(), alpha=0.7, linewidths=0)
-    letters = 9 if inches > 2 else 6
-    for index, place in label_places(points, labels, class_names).items() if named else ():
-        axes.annotate(
-            class_names[index],
-            tuple(place),
-            ha="center",
-            va="center",
-            fontsize=letters,
-            fontweight="bold",
-            color=ink_on(COLOURS[index]),
-            bbox={"boxstyle": "round,pad=0.2,rounding_size=0.5", "fc": COLOURS[index], "ec": "white"},
-        )
+    look: Any = {"ha": "center", "va": "center", "fontweight": "bold", "fontsize": 9 if inches > 2 else 6}
+    for index, place in label_places(points, labels, class_names).items():
+        colour = COLOURS[index]
+        box = {"boxstyle": "round,pad=0.2,rounding_size=0.5", "fc": colour, "ec": "white"}
+        axes.annotate(class_names[index], tuple(place), color=ink_on(colour), bbox=box, **look)
 
 
 def label_places(points: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> dict[int, np.ndarray]:
     """For each class the member nearest to its median whose label keeps clear of the labels before it."""
     places: dict[int, np.ndarray] = {}
     span = np.ptp(points, axis=0) + 1e-9
-    room = np.array([0.03 + 0.03 * max(map(len, names)), 0.06])  # of a label, as a share of the axes
+    room = np.array([0.03 + 0.03 * max(map(len, names), default=0), 0.06])  # of a label, share of the axes
+
+    def clear(place: np.ndarray) -> bool:
+        return all((np.abs(place - other) / span > room).any() for other in places.values())
+
     for index in range(len(names)):
-        members = points[labels == index]
-        distance = (np.abs(members - np.median(members, axis=0)) / span).sum(1) if len(members) else []
-        for place in members[np.argsort(distance)]:
-            if all((np.abs(place - other) / span > room).any() for other in places.values()):
-                places[index] = place
-                break
-        else:
-            if len(members):
-                places[index] = np.median(members, axis=0)
+        if len(members := points[labels == index]):
+            median = np.median(members, axis=0)
+            nearest = np.argsort((np.abs(members - median) / span).sum(1))
+            places[index] = next(filter(clear, members[nearest]), median)
     return places
 
 
 @styled
 def lines(
-    series: Mapping[str, tuple[Values, Values]],
+    series: Series,
     title: str,
     x: str,
     y: str,
@@ -265,40 +254,34 @@ def lines(
     alt = f"Line chart of {y} against {x}, one line each: {', '.join(series)}."
     picture = Picture(NARROW, 3.7, title, alt)
     axes = picture.subplots()
-    draw_lines(axes, series, errors)
+    draw_lines(axes, series, x, y, errors)
     if level is not None:
         axes.axhline(level[1], color="#444444", linestyle="--", linewidth=1.2, label=level[0])
+        axes.legend()
     if log_x:
         axes.set_xscale("log")
-    axes.set(xlabel=x, ylabel=y)
-    if len(series) > 1 or level is not None:
-        axes.legend()
     return picture
 
 
 @styled
 def panels(
-    charts: Mapping[str, Mapping[str, tuple[Values, Values]]],
+    charts: Mapping[str, Series],
     title: str,
     x: str | Sequence[str],
     y: str | Sequence[str],
     log: bool = False,
 ) -> Picture:
     """Several line charts side by side: panel name -> the `series` of `lines`; `log` scales all axes so."""
-    xs = [x] * len(charts) if isinstance(x, str) else list(x)
-    ys = [y] * len(charts) if isinstance(y, str) else list(y)
+    xs, ys = ([names] * len(charts) if isinstance(names, str) else names for names in (x, y))
     content = {
         name: [*series, f"{y_name} against {x_name}"]
         for (name, series), x_name, y_name in zip(charts.items(), xs, ys, strict=True)
     }
     picture = Picture(WIDTH, 3.3, title, f"Line charts. {_listed(content)}.")
     for (axes, series), x_name, y_name in zip(picture.panels(charts), xs, ys, strict=True):
-        draw_lines(axes, series)
-        axes.set(xlabel=x_name, ylabel=y_name)
+        draw_lines(axes, series, x_name, y_name)
         if log:
             axes.set(xscale="log", yscale="log")
-        if len(series) > 1:
-            axes.legend()
     return picture
 
 
@@ -308,10 +291,8 @@ def fading(charts: Mapping[str, Values], title: str, x: str, y: str) -> Picture:
     arrays = {name: to_numpy(curves) for name, curves in charts.items()}
     content = _listed({name: [f"{curves.shape[1]} curves"] for name, curves in arrays.items()})
     picture = Picture(WIDTH, 3.3, title, f"Line charts of {y} against {x}. {content}.")
-    for axes, curves in picture.panels(arrays, sharey=True):
+    for axes, curves in picture.panels(arrays, x, y, one_y=True):
         axes.plot(range(1, len(curves) + 1), curves, color=COLOURS[0], alpha=0.55, linewidth=1.2)
-        axes.set_xlabel(x)
-    picture.axes[0].set_ylabel(y)
     return picture
 
 
@@ -321,15 +302,13 @@ def strips(charts: Mapping[str, Mapping[str, Values]], title: str, x: str, y: st
     content = {name: [" ".join(group.split()) for group in groups] for name, groups in charts.items()}
     by = f" by {x}" if x else ""
     picture = Picture(WIDTH, 3.4, title, f"Points of {y}{by}, with means as bars. {_listed(content)}.")
-    for axes, groups in picture.panels(charts, sharey=True):
+    for axes, groups in picture.panels(charts, x, y, one_y=True):
         for place, values in enumerate(map(to_numpy, groups.values())):
             beside = place + (np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(1))
             axes.plot(beside, values, "o", color=COLOURS[0], markersize=5, alpha=0.8)
             axes.hlines(values.mean(), place - 0.3, place + 0.3, color=COLOURS[1], linewidth=2)
         axes.set_xticks(range(len(groups)), list(groups))
         axes.grid(axis="x", visible=False)
-        axes.set_xlabel(x)
-    picture.axes[0].set_ylabel(y)
     return picture
 
 
@@ -349,7 +328,7 @@ def posteriors(
     )
     picture = Picture(WIDTH, WIDTH / len(panels) + 0.5, title, alt)
     angle = np.linspace(0, 2 * np.pi, 100)
-    for axes, values in picture.panels(panels):
+    for axes, values in picture.panels(panels, "z1", "z2"):
         ticks, density, mu, sigma = map(to_numpy, values)
         axes.contourf(*np.broadcast_to(ticks, (2, len(density))), density, levels=20, cmap="Blues")
         for times in (1, 2):
@@ -357,28 +336,22 @@ def posteriors(
             axes.plot(x, y, color=COLOURS[1], linewidth=1.6)
         near = reach * sigma.max()
         axes.set(xlim=(mu[0] - near, mu[0] + near), ylim=(mu[1] - near, mu[1] + near), aspect="equal")
-        axes.set(xlabel="z1", ylabel="z2")
         axes.grid(False)
     return picture
 
 
 def draw_lines(
-    axes: Axes, series: Mapping[str, tuple[Values, Values]], errors: Mapping[str, Values] | None = None
+    axes: Axes, series: Series, x: str, y: str, errors: Mapping[str, Values] | None = None
 ) -> None:
-    """Lines told apart by colour and by marker."""
-    for index, (name, (xs, ys)) in enumerate(series.items()):
-        axes.errorbar(
-            to_numpy(xs),
-            to_numpy(ys),
-            yerr=to_numpy(errors[name]) if errors and name in errors else None,
-            label=name,
-            color=COLOURS[index % len(COLOURS)],
-            marker=MARKERS[index % len(MARKERS)],
-            markersize=4,
-            capsize=2,
-        )
+    """Lines told apart by colour and by marker, with a legend if there are several."""
+    for (name, (xs, ys)), marker in zip(series.items(), itertools.cycle(MARKERS), strict=False):
+        error = to_numpy(errors[name]) if errors and name in errors else None
+        axes.errorbar(to_numpy(xs), to_numpy(ys), error, label=name, marker=marker, markersize=4, capsize=2)
     if all(to_numpy(xs).dtype.kind == "i" for xs, _ in series.values()):  # there is no epoch 2.5
         axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
+    axes.set(xlabel=x, ylabel=y)
+    if len(series) > 1:
+        axes.legend()
 
 
 @styled
@@ -395,10 +368,8 @@ def points(
     Those whose names are `marked` are drawn larger and in another colour; `equal` is the name of a dashed
     line on which x + y has this value.
     """
-    alt = f"Points of {y} against {x}: {', '.join(named)}."
-    if equal is not None:
-        alt += f" A dashed line of slope -1: {equal[0]}."
-    picture = Picture(NARROW, 4.0, title, alt)
+    dashed = f" A dashed line of slope -1: {equal[0]}." if equal is not None else ""
+    picture = Picture(NARROW, 4.0, title, f"Points of {y} against {x}: {', '.join(named)}.{dashed}")
     axes = picture.subplots()
     positions = np.array([list(position) for position in named.values()])
     axes.plot(*positions.T, "o-", color=COLOURS[0], markersize=5)
@@ -418,18 +389,14 @@ def points(
 
 @styled
 def bars(
-    groups: Mapping[str, Mapping[str, Any]],
-    title: str,
-    y: str,
-    errors: bool = False,
-    one_scale: bool = False,
+    groups: Mapping[str, Mapping[str, Any]], title: str, y: str, errors: bool = False, one_scale: bool = False
 ) -> Picture:
     """Bars side by side: chart name -> {bar name: height}; a value may be (height, error).
 
     `one_scale` gives all charts the same axis, for heights that are to be compared across them.
     """
     picture = Picture(WIDTH, 3.4, title, f"Bar charts of {y}. {_listed(groups)}.")
-    for axes, values in picture.panels(groups):
+    for axes, values in picture.panels(groups, y=y):
         heights, spread = zip(*values.values(), strict=True) if errors else ([*values.values()], None)
         names = list(map(str, values))
         axes.bar(range(len(names)), heights, yerr=spread, capsize=3, color=COLOURS[0], width=0.7)
@@ -437,7 +404,6 @@ def bars(
         slant: Any = {"rotation": 35, "ha": "right"} if wide else {}
         axes.set_xticks(range(len(names)), names, **slant)
         axes.grid(axis="x", visible=False)
-        axes.set_ylabel(y)
     if len(groups) == 1:
         picture.axes[0].set_title("")
     if one_scale:

@@ -21,10 +21,7 @@ COLUMNS = 90  # of the bar in a notebook
 
 
 def bar(total: int, unit: str, done: int = 0) -> tqdm:
-    """A bar over `total` of a unit, of which some are done.
-
-    It says what comes before it, units per second, the time that is left, and what comes after it.
-    """
+    """A bar over `total` of a unit, of which some are done."""
     kind = _InNotebook if in_notebook() else tqdm
     return kind(
         total=total,

@@ -52,12 +52,9 @@ class Budget:
 
 
 BUDGETS = {
-    budget.name: budget
-    for budget in (
-        Budget("smoke", 640, 256, 0.0, 16),
-        Budget("laptop", 12_000, 2_000, 0.6, 100),
-        Budget("full", None, None, 1.0, 500),
-    )
+    "smoke": Budget("smoke", 640, 256, 0.0, 16),
+    "laptop": Budget("laptop", 12_000, 2_000, 0.6, 100),
+    "full": Budget("full", None, None, 1.0, 500),
 }
 
 
@@ -83,8 +80,8 @@ def project_folder() -> Path:
 
 
 def data_folder() -> Path:
-    """The folder named by COURSE_DATA, relative to the project; `data/` by default."""
-    return project_folder() / (os.environ.get("COURSE_DATA") or "data")
+    """The folder named by COURSE_DATA, relative to the project, `~` being home; `data/` by default."""
+    return project_folder() / Path(os.environ.get("COURSE_DATA") or "data").expanduser()
 
 
 def watched() -> bool:

@@ -140,13 +140,9 @@ def fit(
     batch_sizes = [batch_size] * epochs if isinstance(batch_size, int) else batch_size
     optimizer, step = descent(model, loss, learning_rate)
     state = State(model, optimizer, History(), len(images), epochs)
-    observers = [
-        Record(),
-        Guard(),
-        HeldOut(loss, given(test_images, test_labels)),
-        Watcher(watch),
-        *observers,
-    ]
+    held_out = given(test_images, test_labels)
+    tested = Watcher("test", lambda model: average(model, loss, *held_out) if held_out else {})
+    observers = [Record(), Guard(), tested, Watcher("watched", watch), *observers]
     for observer in observers:
         observer.start(state)
 
@@ -206,8 +202,7 @@ def warm_up(t: float, share: float, top: float) -> float:
 class Record(Observer):
     """Writes an epoch into the history: the terms of the loss, averaged over its images, and its seconds."""
 
-    def __init__(self) -> None:
-        self.sums: Any = 0.0
+    sums: Any = 0.0
 
     def step(self, state: State, terms: Any, images: int) -> None:
         """Sums stay on the device: to read a number makes a GPU wait."""
@@ -252,27 +247,16 @@ class Guard(Observer):
 
 
 @dataclass
-class HeldOut(Observer):
-    """Records the terms of the loss on images that are not trained on, if there are any."""
-
-    loss: Loss
-    data: tuple[Tensor, ...]
-
-    def epoch(self, state: State) -> None:
-        if self.data:
-            append(state.history.test, average(state.model, self.loss, *self.data))
-
-
-@dataclass
 class Watcher(Observer):
     """Records what `watch` sees. Its noise has a seed of its own: the training goes as if unwatched."""
 
+    record: str  # of the History
     watch: Watch | None
 
     def epoch(self, state: State) -> None:
         if self.watch is not None:
             with judged(state.model, seed=0):
-                append(state.history.watched, self.watch(state.model))
+                append(getattr(state.history, self.record), self.watch(state.model))
 
 
 def append(record: dict[str, list[Any]], values: Mapping[str, Any]) -> None:

@@ -417,7 +417,7 @@ def _assignments(course, assignment: str) -> list[str]:
 def _grade(course, assignments: list[str], rules, crew, students: list[str]) -> None:
     from courseware.classroom import batch
 
-    started = time.monotonic()
+    started, broken = time.monotonic(), []
     with _progress("submissions") as bars:
         tasks = {
             assignment: bars.add_task(assignment, total=len(students or course.students(assignment)))
@@ -425,21 +425,31 @@ def _grade(course, assignments: list[str], rules, crew, students: list[str]) -> 
         }
         for step in batch.grade(course, assignments, rules, crew, students):
             bars.update(tasks[step.result.assignment], completed=step.done)
+            broken += [step.result] * step.result.broken
     seconds = time.monotonic() - started
     for assignment in assignments:
         _report_class(course, assignment)
     _say(f"Time: {seconds:.0f} s. Go on in formgrader (`jupyter lab`) or with `nbgrader export`.")
+    if broken:
+        for one in broken:
+            _say(f"NOT GRADED: {one.student}, {one.assignment}: {'; '.join(map(str, one.faults))}")
+        raise settings.CourseError(
+            f"The grader itself failed on {len(broken)} submissions, and nothing was entered for them: see "
+            "`course doctor`, then give the same command again."
+        )
 
 
 def _report_class(course, assignment: str) -> None:
     from courseware.classroom import batch, feedback, gradebook, summary
     from courseware.grading import work
 
-    with closing(gradebook.opened(course, [assignment])) as book:
-        stale = feedback.stale(course, book, assignment)
     folder = course.root / "build" / "grading" / assignment
     released = work.digest_of(course.assignment(assignment).released)
-    found = summary.of(batch.results(course, assignment), released, stale)
+    with closing(gradebook.opened(course, [assignment])) as book:
+        standing = gradebook.standing(book, assignment)
+        stale = feedback.stale(course, book, assignment)
+    everybody = course.students(assignment)
+    found = summary.of(batch.results(course, assignment), released, standing, everybody, stale)
     summary.write(found, batch.results(course, assignment), assignment, folder)
     _show(summary.COLUMNS, (exercise.cells() for exercise in found.exercises), assignment)
     if found.mistakes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,11 @@ torch.set_num_threads(1)  # pytest-xdist runs one process per core
 
 def pytest_configure() -> None:
     needs.require(os.environ.get("COURSE_REQUIRE", ""))
+    if sys.platform == "linux":
+        import forked
+        import nbval.kernel
+
+        nbval.kernel.KernelManager = forked.Kernels
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -96,10 +102,10 @@ def tiny_mnist(
 
 @pytest.fixture(scope="session")
 def forks() -> None:
-    """Processes that multiprocessing's server forks have imported `faked`, and so are there at once."""
-    import faked
+    """Processes that multiprocessing's server forks are there at once."""
+    import forked
 
-    faked.start_server()
+    forked.start_server()
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """A small course, and a way to grade it that takes no time: what the tests of the coordinator grade with.
 
-Its processes are forked from a server that has imported this module (`start_server`), so that a coordinator
+Its processes are forked from a server that has imported this module (`forked`), so that a coordinator
 is there in a few milliseconds and can be killed and started again many times.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import json
-import multiprocessing
 import os
 import random
 import shutil
@@ -19,7 +18,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from functools import partial
-from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -41,17 +39,6 @@ ASSIGNMENT, NAMES = "small", ("first", "second")
 AUTOMATIC, BY_HAND, TASK = "sum-check", "essay", "poster"  # grade_ids
 RULES = Rules()
 LOSES_ITS_WORKER = "print('kill')"
-
-
-def start_server() -> None:
-    """Start multiprocessing's server of forks with this module imported, once per process."""
-    multiprocessing.set_forkserver_preload(["__main__", "faked"])
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS), str(TESTS.parent), *([before] if before else [])])
-    try:
-        forkserver.ensure_running()
-    finally:
-        os.environ.pop("PYTHONPATH") if before is None else os.environ.update(PYTHONPATH=before)
 
 
 def at_once(work: Any, job: Any) -> Future:

@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from course_utils.checks.evidence import NOT_YET, Evidence, as_array, fact, pack, quiet, sentence
+from course_utils.checks.evidence import NOT_YET, Evidence, as_array, pack, quiet, sentence
+from course_utils.checks.inputs import fact
 
 REPORT_MIME = "application/vnd.vae-course.report+json"
 EVIDENCE_MIME = "application/vnd.vae-course.evidence+json"
@@ -58,7 +59,7 @@ class Exercise:
     number: str
     answer: str
     points: int
-    probe: Callable[..., Evidence]
+    probe: Callable[..., None]
     judge: Callable[[int, Evidence], list[Finding]]
     reference: tuple[str, ...] = ()
     measured: str = ""
@@ -175,11 +176,16 @@ def observe(exercise: Exercise, namespace: Mapping[str, Any], seed: int) -> Obse
             {},
             f"`{exercise.answer}` is not defined: run the cell above first, and mend it if it fails.",
         )
+    if hasattr(answer, "_torchdynamo_orig_callable"):
+        note = f"Compiling `{exercise.answer}` takes longer than a check may: take `torch.compile` away."
+        return Observation(seed, {}, note)
     try:
         with quiet(), _undisturbed():
             torch.manual_seed(seed)  # the same evidence, whatever ran before
             beside = (namespace.get(exercise.measured),) if exercise.measured else ()
-            return Observation(seed, exercise.probe(_function(exercise, answer), seed, *beside))
+            evidence: Evidence = {}
+            exercise.probe(evidence, _function(exercise, answer), seed, *beside)
+            return Observation(seed, evidence)
     except KeyboardInterrupt:
         raise
     except BaseException as problem:  # whatever an answer raises where nothing was expected
@@ -246,6 +252,8 @@ def _undisturbed() -> Iterator[None]:
 
 # --- for judges -------------------------------------------------------------------------------------
 
+CHANGED = "Your function changes its inputs: work on new tensors."
+
 
 def problem_with(evidence: Evidence, key: str) -> str:
     """What kept evidence[key] from being numbers, or ''."""
@@ -263,6 +271,25 @@ def close(actual: np.ndarray, expected: Any, tolerance: float) -> bool:
     )
 
 
+def diagnosis(evidence: Evidence, key: str, values: Mapping[Any, Any], tolerance: float = 1e-4) -> Any:
+    """The name of the first of `values` that evidence[key] equals; None where it equals none."""
+    if problem_with(evidence, key):
+        return None
+    return next((name for name, value in values.items() if close(evidence[key], value, tolerance)), None)
+
+
+def unless(claim: str, weight: float, hint: str) -> Finding:
+    """A finding that holds where there is nothing to hint at."""
+    return Finding(claim, not hint, weight, hint)
+
+
+def untouched(finding: Finding, evidence: Evidence, key: str, given: Any) -> Finding:
+    """The finding, unless evidence[key] shows that the answer changed the inputs it was `given`."""
+    if finding.holds and not close(evidence[key], given, 0):
+        return replace(finding, holds=False, hint=CHANGED)
+    return finding
+
+
 def expect(
     evidence: Evidence,
     key: str,
@@ -271,51 +298,34 @@ def expect(
     weight: float,
     mistakes: Mapping[str, Any] | None = None,
     tolerance: float = 1e-4,
+    *,
+    not_finite: str = "",
 ) -> Finding:
     """A finding that evidence[key] equals `expected`.
 
     `mistakes` maps a hint to the value that the mistake it describes would give: the first one that the
-    evidence equals is the diagnosis.
+    evidence equals is the diagnosis. `not_finite` is the hint where a number is NaN or infinite.
     """
     problem = problem_with(evidence, key)
     if problem:
         return Finding(claim, False, weight, problem)
-    actual = evidence[key]
-    if close(actual, expected, tolerance):
-        return Finding(claim, True, weight)
-    for hint, wrong in (mistakes or {}).items():
-        if close(actual, wrong, tolerance):
-            return Finding(claim, False, weight, hint)
-    wanted = as_array(expected)
+    if not_finite and not np.isfinite(evidence[key]).all():
+        return Finding(claim, False, weight, not_finite)
+    hint = diagnosis(evidence, key, {"": expected, **(mistakes or {})}, tolerance)
+    return unless(claim, weight, _unlike(evidence[key], as_array(expected)) if hint is None else hint)
+
+
+def _unlike(actual: np.ndarray, wanted: np.ndarray) -> str:
+    """What can be said where no mistake explains the numbers."""
     if actual.shape != wanted.shape:
-        return Finding(claim, False, weight, f"It has shape {actual.shape}; expected {wanted.shape}.")
+        return f"It has shape {actual.shape}; expected {wanted.shape}."
     if not np.isfinite(actual).all():
-        return Finding(claim, False, weight, "It contains NaN or infinity.")
-    difference = np.abs(actual.astype(float) - wanted).max()
-    return Finding(claim, False, weight, f"Largest difference: {difference:.3g}.")
-
-
-def expect_finite(
-    evidence: Evidence,
-    key: str,
-    expected: Any,
-    claim: str,
-    weight: float,
-    mistakes: Mapping[str, Any],
-    otherwise: str,
-    *,
-    tolerance: float = 1e-4,
-) -> Finding:
-    """As `expect`; `otherwise` is the hint where a number is NaN or infinite."""
-    if not problem_with(evidence, key) and not np.isfinite(evidence[key]).all():
-        return Finding(claim, False, weight, otherwise)
-    return expect(evidence, key, expected, claim, weight, mistakes, tolerance)
+        return "It contains NaN or infinity."
+    return f"Largest difference: {np.abs(actual.astype(float) - wanted).max():.3g}."
 
 
 def is_fact(evidence: Evidence, key: str, seed: int, claim: str, weight: float, hint: str) -> Finding:
     """A finding that evidence[key] was recorded by `fact(seed, key, ...)` and is true."""
     problem = problem_with(evidence, key)
-    if problem:
-        return Finding(claim, False, weight, problem)
-    true = close(evidence[key], fact(seed, key, True), 1e-9)
-    return Finding(claim, true, weight, "" if true else hint)
+    true = not problem and close(evidence[key], fact(seed, key, True), 1e-9)
+    return Finding(claim, true, weight, "" if true else problem or hint)

@@ -3,10 +3,6 @@
 Evidence is a dict of named NumPy arrays of numbers; where an answer went wrong, the array is one string,
 the sentence that says how. Evidence can leave the process as JSON (`pack`) and come back (`unpack`),
 without a pickle, so that a judge elsewhere can look at it.
-
-Every number that earns points depends on the seed. A plain fact about an answer (it was in evaluation
-mode) is therefore kept as a number drawn from the seed (`fact`): evidence copied from another run, or
-made up, earns nothing.
 """
 
 from __future__ import annotations
@@ -18,8 +14,8 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -31,12 +27,16 @@ from course_utils.settings import CourseError
 
 Evidence = dict[str, np.ndarray]
 
-CALL_SECONDS = 10.0  # a right answer takes milliseconds, one that trains a second or two
+CALL_SECONDS = 10.0  # of a processor: a right answer takes milliseconds, one that trains a second or two
+PATIENCE = 3  # times as many seconds may pass while the machine does something else, or the answer sleeps
 SENTENCE = 400  # characters of an error message that are worth keeping
 PACKED_BYTES = 8_000_000  # the largest honest evidence has 0.3 million
 
 NOT_YET = "This part is still to be written: it raises NotImplementedError."
 ENDLESS = f"It did not return within {CALL_SECONDS:.0f} seconds: is there a loop that never ends?"
+WAITING = (
+    f"It was stopped after {PATIENCE * CALL_SECONDS:.0f} seconds in which it mostly waited: does it sleep?"
+)
 
 
 class NotNumbers(TypeError):
@@ -44,7 +44,7 @@ class NotNumbers(TypeError):
 
 
 class _TookTooLong(BaseException):
-    """A call was cut off; no `except Exception` of an answer may swallow this."""
+    """A call was cut off; no `except Exception` of an answer may swallow this. Its text says why."""
 
 
 # --- calling an answer ------------------------------------------------------------------------------
@@ -56,17 +56,18 @@ def record(evidence: Evidence, key: str, function: Callable[..., Any], *args: An
     A bare NotImplementedError, as a stub raises it, becomes NOT_YET. Once a call did not return, the others
     are not tried.
     """
-    if any(value.dtype.kind == "U" and value.item() == ENDLESS for value in evidence.values()):
-        evidence[key] = np.array(ENDLESS)
-        return
+    for value in evidence.values():
+        if value.dtype.kind == "U" and value.item() in (ENDLESS, WAITING):
+            evidence[key] = value
+            return
     try:
         with _time_limit(CALL_SECONDS):
             evidence[key] = as_array(function(*args, **kwargs))
     except NotImplementedError as problem:
         # torch raises some with a message of its own
         evidence[key] = np.array(sentence(problem) if problem.args else NOT_YET)
-    except _TookTooLong:
-        evidence[key] = np.array(ENDLESS)
+    except _TookTooLong as limit:
+        evidence[key] = np.array(str(limit))
     except NotNumbers as problem:
         evidence[key] = np.array(f"{problem}"[:SENTENCE])
     except KeyboardInterrupt:  # the stop button is the student's
@@ -109,36 +110,54 @@ def sentence(problem: BaseException) -> str:
 
 @contextlib.contextmanager
 def _time_limit(seconds: float) -> Iterator[None]:
-    """Interrupt the main thread after `seconds`, as the stop button would; elsewhere there is no limit."""
+    """Interrupt the main thread as the stop button would, once it has computed for `seconds`; elsewhere there
+    is no limit."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    rang = threading.Event()
+    clock = _own_seconds()
+    started, began, over, rang = time.monotonic(), clock(), threading.Event(), []
 
-    def ring() -> None:
-        rang.set()
-        if hasattr(signal, "pthread_kill"):
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # ends a sleep as well
-        else:
-            signal.raise_signal(signal.SIGINT)
+    def watch() -> None:
+        left = seconds
+        while not over.wait(left):
+            used, passed = clock() - began, time.monotonic() - started
+            if used >= seconds or passed >= PATIENCE * seconds:
+                rang.append(ENDLESS if used >= seconds else WAITING)
+                _interrupt()
+                return
+            left = max(min(seconds - used, PATIENCE * seconds - passed), seconds / 100)
 
-    timer = threading.Timer(seconds, ring)
-    timer.daemon = True
     # A process that was started in the background may have been told to ignore the signal.
     ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     if ignored:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    timer.start()
+    threading.Thread(target=watch, daemon=True).start()
     try:
         yield
     except KeyboardInterrupt:
-        if rang.is_set():
-            raise _TookTooLong from None
+        if rang:
+            raise _TookTooLong(rang[0]) from None
         raise
     finally:
-        timer.cancel()
+        over.set()
         if ignored:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _own_seconds() -> Callable[[], float]:
+    """A clock of the main thread's seconds on a processor; on Windows, of all seconds."""
+    if not hasattr(time, "pthread_getcpuclockid"):
+        return time.monotonic
+    clock = time.pthread_getcpuclockid(threading.main_thread().ident or 0)
+    return lambda: time.clock_gettime(clock)
+
+
+def _interrupt() -> None:
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # ends a sleep as well
+    else:
+        signal.raise_signal(signal.SIGINT)
 
 
 @contextlib.contextmanager
@@ -197,27 +216,13 @@ def _plain(value: Any) -> Any:
         return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
 
 
-# --- what both halves draw from the seed --------------------------------------------------------------
-
-
-def generator(seed: int, stream: int = 0) -> torch.Generator:
-    """Random numbers that depend on the seed and on the purpose `stream` alone."""
-    return torch.Generator().manual_seed(seed * 1009 + stream)
-
-
-def fact(seed: int, name: str, true: bool) -> float:
-    """A truth about an answer as evidence: a number from the seed and the fact's name, or 0 if untrue."""
-    stream = zlib.crc32(name.encode())
-    return float(1 + torch.rand((), generator=generator(seed, stream))) if true else 0.0
+# --- evidence as JSON ---------------------------------------------------------------------------------
 
 
 def printable(text: str, most: int) -> str:
     """One line of at most `most` characters, none of which files, terminals or spreadsheets stumble over."""
     line = " ".join(text[: 4 * most].split())[:most]
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in line)
-
-
-# --- evidence as JSON ---------------------------------------------------------------------------------
 
 
 def pack(evidence: Evidence) -> dict[str, Any]:

@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from course_utils.checks.core import Finding, close, problem_with
-from course_utils.checks.evidence import Evidence, NotNumbers, alone, as_array, generator
+from course_utils.checks.core import Finding, close, problem_with, unless
+from course_utils.checks.evidence import Evidence, NotNumbers, alone, as_array
+from course_utils.checks.inputs import generator
 
 Map = Callable[[np.ndarray], np.ndarray]
 
@@ -50,12 +51,13 @@ def _normal(seed: int, *shape: int) -> np.ndarray:
     return torch.randn(*shape, generator=generator(seed, stream), dtype=torch.float64).numpy()
 
 
-def fill(model: nn.Module, seed: int, example: Tensor) -> None:
-    """Overwrite the layers of `model`, which is first run on `example` so that lazy layers take shape."""
+def fill(model: nn.Module, seed: int, **examples: tuple[Tensor, ...]) -> None:
+    """Overwrite the layers of `model`, after a call of these methods, by which lazy layers take shape."""
     if not isinstance(model, nn.Module):
         raise NotNumbers("The class is no nn.Module")
-    with contextlib.suppress(Exception), torch.no_grad():
-        model(example)
+    for method, example in examples.items():
+        with contextlib.suppress(Exception), torch.no_grad():
+            getattr(model, method)(*example)
     with torch.no_grad():
         for layer in model.modules():
             if isinstance(layer, KNOWN):
@@ -69,8 +71,6 @@ def fill(model: nn.Module, seed: int, example: Tensor) -> None:
 
 def calls(model: nn.Module, x: Tensor) -> Any:
     """What the model answers to `x`; says so where it has no `forward` of its own."""
-    if not isinstance(model, nn.Module):
-        raise NotNumbers("The class is no nn.Module")
     if type(model).forward is nn.Module.forward:
         raise NotNumbers("The class has no method `forward`")
     return alone(model(x))
@@ -140,7 +140,22 @@ def same_layers(
         shape = ((b, a), (b, a, k, k), (a, b, k, k))[kind]
         sums.append((weights(seed, *shape).sum(), bias(seed, b).sum()))
     kept = close(np.array([row[6:] for row in found]), sums, 1e-3)
-    return Finding(claim, kept, weight, "" if kept else "The weights change when the model is called.")
+    return unless(claim, weight, "" if kept else "The weights change when the model is called.")
+
+
+def linear(model: nn.Module) -> list[tuple[int, int, bool]]:
+    """For each linear layer its inputs, its outputs and whether it has a bias."""
+    layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
+    return [(layer.in_features, layer.out_features, layer.bias is not None) for layer in layers]
+
+
+def other_linear(evidence: Evidence, key: str, wanted: list[list[tuple[int, int]]], sizes: str) -> str:
+    """What is wrong with evidence[key], made by `linear`: '' for inputs and outputs as in one of `wanted`."""
+    found = evidence[key].reshape(-1, 3).tolist()
+    if sorted((a, b) for a, b, _ in found) not in map(sorted, wanted):
+        seen = ", ".join(f"{a:.0f} to {b:.0f}" for a, b, _ in found) or "none"
+        return f"With {sizes} your linear layers are: {seen}."
+    return "" if all(biased for *_, biased in found) else "At least one layer has no bias."
 
 
 # --- what a model should answer ---------------------------------------------------------------------
@@ -156,6 +171,32 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 def same(x: np.ndarray) -> np.ndarray:
     return x
+
+
+def affine(x: np.ndarray, seed: int, size: int) -> np.ndarray:
+    """What the linear layer with `size` outputs and known weights makes of x (N, d)."""
+    return x @ weights(seed, size, x.shape[1]).T + bias(seed, size)
+
+
+BENDS: dict[str, Map] = {
+    "a ReLU": relu,
+    "a sigmoid": sigmoid,
+    "a tanh": np.tanh,
+    "a softplus": lambda x: np.logaddexp(0, x),
+    "an exp": np.exp,
+}
+
+
+def activations(none: str, first: str, second: str) -> list[tuple[str, Map, Map]]:
+    """What may stand at two places inside, by its hint: that there is `none`, or which ReLU is missing."""
+    return [
+        ("", relu, relu),
+        (none, same, same),
+        (first, same, relu),
+        (second, relu, same),
+        ("The activation inside is a sigmoid, not ReLU.", sigmoid, sigmoid),
+        ("The activation inside is tanh, not ReLU.", np.tanh, np.tanh),
+    ]
 
 
 @dataclass(frozen=True)
@@ -203,11 +244,10 @@ def smooth(evidence: Evidence, key: str, expected: np.ndarray, claim: str, weigh
     Rounding may turn single ReLUs on or off, so a fifth is allowed; a gradient that is cut off somewhere
     lies much further away.
     """
-    problem = problem_with(evidence, key)
-    if problem:
-        return Finding(claim, False, weight, problem)
-    near = evidence[key].shape == expected.shape and bool(
-        np.linalg.norm(evidence[key] - expected) < 0.2 * np.linalg.norm(expected)
-    )
-    hint = "They are not those of the network: mend its numbers; if those are right, a part is detached."
-    return Finding(claim, near, weight, "" if near else hint)
+    hint = problem_with(evidence, key)
+    if not hint and not (
+        evidence[key].shape == expected.shape
+        and np.linalg.norm(evidence[key] - expected) < 0.2 * np.linalg.norm(expected)
+    ):
+        hint = "They are not those of the network: mend its numbers; if those are right, a part is detached."
+    return unless(claim, weight, hint)

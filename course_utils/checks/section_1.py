@@ -9,44 +9,18 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector
 
-from course_utils.checks.core import Exercise, Finding, close, expect, is_fact, problem_with
-from course_utils.checks.evidence import (
-    Evidence,
-    NotNumbers,
-    alone,
-    as_array,
-    fact,
-    generator,
-    intact,
-    record,
-)
-from course_utils.checks.layers import (
-    FIRST,
-    FIXED_SIZE,
-    OTHER_LAYERS,
-    Map,
-    Network,
-    advised,
-    bias,
-    calls,
-    described,
-    differences,
-    fill,
-    relu,
-    same,
-    same_layers,
-    sigmoid,
-    slopes,
-    smooth,
-    weights,
-)
+from course_utils.checks import gradients, layers
+from course_utils.checks.core import Exercise, Finding, close, expect, is_fact, problem_with, unless
+from course_utils.checks.evidence import Evidence, NotNumbers, alone, as_array, intact, record
+from course_utils.checks.inputs import fact, generator
+from course_utils.checks.layers import Map, Network, advised, relu, same, sigmoid
 from course_utils.checks.predictions import prediction
 
 # --- 1.1 MyAutoencoder ------------------------------------------------------------------------------
@@ -61,24 +35,22 @@ def _images_and_codes(seed: int) -> tuple[Tensor, Tensor, np.ndarray]:
     return torch.rand(5, 1, 28, 28, generator=g), 2 * torch.randn(5, LATENT, generator=g), directions
 
 
-def probe_my_autoencoder(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_my_autoencoder(evidence: Evidence, answer: Any, seed: int) -> None:
     x, z, directions = _images_and_codes(seed)
 
     @functools.cache
     def model(latent_dim: int) -> Any:
         """One for each latent size; an error in the constructor comes up in every finding."""
         made = answer(latent_dim)
-        fill(made, seed, x)
+        layers.fill(made, seed, forward=(x,))
         return made
 
-    record(evidence, "layers", lambda: described(model(LATENT)))
+    record(evidence, "layers", lambda: layers.described(model(LATENT)))
     record(evidence, "code", lambda: alone(intact(model(LATENT).encode, x)))
     record(evidence, "logits", lambda: alone(intact(model(LATENT).decode, z)))
-    record(evidence, "forward", lambda: calls(model(LATENT), x))
-    record(evidence, "single", lambda: calls(model(1), x[:1]))
+    record(evidence, "forward", lambda: layers.calls(model(LATENT), x))
+    record(evidence, "single", lambda: layers.calls(model(1), x[:1]))
     record(evidence, "slopes", lambda: _first_slopes(model(LATENT), x, directions))
-    return evidence
 
 
 def _first_slopes(model: nn.Module, x: Tensor, directions: np.ndarray) -> Tensor:
@@ -91,36 +63,29 @@ def _first_slopes(model: nn.Module, x: Tensor, directions: np.ndarray) -> Tensor
     first = next((layer for layer in linear if layer.in_features == 784 and layer.bias is not None), None)
     if first is None:
         raise NotNumbers("There is no linear layer with 784 inputs and a bias.")
-    return (
-        slopes(calls(model, x), first.bias)
-        @ first.weight.detach()
-        @ torch.from_numpy(directions).to(first.weight)
-    )
+    slopes = layers.slopes(layers.calls(model, x), first.bias)
+    return slopes @ first.weight.detach() @ torch.from_numpy(directions).to(first.weight)
 
 
-def _chain(seed: int, *sizes: int, inside: tuple[Map, Map] = (relu, relu)) -> Map:
-    """Linear layers of these four sizes with `inside` between them."""
-
-    def chain(x: np.ndarray) -> np.ndarray:
-        for (n_in, n_out), after in zip(pairwise(sizes), (*inside, same), strict=True):
-            x = after(x @ weights(seed, n_out, n_in).T + bias(seed, n_out))
-        return x
-
-    return chain
+INSIDE = layers.activations(
+    "Nothing stands between the linear layers: put a ReLU between each two.",
+    "The ReLU between the first two layers is missing.",
+    "The ReLU between the last two layers is missing.",
+)
 
 
 def _insides(seed: int, *sizes: int) -> dict[str, Map]:
-    """The chain, right and with likely mistakes in its activations."""
-    return {
-        "": _chain(seed, *sizes),
-        "Nothing stands between the linear layers: put a ReLU between each two.": _chain(
-            seed, *sizes, inside=(same, same)
-        ),
-        "The ReLU between the first two layers is missing.": _chain(seed, *sizes, inside=(same, relu)),
-        "The ReLU between the last two layers is missing.": _chain(seed, *sizes, inside=(relu, same)),
-        "The activation inside is a sigmoid, not ReLU.": _chain(seed, *sizes, inside=(sigmoid, sigmoid)),
-        "The activation inside is tanh, not ReLU.": _chain(seed, *sizes, inside=(np.tanh, np.tanh)),
-    }
+    """Linear layers of these three sizes, right and with likely mistakes in the activations between them."""
+
+    def chain(*inside: Map) -> Map:
+        def output(x: np.ndarray) -> np.ndarray:
+            for size, after in zip(sizes, (*inside, same), strict=True):
+                x = after(layers.affine(x, seed, size))
+            return x
+
+        return output
+
+    return {hint: chain(*inside) for hint, *inside in INSIDE}
 
 
 SQUASHED = "A sigmoid has been applied already: logits are asked for."
@@ -133,15 +98,15 @@ def _encoder(seed: int, latent_dim: int) -> Network:
         "There is a sigmoid on the code: the last layer stays linear.": sigmoid,
         "There is a tanh on the code: the last layer stays linear.": np.tanh,
     }
-    return Network(_insides(seed, 784, 256, 128, latent_dim), ends)
+    return Network(_insides(seed, 256, 128, latent_dim), ends)
 
 
 def _image(flat: np.ndarray) -> np.ndarray:
     return flat.reshape(-1, 1, 28, 28)
 
 
-def _decoder(seed: int, latent_dim: int) -> Network:
-    insides = _insides(seed, latent_dim, 128, 256, 784)
+def _decoder(seed: int) -> Network:
+    insides = _insides(seed, 128, 256, 784)
     right = insides[""]
     before = "There is an activation before decode's first layer: the code goes in as it is."
     insides[before] = lambda z: right(relu(z))
@@ -161,23 +126,23 @@ def judge_my_autoencoder(seed: int, evidence: Evidence) -> list[Finding]:
     """`forward` is held to be decode after encode, as the answer has these two; so a mistake counts once."""
     images, codes, directions = _images_and_codes(seed)
     x, z = (as_array(t).astype(np.float64).reshape(5, -1) for t in (images, codes))
-    down, up = pairwise((784, 256, 128, LATENT)), pairwise((LATENT, 128, 256, 784))
-    wanted = [(0, *sizes, 0, 0, 0) for sizes in (*down, *up)]
+    sizes = (784, 256), (256, 128), (128, LATENT), (LATENT, 128), (128, 256), (256, 784)
+    wanted = [(0, *pair, 0, 0, 0) for pair in sizes]
     claim = f"the layers are 784-256-128-latent and back, with biases (looked at with latent size {LATENT})"
-    layers = same_layers(seed, evidence, "layers", wanted, claim, 0.5)
+    built = layers.same_layers(seed, evidence, "layers", wanted, claim, 0.5)
     advice = (
         "Each image or code is one row of numbers; between two linear layers stands a ReLU and nothing else."
     )
-    if not layers.holds:
-        advice = OTHER_LAYERS
+    if not built.holds:
+        advice = layers.OTHER_LAYERS
     claim = "encode gives the code of each image, ReLU inside and nothing after the last layer"
     encoding, encode_seen = _part(evidence, "code", _encoder(seed, LATENT), x, claim, advice)
     claim = "decode gives logits of shape (N, 1, 28, 28), ReLU inside and nothing after the last layer"
-    decoding, decode_seen = _part(evidence, "logits", _decoder(seed, LATENT), z, claim, advice)
+    decoding, decode_seen = _part(evidence, "logits", _decoder(seed), z, claim, advice)
 
     def whole(latent_dim: int) -> Network:
         encode = _encoder(seed, latent_dim).version(encode_seen)
-        decode = _decoder(seed, latent_dim).version(decode_seen)
+        decode = _decoder(seed).version(decode_seen)
         insides: dict[str, Map] = {
             "": lambda x: decode(encode(x)),
             "There is a ReLU on the code in forward: decode it as it is.": lambda x: decode(relu(encode(x))),
@@ -188,18 +153,18 @@ def judge_my_autoencoder(seed: int, evidence: Evidence) -> list[Finding]:
     claim = "forward decodes the code of the image and returns logits"
     advice = "It does what encode does, then what decode does, and nothing else."
     if not (encoding.holds and decoding.holds):
-        advice = FIRST
+        advice = layers.FIRST
     forward, seen = _part(evidence, "forward", whole(LATENT), x, claim, advice)
     right = whole(1).version(seen)(x[:1])
-    moved = differences(whole(LATENT).version(seen), x, directions)
+    moved = layers.differences(whole(LATENT).version(seen), x, directions)
     single = expect(evidence, "single", right, "one image and a code of one number work too", 0.5)
     return [
-        layers,
+        built,
         encoding,
         decoding,
         forward,
-        advised(single, FIXED_SIZE if seen else FIRST),
-        smooth(evidence, "slopes", moved.sum(0), "gradients reach the first layer", 0.5),
+        advised(single, layers.FIXED_SIZE if seen else layers.FIRST),
+        layers.smooth(evidence, "slopes", moved.sum(0), "gradients reach the first layer", 0.5),
     ]
 
 
@@ -210,8 +175,7 @@ def _part(
     version = network.seen(evidence, key, x)
     if version is None:
         return advised(expect(evidence, key, network.version()(x), claim, 0.5), advice), None
-    hint = " ".join(part for part in version if part)
-    return Finding(claim, not hint, 0.5, hint), version
+    return unless(claim, 0.5, " ".join(part for part in version if part)), version
 
 
 # --- 1.2 train_step ---------------------------------------------------------------------------------
@@ -250,21 +214,17 @@ class _Small(nn.Module):
         return self.decode(self.encode(x))
 
 
-def probe_train_step(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_train_step(evidence: Evidence, answer: Any, seed: int) -> None:
     parameters, batches, rate = _start(seed)
     model = _Small(parameters)
     optimizer = torch.optim.SGD(model.parameters(), lr=rate)
     returned: list[Any] = []
 
-    def weights_now() -> np.ndarray:
-        return np.concatenate([as_array(p).ravel() for p in model.parameters()])
-
     def step(images: np.ndarray, move: str) -> Any:
         def counted(x: Tensor) -> Any:
-            before = weights_now()
+            before = parameters_to_vector(model.parameters()).detach().clone()
             returned.append(answer(model, optimizer, x))
-            evidence[move] = weights_now() - before
+            evidence[move] = as_array(parameters_to_vector(model.parameters()) - before)
             return returned[-1]
 
         return intact(counted, torch.tensor(images))
@@ -272,11 +232,12 @@ def probe_train_step(answer: Any, seed: int) -> Evidence:
     for index, images in enumerate(batches):
         record(evidence, f"loss{index}", step, images, f"move{index}")
         evidence.setdefault(f"move{index}", evidence[f"loss{index}"])  # what stopped the step
-    if returned:
-        record(evidence, "plain", lambda: fact(seed, "plain", _is_plain(returned[0])))
-        in_training = model.training and bool(model.modes) and all(model.modes)
-        record(evidence, "training", fact, seed, "training", in_training)
-    return {"plain": evidence["loss0"], "training": evidence["loss0"]} | evidence
+    if not returned:
+        evidence.update(plain=evidence["loss0"], training=evidence["loss0"])
+        return
+    record(evidence, "plain", lambda: fact(seed, "plain", _is_plain(returned[0])))
+    in_training = model.training and bool(model.modes) and all(model.modes)
+    record(evidence, "training", fact, seed, "training", in_training)
 
 
 def _is_plain(value: Any) -> bool:
@@ -294,7 +255,7 @@ def _is_plain(value: Any) -> bool:
 
 def _losses(logits: np.ndarray, x: np.ndarray) -> dict[str, Loss]:
     """The right loss under '' and likely wrong ones under their hints, each with d loss / d logits."""
-    n, batch, pi, tanh = x.size, len(x), sigmoid(logits), np.tanh(logits)
+    n, (b, pixels), pi, tanh = x.size, x.shape, sigmoid(logits), np.tanh(logits)
     twice, step = sigmoid(pi), pi * (1 - pi)
     entropy = np.logaddexp(0, logits) - x * logits
 
@@ -303,23 +264,16 @@ def _losses(logits: np.ndarray, x: np.ndarray) -> dict[str, Loss]:
         return ((image - x) ** 2).mean(), 2 * (image - x) * step / n
 
     mse, slope = squared(pi, step)
+    bounded = squared(tanh, 1 - tanh**2)
     return {
         "": (mse, slope),
         "The squares are summed over everything: take their mean.": (n * mse, n * slope),
-        "The squares are summed over pixels: take the mean over pixels too.": (
-            n / batch * mse,
-            n / batch * slope,
-        ),
-        "The mean is multiplied by the size of the batch: return the mean itself.": (
-            batch * mse,
-            batch * slope,
-        ),
+        "The squares are summed over pixels: take the mean over pixels too.": (pixels * mse, pixels * slope),
+        "The mean is multiplied by the size of the batch: return the mean itself.": (b * mse, b * slope),
         "This is half of the mean squared error.": (mse / 2, slope / 2),
         "This is the root of the mean squared error.": (mse**0.5, slope / (2 * mse**0.5)),
         "The model returns logits: compare their sigmoid with the images.": squared(logits, 1),
-        "This is the tanh of the logits; their sigmoid lies in [0, 1], as the images do.": squared(
-            tanh, 1 - tanh**2
-        ),
+        "This is the tanh of the logits; their sigmoid lies in [0, 1], as the images do.": bounded,
         "The sigmoid is taken twice.": squared(twice, twice * (1 - twice) * step),
         "This is the cross-entropy; the mean squared error is asked for.": (entropy.mean(), (pi - x) / n),
         "This is the absolute error; square it.": (np.abs(pi - x).mean(), np.sign(pi - x) * step / n),
@@ -338,16 +292,14 @@ def _gradients(flat: np.ndarray, x: np.ndarray) -> dict[str, Loss]:
     return result
 
 
-def _descended(evidence: Evidence, key: str, gradients: dict[str, Loss]) -> list[tuple[str, float]]:
-    """The losses, by their hints, down whose gradient evidence[key] goes, each with its learning rate."""
-    if problem_with(evidence, key):
-        return []
-    move, found = evidence[key].astype(np.float64), []
-    for hint, (_, gradient) in gradients.items():
-        rate = -(move @ gradient) / (gradient @ gradient)
-        if rate and np.abs(move + rate * gradient).max() < 1e-3 * np.abs(rate * gradient).max():
-            found.append((hint, rate))
-    return found
+def _descended(move: np.ndarray, losses: dict[str, Loss]) -> list[tuple[str, float]]:
+    """The losses, by their hints, down whose gradient the weights move, each with its learning rate."""
+    rates = {hint: -(move @ gradient) / (gradient @ gradient) for hint, (_, gradient) in losses.items()}
+    return [
+        (hint, rate)
+        for hint, rate in rates.items()
+        if rate and gradients.alike(move, -rate * losses[hint][1], 1e-3)
+    ]
 
 
 def judge_train_step(seed: int, evidence: Evidence) -> list[Finding]:
@@ -363,6 +315,7 @@ def judge_train_step(seed: int, evidence: Evidence) -> list[Finding]:
     for digits in (2, 3, 4):
         mistakes[f"It is rounded to {digits} digits: return it in full."] = round(loss, digits)
     claim = "it returns the mean squared error of the batch"
+    moves = "the weights move by one step of the optimizer, down the gradient of the loss"
     advice = "Each number of the sigmoid meets the number of the image in its place; the mean is over all."
     if "does not require grad" in problem_with(evidence, "loss0"):
         advice = "No gradient can flow: is something detached, or under `no_grad`?"
@@ -376,58 +329,43 @@ def judge_train_step(seed: int, evidence: Evidence) -> list[Finding]:
     return [
         advised(expect(evidence, "loss0", loss, claim, 0.5, mistakes, tolerance=1e-5), advice),
         plain,
-        _move(evidence, first, rate),
-        _cleared(evidence, start, x),
+        unless(moves, 0.5, _move_hint(evidence, first, rate)),
+        unless("the next step starts from cleared gradients", 1, _cleared_hint(evidence, start, x)),
         is_fact(evidence, "training", seed, "the model stays in training mode", 0.5, mode),
     ]
 
 
-def _move(evidence: Evidence, first: dict[str, Loss], rate: float) -> Finding:
-    """The step follows the right loss, or the one that was returned: then only that loss is wrong."""
-    claim = "the weights move by one step of the optimizer, down the gradient of the loss"
+def _move_hint(evidence: Evidence, first: dict[str, Loss], rate: float) -> str:
+    """'' where the step follows the right loss, or the one that was returned: that is said elsewhere."""
     problem = problem_with(evidence, "move0")
     if problem:
-        return Finding(claim, False, 0.5, problem)
-    move, gradient = evidence["move0"], first[""][1]
-    if move.shape != gradient.shape:
-        return Finding(claim, False, 0.5, "The weights change their shapes.")
-    descended = _descended(evidence, "move0", first)
+        return problem
+    move = evidence["move0"]
+    if move.shape != first[""][1].shape:
+        return "The weights change their shapes."
+    if not move.any():
+        return gradients.NOT_MOVED
+    descended = _descended(move, first)
     for hint, its_rate in descended:
         if close(np.array(its_rate), rate, 1e-3):
             returned = not problem_with(evidence, "loss0") and close(evidence["loss0"], first[hint][0], 1e-5)
-            right = not hint or returned
-            return Finding(claim, right, 0.5, "" if right else f"The step descends another loss. {hint}")
-    hint = "The step is not that of the optimizer handed in: do not make a new one, and step once."
-    if not move.any():
-        hint = "The weights do not move: clear the gradients, then `backward`, then `step`, in this order."
-    elif descended and descended[0][1] < 0:
-        hint = "The weights go up the gradient: the loss itself is sent backwards, not its negative."
-    elif descended and close(np.array(descended[0][1]), 2 * rate, 1e-3):
-        hint = "The optimizer steps twice, or the gradient is counted twice."
-    return Finding(claim, False, 0.5, hint)
+            return "" if returned or not hint else f"The step descends another loss. {hint}"
+    if descended and descended[0][1] < 0:
+        return "The weights go up the gradient: the loss itself is sent backwards, not its negative."
+    if descended and close(np.array(descended[0][1]), 2 * rate, 1e-3):
+        return "The optimizer steps twice, or the gradient is counted twice."
+    return "The step is not that of the optimizer handed in: do not make a new one, and step once."
 
 
-def _cleared(evidence: Evidence, start: np.ndarray, x: list[np.ndarray]) -> Finding:
-    """The second step follows the second batch's gradient alone, of whichever loss the first step used."""
-    claim = "the next step starts from cleared gradients"
+def _cleared_hint(evidence: Evidence, start: np.ndarray, x: list[np.ndarray]) -> str:
+    """'' where the second step follows the second batch alone, by whichever loss the first step used."""
     problem = problem_with(evidence, "move0") or problem_with(evidence, "move1")
-    if "inplace operation" in problem:  # the weights changed between the loss and its backward
-        problem = "`step` comes before `backward`."
-    if problem:
-        return Finding(claim, False, 1, problem)
-    first = _gradients(start, x[0])
-    second = _gradients(start + evidence["move0"], x[1])
-    if not evidence["move1"].any():
-        return Finding(claim, False, 1, "The weights do not move in the second step.")
-    for hint, rate in _descended(evidence, "move0", first):
-        right, kept = second[hint][1], first[hint][1] + second[hint][1]
-        scale = np.abs(rate * kept).max()
-        if close(evidence["move1"] / scale, -rate * right / scale, 1e-3):
-            return Finding(claim, True, 1)
-        if close(evidence["move1"] / scale, -rate * kept / scale, 1e-3):
-            hint = "The gradient of the first step is still in the second: clear the gradients in each step."
-            return Finding(claim, False, 1, hint)
-    return Finding(claim, False, 1, "The second step is not that of the second batch's gradient alone.")
+    if problem:  # torch complains where weights change between the loss and its backward
+        return "`step` comes before `backward`." if "inplace operation" in problem else problem
+    first, second = _gradients(start, x[0]), _gradients(start + evidence["move0"], x[1])
+    rates = _descended(evidence["move0"], first)
+    steps = [(-rate * first[hint][1], -rate * second[hint][1]) for hint, rate in rates]
+    return gradients.cleared(evidence["move1"], steps, 1e-3)
 
 
 # --- 1.3 hole_share ---------------------------------------------------------------------------------
@@ -513,29 +451,29 @@ def _errors(pair: _Pair, z: Tensor) -> dict[str, np.ndarray]:
     again = pair.image(code)
     dim = sigmoid(x)
     dim_again = sigmoid(pair.image(pair.code(dim)))
-    lost, energy = ((again - x) ** 2).sum(1), (x**2).sum(1)
+    lost, energy, none = ((again - x) ** 2).sum(1), (x**2).sum(1), np.zeros(len(x))
+    of_batch, averaged = none + lost.sum() / energy.sum(), none + (lost / energy).mean()
+
+    per_pixel, per_mean_energy = lost / len(x[0]), lost / energy.mean()
 
     def relative(a: np.ndarray, b: np.ndarray, power: int = 2) -> np.ndarray:
         return (np.abs(a - b) ** power).sum(1) / (np.abs(b) ** power).sum(1)
 
     return {
         "": relative(again, x),
-        "The error is divided by the number of pixels: divide it by the image's energy |x|^2.": lost
-        / len(x[0]),
+        "The error is divided by the number of pixels: divide it by the image's energy |x|^2.": per_pixel,
         "The error is not divided by anything: divide it by the image's energy |x|^2.": lost,
         "This compares norms: the error and the energy are both squared.": np.sqrt(lost / energy),
         "This takes absolute values: the error and the energy are sums of squares.": relative(again, x, 1),
         "This compares codes: decode again and compare images.": relative(code, codes),
-        "This compares an image with itself: encode it and decode once more.": 0 * lost,
+        "This compares an image with itself: encode it and decode once more.": none,
         "`decode` gives images already: no sigmoid on top of it.": relative(dim_again, dim),
         "The energy is missing its square: divide by |x|^2.": lost / np.sqrt(energy),
         "The energy is that of the second image: divide by that of the first.": lost / (again**2).sum(1),
         "The energy is that of the whole batch: divide each point's error by its own.": lost / energy.sum(),
-        "The energy is an average over the batch: divide each point's error by its own.": lost
-        / energy.mean(),
-        "All points get one verdict together: compare each point's own error.": 0 * lost
-        + lost.sum() / energy.sum(),
-        "The errors are averaged first: compare each point's own error.": 0 * lost + (lost / energy).mean(),
+        "The energy is an average over the batch: divide each point's error by its own.": per_mean_energy,
+        "All points get one verdict together: compare each point's own error.": of_batch,
+        "The errors are averaged first: compare each point's own error.": averaged,
     }
 
 
@@ -543,11 +481,9 @@ def _shares(pair: _Pair, z: Tensor, threshold: float) -> dict[str, np.ndarray]:
     """The right share under '' and likely wrong answers under their hints."""
     errors = _errors(pair, z)
     right = errors[""]
-    beyond = right > threshold
+    beyond, reached = right > threshold, right >= threshold
     return {hint: (error > threshold).mean() for hint, error in errors.items()} | {
-        "A point that loses exactly the threshold is no hole: more than that is asked for.": (
-            right >= threshold
-        ).mean(),
+        "A point that loses exactly the threshold is no hole: more than that is asked for.": reached.mean(),
         "The threshold is always 0.1: use the one handed in.": (right > 0.1).mean(),
         "This is the share of points that are no holes.": 1 - beyond.mean(),
         "This is the number of holes: divide by the number of points.": beyond.sum(),
@@ -557,9 +493,7 @@ def _shares(pair: _Pair, z: Tensor, threshold: float) -> dict[str, np.ndarray]:
     }
 
 
-def probe_hole_share(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
-
+def probe_hole_share(evidence: Evidence, answer: Any, seed: int) -> None:
     def shares(key: str) -> np.ndarray:
         return np.stack(
             [as_array(alone(intact(answer, p.decode, p.encode, z, t))) for p, z, t in _calls(seed)[key]]
@@ -567,7 +501,6 @@ def probe_hole_share(answer: Any, seed: int) -> Evidence:
 
     for key in CLAIMS:
         record(evidence, key, shares, key)
-    return evidence
 
 
 def judge_hole_share(seed: int, evidence: Evidence) -> list[Finding]:
@@ -591,28 +524,21 @@ EXERCISES = (
     prediction(
         "1.5",
         "predict_holes",
-        "measured_holes",
-        {
-            "z from N(0, 9 I): holes in 32 dimensions, against 2": ("fewer", "about as many", "more"),
-            "32 dimensions: holes under N(0, I), against N(0, 9 I)": ("fewer", "about as many", "more"),
-            "32 dimensions: holes under a Gaussian fitted to the codes": (
-                "hardly any, under a tenth",
-                "some",
-                "most, over a half",
-            ),
-        },
         {
             "z from N(0, 9 I): holes in 32 dimensions, against 2": (
+                ("fewer", "about as many", "more"),
                 "The images crowd a plane, so the encoder has met most of what its decoder can draw. In 32 "
-                "dimensions they leave nearly all of the space empty, and a guess seldom meets them."
+                "dimensions they leave nearly all of the space empty, and a guess seldom meets them.",
             ),
             "32 dimensions: holes under N(0, I), against N(0, 9 I)": (
+                ("fewer", "about as many", "more"),
                 "A guess misses less where its scale is that of the codes. If these spread by 2 or 3 units "
-                "in every dimension, hardly any of them is near the origin: a small code is no safe code."
+                "in every dimension, hardly any of them is near the origin: a small code is no safe code.",
             ),
             "32 dimensions: holes under a Gaussian fitted to the codes": (
+                ("hardly any, under a tenth", "some", "most, over a half"),
                 "The fitted Gaussian knows where the codes lie, how far they spread and which of their "
-                "coordinates go together; the two guesses know none of it."
+                "coordinates go together; the two guesses know none of it.",
             ),
         },
     ),

@@ -14,45 +14,31 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributions import Bernoulli, Normal, kl_divergence
+from torch.distributions import Bernoulli
 
-from course_utils.checks.core import Exercise, Finding, close, expect, expect_finite, problem_with
-from course_utils.checks.evidence import (
-    Evidence,
-    NotNumbers,
-    alone,
-    as_array,
-    generator,
-    intact,
-    record,
-    record_tensor,
-)
+from course_utils.checks.core import Exercise, Finding, close, expect, problem_with, unless
+from course_utils.checks.evidence import Evidence, NotNumbers, alone, as_array, intact, record, record_tensor
+from course_utils.checks.gaussians import kls, standard_normal, wrong_kls
+from course_utils.checks.inputs import generator, posterior_parameters
 from course_utils.checks.predictions import prediction
 
 
-def posterior_parameters(seed: int, n: int = 5, latent_dim: int = 3) -> tuple[Tensor, Tensor]:
-    """mu and logvar (n, latent_dim) with sigma between about 0.1 and 5."""
-    g = generator(seed)
-    mu = 2 * torch.randn(n, latent_dim, generator=g)
-    logvar = -4.5 + 7.5 * torch.rand(n, latent_dim, generator=g)
-    return mu, logvar
+def _parameters(seed: int, n: int = 5, latent_dim: int = 3) -> tuple[Tensor, Tensor]:
+    """mu and logvar of a seed, each (n, latent_dim)."""
+    return posterior_parameters(generator(seed), n, latent_dim)
 
 
 # --- 2.1 gaussian_kl --------------------------------------------------------------------------------
 
 
-def probe_gaussian_kl(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
-    record_tensor(evidence, "kl", answer, *posterior_parameters(seed))
-    record_tensor(evidence, "single", intact, answer, *posterior_parameters(seed + 1, n=1, latent_dim=1))
-    return evidence
+def probe_gaussian_kl(evidence: Evidence, answer: Any, seed: int) -> None:
+    record_tensor(evidence, "kl", answer, *_parameters(seed))
+    record_tensor(evidence, "single", intact, answer, *_parameters(seed + 1, n=1, latent_dim=1))
 
 
 def judge_gaussian_kl(seed: int, evidence: Evidence) -> list[Finding]:
     def finding(key: str, mu: Tensor, logvar: Tensor, claim: str, weight: float) -> Finding:
-        q = Normal(mu.double(), (logvar.double() / 2).exp())
-        p = Normal(torch.zeros_like(q.loc), 1.0)
-        kl = kl_divergence(q, p)
+        kl = kls(mu, logvar)
         mistakes = wrong_kls(mu, logvar) | {
             "It is the negative of the KL: check the sign. A KL divergence is never negative.": -kl,
             "Summed over latent dimensions already: return one value per image and dimension.": kl.sum(1),
@@ -63,36 +49,14 @@ def judge_gaussian_kl(seed: int, evidence: Evidence) -> list[Finding]:
             "Averaged over the batch: return one value per image and dimension.": kl.mean(0),
             "Images and dimensions have changed places: return the shape of mu.": kl.T,
         }
-        otherwise = "It contains NaN or infinity: is a logarithm taken of `logvar`, which may be negative?"
-        return expect_finite(evidence, key, kl, claim, weight, mistakes, otherwise)
+        of_logvar = "It contains NaN or infinity: is a logarithm taken of `logvar`, which may be negative?"
+        return expect(evidence, key, kl, claim, weight, mistakes, not_finite=of_logvar)
 
-    single = posterior_parameters(seed + 1, n=1, latent_dim=1)
+    single = _parameters(seed + 1, n=1, latent_dim=1)
     return [
-        finding("kl", *posterior_parameters(seed), "it equals the KL of torch.distributions", 2),
+        finding("kl", *_parameters(seed), "it equals the KL of torch.distributions", 2),
         finding("single", *single, "it also works for one image and one dimension", 1),
     ]
-
-
-def wrong_kls(mu: Tensor, logvar: Tensor) -> dict[str, Tensor]:
-    """What mistakes in the formula would give per image and dimension, in float64."""
-    mu, logvar = mu.double(), logvar.double()
-    q, p = Normal(mu, (logvar / 2).exp()), Normal(torch.zeros_like(mu), 1.0)
-    kl = kl_divergence(q, p)
-    return {
-        "The KL is twice what it should be: is the 1/2 in front missing?": 2 * kl,
-        "This is KL(p || q): the two distributions are swapped.": kl_divergence(p, q),
-        "logvar is log sigma^2, but you seem to read it as log sigma.": (
-            0.5 * (mu**2 + (2 * logvar).exp() - 1 - 2 * logvar)
-        ),
-        "The -1 seems to be missing: KL of N(0, I) to itself must be 0.": kl + 0.5,
-        "The 1 has the wrong sign: KL of N(0, I) to itself must be 0.": kl + 1,
-        "The variance in the KL is exp(logvar); exp(logvar / 2) is sigma.": (
-            0.5 * (mu**2 + (logvar / 2).exp() - 1 - logvar)
-        ),
-        "The mean enters the KL squared.": kl + 0.5 * (mu - mu**2),
-        "The mean is missing: a mean far from 0 has its price in the KL.": kl - 0.5 * mu**2,
-        "log sigma^2 has the wrong sign in the KL.": kl + logvar,
-    }
 
 
 # --- 2.2 reparameterize -----------------------------------------------------------------------------
@@ -108,46 +72,36 @@ def _wide_posterior(seed: int) -> tuple[Tensor, Tensor]:
 
 
 def _eps(seed: int) -> Tensor:
-    """Noise (5, 3) for `posterior_parameters`."""
+    """Noise (5, 3) for `_parameters`."""
     return torch.randn(5, 3, generator=generator(seed, 1))
 
 
-def probe_reparameterize(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_reparameterize(evidence: Evidence, answer: Any, seed: int) -> None:
     for key in ("given", "again"):
-        record_tensor(evidence, key, intact, answer, *posterior_parameters(seed), _eps(seed))
+        record_tensor(evidence, key, intact, answer, *_parameters(seed), _eps(seed))
 
-    def gradients() -> Tensor:
-        mu, logvar = (t.requires_grad_() for t in posterior_parameters(seed))
-        z = alone(answer(mu, logvar, _eps(seed)))
+    def gradients(eps: Tensor | None) -> list[Tensor]:
+        """z, and the gradients of its sum by mu and logvar, each (n, latent_dim)."""
+        mu, logvar = (t.requires_grad_() for t in _parameters(seed))
+        z = alone(answer(mu, logvar, eps))
         if not isinstance(z, Tensor):
             raise NotNumbers(f"It returned a {type(z).__name__}, through which no gradient can flow.")
         if z.requires_grad:
             z.sum().backward()
-        return torch.stack([torch.zeros_like(t) if t.grad is None else t.grad for t in (mu, logvar)])
-
-    def own_gradients() -> Tensor:
-        """z of noise drawn by the answer, and its gradients by mu and logvar: (3, n, latent_dim)."""
-        mu, logvar = (t.requires_grad_() for t in posterior_parameters(seed))
-        z = alone(answer(mu, logvar, None))
-        if z.requires_grad:
-            z.sum().backward()
-        parts = [torch.zeros_like(t) if t.grad is None else t.grad for t in (mu, logvar)]
-        return torch.stack([z.detach(), *parts])
+        return [z, *(torch.zeros_like(t) if t.grad is None else t.grad for t in (mu, logvar))]
 
     def drawn() -> np.ndarray:
         """Two calls one after the other: (2, 400, 50)."""
         return np.stack([as_array(alone(answer(*_wide_posterior(seed), None))) for _ in range(2)])
 
-    record(evidence, "gradients", gradients)
+    record(evidence, "gradients", lambda: gradients(_eps(seed))[1:])
     torch.manual_seed(seed)
-    record(evidence, "own gradients", own_gradients)
+    record(evidence, "own gradients", gradients, None)
     record(evidence, "drawn", drawn)
-    return evidence
 
 
 def judge_reparameterize(seed: int, evidence: Evidence) -> list[Finding]:
-    mu, logvar = (t.double() for t in posterior_parameters(seed))
+    mu, logvar = (t.double() for t in _parameters(seed))
     eps, sigma = _eps(seed).double(), (logvar / 2).exp()
     one, derivative = torch.ones_like(mu), eps * sigma / 2
     z = {
@@ -171,23 +125,16 @@ def judge_reparameterize(seed: int, evidence: Evidence) -> list[Finding]:
         ),
     }
     claim = "with eps given, z = mu + sigma * eps"
-    otherwise = "It contains NaN or infinity: `logvar` may be negative, so it has no root and no logarithm."
-    given = expect_finite(evidence, "given", mu + sigma * eps, claim, 1, z, otherwise)
+    no_root = "It contains NaN or infinity: `logvar` may be negative, so it has no root and no logarithm."
+    given = expect(evidence, "given", mu + sigma * eps, claim, 1, z, not_finite=no_root)
+    claim = "gradients reach mu and logvar, with eps given and without"
+    wrong = {hint: torch.stack(parts) for hint, parts in gradients.items()}
+    reached = expect(evidence, "gradients", torch.stack([one, derivative]), claim, 1, wrong)
+    claim = "without eps it draws its own standard normal noise, a new one for every image and dimension"
     return [
         _same_again(given, evidence["given"], evidence["again"]),
-        _own_gradients(
-            evidence,
-            mu,
-            expect(
-                evidence,
-                "gradients",
-                torch.stack([one, derivative]),
-                "gradients reach mu and logvar, with eps given and without",
-                1,
-                {hint: torch.stack(parts) for hint, parts in gradients.items()},
-            ),
-        ),
-        _drawn(seed, evidence),
+        _own_gradients(evidence, mu, reached),
+        unless(claim, 1, _noise_hint(seed, evidence)),
     ]
 
 
@@ -213,47 +160,37 @@ def _same_again(finding: Finding, once: np.ndarray, again: np.ndarray) -> Findin
     return replace(finding, hint=hint)
 
 
-def _drawn(seed: int, evidence: Evidence) -> Finding:
-    """The noise drawn by the answer itself is standard normal and new for every number.
+def _noise_hint(seed: int, evidence: Evidence) -> str:
+    """'' where the noise drawn by the answer itself is standard normal and new for every number.
 
-    Mean, standard deviation and mean absolute value of the first call's 20,000 numbers are held to six
-    of their standard errors, each: a right answer fails with probability below 10^-8. Uniform noise of
-    mean 0 and variance 1 lies 16 standard errors off in the last of the three, Laplace noise 21; no noise,
+    Of the first call's 20,000 numbers a right answer fails with probability below 10^-8. Uniform noise of
+    mean 0 and variance 1 lies 16 standard errors off in its mean absolute value, Laplace noise 21; no noise,
     one noise for several numbers and `rand` are patterns that need no statistics. (Noise
     within 2.5 standard deviations is called uniform; normal noise is, with probability 10^-108.)
     """
-    claim = "without eps it draws its own standard normal noise, a new one for every image and dimension"
     problem = problem_with(evidence, "drawn")
     if problem:
-        return Finding(claim, False, 1, problem)
+        return problem
     z = torch.as_tensor(evidence["drawn"]).double()
     if z.shape != (2, *DRAWS):
-        return Finding(claim, False, 1, f"It has shape {tuple(z.shape[1:])}; expected {DRAWS}.")
+        return f"It has shape {tuple(z.shape[1:])}; expected {DRAWS}."
     mu, logvar = (t.double() for t in _wide_posterior(seed))
     noise, again = (z - mu) / (logvar / 2).exp()
     if (noise - again).abs().max() < 1e-6:
         silent = noise.abs().max() < 1e-6
-        hint = "No noise is drawn." if silent else "Every call draws the same noise: do not set the seed."
-        return Finding(claim, False, 1, hint)
+        return "No noise is drawn." if silent else "Every call draws the same noise: do not set the seed."
     if noise.std(0).max() < 1e-3:
-        return Finding(claim, False, 1, "Every image gets the same noise: draw it in the shape of mu.")
+        return "Every image gets the same noise: draw it in the shape of mu."
     if noise.std(1).max() < 1e-3:
-        return Finding(claim, False, 1, "All dimensions share one noise: draw it in the shape of mu.")
+        return "All dimensions share one noise: draw it in the shape of mu."
     if noise.min() > -1e-3 and noise.max() < 1 + 1e-3:
-        return Finding(claim, False, 1, "The noise lies in [0, 1]: use torch.randn, not torch.rand.")
+        return "The noise lies in [0, 1]: use torch.randn, not torch.rand."
     if noise.abs().max() < 2.5 * noise.std():
-        hint = (
+        return (
             f"The noise never leaves [{noise.min():.1f}, {noise.max():.1f}]: is it normal, as torch.randn's?"
         )
-        return Finding(claim, False, 1, hint)
-    n, half = noise.numel(), (2 / math.pi) ** 0.5
-    right = (
-        abs(noise.mean()) < 6 / n**0.5
-        and abs(noise.std() - 1) < 6 / (2 * n) ** 0.5
-        and abs(noise.abs().mean() - half) < 6 * ((1 - half**2) / n) ** 0.5
-    )
-    hint = f"Your noise has mean {noise.mean():.2f} and std {noise.std():.2f}; is it standard normal?"
-    return Finding(claim, bool(right), 1, "" if right else hint)
+    shown = f"Your noise has mean {noise.mean():.2f} and std {noise.std():.2f}; is it standard normal?"
+    return "" if standard_normal(noise) else shown
 
 
 # --- 2.3 monte_carlo_elbo ---------------------------------------------------------------------------
@@ -273,7 +210,7 @@ class _Linear(torch.nn.Module):
 
 def _elbo_inputs(seed: int, samples: int = 7, n: int = 3) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Binary x (n, 1, 28, 28), mu and logvar (n, 2), eps (samples, n, 2)."""
-    mu, logvar = posterior_parameters(seed, n=n, latent_dim=2)
+    mu, logvar = _parameters(seed, n=n, latent_dim=2)
     g = generator(seed, 3)
     x = (torch.rand(n, 1, 28, 28, generator=g) < 0.3).float()
     return x, mu / 2, logvar / 2, torch.randn(samples, n, 2, generator=g)
@@ -290,12 +227,10 @@ def _elbo_cases(seed: int) -> dict[str, tuple[Tensor, Tensor, Tensor, Tensor]]:
     }
 
 
-def probe_monte_carlo_elbo(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_monte_carlo_elbo(evidence: Evidence, answer: Any, seed: int) -> None:
     for key, inputs in _elbo_cases(seed).items():
         function = partial(intact, answer) if key == "one" else answer
         record_tensor(evidence, key, function, _Linear(seed).decode, *inputs)
-    return evidence
 
 
 def judge_monte_carlo_elbo(seed: int, evidence: Evidence) -> list[Finding]:
@@ -327,9 +262,10 @@ def _elbo_and_mistakes(
         return decoder.decode(z.flatten(0, 1)).unflatten(0, z.shape[:2])
 
     log_p, pi = log_likelihood(mu + sigma * eps), logits(mu + sigma * eps).sigmoid()
+    wide, odd = log_likelihood(mu + logvar.exp() * eps), log_likelihood(mu + logvar * eps)
     mean, squares = log_p.mean(0), (pi - x).square().sum((2, 3, 4))
-    kls = kl_divergence(Normal(mu, sigma), Normal(torch.zeros_like(mu), 1.0))
-    kl = kls.sum(1)
+    kl_of_each = kls(mu, logvar)
+    kl = kl_of_each.sum(1)
     log_of_mean = log_p.logsumexp(0) - math.log(s)
     swapped = Bernoulli(logits=x, validate_args=False).log_prob(logits(mu + sigma * eps)).sum((2, 3, 4))
     wrong_means = {
@@ -341,12 +277,8 @@ def _elbo_and_mistakes(
         "This is the log of the mean likelihood; the ELBO has the mean of the log.": log_of_mean,
         "All images share one noise: eps has some for each.": log_likelihood(mu + sigma * eps[:, :1]).mean(0),
         "The noise is missing: every sample is the mean of q.": log_likelihood(mu[None])[0],
-        "Your sigma looks like exp(logvar); it should be exp(logvar / 2).": log_likelihood(
-            mu + logvar.exp() * eps
-        ).mean(0),
-        "Your sigma looks like logvar itself; take exp(logvar / 2).": log_likelihood(mu + logvar * eps).mean(
-            0
-        ),
+        "Your sigma looks like exp(logvar); it should be exp(logvar / 2).": wide.mean(0),
+        "Your sigma looks like logvar itself; take exp(logvar / 2).": odd.mean(0),
         "Images and logits have changed places in the cross-entropy.": swapped.mean(0),
         "The logits go through a sigmoid twice.": Bernoulli(logits=pi).log_prob(x).sum((2, 3, 4)).mean(0),
         "This is a squared error: log p(x|z) is minus the cross-entropy.": -squares.mean(0),
@@ -357,7 +289,7 @@ def _elbo_and_mistakes(
         "The KL term is missing.": 0 * kl,
         "The KL counts once for every sample: it needs no samples, subtract it once.": s * kl,
         "The KL counts double: is it subtracted twice, or is its 1/2 missing?": 2 * kl,
-        "The KL is averaged over latent dimensions: sum over them.": kls.mean(1),
+        "The KL is averaged over latent dimensions: sum over them.": kl_of_each.mean(1),
         "The KL is summed over the batch: each image has its own.": kl.sum(),
         "The KL is averaged over the batch: each image has its own.": kl.mean(),
     } | {hint: wrong.sum(1) for hint, wrong in wrong_kls(mu, logvar).items()}
@@ -385,20 +317,17 @@ def _tiny_log_weights(seed: int) -> Tensor:
     return (_log_weights(seed) + 100) * torch.tensor([1.0, 1.0, 300.0, 300.0]) - 1000
 
 
-def probe_importance_weighted_bound(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_importance_weighted_bound(evidence: Evidence, answer: Any, seed: int) -> None:
     record_tensor(evidence, "bound", answer, _log_weights(seed))
     record_tensor(evidence, "tiny", intact, answer, _tiny_log_weights(seed))
-    return evidence
 
 
 def judge_importance_weighted_bound(seed: int, evidence: Evidence) -> list[Finding]:
     def finding(key: str, log_w: Tensor, claim: str, weight: float) -> Finding:
         largest = log_w.max(0).values
         bound = largest + (log_w - largest).exp().mean(0).log()  # by hand: logsumexp is what is asked for
-        otherwise = "exp(log_w) is 0 or infinite here: use torch.logsumexp."
-        mistakes = _wrong_bounds(log_w, bound)
-        return expect_finite(evidence, key, bound, claim, weight, mistakes, otherwise, tolerance=1e-7)
+        lost = "exp(log_w) is 0 or infinite here: use torch.logsumexp."
+        return expect(evidence, key, bound, claim, weight, _wrong_bounds(log_w, bound), 1e-7, not_finite=lost)
 
     return [
         finding("bound", _log_weights(seed), "it is the log of the mean weight, per image", 2),
@@ -450,11 +379,9 @@ def _losses(seed: int) -> list[tuple[str, str, int, int, float | None]]:
     return [(*kind, *rest) for kind, *rest in zip(kinds, pixels, latent_dims, sigmas, strict=True)]
 
 
-def probe_what_is_my_beta(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_what_is_my_beta(evidence: Evidence, answer: Any, seed: int) -> None:
     for index, loss in enumerate(_losses(seed)):
         record(evidence, str(index), answer, *loss)
-    return evidence
 
 
 def judge_what_is_my_beta(seed: int, evidence: Evidence) -> list[Finding]:
@@ -498,12 +425,7 @@ def judge_what_is_my_beta(seed: int, evidence: Evidence) -> list[Finding]:
 EXERCISES = (
     Exercise("2.1", "gaussian_kl", 3, probe_gaussian_kl, judge_gaussian_kl, ("objectives.gaussian_kl",)),
     Exercise(
-        "2.2",
-        "reparameterize",
-        3,
-        probe_reparameterize,
-        judge_reparameterize,
-        ("objectives.reparameterize",),
+        "2.2", "reparameterize", 3, probe_reparameterize, judge_reparameterize, ("objectives.reparameterize",)
     ),
     Exercise("2.3", "monte_carlo_elbo", 3, probe_monte_carlo_elbo, judge_monte_carlo_elbo),
     Exercise(
@@ -520,35 +442,29 @@ EXERCISES = (
     prediction(
         "2.7",
         "predict_gap",
-        "measured_gap",
-        {
-            "gap of the linear VAE": ("closes", "stays open"),
-            "gap of the VAE with two latents": ("closes", "stays open"),
-            "most of that second gap": (
-                "no Gaussian fits the posterior",
-                "the encoder misses the best Gaussian",
-            ),
-            "bound with 1,000 samples there": ("below log p(x)", "at log p(x)", "above log p(x)"),
-        },
         {
             "gap of the linear VAE": (
+                ("closes", "stays open"),
                 "Linear maps keep Gaussians Gaussian, and a rotation of the latent space that makes W's "
                 "columns orthogonal makes the posterior's covariance diagonal: then q can be the posterior. "
-                "A gap that is left after training is one of unfinished training."
+                "A gap that is left after training is one of unfinished training.",
             ),
             "gap of the VAE with two latents": (
+                ("closes", "stays open"),
                 "Through a nonlinear decoder the posterior is no Gaussian with independent dimensions, and "
-                "one encoder serves all images; each costs nats that training does not win back."
+                "one encoder serves all images; each costs nats that training does not win back.",
             ),
             "most of that second gap": (
+                ("no Gaussian fits the posterior", "the encoder misses the best Gaussian"),
                 "A fit of its own to each image shows what the family costs; the rest is the encoder's. "
                 "Where posteriors are bent or in pieces, the family's part grows; where each is narrow and "
-                "close to Gaussian, it is small, and to miss its place by a few of its widths is what costs."
+                "close to Gaussian, it is small, and to miss its place by a few of its widths is what costs.",
             ),
             "bound with 1,000 samples there": (
+                ("below log p(x)", "at log p(x)", "above log p(x)"),
                 "By Jensen the bound cannot lie above log p(x) in expectation, and it rises with K. Where q "
                 "misses the posterior by g nats it takes about exp(g) samples to come near, so the images "
-                "with the worst q hold it down; where none is left, it stands at log p(x)."
+                "with the worst q hold it down; where none is left, it stands at log p(x).",
             ),
         },
     ),

@@ -9,6 +9,7 @@ own noise has exact values, and only the noise itself is left to statistics (`_s
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -21,20 +22,11 @@ from torch.distributions import Bernoulli, Normal, kl_divergence
 from torch.nn import functional as F
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from course_utils.checks import gradients
-from course_utils.checks.core import Exercise, Finding, close, expect, is_fact, problem_with
-from course_utils.checks.evidence import (
-    Evidence,
-    NotNumbers,
-    alone,
-    as_array,
-    fact,
-    generator,
-    intact,
-    record,
-    record_tensor,
-)
-from course_utils.checks.layers import Map, bias, fill, relu, same, sigmoid, weights
+from course_utils.checks import gradients, layers
+from course_utils.checks.core import Exercise, Finding, diagnosis, expect, is_fact, problem_with, unless
+from course_utils.checks.evidence import Evidence, NotNumbers, alone, as_array, intact, record, record_tensor
+from course_utils.checks.gaussians import kls, posterior, standard_normal
+from course_utils.checks.inputs import fact, generator
 from course_utils.checks.predictions import prediction
 
 # --- shared by the exercises ------------------------------------------------------------------------
@@ -49,18 +41,6 @@ def _images(seed: int, n: int, stream: int = 10) -> Tensor:
     """Binary images (n, 1, 28, 28) that grow brighter along the batch, so that their ELBOs differ."""
     share = torch.linspace(0.6 / n, 0.6, n).view(n, 1, 1, 1)
     return (torch.rand(n, 1, 28, 28, generator=generator(seed, stream)) < share).float()
-
-
-def _finding(claim: str, weight: float, hint: str) -> Finding:
-    """A finding that holds where there is nothing to say."""
-    return Finding(claim, not hint, weight, hint)
-
-
-def _match(evidence: Evidence, key: str, candidates: Mapping[Any, Any]) -> Any:
-    """The name of the first candidate that evidence[key] equals, or None."""
-    if problem_with(evidence, key):
-        return None
-    return next((name for name, value in candidates.items() if close(evidence[key], value, 1e-4)), None)
 
 
 def _record_parts(evidence: Evidence, keys: tuple[str, ...], answer: Callable[[], Any]) -> None:
@@ -144,9 +124,8 @@ def _always(seed: int, name: str, notes: list[bool], wanted: bool) -> float:
 
 def _terms(model: Linear, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
     """-log p(x|z) and KL(q(z|x) || p(z)), nats per image, each (N,)."""
-    mu, logvar = model.encode(x)
     nll = -Bernoulli(logits=model.decode(z.double())).log_prob(x).sum((1, 2, 3))
-    return nll, kl_divergence(Normal(mu, (logvar / 2).exp()), Normal(torch.zeros_like(mu), 1.0)).sum(1)
+    return nll, kls(*model.encode(x)).sum(1)
 
 
 def _samplers(mu: Tensor, logvar: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
@@ -172,24 +151,24 @@ def _codes_problem(evidence: Evidence, key: str, x: Tensor) -> str:
 def _sampled(model: Linear, x: Tensor, evidence: Evidence, keys: tuple[str, str], weight: float) -> Finding:
     """The codes of two calls on the same images are fresh samples of q(z|x).
 
-    (z - mu) / sigma is held to mean 0, variance 1 and mean absolute value (2 / pi)^(1/2), each to six of
-    its standard errors over at least 900 numbers: a right answer fails with probability below 10^-6. A
-    wrong sigma of `_samplers` misses by more than 12 of them; it is named by what then is standard normal.
+    (z - mu) / sigma is held to be standard normal over at least 900 numbers: a right answer fails with
+    probability below 10^-6. A wrong sigma of `_samplers` misses by more than 12 standard errors; it is named
+    by what then is standard normal.
     """
     claim = "z = mu + sigma * eps, with standard normal eps, new for every image, dimension and call"
     problem = problem_with(evidence, keys[0]) or problem_with(evidence, keys[1])
     if problem:
-        return _finding(claim, weight, problem)
+        return unless(claim, weight, problem)
     n = min(len(x), *(len(evidence[key]) for key in keys))  # less only where an answer leaves images out
     if n < 20:
-        return _finding(claim, weight, f"`decode` gets {n} codes for {len(x)} images.")
+        return unless(claim, weight, f"`decode` gets {n} codes for {len(x)} images.")
     mu, logvar = (t.detach() for t in model.encode(x[:n]))
     z = torch.as_tensor(np.stack([evidence[key][:n] for key in keys]))
     noises = {hint: (z - centre) / spread for hint, (centre, spread) in _samplers(mu, logvar).items()}
     right = noises[""]
     shown = f"(z - mu) / sigma has mean {right.mean():.2f} and std {right.std():.2f}: it is no normal noise."
-    named = next((hint for hint, noise in noises.items() if _is_standard_normal(noise)), shown)
-    return _finding(claim, weight, _pattern(right) or named)
+    named = next((hint for hint, noise in noises.items() if standard_normal(noise)), shown)
+    return unless(claim, weight, _pattern(right) or named)
 
 
 def _pattern(noise: Tensor) -> str:
@@ -212,36 +191,16 @@ def _apart(a: Tensor, b: Tensor) -> Tensor:
     return (a[:, None] - b).abs().amax(2)
 
 
-def _is_standard_normal(noise: Tensor) -> bool:
-    n, half = noise.numel(), (2 / math.pi) ** 0.5
-    return bool(
-        abs(noise.mean()) < 6 / n**0.5
-        and abs(noise.square().mean() - 1) < 6 * (2 / n) ** 0.5
-        and abs(noise.abs().mean() - half) < 6 * ((1 - half**2) / n) ** 0.5
-    )
-
-
 # --- 3.1 MyVAE --------------------------------------------------------------------------------------
 
 
 # The activations after the two hidden layers, of encoder and decoder alike.
-INSIDE: dict[str, tuple[Map, Map]] = {
-    "": (relu, relu),
-    "Nothing stands between the linear layers: put a ReLU after each hidden one.": (same, same),
-    "There is no ReLU after the first layer.": (same, relu),
-    "There is no ReLU after the second layer.": (relu, same),
-    "The activation inside is a sigmoid, not ReLU.": (sigmoid, sigmoid),
-    "The activation inside is tanh, not ReLU.": (np.tanh, np.tanh),
-}
-AT_THE_END: dict[str, Map] = {
-    "": same,
-    "a ReLU": relu,
-    "a sigmoid": sigmoid,
-    "a tanh": np.tanh,
-    "a softplus": lambda y: np.logaddexp(0, y),
-    "an exp": np.exp,
-    "an exp(... / 2)": lambda y: np.exp(y / 2),
-}
+INSIDE = layers.activations(
+    "Nothing stands between the linear layers: put a ReLU after each hidden one.",
+    "There is no ReLU after the first layer.",
+    "There is no ReLU after the second layer.",
+)
+AT_THE_END = {"": layers.same} | layers.BENDS | {"an exp(... / 2)": lambda y: np.exp(y / 2)}
 # Two heads of one shape get weights of their own: by their names where those tell them apart.
 HEADS = ("mu", "logvar", "first", "second")
 RIGHT_PAIRS = {("mu", "logvar"), ("first", "second"), ("low", "high"), ("even", "odd")}
@@ -264,33 +223,21 @@ def _head(seed: int, name: str, latent_dim: int) -> np.ndarray:
     return rows
 
 
-def probe_my_vae(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_my_vae(evidence: Evidence, answer: Any, seed: int) -> None:
     for prefix, (x, z) in _looks(seed).items():
         _look(evidence, answer, seed, prefix, x, z)
-    return evidence
 
 
 def _look(evidence: Evidence, answer: Any, seed: int, prefix: str, x: Tensor, z: Tensor) -> None:
-    made: list[Any] = []
-
+    @functools.cache
     def model() -> Any:
         """One instance; an error in the constructor comes up in every finding."""
-        if not made:
-            network = answer(z.shape[1])
-            if not isinstance(network, nn.Module):
-                raise NotNumbers("The class is no nn.Module.")
-            for method, example in (("encode", x), ("decode", z)):  # so that lazy layers take shape
-                with contextlib.suppress(Exception), torch.no_grad():
-                    getattr(network, method)(example)
-            fill(network, seed, x)
-            _tell_heads_apart(network, seed, z.shape[1])
-            made.append(network)
-        return made[0]
-
-    def layers() -> list[tuple[int, int, bool]]:
-        linear = [m for m in model().modules() if isinstance(m, nn.Linear)]
-        return [(m.in_features, m.out_features, m.bias is not None) for m in linear]
+        network = answer(z.shape[1])
+        if not isinstance(network, nn.Module):
+            raise NotNumbers("The class is no nn.Module.")
+        layers.fill(network, seed, encode=(x,), decode=(z,), forward=(x,))
+        _tell_heads_apart(network, seed, z.shape[1])
+        return network
 
     def gradients() -> float:
         """With all weights frozen, a gradient can only be one that goes on to what came in."""
@@ -300,7 +247,7 @@ def _look(evidence: Evidence, answer: Any, seed: int, prefix: str, x: Tensor, z:
 
     _record_parts(evidence, (f"{prefix}mu", f"{prefix}logvar"), lambda: model().encode(x))
     record_tensor(evidence, f"{prefix}logits", lambda: model().decode(z))
-    record(evidence, f"{prefix}layers", layers)
+    record(evidence, f"{prefix}layers", lambda: layers.linear(model()))
     record(evidence, f"{prefix}gradients", gradients)
 
 
@@ -322,14 +269,10 @@ def _tell_heads_apart(network: nn.Module, seed: int, latent_dim: int) -> None:
                 layer.bias.copy_(numbers[:, 256])
 
 
-def _linear(x: np.ndarray, seed: int, n_out: int) -> np.ndarray:
-    return x @ weights(seed, n_out, x.shape[1]).T + bias(seed, n_out)
-
-
 def _hidden(x: np.ndarray, seed: int, sizes: tuple[int, int]) -> dict[str, np.ndarray]:
     """Two hidden layers with the activations of INSIDE."""
-    first = _linear(x, seed, sizes[0])
-    return {hint: g(_linear(f(first), seed, sizes[1])) for hint, (f, g) in INSIDE.items()}
+    first = layers.affine(x, seed, sizes[0])
+    return {hint: g(layers.affine(f(first), seed, sizes[1])) for hint, f, g in INSIDE}
 
 
 def _encoded(x: np.ndarray, seed: int, latent_dim: int) -> dict[tuple[str, str, str], np.ndarray]:
@@ -339,9 +282,13 @@ def _encoded(x: np.ndarray, seed: int, latent_dim: int) -> dict[tuple[str, str, 
     hidden["Rows and columns of the image are swapped."] = turned[""]
     outputs: dict[tuple[str, str, str], np.ndarray] = {}
     for hint, units in hidden.items():
-        joint = _linear(units, seed, 2 * latent_dim)  # a layer for both, cut in halves or alternating
+        joint = layers.affine(units, seed, 2 * latent_dim)  # a layer for both, cut in halves or alternating
         heads = {"low": joint[:, :latent_dim], "high": joint[:, latent_dim:]}
-        heads |= {"even": joint[:, ::2], "odd": joint[:, 1::2], "only": _linear(units, seed, latent_dim)}
+        heads |= {
+            "even": joint[:, ::2],
+            "odd": joint[:, 1::2],
+            "only": layers.affine(units, seed, latent_dim),
+        }
         for name in HEADS:
             numbers = _head(seed, name, latent_dim)
             heads[name] = units @ numbers[:, :256].T + numbers[:, 256]
@@ -352,7 +299,7 @@ def _encoded(x: np.ndarray, seed: int, latent_dim: int) -> dict[tuple[str, str, 
 
 def _decoded(z: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     """Logits, the right ones under '', likely wrong ones under their hints."""
-    flat = {hint: _linear(units, seed, 784) for hint, units in _hidden(z, seed, (256, 512)).items()}
+    flat = {hint: layers.affine(units, seed, 784) for hint, units in _hidden(z, seed, (256, 512)).items()}
     logits = {hint: y.reshape(-1, 1, 28, 28) for hint, y in flat.items()}
     right = logits[""]
     for end, f in AT_THE_END.items():
@@ -368,7 +315,7 @@ def _origins(seed: int, evidence: Evidence, prefix: str) -> tuple[Any, Any, Any]
     x, z = (as_array(t).astype(np.float64) for t in _looks(seed)[prefix])
     encoded, decoded = _encoded(x, seed, z.shape[1]), _decoded(z, seed)
     candidates = (("mu", encoded), ("logvar", encoded), ("logits", decoded))
-    mu, logvar, logits = (_match(evidence, prefix + key, outputs) for key, outputs in candidates)
+    mu, logvar, logits = (diagnosis(evidence, prefix + key, outputs) for key, outputs in candidates)
     return mu, logvar, logits
 
 
@@ -381,12 +328,12 @@ def judge_my_vae(seed: int, evidence: Evidence) -> list[Finding]:
     sizes = "decode gives logits (N, 1, 28, 28) through latent_dim-256-512-784, ReLU inside"
     detached = "No gradient comes back: is something detached, or computed under no_grad?"
     return [
-        _finding("the encoder is 784-512-256 with a ReLU after each layer", 0.75, max(hints)),
-        _finding(
+        unless("the encoder is 784-512-256 with a ReLU after each layer", 0.75, max(hints)),
+        unless(
             "a linear layer each leads on to mu and logvar", 0.75, _heads_hint(seed, evidence, mu, logvar)
         ),
-        _finding(sizes, 0.75, decoder),
-        _finding("one image and one latent dimension work too", 0.5, next(unclear, "")),
+        unless(sizes, 0.75, decoder),
+        unless("one image and one latent dimension work too", 0.5, next(unclear, "")),
         is_fact(evidence, "gradients", seed, "gradients flow back through both", 0.25, detached),
     ]
 
@@ -415,15 +362,10 @@ def _unknown(seed: int, evidence: Evidence, prefix: str, key: str) -> str:
     shape, found = (n, 1, 28, 28) if key == "logits" else (n, d), evidence[prefix + key].shape
     if found != shape:
         return f"{key} has shape {found}; expected {shape}."
-    layers = evidence[f"{prefix}layers"].reshape(-1, 3).tolist()
     rest = [(784, 512), (512, 256), (d, 256), (256, 512), (512, 784)]
-    wanted = [sorted([*rest, *heads]) for heads in ([(256, d)] * 2, [(256, 2 * d)])]
-    if sorted((a, b) for a, b, _ in layers) not in wanted:
-        seen = ", ".join(f"{a} to {b}" for a, b, _ in layers) or "none"
-        return f"With latent_dim = {d} your linear layers are: {seen}."
-    if not all(biased for *_, biased in layers):
-        return "At least one layer has no bias."
-    return f"The layers have the right sizes, but {key} does not come from them and ReLU alone."
+    wanted = [[*rest, *heads] for heads in ([(256, d)] * 2, [(256, 2 * d)])]
+    other = layers.other_linear(evidence, f"{prefix}layers", wanted, f"latent_dim = {d}")
+    return other or f"The layers have the right sizes, but {key} does not come from them and ReLU alone."
 
 
 # --- 3.2 vae_loss -----------------------------------------------------------------------------------
@@ -438,8 +380,7 @@ def _loss_inputs(seed: int, single: bool = False) -> tuple[Tensor, Tensor, Tenso
     return x_logits, _images(seed, n), mu, -3 + 4 * torch.rand(n, d, generator=g)
 
 
-def probe_vae_loss(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_vae_loss(evidence: Evidence, answer: Any, seed: int) -> None:
     _record_parts(evidence, ("loss", "reconstruction", "kl"), lambda: answer(*_loss_inputs(seed)))
     record(evidence, "single", lambda: list(intact(answer, *_loss_inputs(seed, single=True))))
     x_logits, x, mu, logvar = _loss_inputs(seed)
@@ -448,7 +389,6 @@ def probe_vae_loss(answer: Any, seed: int) -> Evidence:
         return answer(x_logits, x, mu, logvar)[0]
 
     record(evidence, "gradients", gradients.of_loss, loss, x_logits, mu, logvar)
-    return evidence
 
 
 def judge_vae_loss(seed: int, evidence: Evidence) -> list[Finding]:
@@ -456,9 +396,7 @@ def judge_vae_loss(seed: int, evidence: Evidence) -> list[Finding]:
     pixels, latents = _loss_terms(x_logits, x, mu, logvar)
     n, d = mu.shape
     p, r, k = x_logits.sigmoid(), pixels.sum() / n, latents.sum() / n
-    q, too_wide, prior = (
-        Normal(m, s) for m, s in ((mu, (logvar / 2).exp()), (mu, logvar.exp()), (0 * mu, 1.0))
-    )
+    turned = kl_divergence(Normal(0.0, 1.0), posterior(mu, logvar))
     clamped = F.binary_cross_entropy(x_logits.clamp(0, 1), x, reduction="sum")
     reconstructions = {
         "The reconstruction is a sum over the batch: divide by the number of images.": n * r,
@@ -474,7 +412,7 @@ def judge_vae_loss(seed: int, evidence: Evidence) -> list[Finding]:
         "This is the mean squared error: take the cross-entropy.": (p - x).square().mean(),
         "Reconstruction and KL have changed places.": k,
     }  # fmt: skip
-    kls = {
+    divergences = {
         "The KL is a sum over the batch: divide by the number of images.": n * k,
         "The KL is divided by 128: divide by the number of images that come in.": n * k / 128,
         "The KL is a mean over latent dimensions: sum over them.": k / d,
@@ -482,14 +420,14 @@ def judge_vae_loss(seed: int, evidence: Evidence) -> list[Finding]:
         "The KL lacks its 1/2.": 2 * k,
         "The KL has the wrong sign.": -k,
         "The KL lacks its -1: KL of N(0, I) to itself must be 0.": k + d / 2,
-        "The two distributions of the KL are swapped.": kl_divergence(prior, q).sum() / n,
-        "The KL reads logvar as log sigma; it is log sigma^2.": kl_divergence(too_wide, prior).sum() / n,
+        "The two distributions of the KL are swapped.": turned.sum() / n,
+        "The KL reads logvar as log sigma; it is log sigma^2.": kls(mu, 2 * logvar).sum() / n,
         "Reconstruction and KL have changed places.": r,
     }  # fmt: skip
     # The sum is held to the answer's own terms where those are understood.
-    own_r = reconstructions.get(_match(evidence, "reconstruction", reconstructions), r)
-    own_k = kls.get(_match(evidence, "kl", kls), k)
-    total = r + k if _match(evidence, "loss", {"right": r + k}) else own_r + own_k
+    own_r = reconstructions.get(diagnosis(evidence, "reconstruction", reconstructions), r)
+    own_k = divergences.get(diagnosis(evidence, "kl", divergences), k)
+    total = r + k if diagnosis(evidence, "loss", {"right": r + k}) else own_r + own_k
     totals = {
         "The loss subtracts the KL; the ELBO does, its negative adds it.": own_r - own_k,
         "This is the ELBO: the loss is minus that.": -own_r - own_k,
@@ -501,7 +439,7 @@ def judge_vae_loss(seed: int, evidence: Evidence) -> list[Finding]:
     single = "a single image and latent dimension work too, and the inputs stay as they were"
     return [
         expect(evidence, "reconstruction", r, in_nats, 0.75, reconstructions),
-        expect(evidence, "kl", k, "the KL is in nats per image", 0.75, kls),
+        expect(evidence, "kl", k, "the KL is in nats per image", 0.75, divergences),
         expect(evidence, "loss", total, "the loss is the sum of the two", 0.5, totals),
         expect(evidence, "single", torch.stack([r1 + k1, r1, k1]), single, 0.5),
         gradients.reach(evidence, *_loss_inputs(seed)),
@@ -510,8 +448,7 @@ def judge_vae_loss(seed: int, evidence: Evidence) -> list[Finding]:
 
 def _loss_terms(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> tuple[Tensor, Tensor]:
     """-log p(x|z) per pixel and the KL per latent dimension, nats."""
-    q = Normal(mu, (logvar / 2).exp())
-    return -Bernoulli(logits=x_logits).log_prob(x), kl_divergence(q, Normal(torch.zeros_like(mu), 1.0))
+    return -Bernoulli(logits=x_logits).log_prob(x), kls(mu, logvar)
 
 
 # --- 3.3 vae_train_step -----------------------------------------------------------------------------
@@ -526,8 +463,7 @@ def _training(seed: int) -> tuple[Linear, list[Tensor], float]:
     return Linear(seed, 3), batches, rate
 
 
-def probe_vae_train_step(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_vae_train_step(evidence: Evidence, answer: Any, seed: int) -> None:
     model, batches, rate = _training(seed)
     optimizer = torch.optim.SGD(model.parameters(), lr=rate)
 
@@ -557,7 +493,6 @@ def probe_vae_train_step(answer: Any, seed: int) -> Evidence:
     record(evidence, "noise0", noise)
     record(evidence, "noise1", noise)
     record(evidence, "training", _always, seed, "training", model.modes, True)
-    return evidence
 
 
 def _losses(model: Linear, x: Tensor, codes: Tensor) -> dict[str, Tensor]:
@@ -609,7 +544,7 @@ def judge_vae_train_step(seed: int, evidence: Evidence) -> list[Finding]:
         ("it returns the loss before the step, in nats per image, as a number", 0.25),
     )
     if problem:
-        findings = [_finding(*claim, problem) for claim in claims]
+        findings = [unless(*claim, problem) for claim in claims]
     else:
         steps = _steps(model, x, evidence["z0"], rate)
         losses = {hint: loss for hint, (loss, _) in steps.items() if hint}
@@ -618,17 +553,16 @@ def judge_vae_train_step(seed: int, evidence: Evidence) -> list[Finding]:
             after = _steps(_moved(seed, evidence["move0"]), x, again, rate)[""][0]
             losses["This is the loss after the step: return the one that the step came from."] = after
         findings = [
-            _finding(*claims[0], _move_hint(evidence["move0"], steps)),
-            _finding(*claims[1], _cleared_hint(seed, evidence, steps)),
+            unless(*claims[0], _move_hint(evidence["move0"], steps)),
+            unless(*claims[1], _cleared_hint(seed, evidence, steps)),
             expect(evidence, "loss0", steps[""][0], *claims[2], losses),
         ]
     noisy = Linear(seed, NOISY[1]), _images(seed, NOISY[0]).double()
+    judging = "It is in evaluation mode."
     return [
         *findings,
         _sampled(*noisy, evidence, ("noise0", "noise1"), 0.5),
-        is_fact(
-            evidence, "training", seed, "the model stays in training mode", 0.25, "It is in evaluation mode."
-        ),
+        is_fact(evidence, "training", seed, "the model stays in training mode", 0.25, judging),
     ]
 
 
@@ -642,16 +576,16 @@ def _moved(seed: int, move: np.ndarray) -> Linear:
 
 def _move_hint(move: np.ndarray, steps: dict[str, tuple[float, np.ndarray]]) -> str:
     """'' where the weights moved by the right step."""
-    known = next((hint for hint, (_, step) in steps.items() if _alike(move, step)), None)
+    known = next((hint for hint, (_, step) in steps.items() if gradients.alike(move, step)), None)
     if known is not None:
         return known
     if not move.any():
-        return "The weights do not move: clear the gradients, then `backward`, then `step`, in this order."
+        return gradients.NOT_MOVED
     right = steps[""][1]
     largest = np.abs(move) > 0.99 * np.abs(move).max()
     if (largest == (right != 0)).mean() > 0.95:  # as in the first step of Adam
         return "The step is not that of the optimizer handed in: do not make a new one."
-    if _alike(move, right * (move @ right) / (right @ right)):
+    if gradients.alike(move, right * (move @ right) / (right @ right)):
         return "The direction is right, the length is not: one step, of the optimizer handed in."
     return "This is not the step down the gradient of the loss."
 
@@ -663,23 +597,13 @@ def _cleared_hint(seed: int, evidence: Evidence, steps: dict[str, tuple[float, n
     if problem:  # torch complains where weights change between the loss and its backward
         return "`step` comes before `backward`." if "inplace operation" in problem else problem
     first, second = evidence["move0"], evidence["move1"]
-    if not second.any():
-        return "The weights do not move in the second step."
-    hint, step = next(((hint, step) for hint, (_, step) in steps.items() if _alike(first, step)), ("", first))
-    after = _steps(_moved(seed, first), x, evidence["z1"], rate)[hint][1]
-    if _alike(second, after):
-        return ""
-    if _alike(second, step + after):
-        return "The gradient of the first step is still in the second: clear the gradients in each step."
-    if _alike(second, steps[""][1]):
+    if gradients.alike(second, steps[""][1]):
         return "The second step follows the first batch: `step` comes before `backward`."
-    return "The second step is not that of the second batch's gradient alone."
-
-
-def _alike(move: np.ndarray, step: np.ndarray) -> bool:
-    """Moves are small numbers: they are held relative to the largest of them."""
-    scale = np.abs(step).max()
-    return close(move / scale, step / scale, 1e-4)
+    hint, step = next(
+        ((hint, step) for hint, (_, step) in steps.items() if gradients.alike(first, step)), ("", first)
+    )
+    after = _steps(_moved(seed, first), x, evidence["z1"], rate)[hint][1]
+    return gradients.cleared(second, [(step, after)])
 
 
 # --- 3.4 test_elbo ----------------------------------------------------------------------------------
@@ -694,8 +618,7 @@ def _test_set(seed: int) -> tuple[Tensor, int]:
     return _images(seed, batch_size * (batch_size + 2) + _between(2, 4, seed, 9)), batch_size
 
 
-def probe_test_elbo(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_test_elbo(evidence: Evidence, answer: Any, seed: int) -> None:
     x, batch_size = _test_set(seed)
     torch.manual_seed(seed)
     for prefix, size in (("", batch_size), ("whole ", 2 * len(x))):
@@ -708,38 +631,22 @@ def probe_test_elbo(answer: Any, seed: int) -> Evidence:
             record(evidence, "batches", _always, seed, "batches", small, True)
     record(evidence, "evaluation", _always, seed, "evaluation", model.modes, False)
     record(evidence, "no gradients", _always, seed, "no gradients", model.tracked, False)
-    return evidence
 
 
 def judge_test_elbo(seed: int, evidence: Evidence) -> list[Finding]:
     model, (images, batch_size) = Linear(seed, 6), _test_set(seed)
     x = images.double()
     whole = _estimate(evidence, "whole ", model, x, batch_size)
-    facts = (
-        (
-            "batches",
-            "at most batch_size images at a time",
-            0.25,
-            "More images go through at once: split them.",
-        ),
-        (
-            "evaluation",
-            "the model is in evaluation mode",
-            0.5,
-            "It is in training mode: call model.eval() first.",
-        ),
-        (
-            "no gradients",
-            "no gradients are kept",
-            0.25,
-            "Each step is kept for backward: use torch.no_grad().",
-        ),
-    )
+    many = "More images go through at once: split them."
+    training = "It is in training mode: call model.eval() first."
+    kept = "Each step is kept for backward: use torch.no_grad()."
     return [
         *_estimate(evidence, "", model, x, batch_size),
-        _finding("one batch of all images works too", 0.25, max(finding.hint for finding in whole)),
+        unless("one batch of all images works too", 0.25, max(finding.hint for finding in whole)),
         _sampled(model, x, evidence, ("z", "whole z"), 0.5),
-        *(is_fact(evidence, key, seed, claim, weight, hint) for key, claim, weight, hint in facts),
+        is_fact(evidence, "batches", seed, "at most batch_size images at a time", 0.25, many),
+        is_fact(evidence, "evaluation", seed, "the model is in evaluation mode", 0.5, training),
+        is_fact(evidence, "no gradients", seed, "no gradients are kept", 0.25, kept),
     ]
 
 
@@ -756,7 +663,7 @@ def _estimate(
     if problem:
         found = 0 if problem_with(evidence, z) else len(evidence[z])
         problem = {batch_size: first, n - n % batch_size: no_last}.get(found, problem)
-        return _finding(*claims[0], problem), _finding(*claims[1], problem)
+        return unless(*claims[0], problem), unless(*claims[1], problem)
     nll, kl = (term.detach() for term in _terms(model, x, torch.as_tensor(evidence[z][:n])))
     elbo = -nll - kl
     values = {
@@ -777,7 +684,7 @@ def _estimate(
     }
     # The error is held to the answer's own values where those are understood; a standard deviation that
     # divides by N will do as well.
-    value = values.get(_match(evidence, mean, means), elbo)
+    value = values.get(diagnosis(evidence, mean, means), elbo)
     std, by_n = value.std(), value.std(correction=0) / n**0.5
     errors = {
         "That is the standard deviation; the standard error is smaller by sqrt(N).": std,
@@ -789,7 +696,7 @@ def _estimate(
         "This is an error over batches: it is one over images.": batches.std() / len(batches) ** 0.5,
         first: elbo[:batch_size].std() / batch_size**0.5,
     }
-    right = by_n if _match(evidence, error, {"by N": by_n}) else std / n**0.5
+    right = by_n if diagnosis(evidence, error, {"by N": by_n}) else std / n**0.5
     return (
         expect(evidence, mean, elbo.mean(), *claims[0], means, tolerance=1e-5),
         expect(evidence, error, right, *claims[1], errors, tolerance=1e-3),
@@ -803,30 +710,25 @@ def _likelihood_inputs(seed: int, single: bool = False) -> tuple[Linear, Tensor,
     """The model, binary images (N, 1, 28, 28) and noise (K, N, 2); N, K and 2 differ."""
     n, k = (1, 1) if single else (_between(3, 5, seed, 12), _between(6, 9, seed, 13))
     eps = torch.randn(k, n, 2, generator=generator(seed, 16))
-    return (
-        Linear(seed, 2, contrast=0.2),
-        _images(seed, n, 17),
-        eps,
-    )  # so pale that no sample outweighs the rest
+    model = Linear(seed, 2, contrast=0.2)  # so pale that no sample outweighs the rest
+    return model, _images(seed, n, 17), eps
 
 
-def probe_estimate_log_likelihood(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_estimate_log_likelihood(evidence: Evidence, answer: Any, seed: int) -> None:
     model, x, eps = _likelihood_inputs(seed)
     record_tensor(evidence, "bound", answer, model, x, eps)
     record(evidence, "z", model.decoded)
     record_tensor(evidence, "single", intact, answer, *_likelihood_inputs(seed, single=True))
-    return evidence
 
 
 def _weight_terms(seed: int, single: bool = False) -> tuple[Tensor, Tensor, Tensor]:
     """log p(x|z), log p(z) and log q(z|x), each (K, N)."""
     model, x, eps = _likelihood_inputs(seed, single)
     mu, logvar = (t.detach() for t in model.encode(x.double()))
-    q, prior = Normal(mu, (logvar / 2).exp()), Normal(torch.zeros_like(mu), 1.0)
+    q = posterior(mu, logvar)
     z = mu + q.stddev * eps
     likelihood = torch.stack([-_terms(model, x.double(), row)[0].detach() for row in z])
-    return likelihood, prior.log_prob(z).sum(2), q.log_prob(z).sum(2)
+    return likelihood, Normal(0.0, 1.0).log_prob(z).sum(2), q.log_prob(z).sum(2)
 
 
 def judge_estimate_log_likelihood(seed: int, evidence: Evidence) -> list[Finding]:
@@ -868,7 +770,7 @@ def judge_estimate_log_likelihood(seed: int, evidence: Evidence) -> list[Finding
     single = "one image and one sample work too, and the inputs stay as they were"
     return [
         expect(evidence, "bound", bound(log_w), claim, 2, mistakes, tolerance=1e-5),
-        _finding("every z is mu + sigma * eps with the noise handed in", 0.5, _noise_hint(seed, evidence)),
+        unless("every z is mu + sigma * eps with the noise handed in", 0.5, _noise_hint(seed, evidence)),
         expect(evidence, "single", (likelihood1 + prior1 - q1)[0], single, 0.5),
     ]
 
@@ -909,19 +811,22 @@ EXERCISES = (
     prediction(
         "3.7",
         "predict_wide",
-        "measured_wide",
         {
-            "total KL": ("lower by more than a quarter", "within a quarter", "higher by more than a quarter"),
-            "dimensions with 95% of the KL": ("at most 20", "21 to 40", "more than 40"),
-            "test -ELBO": ("better by more than 1 nat", "within 1 nat", "worse by more than 1 nat"),
-        },
-        {
-            "total KL": "A dimension is paid for only while it saves more in the reconstruction than it "
-            "costs. How much there is to say at that price depends on the images, not on the room for it.",
-            "dimensions with 95% of the KL": "Where 20 dimensions leave some idle, 30 more find nothing "
-            "worth saying, and one on its way out costs little. Early on many still share the work.",
-            "test -ELBO": "Idle dimensions cost nothing once they match the prior, and save nothing. What "
-            "differs comes from the noise they bring before that, which slows training, and from the seed.",
+            "total KL": (
+                ("lower by more than a quarter", "within a quarter", "higher by more than a quarter"),
+                "A dimension is paid for only while it saves more in the reconstruction than it costs. How "
+                "much there is to say at that price depends on the images, not on the room for it.",
+            ),
+            "dimensions with 95% of the KL": (
+                ("at most 20", "21 to 40", "more than 40"),
+                "Where 20 dimensions leave some idle, 30 more find nothing worth saying, and one on its way "
+                "out costs little. Early on many still share the work.",
+            ),
+            "test -ELBO": (
+                ("better by more than 1 nat", "within 1 nat", "worse by more than 1 nat"),
+                "Idle dimensions cost nothing once they match the prior, and save nothing. What differs "
+                "comes from the noise they bring before that, which slows training, and from the seed.",
+            ),
         },
     ),
 )

@@ -8,7 +8,7 @@ lengths, so that an answer which loses the length shows.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from statistics import NormalDist
 from typing import Any
@@ -16,32 +16,23 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributions import Normal, kl_divergence
+from torch.distributions import Normal
 
-from course_utils.checks.core import Exercise, Finding, close, expect, problem_with
-from course_utils.checks.evidence import Evidence, NotNumbers, as_array, generator, record, record_tensor
+from course_utils.checks.core import (
+    CHANGED,
+    Exercise,
+    Finding,
+    close,
+    diagnosis,
+    expect,
+    problem_with,
+    unless,
+    untouched,
+)
+from course_utils.checks.evidence import Evidence, NotNumbers, as_array, record, record_tensor
+from course_utils.checks.gaussians import kls, posterior
+from course_utils.checks.inputs import generator
 from course_utils.checks.predictions import prediction
-
-CHANGED = "Your function changes its inputs: work on new tensors."
-
-
-def finite(finding: Finding, evidence: Evidence, key: str, hint: str) -> Finding:
-    """The finding, with `hint` where evidence[key] holds NaN or infinity."""
-    odd = not problem_with(evidence, key) and not np.isfinite(evidence[key]).all()
-    return replace(finding, hint=hint) if odd and not finding.holds else finding
-
-
-def untouched(finding: Finding, evidence: Evidence, key: str, given: Any) -> Finding:
-    """The finding, unless evidence[key] shows that the answer changed the inputs it was `given`."""
-    if finding.holds and not close(evidence[key], given, 0):
-        return replace(finding, holds=False, hint=CHANGED)
-    return finding
-
-
-def diagnosis(actual: np.ndarray, values: Mapping[str, Any], tolerance: float = 1e-4) -> str | None:
-    """The first hint whose value `actual` equals, '' for the right one; None if there is none."""
-    return next((hint for hint, value in values.items() if close(actual, value, tolerance)), None)
-
 
 # --- 4.1 interpolate --------------------------------------------------------------------------------
 
@@ -65,131 +56,81 @@ def _parallel(seed: int) -> tuple[Tensor, Tensor]:
     return start, start * torch.linspace(1.1, 2.0, PARALLEL).unsqueeze(1)
 
 
-def probe_interpolate(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_interpolate(evidence: Evidence, answer: Any, seed: int) -> None:
     for key, spherical in (("straight", ()), ("spherical", (True,))):
         ends = _ends(seed)
         record_tensor(evidence, key, answer, *ends, STEPS, *spherical)
         evidence[f"{key} ends"] = as_array(list(ends))
     record_tensor(evidence, "single", answer, *(end[:1] for end in _ends(seed)), 3, False)
-
     record_tensor(evidence, "acute", answer, *_ends(seed, ACUTE), STEPS, True)
 
     def parallel() -> np.ndarray:
         return np.stack([as_array(answer(a, b, 3, True)) for a, b in zip(*_parallel(seed), strict=True)])
 
     record(evidence, "parallel", parallel)
-    return evidence
 
 
-def _walk(path: Callable[[float], np.ndarray], times: Iterable[float]) -> np.ndarray:
-    return np.stack([path(t) for t in times])
+def _times(steps: int) -> np.ndarray:
+    return np.linspace(0, 1, steps)[:, None]
+
+
+def _arc(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """The spherical walk from a to b (d,) at the times t (n, 1)."""
+    omega = math.acos(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
+    return (np.sin((1 - t) * omega) * a + np.sin(t * omega) * b) / math.sin(omega)
+
+
+def _wrong_times(path: Callable[[np.ndarray], np.ndarray]) -> dict[str, np.ndarray]:
+    """Likely mistakes in where a walk begins, how it runs and where it ends."""
+    walk, longer = path(_times(STEPS)), path(_times(STEPS + 1))
+    return {
+        "It runs from z_end to z_start: at t = 0 it should stand at z_start.": walk[::-1],
+        "The end point is left out: the last row should be z_end.": longer[:-1],
+        "The start is left out: the first row should be z_start.": longer[1:],
+        "Both end points are left out: they belong to the walk.": path(_times(STEPS + 2))[1:-1],
+        "There is one row too many: steps counts points, both ends included.": longer,
+        "It always takes ten steps: use `steps`.": path(_times(10)),
+        "The axes are swapped: one row per step, one column per dimension.": walk.T,
+    }
 
 
 def judge_interpolate(seed: int, evidence: Evidence) -> list[Finding]:
     a, b = (end.double().numpy() for end in _ends(seed))
-    times = [i / (STEPS - 1) for i in range(STEPS)]
-    omega = math.acos(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
+    near_a, near_b = (end.double().numpy() for end in _ends(seed, ACUTE))
+    first, last = (end.double().numpy() for end in _parallel(seed))
+    t, lengths = _times(STEPS), np.linalg.norm([a, b], axis=1)
+    sin_omega = np.linalg.norm(np.cross(a, b)) / lengths.prod()
 
-    def line(t: float) -> np.ndarray:
+    def line(t: np.ndarray) -> np.ndarray:
         return (1 - t) * a + t * b
 
-    def sines(t: float) -> np.ndarray:
-        return math.sin((1 - t) * omega) * a + math.sin(t * omega) * b
-
-    def arc(t: float) -> np.ndarray:
-        return sines(t) / math.sin(omega)
-
-    def unit(t: float) -> np.ndarray:
-        a1, b1 = a / np.linalg.norm(a), b / np.linalg.norm(b)
-        return (math.sin((1 - t) * omega) * a1 + math.sin(t * omega) * b1) / math.sin(omega)
-
-    def length(t: float) -> float:
-        return float((1 - t) * np.linalg.norm(a) + t * np.linalg.norm(b))
-
-    def apart(t: float) -> np.ndarray:
-        return unit(t) * length(t)
-
-    def chord(t: float) -> np.ndarray:
-        return line(t) / np.linalg.norm(line(t))
-
-    def common(path: Callable[[float], np.ndarray]) -> dict[str, np.ndarray]:
-        walk = _walk(path, times)
-        return {
-            "It runs from z_end to z_start: at t = 0 it should stand at z_start.": walk[::-1],
-            "The end point is left out: the last row should be z_end.": _walk(
-                path, (i / STEPS for i in range(STEPS))
-            ),
-            "The start is left out: the first row should be z_start.": _walk(
-                path, ((i + 1) / STEPS for i in range(STEPS))
-            ),
-            "Both end points are left out: they belong to the walk.": _walk(
-                path, ((i + 1) / (STEPS + 1) for i in range(STEPS))
-            ),
-            "There is one row too many: steps counts points, both ends included.": _walk(
-                path, (i / STEPS for i in range(STEPS + 1))
-            ),
-            "It always takes ten steps: use `steps`.": _walk(path, np.linspace(0, 1, 10)),
-            "The axes are swapped: one row per step, one column per dimension.": walk.T,
-        }
-
-    straight, spherical = _walk(line, times), _walk(arc, times)
-    near_a, near_b = (end.double().numpy() for end in _ends(seed, ACUTE))
-    near = math.acos(near_a @ near_b / (np.linalg.norm(near_a) * np.linalg.norm(near_b)))
-
-    def narrow(t: float) -> np.ndarray:
-        return (math.sin((1 - t) * near) * near_a + math.sin(t * near) * near_b) / math.sin(near)
-
-    arcs = {
+    straight, spherical = line(t), _arc(a, b, t)
+    unit, length = _arc(a / lengths[0], b / lengths[1], t), (1 - t) * lengths[0] + t * lengths[1]
+    chord = straight / np.linalg.norm(straight, axis=1, keepdims=True)
+    long = chord * length
+    lines = {"This is the arc: without spherical=True the walk is straight.": spherical} | _wrong_times(line)
+    arcs = _wrong_times(lambda t: _arc(a, b, t)) | {
         "This is the straight line: is `spherical` used, and the cosine divided by both lengths?": straight,
-        "All points have length 1: the ends go into the sum as they are, unnormalised.": _walk(unit, times),
-        "Direction and length are interpolated apart; the formula's sum does both at once.": _walk(
-            apart, times
-        ),
-        "The sum of sines is not divided by sin(omega).": _walk(sines, times),
-        "These are points of the straight line, brought to length 1: follow the arc instead.": _walk(
-            chord, times
-        ),
-        "These are points of the straight line, brought to another length: follow the arc instead.": _walk(
-            lambda t: chord(t) * length(t), times
-        ),
+        "All points have length 1: the ends go into the sum as they are, unnormalised.": unit,
+        "Direction and length are interpolated apart; the formula's sum does both at once.": unit * length,
+        "The sum of sines is not divided by sin(omega).": spherical * sin_omega,
+        "These are points of the straight line, brought to length 1: follow the arc instead.": chord,
+        "These are points of the straight line, brought to another length: follow the arc instead.": long,
     }
-    lines = {"This is the arc: without spherical=True the walk is straight.": spherical}
+    by_line = "the straight walk, taken unless asked otherwise, has equal steps from z_start to z_end"
+    by_arc = "the spherical walk follows the arc"
+    cosine = "Some points are NaN or infinite: a cosine is the inner product divided by both lengths."
+    same = "between ends of the same direction the spherical walk is the straight line"
+    rounded = "Some points are NaN or infinite: rounding may push a cosine beyond 1, and sin(omega) may be 0."
+    followed = expect(evidence, "spherical", spherical, by_arc, 1, arcs, not_finite=cosine)
+    single, parallel = line(_times(3))[:, :1], np.stack([first, (first + last) / 2, last], axis=1)
+    met = "both walks begin at z_start and end at z_end, which stay as they are"
     return [
-        expect(
-            evidence,
-            "straight",
-            straight,
-            "the straight walk, taken unless asked otherwise, has equal steps from z_start to z_end",
-            0.75,
-            lines | common(line),
-        ),
-        finite(
-            _also_narrow(
-                expect(
-                    evidence,
-                    "spherical",
-                    spherical,
-                    "the spherical walk follows the arc",
-                    1,
-                    arcs | common(arc),
-                ),
-                evidence,
-                _walk(narrow, times),
-            ),
-            evidence,
-            "spherical",
-            "Some points are NaN or infinite: a cosine is the inner product divided by both lengths.",
-        ),
-        _ends_are_met(evidence, a, b),
-        expect(
-            evidence,
-            "single",
-            np.stack([a[:1], (a[:1] + b[:1]) / 2, b[:1]]),
-            "it also works in one dimension",
-            0.25,
-        ),
-        _parallel_ends(seed, evidence),
+        expect(evidence, "straight", straight, by_line, 0.75, lines),
+        _also_narrow(followed, evidence, _arc(near_a, near_b, t)),
+        unless(met, 0.5, _ends_hint(evidence, a, b)),
+        expect(evidence, "single", single, "it also works in one dimension", 0.25),
+        expect(evidence, "parallel", parallel, same, 0.5, tolerance=1e-3, not_finite=rounded),
     ]
 
 
@@ -202,56 +143,38 @@ def _also_narrow(finding: Finding, evidence: Evidence, walk: np.ndarray) -> Find
     return replace(finding, holds=False, hint=problem or hint)
 
 
-def _ends_are_met(evidence: Evidence, a: np.ndarray, b: np.ndarray) -> Finding:
-    claim = "both walks begin at z_start and end at z_end, which stay as they are"
+def _ends_hint(evidence: Evidence, a: np.ndarray, b: np.ndarray) -> str:
+    """'' where both walks begin at a and end at b."""
     for key in ("straight", "spherical"):
         problem = problem_with(evidence, key)
         if problem:
-            return Finding(claim, False, 0.5, problem)
+            return problem
         walk = evidence[key]
         if not close(evidence[f"{key} ends"], [a, b], 1e-7):
-            return Finding(claim, False, 0.5, CHANGED)
+            return CHANGED
         if walk.ndim != 2 or len(walk) == 0:
-            return Finding(claim, False, 0.5, f"The {key} walk has shape {walk.shape}.")
+            return f"The {key} walk has shape {walk.shape}."
         for name, row, end in (("first", walk[0], a), ("last", walk[-1], b)):
             if not close(row, end, 1e-5):
-                return Finding(claim, False, 0.5, f"The {name} row of the {key} walk is another point.")
-    return Finding(claim, True, 0.5)
-
-
-def _parallel_ends(seed: int, evidence: Evidence) -> Finding:
-    a, b = (end.double().numpy() for end in _parallel(seed))
-    return finite(
-        expect(
-            evidence,
-            "parallel",
-            np.stack([a, (a + b) / 2, b], axis=1),
-            "between ends of the same direction the spherical walk is the straight line",
-            0.5,
-            tolerance=1e-3,
-        ),
-        evidence,
-        "parallel",
-        "Some points are NaN or infinite: rounding may push a cosine beyond 1, and sin(omega) may be 0.",
-    )
+                return f"The {name} row of the {key} walk is another point."
+    return ""
 
 
 # --- 4.2 quantile_grid ------------------------------------------------------------------------------
 
 
-def _sizes(seed: int) -> tuple[list[int], list[int]]:
-    """Four odd and four even numbers of coordinates, the even ones followed by 1."""
+def _sizes(seed: int) -> tuple[dict[str, int], dict[str, int]]:
+    """Four odd and four even numbers of coordinates, the even ones followed by 1, by the evidence's key."""
     g = generator(seed, 42)
-    odd, even = (2 * torch.randperm(10, generator=g)[:4] for _ in range(2))
-    return (odd + 5).tolist(), [*(even + 4).tolist(), 1]
+    odd, even = ((2 * torch.randperm(10, generator=g)[:4]).tolist() for _ in range(2))
+    even = [*(n + 4 for n in even), 1]
+    return {f"odd{i}": n + 5 for i, n in enumerate(odd)}, {f"even{i}": n for i, n in enumerate(even)}
 
 
-def probe_quantile_grid(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
-    for kind, sizes in zip(("odd", "even"), _sizes(seed), strict=True):
-        for place, n in enumerate(sizes):
-            record_tensor(evidence, f"{kind}{place}", answer, n)
-    return evidence
+def probe_quantile_grid(evidence: Evidence, answer: Any, seed: int) -> None:
+    odd, even = _sizes(seed)
+    for key, n in (odd | even).items():
+        record_tensor(evidence, key, answer, n)
 
 
 def _ticks(n: int) -> np.ndarray:
@@ -266,67 +189,62 @@ def _plane(ticks: np.ndarray) -> np.ndarray:
 
 def judge_quantile_grid(seed: int, evidence: Evidence) -> list[Finding]:
     odd, even = _sizes(seed)
-    order = _first_failing([_ordering(evidence, f"odd{place}", n) for place, n in enumerate(odd)])
+    spacing, order = (
+        _first(hint(evidence, key, n) for key, n in odd.items()) for hint in (_spacing_hint, _order_hint)
+    )
+    both = _first(_even_hint(evidence, key, n, order) for key, n in even.items())
     return [
-        _first_failing([_spacing(evidence, f"odd{place}", n) for place, n in enumerate(odd)]),
-        order,
-        _first_failing([_even(evidence, f"even{place}", n, order.hint) for place, n in enumerate(even)]),
+        unless("its coordinates are the normal quantiles of (i + 1/2) / n", 1, spacing),
+        unless("row i, column j is the point (coordinates[j], coordinates[i])", 1, order),
+        unless("it also works for an even number, and for a single point at the median", 1, both),
     ]
 
 
-def _first_failing(findings: list[Finding]) -> Finding:
-    """One claim looked at several times: the first finding that fails, or any if all hold."""
-    return next((finding for finding in findings if not finding.holds), findings[0])
+def _first(hints: Iterable[str]) -> str:
+    """The first hint that there is, or ''."""
+    return next(filter(None, hints), "")
 
 
-def _even(evidence: Evidence, key: str, n: int, order: str) -> Finding:
+def _even_hint(evidence: Evidence, key: str, n: int, order: str) -> str:
     """Both properties at once; a mistaken `order` that was told already costs nothing here."""
-    spacing, ordering = _spacing(evidence, key, n), _ordering(evidence, key, n)
-    hint = spacing.hint or ("" if ordering.hint == order else ordering.hint)
-    return Finding(
-        "it also works for an even number, and for a single point at the median", not hint, 1, hint
-    )
+    ordering = _order_hint(evidence, key, n)
+    return _spacing_hint(evidence, key, n) or ("" if ordering == order else ordering)
 
 
-def _spacing(evidence: Evidence, key: str, n: int) -> Finding:
-    """The values that occur, whatever their order."""
-    claim = "its coordinates are the normal quantiles of (i + 1/2) / n"
+def _spacing_hint(evidence: Evidence, key: str, n: int) -> str:
+    """What is wrong with the values that occur, whatever their order."""
     problem = problem_with(evidence, key)
     if problem:
-        return Finding(claim, False, 1, problem)
+        return problem
     values = np.sort(evidence[key].astype(float).ravel())
     if values.size == 0 or values.size % n:
-        return Finding(claim, False, 1, f"{n} coordinates are expected; it has {values.size} numbers.")
+        return f"{n} coordinates are expected; it has {values.size} numbers."
     if not np.isfinite(values).all():
-        return Finding(claim, False, 1, "Probability 0 or 1 has no finite quantile: use (i + 1/2) / n.")
+        return "Probability 0 or 1 has no finite quantile: use (i + 1/2) / n."
     seen, right = values.reshape(n, -1), _ticks(n)
     if close(seen, np.repeat(right[:, None], seen.shape[1], 1), 1e-4):
-        return Finding(claim, True, 1)
+        return ""
     ticks = seen.mean(1)
     middle, shares = (np.arange(n) + 0.5) / n, np.vectorize(NormalDist().cdf)
-    hint = diagnosis(
-        ticks,
-        {
-            "These are the probabilities: their normal quantiles are asked for.": middle,
-            "This is the normal CDF; its inverse is asked for.": shares(middle),
-            "A factor sqrt(2) is missing: the quantile is sqrt(2) erfinv(2 p - 1).": right / math.sqrt(2),
-            "The coordinates are equally spaced: take quantiles of equally spaced probabilities.": (
-                np.linspace(ticks[0], ticks[-1], n)
-            ),
-        },
-    )
-    p = shares(ticks)
+    equal, p = np.linspace(ticks[0], ticks[-1], n), shares(ticks)
+    mistakes = {
+        "These are the probabilities: their normal quantiles are asked for.": middle,
+        "This is the normal CDF; its inverse is asked for.": shares(middle),
+        "A factor sqrt(2) is missing: the quantile is sqrt(2) erfinv(2 p - 1).": right / math.sqrt(2),
+        "The coordinates are equally spaced: take quantiles of equally spaced probabilities.": equal,
+    }
+    hint = diagnosis({"ticks": ticks}, "ticks", mistakes)
     if hint is None and close(p, np.linspace(p[0], p[-1], n), 1e-4):
-        hint = (
+        return (
             f"Your n = {n} probabilities run from {p[0]:.3f} to {p[-1]:.3f}; "
             f"(i + 1/2) / n runs from {middle[0]:.3f} to {middle[-1]:.3f}."
         )
     found = ", ".join(f"{tick:.2f}" for tick in ticks[:5])
-    return Finding(claim, False, 1, hint or f"For n = {n} the coordinates look like {found} ...")
+    return hint or f"For n = {n} the coordinates look like {found} ..."
 
 
-def _ordering(evidence: Evidence, key: str, n: int) -> Finding:
-    """The order of the points, whatever the coordinates: those that the answer uses, where it has n."""
+def _order_hint(evidence: Evidence, key: str, n: int) -> str:
+    """What is wrong with the points' order, whatever the coordinates: the answer's own where it has n."""
     ticks = _ticks(n)
     values = np.array([]) if problem_with(evidence, key) else np.sort(evidence[key].astype(float).ravel())
     if values.size == 2 * n * n and np.isfinite(values).all():
@@ -350,9 +268,7 @@ def _ordering(evidence: Evidence, key: str, n: int) -> Finding:
         torn: apart.reshape(-1, 2),
         f"{torn} (And z1 and z2 are swapped.)": apart[::-1].reshape(-1, 2),
     }
-    return expect(
-        evidence, key, plane, "row i, column j is the point (coordinates[j], coordinates[i])", 1, mistakes
-    )
+    return expect(evidence, key, plane, "", 1, mistakes).hint
 
 
 # --- 4.3 kl_decomposition ---------------------------------------------------------------------------
@@ -376,9 +292,7 @@ def _samples(seed: int, case: str) -> tuple[Tensor, Tensor, Tensor]:
     return mu + (logvar / 2).exp() * torch.randn(n, latent_dim, generator=g), mu, logvar
 
 
-def probe_kl_decomposition(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
-
+def probe_kl_decomposition(evidence: Evidence, answer: Any, seed: int) -> None:
     def pair(*given: Tensor) -> np.ndarray:
         parts = as_array(answer(*given))
         if parts.shape[:1] != (2,):
@@ -389,13 +303,12 @@ def probe_kl_decomposition(answer: Any, seed: int) -> Evidence:
         given = _samples(seed, case)
         record(evidence, case, pair, *given)
         evidence[f"{case} inputs"] = as_array(list(given))
-    return evidence
 
 
 def _log_densities(z: Tensor, mu: Tensor, logvar: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """log q(z_n|x_m) as (n, m, d) and log p(z_n) as (n, d), in float64."""
-    q = Normal(mu.double(), (logvar.double() / 2).exp())
-    return q.log_prob(z.double().unsqueeze(1)).numpy(), Normal(0.0, 1.0).log_prob(z.double()).numpy()
+    z = z.double()
+    return posterior(mu, logvar).log_prob(z.unsqueeze(1)).numpy(), Normal(0.0, 1.0).log_prob(z).numpy()
 
 
 def _log_mean_exp(values: np.ndarray, axis: int = 1) -> np.ndarray:
@@ -409,65 +322,54 @@ def _means(own: np.ndarray, aggregate: np.ndarray, log_p: np.ndarray) -> np.ndar
 
 def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
     """Mutual information and marginal KL (2,): the right ones under '', likely wrong ones by their hint."""
-    n, latent_dim = z.shape
+    n, d = z.shape
     pairs, prior = _log_densities(z, mu, logvar)
     matrix, log_p = pairs.sum(2), prior.sum(1)
-    own = matrix.diagonal()
-    total = np.logaddexp.reduce(matrix, 1)
+    own, largest, total = matrix.diagonal(), matrix.max(1), np.logaddexp.reduce(matrix, 1)
     others = np.logaddexp.reduce(np.where(np.eye(n, dtype=bool), -np.inf, matrix), 1)
+    weighted = np.exp(matrix - total[:, None]) * matrix
+    by_dimension, mixed = _log_mean_exp(pairs), _log_mean_exp(pairs.reshape(d, n, n).sum(0))
     constant = 0.5 * math.log(2 * math.pi)
-    q = Normal(mu.double(), (logvar.double() / 2).exp())
-    exact = kl_divergence(q, Normal(0.0, 1.0)).sum(1).mean().item()
+    exact = kls(mu, logvar).sum(1).mean().item()
     square, variance = (z.double().unsqueeze(1) - mu).numpy() ** 2 / 2, logvar.double().exp().numpy()
+    no_square = pairs + square / variance
 
     def of(pairs: np.ndarray, prior: np.ndarray) -> np.ndarray:
         matrix = pairs.sum(2)
         return _means(matrix.diagonal(), _log_mean_exp(matrix), prior.sum(1))
 
-    right = of(pairs, prior)
+    right, averaged = of(pairs, prior), of(pairs / d, prior / d)
+    own_each = by_dimension.sum(1)
+    apart = _means(np.diagonal(pairs).T, by_dimension, prior)
     aggregates = {
         "- log N is missing: q(z) is the mean of N densities, not their sum.": total,
         "log N is added: q(z) is the mean of N densities, so log N is subtracted.": total + math.log(n),
-        "log d is subtracted: q(z) is a mean over N images, so it is log N.": total - math.log(latent_dim),
+        "log d is subtracted: q(z) is a mean over N images, so it is log N.": total - math.log(d),
         "The logs are averaged: q(z) is a mean of densities, so its log is a logsumexp.": matrix.mean(1),
         "The prior stands where q(z) should: the aggregate is the mean of all N posteriors.": log_p,
         "Each image's own posterior belongs to q(z) as well: leave none out.": others - np.log(n - 1.0),
         "Each image's own posterior belongs to q(z), as one of N: leave none out.": others - math.log(n),
         "The sum runs over the wrong axis: one z, the posteriors of all images.": _log_mean_exp(matrix, 0),
-        "The logs are weighted by their softmax: q(z) is the plain mean of N densities.": (
-            np.exp(matrix - total[:, None]) * matrix
-        ).sum(1),
+        "The logs are weighted by their softmax: q(z) is the plain mean of N densities.": weighted.sum(1),
         "A softmax compares the posteriors with each other; q(z) is their mean.": own - total,
-        "Only the largest density counts here: q(z) is the mean of all N.": matrix.max(1),
-        "Only the largest density counts here, as one of N: q(z) is the mean of all.": (
-            matrix.max(1) - math.log(n)
-        ),
-        "Each dimension has an aggregate of its own: sum over dimensions first, then over images.": (
-            _log_mean_exp(pairs).sum(1)
-        ),
-        "Dimensions and images are mixed up: view and reshape do not swap axes.": _log_mean_exp(
-            pairs.reshape(latent_dim, n, n).sum(0)
-        ),
+        "Only the largest density counts here: q(z) is the mean of all N.": largest,
+        "Only the largest density counts here, as one of N: q(z) is the mean of all.": largest - math.log(n),
+        "Each dimension has an aggregate of its own: sum over dimensions first, then over images.": own_each,
+        "Dimensions and images are mixed up: view and reshape do not swap axes.": mixed,
     }
     return {
         "": right,
         "The two results are swapped: the mutual information comes first.": right[::-1],
         "The sign is turned: log q(z|x) - log q(z) first, then log q(z) - log p(z).": -right,
-        "Averaged over dimensions: the log-density of a vector is a sum over its dimensions.": of(
-            pairs / latent_dim, prior / latent_dim
-        ),
-        "The dimensions are kept apart: sum each log-density over them before anything else.": _means(
-            np.diagonal(pairs).T, _log_mean_exp(pairs), prior
-        ),
+        "Averaged over dimensions: the log-density of a vector is a sum over its dimensions.": averaged,
+        "The dimensions are kept apart: sum each log-density over them before anything else.": apart,
         "Summed over images: take the mean.": n * right,
         "Your sigma is exp(logvar); logvar is log sigma^2.": of(*_log_densities(z, mu, 2 * logvar)),
         "Your variance is exp(logvar / 2); logvar is log sigma^2.": of(*_log_densities(z, mu, logvar / 2)),
         "The square is divided by exp(2 logvar): divide by sigma^2.": of(
-            pairs + square / variance - square / variance**2, prior
+            no_square - square / variance**2, prior
         ),
-        "The square is divided by sigma: divide by sigma^2.": of(
-            pairs + square / variance - square / variance**0.5, prior
-        ),
+        "The square is divided by sigma: divide by sigma^2.": of(no_square - square / variance**0.5, prior),
         "The 1/2 in front of the log-densities is missing.": of(2 * pairs, 2 * prior),
         "The densities are those of the means: put in the samples z.": of(*_log_densities(mu, mu, logvar)),
         "The densities lack their normalisation, - logvar / 2.": of(pairs + np.log(variance) / 2, prior),
@@ -492,7 +394,7 @@ def judge_kl_decomposition(seed: int, evidence: Evidence) -> list[Finding]:
     for part, claim in enumerate(claims):
         likely = {hint: value[:, part] for hint, value in main.items()}
         looked = {"part": seen if seen.dtype.kind == "U" else seen[:, part]}
-        formulas.append(diagnosis(looked["part"], likely) or "")
+        formulas.append(diagnosis(looked, "part", likely) or "")
         findings.append(expect(looked, "part", likely.pop(""), claim, 1, likely))
     return [
         *findings,
@@ -555,30 +457,21 @@ EXERCISES = (
     prediction(
         "4.5",
         "predict_surgery",
-        "measured_surgery",
-        {
-            "2 dimensions, after training: the larger part of the KL": ("mutual information", "marginal KL"),
-            "2 dimensions, first to last epoch: most of what the KL gains": (
-                "mutual information",
-                "marginal KL",
-            ),
-            "20 dimensions, four times as many images: the mutual information measured on them": (
-                "hardly differs",
-                "is larger by half a nat or more",
-            ),
-        },
         {
             "2 dimensions, after training: the larger part of the KL": (
+                ("mutual information", "marginal KL"),
                 "Mutual information pays for itself: the decoder that knows which image is meant rebuilds it "
-                "better. The marginal KL is a cost without a return, and training holds it down."
+                "better. The marginal KL is a cost without a return, and training holds it down.",
             ),
             "2 dimensions, first to last epoch: most of what the KL gains": (
+                ("mutual information", "marginal KL"),
                 "Training goes on by telling more images apart. That is mutual information; the gaps between "
-                "the codes grow only as far as they cannot be avoided."
+                "the codes grow only as far as they cannot be avoided.",
             ),
             "20 dimensions, four times as many images: the mutual information measured on them": (
+                ("hardly differs", "is larger by half a nat or more"),
                 "Measured on N images it is at most log N. Where codes of different images hardly overlap it "
-                "stands near this limit, and four times as many images raise the limit by log 4 = 1.39 nats."
+                "stands near this limit, and four times as many images raise the limit by log 4 = 1.39 nats.",
             ),
         },
     ),

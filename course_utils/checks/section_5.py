@@ -16,42 +16,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from course_utils.checks import layers
 from course_utils.checks.core import Exercise, Finding, expect
-from course_utils.checks.evidence import (
-    Evidence,
-    NotNumbers,
-    as_array,
-    generator,
-    intact,
-    record,
-    record_tensor,
-)
-from course_utils.checks.layers import (
-    FIRST,
-    FIXED_SIZE,
-    OTHER_LAYERS,
-    Map,
-    Network,
-    advised,
-    bias,
-    calls,
-    described,
-    differences,
-    fill,
-    relu,
-    same,
-    same_layers,
-    sigmoid,
-    slopes,
-    smooth,
-    weights,
-)
+from course_utils.checks.evidence import Evidence, NotNumbers, as_array, intact, record, record_tensor
+from course_utils.checks.inputs import generator
+from course_utils.checks.layers import Map, Network, advised, relu, same, sigmoid
 from course_utils.checks.predictions import prediction
 
 # --- 5.1 conv_sizes ---------------------------------------------------------------------------------
 
-Layers = list[tuple[str, int, int, int]]
-Stacks = list[tuple[Layers, int]]
+Stack = list[tuple[str, int, int, int]]
+Stacks = list[tuple[Stack, int]]
 
 
 def _convolved(n: int, k: int, s: int, p: int) -> float:
@@ -65,10 +40,10 @@ def _transposed(n: int, k: int, s: int, p: int) -> float:
 Rule = Callable[[int, int, int, int], float]
 
 
-def _by(layers: Layers, size: float, conv: Rule = _convolved, transposed: Rule = _transposed) -> list[float]:
+def _by(stack: Stack, size: float, conv: Rule = _convolved, transposed: Rule = _transposed) -> list[float]:
     """The sizes that these two rules give; for wrong rules."""
     sizes = []
-    for kind, *numbers in layers:
+    for kind, *numbers in stack:
         size = (conv if kind == "conv" else transposed)(size, *numbers)  # type: ignore[arg-type]
         sizes.append(size)
     return sizes
@@ -125,10 +100,10 @@ RULES: dict[str, tuple[Rule, Rule]] = {
 }
 
 
-def _telling(layers: Layers, low: int, high: int) -> list[int]:
+def _telling(stack: Stack, low: int, high: int) -> list[int]:
     """The starting sizes from `low` to `high` at which the most rules differ in what they give."""
     different = {
-        size: len({tuple(_by(layers, size, *rule)) for rule in RULES.values()})
+        size: len({tuple(_by(stack, size, *rule)) for rule in RULES.values()})
         for size in range(low, high + 1)
     }
     return [size for size, count in different.items() if count == max(different.values())]
@@ -141,18 +116,18 @@ def _stacks(seed: int) -> dict[str, Stacks]:
     def draw(low: int, high: int) -> int:
         return int(torch.randint(low, high + 1, (), generator=g))
 
-    def pick(layers: Layers, low: int, high: int) -> tuple[Layers, int]:
-        sizes = _telling(layers, low, high)
-        return layers, sizes[draw(0, len(sizes) - 1)]
+    def pick(stack: Stack, low: int, high: int) -> tuple[Stack, int]:
+        sizes = _telling(stack, low, high)
+        return stack, sizes[draw(0, len(sizes) - 1)]
 
-    def down() -> Layers:
+    def down() -> Stack:
         return [("conv", 5, 3, 1), ("conv", draw(3, 4), 2, 2), ("conv", 3, 2, 0), ("conv", 2, 3, 1)]
 
-    def up() -> Layers:
+    def up() -> Stack:
         geometries = (draw(3, 5), 2, 1), (draw(4, 6), 3, 2), (3, 1, 0)
         return [("transposed", *geometry) for geometry in geometries]
 
-    def mixed() -> Layers:
+    def mixed() -> Stack:
         first, second = draw(3, 5), draw(4, 6)
         return [
             ("conv", first, 3, 2),
@@ -168,28 +143,25 @@ def _stacks(seed: int) -> dict[str, Stacks]:
     }
 
 
-def probe_conv_sizes(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
-
+def probe_conv_sizes(evidence: Evidence, answer: Any, seed: int) -> None:
     def sizes(stacks: Stacks) -> np.ndarray:
-        return np.stack([untouched(list(layers), size) for layers, size in stacks])
+        return np.stack([untouched(list(stack), size) for stack, size in stacks])
 
-    def untouched(layers: list[Any], size: int) -> np.ndarray:
-        before = list(layers)
-        value = as_array(answer(layers, size))
-        if layers != before:
+    def untouched(stack: list[Any], size: int) -> np.ndarray:
+        before = list(stack)
+        value = as_array(answer(stack, size))
+        if stack != before:
             raise NotNumbers("It changes the list of layers that it is given: only read it.")
         return value
 
     for key, stacks in _stacks(seed).items():
         record(evidence, key, sizes, stacks)
-    return evidence
 
 
-def _true_sizes(layers: Layers, size: int) -> list[int]:
+def _true_sizes(stack: Stack, size: int) -> list[int]:
     kinds: dict[str, Any] = {"conv": F.conv2d, "transposed": F.conv_transpose2d}
     image, sizes = torch.zeros(1, 1, size, size), []
-    for kind, kernel, stride, padding in layers:
+    for kind, kernel, stride, padding in stack:
         weight = torch.zeros(1, 1, kernel, kernel)
         image = kinds[kind](image, weight, stride=stride, padding=padding)
         sizes.append(image.shape[-1])
@@ -205,17 +177,17 @@ def judge_conv_sizes(seed: int, evidence: Evidence) -> list[Finding]:
     findings = []
     for key, stacks in _stacks(seed).items():
         claim, weight = claims[key]
-        each = [_answers(layers, size) for layers, size in stacks]
+        each = [_answers(stack, size) for stack, size in stacks]
         values = {hint: [answers[hint] for answers in each] for hint in each[0]}
         finding = expect(evidence, key, values.pop(""), claim, weight, values, tolerance=1e-6)
         findings.append(advised(finding, "Look at the padding, the rounding, and which size a layer takes."))
     return findings
 
 
-def _answers(layers: Layers, size: int) -> dict[str, Any]:
+def _answers(stack: Stack, size: int) -> dict[str, Any]:
     """The right sizes under '' and likely wrong answers under their hints."""
-    right = _true_sizes(layers, size)
-    return {hint: _by(layers, size, *rule) for hint, rule in RULES.items()} | {
+    right = _true_sizes(stack, size)
+    return {hint: _by(stack, size, *rule) for hint, rule in RULES.items()} | {
         "": right,
         "The starting size is no layer's: leave it out of the list.": [size, *right],
         "The size that enters each layer is listed; the one that comes out is asked for.": [
@@ -225,7 +197,7 @@ def _answers(layers: Layers, size: int) -> dict[str, Any]:
         "Only the last size: return one for each layer.": right[-1],
         "Only the first layer's size: does the `return` stand inside the loop?": right[:1],
         "Each layer starts from the first size: it takes what the layer before it gave.": [
-            _true_sizes([layer], size)[0] for layer in layers
+            _true_sizes([layer], size)[0] for layer in stack
         ],
         "The list runs backwards: the first layer's size comes first.": right[::-1],
     }
@@ -245,34 +217,32 @@ def _codes(seed: int, latent_dim: int, n: int) -> Tensor:
     return 2 * torch.randn(n, latent_dim, generator=generator(seed, 2))
 
 
-def probe_conv_decoder(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_conv_decoder(evidence: Evidence, answer: Any, seed: int) -> None:
     z = _codes(seed, LATENT, 5)
 
     @functools.cache
     def model(latent_dim: int) -> Any:
         """One for each latent size; an error in the constructor comes up in every finding."""
         made = answer(latent_dim)
-        fill(made, seed, _codes(seed, latent_dim, 5))
+        layers.fill(made, seed, forward=(_codes(seed, latent_dim, 5),))
         return made
 
-    record(evidence, "layers", lambda: described(model(LATENT)))
-    record(evidence, "logits", lambda: intact(lambda z: calls(model(LATENT), z), z))
-    record(evidence, "single", lambda: calls(model(1), _codes(seed, 1, 1)))
+    record(evidence, "layers", lambda: layers.described(model(LATENT)))
+    record(evidence, "logits", lambda: intact(lambda z: layers.calls(model(LATENT), z), z))
+    record(evidence, "single", lambda: layers.calls(model(1), _codes(seed, 1, 1)))
     leaf = z.clone().requires_grad_()
-    record(evidence, "slopes", lambda: slopes(calls(model(LATENT), leaf.clone()), leaf))
-    return evidence
+    record(evidence, "slopes", lambda: layers.slopes(layers.calls(model(LATENT), leaf.clone()), leaf))
 
 
 def _upwards(x: np.ndarray, seed: int, channels: int) -> np.ndarray:
     """A transposed convolution with kernel 4, stride 2, padding 1: each input paints a 4 x 4 patch."""
     n, inside, height, width = x.shape
-    weight = weights(seed, inside, channels, 4, 4)
+    weight = layers.weights(seed, inside, channels, 4, 4)
     out = np.zeros((n, channels, 2 * height + 2, 2 * width + 2))
     for a, b in np.ndindex(4, 4):
         patch = np.einsum("nchw,cd->ndhw", x, weight[:, :, a, b], optimize=True)
         out[:, :, a : a + 2 * height : 2, b : b + 2 * width : 2] += patch
-    return out[:, :, 1:-1, 1:-1] + bias(seed, channels)[:, None, None]
+    return out[:, :, 1:-1, 1:-1] + layers.bias(seed, channels)[:, None, None]
 
 
 def _in_order(hidden: np.ndarray) -> np.ndarray:
@@ -284,7 +254,7 @@ def _decoder(seed: int) -> Network:
 
     def inside(reshape: Map = _in_order, first: Map = relu, second: Map = relu) -> Map:
         def decode(z: np.ndarray) -> np.ndarray:
-            hidden = reshape(first(z @ weights(seed, 3136, z.shape[1]).T + bias(seed, 3136)))
+            hidden = reshape(first(layers.affine(z, seed, 3136)))
             return _upwards(second(_upwards(hidden, seed, 32)), seed, 1)
 
         return decode
@@ -326,20 +296,22 @@ def judge_conv_decoder(seed: int, evidence: Evidence) -> list[Finding]:
     claim = (
         f"the layers are latent to 64 x 7 x 7, then transposed 64-32-1 (looked at with latent size {LATENT})"
     )
-    layers = same_layers(seed, evidence, "layers", LAYERS, claim, 0.5)
+    built = layers.same_layers(seed, evidence, "layers", LAYERS, claim, 0.5)
     advice = "In order: linear layer, ReLU, 64 x 7 x 7, convolution, ReLU, convolution; nothing else."
     parts = []
     for place, (claim, weight) in enumerate(PARTS):
         finding = expect(evidence, "logits", whole(z), claim, weight)
         if seen:
             finding = Finding(claim, not seen[place], weight, seen[place])
-        parts.append(advised(finding, advice if layers.holds else OTHER_LAYERS))
+        parts.append(advised(finding, advice if built.holds else layers.OTHER_LAYERS))
     single = expect(evidence, "single", whole(one), "one code of one number works too", 0.5)
     return [
-        layers,
+        built,
         *parts,
-        advised(single, FIXED_SIZE if seen else FIRST),
-        smooth(evidence, "slopes", differences(whole, z, np.eye(LATENT)), "gradients reach the codes", 0.5),
+        advised(single, layers.FIXED_SIZE if seen else layers.FIRST),
+        layers.smooth(
+            evidence, "slopes", layers.differences(whole, z, np.eye(LATENT)), "gradients reach the codes", 0.5
+        ),
     ]
 
 
@@ -355,11 +327,9 @@ def _hidden(seed: int, n: int, channels: int, height: int, width: int) -> Tensor
 _SHAPES = {"square": (5, 64, 7, 7), "unequal": (5, 3, 4, 6), "single": (1, 1, 2, 5)}
 
 
-def probe_fixed_feature_map(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_fixed_feature_map(evidence: Evidence, answer: Any, seed: int) -> None:
     for key, shape in _SHAPES.items():
         record_tensor(evidence, key, intact, answer, _hidden(seed, *shape), *shape[1:])
-    return evidence
 
 
 def judge_fixed_feature_map(seed: int, evidence: Evidence) -> list[Finding]:
@@ -404,28 +374,25 @@ EXERCISES = (
     prediction(
         "5.5",
         "predict_conv",
-        "measured_conv",
         {
             "products of two numbers for one image": (
-                "fewer in the convolutional VAE",
-                "as many in both, within a tenth",
-                "more in the convolutional VAE",
-            ),
-            "lower test -ELBO after equal epochs": ("MLP", "level, within 1 nat", "convolutional"),
-            "lower test -ELBO after equal seconds": ("MLP", "level, within 1 nat", "convolutional"),
-        },
-        {
-            "products of two numbers for one image": (
+                (
+                    "fewer in the convolutional VAE",
+                    "as many in both, within a tenth",
+                    "more in the convolutional VAE",
+                ),
                 "A linear layer uses each of its weights once for an image. A convolution uses each at every "
-                "place of its map, here 49 or 196 times, so that a quarter of the weights does more work."
+                "place of its map, here 49 or 196 times, so that a quarter of the weights does more work.",
             ),
             "lower test -ELBO after equal epochs": (
+                ("MLP", "level, within 1 nat", "convolutional"),
                 "What a convolution learns in one place holds everywhere, so it needs fewer images to begin "
-                "well: an advantage while epochs are few and images scarce, and less of one later."
+                "well: an advantage while epochs are few and images scarce, and less of one later.",
             ),
             "lower test -ELBO after equal seconds": (
+                ("MLP", "level, within 1 nat", "convolutional"),
                 "It depends on the price of an epoch on this machine: where a convolutional epoch costs "
-                "several of the MLP's, the MLP has made several times as many steps by then."
+                "several of the MLP's, the MLP has made several times as many steps by then.",
             ),
         },
     ),

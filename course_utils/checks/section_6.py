@@ -14,22 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributions import Bernoulli, Normal, kl_divergence
+from torch.distributions import Bernoulli
 
 from course_utils.checks import gradients
-from course_utils.checks.core import Exercise, Finding, expect, expect_finite, problem_with
-from course_utils.checks.evidence import (
-    Evidence,
-    NotNumbers,
-    alone,
-    as_array,
-    generator,
-    intact,
-    record,
-    record_tensor,
-)
+from course_utils.checks.core import Exercise, Finding, expect, problem_with
+from course_utils.checks.evidence import Evidence, NotNumbers, alone, as_array, intact, record, record_tensor
+from course_utils.checks.gaussians import kls, wrong_kls
+from course_utils.checks.inputs import generator, posterior_parameters
 from course_utils.checks.predictions import prediction
-from course_utils.checks.section_2 import wrong_kls
 
 TWICE = (0, 1)  # a loss or a score is one number, which another run may have by chance: look at two
 
@@ -47,9 +39,7 @@ def _batch(seed: int, time: int, n: int = 5, latent_dim: int = 3) -> tuple[Tenso
     g = generator(seed, 60 + time)
     x_logits = 2 * torch.randn(n, 1, 12, 7, generator=g)
     x = (torch.rand(n, 1, 12, 7, generator=g) < 0.3).float()
-    mu = 2 * torch.randn(n, latent_dim, generator=g)
-    logvar = -4.5 + 7.5 * torch.rand(n, latent_dim, generator=g)
-    return x_logits, x, mu, logvar
+    return x_logits, x, *posterior_parameters(g, n, latent_dim)
 
 
 def _single(seed: int, time: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -61,8 +51,7 @@ def _beta(seed: int) -> float:
     return 2 + 4 * torch.rand((), generator=generator(seed, 64)).item()
 
 
-def probe_beta_loss(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_beta_loss(evidence: Evidence, answer: Any, seed: int) -> None:
     beta = _beta(seed)
 
     for time in TWICE:
@@ -76,7 +65,6 @@ def probe_beta_loss(answer: Any, seed: int) -> Evidence:
         return alone(answer(x_logits, x, mu, logvar, beta))
 
     record(evidence, "gradients", gradients.of_loss, loss, x_logits, mu, logvar)
-    return evidence
 
 
 def judge_beta_loss(seed: int, evidence: Evidence) -> list[Finding]:
@@ -110,17 +98,16 @@ def _nll(x_logits: Tensor, x: Tensor, *_: Tensor) -> tuple[Tensor, dict[str, Ten
 
 def _kl(_: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     """The KL averaged over images, in float64, and what mistakes would make of it."""
-    q = Normal(mu.double(), (logvar.double() / 2).exp())
-    kls = kl_divergence(q, Normal(torch.zeros_like(q.loc), 1.0))
-    kl = kls.sum(1)
+    parts = kls(mu, logvar)
+    kl = parts.sum(1)
     return kl.mean(), {
         "The KL is missing: is beta used?": 0 * kl.mean(),
         "The KL is subtracted; the loss adds it.": -kl.mean(),
-        "The KL is averaged over latent dimensions: sum over them.": kls.mean(),
+        "The KL is averaged over latent dimensions: sum over them.": parts.mean(),
         "The KL is summed over the batch: average over images.": kl.sum(),
         "The KL is divided by the number of pixels: sum over dimensions.": kl.mean() / x[0].numel(),
         "It returns one loss per image: average over the batch.": kl,
-        "It keeps the latent dimensions: sum over them.": kls.mean(0),
+        "It keeps the latent dimensions: sum over them.": parts.mean(0),
     } | {hint: part.sum(1).mean() for hint, part in wrong_kls(mu, logvar).items()}
 
 
@@ -190,9 +177,7 @@ def _times(seed: int, share: float) -> np.ndarray:
     return np.sort(np.concatenate([[0, share, 1], share * before, share + (1 - share) * after]))
 
 
-def probe_warm_up(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
-
+def probe_warm_up(evidence: Evidence, answer: Any, seed: int) -> None:
     def one(t: float, share: float, top: float) -> float:
         weight = as_array(answer(t, share, top))
         if weight.size != 1:
@@ -204,7 +189,6 @@ def probe_warm_up(answer: Any, seed: int) -> Evidence:
 
     for key, (share, top) in _schedules(seed).items():
         record(evidence, key, schedule, share, top)
-    return evidence
 
 
 def judge_warm_up(seed: int, evidence: Evidence) -> list[Finding]:
@@ -241,12 +225,13 @@ def _part(
 
 def _schedule_mistakes(t: np.ndarray, share: float, top: float) -> dict[str, np.ndarray]:
     right = np.interp(t, [0, share, 2], [0, top, top])
-    done = right / top  # how much of the rise
+    rising, done = top * t / share, right / top  # without an end; how much of the rise
+    late = np.clip((t - share) / max(1 - share, 1e-9), 0, 1)
     return {
-        "It goes on rising after t = share: hold it at `top`.": top * t / share,
+        "It goes on rising after t = share: hold it at `top`.": rising,
         "It rises over the whole training: `share` is where the rise ends.": top * t,
         "It rises to 1, not to `top`.": done,
-        "It stops at 1 on the way: its upper limit is `top`.": np.minimum(top * t / share, 1),
+        "It stops at 1 on the way: its upper limit is `top`.": np.minimum(rising, 1),
         "t is not divided by `share`: at t = share it should reach `top`.": top * np.minimum(t, share),
         "t is multiplied by `share`: how much of the rise is done at t = share?": top * t * share,
         "`top` is only the upper limit here; the slope must depend on it too.": np.minimum(t / share, top),
@@ -255,10 +240,8 @@ def _schedule_mistakes(t: np.ndarray, share: float, top: float) -> dict[str, np.
         "It jumps: the rise should be gradual, from 0.": np.where(share < t, top, 0.0),
         "After t = share it falls back to 0.": np.where(share >= t, right, 0.0),
         "It starts again after t = share: hold it at `top`.": top * (t % share) / share,
-        "It rises only after t = share: `share` is where the rise ends.": top
-        * np.clip((t - share) / max(1 - share, 1e-9), 0, 1),
-        "It is never below `top`: the smaller of two is needed, not the larger.": top
-        * np.maximum(1, t / share),
+        "It rises only after t = share: `share` is where the rise ends.": top * late,
+        "It is never below `top`: the smaller of two is needed, not the larger.": np.maximum(top, rising),
         "It rises in a curve, a square: a straight line is asked for.": top * done**2,
         "It rises in a curve, a root: a straight line is asked for.": top * done**0.5,
         "It rises in a curve, a cosine: a straight line is asked for.": top * (1 - np.cos(np.pi * done)) / 2,
@@ -302,13 +285,11 @@ def _codes_and_factors(seed: int, time: int) -> dict[str, tuple[Tensor, Tensor]]
     }
 
 
-def probe_mutual_information_gap(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_mutual_information_gap(evidence: Evidence, answer: Any, seed: int) -> None:
     for time in TWICE:
         for key, tensors in _codes_and_factors(seed, time).items():
             function = partial(intact, answer) if key == "sparse" else answer
             record(evidence, f"{key}{time}", function, *tensors)
-    return evidence
 
 
 def judge_mutual_information_gap(seed: int, evidence: Evidence) -> list[Finding]:
@@ -325,12 +306,11 @@ def judge_mutual_information_gap(seed: int, evidence: Evidence) -> list[Finding]
 
 def _gap(evidence: Evidence, key: str, claim: str, codes: Tensor, factors: Tensor) -> Finding:
     right, mistakes = _score_and_mistakes(codes.numpy(), factors.numpy())
-    if (
-        not problem_with(evidence, key) and evidence[key].ndim == 0
-    ):  # two mistakes may look alike: nearest first
+    # Two mistakes may look alike: the nearest comes first.
+    if not problem_with(evidence, key) and evidence[key].ndim == 0:
         mistakes = dict(sorted(mistakes.items(), key=lambda item: np.abs(item[1] - evidence[key]).max()))
-    otherwise = "It is NaN or infinite: a pair that never occurs adds nothing, for 0 log 0 counts as 0."
-    finding = expect_finite(evidence, key, right, claim, 1, mistakes, otherwise)
+    empty = "It is NaN or infinite: a pair that never occurs adds nothing, for 0 log 0 counts as 0."
+    finding = expect(evidence, key, right, claim, 1, mistakes, not_finite=empty)
     if "difference" not in finding.hint:
         return finding
     hint = "Try its parts alone, against `sklearn.metrics.mutual_info_score` of two columns."
@@ -372,6 +352,7 @@ def _score_and_mistakes(codes: np.ndarray, factors: np.ndarray) -> tuple[float, 
     gaps, scores, best = first - second, (first - second) / entropy, information.argmax(0)
     other = np.array([np.diff(np.unique(column.round(12)))[-1] for column in information.T])
     levels, n = factors.max(0) + 1, len(codes)
+    of_counts = n * (entropy - math.log(n))
     per_factor = {
         "The gap is in nats: divide it by the factor's entropy.": gaps,
         "The gap is divided by the code's entropy; take the factor's.": gaps / of_codes[best],
@@ -388,9 +369,7 @@ def _score_and_mistakes(codes: np.ndarray, factors: np.ndarray) -> tuple[float, 
         "Two codes that know equally much have a gap of 0: keep equal values apart.": other / entropy,
         "It is negative: is the entropy's minus missing, or the gap turned round?": -scores,
         "The joint histogram has to be divided by the number of images.": n * scores,
-        "The entropy is that of counts: divide them by the number of images.": gaps
-        / (entropy - math.log(n))
-        / n,
+        "The entropy is that of counts: divide them by the number of images.": gaps / of_counts,
         "Mutual information in bits, entropy in nats: use one unit.": scores / math.log(2),
         "Entropy in bits, mutual information in nats: use one unit.": scores * math.log(2),
         "Only the first factor counts: average over all.": scores[0],
@@ -425,30 +404,28 @@ _BETAS = ("beta 0.1", "beta 1", "beta 4")
 _PREDICTION = prediction(
     "6.5",
     "predict_beta",
-    "measured_beta",
-    {
-        "the blurriest reconstructions": _BETAS,
-        "the KL as beta grows": ("it falls", "it rises", "neither"),
-        "the most holes under the prior": _BETAS,
-        "holes at beta 4 against beta 1": ("fewer", "about as many", "more"),
-    },
     {
         "the blurriest reconstructions": (
-            "A detail is kept if the distortion it saves is worth beta times its nats. What the code leaves "
-            "out the decoder fills with an average over all that it could be, and an average is soft."
+            _BETAS,
+            "A detail is kept if the distortion it saves is worth beta times its nats. What "
+            "the code leaves out the decoder fills with an average over all that it could be, "
+            "and an average is soft.",
         ),
         "the KL as beta grows": (
-            "beta is the price of a nat of KL. Of two models that are the best at their own price the one "
-            "with the higher price never buys more: 6.3 proves it."
+            ("it falls", "it rises", "neither"),
+            "beta is the price of a nat of KL. Of two models that are the best at their own "
+            "price the one with the higher price never buys more: 6.3 proves it.",
         ),
         "the most holes under the prior": (
-            "The cheaper the KL, the less it matters where the codes lie: they spread out with little regard "
-            "to the prior, and its samples fall between them."
+            _BETAS,
+            "The cheaper the KL, the less it matters where the codes lie: they spread out with "
+            "little regard to the prior, and its samples fall between them.",
         ),
         "holes at beta 4 against beta 1": (
-            "Two things work against each other. Codes that fill the prior better leave fewer gaps; codes "
-            "that say less make the decoder draw blends, of which a round trip may make something else. Data "
-            "and training decide which is ahead."
+            ("fewer", "about as many", "more"),
+            "Two things work against each other. Codes that fill the prior better leave fewer "
+            "gaps; codes that say less make the decoder draw blends, of which a round trip may "
+            "make something else. Data and training decide which is ahead.",
         ),
     },
 )

@@ -7,7 +7,6 @@ plain numbers for the rest. The decoder and the encoder that an answer is given 
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -17,19 +16,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from course_utils.checks.core import Exercise, Finding, close, expect, problem_with
-from course_utils.checks.evidence import (
-    Evidence,
-    NotNumbers,
-    alone,
-    as_array,
-    generator,
-    record,
-    record_tensor,
+from course_utils.checks import layers
+from course_utils.checks.core import (
+    Exercise,
+    Finding,
+    close,
+    diagnosis,
+    expect,
+    problem_with,
+    unless,
+    untouched,
 )
-from course_utils.checks.layers import Map, bias, fill, relu, same, sigmoid, weights
+from course_utils.checks.evidence import Evidence, NotNumbers, alone, as_array, record, record_tensor
+from course_utils.checks.inputs import generator
+from course_utils.checks.layers import Map, sigmoid
 from course_utils.checks.predictions import prediction
-from course_utils.checks.section_4 import diagnosis, untouched
 
 # --- 7.1 MyCVAE -------------------------------------------------------------------------------------
 
@@ -65,10 +66,7 @@ def _known(model: Any, seed: int, case: str) -> Any:
         raise NotNumbers("The class is no nn.Module.")
     latent_dim, _, _ = _CASES[case]
     x, z, y = _labelled(seed, case)
-    for half, given in (("encode", x), ("decode", z)):  # lazy layers take shape
-        with contextlib.suppress(Exception), torch.no_grad():
-            getattr(model, half)(given, y)
-    fill(model, seed, x)
+    layers.fill(model, seed, encode=(x, y), decode=(z, y))
     heads = [
         (name.lower(), layer)
         for name, layer in model.named_modules()
@@ -81,20 +79,16 @@ def _known(model: Any, seed: int, case: str) -> Any:
             head.bias.add_(torch.from_numpy(shift))
         for layer in model.modules():
             if isinstance(layer, nn.Embedding) and layer.weight.requires_grad:
-                layer.weight.copy_(torch.from_numpy(weights(seed, *layer.weight.T.shape).T))
+                layer.weight.copy_(torch.from_numpy(layers.weights(seed, *layer.weight.T.shape).T))
     return model
 
 
-def probe_my_cvae(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
-    made: dict[tuple[int, int], Any] = {}
-
+def probe_my_cvae(evidence: Evidence, answer: Any, seed: int) -> None:
+    @functools.cache
     def model(case: str) -> Any:
-        """One instance per pair of sizes; an error in the constructor comes up in every finding."""
+        """One for each case; an error in the constructor comes up in every finding."""
         latent_dim, classes, _ = _CASES[case]
-        if (latent_dim, classes) not in made:
-            made[latent_dim, classes] = _known(answer(latent_dim, classes), seed, case)
-        return made[latent_dim, classes]
+        return _known(answer(latent_dim, classes), seed, case)
 
     def encode(case: str) -> np.ndarray:
         """mu and logvar: (2, N, latent_dim)."""
@@ -114,15 +108,10 @@ def probe_my_cvae(answer: Any, seed: int) -> Evidence:
         _must_depend(z, [logits], case)
         return as_array(logits)
 
-    def layers() -> list[tuple[int, int, bool]]:
-        linear = [m for m in model("main").modules() if isinstance(m, nn.Linear)]
-        return [(m.in_features, m.out_features, m.bias is not None) for m in linear]
-
-    record(evidence, "layers", layers)
+    record(evidence, "layers", lambda: layers.linear(model("main")))
     for case in _CASES:
         record(evidence, f"encode {case}", _steady, encode, case)
         record(evidence, f"decode {case}", _steady, decode, case)
-    return evidence
 
 
 def _steady(half: Callable[[str], np.ndarray], case: str) -> np.ndarray:
@@ -157,34 +146,31 @@ class _Oracle:
     """
 
     def __init__(self, seed: int, case: str) -> None:
-        self.latent_dim, self.classes, _ = _CASES[case]
+        self.seed, (self.latent_dim, self.classes, _) = seed, _CASES[case]
         x, z, y = _labelled(seed, case)
         self.x, self.z, self.y = x.flatten(1).double().numpy(), z.double().numpy(), y.numpy()
         self.shifts = _shifts(seed, self.latent_dim)
-        self.weights = functools.cache(functools.partial(weights, seed))
-        self.bias = functools.cache(functools.partial(bias, seed))
 
     def linear(self, x: np.ndarray, size: int) -> np.ndarray:
-        return x @ self.weights(size, x.shape[1]).T + self.bias(size)
+        return layers.affine(x, self.seed, size)
 
     def joined(self, first: np.ndarray, size: int) -> Iterator[Formula]:
         """The first layer's output: label behind or before `first`, or through a layer of its own."""
         label, number = np.eye(self.classes)[self.y], self.y[:, None].astype(float)
-        apart = self.linear(first, size) + label @ self.weights(size, self.classes).T
+        apart = self.linear(first, size) + label @ layers.weights(self.seed, size, self.classes).T
         yield "", self.linear(np.hstack([first, label]), size)
         yield "", self.linear(np.hstack([label, first]), size)
         yield "", apart
-        yield "", apart + self.bias(size)
+        yield "", apart + layers.bias(self.seed, size)
         single = "The label joins as a single number, but classes have no order: use one-hot."
         yield single, self.linear(np.hstack([first, number]), size)
         yield single, self.linear(np.hstack([number, first]), size)
+        first_label = np.repeat(label[:1], len(label), 0)
         for hint, wrong in {
             "There is room for 10 labels, whatever num_classes is.": np.eye(10)[self.y],
-            "Every row gets the label of one image: join along dim 1, row by row.": np.repeat(
-                label[:1], len(label), 0
-            ),
+            "Every row gets the label of one image: join along dim 1, row by row.": first_label,
             "The label goes through a layer before it joins: join it one-hot.": (
-                label @ self.weights(self.classes, self.classes).T
+                label @ layers.weights(self.seed, self.classes, self.classes).T
             ),
         }.items():
             yield hint, self.linear(np.hstack([first, wrong]), size)
@@ -193,14 +179,7 @@ class _Oracle:
     def hidden(self, first: np.ndarray, sizes: tuple[int, int]) -> Iterator[Formula]:
         """Both hidden layers; a mistake in one place at most."""
         missing = "A ReLU is missing: put one after each hidden layer."
-        activations: list[tuple[str, Map, Map]] = [
-            ("", relu, relu),
-            (missing, same, relu),
-            (missing, relu, same),
-            (missing, same, same),
-            ("The activation inside is a sigmoid, not ReLU.", sigmoid, sigmoid),
-            ("The activation inside is tanh, not ReLU.", np.tanh, np.tanh),
-        ]
+        activations = layers.activations(missing, missing, missing)
         for hint, before in self.joined(first, sizes[0]):
             for other, inside, outside in activations if not hint else activations[:1]:
                 yield hint or other, outside(self.linear(inside(before), sizes[1]))
@@ -240,31 +219,17 @@ class _Oracle:
             yield "Rows and columns of the image are swapped.", image.swapaxes(2, 3)
 
 
-_BENDS: dict[str, Map] = {
-    "a sigmoid": sigmoid,
-    "a ReLU": relu,
-    "a tanh": np.tanh,
-    "a softplus": functools.partial(np.logaddexp, 0),
-    "an exp": np.exp,
-    "an exp of the half": lambda x: np.exp(x / 2),
-}
+_BENDS: dict[str, Map] = layers.BENDS | {"an exp of the half": lambda x: np.exp(x / 2)}
 
 
 def judge_my_cvae(seed: int, evidence: Evidence) -> list[Finding]:
-    oracles = {case: _Oracle(seed, case) for case in _CASES}
+    encoded = {case: list(_Oracle(seed, case).encoded()) for case in _CASES}
+    decoded = {case: list(_Oracle(seed, case).decoded()) for case in _CASES}
+    encoder = "the one-hot label joins the pixels, and 512 and 256 units with ReLU lead to mu and logvar"
+    decoder = "the one-hot label joins z, and 256 and 512 units with ReLU lead to logits (N, 1, 28, 28)"
     return [
-        *_half(
-            evidence,
-            "encode",
-            {case: list(oracle.encoded()) for case, oracle in oracles.items()},
-            "the one-hot label joins the pixels, and 512 and 256 units with ReLU lead to mu and logvar",
-        ),
-        *_half(
-            evidence,
-            "decode",
-            {case: list(oracle.decoded()) for case, oracle in oracles.items()},
-            "the one-hot label joins z, and 256 and 512 units with ReLU lead to logits (N, 1, 28, 28)",
-        ),
+        *_half(evidence, "encode", encoded, encoder),
+        *_half(evidence, "decode", decoded, decoder),
     ]
 
 
@@ -281,7 +246,7 @@ def _half(
         places = [place for place, (mistake, _) in enumerate(formulas["main"]) if not mistake]
     other = problem or _other_batch(evidence, half, formulas, places)
     batches = f"{half} takes any batch, a single image or none of some class, and lets gradients through"
-    return Finding(claim, not hint, 1, _advised(hint)), Finding(batches, not other, 0.5, _advised(other))
+    return unless(claim, 1, _advised(hint)), unless(batches, 0.5, _advised(other))
 
 
 def _matches(actual: np.ndarray, formulas: list[Formula]) -> list[int]:
@@ -308,13 +273,10 @@ def _advised(hint: str) -> str:
 def _unlike(evidence: Evidence, half: str, formulas: list[Formula]) -> str:
     """A hint for what follows no known formula: the layers, if those are others than asked for."""
     if not problem_with(evidence, "layers"):
-        found = evidence["layers"].reshape(-1, 3).tolist()
         wanted = [(788, 512), (512, 256), (256, 3), (256, 3), (7, 256), (256, 512), (512, 784)]
-        if sorted((a, b) for a, b, _ in found) != sorted(wanted):
-            seen = ", ".join(f"{a:.0f} to {b:.0f}" for a, b, _ in found) or "none"
-            return f"With 3 latent dimensions and 4 classes your linear layers are: {seen}."
-        if not all(has_bias for *_, has_bias in found):
-            return "At least one layer has no bias."
+        hint = layers.other_linear(evidence, "layers", [wanted], "3 latent dimensions and 4 classes")
+        if hint:
+            return hint
     other = expect(evidence, f"{half} main", formulas[0][1], "", 0).hint
     return f"{other} See what stands between the layers, and how the label joins."
 
@@ -335,12 +297,10 @@ def _request(seed: int) -> tuple[Tensor, Tensor]:
     return torch.tensor([2, 0, 1]), torch.randn(2, 2, generator=generator(seed, 1))
 
 
-def probe_request_digits(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_request_digits(evidence: Evidence, answer: Any, seed: int) -> None:
     labels, z = _request(seed)
     record_tensor(evidence, "grid", answer, _decoder, labels, z)
     record_tensor(evidence, "one", answer, _decoder, labels[:1], z[:1])
-    return evidence
 
 
 def judge_request_digits(seed: int, evidence: Evidence) -> list[Finding]:
@@ -350,19 +310,17 @@ def judge_request_digits(seed: int, evidence: Evidence) -> list[Finding]:
         return np.concatenate([_decoder(code.expand(len(labels), -1), labels).double().numpy() for code in z])
 
     images = sigmoid(logits(labels))
-    no_sigmoid = "The decoder ends in logits: the image is their sigmoid."
+    by_row = images.reshape(2, 3, 1, 28, 28)
     unordered = {
         "": images,
         "Rows and columns are swapped: all labels of the first z come first.": images[[0, 3, 1, 4, 2, 5]],
         "Every row shows the first z.": images[[0, 1, 2, 0, 1, 2]],
         "z changes within a row: keep it for all the labels.": images[[0, 4, 2, 3, 1, 5]],
         "Ten labels are written in: use those that are given.": sigmoid(logits(torch.arange(10))),
-        "There is an axis too many: return all images in one row, (R * C, 1, 28, 28).": images.reshape(
-            2, 3, 1, 28, 28
-        ),
+        "There is an axis too many: return all images in one row, (R * C, 1, 28, 28).": by_row,
     }
     no_images = {
-        no_sigmoid: logits(labels),
+        "The decoder ends in logits: the image is their sigmoid.": logits(labels),
         "The sigmoid is taken twice.": sigmoid(images),
         "The pixels are rounded to black and white: keep the greys.": images.round(),
     }
@@ -373,17 +331,11 @@ def judge_request_digits(seed: int, evidence: Evidence) -> list[Finding]:
         grid = replace(grid, hint="The codes are not those handed in: decode each z as it is.")
     placed = grid.holds or grid.hint in no_images
     pixels = grid.holds or grid.hint in unordered
+    first = {hint: value[:1] for hint, value in no_images.items()}
     return [
-        Finding(grid.claim, placed, 1, "" if placed else grid.hint),
-        Finding("they are images in [0, 1]", pixels, 0.5, "" if pixels else grid.hint),
-        expect(
-            evidence,
-            "one",
-            images[:1],
-            "it works for one z and one label",
-            0.5,
-            {hint: value[:1] for hint, value in no_images.items()},
-        ),
+        unless(grid.claim, 1, "" if placed else grid.hint),
+        unless("they are images in [0, 1]", 0.5, "" if pixels else grid.hint),
+        expect(evidence, "one", images[:1], "it works for one z and one label", 0.5, first),
     ]
 
 
@@ -433,9 +385,7 @@ def _strict(seed: int) -> float:
     return 0.4 + 0.3 * float(torch.rand((), generator=generator(seed, 4)))
 
 
-def probe_count_active(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
-
+def probe_count_active(evidence: Evidence, answer: Any, seed: int) -> None:
     def count(mu: Tensor, threshold: float) -> np.ndarray:
         found = as_array(answer(mu, threshold))
         if found.ndim:
@@ -450,50 +400,37 @@ def probe_count_active(answer: Any, seed: int) -> Evidence:
     record(evidence, "strict", counts, models, _strict(seed))
     record(evidence, "single", counts, _alone(seed), 0.01)
     evidence["means"] = as_array(models)
-    return evidence
 
 
 def judge_count_active(seed: int, evidence: Evidence) -> list[Finding]:
-    models = [mu.double().numpy() for mu in _models(seed)]
-
-    def over(threshold: float, measure: Callable[[np.ndarray], Any]) -> np.ndarray:
-        """How many of each model's dimensions measure more: (6,)."""
-        return np.array([np.sum(measure(mu) > threshold) for mu in models])
-
-    def variance(mu: np.ndarray) -> np.ndarray:
-        return ((mu - mu.mean(0)) ** 2).mean(0)
+    mu = np.stack([model.double().numpy() for model in _models(seed)])
+    std, square, distance = mu.std(1), (mu**2).mean(1), np.abs(mu).mean(1)  # each (6, 40)
 
     def counts(threshold: float) -> tuple[np.ndarray, dict[str, Any]]:
-        right = over(threshold, variance)
+        right = (mu.var(1) > threshold).sum(1)
         return right, {
-            "The standard deviation is compared with the threshold: take the variance.": over(
-                threshold, lambda mu: np.std(mu, 0)
+            "The standard deviation is compared with the threshold: take the variance.": (
+                (std > threshold).sum(1)
             ),
-            "A constant far from 0 is counted: subtract the mean over images.": over(
-                threshold, lambda mu: (mu**2).mean(0)
-            ),
-            "The distance from 0 is compared: take the variance over images.": over(
-                threshold, lambda mu: np.abs(mu).mean(0)
-            ),
+            "A constant far from 0 is counted: subtract the mean over images.": (square > threshold).sum(1),
+            "The distance from 0 is compared: take the variance over images.": (distance > threshold).sum(1),
             "This counts the dimensions that are switched off.": DIMENSIONS - right,
             "This is a share: return the number of dimensions.": right / DIMENSIONS,
-            "This counts images: take the variance over images, dim 0.": over(
-                threshold, lambda mu: np.var(mu, 1)
+            "This counts images: take the variance over images, dim 0.": (mu.var(2) > threshold).sum(1),
+            "There is one variance over everything: take one per dimension, dim 0.": (
+                mu.var((1, 2)) > threshold
             ),
-            "There is one variance over everything: take one per dimension, dim 0.": over(threshold, np.var),
         }
 
-    threshold = _strict(seed)
     count, mistakes = counts(0.01)
-    strict, others = counts(threshold)
+    strict, others = counts(_strict(seed))
     fixed = {"The threshold is fixed at 0.01: use the one that is given.": count}
-    single = [variance(mu.double().numpy()).item() > 0.01 for mu in _alone(seed)]
-    used = "it uses the given threshold and leaves the means as they are"
+    single = [model.double().numpy().var() > 0.01 for model in _alone(seed)]
+    claim = "it uses the given threshold and leaves the means as they are"
+    used = expect(evidence, "strict", strict, claim, 0.5, fixed | others)
     return [
         expect(evidence, "count", count, "it counts the means that vary over images", 2, mistakes),
-        untouched(
-            expect(evidence, "strict", strict, used, 0.5, fixed | others), evidence, "means", _models(seed)
-        ),
+        untouched(used, evidence, "means", _models(seed)),
         expect(evidence, "single", single, "it works for one dimension", 0.5),
     ]
 
@@ -522,8 +459,7 @@ def _images(seed: int) -> Tensor:
     return torch.rand(97, 1, 28, 28, generator=generator(seed, 3))
 
 
-def probe_posterior_means(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_posterior_means(evidence: Evidence, answer: Any, seed: int) -> None:
     images = _images(seed)
 
     def gradient() -> np.ndarray:
@@ -546,20 +482,18 @@ def probe_posterior_means(answer: Any, seed: int) -> Evidence:
     record(evidence, "gradient", gradient)
     record_tensor(evidence, "training", answer, _Encoder(97).train(), images, 97)
     record(evidence, "modes", modes)
-    return evidence
 
 
 def judge_posterior_means(seed: int, evidence: Evidence) -> list[Finding]:
     mu = 4 * _images(seed)[:, 0, 0, :3].double().numpy()
+    averaged = [mu[i : i + BATCH].mean(0) for i in range(0, 97, BATCH)]
     mistakes = {
         "The last, smaller batch is missing.": mu[: 97 - 97 % BATCH],
         "Only the first batch is there: collect every batch before you return.": mu[:BATCH],
         "Only the last batch is there: collect every batch, then join them.": mu[97 - 97 % BATCH :],
         "These are log-variances: encode returns mu first.": mu - 5,
         "More than batch_size images are encoded at once.": mu + TOO_MANY,
-        "Averaged over each batch: keep one row per image.": [
-            mu[i : i + BATCH].mean(0) for i in range(0, 97, BATCH)
-        ],
+        "Averaged over each batch: keep one row per image.": averaged,
     }
     actual = evidence.get("all", np.zeros(0))
     if actual.shape == mu.shape:
@@ -570,8 +504,9 @@ def judge_posterior_means(seed: int, evidence: Evidence) -> list[Finding]:
             mistakes["All means are there, but in another order than the images."] = actual
     kept = {
         "The means still carry a gradient: encode without recording one.": mu + 1,
-        "Gradients stay switched off after the call: leave the model as it is and use a context manager.": mu
-        + 2,
+        "Gradients stay switched off after the call: leave the model as it is and use a context manager.": (
+            mu + 2
+        ),
     }
     on = {"The model encodes in training mode: switch to evaluation mode first.": mu + IN_TRAINING}
     after = {
@@ -598,13 +533,11 @@ def _classes(seed: int) -> tuple[Tensor, Tensor]:
     return torch.randint(4, (97,), generator=g), torch.randint(2, (97,), generator=g)
 
 
-def probe_confusion(answer: Any, seed: int) -> Evidence:
-    evidence: Evidence = {}
+def probe_confusion(evidence: Evidence, answer: Any, seed: int) -> None:
     for key, num_classes in (("counts", 4), ("absent", 5)):
         true, predicted = _classes(seed)
         record(evidence, key, answer, true, predicted, num_classes)
         evidence[f"{key} labels"] = as_array([true, predicted])
-    return evidence
 
 
 def judge_confusion(seed: int, evidence: Evidence) -> list[Finding]:
@@ -613,7 +546,8 @@ def judge_confusion(seed: int, evidence: Evidence) -> list[Finding]:
     counts = np.array([[pairs.count((row, column)) for column in range(5)] for row in range(5)])
 
     def formulas(matrix: np.ndarray) -> dict[str, Any]:
-        diagonal = np.diag(matrix.diagonal())
+        right = matrix.diagonal()
+        diagonal = np.diag(right)
         return {
             "": matrix,
             "Rows and columns are swapped: rows are the true classes.": matrix.T,
@@ -624,18 +558,14 @@ def judge_confusion(seed: int, evidence: Evidence) -> list[Finding]:
             "Only right predictions are counted: count the wrong ones too.": diagonal,
             "Right predictions are left out: they belong on the diagonal.": matrix - diagonal,
             "These are the counts in one row: give them a row per true class.": matrix.ravel(),
-            "These are the right predictions of each class: the wrong ones belong beside them.": (
-                matrix.diagonal()
-            ),
+            "These are the right predictions of each class: the wrong ones belong beside them.": right,
         }
 
     right = formulas(counts[:4, :4])
-    seen = "" if problem_with(evidence, "counts") else diagnosis(evidence["counts"], right) or ""
-    short = {
-        "The matrix is as large as the classes that occur: give it num_classes rows and columns.": right[seen]
-    }
+    seen = diagnosis(evidence, "counts", right) or ""
+    small = "The matrix is as large as the classes that occur: give it num_classes rows and columns."
     claim = "a class that never occurs has its row and column, and the labels stay as they are"
-    absent = expect(evidence, "absent", formulas(counts)[seen], claim, 0.5, short)
+    absent = expect(evidence, "absent", formulas(counts)[seen], claim, 0.5, {small: right[seen]})
     for key in ("counts", "absent"):
         absent = untouched(absent, evidence, f"{key} labels", list(labels))
     claim = "rows are true classes, columns predicted ones"
@@ -647,33 +577,23 @@ def judge_confusion(seed: int, evidence: Evidence) -> list[Finding]:
 _LABEL = prediction(
     "7.9",
     "predict_label",
-    "measured_label",
     {
         "test -ELBO of the CVAE": (
-            "higher than the VAE's",
-            "lower, by at most 2.3 nats",
-            "lower, by more than 2.3 nats",
+            ("higher than the VAE's", "lower, by at most 2.3 nats", "lower, by more than 2.3 nats"),
+            "Of one model, a label among ten can save log 10 = 2.30 nats on average at most. Two "
+            "trained networks are two models: a label also spares the work of finding the classes, "
+            "and may save more by that, or less.",
         ),
         "linear probe on samples z of the CVAE": (
-            "at chance",
-            "above chance, below the VAE",
-            "no worse than on the VAE",
-        ),
-        "linear probe on its means mu": ("worse than on samples", "as on samples", "better than on samples"),
-    },
-    {
-        "test -ELBO of the CVAE": (
-            "Of one model, a label among ten can save log 10 = 2.30 nats on average at most. Two trained "
-            "networks are two models: a label also spares the work of finding the classes, and may save more "
-            "by that, or less."
-        ),
-        "linear probe on samples z of the CVAE": (
-            "The KL term charges for every nat in z, and the decoder has been told the class: to say it "
-            "again is not worth its price. Nothing forbids it either, and what style and class share stays."
+            ("at chance", "above chance, below the VAE", "no worse than on the VAE"),
+            "The KL term charges for every nat in z, and the decoder has been told the class: to "
+            "say it again is not worth its price. Nothing forbids it either, and what style and "
+            "class share stays.",
         ),
         "linear probe on its means mu": (
-            "A sample is the mean plus noise that knows nothing of the label: a trace that can be read from "
-            "the mean drowns in it."
+            ("worse than on samples", "as on samples", "better than on samples"),
+            "A sample is the mean plus noise that knows nothing of the label: a trace that can be "
+            "read from the mean drowns in it.",
         ),
     },
 )
@@ -681,33 +601,28 @@ _LABEL = prediction(
 _DIMENSIONS = prediction(
     "7.10",
     "predict_dimensions",
-    "measured_dimensions",
-    {
-        "lowest reconstruction error": ("2", "10", "50", "100"),
-        "KL with 100 dimensions against 10": ("less than 1.5 times", "1.5 to 5 times", "more than 5 times"),
-        "active of 100 dimensions": ("fewer than 30", "30 to 90", "more than 90"),
-        "test -ELBO from 50 to 100 dimensions": (
-            "falls by more than 0.5 nats",
-            "moves by at most 0.5 nats",
-            "rises by more than 0.5 nats",
-        ),
-    },
     {
         "lowest reconstruction error": (
-            "Two numbers cannot hold a digit. From 10 dimensions on, what limits the error is the price of a "
-            "nat and the length of the training, not the room: the larger a model, the later it gets there."
+            ("2", "10", "50", "100"),
+            "Two numbers cannot hold a digit. From 10 dimensions on, what limits the error is "
+            "the price of a nat and the length of the training, not the room: the larger a "
+            "model, the later it gets there.",
         ),
         "KL with 100 dimensions against 10": (
-            "A nat of KL has to save a nat of reconstruction. What pays is in the images, and ten times the "
-            "room does not put more there."
+            ("less than 1.5 times", "1.5 to 5 times", "more than 5 times"),
+            "A nat of KL has to save a nat of reconstruction. What pays is in the images, and "
+            "ten times the room does not put more there.",
         ),
         "active of 100 dimensions": (
-            "A dimension that does not pay is pushed to the prior, and its mean stops moving. The pull is as "
-            "weak as what it saves: after few steps many a mean still trembles by more than the threshold."
+            ("fewer than 30", "30 to 90", "more than 90"),
+            "A dimension that does not pay is pushed to the prior, and its mean stops moving. "
+            "The pull is as weak as what it saves: after few steps many a mean still trembles "
+            "by more than the threshold.",
         ),
         "test -ELBO from 50 to 100 dimensions": (
-            "At its optimum more room cannot hurt, since dimensions can be switched off. Until they are, "
-            "their noise disturbs the decoder, and the larger model is behind."
+            ("falls by more than 0.5 nats", "moves by at most 0.5 nats", "rises by more than 0.5 nats"),
+            "At its optimum more room cannot hurt, since dimensions can be switched off. Until "
+            "they are, their noise disturbs the decoder, and the larger model is behind.",
         ),
     },
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,8 +22,12 @@ def enlarged(variants: int = 7, train: int = 1437) -> tuple[Tensor, Tensor, Tens
     The last 360 images, by writers of their own, are the test set and stay as they are. Each of the
     first 1,437 joins the training set with seven small affine variants: 11,496 images.
     """
-    pixels, labels = _small()
-    small = pixels.view(-1, 1, 8, 8) / 16
+    # Read from where `load_digits` has it: to import scikit-learn takes longer than to import PyTorch.
+    library: Any = find_spec("sklearn")
+    file = Path(*library.submodule_search_locations, "datasets", "data", "digits.csv.gz")
+    rows = np.loadtxt(file, delimiter=",", dtype=np.float32)
+    labels = torch.from_numpy(rows[:, -1]).long()
+    small = torch.from_numpy(rows[:, :-1]).view(-1, 1, 8, 8) / 16
     large = F.interpolate(small, size=(20, 20), mode="bicubic", align_corners=False)
     # Bicubic enlargement leaves grey fringes; MNIST's strokes are nearly black or white.
     images = F.pad(((large - 0.25) / 0.5).clamp(0, 1), (4, 4, 4, 4))
@@ -31,16 +36,6 @@ def enlarged(variants: int = 7, train: int = 1437) -> tuple[Tensor, Tensor, Tens
     moved = [_affine_variant(images[:train], generator) for _ in range(variants)]
     known, known_labels = torch.cat([images[:train], *moved]), labels[:train].repeat(variants + 1)
     return known, known_labels, images[train:], labels[train:]
-
-
-def _small() -> tuple[Tensor, Tensor]:
-    """Pixels (1797, 64) float32 from 0 to 16, and labels (1797,) int64: what `load_digits` returns.
-
-    The library is found and not imported, which would take longer than importing PyTorch does.
-    """
-    (library,) = find_spec("sklearn").submodule_search_locations
-    rows = np.loadtxt(Path(library) / "datasets" / "data" / "digits.csv.gz", delimiter=",", dtype=np.float32)
-    return torch.from_numpy(rows[:, :-1]), torch.from_numpy(rows[:, -1]).long()
 
 
 def _affine_variant(images: Tensor, generator: torch.Generator) -> Tensor:

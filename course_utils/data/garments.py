@@ -181,8 +181,7 @@ def pullover(pen: Pen) -> None:
     if pen.chance(0.2):  # a cardigan
         opening(pen, TOP + 1, hem, pen.between(0.5, 0.9), 0.6)
     if pen.chance(0.25):  # a turtleneck
-        roll = [(neck, TOP - 1.5), (neck, TOP + 1.5)]
-        pen.shape(mirrored(roll), pen.between(0.7, 0.95), corners=0)
+        pen.shape(mirrored([(neck, TOP - 1.5), (neck, TOP + 1.5)]), pen.between(0.7, 0.95), corners=0)
     else:
         neckline(pen, neck, pen.between(1, 3.2))
     pen.line([(-5.5, hem - 1.5), (5.5, hem - 1.5)], pen.between(0.6, 0.95))  # the ribbed hem
@@ -201,8 +200,7 @@ def dress(pen: Pen) -> None:
     neckline(pen, shoulder - pen.between(1, 1.6), pen.between(1.5, 5))
     if pen.chance(0.6):
         pen.line([(-waist, belt), (waist, belt)], pen.between(0.4, 0.8), pen.between(0.5, 1.3))
-    fold = [(waist * 0.4, belt + 1), (flare * 0.5, hem - 1)]
-    pen.line(fold, pen.between(0.7, 1), twin=True)
+    pen.line([(waist * 0.4, belt + 1), (flare * 0.5, hem - 1)], pen.between(0.7, 1), twin=True)  # folds
     pen.stripes(0.2)
 
 
@@ -224,8 +222,7 @@ def sandal(pen: Pen) -> None:
     pen.shape([(-13, foot), (ball, foot), (7, back), (13, back), *arch, (-13, ground)])
     for _ in range(pen.rng.integers(1, 4)):  # straps over the toes
         x, y = pen.between(-12, -3), foot - pen.between(2.5, 5)
-        strap = [(x, foot), (x + 1.5, y), (x + 4, y), (x + 6, foot)]
-        pen.line(strap, shade, pen.between(0.8, 2.2))
+        pen.line([(x, foot), (x + 1.5, y), (x + 4, y), (x + 6, foot)], shade, pen.between(0.8, 2.2))
     ankle = back - pen.between(3.5, 7)
     if pen.chance(0.8):
         pen.line([(12, back), (11.5, ankle), (5, ankle + 0.5), (4, back + sole)], shade, 1.1)
@@ -235,10 +232,8 @@ def sandal(pen: Pen) -> None:
 
 def shirt(pen: Pen) -> None:
     width, hem, depth = pen.between(5.7, 7.5), pen.between(24.5, 27.3), pen.between(1.5, 4)
-    if pen.chance(0.25):
-        neck = torso(pen, width, hem, pen.between(6, 11), pen.between(0.25, 0.7))
-    else:
-        neck = torso(pen, width, hem, pen.between(16, 20.5), pen.between(0.1, 0.28))
+    sleeve, spread = ((6, 11), (0.25, 0.7)) if pen.chance(0.25) else ((16, 20.5), (0.1, 0.28))
+    neck = torso(pen, width, hem, pen.between(*sleeve), pen.between(*spread))
     if pen.chance(0.75):
         collar(pen, neck, depth, pen.between(0.85, 1.2))
     else:
@@ -323,10 +318,9 @@ def draw(count: int, seed: int) -> tuple[Tensor, Tensor]:
     garments = tuple(GARMENTS.values())
     images, labels = np.empty((count, 1, SIZE, SIZE), np.float32), np.empty(count, np.int64)
     for i in range(count):
-        place = i % len(garments)
-        if place == 0:  # the last number keeps the two kinds of generator apart
+        if i % len(garments) == 0:  # the last number keeps the two kinds of generator apart
             order = np.random.default_rng((seed, i, 1)).permutation(len(garments))
-        labels[i] = order[place]
+        labels[i] = order[i % len(garments)]
         pen = Pen(np.random.default_rng((seed, i, 2)))
         garments[labels[i]](pen)
         images[i, 0] = pen.finish()

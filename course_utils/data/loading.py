@@ -3,13 +3,14 @@
 `load` returns plain tensors. Indexing a tensor costs almost nothing; a DataLoader that decodes one PIL
 image at a time costs more than the small models of this course.
 
-- `mnist`, `fashion-mnist`: torchvision's data sets in `COURSE_DATA`, downloaded once if asked for by
-  name, checked before use.
+- `mnist`, `fashion-mnist`: torchvision's data sets in `COURSE_DATA`, in whichever of the usual layouts
+  they lie there, downloaded once if asked for by name, checked before use.
 - `digits` and `garments`: made here, in modules of these names; they stand in for the other two.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import http.client
 import importlib
@@ -21,6 +22,8 @@ import sys
 import tempfile
 import threading
 import urllib.request
+import zlib
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -131,8 +134,7 @@ def wanted(name: str | None = None) -> str:
 
 def is_on_disk(name: str) -> bool:
     """Whether the four files of a real data set lie in the folder of COURSE_DATA."""
-    raw = settings.data_folder() / REAL[name] / "raw"
-    return all((raw / file).is_file() for file in MNIST_SHA256)
+    return bool(_files(name))
 
 
 # --- real data -----------------------------------------------------------------------------------
@@ -162,19 +164,52 @@ def torchvision() -> ModuleType:
 _DECLARED = torch.library.Library("torchvision", "FRAGMENT")  # declarations die with their Library
 
 
+def _files(name: str) -> dict[str, Path]:
+    """Where the four files of a data set lie, {} unless all do.
+
+    torchvision's layout comes first. The folder of COURSE_DATA may also be a part of it, or hold the files
+    as other sites spell and pack them; the two data sets' files have the same names, so that a folder
+    without MNIST's own layout is Fashion-MNIST's where its name says so.
+    """
+    folder = settings.data_folder()
+    places = [folder / REAL[name] / "raw", folder / REAL[name]]
+    if ("fashion" in f"{folder.parent.name}/{folder.name}".lower()) == (name == "fashion-mnist"):
+        places += [folder / "raw", folder]
+    for place in places:
+        spelt = {file: [file, file.replace("-idx", ".idx")] for file in MNIST_SHA256}
+        found = {
+            file: place / spelling
+            for file, stems in spelt.items()
+            for stem in stems
+            for spelling in (f"{stem}.gz", stem)
+            if (place / spelling).is_file()
+        }
+        if len(found) == len(MNIST_SHA256):
+            return found
+    return {}
+
+
 def _real(name: str, download: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """One of torchvision's data sets, downloaded if it is not there and that is allowed."""
-    folder = settings.data_folder()
-    if not is_on_disk(name):
+    if not _files(name):
         if not download:
             raise CourseError(
-                f"{REAL[name]} is not in {_shown(folder)}: set COURSE_DATASET={name} to have it downloaded, "
-                "or point COURSE_DATA at a folder that holds it."
+                f"{_not_there(name)}: set COURSE_DATASET={name} to have it downloaded, or point COURSE_DATA "
+                "at a folder that holds it."
             )
-        _download(name, folder)
+        _download(name, settings.data_folder())
     # torchvision would prefer a cache of its older versions, if one lies there, to the files just checked.
-    raw = folder / REAL[name] / "raw"
-    return *_split(raw, "train"), *_split(raw, "t10k")
+    files = _files(name)
+    return *_split(name, files, "train"), *_split(name, files, "t10k")
+
+
+def _not_there(name: str) -> str:
+    """What was looked for, and what lies there instead."""
+    folder = settings.data_folder()
+    inside = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    holds = f", which holds {', '.join(inside[:5])}{', ...' * (len(inside) > 5)}" if inside else ""
+    wanted = f"{REAL[name]}/raw/train-images-idx3-ubyte and three more files, packed (.gz) or not"
+    return f"{REAL[name]} is not in {_shown(folder)}{holds} (wanted: {wanted})"
 
 
 def _shown(folder: Path) -> str:
@@ -185,39 +220,45 @@ def _shown(folder: Path) -> str:
         return str(folder)
 
 
-def _split(raw: Path, kind: str) -> tuple[Tensor, Tensor]:
+def _split(name: str, files: dict[str, Path], kind: str) -> tuple[Tensor, Tensor]:
     """Images and labels of one split; CourseError unless both files are whole and belong together."""
-    images = _read(raw, f"{kind}-images-idx3-ubyte", (28, 28))
-    labels = _read(raw, f"{kind}-labels-idx1-ubyte", ())
+    images = _read(name, files, f"{kind}-images-idx3-ubyte", (28, 28))
+    labels = _read(name, files, f"{kind}-labels-idx1-ubyte", ())
+    file = files[f"{kind}-labels-idx1-ubyte"]
     if len(images) != len(labels) or not len(images):
-        raise _damaged(raw, "", f"holds {len(images)} images and {len(labels)} labels for '{kind}'")
+        raise _damaged(file, f"goes with {len(images)} images and holds {len(labels)} labels for '{kind}'")
     if labels.max() > 9:
-        raise _damaged(raw, f"{kind}-labels-idx1-ubyte", "holds labels beyond 9")
+        raise _damaged(file, "holds labels beyond 9")
     return images.unsqueeze(1).float() / 255, labels.long()
 
 
-def _read(raw: Path, file: str, shape: tuple[int, ...]) -> Tensor:
+def _read(name: str, files: dict[str, Path], file: str, shape: tuple[int, ...]) -> Tensor:
     """The bytes (N, *shape) of a file in MNIST's format: a magic number, N, `shape`, bytes."""
-    content = (raw / file).read_bytes()
+    path = files[file]
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as problem:
+        raise _damaged(path, f"cannot be read ({problem})") from None
     header = 4 * (2 + len(shape))
     magic, count, *found = map(int, np.frombuffer(content[:header].ljust(header, b"\0"), ">u4"))
     if magic != 2049 + len(shape):
-        raise _damaged(raw, file, "is not an MNIST file")
+        raise _damaged(path, "is not an MNIST file")
     if tuple(found) != shape:
-        raise _damaged(raw, file, "does not hold 28 x 28 images")
+        raise _damaged(path, "does not hold 28 x 28 images")
     if len(content) != header + count * math.prod(shape):
-        raise _damaged(raw, file, "is truncated or has extra bytes")
+        raise _damaged(path, "is truncated or has extra bytes")
     # A teacher's own subset has another length and no published checksum.
-    published = raw.parent.name == REAL["mnist"] and count in (10_000, 60_000)
+    published = name == "mnist" and count in (10_000, 60_000)
     if published and hashlib.sha256(content).hexdigest() != MNIST_SHA256[file]:
-        raise _damaged(raw, file, "is garbled (its checksum is not MNIST's)")
+        raise _damaged(path, "is garbled (its checksum is not MNIST's)")
     return torch.from_numpy(np.frombuffer(content[header:], np.uint8).copy()).view(count, *shape)
 
 
-def _damaged(raw: Path, file: str, what: str) -> CourseError:
-    return CourseError(
-        f"{raw / file} {what}; delete the folder {raw} and run again to fetch {raw.parent.name} anew."
-    )
+def _damaged(file: Path, what: str) -> CourseError:
+    """What to do is another matter where a folder is everybody's: only the course's own may be deleted."""
+    if settings.project_folder() in file.resolve().parents:
+        return CourseError(f"{file} {what}; delete the folder {file.parent} and run again to fetch it anew.")
+    return CourseError(f"{file} {what}; tell whoever keeps that folder, or point COURSE_DATA at another one.")
 
 
 def _download(name: str, folder: Path) -> None:
@@ -226,8 +267,8 @@ def _download(name: str, folder: Path) -> None:
     kind = getattr(datasets, REAL[name])
     if not _answers(kind.mirrors[0]):
         raise CourseError(
-            f"{REAL[name]} is not in {_shown(folder)} and no network answers: connect once, or copy the data "
-            "set there, or choose the embedded data set with COURSE_DATASET=digits."
+            f"{_not_there(name)} and no network answers: connect once, or copy the data set there, or choose "
+            "the embedded data set with COURSE_DATASET=digits."
         )
     with writable(folder / REAL[name], "point COURSE_DATA at a folder of yours"):
         temporary = tempfile.TemporaryDirectory(prefix=".download-", dir=folder)
@@ -256,13 +297,10 @@ def _answers(url: str) -> bool:
     answered = threading.Event()
 
     def ask() -> None:
-        try:
-            urllib.request.urlopen(url, timeout=NETWORK_SECONDS).close()
-        except urllib.error.HTTPError:
-            pass  # a refusal is an answer: the network is there
-        except (OSError, http.client.HTTPException):
-            return
-        answered.set()
+        with suppress(OSError, http.client.HTTPException):
+            with suppress(urllib.error.HTTPError):  # a refusal is an answer: the network is there
+                urllib.request.urlopen(url, timeout=NETWORK_SECONDS).close()
+            answered.set()
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()

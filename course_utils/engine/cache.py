@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from course_utils import models, objectives, settings, training
 from course_utils.engine import fast, graphs
 from course_utils.files import whole
-from course_utils.models import Model
+from course_utils.models import Model, device_of
 from course_utils.settings import CourseError
 from course_utils.training import History, Loss, Observer, State
 
@@ -92,10 +92,9 @@ class Partial(Observer):
             groups = state.optimizer.state_dict()["param_groups"]  # this call's own
             state.optimizer.load_state_dict({"state": kept["optimizer"], "param_groups": groups})
             vars(state.history).update(vars(_restore(kept, state.model)))
-            state.seen = state.images * state.history.epochs
-            settings.remark(
-                f"Going on after epoch {state.history.epochs} of an earlier, interrupted training."
-            )
+            done = state.history.epochs
+            state.seen = state.images * done
+            settings.remark(f"Going on after epoch {done} of an earlier, interrupted training.")
 
     def epoch(self, state: State) -> None:
         """Keep all of it; where that fails, say so once and train on."""
@@ -118,13 +117,9 @@ def _restore(kept: dict[str, Any], model: Model) -> History:
     return History(**json.loads(kept["history"]))
 
 
-def _device(model: Model) -> torch.device:
-    return next(model.parameters()).device
-
-
 def _sources(model: Model) -> list[Any]:
     """Of random numbers: the processor's, and that of the model's device."""
-    kind = _device(model).type
+    kind = device_of(model).type
     return [torch] if kind == "cpu" else [torch, getattr(torch, kind)]
 
 
@@ -170,7 +165,7 @@ def _digest(key: str, saved: bytes) -> bytes:
 def _key(model: Model, **call: Any) -> str:
     """One name for all that decides what a training gives."""
     code = map(_source, (models, objectives, training, fast, graphs))
-    parts = [*_described({"model": model, **call}, {}), *code, torch.__version__, _device(model).type]
+    parts = [*_described({"model": model, **call}, {}), *code, torch.__version__, device_of(model).type]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 

@@ -58,7 +58,8 @@ def fit(
     float32; `recorded` says whether a CUDA GPU may record a step and replay it, which a model or loss of your
     own allows if Python does the same in every step (None: only where both are this package's).
     """
-    use_cores()
+    # PyTorch counts the machine's cores, of which a container or a batch job may have been given few.
+    torch.set_num_threads(min(torch.get_num_threads(), joblib.cpu_count()))
     device = images.device.type
     recorded = device == "cuda" and (graphs.recordable(model, loss) if recorded is None else recorded)
     if device == "cpu":
@@ -117,18 +118,9 @@ def start(model: Model, images: Tensor) -> None:
         last.bias.copy_(torch.logit(mean.mean(), eps=1e-3))
 
 
-def use_cores() -> None:
-    """Let PyTorch compute in at most as many threads as there are cores for this process.
-
-    By itself it counts the machine's, of which a container or a batch job may have been given few.
-    """
-    torch.set_num_threads(min(torch.get_num_threads(), joblib.cpu_count()))
-
-
-def one_cycle(share: float, warm_up: float = 0.5, end: float = 0.1) -> float:
-    """A share of the peak learning rate: from `end` up in a straight line, then down to `end` in another.
+def one_cycle(share: float) -> float:
+    """A share of the peak learning rate: from 0.1 in a straight line to 1 at half-way, and back in another.
 
     The rise is slow for a reason: at a high rate from the start a VAE gives up dimensions for good.
     """
-    height = share / warm_up if share < warm_up else (1 - share) / (1 - warm_up)
-    return end + (1 - end) * height
+    return 0.1 + 1.8 * min(share, 1 - share)

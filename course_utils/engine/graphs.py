@@ -15,7 +15,6 @@ import functools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -37,54 +36,42 @@ class Recorded:
     def __init__(self, step: Callable[..., Any]) -> None:
         self.step = step
         self.calls: Counter[int] = Counter()
-        self.recordings: dict[int, Recording] = {}
+        self.recordings: dict[int, Callable[..., Any]] = {}
 
     def __call__(self, *batch: Tensor, **constants: float) -> Any:
         size = len(batch[0])
         self.calls[size] += 1
         if self.calls[size] == WARM_UP + 1:
-            self.recordings[size] = Recording.of(self.step, batch, constants)
-        recording = self.recordings.get(size)
-        return self.step(*batch, **constants) if recording is None else recording(batch, constants)
+            self.recordings[size] = record(self.step, *batch, **constants)
+        return self.recordings.get(size, self.step)(*batch, **constants)
 
 
-@dataclass
-class Recording:
-    """One graph, the places it reads its arguments from, and those it leaves its results in."""
+def record(step: Callable[..., Any], *batch: Tensor, **constants: float) -> Callable[..., Any]:
+    """A recording of `step`, which is not run by it; called like `step`, it replays that.
 
-    graph: torch.cuda.CUDAGraph
-    batch: tuple[Tensor, ...]
-    constants: dict[str, Tensor]
-    results: Any
+    Raises CourseError where the step does what no recording can hold: wait for a number, say.
+    """
+    graph, device = torch.cuda.CUDAGraph(), batch[0].device
+    places = [tensor.clone() for tensor in batch]  # the graph reads its arguments from these addresses
+    numbers = {name: torch.full((), value, device=device) for name, value in constants.items()}
+    try:
+        with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
+            results = step(*places, **numbers)
+    except RuntimeError as problem:
+        raise CourseError(
+            f"This model and loss cannot be recorded ({str(problem).splitlines()[0]}): restart the "
+            "kernel and train with recorded=False."
+        ) from None
 
-    @classmethod
-    def of(
-        cls, step: Callable[..., Any], batch: tuple[Tensor, ...], constants: dict[str, float]
-    ) -> Recording:
-        """A recording of `step`, which is not run by it.
-
-        Raises CourseError where the step does what no recording can hold: wait for a number, say.
-        """
-        graph, device = torch.cuda.CUDAGraph(), batch[0].device
-        places = tuple(tensor.clone() for tensor in batch)
-        numbers = {name: torch.full((), value, device=device) for name, value in constants.items()}
-        try:
-            with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
-                results = step(*places, **numbers)
-        except RuntimeError as problem:
-            raise CourseError(
-                f"This model and loss cannot be recorded ({str(problem).splitlines()[0]}): restart the "
-                "kernel and train with recorded=False."
-            ) from None
-        return cls(graph, places, numbers, results)
-
-    def __call__(self, batch: tuple[Tensor, ...], constants: dict[str, float]) -> Any:
-        for place, tensor in zip(self.batch, batch, strict=True):
+    def replay(*batch: Tensor, **constants: float) -> Any:
+        for place, tensor in zip(places, batch, strict=True):
             place.copy_(tensor)
         for name, value in constants.items():
-            self.constants[name].fill_(value)
-        self.graph.replay()
-        return self.results
+            numbers[name].fill_(value)
+        graph.replay()
+        return results
+
+    return replay
 
 
 @contextmanager
@@ -99,14 +86,13 @@ def stream() -> Iterator[None]:
 
 def recordable(*parts: Any) -> bool:
     """Whether models and losses are this package's own, whatever was bound to them."""
-    return all(_own(part) for part in parts)
+    return all(map(_own, parts))
 
 
 def _own(part: Any) -> bool:
     if isinstance(part, training.Scheduled):  # its beta is asked for outside of the recording
         return _own(part.loss)
     if isinstance(part, functools.partial):
-        bound = [*part.args, *part.keywords.values()]
-        return _own(part.func) and all(_own(value) for value in bound if callable(value))
+        return recordable(part.func, *filter(callable, [*part.args, *part.keywords.values()]))
     definition = type(part) if isinstance(part, torch.nn.Module) else part
     return str(getattr(definition, "__module__", "")).partition(".")[0] == __name__.partition(".")[0]

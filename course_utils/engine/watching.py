@@ -28,12 +28,10 @@ AXES = {"left": 50, "right": 300, "top": 26, "bottom": 126}  # where they lie in
 class View(Observer):
     """The bar and the curves of one training. `close` leaves the curves as they are at its end."""
 
-    def __init__(self) -> None:
-        self._steps, self._output = itertools.count(), progress.Output()
-        self._state: State | None = None
+    _state: State | None = None  # before the training starts
 
     def start(self, state: State) -> None:
-        self._state = state
+        self._state, self._steps, self._output = state, itertools.count(), progress.Output()
         self._bar = progress.bar(state.images * state.epochs, "images", state.seen)
         self._drawn, self._drawn_at = state.history.epochs, time.monotonic()
         self._name_epoch(state)

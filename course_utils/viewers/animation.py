@@ -90,7 +90,6 @@ class Film:
         places = [plotting.label_places(frame, self.labels, self.class_names) for frame in self.means]
         shown = sorted(places[-1])
         whole = np.rint(self.means / STEP).astype(np.int16)
-        history = self.history
         meta = {
             "classes": self.class_names,
             "colours": plotting.COLOURS,
@@ -101,7 +100,7 @@ class Film:
             "named": shown,
             "names": [[frame[label].round(3).tolist() for label in shown] for frame in places],
             "said": [self._said(epoch) for epoch in self.epochs],
-            "curves": watching.curves(history.train, history.test, history.epochs),
+            "curves": watching.curves(self.history.train, self.history.test, self.history.epochs),
             "panel": watching.AXES,
             "mapNote": (
                 f"Each point is the mean code of one of {len(self.labels):,} images. Dashed circles: one and "
@@ -152,19 +151,19 @@ class Film:
         blank = np.zeros((-self.samples.shape[1] % columns, SIDE * SIDE))
         for column, i in enumerate(chosen):
             above, below = (picture.add_subplot(grid[row, column]) for row in (0, 1))
-            plotting.draw_classes(above, self.means[i], self.labels, self.class_names, inches, named=False)
+            # Names on maps this small would cover what there is: a legend below has them.
+            plotting.draw_classes(above, self.means[i], self.labels, [], inches)
             reach = (-self.half, self.half)
             above.set(xlim=reach, ylim=reach, aspect="equal", xticks=[], yticks=[])
             above.set_title(f"epoch {self.epochs[i]}" if self.epochs[i] else "untrained")
             samples = np.concatenate([self.samples[i], blank]).reshape(-1, 1, SIDE, SIDE)
             plotting.show(below, plotting.tile(samples, columns))
         axes = picture.add_subplot(grid[2, :])
-        plotting.draw_lines(axes, {name: (range(1, len(line) + 1), line) for name, line in losses.items()})
+        curves = {name: (range(1, len(line) + 1), line) for name, line in losses.items()}
+        plotting.draw_lines(axes, curves, "epoch (dotted: the stills)", y)
         for i in chosen:
             axes.axvline(self.epochs[i], color="#444444", linestyle=":", linewidth=1)
-        axes.set(xlabel="epoch (dotted: the stills)", ylabel=y)
         axes.legend()
-        # Names on maps this small would cover what there is.
         named = zip(self.class_names, plotting.COLOURS, strict=False)
         patches = [Patch(color=colour, label=name) for name, colour in named]
         columns = len(patches) if sum(map(len, self.class_names)) < 40 else 5

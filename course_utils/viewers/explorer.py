@@ -21,7 +21,7 @@ from torch import nn
 
 from course_utils import evaluation, objectives, plotting, settings
 from course_utils.data import Dataset, loading
-from course_utils.models import PIXELS, Model
+from course_utils.models import PIXELS, Model, device_of
 from course_utils.settings import CourseError
 from course_utils.viewers import standalone
 
@@ -108,8 +108,7 @@ def _content(model: Model, dataset: Dataset, points: int) -> tuple[dict[str, Any
     """
     _check_model(model)
     images, labels = dataset.test_images[:POINTS], dataset.test_labels[:POINTS].cpu()
-    device = next(model.parameters()).device
-    mu, logvar = evaluation.posterior(model, images.to(device))
+    mu, logvar = evaluation.posterior(model, images.to(device_of(model)))
     kl = plotting.to_numpy(objectives.gaussian_kl(mu, logvar).mean(0))
     means = plotting.to_numpy(mu).astype(np.float64)
     axes, centre, axis_names, note = plane(means)
@@ -135,11 +134,10 @@ def _content(model: Model, dataset: Dataset, points: int) -> tuple[dict[str, Any
             "Dashed circles: one and two standard deviations of the prior."
         ),
     }
-    shown = plotting.to_numpy(images[:points])
     arrays = {
         "labels": labels[:points].numpy().astype(np.uint8),
         "means": np.rint(means[:points] * 1000).clip(-32768, 32767).astype(np.int16),
-        "images": np.rint(shown.reshape(-1, PIXELS) * GREYS).astype(np.uint8),
+        "images": np.rint(plotting.to_numpy(images[:points].flatten(1)) * GREYS).astype(np.uint8),
     }
     return meta, arrays
 
@@ -151,14 +149,11 @@ def _slider_note(dimensions: int) -> str:
     return f"{shown}{numbered}, the highest KL first; on the right its nats per image."
 
 
-# --- without a kernel -----------------------------------------------------------------------------------
-
-
 def page(model: Model, dataset: Dataset) -> str:
-    """One HTML file with everything in it."""
+    """One HTML file with everything in it, which needs no kernel."""
     meta, arrays = _content(model, dataset, SAVED_POINTS)
     parts, weights, twin = exported(model)
-    means = evaluation.codes(model, dataset.test_images[:SAVED_POINTS].to(next(model.parameters()).device))
+    means = evaluation.codes(model, dataset.test_images[:SAVED_POINTS].to(device_of(model)))
     off = (evaluation.decode(model, means).cpu() - evaluation.decode(twin, means.cpu())).abs()
     on = loading.REAL.get(dataset.name, dataset.name)
     return standalone.page(
@@ -198,8 +193,7 @@ class Live(anywidget.AnyWidget):
 
     def answer(self, task: str, rows: list[list[float]]) -> np.ndarray:
         """What the front end asked for: decoded images (N, 784), or mean and log-variance of one image."""
-        device = next(self._explored.parameters()).device
-        values = torch.tensor(rows, dtype=torch.float32, device=device)
+        values = torch.tensor(rows, dtype=torch.float32, device=device_of(self._explored))
         if task == "decode":
             return plotting.to_numpy(evaluation.decode(self._explored, values)).reshape(len(rows), PIXELS)
         mu, logvar = evaluation.posterior(self._explored, values.view(-1, 1, 28, 28))

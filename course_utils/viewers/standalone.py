@@ -42,15 +42,11 @@ def page(name: str, meta: dict[str, Any], arrays: Arrays, *, title: str, lead: s
     layout, pack = packed(arrays)
     content = {**meta, "arrays": layout, "pack": base64.b64encode(pack).decode()}
     # The data are JSON in a script element: there an escaped `<` keeps a name from ending it.
+    data = Markup(json.dumps(content, separators=(",", ":")).replace("<", "\\u003c"))
+    code = {kind: Markup(source(name, kind)) for kind in ("css", "js")}
     environment = Environment(loader=FileSystemLoader(TEMPLATES / "standalone"), autoescape=True)
-    return environment.get_template("page.html.j2").render(
-        title=title,
-        lead=lead,
-        colophon=colophon,
-        css=Markup(source(name, "css")),
-        js=Markup(source(name, "js")),
-        data=Markup(json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")),
-    )
+    template = environment.get_template("page.html.j2")
+    return template.render(title=title, lead=lead, colophon=colophon, data=data, **code)
 
 
 def frame(name: str, text: str, *, title: str, height: int) -> str:

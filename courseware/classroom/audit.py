@@ -90,28 +90,28 @@ def regrade(
         closing(gradebook.opened(course, [name], chosen)) as book,
         tempfile.TemporaryFile() as file,  # a thousand results are not held in memory
     ):
-        jobs = (assignment.job(student, rules) for student in chosen)
-        with closing(pool.outcomes(work.grade, jobs, crew)) as outcomes:
-            for job, outcome in outcomes:
-                result = outcome or batch.lost(job)
-                pickle.dump(result, file)
+        whole = []  # whom the machine did not fail
+        with closing(batch.graded(work.grade, [(assignment, one) for one in chosen], rules, crew)) as results:
+            for result in results:
+                if not result.broken:
+                    pickle.dump(result, file)
+                    whole.append(result.student)
                 found = batch.kept(course, result.student, name)
                 differences, notes = compare(found[0], result) if found else ([UNGRADED], [])
-                yield Comparison(
-                    result.student,
-                    DIFFERS if differences else REPRODUCED,
-                    differences,
-                    notes,
-                    _changed(found[0], result) if found else [],
-                )
+                changed = _changed(found[0], result) if found else []
+                said = DIFFERS if differences else REPRODUCED
+                yield Comparison(result.student, said, differences, notes, changed)
         approve()
+        gradebook.require_same_points(course, book, name, whole)
         release.enter(name, Config(course.config))  # its points may be others now
         book.db.expire_all()
         file.seek(0)
-        for _ in chosen:
+        for _ in whole:
             result = pickle.load(file)
             batch.put(course, result)
             batch.enter(course, book, result)
+        if left := sorted(set(chosen).difference(whole)):
+            raise CourseError(f"The grader itself failed on {', '.join(left)}: what they had stays.")
 
 
 def _changed(before: Result, after: Result) -> list[tuple[str, str, str]]:
@@ -128,8 +128,10 @@ def _changed(before: Result, after: Result) -> list[tuple[str, str, str]]:
 
 def compare(before: Result, after: Result) -> tuple[list[str], list[str]]:
     """What differs in scores, verdicts and faults, and what else is to be known of the comparison."""
+    if after.broken:
+        return [str(fault) for fault in after.faults], []
     differences = [f"{what}: {then} then, {now} now" for what, then, now in _changed(before, after)]
-    notes = []
+    notes: list[str] = []
     for name, one in before.notebooks.items():
         again = after.notebooks.get(name)
         if again is None:

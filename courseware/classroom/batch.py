@@ -20,7 +20,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -61,8 +61,9 @@ def grade(
 ) -> Iterator[Progress]:
     """Grade what is not graded yet and enter it; yields every result as it is entered.
 
-    Raises CourseError where an assignment is unknown or nothing is handed in, where somebody else grades,
-    and where something cannot be written.
+    Where the machine failed, and not the student, the result is yielded and nothing else: no points follow
+    from it, and the next batch grades that submission. Raises CourseError where an assignment is unknown or
+    nothing is handed in, where somebody else grades, and where something cannot be written.
     """
     todo_of = {assignment: chosen(course, assignment, students) for assignment in assignments}
     with course.alone(), closing(gradebook.opened(course, assignments)) as book:
@@ -76,20 +77,37 @@ def grade(
         for assignment in map(course.assignment, assignments):
             course.tidy(assignment.name)
             gradebook.enter_lateness(course, book, assignment.name)
+            scores = gradebook.scores(book, assignment.name)
             for student in todo_of[assignment.name]:
-                result = _graded(book, assignment, student, rules)
+                result = _graded(book, scores, assignment, student, rules)
                 if result is None:
                     todo.append((assignment, student))
                 else:
                     yield progress(result)
-        # Read when their turn comes: a thousand submissions are not held in memory.
-        jobs = (assignment.job(student, rules) for assignment, student in todo)
-        with closing(pool.outcomes(grader, jobs, crew)) as outcomes:
-            for job, outcome in outcomes:
-                result = outcome or lost(job, grader)
-                put(course, result)
-                enter(course, book, result)
+        with closing(graded(grader, todo, rules, crew)) as results:
+            for result in results:
+                if not result.broken:
+                    put(course, result)
+                    enter(course, book, result)
                 yield progress(result)
+
+
+def graded(
+    grader: Callable[[Job], Result], todo: Sequence[tuple[Assignment, str]], rules: Rules, crew: pool.Crew
+) -> Generator[Result, None, None]:
+    """What has come of everybody's submission; who may have lost points to a clock is graded again, alone."""
+    again: list[tuple[Assignment, str]] = []
+    by_name = {assignment.name: assignment for assignment, _ in todo}
+    # Read when their turn comes: a thousand submissions are not held in memory.
+    jobs = (assignment.job(student, rules) for assignment, student in todo)
+    with closing(pool.outcomes(grader, jobs, crew)) as outcomes:
+        for job, outcome in outcomes:
+            if outcome and outcome.waited and len(todo) > 1:
+                again.append((by_name[job.submission.assignment], job.submission.student))
+            else:
+                yield outcome or lost(job)
+    for one in again:
+        yield from graded(grader, [one], rules, crew)
 
 
 def chosen(course: Course, assignment: str, students: Sequence[str]) -> Sequence[str]:
@@ -101,28 +119,36 @@ def chosen(course: Course, assignment: str, students: Sequence[str]) -> Sequence
     return students or handed_in
 
 
-def _graded(book: Gradebook, assignment: Assignment, student: str, rules: Rules) -> Result | None:
-    """The stored result, entered with the present time of submission; None where that has to be graded."""
+def _graded(
+    book: Gradebook, scores: gradebook.Scores, assignment: Assignment, student: str, rules: Rules
+) -> Result | None:
+    """The stored result, entered with the present time of submission; None where that has to be graded.
+
+    A gradebook that was lost, or put back from a copy, has other `scores`: they are entered anew.
+    """
     found = kept(assignment.course, student, assignment.name)
     submission = assignment.submission(student)
     if found is None:
         return None
-    result, entered = found
+    result, whole = found
     if result.digest != submission.digest or result.audit.get("terms") != vars(rules):
         return None
     if result.timestamp != submission.timestamp:
-        result, entered = retimed(assignment.course, result, submission.timestamp), False
-    if not entered:
+        result, whole = retimed(assignment.course, result, submission.timestamp), False
+    entered = scores.get(student, {})
+    if not whole:
         enter(assignment.course, book, result)
+    elif not all(
+        one.scores.items() <= entered.get(name, {}).items() for name, one in result.notebooks.items()
+    ):
+        gradebook.enter(assignment.course, book, result)
     return result
 
 
-def lost(job: Job, grader: Callable[[Job], Result] = work.grade) -> Result:
-    """The result of a submission whose workers died: nothing of it was run, and a person has to look."""
-    empty = replace(job, submission=replace(job.submission, notebooks={}))
-    result = grader(empty)
+def lost(job: Job) -> Result:
+    """The result of a submission whose workers died: nothing follows from it."""
     fault = Fault(Reason.WORKER_LOST, "", f"{pool.ATTEMPTS} times")
-    return replace(result, faults=[*job.submission.faults, fault])
+    return Result.of(job, [*job.submission.faults, fault], {}, {})
 
 
 # --- files ------------------------------------------------------------------------------------------------

@@ -134,6 +134,11 @@ class Course:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with this process
             except BlockingIOError:
                 raise CourseError("This course is being graded already: wait until that has ended.") from None
+            except OSError as problem:
+                raise CourseError(
+                    f"{self.graded} cannot be locked ({problem.strerror}), which keeps two from grading at "
+                    "once: grade on a disk of this machine, or one whose server knows locks."
+                ) from None
             yield
         finally:
             os.close(descriptor)

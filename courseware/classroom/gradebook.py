@@ -18,6 +18,8 @@ from courseware.authoring import exercises, release
 from courseware.classroom.course import MEND, Course
 from courseware.grading.work import Result
 
+Scores = dict[str, dict[str, dict[str, float | None]]]  # by student, notebook and nbgrader's name of the cell
+
 
 def opened(course: Course, assignments: Sequence[str], anew: Collection[str] = ()) -> Gradebook:
     """The gradebook, with the assignments in it. Raises CourseError for an unknown one.
@@ -41,14 +43,14 @@ def opened(course: Course, assignments: Sequence[str], anew: Collection[str] = (
         book.db.expire_all()  # others have written meanwhile
         try:
             for assignment in assignments:
-                _fits(course, book, assignment, anew)
+                require_same_points(course, book, assignment, anew)
         except CourseError:
             book.close()
             raise
     return book
 
 
-def _fits(course: Course, book: Gradebook, assignment: str, anew: Collection[str]) -> None:
+def require_same_points(course: Course, book: Gradebook, assignment: str, anew: Collection[str]) -> None:
     """Raise CourseError where points of the release are neither those of the checks nor of the gradebook."""
     found = course.notebooks("release", assignment)
     released = {name: nbformat.reads(text, as_version=4) for name, text in found.items()}
@@ -63,6 +65,30 @@ def _fits(course: Course, book: Gradebook, assignment: str, anew: Collection[str
         left = sorted(entered.difference(anew))
         if left:
             raise CourseError(f"{sentence} Not among them now: {', '.join(left)}." if anew else sentence)
+
+
+def scores(book: Gradebook, assignment: str) -> Scores:
+    """What programs have given, as the gradebook has it."""
+    with _written():
+        return {
+            submission.student_id: {
+                entry.name: {grade.name: grade.auto_score for grade in entry.grades}
+                for entry in submission.notebooks
+            }
+            for submission in book.assignment_submissions(assignment)
+        }
+
+
+def standing(book: Gradebook, assignment: str) -> dict[str, tuple[float, int]]:
+    """For every student what lateness costs, and how many answers wait for a person."""
+    with _written():
+        return {
+            submission.student_id: (
+                submission.late_submission_penalty or 0.0,
+                sum(grade.needs_manual_grade for entry in submission.notebooks for grade in entry.grades),
+            )
+            for submission in book.assignment_submissions(assignment)
+        }
 
 
 def enter(course: Course, book: Gradebook, result: Result) -> bool:

@@ -6,21 +6,23 @@ Everything is read from the records that `batch` left beside the autograded note
 from __future__ import annotations
 
 import csv
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from course_utils import plotting
+from course_utils.checks.evidence import ENDLESS
 from course_utils.plotting import Picture
 from courseware import record
 from courseware.grading.reasons import Reason
 from courseware.grading.work import Result
 
-# Reasons that say no more than that the code was wrong; all others want a look.
-ORDINARY = {Reason.MISSING_NOTEBOOK, Reason.TIMEOUT, Reason.CHANGED_CELLS}
+ORDINARY = {Reason.CHANGED_CELLS}  # happens to careful students; all other reasons want a look
+FIRST = (Reason.FORGED, Reason.MESSAGES)  # of what is said of a student; then as `Reason` has them
 SHOWN = 10  # of the most frequent mistakes
 PARTS = {"all points": plotting.COLOURS[0], "some": plotting.COLOURS[4], "none": "#d9d9d9"}  # of a bar
 COLUMNS = ("exercise", "answer", "mean", "of", *PARTS)
@@ -55,8 +57,8 @@ class Summary:
 
     exercises: list[Exercise]
     students: int
-    for_a_look: dict[str, list[str]]  # student: why
-    by_hand: int  # answers that only a person can judge
+    for_a_look: dict[str, list[str]]  # student: why, what matters first
+    by_hand: int  # answers that wait for a person
     unsafe: int  # results that were graded outside a sandbox
     outdated: int  # results of an earlier release of the assignment
     stale: Sequence[str] = ()  # students whose page says something else than the gradebook
@@ -123,27 +125,52 @@ class Summary:
         return picture
 
 
-def of(results: Iterable[Result], released: str, stale: Sequence[str] = ()) -> Summary:
-    """The summary of a class's results; `released` is the digest of the assignment's release now."""
+def of(
+    results: Iterable[Result],
+    released: str,
+    standing: Mapping[str, tuple[float, int]],
+    handed_in: Iterable[str] = (),
+    stale: Sequence[str] = (),
+) -> Summary:
+    """The summary of a class's results; `released` is the digest of the assignment's release now.
+
+    `standing` is what the gradebook says of lateness and of answers that wait for a person, `stale` are the
+    students whose page says something else than the gradebook.
+    """
     exercises: dict[str, Exercise] = {}
-    looks: dict[str, list[str]] = defaultdict(list)
-    students = by_hand = unsafe = outdated = 0
+    looks: dict[str, list[str]] = {
+        student: ["not graded: call `course grade` again"] for student in handed_in
+    }
+    students = unsafe = outdated = 0
     for result in results:
         students += 1
         unsafe += not result.audit["terms"]["sandboxed"]
         outdated += result.audit.get("released", released) != released
-        looks[result.student] += [str(fault) for fault in result.faults if fault.reason not in ORDINARY]
-        for name, notebook in result.notebooks.items():
-            by_hand += sum(score is None for score in notebook.scores.values())
-            looks[result.student] += [f"{name}: {remark}" for remark in notebook.remarks]
-            for one in notebook.verdicts:
-                known = exercises.setdefault(one.answer, Exercise(one.exercise, one.answer, one.of))
-                known.points.append(one.points)
-                mistakes = {hint for hint in one.failed.values() if hint} or {one.note} - {""}
-                known.mistakes.update(mistakes)
+        looks[result.student] = _for_a_look(result, standing.get(result.student, (0.0, 0))[0])
+        for one in result.verdicts:
+            known = exercises.setdefault(one.answer, Exercise(one.exercise, one.answer, one.of))
+            known.points.append(one.points)
+            known.mistakes.update({hint for hint in one.failed.values() if hint} or {_kind(one.note)} - {""})
     order = sorted(exercises.values(), key=lambda one: [int(part) for part in one.number.split(".")])
     for_a_look = {who: why for who, why in looks.items() if why}
+    by_hand = sum(waiting for _, waiting in standing.values())
     return Summary(order, students, for_a_look, by_hand, unsafe, outdated, stale)
+
+
+def _for_a_look(result: Result, penalty: float) -> list[str]:
+    """Why a person should look at a result."""
+    faults = [fault for fault in result.faults if fault.reason not in ORDINARY]
+    order = [*FIRST, *(reason for reason in Reason if reason not in FIRST)]
+    why = [str(fault) for fault in sorted(faults, key=lambda fault: order.index(fault.reason))]
+    if result.waited or any(ENDLESS in (one.note, *one.failed.values()) for one in result.verdicts):
+        why.append("points were lost to a limit of time")
+    why += [f"{name}: {remark}" for name, one in result.notebooks.items() for remark in one.remarks]
+    return why + [f"late: {penalty:g} points taken"] * (penalty > 0)
+
+
+def _kind(note: str) -> str:
+    """A note without what only one student has written: the text of an error."""
+    return re.sub(r"(: \w*Error)\b.*", r"\1", note)
 
 
 def write(found: Summary, results: Iterable[Result], assignment: str, folder: Path) -> None:

@@ -12,11 +12,14 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 from nbgrader.preprocessors import NbGraderPreprocessor
+from nbgrader.utils import is_solution
 
 from course_utils.checks import EXERCISES, core, evidence
 from course_utils.settings import CourseError
 from courseware.grading.preprocessors import Resources, asked_of
 from courseware.grading.reasons import Fault, Reason
+
+SYNTAX = {"SyntaxError", "IndentationError", "TabError"}
 
 
 class Judge(NbGraderPreprocessor):
@@ -29,13 +32,19 @@ class Judge(NbGraderPreprocessor):
         super().__init__(*args, **kwargs)
         self.reports: list[core.Report] = []
         self.faults: list[Fault] = []
+        self.errors: dict[str, NotebookNode] = {}  # of answers' cells, by grade_id
 
     def preprocess_cell(
         self, cell: NotebookNode, resources: Resources, cell_index: int
     ) -> tuple[NotebookNode, Resources]:
-        name = asked_of(cell)
+        name, grade_id = asked_of(cell), cell.metadata.get("nbgrader", {}).get("grade_id", "")
+        if cell.cell_type == "code" and is_solution(cell):
+            self.errors.update((grade_id, one) for one in cell.outputs if one.output_type == "error")
         if name in EXERCISES:
             report, reason = judged(EXERCISES[name], cell.outputs, resources["course_seed"])
+            if report.note.startswith(f"`{name}` is not defined"):
+                error = self.errors.get(grade_id.removesuffix("-check"))
+                report = replace(report, note=_why_undefined(name, error))
             if reason:
                 notebook = resources.get("nbgrader", {}).get("notebook", "")
                 self.faults.append(
@@ -47,6 +56,14 @@ class Judge(NbGraderPreprocessor):
                 nbformat.v4.new_output("execute_result", data=shown, execution_count=cell.execution_count)
             ]
         return cell, resources
+
+
+def _why_undefined(name: str, error: NotebookNode | None) -> str:
+    """Why there is no such answer; `error` is what its cell ended in, if it did."""
+    if error is None:
+        return f"The notebook defines no `{name}`: was it renamed, or deleted?"
+    what = "cannot be read as Python" if error.ename in SYNTAX else f"stopped before it had defined `{name}`"
+    return evidence.printable(f"The answer's cell {what}: {error.ename}: {error.evalue}", evidence.SENTENCE)
 
 
 class _Unjudged(CourseError):

@@ -248,9 +248,10 @@ class Probe(Execute):
         most = GRADED_SECONDS if cell.id in self.sources else self.timeout
         return max(1, min(self._seconds_left(), self.timeout, most))
 
-    def _waited(self) -> float:
-        """Seconds for which this kernel had to wait for a processor, as far as is known."""
-        return getattr(self.km.provisioner, "waited", 0.0) if self.km else 0.0
+    def _clocks(self) -> tuple[float, float]:
+        """Seconds for which this kernel computed, and had to wait for a processor, as far as is known."""
+        provisioner = self.km.provisioner if self.km else None
+        return getattr(provisioner, "computed", math.inf), getattr(provisioner, "waited", 0.0)
 
     def preprocess_cell(
         self, cell: NotebookNode, resources: Resources, index: int
@@ -263,7 +264,7 @@ class Probe(Execute):
                 over = Fault(Reason.TIMEOUT, self.notebook, "the whole notebook")
                 self.faults += [over] * (over not in self.faults)
             return cell, resources
-        problem, mute, seconds, waited = "", False, self._seconds(cell), self._waited()
+        problem, mute, seconds, (computed, waited) = "", False, self._seconds(cell), self._clocks()
         limit = time.monotonic() + seconds
         try:
             cell, resources = super().preprocess_cell(cell, resources, index)
@@ -273,12 +274,15 @@ class Probe(Execute):
         except Exception as error:  # a forged reply may make nbclient stumble anywhere
             raise _LostKernel(cell, self._fault(cell, index, Reason.MESSAGES, type(error).__name__)) from None
         finally:
-            self.over_at += messages.patience(seconds, self._waited() - waited)
+            now = self._clocks()
+            self.over_at += messages.patience(seconds, now[1] - waited)
         # A student's own exception of that name would end nothing; the first output is then something else.
         if problem or any(
             output.get("ename") == CellTimeoutError.__name__ for output in cell.get("outputs", [])
         ):
-            killed, silent = problem == DeadKernelError.__name__, Reason.MESSAGES if mute else Reason.TIMEOUT
+            idle = now[0] - computed < seconds / 2  # of no kernel whose seconds are not known
+            silent = Reason.MESSAGES if mute else Reason.WAITING if idle else Reason.TIMEOUT
+            killed = problem == DeadKernelError.__name__
             raise _LostKernel(cell, self._fault(cell, index, Reason.KILLED if killed else silent))
         for output in cell.get("outputs", []):
             if output.output_type == "error":

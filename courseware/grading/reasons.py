@@ -24,6 +24,7 @@ class Reason(str, Enum):
     CHANGED_CELLS = "cells that are not the student's were changed and were put back"
     # what happened when it ran
     TIMEOUT = "a cell ran longer than it may"
+    WAITING = "a cell was stopped that mostly waited; it was tried once more, alone"
     MEMORY = "the code took more memory than it may"
     PROCESSES = "the code started more processes than it may"
     OUTPUT = "the code wrote more output than it may"
@@ -38,6 +39,9 @@ class Reason(str, Enum):
 
     def __str__(self) -> str:
         return self.name.lower().replace("_", " ")
+
+
+MACHINE = {Reason.GRADER_FAILED, Reason.WORKER_LOST}  # no faults of the student's: nothing follows from them
 
 
 @dataclass(frozen=True)

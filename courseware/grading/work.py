@@ -28,17 +28,19 @@ from nbformat import NotebookNode
 from nbgrader import utils
 
 from course_utils import __version__
+from course_utils.checks import EXERCISES
 from course_utils.checks.core import Report
-from course_utils.checks.evidence import printable
+from course_utils.checks.evidence import WAITING, printable
 from courseware.grading import pages, preprocessors
 from courseware.grading.judging import Judge
 from courseware.grading.kernel import sandbox
-from courseware.grading.preprocessors import ENVIRONMENT, Probe, TidyOrder
-from courseware.grading.reasons import Fault, Reason
+from courseware.grading.preprocessors import ENVIRONMENT, Probe, TidyOrder, asked_of
+from courseware.grading.reasons import MACHINE, Fault, Reason
 from courseware.grading.submission import demonstrations, reading
 from courseware.grading.submission.own_work import Remark, remarks
 from courseware.grading.submission.reading import Submission
 
+NOTHING = "Nothing that could be read was handed in."
 PACKAGES = ("nbgrader", "nbclient", "ipykernel", "torch", "numpy", "scipy", "scikit-learn")
 OWN_SECONDS = 180  # of processor time, for all that is done without the student's kernel; it takes a few
 
@@ -109,6 +111,22 @@ class Result:
         """What has come of a job."""
         one = job.submission
         return cls(one.student, one.assignment, one.digest, one.timestamp, job.seed, faults, notebooks, audit)
+
+    @property
+    def waited(self) -> bool:
+        """Whether points may have been lost to a clock: something was stopped that mostly waited."""
+        hints = (hint for one in self.verdicts for hint in (one.note, *one.failed.values()))
+        return any(fault.reason is Reason.WAITING for fault in self.faults) or WAITING in hints
+
+    @property
+    def broken(self) -> bool:
+        """Whether the machine failed, and not the student: nothing follows from such a result."""
+        return any(fault.reason in MACHINE for fault in self.faults)
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """Of all notebooks."""
+        return [verdict for notebook in self.notebooks.values() for verdict in notebook.verdicts]
 
     @property
     def points(self) -> float:
@@ -217,7 +235,9 @@ def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, li
                 pages.clean_outputs(cell)
         nb, _ = judge.preprocess(nb, resources)
         faults += troubles + judge.faults
-    return _result(nb, name, judge.reports, found), faults
+        return _result(nb, name, judge.reports, found), faults
+    exercises = [EXERCISES[answer] for cell in nb.cells if (answer := asked_of(cell)) in EXERCISES]
+    return _result(nb, name, [Report(one, (), NOTHING) for one in exercises], found), faults
 
 
 def _run(

@@ -53,11 +53,9 @@ ANSWER = '''def mean_square(x: torch.Tensor) -> torch.Tensor:
 
 CHECK = """
 
-def probe_mean_square(answer, seed):
-    evidence = {}
+def probe_mean_square(evidence, answer, seed):
     record(evidence, "mean", answer, torch.randn(3, 5, generator=generator(seed)))
     record(evidence, "one", answer, torch.randn(1, generator=generator(seed, 1)))
-    return evidence
 
 
 def judge_mean_square(seed, evidence):

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from bank import RIGHT
-from course_utils.checks import EXERCISES, core, evidence
+from course_utils.checks import EXERCISES, core, evidence, inputs
 from course_utils.settings import CourseError
 
 
@@ -251,20 +251,26 @@ def test_expect_tells_the_largest_difference_where_no_mistake_fits() -> None:
     assert finding.hint == "Largest difference: 2.5."
 
 
+def test_expect_says_what_is_not_finite_before_any_mistake() -> None:
+    lost, mistakes = {"it": np.array([np.inf, 1.0])}, {"an overflow": [np.inf, 1.0]}
+    assert core.expect(lost, "it", [2.0, 1.0], "", 1, mistakes).hint == "an overflow"
+    assert core.expect(lost, "it", [2.0, 1.0], "", 1, mistakes, not_finite="infinite").hint == "infinite"
+
+
 def test_expect_compares_truth_values() -> None:
     assert core.expect({"it": np.array([True, False])}, "it", [True, False], "", 1).holds
     assert not core.expect({"it": np.array([False, True])}, "it", [True, False], "", 1).holds
 
 
 def test_a_fact_holds_under_its_own_seed_and_name_alone() -> None:
-    kept = {"it": np.array(evidence.fact(3, "it", True))}
+    kept = {"it": np.array(inputs.fact(3, "it", True))}
     assert core.is_fact(kept, "it", 3, "so it is", 1, "why not") == core.Finding("so it is", True, 1)
     assert not core.is_fact(kept, "it", 4, "", 1, "").holds
     assert not core.is_fact({"other": kept["it"]}, "other", 3, "", 1, "").holds
 
 
 def test_an_untrue_fact_gets_its_hint() -> None:
-    kept = {"it": np.array(evidence.fact(3, "it", False))}
+    kept = {"it": np.array(inputs.fact(3, "it", False))}
     assert core.is_fact(kept, "it", 3, "so it is", 1, "why not") == core.Finding(
         "so it is", False, 1, "why not"
     )
@@ -272,7 +278,7 @@ def test_an_untrue_fact_gets_its_hint() -> None:
 
 def test_generators_depend_on_seed_and_stream_alone() -> None:
     def draw(seed: int, stream: int) -> float:
-        return torch.rand((), generator=evidence.generator(seed, stream)).item()
+        return torch.rand((), generator=inputs.generator(seed, stream)).item()
 
     assert draw(3, 1) == draw(3, 1)
     assert len({draw(seed, stream) for seed in range(5) for stream in range(5)}) == 25
@@ -281,10 +287,24 @@ def test_generators_depend_on_seed_and_stream_alone() -> None:
 # --- calls that do not come back as they should -------------------------------------------------------
 
 
-@pytest.mark.parametrize("endless", [lambda: time.sleep(60), spin], ids=["sleep", "loop"])
-def test_a_call_that_never_returns_is_cut_off(endless: Callable[[], Any], monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("endless", "said"),
+    [(lambda: time.sleep(60), evidence.WAITING), (spin, evidence.ENDLESS)],
+    ids=["sleep", "loop"],
+)
+def test_a_call_that_never_returns_is_cut_off(endless: Callable[[], Any], said: str, monkeypatch) -> None:
     monkeypatch.setattr(evidence, "CALL_SECONDS", 0.05)
-    assert "is there a loop that never ends?" in core.problem_with(recorded(endless), "it")
+    monkeypatch.setattr(evidence, "PATIENCE", 10 if said == evidence.WAITING else 10_000)
+    assert core.problem_with(recorded(endless), "it") == said
+
+
+def test_a_call_has_the_seconds_that_it_computes_however_long_it_waits_for_a_processor(monkeypatch) -> None:
+    """The clock of a machine that gives this process one tenth of a processor."""
+    monkeypatch.setattr(evidence, "CALL_SECONDS", 0.2)
+    monkeypatch.setattr(evidence, "PATIENCE", 10_000)
+    monkeypatch.setattr(evidence, "_own_seconds", lambda: lambda: time.monotonic() / 10)
+    kept = recorded(lambda: (time.sleep(0.5), 1.0)[1])
+    assert kept["it"] == 1.0
 
 
 def test_it_is_cut_off_in_a_process_that_ignores_interruptions_as_well(monkeypatch) -> None:
@@ -296,14 +316,21 @@ def test_it_is_cut_off_in_a_process_that_ignores_interruptions_as_well(monkeypat
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
-    assert core.problem_with(kept, "it") == evidence.ENDLESS
+    assert core.problem_with(kept, "it") == evidence.WAITING
 
 
 def test_after_a_call_that_never_returns_no_other_is_tried(monkeypatch) -> None:
     monkeypatch.setattr(evidence, "CALL_SECONDS", 0.05)
     kept = recorded(lambda: time.sleep(60))
     evidence.record(kept, "next", lambda: 1.0)
-    assert core.problem_with(kept, "next") == evidence.ENDLESS
+    assert core.problem_with(kept, "next") == evidence.WAITING
+
+
+def test_a_compiled_answer_is_told_so_at_once() -> None:
+    answer = torch.compile(lambda mu, logvar: 0.5 * (mu**2 + logvar.exp() - 1 - logvar))
+    report = core.run(EXERCISES["gaussian_kl"], {"gaussian_kl": answer})
+    assert report.points == 0
+    assert "take `torch.compile` away" in str(report)
 
 
 def test_a_real_interruption_is_not_swallowed() -> None:
@@ -417,7 +444,7 @@ def test_a_sentence_that_explains_every_failure_is_said_once() -> None:
 
 def test_the_hint_of_a_single_failure_stays_with_it() -> None:
     findings = [core.Finding("one", True, 1), core.Finding("two", False, 1, "doubled")]
-    exercise = core.Exercise("9.9", "it", 2, lambda answer, seed: {}, lambda seed, evidence: findings)
+    exercise = core.Exercise("9.9", "it", 2, lambda *_: None, lambda seed, evidence: findings)
     report = core.verdict(exercise, core.Observation(0, {}))
     assert (report.note, report.findings[1].hint) == ("", "doubled")
 

@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 
 from course_utils.checks import core
-from course_utils.checks.evidence import fact
+from course_utils.checks.inputs import fact
 from course_utils.checks.predictions import prediction
 
 EXERCISE = prediction(
     "9.0",
     "predict_weather",
-    "measured_weather",
-    {"sky": ("clear", "grey"), "wind": ("falls", "stays", "rises")},
-    {"sky": "It is November.", "wind": "A front came through."},
+    {
+        "sky": (("clear", "grey"), "It is November."),
+        "wind": (("falls", "stays", "rises"), "A front came through."),
+    },
 )
 SEEN = {"sky": "grey", "wind": "rises"}
 

@@ -14,6 +14,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ from sqlalchemy.engine import Engine
 
 from course_utils.settings import CourseError
 from courseware.classroom import audit, batch, summary
-from courseware.grading.reasons import Reason
-from courseware.grading.work import Rules
+from courseware.grading.reasons import Fault, Reason
+from courseware.grading.work import Job, Result, Rules
 
 IN_TIME, LATE = "2030-01-01 10:00:00 UTC", "2030-01-03 10:00:00 UTC"
 DUE = "2030-01-02 10:00:00 UTC"
@@ -430,9 +431,7 @@ def test_everybody_is_graded_anew_and_told_what_changes_before_it_is_kept(graded
 def test_other_points_since_release_are_refused_until_everybody_is_graded_by_them(graded, monkeypatch):
     before = faked.state(graded)
     change(graded, points=6)
-    told = (
-        r"other points than its 3 submissions .*first, sum-check: 6, before 3.*`course regrade small` grades"
-    )
+    told = r"other points than its 3 submissions .*first, sum-check: 6, before 3.*`course regrade small`"
     for students in ([], ["ada"]):
         with pytest.raises(CourseError, match=told):
             faked.run(graded, students=students)
@@ -466,17 +465,58 @@ def test_a_gradebook_made_anew_leaves_the_release_as_it_is(graded):
 
 
 @pytest.mark.slow
-def test_a_submission_that_costs_its_workers_is_left_to_a_person_and_costs_nobody_else(
+def test_a_submission_that_costs_its_workers_is_not_graded_and_costs_nobody_else(
     class_of_40, undisturbed, forks
 ):
     hand_in(class_of_40, "zoe", faked.LOSES_ITS_WORKER)
+    course = batch.Course(class_of_40)
     with faked.two_workers() as crew:
         faked.run(class_of_40, crew)
-    entries, expected = faked.entries(class_of_40), faked.entries(undisturbed)
-    assert entries.pop("zoe")["score"] == 0
-    assert entries == expected
-    found = summary.of(batch.results(batch.Course(class_of_40), ASSIGNMENT), "")
-    assert found.for_a_look == {"zoe": [f"submission: {Reason.WORKER_LOST} (3 times)"]}
+    assert faked.entries(class_of_40) == faked.entries(undisturbed)
+    found = summary.of(batch.results(course, ASSIGNMENT), "", {}, course.students(ASSIGNMENT))
+    assert found.for_a_look == {"zoe": ["not graded: call `course grade` again"]}
+
+
+# --- what is no grade -------------------------------------------------------------------------------------
+
+
+def results(root: Path, grader: Callable[[Job], Result]) -> list[Result]:
+    steps = batch.grade(batch.Course(root), [ASSIGNMENT], RULES, faked.SERIAL, grader=grader)
+    return [step.result for step in steps]
+
+
+def test_a_fault_of_the_machine_s_enters_nothing_and_the_next_call_grades(course):
+    def stumbles(job: Job) -> Result:
+        return replace(faked.grade(job), faults=[Fault(Reason.GRADER_FAILED, "first", "OSError: no room")])
+
+    hand_in(course, "ada", "1 + 1")
+    (broken,) = results(course, stumbles)
+    assert broken.broken
+    assert faked.entries(course) == {}
+    assert faked.graded_now(course) == ["ada"]
+    assert faked.entries(course).keys() == {"ada"}
+
+
+def test_who_was_stopped_while_waiting_is_graded_once_more_when_the_others_are_done(course):
+    order: list[str] = []
+
+    def waits_once(job: Job) -> Result:
+        order.append(job.submission.student)
+        waited = [Fault(Reason.WAITING, "first", "cell 1")] * (order == ["ada", "bob"])
+        return replace(faked.grade(job), faults=waited)
+
+    for student in ("ada", "bob", "cy"):
+        hand_in(course, student, "1 + 1")
+    found = results(course, waits_once)
+    assert order == ["ada", "bob", "cy", "bob"]
+    assert [(one.student, one.faults) for one in found] == [("ada", []), ("cy", []), ("bob", [])]
+
+
+def test_a_gradebook_that_was_lost_is_filled_from_the_records(graded):
+    before = faked.entries(graded)
+    (graded / "gradebook.db").unlink()
+    assert faked.graded_now(graded) == []
+    assert faked.entries(graded) == before
 
 
 # --- kills ------------------------------------------------------------------------------------------------
@@ -615,6 +655,15 @@ def test_a_gradebook_that_cannot_be_written_is_one_sentence_and_the_same_call_go
     assert 0 < len(faked.records(class_of_40)) < 40
     faked.run(class_of_40)
     assert faked.state(class_of_40) == faked.state(undisturbed)
+
+
+def test_a_disk_without_locks_is_one_sentence(course, monkeypatch):
+    def no_locks(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("courseware.classroom.course.fcntl.flock", no_locks)
+    with pytest.raises(CourseError, match=r"cannot be locked \(No locks available\)"):
+        faked.run(course)
 
 
 def test_two_batches_of_a_course_do_not_run_at_once(course):

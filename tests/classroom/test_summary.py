@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from course_utils.checks.evidence import ENDLESS
 from courseware.classroom import summary
 from courseware.grading import work
 from courseware.grading.reasons import Fault, Reason
@@ -40,7 +41,7 @@ CLASS = [
 
 @pytest.fixture
 def found() -> summary.Summary:
-    return summary.of(CLASS, "now")
+    return summary.of(CLASS, "now", {"ada": (0.0, 1), "bob": (1.5, 2)}, ["ada", "zoe"])
 
 
 def test_exercises_stand_in_the_order_of_their_numbers(found):
@@ -57,13 +58,40 @@ def test_a_mistake_is_counted_once_for_each_student_who_made_it(found):
 
 def test_a_look_is_asked_for_where_more_than_an_answer_is_wrong(found):
     assert found.for_a_look == {
+        "zoe": ["not graded: call `course grade` again"],
+        "bob": ["late: 1.5 points taken"],
         "cy": ["theory: killed (cell 3)"],
+        "dee": ["theory: timeout (cell 4)"],
         "eve": ["theory: cell a, line 1: reaches for the checks: x"],
     }
 
 
 def test_answers_for_a_person_and_results_without_a_sandbox_are_counted(found):
-    assert (found.students, found.by_hand, found.unsafe) == (5, 5, 1)
+    assert (found.students, found.by_hand, found.unsafe) == (5, 3, 1)
+
+
+def test_what_matters_most_comes_first():
+    forged = [
+        Fault(reason, "theory", "x") for reason in (Reason.MISSING_CELLS, Reason.TIMEOUT, Reason.FORGED)
+    ]
+    one = result("ada", 0.0, {"one": ENDLESS}, forged, [Remark("a", 1, "x", "reaches for the checks")])
+    (why,) = summary.of([one], "now", {"ada": (2.0, 0)}).for_a_look.values()
+    assert [line.partition(" (")[0] for line in why] == [
+        "theory: forged",
+        "theory: missing cells",
+        "theory: timeout",
+        "points were lost to a limit of time",
+        "theory: cell a, line 1: reaches for the checks: x",
+        "late: 2 points taken",
+    ]
+
+
+def test_errors_that_differ_only_in_what_a_student_wrote_are_one_mistake():
+    notes = [
+        f"The answer's cell cannot be read as Python: SyntaxError: {what}" for what in ("'(' ...", "x y")
+    ]
+    found = summary.of([result("ada", 0.0, {}, note=notes[0]), result("bob", 0.0, {}, note=notes[1])], "", {})
+    assert found.mistakes == [(2, "2.1", "The answer's cell cannot be read as Python: SyntaxError")]
 
 
 def test_results_of_an_earlier_release_are_counted_and_said(found):
@@ -107,5 +135,5 @@ def test_who_has_a_page_that_is_not_what_the_gradebook_says_is_named(found):
 
 
 def test_an_empty_class_has_an_empty_summary(tmp_path):
-    summary.write(summary.of([], ""), [], "02-theory", tmp_path)
+    summary.write(summary.of([], "", {}), [], "02-theory", tmp_path)
     assert "0 submissions" in (tmp_path / "summary.md").read_text()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import http.client
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -350,7 +352,7 @@ def test_fashion_mnist_is_not_held_against_mnist_s_checksums(official_size: Path
 def test_a_missing_file_means_that_mnist_is_not_there(file: str, tiny_mnist: Path) -> None:
     (tiny_mnist / "MNIST" / "raw" / file).unlink()
     shown = os.path.relpath(tiny_mnist, settings.project_folder())
-    with pytest.raises(CourseError, match=re.escape(f"MNIST is not in {shown}:")):
+    with pytest.raises(CourseError, match=re.escape(f"MNIST is not in {shown}, which holds MNIST (wanted: ")):
         data.load("mnist", download=False)
 
 
@@ -362,10 +364,63 @@ def test_damage_is_told_in_one_sentence(file: str, tiny_mnist: Path) -> None:
     assert_one_sentence(str(caught.value))
 
 
-def test_damage_is_told_with_the_folder_to_delete(tiny_mnist: Path) -> None:
+@pytest.mark.parametrize("own", [True, False], ids=["the course's own", "everybody's"])
+def test_damage_is_told_with_the_folder_to_delete_where_that_is_the_course_s_own(
+    own: bool, tiny_mnist: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if own:
+        (tiny_mnist / "nbgrader_config.py").touch()
+        monkeypatch.chdir(tiny_mnist)
     damage(tiny_mnist / "MNIST" / "raw" / FILES[0], DAMAGES["is empty"])
-    with pytest.raises(CourseError, match=f"delete the folder {tiny_mnist / 'MNIST' / 'raw'}"):
+    remedy = f"delete the folder {tiny_mnist / 'MNIST' / 'raw'}" if own else "tell whoever keeps that folder"
+    with pytest.raises(CourseError, match=f"is not an MNIST file; {remedy}"):
         data.load("mnist")
+
+
+# --- layouts ---------------------------------------------------------------------------------------
+
+
+def packed(raw: Path) -> None:
+    for file in list(raw.iterdir()):
+        Path(f"{file}.gz").write_bytes(gzip.compress(file.read_bytes()))
+        file.unlink()
+
+
+def spelt_with_a_dot(raw: Path) -> None:
+    for file in list(raw.iterdir()):
+        file.rename(raw / file.name.replace("-idx", ".idx"))
+
+
+@pytest.mark.parametrize("place", [".", "MNIST", "MNIST/raw"])
+@pytest.mark.parametrize("change", [None, packed, spelt_with_a_dot], ids=["plain", "packed", "with a dot"])
+def test_course_data_may_be_any_folder_of_the_layout_with_files_as_sites_have_them(
+    place: str, change: Callable[[Path], None] | None, tiny_mnist: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = data.load("mnist")
+    if change:
+        change(tiny_mnist / "MNIST" / "raw")
+    monkeypatch.setenv("COURSE_DATA", str(tiny_mnist / place))
+    found = data.load("mnist", download=False)
+    assert torch.equal(found.train_images, expected.train_images)
+    assert torch.equal(found.test_labels, expected.test_labels)
+
+
+@pytest.mark.parametrize("name", ["images", "fashion", "FashionMNIST"])
+def test_a_flat_folder_is_fashion_mnist_s_where_its_name_says_so(
+    name: str, tiny_mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(tiny_mnist / "MNIST" / "raw", tmp_path / "flat" / name)
+    monkeypatch.setenv("COURSE_DATA", str(tmp_path / "flat" / name))
+    fashion = name != "images"
+    assert (data.is_on_disk("mnist"), data.is_on_disk("fashion-mnist")) == (not fashion, fashion)
+
+
+def test_a_packed_file_that_is_damaged_is_told_in_one_sentence(tiny_mnist: Path) -> None:
+    packed(tiny_mnist / "MNIST" / "raw")
+    damage(tiny_mnist / "MNIST" / "raw" / f"{FILES[0]}.gz", DAMAGES["lost its last byte"])
+    with pytest.raises(CourseError, match="cannot be read") as caught:
+        data.load("mnist")
+    assert_one_sentence(str(caught.value))
 
 
 def test_absence_is_told_in_one_sentence(no_mnist: Path) -> None:

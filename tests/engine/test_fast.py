@@ -174,12 +174,12 @@ def test_a_start_with_pixels_that_never_change_stays_finite():
 
 
 @pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 2), (64, 2)])
-def test_there_are_no_more_threads_than_cores_and_no_more_than_asked_for(cores, threads, monkeypatch):
+def test_there_are_no_more_threads_than_cores_and_no_more_than_asked_for(cores, threads, images, monkeypatch):
     chosen = []
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     monkeypatch.setattr(torch, "set_num_threads", chosen.append)
     monkeypatch.setattr(fast.joblib, "cpu_count", lambda: cores)
-    fast.use_cores()
+    train(fast.fit, VAE, images, epochs=1)
     assert chosen == [threads]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import nullcontext
 from functools import partial
 from types import SimpleNamespace
 
@@ -112,11 +113,11 @@ def test_a_batch_size_is_recorded_once_it_has_come_four_times(monkeypatch):
     """Here a recording is played by a function; on a GPU by the graph that it made."""
     made, ran = [], []
 
-    def of(step, batch, constants):
-        made.append(len(batch[0]))
-        return lambda batch, constants: ("replayed", len(batch[0]), constants)
+    def record(step, x, beta):
+        made.append(len(x))
+        return lambda x, beta: ("replayed", len(x), {"beta": beta})
 
-    monkeypatch.setattr(graphs.Recording, "of", of)
+    monkeypatch.setattr(graphs, "record", record)
     recorded = graphs.Recorded(lambda x, beta: ran.append(len(x)) or ("run", len(x), {"beta": beta}))
     results = [recorded(torch.zeros(size), beta=0.5) for size in [4, 4, 4, 4, 2, 4]]
     assert results == [("run", 4, {"beta": 0.5})] * 3 + [
@@ -125,11 +126,20 @@ def test_a_batch_size_is_recorded_once_it_has_come_four_times(monkeypatch):
     assert (made, ran) == ([4], [4, 4, 4, 2])
 
 
-def test_a_replay_reads_the_new_batch_and_the_new_numbers():
-    place, number, result = torch.zeros(3), torch.zeros(()), torch.zeros(3)
-    graph = SimpleNamespace(replay=lambda: result.copy_(place * number))
-    recording = graphs.Recording(graph, (place,), {"beta": number}, result)
-    torch.testing.assert_close(recording((torch.arange(3.0),), {"beta": 2.0}), torch.tensor([0.0, 2.0, 4.0]))
+def test_a_replay_reads_the_new_batch_and_the_new_numbers(monkeypatch):
+    """Here to replay is to do the step again, with the arguments that it was recorded with."""
+    recorded_with, result = [], torch.zeros(3)
+
+    def step(x, beta):
+        recorded_with[:] = x, beta
+        return result.copy_(x * beta)
+
+    graph = SimpleNamespace(replay=lambda: step(*recorded_with))
+    fakes = {"CUDAGraph": lambda: graph, "graph": lambda graph, stream: nullcontext(), "current_stream": list}
+    for name, fake in fakes.items():
+        monkeypatch.setattr(torch.cuda, name, fake)
+    replay = graphs.record(step, torch.ones(3), beta=1.0)
+    torch.testing.assert_close(replay(torch.arange(3.0), beta=2.0), torch.tensor([0.0, 2.0, 4.0]))
 
 
 def a_student_s_loss(model, x):

@@ -209,7 +209,7 @@ def test_the_batch_goes_on_and_every_result_is_recorded_and_in_the_gradebook(gra
 
 def test_summary_and_table_can_be_written(graded, tmp_path):
     results = list(graded.results.values())
-    summary.write(summary.of(results, ""), results, ASSIGNMENT, tmp_path)
+    summary.write(summary.of(results, "", {}), results, ASSIGNMENT, tmp_path)
     with open(tmp_path / "exercises.csv", newline="", encoding="utf-8") as file:
         cells = [cell for row in csv.reader(file) for cell in row]
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]

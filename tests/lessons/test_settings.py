@@ -97,6 +97,12 @@ def test_a_relative_data_folder_is_relative_to_the_project(
     assert settings.data_folder() == project / "../images"
 
 
+def test_a_tilde_is_the_home_folder(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setenv("COURSE_DATA", "~/images")
+    assert settings.data_folder() == Path("/home/ada/images")
+
+
 def test_an_absolute_data_folder_is_taken_as_it_is(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COURSE_DATA", "/somewhere/else")
     assert settings.data_folder() == Path("/somewhere/else")

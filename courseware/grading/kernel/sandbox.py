@@ -53,6 +53,7 @@ FILTER = "/etc/seccomp.py"  # all that is there of this package
 PASSED_ON = ("COURSE_", "OMP_", "MKL_", "OPENBLAS_", "TQDM_", "LC_")
 GiB, MiB = 2**30, 2**20
 SCHEDULE = Path("/proc/self/schedstat")  # missing where Linux was built without it
+LONGEST_PLACE = 60  # characters of a folder in which sockets are made: their addresses end at 107
 
 
 @dataclass(frozen=True)
@@ -116,14 +117,17 @@ class SandboxProvisioner(LocalProvisioner):
     watched: Sequence[int] = ()  # processes that count, with all below them
     uncounted = 0  # bytes of watched processes that are not the kernel's
     excess: Reason | None = None  # why the kernel was ended
-    waited = 0.0  # seconds for which the kernel could have run but for a processor, as of the last look
+    computed = 0.0  # seconds for which the kernel ran on a processor, as of the last look
+    waited = 0.0  # seconds for which it could have run but for a processor
     own_memory = 0  # of this process when it started the kernel
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Let messages travel over sockets in a folder of their own, and wrap the command."""
         require()
         manager: Any = self.parent
-        self.shared = Path(tempfile.mkdtemp(prefix="course-"))
+        place = tempfile.gettempdir()
+        place = place if len(os.fsencode(place)) <= LONGEST_PLACE else "/tmp"
+        self.shared = Path(tempfile.mkdtemp(prefix="course-", dir=place))
         manager.transport, manager.ip = "ipc", str(self.shared / "k")
         manager.kernel_spec.interrupt_mode = "message"  # a signal would end bubblewrap instead
         kwargs = await super().pre_launch(**kwargs)
@@ -169,6 +173,7 @@ class SandboxProvisioner(LocalProvisioner):
     def _excess(self) -> Reason | None:
         """What there is too much of, None if nothing."""
         processes = [process for pid in self.watched for process in taken(pid)]
+        self.computed = max([self.computed, *(process.computed for process in processes)])
         self.waited = max([self.waited, *(process.waited for process in processes)])
         if sum(process.memory for process in processes) - self.uncounted > self.limits.memory:
             return Reason.MEMORY
@@ -205,7 +210,8 @@ class Taken(NamedTuple):
 
     memory: int  # bytes; what is shared without a file counts: code can choose to share all that it takes
     threads: int
-    waited: float  # seconds for which its first thread had to wait for a processor
+    computed: float  # seconds for which its first thread ran on a processor
+    waited: float  # seconds for which that had to wait for one
 
 
 def taken(pid: int) -> list[Taken]:
@@ -225,7 +231,8 @@ def taken(pid: int) -> list[Taken]:
         numbers = dict(re.findall(r"^(RssAnon|RssShmem|VmSwap|Threads):\s*(\d+)", status, re.MULTILINE))
         threads = int(numbers.pop("Threads", 1))
         memory = 1024 * sum(map(int, numbers.values()))
-        found.append(Taken(memory, threads, int(schedule.split()[1]) / 1e9))
+        computed, waited = (int(nanoseconds) / 1e9 for nanoseconds in schedule.split()[:2])
+        found.append(Taken(memory, threads, computed, waited))
     return found
 
 

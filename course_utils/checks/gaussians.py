@@ -1,0 +1,47 @@
+"""q(z|x) = N(mu, sigma^2) as judges know it: its KL to the prior, in float64, and when noise is normal."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+from torch.distributions import Normal, kl_divergence
+
+
+def posterior(mu: Tensor, logvar: Tensor) -> Normal:
+    """q(z|x) in float64; logvar is log sigma^2."""
+    return Normal(mu.double(), (logvar.double() / 2).exp())
+
+
+def kls(mu: Tensor, logvar: Tensor) -> Tensor:
+    """KL(q(z|x) || p(z)) in nats, per image and latent dimension."""
+    return kl_divergence(posterior(mu, logvar), Normal(0.0, 1.0))
+
+
+def wrong_kls(mu: Tensor, logvar: Tensor) -> dict[str, Tensor]:
+    """What mistakes in the formula would give instead."""
+    mu, logvar, kl = mu.double(), logvar.double(), kls(mu, logvar)
+    swapped = kl_divergence(Normal(0.0, 1.0), posterior(mu, logvar))
+    return {
+        "The KL is twice what it should be: is the 1/2 in front missing?": 2 * kl,
+        "This is KL(p || q): the two distributions are swapped.": swapped,
+        "logvar is log sigma^2, but you seem to read it as log sigma.": kls(mu, 2 * logvar),
+        "The -1 seems to be missing: KL of N(0, I) to itself must be 0.": kl + 0.5,
+        "The 1 has the wrong sign: KL of N(0, I) to itself must be 0.": kl + 1,
+        "The variance in the KL is exp(logvar); exp(logvar / 2) is sigma.": (
+            kl + ((logvar / 2).exp() - logvar.exp()) / 2
+        ),
+        "The mean enters the KL squared.": kl + 0.5 * (mu - mu**2),
+        "The mean is missing: a mean far from 0 has its price in the KL.": kl - 0.5 * mu**2,
+        "log sigma^2 has the wrong sign in the KL.": kl + logvar,
+    }
+
+
+def standard_normal(noise: Tensor) -> bool:
+    """Are mean, variance and mean absolute value those of N(0, 1), each to six of its standard errors?"""
+    n, half = noise.numel(), (2 / math.pi) ** 0.5
+    return bool(
+        abs(noise.mean()) < 6 / n**0.5
+        and abs(noise.square().mean() - 1) < 6 * (2 / n) ** 0.5
+        and abs(noise.abs().mean() - half) < 6 * ((1 - half**2) / n) ** 0.5
+    )
