@@ -55,6 +55,7 @@ c.OwnWork.solutions = str(Path(__file__).parent / "solutions")
 
 # Feedback pages and formgrader's show students' text and outputs: made harmless, nothing from the network.
 c.HTMLExporter.update(pages.EXPORTER)
+pages.escape_names()
 # feedback/ has pages and what releases them; nbgrader copies all that was handed in there.
 c.GenerateFeedback.post_convert_hook = "courseware.classroom.feedback.after_nbgrader"
 

@@ -528,7 +528,8 @@ def regrade(
 ) -> None:
     """Grade again what is graded: anew, or with --verify to see that the same comes out.
 
-    What changes is shown, and you are asked, before anything is kept.
+    What changes is shown, and you are asked, before anything is kept; without a terminal, students that are
+    named are graded anew without asking.
     """
     import joblib
 
@@ -537,7 +538,8 @@ def regrade(
 
     if not (verify or students or assignment):
         raise settings.CourseError("Say what to grade anew (an assignment, --student ID), or add --verify.")
-    if not (verify or yes or sys.stdin.isatty()):
+    asks = not yes and sys.stdin.isatty()
+    if not (verify or yes or asks or students):
         raise settings.CourseError("There is no terminal here to ask you at: add --yes, or --verify.")
     course, assignments = _handed_in(assignment, unsafe)
     every = {one: course.students(one) for one in assignments}
@@ -550,10 +552,10 @@ def regrade(
             _verify(course, chosen, crew, unsafe)
             return
         for one, who in chosen.items():
-            _regrade(course, one, work.Rules(sandboxed=not unsafe), crew, who, yes)
+            _regrade(course, one, work.Rules(sandboxed=not unsafe), crew, who, asks)
 
 
-def _regrade(course, assignment: str, rules, crew, students: list[str], yes: bool) -> None:
+def _regrade(course, assignment: str, rules, crew, students: list[str], asks: bool) -> None:
     from courseware.classroom import audit
 
     found: list[audit.Comparison] = []
@@ -567,7 +569,7 @@ def _regrade(course, assignment: str, rules, crew, students: list[str], yes: boo
         for one in others:
             _say(f"{one.student}: {'; '.join(one.differences)}")
         _say(f"{assignment}: points of {len({row[0] for row in rows})} of {len(found)} students change.")
-        if not (yes or not (rows or others) or click.confirm("Keep this?")):
+        if asks and (rows or others) and not click.confirm("Keep this?"):
             raise settings.CourseError("Nothing of this was kept.")
 
     with _progress("submissions") as bars:

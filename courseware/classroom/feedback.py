@@ -97,13 +97,16 @@ def _graded(course: Course, student: str, assignment: str, known: Iterable[str])
 
 
 def renew(course: Course, book: Gradebook, assignment: str, students: Iterable[str]) -> None:
-    """Make the pages of these students anew. Raises CourseError where they cannot be written."""
+    """Make the pages of these students anew. Raises CourseError where they cannot be written.
+
+    A student whose autograded notebooks are damaged keeps what is there.
+    """
     for student, known in said(book, assignment, students).items():
         graded = _graded(course, student, assignment, known)
-        made = {
-            f"{name}.html": pages.page(notebooks.read(file), title=name, **vars(known[name]))
-            for name, file in graded.items()
-        }
+        found = {name: notebooks.kept(file) for name, file in graded.items()}
+        if None in found.values():
+            continue
+        made = {f"{name}.html": pages.page(nb, title=name, **vars(known[name])) for name, nb in found.items()}
         course.replace(
             course.folder("feedback", student, assignment),
             carried(course, "autograded", student, assignment) | made,

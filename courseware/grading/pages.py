@@ -16,10 +16,12 @@ import html
 import json
 import os
 import re
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import nbformat
 import nbgrader
 from bleach.css_sanitizer import CSSSanitizer
@@ -208,15 +210,23 @@ _rendered_alone = remembering(functools.partial(_rendered, attachments={}))
 
 # --- pages ------------------------------------------------------------------------------------------
 
+NAMES = {"student", "last_name", "first_name", "notebook_path"}  # that formgrader's heading shows
+
+
+def escape_names() -> None:
+    """See to it that formgrader's other pages, which it makes later, show names instead of running them."""
+    formgrader: Any = sys.modules.get("nbgrader.server_extensions.formgrader.formgrader")
+    if formgrader:
+        formgrader.Environment = functools.partial(jinja2.Environment, autoescape=True)
+
 
 class Inert(Preprocessor):
     """Leave of a notebook what a page shows; templates write the rest of it into HTML as it stands."""
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         nb.metadata = NotebookNode(language_info=NotebookNode(name="python"))
-        for who in ("student", "last_name", "first_name"):  # formgrader's heading
-            if resources.get(who):
-                resources[who] = html.escape(resources[who])
+        for name in NAMES & resources.keys():
+            resources[name] = html.escape(str(resources[name] or ""))
         for cell in nb.cells:
             mark = cell.metadata.get("nbgrader")
             cell.metadata = NotebookNode()

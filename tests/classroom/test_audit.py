@@ -177,7 +177,7 @@ def test_grading_anew_keeps_what_a_person_gave(command, graded):
     with Gradebook(graded.directory.db_url, graded.directory.course_id) as book:
         book.find_grade("derivation", "theory", THEORY, "ada").manual_score = 2.5
         book.db.commit()
-    assert command(THEORY, "--student", "ada", "--yes").exit_code == 0
+    assert command(THEORY, "--student", "ada").exit_code == 0
     with Gradebook(graded.directory.db_url, graded.directory.course_id) as book:
         assert book.find_grade("derivation", "theory", THEORY, "ada").manual_score == 2.5
 
