@@ -661,6 +661,7 @@ def test_a_disk_without_locks_is_one_sentence(course, monkeypatch):
     def no_locks(*_: Any) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
+    hand_in(course, "ada")
     monkeypatch.setattr("courseware.classroom.course.fcntl.flock", no_locks)
     with pytest.raises(CourseError, match=r"cannot be locked \(No locks available\)"):
         faked.run(course)

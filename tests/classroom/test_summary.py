@@ -122,7 +122,7 @@ STEERING = ("=1+1", "@SUM(A1)", "+1", "-2+3", "\tx", "\rx", "\nx")
 @pytest.mark.parametrize("text", STEERING)
 def test_no_text_column_of_a_spreadsheet_is_a_formula_and_numbers_stay_numbers(text, tmp_path):
     one = replace(result(text, -1.0, {}, note=text), assignment=text)
-    summary.write(summary.of([one], "now"), [one], text, tmp_path)
+    summary.write(summary.of([one], "now", {}), [one], text, tmp_path)
     with open(tmp_path / "exercises.csv", newline="") as file:
         row = next(iter(csv.DictReader(file)))
     assert (row["student"], row["assignment"], row["note"]) == (f"'{text}",) * 3
@@ -130,7 +130,7 @@ def test_no_text_column_of_a_spreadsheet_is_a_formula_and_numbers_stay_numbers(t
 
 
 def test_who_has_a_page_that_is_not_what_the_gradebook_says_is_named(found):
-    (warning,) = summary.of(CLASS[1:3], "now", ["bob"]).warnings("02-theory")
+    (warning,) = summary.of(CLASS[1:3], "now", {}, stale=["bob"]).warnings("02-theory")
     assert "`course feedback 02-theory` renews them. These are bob." in warning
 
 
