@@ -483,7 +483,7 @@ def feedback(assignment: str) -> None:
             stale = feedback.stale(course, book, one)
             with _progress("students") as bars:
                 for student in bars.track(stale, description=one):
-                    feedback.renew(course, book, one, [student])
+                    feedback.renew(course, book, one, student)
             of = len(book.assignment_submissions(one))
             _say(f"{one}: pages of {len(stale)} of {of} students renewed{_listed(stale)}.")
             _say(f"To give them to students: `nbgrader release_feedback {one}`.")

@@ -252,11 +252,12 @@ class Rehearsed(NotebookExporter):
         config.CourseDirectory.update(root=course.root, db_url=course.db_url)
         name = course.assignment_id
         try:
-            with tempfile.TemporaryDirectory() as folder:
-                made = _made(config, Path(folder), [name])
             with closing(Gradebook(course.db_url, course.course_id)) as book:
-                if sentence := revaluation(book, name, made[name]):
-                    raise CourseError(sentence)
+                if self.parent.force:
+                    with tempfile.TemporaryDirectory() as folder:
+                        made = _made(config, Path(folder), [name])
+                    if sentence := revaluation(book, name, made[name]):
+                        raise CourseError(sentence)
                 known = name in {one.name for one in book.assignments}
             if not known:
                 enter(name, config)

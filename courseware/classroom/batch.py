@@ -173,7 +173,7 @@ def _carried(course: Course, result: Result) -> dict[str, str]:
 def enter(course: Course, book: Gradebook, result: Result) -> None:
     """Enter a result in the gradebook, renew pages that a person had a say in, then call it recorded."""
     if gradebook.enter(course, book, result):
-        feedback.renew(course, book, result.assignment, [result.student])
+        feedback.renew(course, book, result.assignment, result.student)
     folder = course.folder("autograded", result.student, result.assignment)
     with writable(folder, MEND):
         os.replace(folder / PENDING, folder / RECORDED)

@@ -11,21 +11,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from nbgrader.api import (
-    Assignment,
-    BaseCell,
-    Comment,
-    Grade,
-    Gradebook,
-    Notebook,
-    SubmittedAssignment,
-    SubmittedNotebook,
-)
-from sqlalchemy.orm import Query
+from nbgrader.api import Assignment, Gradebook, SubmittedAssignment, SubmittedNotebook
+from sqlalchemy.orm import selectinload
 
 from courseware import notebooks
 from courseware.classroom.course import Course
@@ -40,41 +30,35 @@ LONGEST = 1000  # bytes of it; nbgrader's own have 128
 class Said:
     """What the gradebook says of one notebook of one submission."""
 
-    scores: dict[str, tuple[float | None, float]] = field(default_factory=dict)
-    comments: dict[str, str] = field(default_factory=dict)
-    late_penalty: float = 0.0
+    scores: dict[str, tuple[float | None, float]]
+    comments: dict[str, str]
+    late_penalty: float
 
 
-def said(book: Gradebook, assignment: str, students: Iterable[str] = ()) -> dict[str, dict[str, Said]]:
-    """What the gradebook says, by student and notebook: of these students, or of all."""
-    names = list(students)
-
-    def rows(start: Any, *columns: Any) -> Query:
-        asked = book.db.query(SubmittedAssignment.student_id, Notebook.name, *columns).select_from(start)
-        if start is not SubmittedNotebook:
-            asked = asked.join(BaseCell, start.cell_id == BaseCell.id).join(SubmittedNotebook)
-        asked = asked.join(Notebook, SubmittedNotebook.notebook_id == Notebook.id)
-        asked = asked.join(SubmittedAssignment, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
-        asked = asked.join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
-        asked = asked.filter(Assignment.name == assignment)
-        return asked.filter(SubmittedAssignment.student_id.in_(names)) if names else asked
-
+def said(book: Gradebook, assignment: str, student: str = "") -> dict[str, dict[str, Said]]:
+    """What the gradebook says, by student and notebook: of one student, or of all."""
+    entries = (
+        book.db.query(SubmittedNotebook)
+        .join(SubmittedNotebook.assignment)
+        .join(SubmittedAssignment.assignment)
+        .filter(Assignment.name == assignment)
+        .options(selectinload(SubmittedNotebook.grades), selectinload(SubmittedNotebook.comments))
+    )
     found: dict[str, dict[str, Said]] = {}
-    for student, name, penalty in rows(SubmittedNotebook, SubmittedNotebook.late_submission_penalty):
-        found.setdefault(student, {})[name] = Said(late_penalty=penalty or 0.0)
-    for student, name, cell, score, points in rows(Grade, BaseCell.name, Grade.score, Grade.max_score):
-        found[student][name].scores[cell] = score, points
-    for student, name, cell, comment in rows(Comment, BaseCell.name, Comment.comment):
-        if comment:
-            found[student][name].comments[cell] = comment
+    for entry in entries.filter(SubmittedAssignment.student_id == student) if student else entries:
+        found.setdefault(entry.assignment.student_id, {})[entry.name] = Said(
+            {grade.name: (grade.score, grade.cell.max_score) for grade in entry.grades},
+            {comment.name: comment.comment for comment in entry.comments if comment.comment},
+            entry.late_submission_penalty or 0.0,
+        )
     return found
 
 
-def stale(course: Course, book: Gradebook, assignment: str, students: Iterable[str] = ()) -> list[str]:
-    """Those whose folder below feedback/ is not what the gradebook says now: of these, or of all."""
+def stale(course: Course, book: Gradebook, assignment: str) -> list[str]:
+    """Those whose folder below feedback/ is not what the gradebook says now."""
     return [
         student
-        for student, known in sorted(said(book, assignment, students).items())
+        for student, known in sorted(said(book, assignment).items())
         if _is_stale(course, student, assignment, known)
     ]
 
@@ -96,21 +80,18 @@ def _graded(course: Course, student: str, assignment: str, known: Iterable[str])
     return {name: file for name in sorted(known) if (file := folder / f"{name}.ipynb").is_file()}
 
 
-def renew(course: Course, book: Gradebook, assignment: str, students: Iterable[str]) -> None:
-    """Make the pages of these students anew. Raises CourseError where they cannot be written.
+def renew(course: Course, book: Gradebook, assignment: str, student: str) -> None:
+    """Make a student's pages anew. Raises CourseError where they cannot be written.
 
-    A student whose autograded notebooks are damaged keeps what is there.
+    Where an autograded notebook is damaged, what is there stays.
     """
-    for student, known in said(book, assignment, students).items():
-        graded = _graded(course, student, assignment, known)
-        found = {name: notebooks.kept(file) for name, file in graded.items()}
-        if None in found.values():
-            continue
+    known = said(book, assignment, student)[student]
+    graded = _graded(course, student, assignment, known)
+    found = {name: nb for name, file in graded.items() if (nb := notebooks.kept(file))}
+    if found.keys() == graded.keys():
         made = {f"{name}.html": pages.page(nb, title=name, **vars(known[name])) for name, nb in found.items()}
-        course.replace(
-            course.folder("feedback", student, assignment),
-            carried(course, "autograded", student, assignment) | made,
-        )
+        files = carried(course, "autograded", student, assignment) | made
+        course.replace(course.folder("feedback", student, assignment), files)
 
 
 def carried(course: Course, kind: str, student: str, assignment: str) -> dict[str, str]:
@@ -141,4 +122,4 @@ def after_nbgrader(assignment: str, student: str, notebooks: list[str]) -> None:
     folder = Path(notebooks[0]).parent  # root/autograded/STUDENT/ASSIGNMENT
     course = Course(folder.parents[2])
     with closing(Gradebook(course.directory.db_url, course.directory.course_id)) as book:
-        renew(course, book, folder.name, [folder.parent.name])
+        renew(course, book, folder.name, folder.parent.name)

@@ -51,7 +51,8 @@ def renew(root: Path) -> list[str]:
     course = batch.Course(root)
     with closing(gradebook.opened(course, [ASSIGNMENT])) as book:
         found = feedback.stale(course, book, ASSIGNMENT)
-        feedback.renew(course, book, ASSIGNMENT, found)
+        for student in found:
+            feedback.renew(course, book, ASSIGNMENT, student)
     return found
 
 
