@@ -111,9 +111,9 @@ class Course:
         for kind in (self.directory.autograded_directory, self.directory.feedback_directory):
             for leftover in self.root.glob(f"{kind}/*/.{assignment}.*"):
                 shutil.rmtree(leftover, ignore_errors=True)
-        for pattern in (".*.part", f"*/{assignment}/.*.part"):
-            for leftover in self.graded.glob(pattern):
-                leftover.unlink()
+            for pattern in (".*.part", f"*/{assignment}/.*.part"):
+                for leftover in (self.root / kind).glob(pattern):
+                    leftover.unlink()
 
     @cached_property
     def secret(self) -> bytes:

@@ -6,6 +6,7 @@ Everything is read from the records that `batch` left beside the autograded note
 from __future__ import annotations
 
 import csv
+import html
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -94,7 +95,7 @@ class Summary:
         """Scores, mistakes, and who needs a look."""
         rows = [one.cells() for one in self.exercises]
         mistakes = [f"- {count} × {number}: {mistake}" for count, number, mistake in self.mistakes]
-        looks = [f"- {student}: {'; '.join(why)}" for student, why in self.for_a_look.items()]
+        looks = [html.escape(f"- {who}: {'; '.join(why)}", False) for who, why in self.for_a_look.items()]
         warnings = [line for warning in self.warnings(assignment) for line in (f"**{warning}**", "")]
         return "\n".join(
             [f"# {assignment}: {self.students} submissions", "", *warnings, record.table(COLUMNS, rows), "",

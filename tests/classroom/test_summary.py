@@ -129,6 +129,11 @@ def test_no_text_column_of_a_spreadsheet_is_a_formula_and_numbers_stay_numbers(t
     assert (row["points"], row["of"]) == ("-1.0", "3.0")
 
 
+def test_a_student_s_name_is_no_html_in_the_summary():
+    one = result("<img src=x>", 1.0, {}, [Fault(Reason.KILLED, "theory", "cell 3")])
+    assert "- &lt;img src=x&gt;: theory: killed" in summary.of([one], "now", {}).markdown("02-theory")
+
+
 def test_who_has_a_page_that_is_not_what_the_gradebook_says_is_named(found):
     (warning,) = summary.of(CLASS[1:3], "now", {}, stale=["bob"]).warnings("02-theory")
     assert "`course feedback 02-theory` renews them. These are bob." in warning
