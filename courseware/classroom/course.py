@@ -32,10 +32,6 @@ MEND = "mend that, then give the same command again"
 LONGEST_NAME = 128  # of a student, in nbgrader's gradebook
 
 
-def _nameable(student: str) -> bool:
-    return len(student) <= LONGEST_NAME and student.isprintable()
-
-
 class Course:
     """An instructor's folder: where nbgrader's configuration says things are."""
 
@@ -60,26 +56,25 @@ class Course:
 
     def students(self, assignment: str) -> list[str]:
         """Everybody who handed something in. Raises CourseError where nobody did."""
-        names = sorted(filter(_nameable, self._handed_in(assignment)))
+        names = list(self._handed_in(assignment))
         if not names:
-            nobody = (
+            raise CourseError(
                 f"Nothing is handed in for {assignment}: {self.directory.submitted_directory}/STUDENT/"
                 f"{assignment}/ is where nbgrader puts it (`nbgrader collect`, `nbgrader zip_collect`)."
             )
-            raise CourseError(" ".join(self.misnamed(assignment)) or nobody)
-        return names
+        named = sorted(name for name in names if _can_be_kept(name))
+        if not named:
+            raise CourseError(" ".join(self.nameless(assignment)))
+        return named
 
-    def misnamed(self, assignment: str) -> list[str]:
-        """A sentence for each who handed something in under a name that is graded nowhere.
-
-        Names are printed, stored and opened in spreadsheets: letters that nobody sees, or that turn the
-        order of others round, are no part of one.
-        """
+    def nameless(self, assignment: str) -> list[str]:
+        """One sentence for each folder whose name no student can have: what is in it is not graded."""
         return [
-            f"The gradebook cannot hold a student called {name!a}: give the folder below "
-            f"{self.directory.submitted_directory}/ a name of at most {LONGEST_NAME} visible letters."
+            f"The gradebook cannot hold a student called {name!a}, whose submission is not graded: give the "
+            f"folder below {self.directory.submitted_directory}/ a name of at most {LONGEST_NAME} letters, all "
+            "of which can be seen."
             for name in sorted(self._handed_in(assignment))
-            if not _nameable(name)
+            if not _can_be_kept(name)
         ]
 
     def has(self, assignment: str) -> bool:
@@ -169,6 +164,11 @@ class Course:
             finally:
                 for leftover in (new, old):
                     shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _can_be_kept(name: str) -> bool:
+    """Whether the gradebook has room for it, and people see every letter where it stands."""
+    return len(name) <= LONGEST_NAME and name.isprintable()
 
 
 @dataclass(frozen=True)
