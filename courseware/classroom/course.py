@@ -71,8 +71,8 @@ class Course:
         """One sentence for each folder whose name no student can have: what is in it is not graded."""
         return [
             f"The gradebook cannot hold a student called {name!a}, whose submission is not graded: give the "
-            f"folder below {self.directory.submitted_directory}/ a name of at most {LONGEST_NAME} letters, all "
-            "of which can be seen."
+            f"folder below {self.directory.submitted_directory}/ a name of at most {LONGEST_NAME} letters, "
+            "all of which can be seen."
             for name in sorted(self._handed_in(assignment))
             if not _can_be_kept(name)
         ]
