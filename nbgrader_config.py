@@ -22,6 +22,8 @@ c.Door.address = ""
 c.GenerateAssignment.preprocessors.prepend(
     ["courseware.authoring.release.AddsUp", "courseware.authoring.release.Door"]
 )
+# nbgrader deletes a release before it fails to make the next one; this sees first that it can be made.
+c.GenerateAssignment.exporter_class = "courseware.authoring.release.Rehearsed"
 
 # Submissions are read as `course grade` reads them: damage is repaired or told, and stops nobody else.
 c.Autograde.exporter_class = "courseware.classroom.autograde.Exporter"
@@ -46,6 +48,9 @@ c.OwnWork.solutions = str(Path(__file__).parent / "solutions")
 
 # Feedback pages and formgrader's show students' text and outputs: made harmless, nothing from the network.
 c.HTMLExporter.update(pages.EXPORTER)
+pages.escape_names()
+# feedback/ has pages and what releases them; nbgrader copies all that was handed in there.
+c.GenerateFeedback.post_convert_hook = "courseware.classroom.feedback.after_nbgrader"
 
 # nbgrader makes a new gradebook by calling `alembic` from the PATH, which an environment that is not
 # activated is missing from.

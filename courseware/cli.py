@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
+import sys
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from courseware import sections
 # should not take seconds. Students have no other rooms than these two and `grading`.
 
 console = Console()
+LISTED = 20  # names in one line
 _STUDENTS_EDITION = (
     "This is the students' edition of the course; that needs the instructor's, with solutions/."
 )
@@ -48,20 +50,32 @@ class _Course(click.Group):
             why = f"{problem.filename} is not yours to write: work in a folder of your own."
         except KeyboardInterrupt:
             why = "Interrupted; what is finished is kept, the same command goes on from there."
-        Console(stderr=True).print(Text(f"course: {why}", "red"), soft_wrap=True)
+        Console(stderr=True).print(Text(_plain(f"course: {why}"), "red"), soft_wrap=True)
         ctx.exit(2)
+
+
+def _plain(text: str) -> str:
+    """Text as a terminal may have it: nothing that moves its cursor or turns the order of letters round."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text)
 
 
 def _say(*parts: str | tuple[str, str]) -> None:
     """Print a line, as it stands, of texts and of (text, style)."""
-    console.print(Text.assemble(*parts), soft_wrap=True)
+    styled = [(part, "") if isinstance(part, str) else part for part in parts]
+    console.print(Text.assemble(*((_plain(text), style) for text, style in styled)), soft_wrap=True)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """`: a, b, c`, or as many of them as one reads."""
+    few = ", ".join(names[:LISTED]) + (", ..." if len(names) > LISTED else "")
+    return few and f": {few}"
 
 
 def _show(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
     """Print a table, if there is anything in it."""
-    table = Table(*columns, title=title)
+    table = Table(*columns, title=Text(_plain(title), "table.title") if title else None)
     for cells in rows:
-        table.add_row(*map(Text, cells))
+        table.add_row(*(Text(_plain(cell)) for cell in cells))
     if table.row_count:
         console.print(table)
 
@@ -205,7 +219,8 @@ def build(check: bool) -> None:
         release.require_current(root)
         _say("notebooks/ is what nbgrader makes of solutions/.")
     else:
-        release.build(root)
+        for sentence in release.build(root):
+            _say((sentence, "bold red"))
         _say(f"Student notebooks are in {root / 'notebooks'}.")
 
 
@@ -387,14 +402,19 @@ def _handed_in(assignment: str, unsafe: bool) -> tuple[Any, list[str]]:
     else:
         sandbox.require()
     course = batch.Course(settings.project_folder())
+    return course, _assignments(course, assignment)
+
+
+def _assignments(course, assignment: str) -> list[str]:
+    """The assignment named, or all for which something is handed in. Raises CourseError where nothing is."""
     every = [section.folder for section in sections.SECTIONS]
     found = [assignment] if assignment else [one for one in every if course.has(one)]
     if not found:
         raise settings.CourseError("Nothing is handed in: submitted/STUDENT/ASSIGNMENT/ is empty.")
-    return course, found
+    return found
 
 
-def _grade(course, assignments: list[str], rules, crew, students: list[str], anew: bool = False) -> None:
+def _grade(course, assignments: list[str], rules, crew, students: list[str]) -> None:
     from courseware.classroom import batch
 
     started, broken = time.monotonic(), []
@@ -403,7 +423,7 @@ def _grade(course, assignments: list[str], rules, crew, students: list[str], ane
             assignment: bars.add_task(assignment, total=len(students or course.students(assignment)))
             for assignment in assignments
         }
-        for step in batch.grade(course, assignments, rules, crew, students, anew=anew):
+        for step in batch.grade(course, assignments, rules, crew, students):
             bars.update(tasks[step.result.assignment], completed=step.done)
             broken += [step.result] * step.result.broken
     seconds = time.monotonic() - started
@@ -420,15 +440,16 @@ def _grade(course, assignments: list[str], rules, crew, students: list[str], ane
 
 
 def _report_class(course, assignment: str) -> None:
-    from courseware.classroom import batch, gradebook, summary
+    from courseware.classroom import batch, feedback, gradebook, summary
     from courseware.grading import work
 
     folder = course.root / "build" / "grading" / assignment
     released = work.digest_of(course.assignment(assignment).released)
-    with contextlib.closing(gradebook.opened(course, [assignment])) as book:
+    with closing(gradebook.opened(course, [assignment])) as book:
         standing = gradebook.standing(book, assignment)
+        stale = feedback.stale(course, book, assignment)
     everybody = course.students(assignment)
-    found = summary.of(batch.results(course, assignment), released, standing, everybody)
+    found = summary.of(batch.results(course, assignment), released, standing, everybody, stale)
     summary.write(found, batch.results(course, assignment), assignment, folder)
     _show(summary.COLUMNS, (exercise.cells() for exercise in found.exercises), assignment)
     if found.mistakes:
@@ -446,6 +467,26 @@ def _report_class(course, assignment: str) -> None:
     for warning in [*found.warnings(assignment), *course.nameless(assignment)]:
         _say((warning, "bold red"))
     _say(f"Summary, chart and table per exercise: {folder}")
+
+
+@main.command()
+@click.argument("assignment", default="")
+def feedback(assignment: str) -> None:
+    """Renew the pages that are not what the gradebook says (of one assignment, or all)."""
+    from courseware.classroom import feedback, gradebook
+    from courseware.classroom.course import Course
+
+    course = Course(settings.project_folder())
+    assignments = _assignments(course, assignment)
+    with course.alone(), closing(gradebook.opened(course, assignments)) as book:
+        for one in assignments:
+            stale = feedback.stale(course, book, one)
+            with _progress("students") as bars:
+                for student in bars.track(stale, description=one):
+                    feedback.renew(course, book, one, student)
+            of = len(book.assignment_submissions(one))
+            _say(f"{one}: pages of {len(stale)} of {of} students renewed{_listed(stale)}.")
+            _say(f"To give them to students: `nbgrader release_feedback {one}`.")
 
 
 @main.command()
@@ -478,20 +519,28 @@ def check(notebook: Path) -> None:
 @main.command()
 @click.argument("assignment", default="")
 @click.option("--verify", is_flag=True, help="Store nothing; say whether the stored results come out again.")
+@click.option("--yes", is_flag=True, help="Keep what comes out without asking.")
 @_STUDENTS
 @_WORKERS
 @_UNSAFE
 def regrade(
-    assignment: str, verify: bool, students: tuple[str, ...], workers: int | None, unsafe: bool
+    assignment: str, verify: bool, yes: bool, students: tuple[str, ...], workers: int | None, unsafe: bool
 ) -> None:
-    """Grade again what is graded: anew, or with --verify to see that the same comes out."""
+    """Grade again what is graded: anew, or with --verify to see that the same comes out.
+
+    What changes is shown, and you are asked, before anything is kept; without a terminal, students that are
+    named are graded anew without asking.
+    """
     import joblib
 
     from courseware.classroom import pool
     from courseware.grading import work
 
-    if not (verify or students):
-        raise settings.CourseError("Say whom to grade anew (--student ID), or add --verify.")
+    if not (verify or students or assignment):
+        raise settings.CourseError("Say what to grade anew (an assignment, --student ID), or add --verify.")
+    asks = not yes and sys.stdin.isatty()
+    if not (verify or yes or asks or students):
+        raise settings.CourseError("There is no terminal here to ask you at: add --yes, or --verify.")
     course, assignments = _handed_in(assignment, unsafe)
     every = {one: course.students(one) for one in assignments}
     chosen = {one: [who for who in every[one] if not students or who in students] for one in every}
@@ -503,8 +552,32 @@ def regrade(
             _verify(course, chosen, crew, unsafe)
             return
         for one, who in chosen.items():
-            _grade(course, [one], work.Rules(sandboxed=not unsafe), crew, who, anew=True)
-    _say("Scores that you have given by hand stay; Formgrader marks them to be looked at again.")
+            _regrade(course, one, work.Rules(sandboxed=not unsafe), crew, who, asks)
+
+
+def _regrade(course, assignment: str, rules, crew, students: list[str], asks: bool) -> None:
+    from courseware.classroom import audit
+
+    found: list[audit.Comparison] = []
+
+    def approve() -> None:
+        bars.stop()
+        found.sort(key=lambda one: one.student)
+        rows = [(one.student, *score) for one in found for score in one.scores]
+        _show(("student", "what", "then", "now"), rows, f"{assignment}: points that change")
+        others = [one for one in found if one.differences and not one.scores]
+        for one in others:
+            _say(f"{one.student}: {'; '.join(one.differences)}")
+        _say(f"{assignment}: points of {len({row[0] for row in rows})} of {len(found)} students change.")
+        if asks and (rows or others) and not click.confirm("Keep this?"):
+            raise settings.CourseError("Nothing of this was kept.")
+
+    with _progress("submissions") as bars:
+        graded = audit.regrade(course, assignment, rules, crew, students, approve)
+        for one in bars.track(graded, len(students), description=assignment):
+            found.append(one)
+    _report_class(course, assignment)
+    _say("Points that you have given by hand stay; formgrader marks them to be looked at again.")
 
 
 def _verify(course, chosen: dict[str, list[str]], crew, unsafe: bool) -> None:

@@ -10,6 +10,7 @@ import csv
 import json
 import os
 import random
+import secrets
 import shutil
 import signal
 import subprocess
@@ -31,6 +32,7 @@ from traitlets.config import Config, PyFileConfigLoader
 
 from courseware.authoring import release
 from courseware.classroom import batch, pool
+from courseware.grading import pages
 from courseware.grading.work import Job, Notebook, Result, Rules, Verdict
 
 TESTS = Path(__file__).parent
@@ -135,9 +137,12 @@ def grade(job: Job) -> Result:
             if utils.is_solution(cell)
         }
         verdict = Verdict("1.1", "sum", scores[AUTOMATIC] or 0.0, 3.0, "", {"it is 2": "count again"})
-        page = f"<p>{submission.student} {name} {drawn.random()}</p>"
+        marks = [cell.metadata.nbgrader for cell in nb.cells]
+        shown = {one.grade_id: (scores.get(one.grade_id), one.points) for one in marks if "points" in one}
+        said = {grade_id: comment for grade_id, comment in comments.items() if comment}
+        page = f"<p>{submission.student} {name} {drawn.random()}</p>{pages.stamp(shown, said)}"
         notebooks[name] = Notebook(text, page, scores, comments, [verdict], [])
-    return Result.of(job, list(submission.faults), notebooks, {"terms": vars(job.rules)})
+    return Result.of(job, list(submission.faults), notebooks, {"terms": vars(job.rules), "versions": {}})
 
 
 def slowly(job: Job) -> Result:
@@ -193,7 +198,7 @@ def dies_at(root: Path, step: int) -> None:
         if opened or (what in STEPS and not nothing):
             one_more()
 
-    batch.secrets.token_hex = no_secret  # type: ignore[assignment]
+    secrets.token_hex = no_secret  # type: ignore[assignment]
     course = batch.Course(root)
     sys.addaudithook(audited)
     event.listen(Engine, "commit", one_more)

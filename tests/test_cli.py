@@ -89,6 +89,21 @@ def test_damaged_data_stop_the_run_before_it_starts(course, project):
     assert not (project / "build").exists()
 
 
+@pytest.mark.parametrize("name", ["a\x1b[31mb", "a\u202eb", "a\x9bb", "a\rb"], ids=ascii)
+def test_no_name_steers_the_terminal(name, capsys):
+    cli._say(name)
+    cli._show(("student",), [(name,)], name)
+    said = capsys.readouterr().out
+    assert all(letter.isprintable() or letter == "\n" for letter in said) and "a\ufffd" in said
+
+
+def test_brackets_in_a_name_are_letters(capsys):
+    cli._say("[bold]x[/bold]")
+    cli._show(("student",), [("[red]y[/red]",)], "[bold]z")
+    said = capsys.readouterr().out
+    assert all(text in said for text in ("[bold]x[/bold]", "[red]y[/red]", "[bold]z"))
+
+
 @pytest.mark.slow
 def test_a_run_ends_with_the_report_and_the_page_to_open(project):
     done = alone("run", "--section", "5", "--budget", "smoke", "--data", "digits", cwd=project)

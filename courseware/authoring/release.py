@@ -6,18 +6,24 @@ notebooks/ is ever edited; `drift` tells where it is not what nbgrader would mak
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
+from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps import NbGraderAPI
+from nbgrader.converters import GenerateAssignment
+from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import NbGraderPreprocessor
-from nbgrader.utils import is_grade, is_solution
+from nbgrader.utils import is_grade, is_locked, is_solution, is_task
 from traitlets import Unicode
 from traitlets.config import Config, PyFileConfigLoader
 
@@ -33,23 +39,29 @@ FOLDERS = "[0-9][0-9]-*"  # what a section's folder is called
 MENTIONED = re.compile(r"\b[Ss]ections?\s+(\d+(?:(?:,|,? and| to| or)\s+\d+)*)|\.\./(\d\d)-")
 
 
-def build(root: Path) -> None:
+def build(root: Path) -> list[str]:
     """Generate the student edition of every section: into notebooks/, and into the gradebook of `root`.
 
     README.md and docs/ then quote the numbers of exercises and points that the lessons have.
 
     The new edition is made beside the former one and takes its place when it is whole. Raises CourseError,
-    and changes nothing, where something is wrong with solutions/ or nbgrader refuses a section.
+    and changes nothing, where something is wrong with solutions/ or nbgrader refuses a section, and where a
+    section has other exercises than its graded submissions. Where it is only worth other points, the
+    gradebook keeps the old ones until everybody is graded anew; the sentences that say so are returned.
     """
     if found := [*_faults(root), *bank.lacks()]:
         raise CourseError("solutions/ cannot be released: " + "; ".join(found) + ".")
-    released = root / "notebooks"
+    released, config = root / "notebooks", _config(root)
     with writable(released / sections.SECTIONS[0].folder):
         beside = tempfile.TemporaryDirectory(prefix=".release-", dir=released)
     with beside as folder:
         fresh, former = Path(folder) / "fresh", Path(folder) / "former"
-        _generate_all(root, fresh, f"sqlite:///{folder}/gradebook.db")  # what fails fails here
-        _generate_all(root, fresh)  # ... and so not halfway through the gradebook
+        made = _made(config, fresh)  # what fails fails here ...
+        course = CourseDirectory(config=config)
+        with closing(Gradebook(course.db_url, course.course_id)) as book:
+            revalued = {name: revaluation(book, name, one) for name, one in made.items()}
+        for name in [name for name in made if not revalued[name]]:
+            enter(name, config)  # ... and so not halfway through the gradebook
         former.mkdir()
         for old in released.glob(FOLDERS):  # a section that is gone as well
             os.replace(old, former / old.name)
@@ -58,6 +70,7 @@ def build(root: Path) -> None:
     for path, text in outdated(root).items():
         with whole(path) as part:
             part.write_text(text, encoding="utf-8")
+    return [sentence for sentence in revalued.values() if sentence]
 
 
 def _faults(root: Path) -> Iterator[str]:
@@ -85,14 +98,36 @@ def _lacks(notebook: NotebookNode) -> list[str]:
     return [*found, *(f"it refers to section {number}, which the course lacks" for number in absent)]
 
 
-def _generate_all(root: Path, target: Path, gradebook: str = "") -> None:
+def _config(root: Path) -> Config:
     config = PyFileConfigLoader("nbgrader_config.py", path=str(root)).load_config()
     config.CourseDirectory.root = str(root)
-    config.CourseDirectory.release_directory = str(target)
-    if gradebook:
-        config.CourseDirectory.db_url = gradebook
-    for section in sections.SECTIONS:
-        generate(section.folder, Config(config))
+    return Config(config)
+
+
+def _made(config: Config, target: Path, names: Iterable[str] = ()) -> dict[str, dict[str, NotebookNode]]:
+    """The notebooks of these assignments, or of all, released into a folder and into no gradebook."""
+    config = _aside(config, target)
+    with tempfile.TemporaryDirectory() as folder:
+        config.CourseDirectory.db_url = f"sqlite:///{folder}/gradebook.db"
+        names = list(names) or [section.folder for section in sections.SECTIONS]
+        for name in names:
+            generate(name, config)
+    files = {name: sorted((target / name).glob("*.ipynb")) for name in names}
+    return {name: {file.stem: notebooks.read(file) for file in found} for name, found in files.items()}
+
+
+def _aside(config: Config, target: Path) -> Config:
+    """The same settings for a release into another folder, without Rehearsed, which asks for one."""
+    aside = copy.deepcopy(config)
+    aside.CourseDirectory.release_directory = str(target)
+    aside.GenerateAssignment.exporter_class = NotebookExporter
+    return aside
+
+
+def enter(assignment: str, config: Config) -> None:
+    """Enter an assignment into the gradebook as it is in solutions/; notebooks/ stays as it is."""
+    with tempfile.TemporaryDirectory() as folder:
+        generate(assignment, _aside(config, Path(folder)))
 
 
 def generate(assignment: str, config: Config) -> None:
@@ -105,6 +140,44 @@ def generate(assignment: str, config: Config) -> None:
     raised = re.search(r"^ {4}(?:[\w.]+\.)?(\w+: .+)$", result.get("log", ""), re.MULTILINE)
     reason = raised[1].removeprefix("CourseError: ").rstrip(".") if raised else "it gave no reason"
     raise CourseError(f"nbgrader could not release {assignment} ({reason}); mend it in solutions/.")
+
+
+def revaluation(book: Gradebook, assignment: str, released: Mapping[str, NotebookNode]) -> str:
+    """A sentence where a release is worth other points than its graded submissions, '' where it is not.
+
+    Raises CourseError where it has other cells than they: nbgrader's gradebook cannot take that.
+    """
+    try:
+        entry = book.find_assignment(assignment)
+    except MissingEntry:
+        return ""
+    if not (count := len(entry.submissions)):
+        return ""
+    before: dict[str, float] = {}
+    for one in entry.notebooks:
+        before |= {f"{one.name}, {cell.name}": 0.0 for cell in one.source_cells}
+        before |= {f"{one.name}, {cell.name}": cell.max_score for cell in [*one.grade_cells, *one.task_cells]}
+    now = {
+        f"{name}, {cell.metadata.nbgrader.grade_id}": float(cell.metadata.nbgrader.get("points", 0))
+        for name, notebook in released.items()
+        for cell in notebook.cells
+        if is_grade(cell) or is_solution(cell) or is_locked(cell) or is_task(cell)
+    }
+    cells = [f"new: {one}" for one in now.keys() - before] + [f"gone: {one}" for one in before.keys() - now]
+    if cells:
+        raise CourseError(
+            f"{assignment} has other exercises than its {count} submissions in the gradebook "
+            f"({'; '.join(sorted(cells))}), which nbgrader cannot take: put them back in solutions/ and call "
+            "`course build`, or begin a new gradebook (the old one has the points given by hand)."
+        )
+    points = [f"{one}: {now[one]:g}, before {before[one]:g}" for one in now if now[one] != before[one]]
+    if not points:
+        return ""
+    return (
+        f"{assignment} is worth other points than its {count} submissions were graded by "
+        f"({'; '.join(points)}): `course build`, then `course regrade {assignment}` grades everybody by the "
+        "new ones."
+    )
 
 
 def outdated(root: Path) -> dict[Path, str]:
@@ -140,7 +213,7 @@ def drift(root: Path) -> list[str]:
     released = root / "notebooks"
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder)
-        _generate_all(root, fresh, f"sqlite:///{folder}/gradebook.db")
+        _made(_config(root), fresh)
         tops = (released, fresh)
         paths = {path.relative_to(top) for top in tops for path in top.glob(f"{FOLDERS}/*.ipynb")}
         read = notebooks.kept
@@ -162,6 +235,35 @@ class AddsUp(NbGraderPreprocessor):
         if found := exercises.disagreements(nb):
             raise CourseError("; ".join(found) + ".")
         return nb, resources
+
+
+class Rehearsed(NotebookExporter):
+    """What nbgrader writes a release with: it first sees that all of it can be made and entered.
+
+    `nbgrader generate_assignment --force`, which is formgrader's way, deletes the former release before it
+    fails. Without --force nbgrader passes over what is released, as in a fresh clone: it is entered here.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not isinstance(self.parent, GenerateAssignment):
+            return
+        course, config = self.parent.coursedir, copy.deepcopy(self.parent.config)
+        config.CourseDirectory.update(root=course.root, db_url=course.db_url)
+        name = course.assignment_id
+        try:
+            with closing(Gradebook(course.db_url, course.course_id)) as book:
+                if self.parent.force:
+                    with tempfile.TemporaryDirectory() as folder:
+                        made = _made(config, Path(folder), [name])
+                    if sentence := revaluation(book, name, made[name]):
+                        raise CourseError(sentence)
+                known = name in {one.name for one in book.assignments}
+            if not known:
+                enter(name, config)
+        except CourseError as problem:
+            self.log.error(str(problem))
+            raise NbGraderException(str(problem)) from None
 
 
 class Door(NbGraderPreprocessor):

@@ -1,4 +1,4 @@
-"""Stored results graded once more, to see whether they come out as they did.
+"""Stored results graded once more, to see whether they come out as they did, or to replace them.
 
 A result's record says what decided it: what was handed in, seed, rules, versions. With these the same work
 gives the same scores and, where the answer draws no random numbers from generators that checks do not seed
@@ -8,12 +8,18 @@ compared: what a report says of other numbers may differ.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import pickle
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from traitlets.config import Config
+
 from course_utils.settings import CourseError
-from courseware.classroom import batch, pool
+from courseware.authoring import release
+from courseware.classroom import batch, gradebook, pool
 from courseware.grading import work
 from courseware.grading.work import Result, Rules
 
@@ -26,6 +32,7 @@ class Comparison:
     said: str  # one of the outcomes below
     differences: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    scores: list[tuple[str, str, str]] = field(default_factory=list)  # what for, then, now
 
 
 REPRODUCED, DIFFERS = "reproduced", "differs"
@@ -64,20 +71,72 @@ def verify(
         yield Comparison(before.student, DIFFERS if differences else REPRODUCED, differences, notes)
 
 
+def regrade(
+    course: batch.Course,
+    name: str,
+    rules: Rules,
+    crew: pool.Crew,
+    students: Sequence[str],
+    approve: Callable[[], None],
+) -> Iterator[Comparison]:
+    """Grade these students' submissions anew and compare; nothing is kept before `approve` has returned.
+
+    Points given by hand stay. Raises CourseError as `batch.grade` does.
+    """
+    assignment = course.assignment(name)
+    chosen = batch.chosen(course, name, students)
+    with (
+        course.alone(),
+        closing(gradebook.opened(course, [name], chosen)) as book,
+        tempfile.TemporaryFile() as file,  # a thousand results are not held in memory
+    ):
+        whole = []  # whom the machine did not fail
+        with closing(batch.graded(work.grade, [(assignment, one) for one in chosen], rules, crew)) as results:
+            for result in results:
+                if not result.broken:
+                    pickle.dump(result, file)
+                    whole.append(result.student)
+                found = batch.kept(course, result.student, name)
+                differences, notes = compare(found[0], result) if found else ([UNGRADED], [])
+                changed = _changed(found[0], result) if found else []
+                said = DIFFERS if differences else REPRODUCED
+                yield Comparison(result.student, said, differences, notes, changed)
+        approve()
+        gradebook.require_same_points(course, book, name, whole)
+        release.enter(name, Config(course.config))  # its points may be others now
+        book.db.expire_all()
+        file.seek(0)
+        for _ in whole:
+            result = pickle.load(file)
+            batch.put(course, result)
+            batch.enter(course, book, result)
+        if left := sorted(set(chosen).difference(whole)):
+            raise CourseError(f"The grader itself failed on {', '.join(left)}: what they had stays.")
+
+
+def _changed(before: Result, after: Result) -> list[tuple[str, str, str]]:
+    """What has another score: its name, the score then and now."""
+    pairs = [(one.scores, after.notebooks[name].scores) for name, one in before.notebooks.items()
+             if name in after.notebooks]  # fmt: skip
+    shown = [
+        (grade_id, _shown(then, grade_id), _shown(now, grade_id))
+        for then, now in pairs
+        for grade_id in sorted(then.keys() | now.keys())
+    ]
+    return [(grade_id, then, now) for grade_id, then, now in shown if then != now]
+
+
 def compare(before: Result, after: Result) -> tuple[list[str], list[str]]:
     """What differs in scores, verdicts and faults, and what else is to be known of the comparison."""
     if after.broken:
         return [str(fault) for fault in after.faults], []
-    differences, notes = [], []
+    differences = [f"{what}: {then} then, {now} now" for what, then, now in _changed(before, after)]
+    notes: list[str] = []
     for name, one in before.notebooks.items():
         again = after.notebooks.get(name)
         if again is None:
             differences.append(f"{name} is no longer part of the assignment")
             continue
-        for grade_id in sorted(one.scores.keys() | again.scores.keys()):
-            old, new = (_shown(each.scores, grade_id) for each in (one, again))
-            if old != new:
-                differences.append(f"{grade_id}: {old} then, {new} now")
         verdicts = {verdict.answer: verdict for verdict in again.verdicts}
         for verdict in one.verdicts:
             other = verdicts.get(verdict.answer)

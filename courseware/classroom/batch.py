@@ -19,20 +19,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from nbgrader.api import Gradebook
 
-from course_utils.files import writable
+from course_utils.files import whole, writable
 from course_utils.settings import CourseError
 from courseware import record
-from courseware.classroom import gradebook, pool
+from courseware.classroom import feedback, gradebook, pool
 from courseware.classroom.course import MEND, Assignment, Course
 from courseware.grading import work
 from courseware.grading.reasons import Fault, Reason
@@ -59,35 +57,34 @@ def grade(
     crew: pool.Crew,
     students: Sequence[str] = (),
     *,
-    anew: bool = False,
     grader: Callable[[Job], Result] = work.grade,
 ) -> Iterator[Progress]:
-    """Grade what is not graded yet (`anew`: all) and enter it; yields every result as it is entered.
+    """Grade what is not graded yet and enter it; yields every result as it is entered.
 
     Where the machine failed, and not the student, the result is yielded and nothing else: no points follow
     from it, and the next batch grades that submission. Raises CourseError where an assignment is unknown or
     nothing is handed in, where somebody else grades, and where something cannot be written.
     """
-    chosen = {assignment: _chosen(course, assignment, students) for assignment in assignments}
+    todo_of = {assignment: chosen(course, assignment, students) for assignment in assignments}
     with course.alone(), closing(gradebook.opened(course, assignments)) as book:
         todo: list[tuple[Assignment, str]] = []
         done = Counter[str]()
 
         def progress(result: Result) -> Progress:
             done[result.assignment] += 1
-            return Progress(done[result.assignment], len(chosen[result.assignment]), result)
+            return Progress(done[result.assignment], len(todo_of[result.assignment]), result)
 
         for assignment in map(course.assignment, assignments):
             course.tidy(assignment.name)
             gradebook.enter_lateness(course, book, assignment.name)
             scores = gradebook.scores(book, assignment.name)
-            for student in chosen[assignment.name]:
-                result = None if anew else _graded(book, scores, assignment, student, rules)
+            for student in todo_of[assignment.name]:
+                result = _graded(book, scores, assignment, student, rules)
                 if result is None:
                     todo.append((assignment, student))
                 else:
                     yield progress(result)
-        with closing(_results(grader, todo, rules, crew)) as results:
+        with closing(graded(grader, todo, rules, crew)) as results:
             for result in results:
                 if not result.broken:
                     put(course, result)
@@ -95,7 +92,7 @@ def grade(
                 yield progress(result)
 
 
-def _results(
+def graded(
     grader: Callable[[Job], Result], todo: Sequence[tuple[Assignment, str]], rules: Rules, crew: pool.Crew
 ) -> Generator[Result, None, None]:
     """What has come of everybody's submission; who may have lost points to a clock is graded again, alone."""
@@ -110,10 +107,10 @@ def _results(
             else:
                 yield outcome or lost(job)
     for one in again:
-        yield from _results(grader, [one], rules, crew)
+        yield from graded(grader, [one], rules, crew)
 
 
-def _chosen(course: Course, assignment: str, students: Sequence[str]) -> Sequence[str]:
+def chosen(course: Course, assignment: str, students: Sequence[str]) -> Sequence[str]:
     """Who is graded: these students, or all. Raises CourseError for one who handed nothing in."""
     handed_in = course.students(assignment)
     for student in students:
@@ -159,53 +156,40 @@ def lost(job: Job) -> Result:
 
 def put(course: Course, result: Result) -> None:
     """Put notebooks, pages and the pending record in place, each folder whole or not at all."""
+    carried = _carried(course, result)
     pages = {f"{name}.html": one.page for name, one in result.notebooks.items()}
-    _replace(course.folder("feedback", result.student, result.assignment), pages)
+    course.replace(course.folder("feedback", result.student, result.assignment), carried | pages)
     files = {f"{name}.ipynb": one.executed for name, one in result.notebooks.items()}
-    if result.timestamp:
-        files[TIMESTAMP] = result.timestamp
     files[PENDING] = json.dumps(_plain(result), indent=1) + "\n"
-    _replace(course.folder("autograded", result.student, result.assignment), files)
+    course.replace(course.folder("autograded", result.student, result.assignment), carried | files)
+
+
+def _carried(course: Course, result: Result) -> dict[str, str]:
+    """What goes with the submission; its time is the one that was read when it was graded."""
+    found = feedback.carried(course, "submitted", result.student, result.assignment)
+    return found | {TIMESTAMP: result.timestamp or ""}
 
 
 def enter(course: Course, book: Gradebook, result: Result) -> None:
-    """Enter a result in the gradebook, then call it recorded."""
-    gradebook.enter(course, book, result)
+    """Enter a result in the gradebook, renew pages that a person had a say in, then call it recorded."""
+    if gradebook.enter(course, book, result):
+        feedback.renew(course, book, result.assignment, result.student)
     folder = course.folder("autograded", result.student, result.assignment)
     with writable(folder, MEND):
         os.replace(folder / PENDING, folder / RECORDED)
 
 
-def _replace(folder: Path, files: dict[str, str]) -> None:
-    """Make `folder` hold these files and no others."""
-    new, old = (folder.with_name(f".{folder.name}.{what}") for what in ("new", "old"))
-    with writable(folder, MEND):
-        try:
-            for leftover in (new, old):
-                shutil.rmtree(leftover, ignore_errors=True)
-            new.mkdir(parents=True)
-            for name, content in files.items():
-                (new / name).write_text(content, encoding="utf-8")
-            if folder.exists():
-                os.replace(folder, old)
-            os.replace(new, folder)
-        finally:
-            for leftover in (new, old):
-                shutil.rmtree(leftover, ignore_errors=True)
-
-
 def retimed(course: Course, result: Result, timestamp: str | None) -> Result:
     """The result of what was handed in again unchanged, pending; its old record goes when it is entered."""
-    folder = course.folder("autograded", result.student, result.assignment)
-    file = folder / TIMESTAMP
-    with writable(file, MEND):
-        if timestamp:
-            file.write_text(timestamp, encoding="utf-8")
-        else:
-            file.unlink(missing_ok=True)
+    result = replace(result, timestamp=timestamp)
+    for kind in ("feedback", "autograded"):
+        folder = course.folder(kind, result.student, result.assignment)
+        for name, text in _carried(course, result).items():
+            with whole(folder / name, MEND) as part:
+                part.write_text(text, encoding="utf-8")
     plain = record.kept(folder / RECORDED) or record.kept(folder / PENDING)
     record.keep(folder / PENDING, plain | {"timestamp": timestamp})
-    return replace(result, timestamp=timestamp)
+    return result
 
 
 def _plain(result: Result) -> dict[str, Any]:

@@ -10,10 +10,9 @@ import fcntl
 import hashlib
 import hmac
 import os
-import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,7 +31,6 @@ from courseware.grading.work import Job, Rules
 
 MEND = "mend that, then give the same command again"
 LONGEST_NAME = 128  # of a student, in nbgrader's gradebook
-UNPRINTABLE = re.compile(r"[\0-\x1f\x7f\ud800-\udfff]")  # control characters, bytes that are not UTF-8
 
 
 class Course:
@@ -76,7 +74,8 @@ class Course:
         """One sentence for each folder whose name no student can have: what is in it is not graded."""
         return [
             f"The gradebook cannot hold a student called {name!a}, whose submission is not graded: give the "
-            f"folder below {self.directory.submitted_directory}/ a name of at most {LONGEST_NAME} letters."
+            f"folder below {self.directory.submitted_directory}/ a name of at most {LONGEST_NAME} letters, "
+            "all of which can be seen."
             for name in sorted(self._handed_in(assignment))
             if not _can_be_kept(name)
         ]
@@ -110,9 +109,9 @@ class Course:
         for kind in (self.directory.autograded_directory, self.directory.feedback_directory):
             for leftover in self.root.glob(f"{kind}/*/.{assignment}.*"):
                 shutil.rmtree(leftover, ignore_errors=True)
-        for pattern in (".*.part", f"*/{assignment}/.*.part"):
-            for leftover in self.graded.glob(pattern):
-                leftover.unlink()
+            for pattern in (".*.part", f"*/{assignment}/.*.part"):
+                for leftover in (self.root / kind).glob(pattern):
+                    leftover.unlink()
 
     @cached_property
     def secret(self) -> bytes:
@@ -142,14 +141,37 @@ class Course:
         finally:
             os.close(descriptor)
 
+    def derived(self, about: str) -> bytes:
+        """32 bytes that follow from the secret and from what they are about."""
+        return hmac.digest(self.secret, about.encode(), hashlib.sha256)
+
     def seed(self, submission: Submission) -> int:
         """31 bits that follow from the secret, the student and what was handed in."""
-        about = f"{submission.student}\n{submission.assignment}\n{submission.digest}".encode()
-        return int.from_bytes(hmac.digest(self.secret, about, hashlib.sha256)[:4], "big") >> 1
+        about = f"{submission.student}\n{submission.assignment}\n{submission.digest}"
+        return int.from_bytes(self.derived(about)[:4], "big") >> 1
+
+    @staticmethod
+    def replace(folder: Path, files: Mapping[str, str]) -> None:
+        """Make `folder` hold these files and no others, whole or not at all."""
+        new, old = (folder.with_name(f".{folder.name}.{what}") for what in ("new", "old"))
+        with writable(folder, MEND):
+            try:
+                for leftover in (new, old):
+                    shutil.rmtree(leftover, ignore_errors=True)
+                new.mkdir(parents=True)
+                for name, content in files.items():
+                    (new / name).write_text(content, encoding="utf-8")
+                if folder.exists():
+                    os.replace(folder, old)
+                os.replace(new, folder)
+            finally:
+                for leftover in (new, old):
+                    shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _can_be_kept(name: str) -> bool:
-    return len(name) <= LONGEST_NAME and not UNPRINTABLE.search(name)
+    """Whether the gradebook has room for it, and people see every letter where it stands."""
+    return len(name) <= LONGEST_NAME and name.isprintable()
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
+import nbformat
 from nbgrader.api import Gradebook, InvalidEntry, SubmittedNotebook
 from nbgrader.preprocessors import AssignLatePenalties
 from nbgrader.utils import parse_utc
@@ -13,15 +14,18 @@ from traitlets.config import Config
 
 from course_utils.settings import CourseError
 from courseware import sections
-from courseware.authoring import release
+from courseware.authoring import exercises, release
 from courseware.classroom.course import MEND, Course
 from courseware.grading.work import Result
 
 Scores = dict[str, dict[str, dict[str, float | None]]]  # by student, notebook and nbgrader's name of the cell
 
 
-def opened(course: Course, assignments: Sequence[str]) -> Gradebook:
+def opened(course: Course, assignments: Sequence[str], anew: Collection[str] = ()) -> Gradebook:
     """The gradebook, with the assignments in it. Raises CourseError for an unknown one.
+
+    Also for one that was released with other exercises or points since submissions were graded, unless all
+    of these are among those who are about to be graded `anew`.
 
     `c.CourseDirectory.db_url` may name any database: an empty one is all that nbgrader needs, it makes its
     tables itself. For PostgreSQL: `postgresql+psycopg://...` and the extra `postgres`.
@@ -35,9 +39,32 @@ def opened(course: Course, assignments: Sequence[str]) -> Gradebook:
                     book.close()
                     names = ", ".join(section.folder for section in sections.SECTIONS)
                     raise CourseError(f"There is no assignment '{assignment}'; choose one of: {names}.")
-                release.generate(assignment, Config(course.config))
+                release.enter(assignment, Config(course.config))
         book.db.expire_all()  # others have written meanwhile
+        try:
+            for assignment in assignments:
+                require_same_points(course, book, assignment, anew)
+        except CourseError:
+            book.close()
+            raise
     return book
+
+
+def require_same_points(course: Course, book: Gradebook, assignment: str, anew: Collection[str]) -> None:
+    """Raise CourseError where points of the release are neither those of the checks nor of the gradebook."""
+    found = course.notebooks("release", assignment)
+    released = {name: nbformat.reads(text, as_version=4) for name, text in found.items()}
+    lacking = [what for notebook in released.values() for what in exercises.disagreements(notebook)]
+    if lacking:
+        raise CourseError(
+            f"{assignment} was released with other points than its checks give ({'; '.join(lacking)}): make "
+            "them agree in solutions/, then call `course build`."
+        )
+    if sentence := release.revaluation(book, assignment, released):
+        entered = {one.student.id for one in book.assignment_submissions(assignment)}
+        left = sorted(entered.difference(anew))
+        if left:
+            raise CourseError(f"{sentence} Not among them now: {', '.join(left)}." if anew else sentence)
 
 
 def scores(book: Gradebook, assignment: str) -> Scores:
@@ -64,8 +91,10 @@ def standing(book: Gradebook, assignment: str) -> dict[str, tuple[float, int]]:
         }
 
 
-def enter(course: Course, book: Gradebook, result: Result) -> None:
+def enter(course: Course, book: Gradebook, result: Result) -> bool:
     """Write scores, comments and what lateness costs in one transaction.
+
+    Returns whether a person or lateness had a say in what the student is to read.
 
     A score that a person has given stays; the answer is marked to be looked at again, as nbgrader does it.
     """
@@ -87,7 +116,17 @@ def enter(course: Course, book: Gradebook, result: Result) -> None:
         for entry in submission.notebooks:
             book.db.refresh(entry)  # its score is a sum that the database forms
             entry.late_submission_penalty = _penalty(course, entry, submission.total_seconds_late)
+        more = any(map(_has_more_than_programs_said, submission.notebooks))
         book.db.commit()
+    return more
+
+
+def _has_more_than_programs_said(entry: SubmittedNotebook) -> bool:
+    by_hand = [(grade.manual_score, grade.extra_credit) for grade in entry.grades]
+    comments = [(comment.manual_comment,) for comment in entry.comments]
+    return bool(entry.late_submission_penalty) or any(
+        given is not None for one in by_hand + comments for given in one
+    )
 
 
 def enter_lateness(course: Course, book: Gradebook, assignment: str) -> None:

@@ -6,9 +6,10 @@ Everything is read from the records that `batch` left beside the autograded note
 from __future__ import annotations
 
 import csv
+import html
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,6 +62,7 @@ class Summary:
     by_hand: int  # answers that wait for a person
     unsafe: int  # results that were graded outside a sandbox
     outdated: int  # results of an earlier release of the assignment
+    stale: Sequence[str] = ()  # students whose page says something else than the gradebook
 
     @property
     def mistakes(self) -> list[tuple[int, str, str]]:
@@ -82,13 +84,18 @@ class Summary:
                 f"{self.outdated} results are of an earlier release of the assignment: "
                 f"`course regrade {assignment}` grades anew."
             )
+        if self.stale:
+            found.append(
+                f"{len(self.stale)} students' pages say something else than the gradebook now: "
+                f"`course feedback {assignment}` renews them. These are {', '.join(self.stale)}."
+            )
         return found
 
     def markdown(self, assignment: str) -> str:
         """Scores, mistakes, and who needs a look."""
         rows = [one.cells() for one in self.exercises]
         mistakes = [f"- {count} × {number}: {mistake}" for count, number, mistake in self.mistakes]
-        looks = [f"- {student}: {'; '.join(why)}" for student, why in self.for_a_look.items()]
+        looks = [html.escape(f"- {who}: {'; '.join(why)}", False) for who, why in self.for_a_look.items()]
         warnings = [line for warning in self.warnings(assignment) for line in (f"**{warning}**", "")]
         return "\n".join(
             [f"# {assignment}: {self.students} submissions", "", *warnings, record.table(COLUMNS, rows), "",
@@ -124,10 +131,12 @@ def of(
     released: str,
     standing: Mapping[str, tuple[float, int]],
     handed_in: Iterable[str] = (),
+    stale: Sequence[str] = (),
 ) -> Summary:
     """The summary of a class's results; `released` is the digest of the assignment's release now.
 
-    `standing` is what the gradebook says of lateness and of answers that wait for a person.
+    `standing` is what the gradebook says of lateness and of answers that wait for a person, `stale` are the
+    students whose page says something else than the gradebook.
     """
     exercises: dict[str, Exercise] = {}
     looks: dict[str, list[str]] = {
@@ -146,7 +155,7 @@ def of(
     order = sorted(exercises.values(), key=lambda one: [int(part) for part in one.number.split(".")])
     for_a_look = {who: why for who, why in looks.items() if why}
     by_hand = sum(waiting for _, waiting in standing.values())
-    return Summary(order, students, for_a_look, by_hand, unsafe, outdated)
+    return Summary(order, students, for_a_look, by_hand, unsafe, outdated, stale)
 
 
 def _for_a_look(result: Result, penalty: float) -> list[str]:
@@ -177,12 +186,10 @@ def write(found: Summary, results: Iterable[Result], assignment: str, folder: Pa
         for result in results:
             for notebook in result.notebooks.values():
                 for one in notebook.verdicts:
-                    rows.writerow(
-                        [result.student, result.assignment, one.exercise, one.answer, one.points, one.of,
-                         _harmless(one.note)]
-                    )  # fmt: skip
+                    who = map(harmless, (result.student, result.assignment, one.exercise, one.answer))
+                    rows.writerow([*who, one.points, one.of, harmless(one.note)])
 
 
-def _harmless(text: str) -> str:
-    """A spreadsheet takes cells that begin like this for formulas."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+def harmless(text: str) -> str:
+    """The text for a spreadsheet, which takes cells that begin like this for formulas."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text

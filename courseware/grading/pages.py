@@ -10,11 +10,17 @@ from __future__ import annotations
 
 import copy
 import functools
+import hashlib
 import html
+import json
+import os
 import re
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import nbformat
 import nbgrader
 from bleach.css_sanitizer import CSSSanitizer
@@ -186,12 +192,23 @@ _rendered_alone = remembering(functools.partial(_rendered, attachments={}))
 
 # --- pages ------------------------------------------------------------------------------------------
 
+NAMES = {"student", "last_name", "first_name", "notebook_path"}  # that formgrader's heading shows
+
+
+def escape_names() -> None:
+    """See to it that formgrader's other pages, which it makes later, show names instead of running them."""
+    formgrader: Any = sys.modules.get("nbgrader.server_extensions.formgrader.formgrader")
+    if formgrader:
+        formgrader.Environment = functools.partial(jinja2.Environment, autoescape=True)
+
 
 class Inert(Preprocessor):
     """Leave of a notebook what a page shows; templates write the rest of it into HTML as it stands."""
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         nb.metadata = NotebookNode(language_info=NotebookNode(name="python"))
+        for name in NAMES & resources.keys():
+            resources[name] = html.escape(str(resources[name] or ""))
         for cell in nb.cells:
             mark = cell.metadata.get("nbgrader")
             cell.metadata = NotebookNode()
@@ -249,4 +266,22 @@ def page(
         "max_score": sum(points for _, points in scores.values()),
         "late_penalty": late_penalty,
     }
-    return _exporter().from_notebook_node(nb, resources={"nbgrader": totals})[0]
+    made = _exporter().from_notebook_node(nb, resources={"nbgrader": totals})[0]
+    return f"{made}{stamp(scores, comments, late_penalty)}"
+
+
+def stamp(
+    scores: dict[str, tuple[float | None, float]], comments: dict[str, str], late_penalty: float = 0.0
+) -> str:
+    """What a page ends with: the same for all that is told the same points and comments."""
+    told = [{name: [float(score or 0), float(of)] for name, (score, of) in scores.items()}, comments]
+    told_all = json.dumps([*told, float(late_penalty)], sort_keys=True)
+    return f"<!-- {hashlib.sha256(told_all.encode()).hexdigest()} -->"
+
+
+def stamp_of(page: Path) -> str:
+    """What a page on disk ends with, '' where there is none."""
+    with suppress(OSError), open(page, "rb") as file:
+        file.seek(-len(stamp({}, {})), os.SEEK_END)
+        return file.read().decode("utf-8", "replace")
+    return ""

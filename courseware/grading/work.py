@@ -256,13 +256,17 @@ def _result(nb: NotebookNode, name: str, reports: list[Report], found: list[Rema
     """Scores, comments and page of a judged notebook."""
     graded = [cell for cell in nb.cells if utils.is_grade(cell)]
     scores = {cell.metadata.nbgrader.grade_id: _score(cell) for cell in graded}
-    points = {cell.metadata.nbgrader.grade_id: float(cell.metadata.nbgrader.points) for cell in graded}
+    points = {
+        cell.metadata.nbgrader.grade_id: float(cell.metadata.nbgrader.points)
+        for cell in nb.cells
+        if utils.is_grade(cell) or utils.is_task(cell)
+    }
     comments = {
         cell.metadata.nbgrader.grade_id: _comment(cell) for cell in nb.cells if utils.is_solution(cell)
     }
     page = pages.page(
         nb,
-        {grade_id: (scores[grade_id], points[grade_id]) for grade_id in scores},
+        {grade_id: (scores.get(grade_id), of) for grade_id, of in points.items()},
         {grade_id: comment for grade_id, comment in comments.items() if comment},
         title=name,
     )

@@ -8,12 +8,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
 from cells import KERNEL
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbgrader.api import Gradebook
+from nbgrader.apps import NbGraderAPI
+from nbgrader.coursedir import CourseDirectory
 from traitlets.config import PyFileConfigLoader
 
 import bank
@@ -209,6 +213,62 @@ def test_line_ends_are_no_drift_and_change_no_release(small):
     release.build(small)
     after = state(small)
     assert [name for name in after if name.endswith(".ipynb") and after[name] != before[name]] == []
+
+
+def twice_the_same(small: Path) -> None:
+    """A notebook that nbgrader cannot release."""
+    cells = [graded("assert True", 1), graded("assert True", 1)]
+    cells[1].id = "h"
+    write(small, ONE, *cells)
+
+
+def generated(small: Path, force: bool) -> dict[str, Any]:
+    """What comes of `nbgrader generate_assignment` for the first section."""
+    config = release._config(small)
+    api = NbGraderAPI(CourseDirectory(config=config), config=config)
+    return api.generate_assignment(ONE.parent.name, force=force)
+
+
+def test_nbgrader_s_own_command_that_fails_leaves_the_former_release(small):
+    twice_the_same(small)
+    before = state(small)
+    assert not generated(small, force=True)["success"]
+    assert state(small) == before
+
+
+def test_what_is_released_in_a_fresh_clone_is_entered_by_nbgrader_s_own_command(small):
+    (small / "gradebook.db").unlink()
+    assert generated(small, force=False)["success"]
+    with Gradebook(f"sqlite:///{small / 'gradebook.db'}", "vae-course") as book:
+        assert [notebook.name for notebook in book.find_assignment(ONE.parent.name).notebooks] == ["one"]
+
+
+def handed_in(small: Path, *cells: NotebookNode) -> None:
+    """The first section with a graded cell of one point, and a submission of it; then with these cells."""
+    write(small, ONE, shown("1 + 1", id="c"), graded("assert True", 1))
+    release.build(small)
+    with Gradebook(f"sqlite:///{small / 'gradebook.db'}", "vae-course") as book:
+        book.add_student("ada")
+        book.add_submission(ONE.parent.name, "ada")
+    write(small, ONE, shown("1 + 1", id="c"), *cells)
+
+
+def test_other_exercises_than_those_that_were_graded_are_refused_and_nothing_changes(small):
+    handed_in(small)
+    before = state(small)
+    with pytest.raises(CourseError, match=r"01-one has other exercises than its 1 sub.*\(gone: one, same\)"):
+        release.build(small)
+    assert state(small) == before
+
+
+def test_other_points_are_released_and_left_to_a_regrade_of_everybody(small):
+    handed_in(small, graded("assert True", 5))
+    (sentence,) = release.build(small)
+    assert "(one, same: 5, before 1): `course build`, then `course regrade 01-one`" in sentence
+    with Gradebook(f"sqlite:///{small / 'gradebook.db'}", "vae-course") as book:
+        assert book.find_grade_cell("same", "one", "01-one").max_score == 1
+    assert '"points": 5' in (small / "notebooks" / ONE).read_text()
+    assert "regrade 01-one" in str(generated(small, force=True))
 
 
 @pytest.mark.slow

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import faked
 import nbformat
@@ -141,13 +143,34 @@ def test_a_result_that_was_changed_ends_with_one_sentence_and_status_2(command, 
     assert "differs (gaussian-kl-check: 1 then, 3 now" in done.output
 
 
-def test_nobody_is_graded_anew_unless_named(command):
-    done = command(THEORY)
+def test_nothing_is_graded_anew_unless_it_is_named(command):
+    done = command("--yes")
     assert done.exit_code == 2 and isinstance(done.exception, SystemExit)
 
 
 def test_who_handed_in_nothing_is_not_graded_anew(command):
-    assert command("--student", "bob").exit_code == 2
+    assert command("--student", "bob", "--yes").exit_code == 2
+
+
+def test_without_a_terminal_to_ask_at_nothing_is_graded_anew(command):
+    done = command(THEORY)
+    assert (done.exit_code, "add --yes" in done.output) == (2, True)
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_a_whole_class_is_shown_what_changes_and_asked_before_anything_is_kept(
+    command, record, agreed, monkeypatch
+):
+    kept = json.loads(record.read_text("utf-8"))
+    kept["notebooks"]["theory"]["scores"]["gaussian-kl-check"] = 1.0
+    record.write_text(json.dumps(kept))
+    before = record.read_bytes()
+    monkeypatch.setattr(cli, "sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
+    monkeypatch.setattr(cli.click, "confirm", lambda _: agreed)
+    done = command(THEORY)
+    assert re.search(r"ada +│ gaussian-kl-check +│ 1 +│ 3", done.output)
+    assert "points of 1 of 1 students change" in done.output
+    assert (done.exit_code, record.read_bytes() == before) == ((0, False) if agreed else (2, True))
 
 
 def test_grading_anew_keeps_what_a_person_gave(command, graded):

@@ -26,12 +26,13 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from course_utils.settings import CourseError
-from courseware.classroom import batch, summary
+from courseware.classroom import audit, batch, summary
 from courseware.grading.reasons import Fault, Reason
 from courseware.grading.work import Job, Result, Rules
 
 IN_TIME, LATE = "2030-01-01 10:00:00 UTC", "2030-01-03 10:00:00 UTC"
 DUE = "2030-01-02 10:00:00 UTC"
+RELEASING = ("timestamp.txt", "submission_secret.txt")  # what nbgrader's release_feedback reads
 
 
 @pytest.fixture(scope="session")
@@ -110,12 +111,12 @@ def test_what_nbgrader_exports_agrees_with_the_records(undisturbed, tmp_path):
     }
 
 
-def test_notebooks_pages_and_times_are_where_nbgrader_puts_them(undisturbed):
+def test_notebooks_pages_and_what_releases_them_are_where_nbgrader_puts_them(undisturbed):
     below = {name for name in faked.files(undisturbed) if "/student 00/" in name}
+    graded, pages = ("first.ipynb", "second.ipynb", "result.json"), ("first.html", "second.html")
     assert below == {
-        *(f"autograded/student 00/{ASSIGNMENT}/{name}" for name in ("first.ipynb", "second.ipynb")),
-        *(f"autograded/student 00/{ASSIGNMENT}/{name}" for name in ("timestamp.txt", "result.json")),
-        *(f"feedback/student 00/{ASSIGNMENT}/{name}" for name in ("first.html", "second.html")),
+        *(f"autograded/student 00/{ASSIGNMENT}/{name}" for name in (*graded, *RELEASING)),
+        *(f"feedback/student 00/{ASSIGNMENT}/{name}" for name in (*pages, *RELEASING)),
     }
 
 
@@ -349,7 +350,10 @@ def test_an_empty_secret_is_none(course):
     assert len(batch.Course(course).secret) == 32
 
 
-@pytest.mark.parametrize("name", ["n" * 129, "a\nb", os.fsdecode(b"a\xffb")], ids=ascii)
+HIDDEN = ["n" * 129, "a\nb", os.fsdecode(b"a\xffb"), "a\x1b[31m", "a\u202eb", "a\x9bb"]
+
+
+@pytest.mark.parametrize("name", HIDDEN, ids=ascii)
 def test_a_name_that_the_gradebook_cannot_hold_is_one_sentence_and_nobody_else_s_affair(course, name):
     hand_in(course, "ada")
     shutil.copytree(course / "submitted" / "ada", course / "submitted" / name)
@@ -391,6 +395,82 @@ def test_an_unknown_assignment_is_one_sentence(course):
     (course / "submitted" / "ada" / "unknown").mkdir(parents=True)
     with pytest.raises(CourseError, match="There is no assignment 'unknown'; choose one of: 01-"):
         list(batch.grade(batch.Course(course), ["unknown"], RULES, faked.SERIAL))
+
+
+# --- corrections after release ----------------------------------------------------------------------------
+
+
+def change(root: Path, *, points: int = 3, cell: str = AUTOMATIC) -> None:
+    """What `course build` makes of a graded cell that has other points, or another name."""
+    for file in root.glob(f"[ns]o*/{ASSIGNMENT}/*.ipynb"):
+        notebook = json.loads(file.read_text("utf-8"))
+        (mark,) = (one["metadata"]["nbgrader"] for one in notebook["cells"] if one["id"] == AUTOMATIC)
+        mark.update(points=points, grade_id=cell)
+        file.write_text(json.dumps(notebook), encoding="utf-8")
+
+
+def regrade(root: Path, monkeypatch: pytest.MonkeyPatch, *students: str, agreed: bool = True) -> list[str]:
+    """Grade anew, every score three points higher; who is told another score."""
+    monkeypatch.setattr(batch.work, "grade", better)
+
+    def approve() -> None:
+        if not agreed:
+            raise CourseError("no")
+
+    course = batch.Course(root)
+    steps = audit.regrade(course, ASSIGNMENT, RULES, faked.SERIAL, students, approve)
+    return sorted(one.student for one in steps if one.scores)
+
+
+def better(job: Any) -> Any:
+    """As `faked.grade`, and three points more in each automatic score."""
+    result = faked.grade(job)
+    for one in result.notebooks.values():
+        one.scores[AUTOMATIC] += 3.0
+    return result
+
+
+def test_everybody_is_graded_anew_and_told_what_changes_before_it_is_kept(graded, monkeypatch):
+    before = faked.state(graded)
+    with pytest.raises(CourseError, match="no"):
+        regrade(graded, monkeypatch, agreed=False)
+    assert faked.state(graded) == before
+    assert regrade(graded, monkeypatch) == ["ada", "bob", "eve"]
+    for student, entry in faked.entries(graded).items():
+        assert entry[f"first {AUTOMATIC}"][0] == before[0][student][f"first {AUTOMATIC}"][0] + 3
+
+
+def test_other_points_since_release_are_refused_until_everybody_is_graded_by_them(graded, monkeypatch):
+    before = faked.state(graded)
+    change(graded, points=6)
+    told = r"other points than its 3 submissions .*first, sum-check: 6, before 3.*`course regrade small`"
+    for students in ([], ["ada"]):
+        with pytest.raises(CourseError, match=told):
+            faked.run(graded, students=students)
+    with pytest.raises(CourseError, match="Not among them now: bob, eve"):
+        regrade(graded, monkeypatch, "ada")
+    assert faked.state(graded) == before
+    assert regrade(graded, monkeypatch) == ["ada", "bob", "eve"]
+    with faked.book(graded) as book:
+        assert book.find_grade_cell(AUTOMATIC, "first", ASSIGNMENT).max_score == 6
+    assert faked.run(graded) == 3
+
+
+def test_other_exercises_since_release_are_one_sentence(graded, monkeypatch):
+    change(graded, cell="another")
+    for again in (faked.run, lambda root: regrade(root, monkeypatch)):
+        with pytest.raises(CourseError, match=r"other exercises .*gone: first, sum-check.*put them back"):
+            again(graded)
+
+
+def test_a_gradebook_made_anew_leaves_the_release_as_it_is(graded):
+    released = {path: path.read_bytes() for path in (graded / "notebooks").rglob("*.ipynb")}
+    (graded / "gradebook.db").unlink()
+    for file in (graded / "solutions" / ASSIGNMENT).iterdir():
+        file.write_text("damaged")
+    with pytest.raises(CourseError, match="could not release small"):
+        faked.run(graded)
+    assert {path: path.read_bytes() for path in (graded / "notebooks").rglob("*.ipynb")} == released
 
 
 # --- workers that die -------------------------------------------------------------------------------------
@@ -505,7 +585,7 @@ def test_a_kill_before_any_step_changes_nothing(course, tmp_path, monkeypatch, f
     hand_in(course, "ada")
     hand_in(course, "bob", "total = 3")
     hand_in(course, "eve", timestamp=LATE)
-    monkeypatch.setattr(batch.secrets, "token_hex", faked.no_secret)
+    monkeypatch.setattr("secrets.token_hex", faked.no_secret)
     expected, context = None, multiprocessing.get_context("forkserver")
     for step in range(1000):
         root = shutil.copytree(course, tmp_path / str(step))
@@ -593,7 +673,7 @@ def test_a_disk_without_locks_is_one_sentence(course, monkeypatch):
     def no_locks(*_: Any) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    hand_in(course, "ada", "1 + 1")
+    hand_in(course, "ada")
     monkeypatch.setattr("courseware.classroom.course.fcntl.flock", no_locks)
     with pytest.raises(CourseError, match=r"cannot be locked \(No locks available\)"):
         faked.run(course)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import pytest
 
@@ -113,6 +114,29 @@ def test_what_is_written_has_a_row_per_student_and_exercise_and_no_formula(found
     text = (tmp_path / "summary.md").read_text()
     assert "| 2.1 | gaussian_kl | 1.40 | 3 | 40% | 20% | 40% |" in text
     assert f"- 2 × 2.1: {SIGMA}" in text and "1 results were NOT graded in a sandbox" in text
+
+
+STEERING = ("=1+1", "@SUM(A1)", "+1", "-2+3", "\tx", "\rx", "\nx")
+
+
+@pytest.mark.parametrize("text", STEERING)
+def test_no_text_column_of_a_spreadsheet_is_a_formula_and_numbers_stay_numbers(text, tmp_path):
+    one = replace(result(text, -1.0, {}, note=text), assignment=text)
+    summary.write(summary.of([one], "now", {}), [one], text, tmp_path)
+    with open(tmp_path / "exercises.csv", newline="") as file:
+        row = next(iter(csv.DictReader(file)))
+    assert (row["student"], row["assignment"], row["note"]) == (f"'{text}",) * 3
+    assert (row["points"], row["of"]) == ("-1.0", "3.0")
+
+
+def test_a_student_s_name_is_no_html_in_the_summary():
+    one = result("<img src=x>", 1.0, {}, [Fault(Reason.KILLED, "theory", "cell 3")])
+    assert "- &lt;img src=x&gt;: theory: killed" in summary.of([one], "now", {}).markdown("02-theory")
+
+
+def test_who_has_a_page_that_is_not_what_the_gradebook_says_is_named(found):
+    (warning,) = summary.of(CLASS[1:3], "now", {}, stale=["bob"]).warnings("02-theory")
+    assert "`course feedback 02-theory` renews them. These are bob." in warning
 
 
 def test_an_empty_class_has_an_empty_summary(tmp_path):

@@ -368,6 +368,27 @@ def test_formgrader_shows_a_submission_harmless_and_with_its_own_tools(formgrade
         assert not any("//" in address for address in addresses if not address.startswith("data:"))
 
 
+NAMED = '<img src=x onerror=alert(1)>";alert(1);"'
+
+
+def test_formgrader_shows_a_student_s_name_and_does_not_run_it(formgrader):
+    webapp = types.SimpleNamespace(settings={})
+    formgrader.init_tornado_settings(webapp)
+    templates = webapp.settings["nbgrader_jinja2_env"]
+    names = {"student_id": NAMED, "assignment_id": NAMED, "notebook_id": NAMED, "base_url": ""}
+    made = [templates.get_template(f"{name}.tpl").render(**names) for name in STUDENTS_PAGES]
+    resources = {"student": NAMED, "notebook_path": NAMED, "last_name": None, "first_name": None}
+    resources |= {"assignment_id": "a", "notebook_id": "n", "submission_id": "s", "index": 0, "total": 1}
+    exporter = webapp.settings["nbgrader_exporter"]
+    made.append(exporter.from_notebook_node(new_notebook(), resources={**resources, "base_url": ""})[0])
+    for page in map(BeautifulSoup, made, ["html.parser"] * 3):
+        assert NAMED in page.get_text() and not page.find("img")
+        assert not any(NAMED[-10:] in script.get_text() for script in page("script"))
+
+
+STUDENTS_PAGES = ("manage_students_assignments", "manage_students_notebook_submissions")
+
+
 @pytest.mark.slow
 def test_the_page_is_the_one_that_nbgrader_makes_from_its_gradebook(formgrader, tmp_path):
     nb, scores, comments = solved()

@@ -1,0 +1,124 @@
+"""Students' pages, made of the autograded notebooks and of what the gradebook says of them now.
+
+A page ends with a stamp of all that it was told: points, comments, and what lateness costs. So a page that
+the gradebook has moved on from, by points or comments given by hand or by another due date, is found without
+making it anew. Beside its pages a folder below feedback/ holds the two files by which nbgrader's exchange
+gives them to their student, and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbgrader.api import Assignment, Gradebook, SubmittedAssignment, SubmittedNotebook
+from sqlalchemy.orm import selectinload
+
+from courseware import notebooks
+from courseware.classroom.course import Course
+from courseware.grading import pages
+from courseware.grading.submission.collect import SECRET, TIMESTAMP
+
+LONGEST = 1000  # bytes of it; nbgrader's own have 128
+
+
+@dataclass
+class Said:
+    """What the gradebook says of one notebook of one submission."""
+
+    scores: dict[str, tuple[float | None, float]]
+    comments: dict[str, str]
+    late_penalty: float
+
+
+def said(book: Gradebook, assignment: str, student: str = "") -> dict[str, dict[str, Said]]:
+    """What the gradebook says, by student and notebook: of one student, or of all."""
+    entries = (
+        book.db.query(SubmittedNotebook)
+        .join(SubmittedNotebook.assignment)
+        .join(SubmittedAssignment.assignment)
+        .filter(Assignment.name == assignment)
+        .options(selectinload(SubmittedNotebook.grades), selectinload(SubmittedNotebook.comments))
+    )
+    found: dict[str, dict[str, Said]] = {}
+    for entry in entries.filter(SubmittedAssignment.student_id == student) if student else entries:
+        found.setdefault(entry.assignment.student_id, {})[entry.name] = Said(
+            {grade.name: (grade.score, grade.cell.max_score) for grade in entry.grades},
+            {comment.name: comment.comment for comment in entry.comments if comment.comment},
+            entry.late_submission_penalty or 0.0,
+        )
+    return found
+
+
+def stale(course: Course, book: Gradebook, assignment: str) -> list[str]:
+    """Those whose folder below feedback/ is not what the gradebook says now."""
+    return [
+        student
+        for student, known in sorted(said(book, assignment).items())
+        if _is_stale(course, student, assignment, known)
+    ]
+
+
+def _is_stale(course: Course, student: str, assignment: str, known: dict[str, Said]) -> bool:
+    graded = _graded(course, student, assignment, known)
+    folder = course.folder("feedback", student, assignment)
+    expected = {f"{name}.html" for name in graded} | {TIMESTAMP, SECRET}
+    there = set(os.listdir(folder)) if folder.is_dir() else set()
+    return bool(graded) and (
+        expected != there
+        or any(pages.stamp_of(folder / f"{name}.html") != pages.stamp(**vars(known[name])) for name in graded)
+    )
+
+
+def _graded(course: Course, student: str, assignment: str, known: Iterable[str]) -> dict[str, Path]:
+    """The student's autograded notebooks, by name."""
+    folder = course.folder("autograded", student, assignment)
+    return {name: file for name in sorted(known) if (file := folder / f"{name}.ipynb").is_file()}
+
+
+def renew(course: Course, book: Gradebook, assignment: str, student: str) -> None:
+    """Make a student's pages anew. Raises CourseError where they cannot be written.
+
+    Where an autograded notebook is damaged, what is there stays.
+    """
+    known = said(book, assignment, student)[student]
+    graded = _graded(course, student, assignment, known)
+    found = {name: nb for name, file in graded.items() if (nb := notebooks.kept(file))}
+    if found.keys() == graded.keys():
+        made = {f"{name}.html": pages.page(nb, title=name, **vars(known[name])) for name, nb in found.items()}
+        files = carried(course, "autograded", student, assignment) | made
+        course.replace(course.folder("feedback", student, assignment), files)
+
+
+def carried(course: Course, kind: str, student: str, assignment: str) -> dict[str, str]:
+    """The files that go with a submission all the way, as they are in its folder of that kind.
+
+    nbgrader's exchange stops in the middle of a class at one who lacks them, as those do who hand in by
+    another way: their time is empty, and their secret is one that nobody knows.
+    """
+    folder = course.folder(kind, student, assignment)
+    unknown = course.derived(f"{SECRET}\n{student}\n{assignment}").hex()
+    return {TIMESTAMP: _line(folder / TIMESTAMP), SECRET: _line(folder / SECRET) or unknown}
+
+
+def _line(file: Path) -> str:
+    """What a small file says, '' where there is none that can be read."""
+    try:
+        opened = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            return os.read(opened, LONGEST).decode()
+        finally:
+            os.close(opened)
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def after_nbgrader(assignment: str, student: str, notebooks: list[str]) -> None:
+    """What `nbgrader generate_feedback` calls after each submission: its page becomes the one made here."""
+    folder = Path(notebooks[0]).parent  # root/autograded/STUDENT/ASSIGNMENT
+    course = Course(folder.parents[2])
+    with closing(Gradebook(course.directory.db_url, course.directory.course_id)) as book:
+        renew(course, book, folder.name, folder.parent.name)

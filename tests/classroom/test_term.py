@@ -1,0 +1,181 @@
+"""A term as docs/instructors.md tells it: a clone, an exchange, and three users with an account each.
+
+The lines are those of the document, called one after the other; both ways to grade go to the end.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from nbgrader.api import Gradebook
+
+from courseware.grading.kernel import sandbox
+
+
+def may_mount() -> bool:
+    """Whether this process may make a namespace of its own."""
+    tools = all(map(shutil.which, ("unshare", "setpriv")))
+    return tools and not subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode
+
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not hasattr(os, "geteuid") or os.geteuid() != 0 or not may_mount(),
+        reason="Only root, outside of a container that takes its rights away, can act as three users.",
+    ),
+]
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = Path(sys.executable).parent
+ASSIGNMENT = "02-theory"
+BY_PROGRAM, BY_HAND = 16.0, 4.0
+TEACHER, STUDENTS = "daemon", ("bin", "sys")  # accounts that every Linux has
+AS_USER = """
+if [ "$CLOSED" ]; then  # nobody else may enter the folder of this Python: not here, where it is another's
+    mount --bind "$BASE" /mnt && mount -t tmpfs -o mode=755 none "$CLOSED" && mkdir -p "$BASE"
+    mount --bind /mnt "$BASE"
+fi
+exec setpriv --reuid "$USER_ID" --regid "$GROUP_ID" --clear-groups bash -c "$LINE"
+"""
+LEFT_OUT = (".git", ".venv", "build", "data", "submitted", "autograded", "feedback", "__pycache__", "*.db")
+
+
+class Person(NamedTuple):
+    """Somebody with an account and a folder of their own."""
+
+    name: str
+    folder: Path
+
+    def call(self, line: str) -> str:
+        """What a command says; it has to end well."""
+        account, base = pwd.getpwnam(self.name), Path(sys.base_prefix)
+        closed = next((str(one) for one in reversed(base.parents) if not one.stat().st_mode & 0o001), "")
+        began = time.monotonic()
+        done = subprocess.run(
+            ["unshare", "--mount", "bash", "-c", AS_USER],
+            cwd=self.folder,
+            env={
+                "USER_ID": str(account.pw_uid),
+                "GROUP_ID": str(account.pw_gid),
+                "CLOSED": closed,
+                "BASE": str(base),
+                "LINE": line,
+                "PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}",
+                "PYTHONPATH": str(ROOT),
+                "HOME": str(self.folder),
+                "COLUMNS": "110",
+                "OMP_NUM_THREADS": "1",
+            },
+            capture_output=True,
+            text=True,
+        )
+        said = done.stdout + done.stderr
+        print(f"{self.name}$ {line}    [{time.monotonic() - began:.1f} s]\n{said}")
+        assert done.returncode == 0, said
+        return said
+
+
+class Term(NamedTuple):
+    """The people, and how the teacher grades."""
+
+    teacher: Person
+    students: tuple[Person, ...]
+    grading: str
+
+    def act(self, lines: list[tuple[str, str]]) -> None:
+        """Call the lines of (role, command); a student's, every student does."""
+        for role, line in lines:
+            for one in (self.teacher,) if role == "teacher" else self.students:
+                one.call(line.replace(f"course grade {ASSIGNMENT}", self.grading))
+
+
+def lines() -> list[tuple[str, str]]:
+    """The lines of the document, with who calls them."""
+    text = (ROOT / "docs" / "instructors.md").read_text("utf-8")
+    block = re.search(r"^## A term.*?^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert block
+    found, role = [], ""
+    for line in block[1].splitlines():
+        if line.startswith("# "):
+            role = re.findall(r"\w+", line)[0]
+        else:
+            found.append((role, line.partition(" #")[0].strip()))
+    return found
+
+
+def until(line: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """The lines before the first that begins like this, and from there on."""
+    every = lines()
+    at = next(place for place, (_, one) in enumerate(every) if one.startswith(line))
+    return every[:at], every[at:]
+
+
+@pytest.fixture(scope="module", params=["course grade", "nbgrader autograde"])
+def term(request: pytest.FixtureRequest) -> Iterator[Term]:
+    """A clone that is the teacher's, folders of two students, an exchange; nothing has been called yet."""
+    with tempfile.TemporaryDirectory() as top:
+        os.chmod(top, 0o755)
+        people = [Person(name, Path(top) / name) for name in (TEACHER, *STUDENTS)]
+        exchange = Path(top) / "exchange"
+        exchange.mkdir()
+        exchange.chmod(0o777)
+        own = f"\nc.Exchange.root = {str(exchange)!r}\nc.Probe.unsafe = {bool(sandbox.missing())}\n"
+        for person in people:
+            if person.name == TEACHER:
+                shutil.copytree(ROOT, person.folder, ignore=shutil.ignore_patterns(*LEFT_OUT))
+            else:
+                person.folder.mkdir()
+            config = (ROOT / "nbgrader_config.py").read_text("utf-8") + own
+            (person.folder / "nbgrader_config.py").write_text(config, encoding="utf-8")
+            account = pwd.getpwnam(person.name)
+            for path in (person.folder, *person.folder.rglob("*")):
+                os.chown(path, account.pw_uid, account.pw_gid)
+            person.folder.chmod(0o700)
+        unsafe = " --unsafe" * (bool(sandbox.missing()) and request.param.startswith("course"))
+        yield Term(people[0], tuple(people[1:]), f"{request.param} {ASSIGNMENT}{unsafe}")
+
+
+def solve(student: Person) -> None:
+    """The student's own work: the model answer, in the notebook that was fetched."""
+    notebook = student.folder / ASSIGNMENT / "theory.ipynb"
+    assert "raise NotImplementedError" in notebook.read_text("utf-8")
+    solution = (ROOT / "solutions" / ASSIGNMENT / "theory.ipynb").read_text("utf-8")
+    notebook.write_text(solution, encoding="utf-8")
+
+
+def test_a_term_ends_with_the_points_and_comments_in_the_students_hands(term):
+    fetching, rest = until("nbgrader submit")
+    term.act(fetching)
+    solve(term.students[0])
+    before, after = until("course feedback")
+    term.act([line for line in rest if line in before])
+    by_hand(term.teacher.folder / "gradebook.db", term.students[0].name)
+    term.act(after)
+    for student, points in zip(term.students, (BY_PROGRAM + 2.5, 0.0), strict=True):
+        (page,) = (student.folder / ASSIGNMENT / "feedback").glob("*/theory.html")
+        text = page.read_text("utf-8")
+        assert f"theory (Score: {points} / {BY_PROGRAM + BY_HAND})" in text
+        assert ("Which step is Jensen" in text) == (points > 0)
+
+
+def by_hand(gradebook: Path, student: str) -> None:
+    """Points and a comment of a person, as formgrader writes them."""
+    with Gradebook(f"sqlite:///{gradebook}", "vae-course") as book:
+        grade = book.find_grade("derivation", "theory", ASSIGNMENT, student)
+        grade.manual_score, grade.needs_manual_grade = 2.5, False
+        book.find_comment(
+            "derivation", "theory", ASSIGNMENT, student
+        ).manual_comment = "Which step is Jensen's?"
+        book.db.commit()
