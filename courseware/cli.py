@@ -27,6 +27,7 @@ _STUDENTS_EDITION = (
 )
 MISSING = {  # what it means that a module cannot be imported
     "fcntl": "A class is graded on Linux: on Windows, in its subsystem for Linux.",
+    "resource": "Loops are timed on Linux or macOS: on Windows, in its subsystem for Linux.",
     "courseware": _STUDENTS_EDITION,
     "bank": _STUDENTS_EDITION,
 }

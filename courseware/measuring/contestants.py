@@ -7,6 +7,7 @@ Batches of 128 and Adam at 0.001, unless said. pythae is Chadebec, Vincent & All
 from __future__ import annotations
 
 import os
+import resource
 import sys
 import tempfile
 import time
@@ -191,11 +192,10 @@ def start(threads: int) -> None:
     """What a contestant's process does first."""
     torch.set_num_threads(threads)
     os.environ["TQDM_DISABLE"] = "1"
-    os.environ["KINETO_LOG_LEVEL"] = "5"  # the profiler is silent but for errors
 
 
 def train(name: str, kind: str, data_name: str, epochs: int, judge: bool) -> dict[str, Any]:
-    """Seconds after each epoch, GiB of memory, and -ELBO on test images after each epoch if they are to be
+    """Seconds after each epoch, the most GiB held, and -ELBO on test images after each epoch if it is to be
     judged: then each trains in its own way, otherwise at equal settings."""
     device = settings.device()
     dataset = data.load(data_name, download=False).to(device)
@@ -204,14 +204,5 @@ def train(name: str, kind: str, data_name: str, epochs: int, judge: bool) -> dic
     laps = Laps(dataset.test_images if judge else None)
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):  # for pythae
         (OWN if judge else EQUAL)[name](model, dataset, epochs, laps)
-    return {"seconds": laps.seconds, "negative_elbo": laps.negative_elbo, "memory": _memory()}
-
-
-def _memory() -> float | None:
-    """The most memory this process has held, GiB; None where the system does not say."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    unit = 2**30 if sys.platform == "darwin" else 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
+    return {"seconds": laps.seconds, "negative_elbo": laps.negative_elbo, "memory": most}
