@@ -10,7 +10,6 @@ The same course gives the same bytes: names are sorted, times and rights fixed.
 
 from __future__ import annotations
 
-import re
 import zipfile
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader
 
 from course_utils.files import whole
 from courseware import sections
-from courseware.authoring import release
+from courseware.authoring import exercises, release
 
 TOP = "vae-course"  # the folder that unpacking makes
 TEMPLATES = Path(__file__).parent / "templates" / "bundle"
@@ -48,7 +47,6 @@ SHIPPED = (
 PACKAGES = ("course_utils/", "courseware/")
 KINDS = (".py", ".j2", ".js", ".css", ".json")  # of their files
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a ZIP file knows
-TERMS = re.compile(r"about (\d+) minutes · (\d+) points?")
 
 
 def write(root: Path, file: Path) -> int:
@@ -98,7 +96,7 @@ def _rows(root: Path) -> list[tuple[str, int, int]]:
     """Each notebook with exercises: its title, their minutes and points, as their statements say."""
     rows = []
     for lesson in sections.lessons():
-        terms = TERMS.findall((root / "notebooks" / lesson.path).read_text("utf-8"))
+        terms = exercises.TERMS.findall((root / "notebooks" / lesson.path).read_text("utf-8"))
         if terms:
             minutes, points = (sum(map(int, numbers)) for numbers in zip(*terms, strict=True))
             rows.append((lesson.title, minutes, points))

@@ -220,12 +220,9 @@ class Comparison:
             sooner = f"reaches {level} {self.sooner:.1f} times sooner than the textbook loop"
         batches = self.recipe["batch_size"]
         sizes = ", ".join(f"{size} for {len(list(run))}" for size, run in itertools.groupby(batches))
-        others = [loop for loop in self.loops if loop.name != "fast"]
-        ratios = ", ".join(f"{quick.speed_up / loop.speed_up:.1f} times {loop.name}'s" for loop in others)
         return (
             f"{self.kind} on {self.data}: the fast path {sooner}; it takes {len(batches)} epochs (batches of "
             f"{sizes}; a learning rate that rises to {self.recipe['learning_rate']} and falls again). "
-            f"At equal settings its speed is {ratios}. "
             f"At the machine's full rate ({self.float32 / 1e9:,.0f} GFLOP/s in float32, "
             f"{self.bfloat16 / 1e9:,.0f} in bfloat16) the products alone would take "
             f"{quick.share * quick.seconds:.2f} s per epoch. ({self.machine}, {self.date})"
@@ -271,9 +268,9 @@ def comparison(kind: str, data_name: str, figures: dict[str, Any]) -> Comparison
     )
 
 
-def store(root: Path, found: list[Comparison]) -> None:
+def store(root: Path, found: Comparison) -> None:
     """Keep and quote the figures, beside those of other networks and devices."""
-    FIGURES.store(root, list({one.place: one for one in FIGURES.stored(root) + found}.values()))
+    FIGURES.store(root, list({one.place: one for one in [*FIGURES.stored(root), found]}.values()))
 
 
 FIGURES = record.Measurement[list[Comparison]](

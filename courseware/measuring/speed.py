@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-import nbformat
 from nbgrader.api import Gradebook
+from nbgrader.utils import is_solution
 
 from course_utils.settings import CourseError
 from courseware import notebooks, record
@@ -89,20 +89,13 @@ def _make(course: Path, root: Path) -> None:
     shutil.copytree(root / "solutions" / ASSIGNMENT, course / "solutions" / ASSIGNMENT)
     _call(course, "nbgrader generate_assignment")
     released = notebooks.read(course / "notebooks" / ASSIGNMENT / NOTEBOOK)
-    stubs = {
-        mark.grade_id: cell.source
-        for cell in released.cells
-        if (mark := cell.metadata.get("nbgrader", {})).get("solution")
-    }
+    stubs = [cell for cell in released.cells if is_solution(cell)]
     for student in range(STUDENTS):
         submission = notebooks.read(root / "solutions" / ASSIGNMENT / NOTEBOOK)
-        left_out = list(stubs)[student % len(stubs)]
-        for cell in submission.cells:
-            if cell.metadata.get("nbgrader", {}).get("grade_id") == left_out:
-                cell.source = stubs[left_out]
-        folder = course / "submitted" / f"student{student:02}" / ASSIGNMENT
-        folder.mkdir(parents=True)
-        nbformat.write(submission, folder / NOTEBOOK)
+        left_out = stubs[student % len(stubs)]
+        (answer,) = (cell for cell in submission.cells if cell.id == left_out.id)
+        answer.source = left_out.source
+        notebooks.write(submission, course / "submitted" / f"student{student:02}" / ASSIGNMENT / NOTEBOOK)
 
 
 def _call(course: Path, command: str) -> None:

@@ -139,9 +139,10 @@ def test_figures_of_other_networks_and_devices_stay_stored(tmp_path):
     document = tmp_path / "docs" / "measurements.md"
     document.parent.mkdir()
     document.write_text("".join(f"<!-- {one.place} --><!-- /{one.place} -->" for one in found))
-    loops.store(tmp_path, found)
+    for one in found:
+        loops.store(tmp_path, one)
     anew = loops.comparison("VAE", "digits", {**FIGURES, "date": "2026-11-25"})
-    loops.store(tmp_path, [anew])
+    loops.store(tmp_path, anew)
     assert loops.FIGURES.stored(tmp_path) == [anew, *found[1:]]
 
 
