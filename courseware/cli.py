@@ -244,22 +244,14 @@ def graders(seeds: int, store: bool) -> None:
 @click.option(
     "--model", "kinds", multiple=True, default=["VAE"], metavar="NAME", help="VAE or ConvVAE; repeatable."
 )
-@click.option("--grading", is_flag=True, help="Instead, time grading beside plain `nbgrader autograde`.")
 @_STORE
-def bench(kinds: tuple[str, ...], grading: bool, store: bool) -> None:
+def bench(kinds: tuple[str, ...], store: bool) -> None:
     """Time the course's loops beside a textbook loop and a library; write build/bench/."""
-    root = settings.project_folder()
-    if grading:
-        _bench_grading(root, store)
-    else:
-        _bench_loops(root, store, kinds)
-
-
-def _bench_loops(root: Path, store: bool, kinds: tuple[str, ...]) -> None:
     from course_utils import data
     from courseware.measuring import loops
 
-    name, folder = data.wanted(), root / "build" / "bench"
+    root, name = settings.project_folder(), data.wanted()
+    folder = root / "build" / "bench"
     for kind in kinds:
         figures = loops.measure(kind, name, folder, _say)
         found = loops.comparison(kind, name, figures)
@@ -270,17 +262,6 @@ def _bench_loops(root: Path, store: bool, kinds: tuple[str, ...]) -> None:
         file = root / "docs" / f"bench-{kind}-{found.device}.png" if store else folder / f"{kind}-{name}.png"
         loops.chart(kind, name, figures).savefig(file, dpi=150)
         _say(f"Chart: {file}")
-
-
-def _bench_grading(root: Path, store: bool) -> None:
-    from courseware.grading.kernel import sandbox
-    from courseware.measuring import speed
-
-    sandbox.require()
-    found = speed.measure(root, _say)
-    _say(found.sentence())
-    if store:
-        speed.FIGURES.store(root, found)
 
 
 @main.command()

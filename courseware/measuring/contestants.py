@@ -188,15 +188,10 @@ def best_precision(device: torch.device) -> torch.dtype:
 # --- in a contestant's process --------------------------------------------------------------------------
 
 
-def start(threads: int) -> None:
-    """What a contestant's process does first."""
-    torch.set_num_threads(threads)
-    os.environ["TQDM_DISABLE"] = "1"
-
-
 def train(name: str, kind: str, data_name: str, epochs: int, judge: bool) -> dict[str, Any]:
     """Seconds after each epoch, the most GiB held, and -ELBO on test images after each epoch if it is to be
     judged: then each trains in its own way, otherwise at equal settings."""
+    os.environ["TQDM_DISABLE"] = "1"  # nobody watches
     device = settings.device()
     dataset = data.load(data_name, download=False).to(device)
     torch.manual_seed(0)

@@ -95,7 +95,7 @@ def _begun(file: Path, kind: str, data_name: str) -> dict[str, Any]:
 def _alone(function: Callable[..., Any], *arguments: Any) -> Any:
     """What `function` gives in a process of its own."""
     spawn, threads = multiprocessing.get_context("spawn"), torch.get_num_threads()
-    with ProcessPoolExecutor(1, spawn, contestants.start, (threads,)) as pool:
+    with ProcessPoolExecutor(1, spawn, torch.set_num_threads, (threads,)) as pool:
         return pool.submit(function, *arguments).result()
 
 
