@@ -85,16 +85,14 @@ _WORKERS = click.option(
 )
 
 
-@click.group(cls=_Course, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Course, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(package_name="vae-course")
 def main() -> None:
     """A course on variational autoencoders: run it, release it, measure its graders."""
 
 
 @main.command()
-@click.option(
-    "--section", "numbers", type=int, multiple=True, metavar="N", help="Only this section; repeatable."
-)
+@click.option("--section", "numbers", type=int, multiple=True, help="Only this section; repeatable.")
 @click.option("--data", metavar="NAME", help="digits, mnist, garments or fashion-mnist.")
 @click.option("--budget", metavar="NAME", help="smoke, laptop (default) or full.")
 @click.option("--store", is_flag=True, help="Keep the outputs in solutions/ (for maintainers).")
@@ -136,8 +134,7 @@ def run(numbers: tuple[int, ...], data: str | None, budget: str | None, store: b
             runner.store(one, source)
         record.quote(root, "results", runner.markdown(runner.stored(source)))
     index = _write_site(root, good)
-    rows = (row[:4] for row in runner.rows(executed))
-    _show(runner.COLUMNS[:4], rows, "Nats per image, lower is better")
+    _show(runner.COLUMNS, runner.rows(executed), "Nats per image, lower is better")
     _say(runner.summary(good))
     _report(executed, seconds, index)
 
@@ -167,9 +164,7 @@ def _write_site(root: Path, executed: list, released: Path | None = None) -> Pat
 
 
 @main.command()
-@click.option(
-    "--answers", is_flag=True, help="For instructors, as `course run` writes it: answers folded in."
-)
+@click.option("--answers", is_flag=True, help="For instructors: with the answers, as `course run` writes it.")
 def site(answers: bool) -> None:
     """Write the stored outputs as web pages, without running anything: for students, without answers."""
     from courseware.authoring import runner
@@ -217,7 +212,7 @@ def cache(empty: bool) -> None:
 
 
 @main.command()
-@click.option("--seeds", type=click.IntRange(1), default=20, show_default=True, help="How many seeds.")
+@click.option("--seeds", type=click.IntRange(1), default=20, help="How many seeds.")
 @_STORE
 def graders(seeds: int, store: bool) -> None:
     """Measure the checks on the bank of right and wrong answers."""
@@ -241,9 +236,7 @@ def graders(seeds: int, store: bool) -> None:
 
 
 @main.command()
-@click.option(
-    "--model", "kinds", multiple=True, default=["VAE"], metavar="NAME", help="VAE or ConvVAE; repeatable."
-)
+@click.option("--model", "kinds", multiple=True, default=["VAE"], help="VAE or ConvVAE; repeatable.")
 @_STORE
 def bench(kinds: tuple[str, ...], store: bool) -> None:
     """Time the course's loops beside a textbook loop and a library; write build/bench/."""
@@ -265,7 +258,7 @@ def bench(kinds: tuple[str, ...], store: bool) -> None:
 
 
 @main.command()
-@click.option("--seeds", type=click.IntRange(2), default=3, show_default=True, help="Trainings of each kind.")
+@click.option("--seeds", type=click.IntRange(2), default=3, help="Trainings of each kind.")
 @click.option("--epochs", type=click.IntRange(1, 3280), default=10, help="Of Burda's networks; theirs: 3280.")
 @click.option("--only", "names", multiple=True, metavar="NAME", help="Only this experiment; repeatable.")
 @_STORE

@@ -1,8 +1,7 @@
 """The archive to hand out: what a student needs and nothing that an instructor keeps.
 
 Students get the notebooks twice, to work in (notebooks/) and as they were (release/), `course_utils`, of
-`courseware` what checks their own work, and a README and a Makefile of their own. What goes in is listed
-here, file by file and room by room: nothing gets in because it happened to lie there. `course_utils` shows
+`courseware` what checks their own work, and a README and a Makefile of their own. `course_utils` shows
 references for some of its exercises, as the lessons need them; answers, mark schemes and tests stay outside.
 
 The same course gives the same bytes: names are sorted, times and rights fixed.

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 from typing import Any
 
 import torch
@@ -46,8 +47,7 @@ class Laps(training.Observer):
         self.running_since = time.perf_counter()
 
     def lap(self, model: Model) -> None:
-        before = self.seconds[-1] if self.seconds else 0.0
-        self.seconds.append(before + time.perf_counter() - self.running_since)
+        self.seconds.append(sum(self.seconds[-1:]) + time.perf_counter() - self.running_since)
         if self.test_images is not None:
             judged = evaluation.test_elbo(model, self.test_images, model_name="", data_name="")
             self.negative_elbo.append(judged.negative_elbo.mean)
@@ -137,12 +137,10 @@ def plain(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
     training.fit(model, images, loss, epochs=epochs, batch_size=BATCH, observers=[laps])
 
 
-def quick(
-    model: Model, dataset: Dataset, epochs: int, laps: Laps, *, batch_size: Any = BATCH, **recipe: Any
-) -> None:
+def quick(model: Model, dataset: Dataset, epochs: int, laps: Laps, **recipe: Any) -> None:
     """The fast path, at the plain settings unless told otherwise."""
     images, loss = dataset.train_images, objectives.negative_elbo
-    recipe |= {"batch_size": batch_size, "precision": best_precision(images.device)}
+    recipe["precision"] = best_precision(images.device)
     fast.fit(model, images, loss, epochs=epochs, observers=[laps], **recipe)
 
 
@@ -170,9 +168,8 @@ def product_rate(
     It is the limit of what a training can reach on this machine.
     """
     n, k, m = shape
-    factors = {"a": torch.randn(n, k, device=device), "b": torch.randn(k, m, device=device)}
-    factors = {name: factor.to(precision) for name, factor in factors.items()}
-    timer = Timer("a @ b", globals=factors, num_threads=torch.get_num_threads())
+    draw = partial(torch.randn, device=device, dtype=precision)
+    timer = Timer("a @ b", globals={"a": draw(n, k), "b": draw(k, m)}, num_threads=torch.get_num_threads())
     return 2 * n * k * m / timer.blocked_autorange(min_run_time=0.1).median
 
 
@@ -183,9 +180,6 @@ def best_precision(device: torch.device) -> torch.dtype:
     """
     rates = {p: product_rate(device, p) for p in (torch.float32, torch.bfloat16)}
     return torch.bfloat16 if rates[torch.bfloat16] > GAIN * rates[torch.float32] else torch.float32
-
-
-# --- in a contestant's process --------------------------------------------------------------------------
 
 
 def train(name: str, kind: str, data_name: str, epochs: int, judge: bool) -> dict[str, Any]:

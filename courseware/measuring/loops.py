@@ -83,8 +83,8 @@ def measure(kind: str, data_name: str, folder: Path, say: Callable[[str], None])
 
 def _begun(file: Path, kind: str, data_name: str) -> dict[str, Any]:
     """What an earlier call with this PyTorch and recipe on this machine left."""
-    here = {"torch": torch.__version__, "machine": machine(), "device": settings.device().type}
-    here["recipe"] = RECIPES[kind]
+    here: dict[str, Any] = {"torch": torch.__version__, "machine": machine(), "recipe": RECIPES[kind]}
+    here["device"] = settings.device().type
     figures = record.kept(file) or {}
     if figures.get("here") == here:
         return figures
