@@ -1,6 +1,6 @@
 """`course bench`: the course's loops beside a textbook loop and a library, in one run.
 
-The `contestants` train one network on one objective, each time in a new process, so that nothing of one
+The `contestants` train one network on one objective, each in a process of its own, so that nothing of one
 helps another. Epochs are timed in rounds, one contestant after the other, so that whatever else the machine
 does meets all of them; a round trains for two epochs and counts the second, and the figures are medians over
 rounds. Judging the model is not timed. What is measured is kept at once in `build/bench/`, and a call after
@@ -16,8 +16,9 @@ import os
 import platform
 import re
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -67,17 +68,19 @@ def measure(kind: str, data_name: str, folder: Path, say: Callable[[str], None])
     names = [name for name in EQUAL if name != "pythae" or importlib.util.find_spec("pythae")]
     if "pythae" not in names:
         say("pythae is not installed: left out (`make bench` installs it).")
-    while len(figures["rounds"]) < ROUNDS:
-        round_ = {"limits": _alone(_limits, kind)}
-        for name in names:
-            round_[name] = _alone(contestants.train, name, kind, data_name, 2, False)
-            say(f"round {len(figures['rounds']) + 1}, {name}: {_seconds(round_, name):.2f} s per epoch")
-        figures["rounds"].append(round_)
-        record.keep(file, figures)
-    for name in [name for name in names if name not in figures["curves"]]:
-        curve = figures["curves"][name] = _alone(contestants.train, name, kind, data_name, EPOCHS, True)
-        say(f"{name}: {curve['negative_elbo'][-1]:.2f} nats after {curve['seconds'][-1]:.0f} s")
-        record.keep(file, figures)
+    with _processes(names) as call:
+        while len(figures["rounds"]) < ROUNDS:
+            round_ = {"limits": call("fast", _limits, kind)}
+            for name in names:
+                round_[name] = call(name, contestants.train, name, kind, data_name, 2, False)
+                say(f"round {len(figures['rounds']) + 1}, {name}: {_seconds(round_, name):.2f} s per epoch")
+            figures["rounds"].append(round_)
+            record.keep(file, figures)
+        for name in [name for name in names if name not in figures["curves"]]:
+            curve = call(name, contestants.train, name, kind, data_name, EPOCHS, True)
+            figures["curves"][name] = curve
+            say(f"{name}: {curve['negative_elbo'][-1]:.2f} nats after {curve['seconds'][-1]:.0f} s")
+            record.keep(file, figures)
     return figures
 
 
@@ -92,11 +95,15 @@ def _begun(file: Path, kind: str, data_name: str) -> dict[str, Any]:
     return {"here": here, "images": images, "date": today, "rounds": [], "curves": {}}
 
 
-def _alone(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What `function` gives in a process of its own."""
-    spawn, threads = multiprocessing.get_context("spawn"), torch.get_num_threads()
-    with ProcessPoolExecutor(1, spawn, torch.set_num_threads, (threads,)) as pool:
-        return pool.submit(function, *arguments).result()
+@contextmanager
+def _processes(names: list[str]) -> Iterator[Callable[..., Any]]:
+    """A process for each contestant, and what calls a function in one: `call(name, function, *arguments)`."""
+    spawn, threads = multiprocessing.get_context("spawn"), (torch.get_num_threads(),)
+    with ExitStack() as stack:
+        pools = {name: ProcessPoolExecutor(1, spawn, torch.set_num_threads, threads) for name in names}
+        for pool in pools.values():
+            stack.enter_context(pool)
+        yield lambda name, function, *arguments: pools[name].submit(function, *arguments).result()
 
 
 def machine() -> str:
