@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -29,6 +28,7 @@ _STUDENTS_EDITION = (
 )
 MISSING = {  # what it means that a module cannot be imported
     "fcntl": "A class is graded on Linux: on Windows, in its subsystem for Linux.",
+    "resource": "Loops are timed on Linux or macOS: on Windows, in its subsystem for Linux.",
     "courseware": _STUDENTS_EDITION,
     "bank": _STUDENTS_EDITION,
 }
@@ -99,21 +99,18 @@ _WORKERS = click.option(
 )
 
 
-@click.group(cls=_Course, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Course, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(package_name="vae-course")
 def main() -> None:
     """A course on variational autoencoders: run it, release it, measure its graders."""
 
 
 @main.command()
-@click.option(
-    "--section", "numbers", type=int, multiple=True, metavar="N", help="Only this section; repeatable."
-)
+@click.option("--section", "numbers", type=int, multiple=True, help="Only this section; repeatable.")
 @click.option("--data", metavar="NAME", help="digits, mnist, garments or fashion-mnist.")
 @click.option("--budget", metavar="NAME", help="smoke, laptop (default) or full.")
-@click.option("--fresh", is_flag=True, help="Run finished notebooks again; trainings are kept: see `cache`.")
 @click.option("--store", is_flag=True, help="Keep the outputs in solutions/ (for maintainers).")
-def run(numbers: tuple[int, ...], data: str | None, budget: str | None, fresh: bool, store: bool) -> None:
+def run(numbers: tuple[int, ...], data: str | None, budget: str | None, store: bool) -> None:
     """Execute the course and write it as web pages to build/site/."""
     from course_utils import data as datasets
     from courseware import record
@@ -136,9 +133,6 @@ def run(numbers: tuple[int, ...], data: str | None, budget: str | None, fresh: b
     }
     root = source.parent
     plan = runner.Run(source, root / "build" / "run" / f"{name}-{chosen.name}", environment, jobs)
-    if fresh:
-        plan.forget(lessons)
-
     _say(f"Running {len(lessons)} notebooks, {jobs} at a time; data '{name}', {chosen}.")
     started = time.monotonic()
     with _progress("cells") as bars:
@@ -154,10 +148,7 @@ def run(numbers: tuple[int, ...], data: str | None, budget: str | None, fresh: b
             runner.store(one, source)
         record.quote(root, "results", runner.markdown(runner.stored(source)))
     index = _write_site(root, good)
-    results = json.dumps({one.lesson.name: one.results for one in good}, indent=1)
-    (root / "build" / "results.json").write_text(results, encoding="utf-8")
-    rows = (row[:4] for row in runner.rows(executed))
-    _show(runner.COLUMNS[:4], rows, "Nats per image, lower is better")
+    _show(runner.COLUMNS, runner.rows(executed), "Nats per image, lower is better")
     _say(runner.summary(good))
     _report(executed, seconds, index)
 
@@ -168,7 +159,7 @@ def _report(executed: list, seconds: float, index: Path) -> None:
     short = [row for row in reports if row["points"] != row["of"]]
     _say(f"Graded cells with full points: {len(reports) - len(short)} of {len(reports)}.")
     reused = sum(one.reused for one in executed)
-    again = f" ({reused} notebooks taken from an earlier run; --fresh runs them again)" if reused else ""
+    again = f" ({reused} notebooks taken from an earlier run)" if reused else ""
     _say(f"Time: {seconds:.0f} s{again}.")
     _say(f"Open: {index}")
     failed = [f"{one.lesson.path}: {one.failure}" for one in executed if one.failure]
@@ -178,33 +169,22 @@ def _report(executed: list, seconds: float, index: Path) -> None:
 
 
 def _write_site(root: Path, executed: list, released: Path | None = None) -> Path:
-    from courseware.authoring import runner
     from courseware.authoring.site import pages
     from courseware.measuring import graders, literature
 
     target = root / "build" / ("site-student" if released else "site")
     measured = graders.stored(root), literature.stored(root)
-    return pages.write(executed, target, runner.summary(executed), *measured, released=released)
+    return pages.write(executed, target, *measured, released=released)
 
 
 @main.command()
-@click.option(
-    "--edition",
-    type=click.Choice(["student", "instructor"]),
-    default="student",
-    show_default=True,
-    help="Who it is for: instructors' pages have the answers, folded away.",
-)
-def site(edition: str) -> None:
-    """Write the stored outputs as web pages, without running anything.
-
-    Unless told otherwise it makes what can be shown to a class: the pages hold no answers. The instructors'
-    edition is also what `course run` writes, from its own outputs.
-    """
+@click.option("--answers", is_flag=True, help="For instructors: with the answers, as `course run` writes it.")
+def site(answers: bool) -> None:
+    """Write the stored outputs as web pages, without running anything: for students, without answers."""
     from courseware.authoring import runner
 
     source = sections.folder("solutions")
-    released = sections.folder("notebooks") if edition == "student" else None
+    released = None if answers else sections.folder("notebooks")
     _say(f"Open: {_write_site(source.parent, runner.stored(source), released)}")
 
 
@@ -225,13 +205,12 @@ def build(check: bool) -> None:
 
 
 @main.command()
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="build/vae-course.zip")
-def bundle(output: Path | None) -> None:
-    """Pack what students get: notebooks, the package and a README, without anything of yours."""
+def bundle() -> None:
+    """Pack what students get, and nothing of yours, into build/vae-course.zip."""
     from courseware.authoring import bundle
 
     root = sections.folder("solutions").parent
-    file = output or root / "build" / f"{bundle.TOP}.zip"
+    file = root / "build" / f"{bundle.TOP}.zip"
     count = bundle.write(root, file)
     _say(f"{file}: {count} files, {file.stat().st_size / 2**20:.2f} MiB.")
 
@@ -248,7 +227,7 @@ def cache(empty: bool) -> None:
 
 
 @main.command()
-@click.option("--seeds", type=click.IntRange(1), default=20, show_default=True, help="How many seeds.")
+@click.option("--seeds", type=click.IntRange(1), default=20, help="How many seeds.")
 @_STORE
 def graders(seeds: int, store: bool) -> None:
     """Measure the checks on the bank of right and wrong answers."""
@@ -272,60 +251,30 @@ def graders(seeds: int, store: bool) -> None:
 
 
 @main.command()
-@click.option(
-    "--model", "kinds", multiple=True, default=["VAE"], metavar="NAME", help="VAE or ConvVAE; repeatable."
-)
-@click.option("--data", metavar="NAME", help="mnist where it is on disk, otherwise digits.")
-@click.option("--grading", is_flag=True, help="Instead, time grading beside plain `nbgrader autograde`.")
+@click.option("--model", "kinds", multiple=True, default=["VAE"], help="VAE or ConvVAE; repeatable.")
 @_STORE
-def bench(kinds: tuple[str, ...], data: str | None, grading: bool, store: bool) -> None:
+def bench(kinds: tuple[str, ...], store: bool) -> None:
     """Time the course's loops beside a textbook loop and a library; write build/bench/."""
-    (_bench_grading if grading else _bench_loops)(settings.project_folder(), store, kinds, data)
-
-
-def _bench_loops(root: Path, store: bool, kinds: tuple[str, ...], data: str | None) -> None:
-    from course_utils import data as datasets
+    from course_utils import data
     from courseware.measuring import loops
 
-    name = datasets.wanted(data)
+    root, name = settings.project_folder(), data.wanted()
     folder = root / "build" / "bench"
-    found = []
     for kind in kinds:
         figures = loops.measure(kind, name, folder, _say)
-        one = loops.comparison(kind, name, figures)
-        found.append(one)
-        _show(one.columns, (loop.cells() for loop in one.loops), f"{kind} on {name}")
-        _say(one.sentence())
-        (folder / f"{kind}-{name}.md").write_text(one.markdown() + "\n", encoding="utf-8")
-        chart = loops.chart(kind, name, figures)
-        chart.savefig(folder / f"{kind}-{name}.png", dpi=150)
+        found = loops.comparison(kind, name, figures)
+        _show(found.columns, (loop.cells() for loop in found.loops), f"{kind} on {name}")
+        _say(found.sentence())
         if store:
-            chart.savefig(root / "docs" / f"bench-{kind}-{one.device}.png", dpi=150)
-    if store:
-        loops.store(root, found)
-    _say(f"Tables and charts: {folder}")
-
-
-def _bench_grading(root: Path, store: bool, *_: object) -> None:
-    from courseware.grading.kernel import sandbox
-    from courseware.measuring import speed
-
-    sandbox.require()
-    found = speed.measure(root, _say)
-    _say(found.sentence())
-    if store:
-        speed.FIGURES.store(root, found)
+            loops.store(root, found)
+        file = root / "docs" / f"bench-{kind}-{found.device}.png" if store else folder / f"{kind}-{name}.png"
+        loops.chart(kind, name, figures).savefig(file, dpi=150)
+        _say(f"Chart: {file}")
 
 
 @main.command()
-@click.option("--seeds", type=click.IntRange(2), default=3, show_default=True, help="Trainings of each kind.")
-@click.option(
-    "--epochs",
-    type=click.IntRange(1, 3280),
-    default=10,
-    show_default=True,
-    help="Of Burda's networks; 3,280 is their own schedule, for a GPU.",
-)
+@click.option("--seeds", type=click.IntRange(2), default=3, help="Trainings of each kind.")
+@click.option("--epochs", type=click.IntRange(1, 3280), default=10, help="Of Burda's networks; theirs: 3280.")
 @click.option("--only", "names", multiple=True, metavar="NAME", help="Only this experiment; repeatable.")
 @_STORE
 def reproduce(seeds: int, epochs: int, names: tuple[str, ...], store: bool) -> None:

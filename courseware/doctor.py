@@ -95,11 +95,10 @@ def kernel() -> Finding:
     """Whether notebooks start with this Python."""
     from jupyter_client.kernelspec import KernelSpecManager
 
-    program = KernelSpecManager().get_kernel_spec("python3").argv[0]
-    if Path(program).is_absolute() and Path(program).parent != Path(sys.executable).parent:
-        advice = "`python -m ipykernel install --sys-prefix` makes the kernel 'python3' this Python."
-        return Finding("kernel", f"'python3' is {program}", advice)
-    return Finding("kernel", "'python3' is this Python")
+    program = Path(KernelSpecManager().get_kernel_spec("python3").argv[0])
+    other = program.is_absolute() and program.parent != Path(sys.executable).parent
+    advice = "`python -m ipykernel install --sys-prefix` makes the kernel 'python3' this Python."
+    return Finding("kernel", f"'python3' is {program}", advice if other else "")
 
 
 def pages() -> Finding:
@@ -109,9 +108,8 @@ def pages() -> Finding:
     from courseware.grading import pages as feedback
 
     notebook = v4.new_notebook(cells=[v4.new_markdown_cell("$x$")])
-    if "<math" not in feedback.page(notebook, {}, {}, title=""):
-        return Finding("pages", "Markdown is left as it stands", REINSTALL)
-    return Finding("pages", "notebooks become HTML")
+    drawn = "<math" in feedback.page(notebook, {}, {}, title="")
+    return Finding("pages", f"formulas are{'' if drawn else ' not'} drawn", "" if drawn else REINSTALL)
 
 
 def gradebook() -> Finding:
@@ -131,11 +129,10 @@ def data() -> Finding:
     """The images that lessons will use, and whether the real ones are there."""
     from course_utils import data as datasets
 
-    folder, name = settings.data_folder(), datasets.wanted(None)
-    if name == "mnist":
-        return Finding("data", f"MNIST in {folder}")
+    name = datasets.wanted()
     advice = "`course run --data mnist` downloads the real MNIST once; all lessons run without it as well."
-    return Finding("data", f"lessons use '{name}'; no MNIST in {folder}", advice, needed=False)
+    found = f"lessons use '{name}'; real images belong in {settings.data_folder()}"
+    return Finding("data", found, "" if name == "mnist" else advice, needed=False)
 
 
 def sandbox() -> Finding:

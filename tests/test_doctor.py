@@ -85,7 +85,7 @@ def test_a_gradebook_is_tried_inside_the_course_s_folder(monkeypatch, tmp_path):
 def test_real_images_are_offered_where_there_are_none(files, advised, monkeypatch):
     from course_utils import data
 
-    monkeypatch.setattr(data, "wanted", lambda name: "mnist" if files else "digits")
+    monkeypatch.setattr(data, "wanted", lambda: "mnist" if files else "digits")
     assert bool(doctor.data().advice) is advised
 
 

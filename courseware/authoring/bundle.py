@@ -1,8 +1,7 @@
 """The archive to hand out: what a student needs and nothing that an instructor keeps.
 
 Students get the notebooks twice, to work in (notebooks/) and as they were (release/), `course_utils`, of
-`courseware` what checks their own work, and a README and a Makefile of their own. What goes in is listed
-here, file by file and room by room: nothing gets in because it happened to lie there. `course_utils` shows
+`courseware` what checks their own work, and a README and a Makefile of their own. `course_utils` shows
 references for some of its exercises, as the lessons need them; answers, mark schemes and tests stay outside.
 
 The same course gives the same bytes: names are sorted, times and rights fixed.
@@ -10,7 +9,6 @@ The same course gives the same bytes: names are sorted, times and rights fixed.
 
 from __future__ import annotations
 
-import re
 import zipfile
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader
 
 from course_utils.files import whole
 from courseware import sections
-from courseware.authoring import release
+from courseware.authoring import exercises, release
 
 TOP = "vae-course"  # the folder that unpacking makes
 TEMPLATES = Path(__file__).parent / "templates" / "bundle"
@@ -48,7 +46,6 @@ SHIPPED = (
 PACKAGES = ("course_utils/", "courseware/")
 KINDS = (".py", ".j2", ".js", ".css", ".json")  # of their files
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a ZIP file knows
-TERMS = re.compile(r"about (\d+) minutes · (\d+) points?")
 
 
 def write(root: Path, file: Path) -> int:
@@ -98,7 +95,7 @@ def _rows(root: Path) -> list[tuple[str, int, int]]:
     """Each notebook with exercises: its title, their minutes and points, as their statements say."""
     rows = []
     for lesson in sections.lessons():
-        terms = TERMS.findall((root / "notebooks" / lesson.path).read_text("utf-8"))
+        terms = exercises.TERMS.findall((root / "notebooks" / lesson.path).read_text("utf-8"))
         if terms:
             minutes, points = (sum(map(int, numbers)) for numbers in zip(*terms, strict=True))
             rows.append((lesson.title, minutes, points))

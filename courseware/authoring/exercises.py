@@ -19,7 +19,7 @@ from nbgrader.utils import is_grade, is_solution
 from course_utils import checks
 
 HEADING = re.compile(r"^### Exercise (\d+\.\d+): ", re.MULTILINE)
-TERMS = re.compile(r"\*Difficulty [1-5] of 5 · about \d+ minutes · (\d+) points?(, graded by hand)?\*")
+TERMS = re.compile(r"\*Difficulty [1-5] of 5 · about (\d+) minutes · (\d+) points?(?:, graded by hand)?\*")
 HINT = re.compile(r"<details><summary>Hint (\d): [^<]+</summary>\n\n(.+?)\n</details>", re.DOTALL)
 CHECK = re.compile(r'check\("(\w+)", globals\(\)\)')
 SOLUTION = re.compile(r"### BEGIN SOLUTION\n(.+?)### END SOLUTION", re.DOTALL)
@@ -52,7 +52,7 @@ def disagreements(notebook: NotebookNode) -> list[str]:
         for cell in filter(is_grade, cells):
             points = {"the graded cell": cell.metadata.nbgrader.get("points", 0)}
             if terms := TERMS.search(statement):
-                points["the statement"] = int(terms[1])
+                points["the statement"] = int(terms[2])
             if (call := CHECK.fullmatch(cell.source)) and call[1] in checks.EXERCISES:
                 points["the check"] = checks.EXERCISES[call[1]].points
             if len(set(points.values())) > 1:

@@ -11,11 +11,10 @@ so the cores are shared out among the notebooks.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import logging
 import os
 import re
+import subprocess
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -71,19 +70,10 @@ class Run:
 
     def key(self, lesson: Lesson) -> str:
         """Changes whenever the outputs of the notebook might."""
-        digest = hashlib.sha256()
-        notebook = notebooks.read(self.source / lesson.path)
-        for cell in notebook.cells:
-            digest.update(f"{cell.cell_type}\0{cell.source}\0".encode())
-        for module in sorted(Path(course_utils.__file__).parent.rglob("*.py")):
-            digest.update(module.read_bytes())
-        digest.update(json.dumps([self.environment, torch.__version__], sort_keys=True).encode())
-        return digest.hexdigest()[:16]
-
-    def forget(self, lessons: list[Lesson]) -> None:
-        """Delete what earlier runs stored of these lessons."""
-        for lesson in lessons:
-            (self.target / lesson.path).unlink(missing_ok=True)
+        cells = [(cell.cell_type, cell.source) for cell in notebooks.read(self.source / lesson.path).cells]
+        modules = sorted(Path(course_utils.__file__).parent.rglob("*.py"))
+        package = [module.read_bytes() for module in modules]
+        return str(joblib.hash([cells, package, self.environment, torch.__version__]))
 
 
 def plan_jobs(notebooks: int) -> tuple[int, int]:
@@ -135,9 +125,8 @@ async def _execute_one(run: Run, lesson: Lesson, on_progress: Progress) -> Execu
     )
     on_progress(lesson, 0, total)
     try:
-        # One kernel's chatter about its transport belongs to no reader of this terminal.
-        with open(os.devnull, "w") as nowhere:
-            await client.async_execute(env={**os.environ, **run.environment}, stderr=nowhere)
+        # A kernel's chatter about its transport belongs to no reader of this terminal.
+        await client.async_execute(env={**os.environ, **run.environment}, stderr=subprocess.DEVNULL)
     except CellExecutionError as problem:
         return Executed(lesson, notebook, _why(problem))
     except DeadKernelError:

@@ -7,11 +7,13 @@ Batches of 128 and Adam at 0.001, unless said. pythae is Chadebec, Vincent & All
 from __future__ import annotations
 
 import os
+import resource
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 from typing import Any
 
 import torch
@@ -45,8 +47,7 @@ class Laps(training.Observer):
         self.running_since = time.perf_counter()
 
     def lap(self, model: Model) -> None:
-        before = self.seconds[-1] if self.seconds else 0.0
-        self.seconds.append(before + time.perf_counter() - self.running_since)
+        self.seconds.append(sum(self.seconds[-1:]) + time.perf_counter() - self.running_since)
         if self.test_images is not None:
             judged = evaluation.test_elbo(model, self.test_images, model_name="", data_name="")
             self.negative_elbo.append(judged.negative_elbo.mean)
@@ -136,12 +137,10 @@ def plain(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
     training.fit(model, images, loss, epochs=epochs, batch_size=BATCH, observers=[laps])
 
 
-def quick(
-    model: Model, dataset: Dataset, epochs: int, laps: Laps, *, batch_size: Any = BATCH, **recipe: Any
-) -> None:
+def quick(model: Model, dataset: Dataset, epochs: int, laps: Laps, **recipe: Any) -> None:
     """The fast path, at the plain settings unless told otherwise."""
     images, loss = dataset.train_images, objectives.negative_elbo
-    recipe |= {"batch_size": batch_size, "precision": best_precision(images.device)}
+    recipe["precision"] = best_precision(images.device)
     fast.fit(model, images, loss, epochs=epochs, observers=[laps], **recipe)
 
 
@@ -169,9 +168,8 @@ def product_rate(
     It is the limit of what a training can reach on this machine.
     """
     n, k, m = shape
-    factors = {"a": torch.randn(n, k, device=device), "b": torch.randn(k, m, device=device)}
-    factors = {name: factor.to(precision) for name, factor in factors.items()}
-    timer = Timer("a @ b", globals=factors, num_threads=torch.get_num_threads())
+    draw = partial(torch.randn, device=device, dtype=precision)
+    timer = Timer("a @ b", globals={"a": draw(n, k), "b": draw(k, m)}, num_threads=torch.get_num_threads())
     return 2 * n * k * m / timer.blocked_autorange(min_run_time=0.1).median
 
 
@@ -184,19 +182,10 @@ def best_precision(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if rates[torch.bfloat16] > GAIN * rates[torch.float32] else torch.float32
 
 
-# --- in a contestant's process --------------------------------------------------------------------------
-
-
-def start(threads: int) -> None:
-    """What a contestant's process does first."""
-    torch.set_num_threads(threads)
-    os.environ["TQDM_DISABLE"] = "1"
-    os.environ["KINETO_LOG_LEVEL"] = "5"  # the profiler is silent but for errors
-
-
 def train(name: str, kind: str, data_name: str, epochs: int, judge: bool) -> dict[str, Any]:
-    """Seconds after each epoch, GiB of memory, and -ELBO on test images after each epoch if they are to be
+    """Seconds after each epoch, the most GiB held, and -ELBO on test images after each epoch if it is to be
     judged: then each trains in its own way, otherwise at equal settings."""
+    os.environ["TQDM_DISABLE"] = "1"  # nobody watches
     device = settings.device()
     dataset = data.load(data_name, download=False).to(device)
     torch.manual_seed(0)
@@ -204,14 +193,5 @@ def train(name: str, kind: str, data_name: str, epochs: int, judge: bool) -> dic
     laps = Laps(dataset.test_images if judge else None)
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):  # for pythae
         (OWN if judge else EQUAL)[name](model, dataset, epochs, laps)
-    return {"seconds": laps.seconds, "negative_elbo": laps.negative_elbo, "memory": _memory()}
-
-
-def _memory() -> float | None:
-    """The most memory this process has held, GiB; None where the system does not say."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    unit = 2**30 if sys.platform == "darwin" else 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
+    return {"seconds": laps.seconds, "negative_elbo": laps.negative_elbo, "memory": most}

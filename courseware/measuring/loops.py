@@ -3,9 +3,8 @@
 The `contestants` train one network on one objective, each in a process of its own, so that nothing of one
 helps another. Epochs are timed in rounds, one contestant after the other, so that whatever else the machine
 does meets all of them; a round trains for two epochs and counts the second, and the figures are medians over
-rounds. Judging the model is not timed, but for one figure of its own: what the importance-weighted estimate
-of log p(x) takes, beside the time of its matrix products alone. What is measured is kept at once in
-`build/bench/`, and a call after an interruption measures what is missing.
+rounds. Judging the model is not timed. What is measured is kept at once in `build/bench/`, and a call after
+an interruption measures what is missing.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ import itertools
 import multiprocessing
 import os
 import platform
+import re
 import statistics
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -29,9 +28,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from course_utils import data, evaluation, objectives, plotting, settings
-from course_utils.engine import fast
-from course_utils.models import Model
+from course_utils import data, objectives, plotting, settings
 from course_utils.plotting import Picture
 from courseware import record
 from courseware.measuring import contestants
@@ -43,12 +40,9 @@ ROUNDS = 5
 # -ELBO after EPOCHS at the textbook's settings, nats per test image: see `reproduce`.
 PUBLISHED = {("VAE", "mnist"): 100.78, ("ConvVAE", "mnist"): 101.09}
 
-WEIGHED = 500  # test images whose likelihood is estimated, with
-SAMPLES = 1000  # importance samples each
-
 
 def _limits(kind: str) -> dict[str, float]:
-    """Rates of matrix products, in operations per second, and the operations of one epoch of training."""
+    """Rates of matrix products, in operations per second, and the operations of training on one image."""
     device, cube = settings.device(), (1024, 1024, 1024)
     model = KINDS[kind]().to(device)
     with FlopCounterMode(display=False) as counter:
@@ -58,40 +52,6 @@ def _limits(kind: str) -> dict[str, float]:
         "bfloat16": contestants.product_rate(device, torch.bfloat16, cube),
         "operations_per_image": counter.get_total_flops() / BATCH,
     }
-
-
-def _weigh(kind: str, data_name: str) -> dict[str, float]:
-    """Seconds of an importance-weighted estimate of log p(x), and the operations of its products."""
-    device = settings.device()
-    images = evaluation.binarize(data.load(data_name, download=False).test_images[:WEIGHED].to(device))
-    model: Model = KINDS[kind]().to(device)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model.decode(torch.zeros(1, model.latent_dim, device=device))
-    operations = counter.get_total_flops() * len(images) * SAMPLES
-    started = time.perf_counter()
-    evaluation.log_likelihood(model, images, samples=SAMPLES)
-    return {"seconds": time.perf_counter() - started, "operations": operations}
-
-
-PRODUCTS = ("aten::mm", "aten::addmm", "aten::_convolution", "aten::mkldnn_convolution",
-            "aten::convolution_backward")  # fmt: skip
-STEPS = 100
-
-
-def _profile(kind: str, data_name: str) -> dict[str, float]:
-    """Where the time of the fast path's steps goes: shares of PyTorch's own profile, which add up to 1."""
-    device = settings.device()
-    images = data.load(data_name, download=False).train_images[: STEPS * BATCH].to(device)
-    model = KINDS[kind]().to(device)
-    fast.fit(model, images, objectives.negative_elbo, epochs=1)  # what is done once only is done now
-    with torch.profiler.profile() as profile:
-        fast.fit(model, images, objectives.negative_elbo, epochs=1)
-    seconds = {"matrix products": 0.0, "Adam": 0.0, "all else": 0.0}
-    for event in profile.key_averages():
-        is_adam = event.key == "aten::_fused_adam_" or event.key.startswith("Optimizer")
-        group = "matrix products" if event.key in PRODUCTS else "Adam" if is_adam else "all else"
-        seconds[group] += event.self_cpu_time_total
-    return {group: value / sum(seconds.values()) for group, value in seconds.items()}
 
 
 # --- the run --------------------------------------------------------------------------------------------
@@ -110,12 +70,10 @@ def measure(kind: str, data_name: str, folder: Path, say: Callable[[str], None])
         say("pythae is not installed: left out (`make bench` installs it).")
     with _processes(names) as call:
         while len(figures["rounds"]) < ROUNDS:
-            limits, weighing = call("fast", _limits, kind), call("fast", _weigh, kind, data_name)
-            round_ = {"limits": limits, "weighing": weighing}
+            round_ = {"limits": call("fast", _limits, kind)}
             for name in names:
                 round_[name] = call(name, contestants.train, name, kind, data_name, 2, False)
-                seconds = _seconds(round_, name)
-                say(f"round {len(figures['rounds']) + 1}, {name}: {seconds:.2f} s per epoch")
+                say(f"round {len(figures['rounds']) + 1}, {name}: {_seconds(round_, name):.2f} s per epoch")
             figures["rounds"].append(round_)
             record.keep(file, figures)
         for name in [name for name in names if name not in figures["curves"]]:
@@ -123,44 +81,36 @@ def measure(kind: str, data_name: str, folder: Path, say: Callable[[str], None])
             figures["curves"][name] = curve
             say(f"{name}: {curve['negative_elbo'][-1]:.2f} nats after {curve['seconds'][-1]:.0f} s")
             record.keep(file, figures)
-        if "profile" not in figures:  # last: it takes memory that would count as the fast path's
-            figures["profile"] = call("fast", _profile, kind, data_name)
-            record.keep(file, figures)
     return figures
 
 
 def _begun(file: Path, kind: str, data_name: str) -> dict[str, Any]:
-    """What an earlier call with this PyTorch on this machine left, but for a curve by another recipe."""
-    here = {"torch": torch.__version__, "machine": machine(), "device": settings.device().type}
+    """What an earlier call with this PyTorch and recipe on this machine left."""
+    here: dict[str, Any] = {"torch": torch.__version__, "machine": machine(), "recipe": RECIPES[kind]}
+    here["device"] = settings.device().type
     figures = record.kept(file) or {}
-    if figures.get("here") != here:
-        images, today = len(data.load(data_name, download=False).train_images), date.today().isoformat()
-        figures = {"here": here, "images": images, "date": today, "rounds": [], "curves": {}}
-    if figures.get("recipe") != RECIPES[kind]:
-        figures["recipe"] = RECIPES[kind]
-        figures["curves"].pop("fast", None)
-    return figures
+    if figures.get("here") == here:
+        return figures
+    images, today = len(data.load(data_name, download=False).train_images), date.today().isoformat()
+    return {"here": here, "images": images, "date": today, "rounds": [], "curves": {}}
 
 
 @contextmanager
 def _processes(names: list[str]) -> Iterator[Callable[..., Any]]:
     """A process for each contestant, and what calls a function in one: `call(name, function, *arguments)`."""
-    spawn, threads = multiprocessing.get_context("spawn"), torch.get_num_threads()
-    pools = {name: ProcessPoolExecutor(1, spawn, contestants.start, (threads,)) for name in names}
-    try:
-        yield lambda name, function, *arguments: pools[name].submit(function, *arguments).result()
-    finally:
+    spawn, threads = multiprocessing.get_context("spawn"), (torch.get_num_threads(),)
+    with ExitStack() as stack:
+        pools = {name: ProcessPoolExecutor(1, spawn, torch.set_num_threads, threads) for name in names}
         for pool in pools.values():
-            pool.shutdown(wait=False, cancel_futures=True)
+            stack.enter_context(pool)
+        yield lambda name, function, *arguments: pools[name].submit(function, *arguments).result()
 
 
 def machine() -> str:
     """The processor, as the system names it, and how many cores there are."""
-    name = platform.processor() or platform.machine()
-    with_model = Path("/proc/cpuinfo")
-    if with_model.is_file():
-        lines = with_model.read_text().splitlines()
-        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
+    cpuinfo = Path("/proc/cpuinfo")
+    named = cpuinfo.is_file() and re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(), re.MULTILINE)
+    name = named[1] if named else platform.processor() or platform.machine()
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     return f"{name}, {os.cpu_count()} cores{gpu}"
 
@@ -217,14 +167,13 @@ class Loop:
     share: float
     nats: float
     seconds_to_target: float | None
-    memory: float | None
+    memory: float
 
     def cells(self) -> tuple[str, ...]:
         """What `Comparison.columns` say."""
         reached = "not reached" if self.seconds_to_target is None else f"{self.seconds_to_target:.0f}"
-        memory = "unknown" if self.memory is None else f"{self.memory:.2f}"
         figures = f"{self.seconds:.2f}", f"{self.speed_up:.1f}", f"{self.share:.0%}", f"{self.nats:.2f}"
-        return self.name, *figures, reached, memory
+        return self.name, *figures, reached, f"{self.memory:.2f}"
 
 
 @dataclass(frozen=True)
@@ -232,8 +181,7 @@ class Comparison:
     """The loops on one network, as they are printed and quoted.
 
     `target` in nats per test image; rates of products, float32 and bfloat16, in operations per second;
-    `weighing` is the time of an estimate of log p(x) in times that of its float32 products; `recipe` is the
-    fast path's own, `profile` says which share of its steps goes where.
+    `recipe` is the fast path's own.
     """
 
     kind: str
@@ -244,9 +192,7 @@ class Comparison:
     target: float
     float32: float
     bfloat16: float
-    weighing: float
     recipe: dict[str, Any]
-    profile: dict[str, float]
     loops: tuple[Loop, ...]
 
     @property
@@ -265,11 +211,6 @@ class Comparison:
         return next(loop for loop in self.loops if loop.name == name)
 
     @property
-    def floor(self) -> float:
-        """Seconds per epoch that the float32 products of a training need at the machine's full rate."""
-        return self.loop("fast").share * self.loop("fast").seconds
-
-    @property
     def sooner(self) -> float | None:
         """How many times sooner than the textbook loop the fast path is there; None if one never is."""
         slow, quick = (self.loop(name).seconds_to_target for name in ("textbook", "fast"))
@@ -286,22 +227,13 @@ class Comparison:
             sooner = f"reaches {level} {self.sooner:.1f} times sooner than the textbook loop"
         batches = self.recipe["batch_size"]
         sizes = ", ".join(f"{size} for {len(list(run))}" for size, run in itertools.groupby(batches))
-        others = [loop for loop in self.loops if loop.name != "fast"]
-        ratios = ", ".join(f"{quick.speed_up / loop.speed_up:.1f} times {loop.name}'s" for loop in others)
-        sentences = [
+        return (
             f"{self.kind} on {self.data}: the fast path {sooner}; it takes {len(batches)} epochs (batches of "
-            f"{sizes}; a learning rate that rises to {self.recipe['learning_rate']} and falls again).",
-            f"At equal settings its speed is {ratios}.",
+            f"{sizes}; a learning rate that rises to {self.recipe['learning_rate']} and falls again). "
             f"At the machine's full rate ({self.float32 / 1e9:,.0f} GFLOP/s in float32, "
-            f"{self.bfloat16 / 1e9:,.0f} in bfloat16) the products alone would take {self.floor:.2f} s per "
-            "epoch.",
-            f"An importance-weighted log p(x) takes {self.weighing:.1f} times its products alone.",
-            f"({self.machine}, {self.date})",
-        ]
-        if self.device == "cpu":  # PyTorch's profile of the processor says nothing of a GPU
-            work = ", ".join(f"{share:.0%} {what}" for what, share in self.profile.items())
-            sentences.insert(2, f"Its steps are {work}.")
-        return " ".join(sentences)
+            f"{self.bfloat16 / 1e9:,.0f} in bfloat16) the products alone would take "
+            f"{quick.share * quick.seconds:.2f} s per epoch. ({self.machine}, {self.date})"
+        )
 
     def markdown(self) -> str:
         """The table and the sentence."""
@@ -338,16 +270,14 @@ def comparison(kind: str, data_name: str, figures: dict[str, Any]) -> Comparison
         level,
         median(lambda r: r["limits"]["float32"]),
         median(lambda r: r["limits"]["bfloat16"]),
-        median(lambda r: r["weighing"]["seconds"] * r["limits"]["float32"] / r["weighing"]["operations"]),
-        figures["recipe"],
-        figures["profile"],
+        figures["here"]["recipe"],
         tuple(loop(name, curve) for name, curve in figures["curves"].items()),
     )
 
 
-def store(root: Path, found: list[Comparison]) -> None:
+def store(root: Path, found: Comparison) -> None:
     """Keep and quote the figures, beside those of other networks and devices."""
-    FIGURES.store(root, list({one.place: one for one in FIGURES.stored(root) + found}.values()))
+    FIGURES.store(root, list({one.place: one for one in [*FIGURES.stored(root), found]}.values()))
 
 
 FIGURES = record.Measurement[list[Comparison]](

@@ -23,9 +23,7 @@ LESSON = "05-convolutional-vae.html"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    executed = runner.stored(ROOT / "solutions")
-    target = tmp_path_factory.mktemp("browser") / "site"
-    return site.write(executed, target, runner.summary(executed)).parent
+    return site.write(runner.stored(ROOT / "solutions"), tmp_path_factory.mktemp("browser") / "site").parent
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folders = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
-        for edition, options in (("student", []), ("instructor", ["--edition", "instructor"])):
+        for edition, options in (("student", []), ("instructor", ["--answers"])):
             done = CliRunner().invoke(cli.main, ["site", *options])
             assert done.exit_code == 0, done.output
             folders[edition] = Path(done.output.removeprefix("Open: ").strip()).parent
@@ -212,7 +212,7 @@ def made(
 ) -> Path:
     """The folder of a site of one lesson with these cells."""
     executed = runner.Executed(LESSON, new_notebook(cells=list(cells)), reports=reports or [])
-    return site.write([executed], tmp_path / "site", "summary", **options).parent
+    return site.write([executed], tmp_path / "site", **options).parent
 
 
 def page(folder: Path) -> str:

@@ -10,8 +10,7 @@ from click.testing import CliRunner
 
 from course_utils import data
 from courseware import cli, record
-from courseware.grading.kernel import sandbox
-from courseware.measuring import graders, literature, loops, speed
+from courseware.measuring import graders, literature, loops
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,11 +24,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(graders, "measure", lambda *_: (graders.stored(ROOT), ["gaussian_kl, a fault"]))
     monkeypatch.setattr(literature, "run", lambda *_: literature.stored(ROOT))
-    monkeypatch.setattr(speed, "measure", lambda *_: speed.FIGURES.stored(ROOT))
     monkeypatch.setattr(loops, "measure", lambda *_: (tmp_path / "build" / "bench").mkdir(parents=True))
     monkeypatch.setattr(loops, "comparison", lambda *_: loops.FIGURES.stored(ROOT)[0])
     monkeypatch.setattr(loops, "chart", lambda *_: FakeChart())
-    monkeypatch.setattr(sandbox, "require", lambda: None)
     monkeypatch.setattr(data, "load", lambda name: FakeData())
     return tmp_path
 
@@ -49,7 +46,6 @@ class FakeData:
     [
         (["graders"], "graders", "gaussian_kl, a fault"),
         (["bench"], "bench", "the fast path reaches"),
-        (["bench", "--grading"], "grading-speed", "same scores"),
         (["reproduce"], "reproduced", "nats above the published figure"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

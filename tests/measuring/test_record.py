@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
+import speed
 
 from course_utils.checks import EXERCISES
 from course_utils.settings import CourseError
 from courseware import record
 from courseware.authoring import runner
-from courseware.measuring import contestants, graders, literature, loops, speed
+from courseware.measuring import contestants, graders, literature, loops
 
 ROOT = Path(__file__).parents[2]
 

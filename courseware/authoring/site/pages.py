@@ -24,6 +24,7 @@ from jinja2 import Environment, FileSystemLoader
 
 from course_utils.files import writable
 from courseware import markup, notebooks
+from courseware.authoring import runner
 from courseware.authoring.runner import Executed
 from courseware.authoring.site import editions, rendering
 from courseware.authoring.site.rendering import Body, Scene
@@ -56,7 +57,6 @@ def page_name(lesson: Lesson) -> str:
 def write(
     executed: list[Executed],
     target: Path,
-    summary: str,
     graders: Sequence[measured.Tally] = (),
     literature: Sequence[published.Reproduction] = (),
     *,
@@ -64,15 +64,15 @@ def write(
 ) -> Path:
     """Render executed lessons into `target` and return the path of its index page.
 
-    `summary` says in a line what run it was. `graders` are the measured figures of the checks, shown beside
-    the graded cells; `literature` are published figures with ours. With `released`, the folder of the student
-    notebooks, it is the students' edition: no answers, no model answers, no mark schemes.
+    `graders` are the measured figures of the checks, `literature` published figures with ours. Of students'
+    notebooks, in the folder `released`, it makes the students' edition: no answers, no mark schemes.
 
     The pages are made beside `target` and replace it when all are there. Raises CourseError where the
     folder cannot be written.
     """
     with writable(target), tempfile.TemporaryDirectory(prefix=".site-", dir=target.parent) as part:
         lessons = _rendered(executed, released)
+        summary = runner.summary(executed)
         pages = _pages(executed, lessons, summary, graders, literature, for_students=released is not None)
         made = Path(part) / "site"
         made.mkdir()
@@ -119,8 +119,7 @@ def _pages(
         summary=summary,
         results=[{**row, "section": one.lesson.title} for one in executed for row in one.results],
         reports=reports,
-        graders={row.answer: row for row in graders},
-        share=measured.share,
+        graders={row.answer: row.cells()[2:5] for row in graders},
         measured=measured.sentence(graders) if graders else "",
         columns=published.COLUMNS,
         literature=[row.cells() for row in literature],

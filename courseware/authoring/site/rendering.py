@@ -7,7 +7,6 @@ latent explorer or animation becomes a page of its own, to which the lesson link
 from __future__ import annotations
 
 import base64
-import copy
 import functools
 import html
 import re
@@ -87,9 +86,9 @@ def render(notebook: NotebookNode, stem: str, before: Mapping[str, int] | None =
     """The body of the page `stem`.html; a cell whose metadata has a `fold` is folded away under that name.
 
     Code that JupyterLab hides and that shows nothing is left out: it looks whether the course is there.
-    The pages of scenes are numbered by kind, from one more than `before` says.
+    The pages of scenes are numbered by kind, from one more than `before` says. `notebook` does not stay as it
+    is.
     """
-    notebook = copy.deepcopy(notebook)
     notebook.cells = [
         cell
         for cell in notebook.cells

@@ -1,4 +1,6 @@
-"""`course bench --grading`: how many submissions a minute, beside plain `nbgrader autograde`.
+"""Submissions graded a minute, beside plain `nbgrader autograde`: measured, kept, quoted by the documents.
+
+    python tests/speed.py --store
 
 The same submissions of one section, the same two programs' sandbox, on the same cores and in turns: each is
 the solved notebook with one answer, another for each student, put back to what was released. What counts is
@@ -7,24 +9,26 @@ the time from the command to its end, so the time in which workers start counts 
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-import nbformat
 from nbgrader.api import Gradebook
+from nbgrader.utils import is_solution
 
 from course_utils.settings import CourseError
 from courseware import notebooks, record
+from courseware.grading.kernel import sandbox
 from courseware.measuring import loops
 
+ROOT = Path(__file__).parent.parent
 ASSIGNMENT, NOTEBOOK = "03-vae", "vae.ipynb"
 STUDENTS, ROUNDS = 12, 3
 
@@ -53,16 +57,14 @@ class Speed:
     def sentence(self) -> str:
         """What documents and terminal say."""
         plain, ours = (f"{self.per_minute(command):.1f}" for command in (PLAIN, OURS))
-        rounds = len(self.seconds[OURS])
         return (
             f"{self.students} submissions of section 3, same scores: `course grade` does {ours} a minute, "
             f"plain `nbgrader autograde` {plain}; {self.ratio:.1f} times as many, the start of the workers "
-            f"included ({'one round' if rounds == 1 else f'medians of {rounds} rounds'}, {self.machine}, "
-            f"{self.date})."
+            f"included (medians of {len(self.seconds[OURS])} rounds, {self.machine}, {self.date})."
         )
 
 
-def measure(root: Path, say: Callable[[str], None]) -> Speed:
+def measure() -> Speed:
     """Grade the same class with both commands, in turns. Raises CourseError where their scores differ."""
     seconds: dict[str, list[float]] = {PLAIN: [], OURS: []}
     with tempfile.TemporaryDirectory() as folder:
@@ -70,39 +72,32 @@ def measure(root: Path, say: Callable[[str], None]) -> Speed:
             scores = []
             for command, taken in seconds.items():
                 course = Path(folder) / command.replace(" ", "-")
-                _make(course, root)
+                _make(course)
                 started = time.perf_counter()
                 _call(course, command)
                 taken.append(time.perf_counter() - started)
                 scores.append(_scores(course))
                 shutil.rmtree(course)
-                say(f"round {round_}, {command}: {taken[-1]:.0f} s")
+                print(f"round {round_}, {command}: {taken[-1]:.0f} s")
             if scores[0] != scores[1]:
                 raise CourseError("The two commands give different scores: see who is right before anything.")
     return Speed(seconds, STUDENTS, loops.machine(), date.today().isoformat())
 
 
-def _make(course: Path, root: Path) -> None:
+def _make(course: Path) -> None:
     """A course folder in which the section is released and handed in."""
     course.mkdir()
-    shutil.copy(root / "nbgrader_config.py", course)
-    shutil.copytree(root / "solutions" / ASSIGNMENT, course / "solutions" / ASSIGNMENT)
+    shutil.copy(ROOT / "nbgrader_config.py", course)
+    shutil.copytree(ROOT / "solutions" / ASSIGNMENT, course / "solutions" / ASSIGNMENT)
     _call(course, "nbgrader generate_assignment")
     released = notebooks.read(course / "notebooks" / ASSIGNMENT / NOTEBOOK)
-    stubs = {
-        mark.grade_id: cell.source
-        for cell in released.cells
-        if (mark := cell.metadata.get("nbgrader", {})).get("solution")
-    }
+    stubs = [cell for cell in released.cells if is_solution(cell)]
     for student in range(STUDENTS):
-        submission = notebooks.read(root / "solutions" / ASSIGNMENT / NOTEBOOK)
-        left_out = list(stubs)[student % len(stubs)]
-        for cell in submission.cells:
-            if cell.metadata.get("nbgrader", {}).get("grade_id") == left_out:
-                cell.source = stubs[left_out]
-        folder = course / "submitted" / f"student{student:02}" / ASSIGNMENT
-        folder.mkdir(parents=True)
-        nbformat.write(submission, folder / NOTEBOOK)
+        submission = notebooks.read(ROOT / "solutions" / ASSIGNMENT / NOTEBOOK)
+        left_out = stubs[student % len(stubs)]
+        (answer,) = (cell for cell in submission.cells if cell.id == left_out.id)
+        answer.source = left_out.source
+        notebooks.write(submission, course / "submitted" / f"student{student:02}" / ASSIGNMENT / NOTEBOOK)
 
 
 def _call(course: Path, command: str) -> None:
@@ -128,3 +123,18 @@ FIGURES = record.Measurement[Speed | None](
     lambda kept: Speed(**kept) if kept else None,
     lambda found: {"grading speed": found.sentence()} if found else {},
 )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--store", action="store_true", help="Keep the figures in docs/.")
+    wanted = parser.parse_args()
+    sandbox.require()
+    found = measure()
+    print(found.sentence())
+    if wanted.store:
+        FIGURES.store(ROOT, found)
+
+
+if __name__ == "__main__":
+    main()
