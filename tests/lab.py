@@ -46,7 +46,7 @@ def running(folder: Path, **environment: str) -> Iterator[str]:
         "OMP_NUM_THREADS": "1",
     }
     shutil.copy(PROJECT / "jupyter_lab_config.py", folder)
-    program, *options = COMMAND[1].split()
+    program, *options = COMMAND[1].replace("$(LAB)", "").split()  # what people add
     server = subprocess.Popen(
         [PROGRAMS / program, *options, *OURS, f"--ServerApp.port={port}"],
         cwd=folder, env=inherited | own | environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

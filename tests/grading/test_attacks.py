@@ -27,6 +27,7 @@ import pytest
 from attacks import ATTACKS, CANARY, FILES, SLEEP, Attack
 from nbgrader.api import Gradebook
 
+from courseware.authoring import release
 from courseware.classroom import batch, pool, summary
 from courseware.grading.work import Result, Rules
 
@@ -65,6 +66,7 @@ def graded(tmp_path_factory) -> Iterator[Class]:
     source = root / "solutions" / ASSIGNMENT / "theory.ipynb"
     source.parent.mkdir(parents=True)
     nbformat.write(perfect, source)
+    release.generate(ASSIGNMENT, batch.Course(root).config)
     (source.parent / "notes.txt").write_text(CANARY)
 
     outside = tmp_path_factory.mktemp("outside")
