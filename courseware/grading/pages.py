@@ -29,11 +29,15 @@ from jinja2 import pass_context
 from nbconvert import HTMLExporter
 from nbconvert.preprocessors import Preprocessor
 from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
 from nbgrader.utils import is_grade, is_solution
 from traitlets.config import Config
 
+from course_utils.checks import EXERCISES
 from courseware import markup
+from courseware.grading.reasons import Fault
 from courseware.grading.submission.pictures import picture
+from courseware.grading.submission.repair import asked
 from courseware.markup import UNDESCRIBED, remembering
 
 MOST_OUTPUTS = 100  # of a cell
@@ -250,8 +254,11 @@ def page(
 ) -> str:
     """The feedback page of a graded notebook, with the points got and to be had of every graded cell.
 
-    `scores` and `comments` go by nbgrader's names of the cells; the page's total is of all `scores`.
+    `scores` and `comments` go by nbgrader's names of the cells; the page's total is of all `scores`. It
+    begins with what reading and running the notebook met, and its contents name the exercises.
     """
+    faults = [Fault.of(plain) for plain in nb.metadata.get("course", {}).get("faults", [])]
+    checks = {cell.metadata.nbgrader.grade_id: asked(cell.source) for cell in nb.cells if is_grade(cell)}
     nb, _ = Inert().preprocess(copy.deepcopy(nb), {})  # before nbconvert looks whether all is well-formed
     for cell in nb.cells:
         mark = cell.metadata.get("nbgrader", {})
@@ -266,7 +273,14 @@ def page(
         "max_score": sum(points for _, points in scores.values()),
         "late_penalty": late_penalty,
     }
+    if faults:
+        met = "".join(f"\n- {fault.reason.value}: {fault.detail}" for fault in faults)
+        nb.cells.insert(0, new_markdown_cell(f"**What grading met in what you handed in**\n{met}"))
     made = _exporter().from_notebook_node(nb, resources={"nbgrader": totals})[0]
+    for grade_id, answer in checks.items():
+        if answer in EXERCISES:
+            name = f"Exercise {EXERCISES[answer].number}, {answer}"
+            made = made.replace(f'#{grade_id}">Test cell<', f'#{grade_id}">{name}<', 1)
     return f"{made}{stamp(scores, comments, late_penalty)}"
 
 

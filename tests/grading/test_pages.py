@@ -24,6 +24,7 @@ from PIL import Image
 from course_utils import checks
 from course_utils.checks import core
 from courseware.grading import pages
+from courseware.grading.reasons import Fault, Reason
 from courseware.grading.submission import pictures
 
 ROOT = Path(__file__).parents[2]
@@ -285,18 +286,30 @@ def solved() -> tuple[NotebookNode, dict, dict]:
 
 def test_the_page_shows_every_report_score_and_comment():
     nb, scores, comments = solved()
-    part = notebook_part(pages.page(nb, scores, comments, title="theory"))
+    page = pages.page(nb, scores, comments, title="theory")
+    part = notebook_part(page)
     text = part.get_text()
     for exercise in checks.EXERCISES.values():
         if exercise.number.startswith("2."):
             told = f"{exercise.points / 2:g} of {exercise.points} points"
             assert f"Exercise {exercise.number}, {exercise.answer}: {told}" in text
+            assert f">Exercise {exercise.number}, {exercise.answer}</a> (Score: " in page  # in the contents
     for score, points in scores.values():
         assert f"Score: {round(score, 2)} / {points:.1f}" in text
     for name in comments:
         assert f"A remark on {name}" in text
     mark = part.find("span", style=re.compile("color"))
     assert mark is not None and mark.get_text() == "✓" and "bold" in mark["style"]
+
+
+def test_the_page_begins_with_what_was_wrong_with_the_file():
+    nb, scores, comments = solved()
+    fault = Fault(Reason.NOT_A_NOTEBOOK, "theory", "theory.ipynb is a text: hand in <b>the notebook</b>")
+    nb.metadata["course"] = {"faults": [fault.plain]}
+    part = notebook_part(pages.page(nb, scores, comments, title="theory"))
+    text = part.get_text()
+    assert "a file is no notebook: theory.ipynb is a text: hand in the notebook" in text
+    assert text.index("What grading met") < text.index("2.1")
 
 
 def test_formulas_and_instructors_markdown_look_right():
