@@ -142,13 +142,20 @@ def test_no_embedded_test_image_is_a_training_image(embedded: Dataset) -> None:
     assert not all_different(embedded.test_images) & all_different(embedded.train_images)
 
 
+def test_a_data_set_moves_as_a_whole(embedded: Dataset) -> None:
+    moved = embedded.to(torch.device("meta"))
+    assert (moved.name, moved.class_names, moved.source) == (
+        embedded.name, embedded.class_names, embedded.source,
+    )  # fmt: skip
+    for name in ("train_images", "train_labels", "test_images", "test_labels"):
+        assert getattr(moved, name).device.type == "meta"
+        assert getattr(moved, name).shape == getattr(embedded, name).shape
+
+
 def test_embedded_data_says_that_it_is_a_stand_in(embedded: Dataset) -> None:
-    assert "stand-in" in repr(embedded)
-
-
-@pytest.fixture(scope="module")
-def digits() -> Dataset:
-    return data.load("digits")
+    train, test = SIZES[embedded.name]
+    told = f"{embedded.name}: {train:,} training and {test:,} test images ({data.SOURCES[embedded.name]})"
+    assert repr(embedded) == told and "stand-in" in told
 
 
 def test_the_digits_are_there_without_the_libraries_that_take_long_to_import() -> None:
@@ -163,32 +170,6 @@ def test_the_digits_are_there_without_the_libraries_that_take_long_to_import() -
     )
     done = subprocess.run([sys.executable, "-c", lesson], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "set()"
-
-
-def test_digits_are_scikit_learn_s_digits_in_their_order(digits: Dataset) -> None:
-    """Shrunk back to 8 x 8, every image is closest to the one it was made from."""
-    from sklearn.datasets import load_digits
-
-    made = torch.cat([digits.train_images[:1437], digits.test_images])[..., 4:-4, 4:-4]
-    shrunk = torch.nn.functional.adaptive_avg_pool2d(made, 8).flatten(1)
-    source = torch.tensor(load_digits().data, dtype=torch.float32) / 16
-    assert (torch.cdist(shrunk, source).argmin(1) == torch.arange(1797)).float().mean() > 0.97
-
-
-def test_variants_of_a_digit_keep_its_label(digits: Dataset) -> None:
-    labels = digits.train_labels.view(8, 1437)
-    assert torch.equal(labels, labels[:1].expand(8, 1437))
-
-
-def test_variants_of_a_digit_resemble_it_more_than_they_resemble_another(digits: Dataset) -> None:
-    images = digits.train_images.view(8, 1437, -1)
-    to_itself = (images[1:] - images[0]).square().sum(2).mean()
-    to_the_next = (images[1:] - images[0].roll(1, 0)).square().sum(2).mean()
-    assert to_itself < 0.5 * to_the_next
-
-
-def test_no_variant_of_a_digit_is_the_digit_itself(digits: Dataset) -> None:
-    assert len(all_different(digits.train_images)) == 11_496
 
 
 def test_the_first_images_are_the_ones_a_cut_keeps(embedded: Dataset) -> None:
@@ -231,6 +212,16 @@ def test_mnist_s_labels_are_its_bytes(split: str, kind: str, tiny_mnist: Path) -
 def test_mnist_s_tensors_have_the_course_s_types(tiny_mnist: Path) -> None:
     mnist = data.load("mnist")
     assert (mnist.train_images.dtype, mnist.train_labels.dtype) == (torch.float32, torch.int64)
+
+
+def test_mnist_s_classes_are_the_digits(tiny_mnist: Path) -> None:
+    assert data.load("mnist").class_names == tuple("0123456789") == data.load("digits").class_names
+
+
+def test_mnist_says_how_much_it_is_and_where_it_lies(tiny_mnist: Path) -> None:
+    folder = os.path.relpath(tiny_mnist, settings.project_folder())
+    told = f"mnist: 60 training and 20 test images (real images from {folder})"
+    assert repr(data.load("mnist")) == told
 
 
 def test_fashion_mnist_has_names_of_clothes(tiny_mnist: Path) -> None:

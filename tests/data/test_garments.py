@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from pictures import fingerprint
 
 from course_utils import evaluation
 from course_utils.data import garments
@@ -106,3 +107,7 @@ def test_classes_can_be_told_apart_on_raw_pixels_but_not_perfectly(drawn: Drawn)
     images, labels = drawn
     accuracy = evaluation.knn_accuracy(images[:400], labels[:400], images[400:], labels[400:])
     assert 0.5 < accuracy < 0.97
+
+
+def test_the_pictures_are_those_that_the_course_s_numbers_come_from(drawn: Drawn) -> None:
+    assert fingerprint(drawn[0]) == pytest.approx(99.0498, abs=0.01)
