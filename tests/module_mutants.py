@@ -41,7 +41,7 @@ MODULES = {
     "objectives": ("lessons/test_objectives.py", 1),
     "training": ("lessons/test_training.py", 1),
     "evaluation": ("lessons/test_evaluation.py", 4),
-    "data.loading": ("data/test_data.py", 4),
+    "data.loading": ("data/test_data.py", 8),
     "data.digits": ("data/test_digits.py", 4),
     "data.garments": ("data/test_garments.py", 24),
     "data.sprites": ("data/test_sprites.py", 4),
@@ -53,6 +53,8 @@ GPU = "differs on a GPU alone"
 CHECKING = "only whether torch looks at the arguments"
 PARTS = "only how much is done at a time"
 DIGITS = "only the last digits of float32"
+EDGE = "no point lies on the edge itself"
+ROUNDING = "an average of what lies in [0, 1] leaves it by rounding alone"
 DEFAULT = "the default, said to make it seen"
 NEGATIVE = "NumPy and the like take any negative number there"
 AS_MANY = "of labels there are as many as of images"
@@ -94,6 +96,26 @@ REASONS: dict[str, dict[str, str]] = {
         "binned: torch.finfo(means.dtype) -> torch.finfo()": "both are tiny",
         "known_shares: factors.amax(0) -> factors.amax()": "pairs still have numbers of their own",
         "sampled_information_gap: group.sum(0) -> group.sum()": "adds the same to what every code knows",
+    },
+    "data.digits": {
+        "_affine_variant: F.affine_grid(torch.stack(rows, 1).view(n, 2, 3), list(images.shape), "
+        "align_corners=False) -> F.affine_grid(torch.stack(rows, 1).view(n, 2, 3), list(images.shape))": (
+            DEFAULT
+        ),
+        "_affine_variant: F.grid_sample(images, grid, align_corners=False).clamp(0, 1) -> "
+        "F.grid_sample(images, grid, align_corners=False)": ROUNDING,
+        "_affine_variant: F.grid_sample(images, grid, align_corners=False).clamp(0, 1) -> "
+        "F.grid_sample(images, grid, align_corners=False).clamp(0)": ROUNDING,
+        "_affine_variant: 1 -> 2": ROUNDING,
+        "_affine_variant: F.grid_sample(images, grid, align_corners=False) -> "
+        "F.grid_sample(images, grid)": DEFAULT,
+        "_affine_variant: list(images.shape) -> images.shape": "PyTorch takes both; its types ask for a list",
+    },
+    "data.sprites": {
+        "draw: 320 -> 321": PARTS,
+        "_pictures: torch.maximum(u.abs(), v.abs()) < 0.9 -> torch.maximum(u.abs(), v.abs()) <= 0.9": EDGE,
+        "_pictures: u ** 2 + (v / 0.55) ** 2 < 1.2 -> u ** 2 + (v / 0.55) ** 2 <= 1.2": EDGE,
+        "_pictures: 1.15 -> -1.15": "squared, so that its sign does not matter",
     },
 }
 
