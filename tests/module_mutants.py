@@ -55,6 +55,7 @@ PARTS = "only how much is done at a time"
 DIGITS = "only the last digits of float32"
 EDGE = "no point lies on the edge itself"
 ROUNDING = "an average of what lies in [0, 1] leaves it by rounding alone"
+OWN_PROCESS = "test_torchvision.py runs it in a process of its own"
 DEFAULT = "the default, said to make it seen"
 NEGATIVE = "NumPy and the like take any negative number there"
 AS_MANY = "of labels there are as many as of images"
@@ -96,6 +97,11 @@ REASONS: dict[str, dict[str, str]] = {
         "binned: torch.finfo(means.dtype) -> torch.finfo()": "both are tiny",
         "known_shares: factors.amax(0) -> factors.amax()": "pairs still have numbers of their own",
         "sampled_information_gap: group.sum(0) -> group.sum()": "adds the same to what every code knows",
+    },
+    "data.loading": {
+        "torchvision: str(problem) -> problem": OWN_PROCESS,
+        "torchvision: m.partition('.') -> m": OWN_PROCESS,
+        "torchvision: 0 -> 1": OWN_PROCESS,
     },
     "data.digits": {
         "_affine_variant: F.affine_grid(torch.stack(rows, 1).view(n, 2, 3), list(images.shape), "

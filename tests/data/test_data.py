@@ -181,6 +181,16 @@ def test_garments_are_drawn_as_far_as_they_are_wanted() -> None:
     assert torch.equal(few.test_labels, some.test_labels[:20])
 
 
+def test_there_are_12_000_garments_to_train_with_and_5_000_to_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, draw = [], data.garments.draw
+    monkeypatch.setattr(
+        data.garments, "draw", lambda count, seed: asked.append((count, seed)) or draw(1, seed)
+    )
+    data.load("garments")
+    data.load("garments", train=20_000, test=20_000)
+    assert asked == [(12_000, 0), (5_000, 1)] * 2
+
+
 def test_a_cut_shortens_images_and_labels_alike(embedded: Dataset) -> None:
     cut = data.load(embedded.name, train=30, test=20)
     assert [len(cut.train_images), len(cut.train_labels), len(cut.test_images), len(cut.test_labels)] == [
@@ -405,6 +415,11 @@ def test_a_flat_folder_is_fashion_mnist_s_where_its_name_says_so(
     assert (data.is_on_disk("mnist"), data.is_on_disk("fashion-mnist")) == (not fashion, fashion)
 
 
+def test_a_packed_file_beside_a_plain_one_is_not_looked_at(tiny_mnist: Path) -> None:
+    (tiny_mnist / "MNIST" / "raw" / f"{FILES[0]}.gz").write_bytes(b"")
+    assert len(data.load("mnist").train_images) == 60
+
+
 def test_a_packed_file_that_is_damaged_is_told_in_one_sentence(tiny_mnist: Path) -> None:
     packed(tiny_mnist / "MNIST" / "raw")
     damage(tiny_mnist / "MNIST" / "raw" / f"{FILES[0]}.gz", DAMAGES["lost its last byte"])
@@ -417,6 +432,14 @@ def test_absence_is_told_in_one_sentence(no_mnist: Path) -> None:
     with pytest.raises(CourseError) as caught:
         data.load("mnist", download=False)
     assert_one_sentence(str(caught.value))
+
+
+@pytest.mark.parametrize(("names", "told"), [("abcde", "a, b, c, d, e"), ("abcdef", "a, b, c, d, e, ...")])
+def test_absence_is_told_with_five_of_the_names_that_lie_there(names: str, told: str, no_mnist: Path) -> None:
+    for name in names:
+        (no_mnist / name).touch()
+    with pytest.raises(CourseError, match=re.escape(f", which holds {told} (wanted: ")):
+        data.load("mnist", download=False)
 
 
 @pytest.mark.parametrize("remedy", ["COURSE_DATASET=mnist", "COURSE_DATA at a folder"])
@@ -503,7 +526,9 @@ def test_a_lesson_says_nothing_of_mnist_where_nobody_asked_for_it(
 
 def test_a_lesson_says_which_data_it_runs_on(no_mnist: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data.for_lesson(LESSON)
-    assert capsys.readouterr().out.startswith("digits: 640 training and 256 test images")
+    images, budget = capsys.readouterr().out.splitlines()
+    assert images.startswith("digits: 640 training and 256 test images")
+    assert budget == f"{LESSON}; device: {settings.device()}"
 
 
 def test_a_lesson_s_data_is_cut_to_its_budget(no_mnist: Path) -> None:
