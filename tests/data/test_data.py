@@ -746,9 +746,10 @@ def test_a_dead_network_leaves_nothing_behind(
 
 def test_a_network_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits for the answer gets one, and then says that the network is alive."""
-    given_up = threading.Event()
+    given_up, daemons = threading.Event(), []
 
     def hang(url: str, timeout: float) -> SimpleNamespace:
+        daemons.append(threading.current_thread().daemon)  # nor does Python wait for one when it ends
         given_up.wait(20)
         return SimpleNamespace(close=lambda: None)
 
@@ -756,7 +757,7 @@ def test_a_network_that_never_answers_is_not_waited_for(monkeypatch: pytest.Monk
     monkeypatch.setattr(data, "NETWORK_SECONDS", 0.2)
     alive = data._answers("http://mirror.invalid/")
     given_up.set()
-    assert not alive
+    assert not alive and daemons == [True]
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, what: BaseException | SimpleNamespace) -> bool:

@@ -77,17 +77,13 @@ def test_numpy_s_global_random_state_is_left_alone() -> None:
     assert np.random.random() == expected
 
 
-@pytest.mark.parametrize("label", range(10), ids=garments.CLASS_NAMES)
-def test_every_garment_covers_a_visible_part_of_its_frame(label: int, drawn: Drawn) -> None:
-    images, labels = drawn
-    covered = (images[labels == label] > 0.1).flatten(1).float().mean(1)
+def test_every_garment_covers_a_visible_part_of_its_frame(drawn: Drawn) -> None:
+    covered = (drawn[0] > 0.1).flatten(1).float().mean(1)
     assert covered.min() > 0.05
 
 
-@pytest.mark.parametrize("label", range(10), ids=garments.CLASS_NAMES)
-def test_every_garment_leaves_background_black(label: int, drawn: Drawn) -> None:
-    images, labels = drawn
-    background = (images[labels == label] == 0).flatten(1).float().mean(1)
+def test_every_garment_leaves_background_black(drawn: Drawn) -> None:
+    background = (drawn[0] == 0).flatten(1).float().mean(1)
     assert background.min() > 0.1
 
 
