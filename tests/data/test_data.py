@@ -6,7 +6,6 @@ import contextlib
 import gzip
 import hashlib
 import http.client
-import json
 import os
 import re
 import shutil
@@ -142,13 +141,20 @@ def test_no_embedded_test_image_is_a_training_image(embedded: Dataset) -> None:
     assert not all_different(embedded.test_images) & all_different(embedded.train_images)
 
 
+def test_a_data_set_moves_as_a_whole(embedded: Dataset) -> None:
+    moved = embedded.to(torch.device("meta"))
+    assert (moved.name, moved.class_names, moved.source) == (
+        embedded.name, embedded.class_names, embedded.source,
+    )  # fmt: skip
+    for name in ("train_images", "train_labels", "test_images", "test_labels"):
+        assert getattr(moved, name).device.type == "meta"
+        assert getattr(moved, name).shape == getattr(embedded, name).shape
+
+
 def test_embedded_data_says_that_it_is_a_stand_in(embedded: Dataset) -> None:
-    assert "stand-in" in repr(embedded)
-
-
-@pytest.fixture(scope="module")
-def digits() -> Dataset:
-    return data.load("digits")
+    train, test = SIZES[embedded.name]
+    told = f"{embedded.name}: {train:,} training and {test:,} test images ({data.SOURCES[embedded.name]})"
+    assert repr(embedded) == told and "stand-in" in told
 
 
 def test_the_digits_are_there_without_the_libraries_that_take_long_to_import() -> None:
@@ -165,32 +171,6 @@ def test_the_digits_are_there_without_the_libraries_that_take_long_to_import() -
     assert done.stdout.splitlines()[-1] == "set()"
 
 
-def test_digits_are_scikit_learn_s_digits_in_their_order(digits: Dataset) -> None:
-    """Shrunk back to 8 x 8, every image is closest to the one it was made from."""
-    from sklearn.datasets import load_digits
-
-    made = torch.cat([digits.train_images[:1437], digits.test_images])[..., 4:-4, 4:-4]
-    shrunk = torch.nn.functional.adaptive_avg_pool2d(made, 8).flatten(1)
-    source = torch.tensor(load_digits().data, dtype=torch.float32) / 16
-    assert (torch.cdist(shrunk, source).argmin(1) == torch.arange(1797)).float().mean() > 0.97
-
-
-def test_variants_of_a_digit_keep_its_label(digits: Dataset) -> None:
-    labels = digits.train_labels.view(8, 1437)
-    assert torch.equal(labels, labels[:1].expand(8, 1437))
-
-
-def test_variants_of_a_digit_resemble_it_more_than_they_resemble_another(digits: Dataset) -> None:
-    images = digits.train_images.view(8, 1437, -1)
-    to_itself = (images[1:] - images[0]).square().sum(2).mean()
-    to_the_next = (images[1:] - images[0].roll(1, 0)).square().sum(2).mean()
-    assert to_itself < 0.5 * to_the_next
-
-
-def test_no_variant_of_a_digit_is_the_digit_itself(digits: Dataset) -> None:
-    assert len(all_different(digits.train_images)) == 11_496
-
-
 def test_the_first_images_are_the_ones_a_cut_keeps(embedded: Dataset) -> None:
     assert torch.equal(data.load(embedded.name, train=30, test=9).train_images, embedded.train_images[:30])
 
@@ -199,6 +179,16 @@ def test_garments_are_drawn_as_far_as_they_are_wanted() -> None:
     few, some = (data.load("garments", train=n, test=n - 10) for n in (30, 50))
     assert torch.equal(few.train_images, some.train_images[:30]) and len(few.test_images) == 20
     assert torch.equal(few.test_labels, some.test_labels[:20])
+
+
+def test_there_are_12_000_garments_to_train_with_and_5_000_to_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, draw = [], data.garments.draw
+    monkeypatch.setattr(
+        data.garments, "draw", lambda count, seed: asked.append((count, seed)) or draw(1, seed)
+    )
+    data.load("garments")
+    data.load("garments", train=20_000, test=20_000)
+    assert asked == [(12_000, 0), (5_000, 1)] * 2
 
 
 def test_a_cut_shortens_images_and_labels_alike(embedded: Dataset) -> None:
@@ -231,6 +221,16 @@ def test_mnist_s_labels_are_its_bytes(split: str, kind: str, tiny_mnist: Path) -
 def test_mnist_s_tensors_have_the_course_s_types(tiny_mnist: Path) -> None:
     mnist = data.load("mnist")
     assert (mnist.train_images.dtype, mnist.train_labels.dtype) == (torch.float32, torch.int64)
+
+
+def test_mnist_s_classes_are_the_digits(tiny_mnist: Path) -> None:
+    assert data.load("mnist").class_names == tuple("0123456789") == data.load("digits").class_names
+
+
+def test_mnist_says_how_much_it_is_and_where_it_lies(tiny_mnist: Path) -> None:
+    folder = os.path.relpath(tiny_mnist, settings.project_folder())
+    told = f"mnist: 60 training and 20 test images (real images from {folder})"
+    assert repr(data.load("mnist")) == told
 
 
 def test_fashion_mnist_has_names_of_clothes(tiny_mnist: Path) -> None:
@@ -415,6 +415,11 @@ def test_a_flat_folder_is_fashion_mnist_s_where_its_name_says_so(
     assert (data.is_on_disk("mnist"), data.is_on_disk("fashion-mnist")) == (not fashion, fashion)
 
 
+def test_a_packed_file_beside_a_plain_one_is_not_looked_at(tiny_mnist: Path) -> None:
+    (tiny_mnist / "MNIST" / "raw" / f"{FILES[0]}.gz").write_bytes(b"")
+    assert len(data.load("mnist").train_images) == 60
+
+
 def test_a_packed_file_that_is_damaged_is_told_in_one_sentence(tiny_mnist: Path) -> None:
     packed(tiny_mnist / "MNIST" / "raw")
     damage(tiny_mnist / "MNIST" / "raw" / f"{FILES[0]}.gz", DAMAGES["lost its last byte"])
@@ -427,6 +432,14 @@ def test_absence_is_told_in_one_sentence(no_mnist: Path) -> None:
     with pytest.raises(CourseError) as caught:
         data.load("mnist", download=False)
     assert_one_sentence(str(caught.value))
+
+
+@pytest.mark.parametrize(("names", "told"), [("abcde", "a, b, c, d, e"), ("abcdef", "a, b, c, d, e, ...")])
+def test_absence_is_told_with_five_of_the_names_that_lie_there(names: str, told: str, no_mnist: Path) -> None:
+    for name in names:
+        (no_mnist / name).touch()
+    with pytest.raises(CourseError, match=re.escape(f", which holds {told} (wanted: ")):
+        data.load("mnist", download=False)
 
 
 @pytest.mark.parametrize("remedy", ["COURSE_DATASET=mnist", "COURSE_DATA at a folder"])
@@ -513,7 +526,9 @@ def test_a_lesson_says_nothing_of_mnist_where_nobody_asked_for_it(
 
 def test_a_lesson_says_which_data_it_runs_on(no_mnist: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data.for_lesson(LESSON)
-    assert capsys.readouterr().out.startswith("digits: 640 training and 256 test images")
+    images, budget = capsys.readouterr().out.splitlines()
+    assert images.startswith("digits: 640 training and 256 test images")
+    assert budget == f"{LESSON}; device: {settings.device()}"
 
 
 def test_a_lesson_s_data_is_cut_to_its_budget(no_mnist: Path) -> None:
@@ -731,9 +746,10 @@ def test_a_dead_network_leaves_nothing_behind(
 
 def test_a_network_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits for the answer gets one, and then says that the network is alive."""
-    given_up = threading.Event()
+    given_up, daemons = threading.Event(), []
 
     def hang(url: str, timeout: float) -> SimpleNamespace:
+        daemons.append(threading.current_thread().daemon)  # nor does Python wait for one when it ends
         given_up.wait(20)
         return SimpleNamespace(close=lambda: None)
 
@@ -741,7 +757,7 @@ def test_a_network_that_never_answers_is_not_waited_for(monkeypatch: pytest.Monk
     monkeypatch.setattr(data, "NETWORK_SECONDS", 0.2)
     alive = data._answers("http://mirror.invalid/")
     given_up.set()
-    assert not alive
+    assert not alive and daemons == [True]
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, what: BaseException | SimpleNamespace) -> bool:
@@ -774,95 +790,3 @@ def test_a_server_that_cannot_be_reached_is_not_there(
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_server_that_talks_nonsense_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not answer(monkeypatch, http.client.BadStatusLine("SSH-2.0-OpenSSH_9.2"))
-
-
-# --- importing torchvision -----------------------------------------------------------------------
-
-
-def test_torchvision_can_be_imported_here() -> None:
-    assert data.torchvision().__name__ == "torchvision"
-
-
-def test_torchvision_can_be_imported_again() -> None:
-    assert data.torchvision() is data.torchvision()
-
-
-# What three torchvisions do when they are imported. The last one, like the real one, describes two
-# operators that a library beside it was to define.
-TORCHVISIONS = {
-    "fits": "",
-    "is broken": "raise RuntimeError('CUDA driver is too old')",
-    "is missing": "raise ModuleNotFoundError('No module named torchvision')",
-    "lacks its operators": (
-        "import torch\n"
-        "from torchvision import part\n"
-        "for name in ('nms', 'qnms'):\n"
-        "    torch.library.register_fake(f'torchvision::{name}')(lambda dets, scores, iou_threshold: dets)\n"
-    ),
-}
-IMPORT_EACH = """
-import json, sys
-import torch
-from course_utils.data import loading as data
-evidence = {}
-for folder in sys.argv[1:]:
-    for module in [m for m in sys.modules if m.partition(".")[0] == "torchvision"]:
-        del sys.modules[module]
-    sys.path[0] = folder
-    try:
-        outcome = data.torchvision().__file__
-    except Exception as problem:
-        outcome = repr(problem)
-    declared = [name for name in ("nms", "qnms") if hasattr(torch.ops.torchvision, name)]
-    evidence[folder] = [outcome, declared]
-print(json.dumps(evidence))
-"""
-
-
-@pytest.fixture(scope="module")
-def imported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, list[str]]]:
-    """Per torchvision: the file it was imported from, or the error, and the operators declared so far."""
-    folders = {name: tmp_path_factory.mktemp("site") for name in TORCHVISIONS}
-    for name, source in TORCHVISIONS.items():
-        package = folders[name] / "torchvision"
-        package.mkdir()
-        (package / "__init__.py").write_text(source)
-        (package / "part.py").touch()
-    run = subprocess.run(
-        [sys.executable, "-c", IMPORT_EACH, *map(str, folders.values())],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    evidence = json.loads(run.stdout)
-    return {name: evidence[str(folder)] for name, folder in folders.items()}
-
-
-@pytest.mark.parametrize("which", ["fits", "lacks its operators"])
-def test_a_torchvision_is_imported_that(which: str, imported: dict[str, tuple[str, list[str]]]) -> None:
-    assert imported[which][0].endswith("__init__.py")
-
-
-@pytest.mark.parametrize("which", ["fits", "is broken", "is missing"])
-def test_no_operator_is_declared_beside_a_torchvision_that(
-    which: str, imported: dict[str, tuple[str, list[str]]]
-) -> None:
-    assert imported[which][1] == []
-
-
-def test_the_missing_operators_are_declared(imported: dict[str, tuple[str, list[str]]]) -> None:
-    assert imported["lacks its operators"][1] == ["nms", "qnms"]
-
-
-@pytest.mark.parametrize(
-    ("which", "error"),
-    [
-        ("is broken", "RuntimeError('CUDA driver is too old')"),
-        ("is missing", "ModuleNotFoundError('No module named torchvision')"),
-    ],
-)
-def test_another_error_passes_through_from_a_torchvision_that(
-    which: str, error: str, imported: dict[str, tuple[str, list[str]]]
-) -> None:
-    assert imported[which][0] == error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pictures import fingerprint
 
 from course_utils.data import sprites
 from course_utils.data.sprites import Sprites
@@ -67,6 +68,11 @@ def test_an_angle_keeps_size_and_place(drawn):
     ratio = after.sum((1, 2, 3)) / before.sum((1, 2, 3))
     assert (ratio - 1).abs().max() < 0.1  # drawn from 4 x 4 points per pixel
     assert (centre(before) - centre(after)).abs().max() < 0.5
+
+
+def test_the_pictures_are_those_that_the_course_s_numbers_come_from():
+    some = torch.cartesian_prod(*(torch.arange(size) for size in (3, 2, 5, 2, 2)))
+    assert fingerprint(sprites._pictures(some)) == pytest.approx(-24.0244, abs=0.01)
 
 
 @pytest.mark.slow

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -84,6 +86,10 @@ def test_an_estimate_counts_its_values() -> None:
 def test_an_estimate_does_not_lose_digits_to_float32() -> None:
     values = torch.tensor([1e8, 1e8 + 8, 1e8 + 16] * 1000, dtype=torch.float32)
     assert Estimate.of(values).mean == 1e8 + 8
+
+
+def test_an_estimate_is_of_plain_numbers() -> None:
+    assert [type(value) for value in vars(Estimate.of(noise(3))).values()] == [float, float, int]
 
 
 def test_an_estimate_shows_its_error() -> None:
@@ -234,6 +240,11 @@ def test_the_test_elbo_uses_its_seed() -> None:
     assert first != second
 
 
+def test_batches_of_images_without_labels_are_refused() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        list(evaluation._batches(torch.zeros(5), torch.zeros(2), size=2))
+
+
 def test_a_conditional_model_is_judged_with_its_labels(small_batches: None) -> None:
     model, x = CVAE(2), grey()
     right, wrong = (
@@ -347,6 +358,14 @@ def test_more_importance_samples_raise_the_log_likelihood() -> None:
 
 def test_the_log_likelihood_counts_every_image() -> None:
     assert evaluation.log_likelihood(Line(), ALL_IMAGES.repeat(40, 1, 1, 1), samples=1).count == 640
+
+
+def test_the_bar_of_a_log_likelihood_counts_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
+    bar = contextlib.nullcontext(SimpleNamespace(update=counted.append))
+    monkeypatch.setattr(evaluation.progress, "bar", lambda total, what: counted.append(-total) or bar)
+    evaluation.log_likelihood(Line(), ALL_IMAGES.repeat(4, 1, 1, 1), samples=1)
+    assert counted[0] == -64 and sum(counted) == 0
 
 
 class Rows(Line):
@@ -487,8 +506,14 @@ def test_no_image_is_encoded_twice_by(function: str, small_batches: None) -> Non
     assert sizes == [4, 4, 4, 4, 4, 3]
 
 
-def test_codes_carry_no_gradients() -> None:
-    assert not evaluation.codes(VAE(2), grey()).requires_grad
+def test_neither_codes_nor_what_is_decoded_carries_gradients() -> None:
+    model, z = VAE(2), torch.zeros(3, 2)
+    made = [
+        evaluation.codes(model, grey()),
+        *evaluation.posterior(model, grey()),
+        evaluation.decode(model, z),
+    ]
+    assert not any(tensor.requires_grad for tensor in [*made, evaluation.log_joint(model, grey(), z)])
 
 
 # --- walks and planes ----------------------------------------------------------------------------
@@ -532,6 +557,12 @@ def test_a_spherical_walk_between_ends_on_one_line_is_straight(factor: float) ->
     z = noise(20)
     walk = evaluation.interpolate(z, factor * z, 7, spherical=True)
     torch.testing.assert_close(walk, evaluation.interpolate(z, factor * z, 7))
+
+
+@pytest.mark.parametrize("factor", [1.0, -1.0])
+def test_a_spherical_walk_is_of_numbers_where_a_rounded_cosine_is_beyond_1(factor: float) -> None:
+    walks = [evaluation.interpolate(z, factor * z, 7, spherical=True) for z in noise(100, 20)]
+    assert torch.stack(walks).isfinite().all()
 
 
 @pytest.mark.parametrize("n", [1, 2, 15])
@@ -701,6 +732,7 @@ def test_units_are_active_whose_mean_varies_by_more_than_a_hundredth(
 def test_the_threshold_of_active_units_is_the_caller_s() -> None:
     x = torch.tensor([1.0, -1.0]).repeat(500).view(1000, 1, 1, 1).expand(1000, 1, 28, 28)
     assert evaluation.active_units(Scaled(0.2, 0.4, 1.0), x, threshold=0.1) == 2
+    assert evaluation.active_units(Scaled(0.0, 1e-3), x, threshold=0.0) == 1
 
 
 @every_model
@@ -714,7 +746,8 @@ def test_the_reconstruction_error_is_the_mean_square_over_pixels_and_images(
 
 
 def test_the_reconstruction_error_of_a_perfect_pair_is_zero() -> None:
-    assert evaluation.reconstruction_error(Pixels(latent_dim=784), grey()) == pytest.approx(0, abs=1e-10)
+    error = evaluation.reconstruction_error(Pixels(latent_dim=784), grey())
+    assert type(error) is float and error == pytest.approx(0, abs=1e-10)
 
 
 # --- probes --------------------------------------------------------------------------------------
@@ -851,6 +884,10 @@ def test_a_threshold_above_the_loss_makes_every_hole_vanish(holes: Tensor) -> No
     assert evaluation.hole_share(Forgetful(784), holes, threshold=0.99).mean == 0
 
 
+def test_a_loss_at_the_threshold_is_no_hole() -> None:
+    assert evaluation.hole_share(Pixels(), torch.zeros(5, 3), threshold=0.0).mean == 0
+
+
 # --- copies of training images -------------------------------------------------------------------
 
 
@@ -955,6 +992,17 @@ def test_a_sampled_gap_is_that_of_densities_added_up_one_by_one() -> None:
     assert evaluation.sampled_information_gap(mu, logvar, factors, samples=20) == pytest.approx(
         expected.item()
     )
+
+
+def test_a_sampled_gap_of_very_narrow_and_very_wide_posteriors_is_that_in_float64(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Densities from e^40 to e^-60, beyond what float32 holds of them side by side."""
+    monkeypatch.setattr(objectives, "reparameterize", lambda mu, logvar: mu)
+    mu, logvar = noise(30, 3), torch.linspace(-80, 120, 30).unsqueeze(1).expand(30, 3)
+    factors = whole_numbers(30, 2, below=3, seed=0)
+    expected = evaluation.sampled_information_gap(mu.double(), logvar.double(), factors)
+    assert evaluation.sampled_information_gap(mu, logvar, factors) == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_sampled_gap_leaves_random_numbers_alone() -> None:

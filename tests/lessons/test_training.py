@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -308,6 +309,7 @@ BAD = {
     "no epoch": ({"epochs": 0}, "epochs is 0: ask for at least one"),
     "no batch": ({"batch_size": 0}, "batch_size is 0: it has to lie between 1 and the 50 images there are"),
     "a batch larger than the data": ({"batch_size": 51}, "batch_size is 51: it has to lie between 1 and"),
+    "too many batch sizes": ({"batch_size": [16, 16]}, "2 batch sizes for 1 epochs: give one number, or one"),
     "no learning rate": ({"learning_rate": 0.0}, "learning_rate is 0.0: it has to be a positive number"),
 }
 
@@ -359,6 +361,19 @@ def test_a_loss_that_runs_away_stops_the_training(
         fit(Runaway(), images + 1e-3 * (images == 0), counted, epochs=1000, batch_size=1,
             learning_rate=learning_rate)  # fmt: skip
     assert len(steps) <= training.LOOK + 1
+
+
+def test_an_epoch_of_one_step_is_looked_at_when_it_ends(images: Tensor) -> None:
+    with pytest.raises(CourseError, match=r"The loss is nan in epoch [3-9]:"):
+        fit(Runaway(), images, turning_nan, epochs=1000, batch_size=COUNT, learning_rate=0.5)
+
+
+def test_a_loss_may_rise_to_ten_times_what_it_began_with_and_one_nat() -> None:
+    guard = training.Guard()
+    for loss in (-2.0, 21.0):
+        guard.check(loss, epoch=1)
+    with pytest.raises(CourseError, match=r"The loss has risen from -2 to 21.5 in epoch 7"):
+        guard.check(21.5, epoch=7)
 
 
 def test_a_learning_rate_a_thousand_times_too_high_is_said_to_diverge(images: Tensor) -> None:
@@ -467,8 +482,20 @@ def test_seconds_are_counted_from_the_start_of_training(
     assert fit(Scale(), numbered, spy, epochs=3, batch_size=BATCH).seconds == [1.0, 2.0, 3.0]
 
 
-def test_the_record_s_line_gives_its_last_loss() -> None:
-    assert "loss 3.5" in repr(History({"loss": [4.0, 3.5]}, {}, [1.0, 2.0]))
+def test_the_record_s_line_gives_its_last_loss_and_seconds() -> None:
+    history = History({"loss": [5.0, 4.0, 3.5]}, {}, [1.0, 2.0, 4.0])
+    assert repr(history) == "3 epochs in 4 s; last epoch's training average: loss 3.5"
+
+
+def test_the_record_is_of_plain_numbers(history: History) -> None:
+    values = [*history.train.values(), *history.test.values(), history.seconds]
+    assert {type(value) for value in itertools.chain(*values)} == {float}
+
+
+def test_the_record_holds_no_graph_from_one_step_to_the_next() -> None:
+    record, weight = training.Record(), nn.Parameter(torch.tensor(0.5))
+    record.step(State(Scale(), None, History(), COUNT, 1), Loss(2 * weight, weight), BATCH)
+    assert not record.sums.requires_grad
 
 
 # --- average -------------------------------------------------------------------------------------
