@@ -176,13 +176,12 @@ def _files(name: str) -> dict[str, Path]:
     if ("fashion" in f"{folder.parent.name}/{folder.name}".lower()) == (name == "fashion-mnist"):
         places += [folder / "raw", folder]
     for place in places:
-        spelt = {file: [file, file.replace("-idx", ".idx")] for file in MNIST_SHA256}
         found = {
-            file: place / spelling
-            for file, stems in spelt.items()
-            for stem in stems
-            for spelling in (f"{stem}.gz", stem)
-            if (place / spelling).is_file()
+            file: path
+            for file in MNIST_SHA256
+            for stem in (file, file.replace("-idx", ".idx"))
+            for path in (place / f"{stem}.gz", place / stem)
+            if path.is_file()
         }
         if len(found) == len(MNIST_SHA256):
             return found
