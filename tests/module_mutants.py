@@ -15,6 +15,7 @@ import gc
 import importlib
 import inspect
 import io
+import itertools
 import os
 import resource
 import signal
@@ -195,8 +196,8 @@ def forked(work: Callable[[], bool]) -> bool:
 
 
 def all_pass(items: list[pytest.Item]) -> bool:
-    """Whether these tests pass; the first that fails ends it."""
-    for item, following in zip(items, [*items[1:], None], strict=True):
+    """Whether these tests pass, as none at all do; the first that fails ends it."""
+    for item, following in itertools.zip_longest(items, items[1:]):
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         if item.session.testsfailed:
             return False

@@ -368,6 +368,13 @@ def test_the_bar_of_a_log_likelihood_counts_images(monkeypatch: pytest.MonkeyPat
     assert counted[0] == -64 and sum(counted) == 0
 
 
+def test_the_log_joint_of_codes_on_a_grid_adds_up_to_the_likelihood(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "BATCH", 1)  # so that the codes are decoded in many parts
+    z = torch.linspace(-12, 12, 2001).unsqueeze(1)
+    total = evaluation.log_joint(Line(), ALL_IMAGES, z).logsumexp(1) + math.log(24 / 2000)
+    torch.testing.assert_close(total.double(), integrated(ALL_IMAGES), atol=1e-4, rtol=0)
+
+
 class Rows(Line):
     """Counts the codes it is given to decode."""
 
@@ -997,9 +1004,9 @@ def test_a_sampled_gap_is_that_of_densities_added_up_one_by_one() -> None:
 def test_a_sampled_gap_of_very_narrow_and_very_wide_posteriors_is_that_in_float64(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Densities from e^40 to e^-60, beyond what float32 holds of them side by side."""
+    """Densities of e^39 and of e^-66: float32 holds either, but not both beside each other."""
     monkeypatch.setattr(objectives, "reparameterize", lambda mu, logvar: mu)
-    mu, logvar = noise(30, 3), torch.linspace(-80, 120, 30).unsqueeze(1).expand(30, 3)
+    mu, logvar = noise(30, 3), torch.tensor([[-80.0], [130.0]]).repeat(15, 3)
     factors = whole_numbers(30, 2, below=3, seed=0)
     expected = evaluation.sampled_information_gap(mu.double(), logvar.double(), factors)
     assert evaluation.sampled_information_gap(mu, logvar, factors) == pytest.approx(expected, abs=1e-5)
