@@ -78,7 +78,10 @@ REASONS: dict[str, dict[str, str]] = {
         "fit: torch.randperm(len(images), device=images.device) -> torch.randperm(len(images))": GPU,
         "Record: zip(self.names, averages, strict=True) -> zip(self.names, averages)": STRICT,
         "Record: True -> False": STRICT,
+        "average: 0 -> -1": AS_MANY,
         "average: 0 -> -1 (2)": AS_MANY,
+        "problems: value.item() -> value": mutants.NUMBER,
+        "Watcher: 0 -> -1": "its noise may come from any seed of its own",
     },
     "evaluation": {
         "binarize: torch.bernoulli(images.cpu(), generator=generator).to(images.device) -> "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -310,6 +311,14 @@ BAD = {
     "no batch": ({"batch_size": 0}, "batch_size is 0: it has to lie between 1 and the 50 images there are"),
     "a batch larger than the data": ({"batch_size": 51}, "batch_size is 51: it has to lie between 1 and"),
     "too many batch sizes": ({"batch_size": [16, 16]}, "2 batch sizes for 1 epochs: give one number, or one"),
+    "one batch of none": (
+        {"epochs": 2, "batch_size": [0, 16]},
+        r"batch_size is \[0, 16\]: it has to lie between",
+    ),
+    "an endless learning rate": (
+        {"learning_rate": math.inf},
+        "learning_rate is inf: it has to be a positive",
+    ),
     "no learning rate": ({"learning_rate": 0.0}, "learning_rate is 0.0: it has to be a positive number"),
 }
 
@@ -323,6 +332,7 @@ def test_settings_that_cannot_work_are_refused(setting: dict, sentence: str, ima
 BAD_IMAGES = {
     "integers": (lambda x: (255 * x).to(torch.uint8), "Images are torch.uint8: turn them into floats"),
     "0 to 255": (lambda x: 255 * x, r"Pixels reach from 0 to 255: scale the images to \[0, 1\]"),
+    "beyond 1": (lambda x: 1.5 * x, "Pixels reach from 0 to 1.5: scale"),
     "standardised": (lambda x: (x - 0.5) / 0.5, "Pixels reach from -1 to 1"),
     "NaN": (lambda x: x / 0, "Pixels reach from nan to nan"),
     "flat": (lambda x: x.flatten(1), r"Images have shape \(50, 784\)"),
