@@ -37,7 +37,7 @@ lab: may-start $(READY)
 test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy -n 2
 	$(BIN)/lint-imports
 	$(PYTEST) tests solutions notebooks -m "not ($(LONG))" --nbval-lax --nbval-current-env --nbval-cell-timeout 600
 

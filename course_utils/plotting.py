@@ -32,6 +32,7 @@ MARKERS = "osD^vP"
 DPI = 110
 WIDTH = 8.5  # inches; what a notebook's output column shows without scaling
 NARROW = 6.8  # of a single chart
+GAP = 2  # pixels of paper between images in rows
 COVER = 1000  # of a map's points together, square points (72 to the inch) per square inch of its panel
 
 STYLE: Any = {
@@ -119,15 +120,17 @@ def image_rows(rows: Mapping[str, Values], title: str, columns: Sequence[str] = 
     size = min(0.8, (WIDTH - 0.2 - 0.085 * words) / count)  # inches: what the row labels leave
     alt = f"Rows of {count} images, from the top: {', '.join(rows)}."
     picture = Picture(WIDTH, size * 1.06 * len(rows) + (0.7 if columns else 0.45), title, alt)
-    grid = picture.subplots(len(rows), count, squeeze=False)
-    for axes_row, (label, images) in zip(grid, rows.items(), strict=True):
-        for axes in axes_row[len(images) :]:
-            axes.set_visible(False)
-        for axes, image in zip(axes_row, to_numpy(images), strict=False):
-            show(axes, image)
-        axes_row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=10)
-    for axes, name in zip(grid[0], columns, strict=False):
-        axes.set_title(name, fontsize=9)
+    height, width = to_numpy(next(iter(rows.values()))).shape[-2:]
+    down, across = height + GAP, width + GAP
+    paper = np.full((len(rows) * down - GAP, count * across - GAP), np.nan)
+    for row, images in enumerate(rows.values()):
+        for column, image in enumerate(to_numpy(images)):
+            paper[row * down :, column * across :][:height, :width] = image.reshape(height, width)
+    axes = picture.subplots()
+    show(axes, paper)
+    axes.set_yticks(np.arange(len(rows)) * down + height / 2, list(rows), fontsize=10)
+    axes.set_xticks(np.arange(len(columns)) * across + width / 2, columns, fontsize=9)
+    axes.tick_params(length=0, labeltop=True, labelbottom=False)
     return picture
 
 

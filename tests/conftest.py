@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import nbgrader.api
 import needs
 import numpy as np
 import pytest
@@ -27,6 +29,8 @@ torch.set_num_threads(1)  # pytest-xdist runs one process per core
 
 def pytest_configure() -> None:
     needs.require(os.environ.get("COURSE_REQUIRE", ""))
+    # It asks alembic, in a process that takes two seconds, whenever a gradebook is made.
+    nbgrader.api.get_alembic_version = functools.cache(nbgrader.api.get_alembic_version)
     if sys.platform == "linux":
         import forked
         import nbval.kernel
@@ -61,7 +65,7 @@ def no_course_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def same_random_state() -> None:
     """What a test draws without a generator of its own is the same in every run and in any order."""
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # torch.manual_seed would look for every kind of device
 
 
 @pytest.fixture(scope="session")
@@ -105,7 +109,7 @@ def forks() -> None:
     """Processes that multiprocessing's server forks are there at once."""
     import forked
 
-    forked.start_server()
+    forked.start_server("faked")
 
 
 @pytest.fixture(scope="module")

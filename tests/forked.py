@@ -25,11 +25,11 @@ from jupyter_client.provisioning import local_provisioner
 TESTS = Path(__file__).parent
 
 
-def start_server() -> None:
-    """Start multiprocessing's server of forks, once per process."""
+def start_server(*modules: str) -> None:
+    """Start multiprocessing's server of forks, once per process, with what lessons need and these modules."""
     from courseware.grading.kernel.zygote import IMPORTED  # needs Linux, as forks do
 
-    multiprocessing.set_forkserver_preload(["__main__", "faked", *IMPORTED])
+    multiprocessing.set_forkserver_preload(["__main__", *modules, *IMPORTED])
     places = [str(TESTS), str(TESTS.parent), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     with mock.patch.dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, places))):
         forkserver.ensure_running()

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from course_utils.checks.evidence import NOT_YET, Evidence, as_array, pack, quiet, sentence
-from course_utils.checks.inputs import fact
+from course_utils.checks.inputs import fact, seed_draws
 
 REPORT_MIME = "application/vnd.vae-course.report+json"
 EVIDENCE_MIME = "application/vnd.vae-course.evidence+json"
@@ -181,7 +181,7 @@ def observe(exercise: Exercise, namespace: Mapping[str, Any], seed: int) -> Obse
         return Observation(seed, {}, note)
     try:
         with quiet(), _undisturbed():
-            torch.manual_seed(seed)  # the same evidence, whatever ran before
+            seed_draws(seed)  # the same evidence, whatever ran before
             beside = (namespace.get(exercise.measured),) if exercise.measured else ()
             evidence: Evidence = {}
             exercise.probe(evidence, _function(exercise, answer), seed, *beside)
@@ -241,10 +241,11 @@ def run(exercise: Exercise, namespace: Mapping[str, Any], seed: int | None = Non
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
     """Probe and judge draw alike, whatever defaults a lesson has set, and leave its random numbers alone."""
-    dtype = torch.get_default_dtype()
+    dtype, here = torch.get_default_dtype(), torch.get_default_device().type == "cpu"
     torch.set_default_dtype(torch.float32)
+    device = contextlib.nullcontext() if here else torch.device("cpu")  # which every call would pass through
     try:
-        with torch.device("cpu"), torch.random.fork_rng(), torch.enable_grad():
+        with device, torch.random.fork_rng(), torch.enable_grad():
             yield
     finally:
         torch.set_default_dtype(dtype)

@@ -410,6 +410,7 @@ def _exact() -> _Pair:
     return _Pair(image, lambda x: -x.argmax(1)[:, None].astype(np.float64), (4, 8))
 
 
+@functools.lru_cache(maxsize=2)
 def _calls(seed: int) -> dict[str, list[tuple[_Pair, Tensor, float]]]:
     """Decoder and encoder, codes and threshold of every call.
 
@@ -503,15 +504,23 @@ def probe_hole_share(evidence: Evidence, answer: Any, seed: int) -> None:
         record(evidence, key, shares, key)
 
 
+@functools.lru_cache(maxsize=2)
+def _known_shares(seed: int) -> dict[str, dict[str, np.ndarray]]:
+    """Of every call, the right share under '' and likely wrong answers under their hints."""
+    each = {key: [_shares(*call) for call in called] for key, called in _calls(seed).items()}
+    return {
+        key: {hint: np.stack([shares[hint] for shares in called]) for hint in called[0]}
+        for key, called in each.items()
+    }
+
+
 def judge_hole_share(seed: int, evidence: Evidence) -> list[Finding]:
     advice = "Square, sum over each image's own pixels, divide, compare; the batch may have any size."
     findings = []
-    for key, called in _calls(seed).items():
-        claim, weight = CLAIMS[key]
-        each = [_shares(*call) for call in called]
-        values = {hint: np.stack([shares[hint] for shares in each]) for hint in each[0]}
-        share = values.pop("")
-        findings.append(advised(expect(evidence, key, share, claim, weight, values, 1e-6), advice))
+    for key, shares in _known_shares(seed).items():
+        mistakes = {hint: share for hint, share in shares.items() if hint}
+        finding = expect(evidence, key, shares[""], *CLAIMS[key], mistakes, 1e-6)
+        findings.append(advised(finding, advice))
     return findings
 
 

@@ -19,7 +19,7 @@ from torch.distributions import Bernoulli
 from course_utils.checks.core import Exercise, Finding, close, expect, problem_with, unless
 from course_utils.checks.evidence import Evidence, NotNumbers, alone, as_array, intact, record, record_tensor
 from course_utils.checks.gaussians import kls, standard_normal, wrong_kls
-from course_utils.checks.inputs import generator, posterior_parameters
+from course_utils.checks.inputs import generator, posterior_parameters, seed_draws
 from course_utils.checks.predictions import prediction
 
 
@@ -95,7 +95,7 @@ def probe_reparameterize(evidence: Evidence, answer: Any, seed: int) -> None:
         return np.stack([as_array(alone(answer(*_wide_posterior(seed), None))) for _ in range(2)])
 
     record(evidence, "gradients", lambda: gradients(_eps(seed))[1:])
-    torch.manual_seed(seed)
+    seed_draws(seed)
     record(evidence, "own gradients", gradients, None)
     record(evidence, "drawn", drawn)
 

@@ -26,7 +26,7 @@ from course_utils.checks import gradients, layers
 from course_utils.checks.core import Exercise, Finding, diagnosis, expect, is_fact, problem_with, unless
 from course_utils.checks.evidence import Evidence, NotNumbers, alone, as_array, intact, record, record_tensor
 from course_utils.checks.gaussians import kls, posterior, standard_normal
-from course_utils.checks.inputs import fact, generator
+from course_utils.checks.inputs import fact, generator, seed_draws
 from course_utils.checks.predictions import prediction
 
 # --- shared by the exercises ------------------------------------------------------------------------
@@ -485,7 +485,7 @@ def probe_vae_train_step(evidence: Evidence, answer: Any, seed: int) -> None:
         answer(fresh, torch.optim.SGD(fresh.parameters(), lr=rate), _images(seed, NOISY[0]))
         return fresh.decoded()
 
-    torch.manual_seed(seed)
+    seed_draws(seed)
     for index in range(2):
         record(evidence, f"loss{index}", step, index)
         for key in (f"move{index}", f"z{index}"):
@@ -620,7 +620,7 @@ def _test_set(seed: int) -> tuple[Tensor, int]:
 
 def probe_test_elbo(evidence: Evidence, answer: Any, seed: int) -> None:
     x, batch_size = _test_set(seed)
-    torch.manual_seed(seed)
+    seed_draws(seed)
     for prefix, size in (("", batch_size), ("whole ", 2 * len(x))):
         model = Linear(seed, 6)
         call = partial(intact, answer, model, x.clone(), size)

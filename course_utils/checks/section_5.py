@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,8 @@ from course_utils.checks.predictions import prediction
 
 # --- 5.1 conv_sizes ---------------------------------------------------------------------------------
 
-Stack = list[tuple[str, int, int, int]]
+Layer = tuple[str, int, int, int]
+Stack = list[Layer]
 Stacks = list[tuple[Stack, int]]
 
 
@@ -40,7 +41,9 @@ def _transposed(n: int, k: int, s: int, p: int) -> float:
 Rule = Callable[[int, int, int, int], float]
 
 
-def _by(stack: Stack, size: float, conv: Rule = _convolved, transposed: Rule = _transposed) -> list[float]:
+def _by(
+    stack: Iterable[Layer], size: float, conv: Rule = _convolved, transposed: Rule = _transposed
+) -> list[float]:
     """The sizes that these two rules give; for wrong rules."""
     sizes = []
     for kind, *numbers in stack:
@@ -100,7 +103,8 @@ RULES: dict[str, tuple[Rule, Rule]] = {
 }
 
 
-def _telling(stack: Stack, low: int, high: int) -> list[int]:
+@functools.cache
+def _telling(stack: tuple[Layer, ...], low: int, high: int) -> list[int]:
     """The starting sizes from `low` to `high` at which the most rules differ in what they give."""
     different = {
         size: len({tuple(_by(stack, size, *rule)) for rule in RULES.values()})
@@ -117,7 +121,7 @@ def _stacks(seed: int) -> dict[str, Stacks]:
         return int(torch.randint(low, high + 1, (), generator=g))
 
     def pick(stack: Stack, low: int, high: int) -> tuple[Stack, int]:
-        sizes = _telling(stack, low, high)
+        sizes = _telling(tuple(stack), low, high)
         return stack, sizes[draw(0, len(sizes) - 1)]
 
     def down() -> Stack:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, TimeoutError, wait
@@ -29,6 +30,7 @@ ATTEMPTS = 3
 AHEAD = 2  # jobs per worker that are under way or wait for one
 LONGEST = 7200  # seconds from a job's start, however busy the machine: a worker that hangs is ended
 LOST = (ProcessExpired, TimeoutError, BrokenExecutor)
+START = "forkserver" if sys.platform == "linux" else "spawn"  # elsewhere forks of what has libraries may hang
 
 
 class Crew(NamedTuple):
@@ -74,8 +76,11 @@ def _result(future: Future[R]) -> R | None:
 
 
 @contextmanager
-def local(count: int, start: str = "spawn") -> Iterator[Crew]:
-    """Processes on this machine, each with one thread to compute with, that end with the context."""
+def local(count: int, start: str = START) -> Iterator[Crew]:
+    """Processes on this machine, each with one thread to compute with, that end with the context.
+
+    Where they are forked, what their work needs is imported once for all.
+    """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     context: Any = multiprocessing.get_context(start)
     pools: list[ProcessPool] = []  # at most one
@@ -89,6 +94,7 @@ def local(count: int, start: str = "spawn") -> Iterator[Crew]:
         if pools and not pools[-1].active:
             end()
         if not pools:
+            multiprocessing.set_forkserver_preload([work.__module__])
             pools.append(ProcessPool(count, initializer=_begin, initargs=[work], context=context))
         return pools[-1].schedule(work, [job], timeout=LONGEST)
 

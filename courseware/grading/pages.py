@@ -45,6 +45,9 @@ MOST_CHARACTERS = 20_000  # of an output
 MOST_CHARACTERS_OF_CELL = 100_000
 MOST_ALT = 1_000  # characters of its description
 MOST_MARKDOWN = 50_000  # characters of a cell; the longest of the course has 5,000
+MOST_SIGNS = (
+    1_000  # that open something; the most of a cell of the course are 90, and nesting costs their square
+)
 
 FORMGRADER = Path(nbgrader.__file__).parent / "server_extensions" / "formgrader"
 EXPORTER: dict[str, Any] = {
@@ -182,6 +185,8 @@ def markdown(context: Any, source: str) -> str:
     """Markdown of anybody's as clean HTML. Never raises: what cannot be rendered is shown as it stands."""
     try:
         attachments = dict(context.get("cell", {}).get("attachments", {}))
+        if sum(map(str(source).count, "<>&$[")) > MOST_SIGNS:
+            raise ValueError("more than anybody writes")
         return _rendered(source, attachments) if attachments else _rendered_alone(source)
     except Exception:  # a forged attachment, nesting without end
         return f"<pre>{html.escape(str(source)[:MOST_MARKDOWN])}</pre>"

@@ -236,6 +236,7 @@ def test_nbgrader_s_own_command_that_fails_leaves_the_former_release(small):
     assert state(small) == before
 
 
+@pytest.mark.slow
 def test_what_is_released_in_a_fresh_clone_is_entered_by_nbgrader_s_own_command(small):
     (small / "gradebook.db").unlink()
     assert generated(small, force=False)["success"]
@@ -253,6 +254,7 @@ def handed_in(small: Path, *cells: NotebookNode) -> None:
     write(small, ONE, shown("1 + 1", id="c"), *cells)
 
 
+@pytest.mark.slow
 def test_other_exercises_than_those_that_were_graded_are_refused_and_nothing_changes(small):
     handed_in(small)
     before = state(small)
@@ -261,6 +263,7 @@ def test_other_exercises_than_those_that_were_graded_are_refused_and_nothing_cha
     assert state(small) == before
 
 
+@pytest.mark.slow
 def test_other_points_are_released_and_left_to_a_regrade_of_everybody(small):
     handed_in(small, graded("assert True", 5))
     (sentence,) = release.build(small)

@@ -24,6 +24,7 @@ import pytest
 from faked import ASSIGNMENT, AUTOMATIC, BY_HAND, RULES, hand_in, hand_in_class
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
+from tiers import quick
 
 from course_utils.settings import CourseError
 from courseware.classroom import audit, batch, summary
@@ -48,15 +49,15 @@ def course(released: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def undisturbed(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A class of forty, graded one after the other and without a disturbance."""
+    """A class of sixteen, graded one after the other and without a disturbance."""
     root = shutil.copytree(released, tmp_path_factory.mktemp("undisturbed") / "course")
-    hand_in_class(root, 40)
+    hand_in_class(root, 16)
     faked.run(root)
     return root
 
 
 @pytest.fixture
-def class_of_40(undisturbed: Path, tmp_path: Path) -> Path:
+def class_of_16(undisturbed: Path, tmp_path: Path) -> Path:
     """The same class, not graded yet."""
     return ungraded(undisturbed, tmp_path / "class")
 
@@ -79,7 +80,7 @@ def record_of(root: Path, student: str) -> Path:
 
 def test_the_gradebook_has_the_scores_of_the_records(undisturbed):
     entries, records = faked.entries(undisturbed), faked.records(undisturbed)
-    assert len(records) == 40
+    assert len(records) == 16
     assert {
         student: [entry[f"{name} {AUTOMATIC}"][0] for name in faked.NAMES]
         for student, entry in entries.items()
@@ -102,6 +103,7 @@ def test_what_only_a_person_can_judge_is_left_to_one(undisturbed):
     }
 
 
+@pytest.mark.slow
 def test_what_nbgrader_exports_agrees_with_the_records(undisturbed, tmp_path):
     root = shutil.copytree(undisturbed, tmp_path / "course")
     rows = {row["student_id"]: float(row["raw_score"]) for row in faked.exported(root)}
@@ -121,10 +123,10 @@ def test_notebooks_pages_and_what_releases_them_are_where_nbgrader_puts_them(und
 
 
 @pytest.mark.slow
-def test_two_workers_give_what_one_process_gives(class_of_40, undisturbed, forks):
+def test_two_workers_give_what_one_process_gives(class_of_16, undisturbed, forks):
     with faked.two_workers() as crew:
-        faked.run(class_of_40, crew)
-    assert faked.state(class_of_40) == faked.state(undisturbed)
+        faked.run(class_of_16, crew)
+    assert faked.state(class_of_16) == faked.state(undisturbed)
 
 
 def test_progress_counts_everybody_once(course):
@@ -185,7 +187,7 @@ DAMAGED = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
+@pytest.mark.parametrize("damage", quick(DAMAGED))
 def test_a_damaged_record_is_made_anew(graded, damage):
     before, record = faked.state(graded), record_of(graded, "bob")
     text = record.read_text("utf-8")
@@ -463,6 +465,7 @@ def test_other_exercises_since_release_are_one_sentence(graded, monkeypatch):
             again(graded)
 
 
+@pytest.mark.slow
 def test_a_gradebook_made_anew_leaves_the_release_as_it_is(graded):
     released = {path: path.read_bytes() for path in (graded / "notebooks").rglob("*.ipynb")}
     (graded / "gradebook.db").unlink()
@@ -478,13 +481,13 @@ def test_a_gradebook_made_anew_leaves_the_release_as_it_is(graded):
 
 @pytest.mark.slow
 def test_a_submission_that_costs_its_workers_is_not_graded_and_costs_nobody_else(
-    class_of_40, undisturbed, forks
+    class_of_16, undisturbed, forks
 ):
-    hand_in(class_of_40, "zoe", faked.LOSES_ITS_WORKER)
-    course = batch.Course(class_of_40)
+    hand_in(class_of_16, "zoe", faked.LOSES_ITS_WORKER)
+    course = batch.Course(class_of_16)
     with faked.two_workers() as crew:
-        faked.run(class_of_40, crew)
-    assert faked.entries(class_of_40) == faked.entries(undisturbed)
+        faked.run(class_of_16, crew)
+    assert faked.entries(class_of_16) == faked.entries(undisturbed)
     found = summary.of(batch.results(course, ASSIGNMENT), "", {}, course.students(ASSIGNMENT))
     assert found.for_a_look == {"zoe": ["not graded: call `course grade` again"]}
 
@@ -560,7 +563,7 @@ def test_fifty_kills_at_random_moments_change_nothing(undisturbed, tmp_path, for
 
 
 def done(root: Path) -> bool:
-    return len(faked.records(root)) == 40 and not list(root.glob("autograded/*/.*"))
+    return len(faked.records(root)) == 16 and not list(root.glob("autograded/*/.*"))
 
 
 def kill(coordinator: int, only_a_worker: bool = False) -> bool:
@@ -619,16 +622,16 @@ def refuse(monkeypatch: pytest.MonkeyPatch, number: int, when: Callable[[Path], 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["first.html", "second.ipynb", "pending.json"])
-def test_a_full_disk_is_one_sentence_and_the_same_call_goes_on(class_of_40, undisturbed, monkeypatch, name):
+def test_a_full_disk_is_one_sentence_and_the_same_call_goes_on(class_of_16, undisturbed, monkeypatch, name):
     with monkeypatch.context() as patch:
         refuse(patch, errno.ENOSPC, lambda path: path.name == name and "student 20" in str(path))
         with pytest.raises(CourseError, match=r"small cannot be written \(No space left on device\): mend"):
-            faked.run(class_of_40)
-    entered = set(faked.records(class_of_40))
+            faked.run(class_of_16)
+    entered = set(faked.records(class_of_16))
     assert entered
-    assert not list(class_of_40.glob("*/*/.small.*"))  # what was begun is not left to fill the disk
-    assert set(faked.graded_now(class_of_40)) == set(faked.records(class_of_40)) - entered
-    assert faked.state(class_of_40) == faked.state(undisturbed)
+    assert not list(class_of_16.glob("*/*/.small.*"))  # what was begun is not left to fill the disk
+    assert set(faked.graded_now(class_of_16)) == set(faked.records(class_of_16)) - entered
+    assert faked.state(class_of_16) == faked.state(undisturbed)
 
 
 def test_a_full_disk_leaves_the_earlier_grade_of_a_resubmission(graded, monkeypatch):
@@ -649,7 +652,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(course):
 
 @pytest.mark.slow
 def test_a_gradebook_that_cannot_be_written_is_one_sentence_and_the_same_call_goes_on(
-    class_of_40, undisturbed
+    class_of_16, undisturbed
 ):
     """SQLite says so when the database may not grow any more, as on a full disk."""
     limit = event.listens_for(Engine, "connect")
@@ -661,12 +664,12 @@ def test_a_gradebook_that_cannot_be_written_is_one_sentence_and_the_same_call_go
     limit(small)
     try:
         with pytest.raises(CourseError, match=r"The gradebook cannot be written .*full.*: mend that"):
-            faked.run(class_of_40)
+            faked.run(class_of_16)
     finally:
         event.remove(Engine, "connect", small)
-    assert 0 < len(faked.records(class_of_40)) < 40
-    faked.run(class_of_40)
-    assert faked.state(class_of_40) == faked.state(undisturbed)
+    assert 0 < len(faked.records(class_of_16)) < 16
+    faked.run(class_of_16)
+    assert faked.state(class_of_16) == faked.state(undisturbed)
 
 
 def test_a_disk_without_locks_is_one_sentence(course, monkeypatch):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiers import quick
 from torch import Tensor, nn
 
 from course_utils import files as files_
@@ -116,7 +117,7 @@ OTHERWISE = {
 }
 
 
-@pytest.mark.parametrize("settings", OTHERWISE.values(), ids=OTHERWISE)
+@pytest.mark.parametrize("settings", quick(OTHERWISE))
 def test_another_setting_is_another_training(settings, images, project):
     train(cache.fit, images)
     train(cache.fit, images, **settings)
@@ -143,7 +144,10 @@ def test_another_version_of_the_package_trains_anew(images, project, monkeypatch
     assert len(files(project)) == 2
 
 
-@pytest.mark.parametrize("module", [models, objectives, training, fast, graphs], ids=lambda m: m.__name__)
+TRAINING = [models, objectives, training, fast, graphs]
+
+
+@pytest.mark.parametrize("module", quick({module.__name__: module for module in TRAINING}))
 def test_an_edit_of_what_trains_makes_kept_trainings_invalid(module, images, project, monkeypatch):
     train(cache.fit, images)
     source = cache._source
@@ -287,7 +291,7 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+@pytest.mark.parametrize("damage", quick(DAMAGE))
 def test_a_damaged_file_is_noticed_and_the_training_done_anew(damage, images, project, capsys):
     good = train(cache.fit, images)
     (file,) = files(project)

@@ -445,6 +445,7 @@ def test_a_submission_runs_where_the_course_s_own_files_are_not():
     assert points(cell) == KL.points
 
 
+@pytest.mark.slow
 def test_outside_the_sandbox_a_submission_is_marked(caplog):
     notebook = new_notebook(cells=[imports()], metadata={"kernelspec": KERNEL})
     Probe(timeout=30, unsafe=True).preprocess(notebook, dict(RESOURCES))

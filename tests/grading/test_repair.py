@@ -560,7 +560,9 @@ CHANGES = (replace_values, replace_one_key_everywhere, shuffle_cells, answer_all
 DAMAGES = (truncate, insert_text, insert_value, random_bytes)
 
 
-@pytest.mark.parametrize("seed", range(300))
+@pytest.mark.parametrize(
+    "seed", [pytest.param(seed, marks=[pytest.mark.slow] * (seed >= 100)) for seed in range(300)]
+)
 def test_whatever_is_handed_in_a_sound_notebook_comes_out(seed):
     draw, notebook = random.Random(seed), Edited()
     notebook.cells[-1]["attachments"] = {"a.png": {"image/png": png()}}
@@ -600,6 +602,7 @@ def calls(line: str, cells: int) -> int:
     return pstats.Stats(profile).total_calls  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", LINES.values(), ids=LINES)
 def test_reading_four_times_as_many_cells_is_no_more_than_four_times_the_work(line, monkeypatch):
     monkeypatch.setenv("COURSE_BUDGET", "smoke")

@@ -35,7 +35,7 @@ def model(request: pytest.FixtureRequest, digits: Dataset) -> models.VAE:
     """A VAE that has learned enough to draw different digits."""
     torch.manual_seed(0)
     vae = models.VAE(request.param)
-    fast.fit(vae, digits.train_images[:3000], objectives.negative_elbo, epochs=8)
+    fast.fit(vae, digits.train_images[:3000], objectives.negative_elbo, epochs=4)
     return vae.eval()
 
 
