@@ -40,8 +40,8 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One process more than there are cores, as tests of time limits wait."""
-    return (os.cpu_count() or 1) + 1
+    """One process for each core, hyperthreads counted."""
+    return os.cpu_count() or 1
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by markers

@@ -35,11 +35,13 @@ def execute(run: runner.Run) -> runner.Executed:
     return executed
 
 
+@pytest.mark.slow
 def test_cells_see_the_environment_of_the_run(run):
     write(run.source, "import os; print(os.environ['GREETING'])")
     assert execute(run).notebook.cells[0].outputs[0].text == "hello\n"
 
 
+@pytest.mark.slow
 def test_progress_ends_with_all_cells_done(run):
     write(run.source, "1", "2")
     seen = []
@@ -76,11 +78,13 @@ def test_a_failing_cell_is_reported_in_one_sentence_and_not_stored(run):
     assert not (run.target / LESSON.path).exists()
 
 
+@pytest.mark.slow
 def test_a_kernel_without_the_package_is_named_as_such(run):
     write(run.source, "raise ModuleNotFoundError(\"No module named 'course_utils'\")")
     assert execute(run).failure.startswith("its kernel has no course_utils")
 
 
+@pytest.mark.slow
 def test_a_kernel_that_dies_is_reported(run):
     write(run.source, "import os; os._exit(1)")
     assert execute(run).failure.startswith("its kernel died")
@@ -116,6 +120,7 @@ def test_a_file_in_place_of_the_target_folder_ends_in_one_sentence(run):
         execute(run)
 
 
+@pytest.mark.slow
 def test_storing_keeps_the_cells_and_drops_the_run_key(run):
     write(run.source, "print(6 * 7)")
     runner.store(execute(run), run.source)
@@ -124,6 +129,7 @@ def test_storing_keeps_the_cells_and_drops_the_run_key(run):
     assert "course" not in stored.metadata
 
 
+@pytest.mark.slow
 def test_a_summary_says_what_the_lessons_print(run):
     write(
         run.source,

@@ -26,6 +26,7 @@ from courseware.measuring.graders import Tally
 from courseware.sections import Lesson, Section
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
 SECTION = Section("02-small", "Small", "A tiny section.")
 LESSON = Lesson(SECTION, "small")
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from tiers import quick
 from torch import nn
 
 import bank
@@ -201,7 +202,7 @@ STRANGE: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("strange", STRANGE.values(), ids=STRANGE)
+@pytest.mark.parametrize("strange", quick(STRANGE, 5))
 @every_exercise
 def test_a_check_never_raises_whatever_the_answer_is(exercise: core.Exercise, strange: Any) -> None:
     report = check(exercise.answer, {exercise.answer: strange})

@@ -686,8 +686,8 @@ def test_two_batches_of_a_course_do_not_run_at_once(course):
     hand_in(course, "ada")
     hand_in(course, "bob")
     first = batch.grade(batch.Course(course), [ASSIGNMENT], RULES, faked.SERIAL, grader=faked.grade)
-    next(first)
+    done = next(first).result.student
     with pytest.raises(CourseError, match="This course is being graded already"):
         faked.run(course)
     first.close()
-    assert faked.graded_now(course) == ["bob"]
+    assert [done, *faked.graded_now(course)] in (["ada", "bob"], ["bob", "ada"])
