@@ -181,6 +181,8 @@ class Probe(Execute):
                 return super().preprocess(nb, resources, km)
             except _LostKernel as loss:
                 if not self._again(loss, time.monotonic() - began) and self._seconds_left() <= 0:
+                    for cell in nb.cells:
+                        self._out_of_time(cell)
                     return nb, resources
             except Exception as problem:  # before the first cell, or after the last
                 self.ended[""] += 1
@@ -225,10 +227,7 @@ class Probe(Execute):
         if cell.cell_type == "code" and not cell.source:
             return cell, resources
         if self._seconds_left() <= 0:
-            if cell.cell_type == "code" and cell.id not in self.ran:
-                cell.outputs = [_ended_by(Reason.TIMEOUT.name)]
-                over = Fault(Reason.TIMEOUT, self.notebook, "the whole notebook")
-                self.faults += [over] * (over not in self.faults)
+            self._out_of_time(cell)
             return cell, resources
         problem, mute, seconds, (computed, waited) = "", False, self._seconds(cell), self._clocks()
         limit = time.monotonic() + seconds
@@ -255,6 +254,13 @@ class Probe(Execute):
                 _make_plain(output)
         self.ran.add(cell.get("id", ""))
         return cell, resources
+
+    def _out_of_time(self, cell: NotebookNode) -> None:
+        """Say of a cell that was not run that the time for the notebook was over."""
+        if cell.cell_type == "code" and cell.source and cell.id not in self.ran:
+            cell.outputs = [_ended_by(Reason.TIMEOUT.name)]
+            over = Fault(Reason.TIMEOUT, self.notebook, "the whole notebook")
+            self.faults += [over] * (over not in self.faults)
 
     def _fault(self, cell: NotebookNode, index: int, otherwise: Reason, detail: str = "") -> Fault:
         """Why the kernel is gone, or has to go."""

@@ -97,7 +97,7 @@ def graded(tmp_path_factory) -> Iterator[Class]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TOKEN_OF_THE_GRADER", CANARY)
         patch.setenv("OMP_NUM_THREADS", "1")
-        rules = Rules(cell_seconds=3, notebook_seconds=30)
+        rules = Rules(cell_seconds=3, notebook_seconds=60)
         # More workers than there are cores: they wait for time limits most of the time.
         with ProcessPoolExecutor(WORKERS, get_context("spawn"), attacks.small_limits) as workers:
             steps = batch.grade(course, [ASSIGNMENT], rules, pool.Crew(workers.submit, WORKERS))

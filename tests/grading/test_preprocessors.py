@@ -32,6 +32,7 @@ from courseware.grading import preprocessors
 from courseware.grading.judging import Judge
 from courseware.grading.kernel import forked
 from courseware.grading.preprocessors import OwnWork, Probe, asked_of
+from courseware.grading.reasons import Fault, Reason
 from courseware.grading.submission import own_work
 
 ROOT = Path(__file__).parents[2]
@@ -443,6 +444,17 @@ def test_a_submission_runs_where_the_course_s_own_files_are_not():
     look = f"import os\nif os.path.exists({str(ROOT / 'solutions')!r}) or not os.getuid(): raise SystemExit"
     (cell,) = grade(imports(), answer_cell(f"{look}\n{RIGHT_KL}"), graded_cell())
     assert points(cell) == KL.points
+
+
+def test_cells_that_were_not_run_when_the_time_was_over_say_so(monkeypatch):
+    nb = new_notebook(cells=[answer_cell("while True: print()"), graded_cell()])
+
+    def lost(probe: Probe, nb: NotebookNode, *_: Any) -> None:
+        raise preprocessors._LostKernel(nb.cells[0], Fault(Reason.OUTPUT, "", "cell 1"))
+
+    monkeypatch.setattr(Execute, "preprocess", lost)
+    Probe(unsafe=True, seconds_in_all=0).preprocess(nb, {})
+    assert [cell.outputs[0].ename for cell in nb.cells] == ["OUTPUT", "TIMEOUT"]
 
 
 @pytest.mark.slow

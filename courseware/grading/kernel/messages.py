@@ -23,7 +23,7 @@ from traitlets import Type
 from courseware.grading.reasons import Reason
 
 PARTS = {"header": dict, "parent_header": dict, "metadata": dict, "content": dict, "msg_type": str}
-OVERHEAD = 200  # bytes that a message counts for at least
+OVERHEAD = 1000  # bytes that a message counts for beside its own: reading one takes a fifth of a millisecond
 LONGEST = 10  # times a limit, however busy the machine: code can make itself wait for processes of its own
 
 
