@@ -51,6 +51,7 @@ c.HTMLExporter.update(pages.EXPORTER)
 pages.escape_names()
 # feedback/ has pages and what releases them; nbgrader copies all that was handed in there.
 c.GenerateFeedback.post_convert_hook = "courseware.classroom.feedback.after_nbgrader"
+c.ExportApp.plugin_class = "courseware.classroom.export.Export"
 
 # nbgrader makes a new gradebook by calling `alembic` from the PATH, which an environment that is not
 # activated is missing from.

@@ -431,10 +431,14 @@ def feedback(assignment: str) -> None:
         for one in assignments:
             stale = feedback.stale(course, book, one)
             with _progress("students") as bars:
-                for student in bars.track(stale, description=one):
-                    feedback.renew(course, book, one, student)
-            of = len(book.assignment_submissions(one))
-            _say(f"{one}: pages of {len(stale)} of {of} students renewed{_listed(stale)}.")
+                tracked = bars.track(stale, description=one)
+                renewed = [student for student in tracked if feedback.renew(course, book, one, student)]
+            of, damaged = len(book.assignment_submissions(one)), sorted({*stale} - {*renewed})
+            _say(f"{one}: pages of {len(renewed)} of {of} students renewed{_listed(renewed)}.")
+            if damaged:
+                _say(
+                    f"Notebooks in autograded/ are damaged; their pages stay as they were{_listed(damaged)}."
+                )
             _say(f"To give them to students: `nbgrader release_feedback {one}`.")
 
 

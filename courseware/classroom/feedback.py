@@ -79,18 +79,20 @@ def _graded(course: Course, student: str, assignment: str, known: Iterable[str])
     return {name: file for name in sorted(known) if (file := folder / f"{name}.ipynb").is_file()}
 
 
-def renew(course: Course, book: Gradebook, assignment: str, student: str) -> None:
+def renew(course: Course, book: Gradebook, assignment: str, student: str) -> bool:
     """Make a student's pages anew. Raises CourseError where they cannot be written.
 
-    Where an autograded notebook is damaged, what is there stays.
+    Where an autograded notebook is damaged, what is there stays, and False comes back.
     """
     known = said(book, assignment, student)[student]
     graded = _graded(course, student, assignment, known)
     found = {name: nb for name, file in graded.items() if (nb := notebooks.kept(file))}
-    if found.keys() == graded.keys():
+    sound = found.keys() == graded.keys()
+    if sound:
         made = {f"{name}.html": pages.page(nb, title=name, **vars(known[name])) for name, nb in found.items()}
         files = carried(course, "autograded", student, assignment) | made
         course.replace(course.folder("feedback", student, assignment), files)
+    return sound
 
 
 def carried(course: Course, kind: str, student: str, assignment: str) -> dict[str, str]:

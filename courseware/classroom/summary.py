@@ -19,6 +19,7 @@ from course_utils import plotting
 from course_utils.checks.evidence import ENDLESS
 from course_utils.plotting import Picture
 from courseware import record
+from courseware.classroom.export import harmless
 from courseware.grading.reasons import Reason
 from courseware.grading.work import Result
 
@@ -188,8 +189,3 @@ def write(found: Summary, results: Iterable[Result], assignment: str, folder: Pa
                 for one in notebook.verdicts:
                     who = map(harmless, (result.student, result.assignment, one.exercise, one.answer))
                     rows.writerow([*who, one.points, one.of, harmless(one.note)])
-
-
-def harmless(text: str) -> str:
-    """The text for a spreadsheet, which takes cells that begin like this for formulas."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import faked
 import pytest
+from click.testing import CliRunner
 from faked import ASSIGNMENT, AUTOMATIC, BY_HAND, hand_in
 from nbgrader.apps import NbGraderAPI
 from traitlets.config import Config
 
+from courseware import cli
 from courseware.classroom import batch, feedback, gradebook
 
 FILES = {"first.html", "second.html", "timestamp.txt", "submission_secret.txt"}
@@ -93,6 +95,17 @@ def test_what_lateness_costs_reaches_the_page(root):
     late = [name for name in ("first", "second") if faked.entries(root)["eve"][f"{name} {AUTOMATIC}"][0]]
     pages = [(folder(root, "eve") / f"{name}.html").read_text("utf-8") for name in late]
     assert pages and all("Late submission penalty" in page for page in pages) and stale(root) == []
+
+
+def test_who_has_a_damaged_notebook_keeps_the_page_and_does_not_count_as_renewed(root, monkeypatch):
+    give(root, "ada")
+    before = page(root, "ada")
+    (root / "autograded" / "ada" / ASSIGNMENT / "first.ipynb").write_text("{")
+    monkeypatch.chdir(root)
+    said = CliRunner().invoke(cli.main, ["feedback", ASSIGNMENT]).output
+    assert "pages of 0 of 2 students renewed." in said
+    assert "Notebooks in autograded/ are damaged; their pages stay as they were: ada." in said
+    assert page(root, "ada") == before
 
 
 @pytest.mark.parametrize("file", ["first.html", "timestamp.txt", "submission_secret.txt"])

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from nbgrader.api import Gradebook
 
 from course_utils.checks.evidence import ENDLESS
 from courseware.classroom import summary
+from courseware.classroom.export import Export
 from courseware.grading import work
 from courseware.grading.reasons import Fault, Reason
 from courseware.grading.submission.own_work import Remark
@@ -116,7 +120,7 @@ def test_what_is_written_has_a_row_per_student_and_exercise_and_no_formula(found
     assert f"- 2 × 2.1: {SIGMA}" in text and "1 results were NOT graded in a sandbox" in text
 
 
-STEERING = ("=1+1", "@SUM(A1)", "+1", "-2+3", "\tx", "\rx", "\nx")
+STEERING = ("=1+1", "@SUM(A1)", "+1", "-2+3", "\tx", "\rx", "\nx", "=Ng, Jr")
 
 
 @pytest.mark.parametrize("text", STEERING)
@@ -127,6 +131,18 @@ def test_no_text_column_of_a_spreadsheet_is_a_formula_and_numbers_stay_numbers(t
         row = next(iter(csv.DictReader(file)))
     assert (row["student"], row["assignment"], row["note"]) == (f"'{text}",) * 3
     assert (row["points"], row["of"]) == ("-1.0", "3.0")
+
+
+@pytest.mark.parametrize("text", STEERING)
+def test_no_name_that_nbgrader_exports_is_a_formula(text, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))  # where nbgrader finds alembic
+    with Gradebook(f"sqlite:///{tmp_path / 'gradebook.db'}") as book:
+        book.add_assignment("small")
+        book.add_student("ada", last_name=text)
+        Export(to=str(tmp_path / "grades.csv")).export(book)
+    with open(tmp_path / "grades.csv", newline="") as file:
+        row = next(iter(csv.DictReader(file)))
+    assert (row["student_id"], row["last_name"], row["score"]) == ("ada", f"'{text}", "0.0")
 
 
 def test_a_student_s_name_is_no_html_in_the_summary():

@@ -458,6 +458,19 @@ def test_cells_that_were_not_run_when_the_time_was_over_say_so(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.sandbox
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [("import time; time.sleep(60)", Reason.WAITING), ("while True: pass", Reason.TIMEOUT)],
+)
+def test_a_cell_that_waits_is_told_apart_from_one_that_computes(code, reason):
+    nb = new_notebook(cells=[new_code_cell(code)], metadata=KERNEL)
+    probe = Probe(timeout=4)
+    probe.preprocess(nb, {})
+    assert [fault.reason for fault in probe.faults] == [reason]
+
+
+@pytest.mark.slow
 def test_outside_the_sandbox_a_submission_is_marked(caplog):
     notebook = new_notebook(cells=[imports()], metadata={"kernelspec": KERNEL})
     Probe(timeout=30, unsafe=True).preprocess(notebook, dict(RESOURCES))
