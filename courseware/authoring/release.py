@@ -51,7 +51,7 @@ def build(root: Path) -> list[str]:
     """
     if found := [*_faults(root), *bank.lacks()]:
         raise CourseError("solutions/ cannot be released: " + "; ".join(found) + ".")
-    released, config = root / "notebooks", _config(root)
+    released, config = root / "notebooks", settings(root)
     with writable(released / sections.SECTIONS[0].folder):
         beside = tempfile.TemporaryDirectory(prefix=".release-", dir=released)
     with beside as folder:
@@ -98,7 +98,8 @@ def _lacks(notebook: NotebookNode) -> list[str]:
     return [*found, *(f"it refers to section {number}, which the course lacks" for number in absent)]
 
 
-def _config(root: Path) -> Config:
+def settings(root: Path) -> Config:
+    """What nbgrader_config.py says of the course at `root`."""
     config = PyFileConfigLoader("nbgrader_config.py", path=str(root)).load_config()
     config.CourseDirectory.root = str(root)
     return Config(config)
@@ -213,7 +214,7 @@ def drift(root: Path) -> list[str]:
     released = root / "notebooks"
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder)
-        _made(_config(root), fresh)
+        _made(settings(root), fresh)
         tops = (released, fresh)
         paths = {path.relative_to(top) for top in tops for path in top.glob(f"{FOLDERS}/*.ipynb")}
         read = notebooks.kept

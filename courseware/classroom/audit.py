@@ -66,9 +66,7 @@ def verify(
         for student, result in stored.items()
     )
     for job, outcome in pool.outcomes(work.grade, jobs, crew):
-        before, after = stored[job.submission.student], outcome or batch.lost(job)
-        differences, notes = compare(before, after)
-        yield Comparison(before.student, DIFFERS if differences else REPRODUCED, differences, notes)
+        yield compare(stored[job.submission.student], outcome or batch.lost(job))
 
 
 def regrade(
@@ -87,7 +85,7 @@ def regrade(
     chosen = batch.chosen(course, name, students)
     with (
         course.alone(),
-        closing(gradebook.opened(course, [name], chosen)) as book,
+        gradebook.opened(course, [name], chosen) as book,
         tempfile.TemporaryFile() as file,  # a thousand results are not held in memory
     ):
         whole = []  # whom the machine did not fail
@@ -97,10 +95,8 @@ def regrade(
                     pickle.dump(result, file)
                     whole.append(result.student)
                 found = batch.kept(course, result.student, name)
-                differences, notes = compare(found[0], result) if found else ([UNGRADED], [])
-                changed = _changed(found[0], result) if found else []
-                said = DIFFERS if differences else REPRODUCED
-                yield Comparison(result.student, said, differences, notes, changed)
+                new = Comparison(result.student, UNGRADED, [UNGRADED])
+                yield compare(found[0], result) if found else new
         approve()
         gradebook.require_same_points(course, book, name, whole)
         release.enter(name, Config(course.config))  # its points may be others now
@@ -126,11 +122,12 @@ def _changed(before: Result, after: Result) -> list[tuple[str, str, str]]:
     return [(grade_id, then, now) for grade_id, then, now in shown if then != now]
 
 
-def compare(before: Result, after: Result) -> tuple[list[str], list[str]]:
+def compare(before: Result, after: Result) -> Comparison:
     """What differs in scores, verdicts and faults, and what else is to be known of the comparison."""
+    scores = _changed(before, after)
     if after.broken:
-        return [str(fault) for fault in after.faults], []
-    differences = [f"{what}: {then} then, {now} now" for what, then, now in _changed(before, after)]
+        return Comparison(before.student, DIFFERS, [str(fault) for fault in after.faults], [], scores)
+    differences = [f"{what}: {then} then, {now} now" for what, then, now in scores]
     notes: list[str] = []
     for name, one in before.notebooks.items():
         again = after.notebooks.get(name)
@@ -152,7 +149,8 @@ def compare(before: Result, after: Result) -> tuple[list[str], list[str]]:
     )
     differences += [f"{fault} then, not now" for fault in sorted(then - now)]
     differences += [f"{fault} now, not then" for fault in sorted(now - then)]
-    return differences, notes + _circumstances(before.audit, after.audit)
+    notes += _circumstances(before.audit, after.audit)
+    return Comparison(before.student, DIFFERS if differences else REPRODUCED, differences, notes, scores)
 
 
 def _shown(scores: dict[str, float | None], grade_id: str) -> str:

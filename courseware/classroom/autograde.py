@@ -48,7 +48,8 @@ Autograde.init_notebooks = init_notebooks
 def _read(autograde: Autograde) -> None:
     asked = autograde.coursedir
     course = Course(Path(asked.root), autograde.config)
-    gradebook.opened(course, [asked.assignment_id]).close()
+    with gradebook.opened(course, [asked.assignment_id]):
+        pass  # there is such an assignment, and it is entered
     assignment = course.assignment(asked.assignment_id)
     autograde.clean = TemporaryDirectory(prefix="submitted-")  # as long as this is there
     autograde.coursedir = copy.copy(asked)  # formgrader goes on with its own

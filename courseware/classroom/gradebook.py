@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import nbformat
 from nbgrader.api import Gradebook, InvalidEntry, SubmittedNotebook
@@ -21,7 +21,8 @@ from courseware.grading.work import Result
 Scores = dict[str, dict[str, dict[str, float | None]]]  # by student, notebook and nbgrader's name of the cell
 
 
-def opened(course: Course, assignments: Sequence[str], anew: Collection[str] = ()) -> Gradebook:
+@contextmanager
+def opened(course: Course, assignments: Sequence[str], anew: Collection[str] = ()) -> Iterator[Gradebook]:
     """The gradebook, with the assignments in it. Raises CourseError for an unknown one.
 
     Also for one that was released with other exercises or points since submissions were graded, unless all
@@ -32,22 +33,18 @@ def opened(course: Course, assignments: Sequence[str], anew: Collection[str] = (
     """
     with _written():
         book = Gradebook(course.directory.db_url, course.directory.course_id)
-        known = {one.name for one in book.assignments}
-        for assignment in assignments:
-            if assignment not in known:
+    with closing(book):
+        with _written():
+            known = {one.name for one in book.assignments}
+            for assignment in [name for name in assignments if name not in known]:
                 if not course.folder("source", ".", assignment).is_dir():
-                    book.close()
                     names = ", ".join(section.folder for section in sections.SECTIONS)
                     raise CourseError(f"There is no assignment '{assignment}'; choose one of: {names}.")
                 release.enter(assignment, Config(course.config))
-        book.db.expire_all()  # others have written meanwhile
-        try:
+            book.db.expire_all()  # others have written meanwhile
             for assignment in assignments:
                 require_same_points(course, book, assignment, anew)
-        except CourseError:
-            book.close()
-            raise
-    return book
+        yield book
 
 
 def require_same_points(course: Course, book: Gradebook, assignment: str, anew: Collection[str]) -> None:

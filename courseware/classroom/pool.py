@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
+import joblib
 from pebble import ProcessExpired, ProcessPool
 
 from course_utils.settings import CourseError
@@ -76,11 +77,12 @@ def _result(future: Future[R]) -> R | None:
 
 
 @contextmanager
-def local(count: int, start: str = START) -> Iterator[Crew]:
-    """Processes on this machine, each with one thread to compute with, that end with the context.
+def local(count: int | None = None, start: str = START) -> Iterator[Crew]:
+    """Processes on this machine, one per core unless told, with one thread each, that end with the context.
 
     Where they are forked, what their work needs is imported once for all.
     """
+    count = count or joblib.cpu_count()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     context: Any = multiprocessing.get_context(start)
     pools: list[ProcessPool] = []  # at most one

@@ -185,7 +185,6 @@ def write(found: Summary, results: Iterable[Result], assignment: str, folder: Pa
         rows = csv.writer(out)
         rows.writerow(["student", "assignment", "exercise", "answer", "points", "of", "note"])
         for result in results:
-            for notebook in result.notebooks.values():
-                for one in notebook.verdicts:
-                    who = map(harmless, (result.student, result.assignment, one.exercise, one.answer))
-                    rows.writerow([*who, one.points, one.of, harmless(one.note)])
+            for one in result.verdicts:
+                who = map(harmless, (result.student, result.assignment, one.exercise, one.answer))
+                rows.writerow([*who, one.points, one.of, harmless(one.note)])
