@@ -98,7 +98,6 @@ def _answer(statement: str, cell: NotebookNode, after: NotebookNode) -> list[str
 
 
 def _stub(source: str) -> list[str]:
-    """Of the cell that holds stub and solution."""
     missing = [] if SOLUTION.search(source) else ["a solution"]
     try:
         body = ast.parse(source).body

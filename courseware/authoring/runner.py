@@ -87,8 +87,7 @@ def execute(run: Run, lessons: list[Lesson], on_progress: Progress) -> list[Exec
     """Run the notebooks and store each in `run.target` as soon as it is done; results in given order.
 
     `on_progress(lesson, cells done, cells in all)` is called after every cell. A notebook whose cell
-    fails is reported in its `failure` and not stored; the others go on. Raises CourseError where `run.target`
-    cannot be written.
+    fails is reported in its `failure` and not stored; the others go on.
     """
     with writable(run.target / "notebooks"), tempfile.TemporaryFile(dir=run.target):
         pass  # better told now than after the first notebook
@@ -138,7 +137,6 @@ async def _execute_one(run: Run, lesson: Lesson, on_progress: Progress) -> Execu
 
 
 def _why(problem: CellExecutionError) -> str:
-    """One sentence for a failed cell."""
     if problem.ename == "ModuleNotFoundError" and "course_utils" in problem.evalue:
         return "its kernel has no course_utils: run `make` anew, or install the course into that kernel"
     return f"a cell stopped with {problem.ename}: {problem.evalue}".strip().partition("\n")[0]
@@ -191,5 +189,4 @@ def rows(executed: list[Executed]) -> list[tuple[str, ...]]:
 
 
 def markdown(executed: list[Executed]) -> str:
-    """The rows as the documents show them."""
     return record.table(COLUMNS, rows(executed))

@@ -40,16 +40,12 @@ ANEW, UNGRADED = "handed in anew, not verified", "not graded yet"
 
 
 def verify(
-    course: batch.Course, name: str, crew: pool.Crew, students: list[str] | None = None, unsafe: bool = False
+    course: batch.Course, name: str, crew: pool.Crew, students: list[str], unsafe: bool = False
 ) -> Iterator[Comparison]:
-    """Grade an assignment again, with the stored seeds and rules, and compare; nothing is stored.
-
-    Raises CourseError where nothing is handed in or released, and where a result came about without a
-    sandbox unless that is allowed again.
-    """
+    """Grade an assignment again, with the stored seeds and rules, and compare; nothing is stored."""
     assignment = course.assignment(name)
     stored: dict[str, Result] = {}
-    for student in students or course.students(name):
+    for student in students:
         found = batch.kept(course, student, name)
         if found is None:
             yield Comparison(student, UNGRADED)
@@ -77,10 +73,7 @@ def regrade(
     students: Sequence[str],
     approve: Callable[[], None],
 ) -> Iterator[Comparison]:
-    """Grade these students' submissions anew and compare; nothing is kept before `approve` has returned.
-
-    Points given by hand stay. Raises CourseError as `batch.grade` does.
-    """
+    """Grade these students' submissions anew and compare; nothing is kept before `approve` has returned."""
     assignment = course.assignment(name)
     chosen = batch.chosen(course, name, students)
     with (

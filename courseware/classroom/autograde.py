@@ -30,10 +30,7 @@ class Exporter(NotebookExporter):
 
 
 def init_notebooks(autograde: Autograde) -> None:
-    """Let clean copies of the submissions that were asked for be graded.
-
-    Raises NbGraderException, with the reason in the log, where there are none, or no such assignment.
-    """
+    """Let clean copies of the submissions that were asked for be graded."""
     autograde.notebooks, autograde.assignments = [], {}
     try:
         _read(autograde)

@@ -52,8 +52,7 @@ def grade(
     """Grade what is not graded yet and enter it; yields every result as it is entered.
 
     Where the machine failed, and not the student, the result is yielded and nothing else: no points follow
-    from it, and the next batch grades that submission. Raises CourseError where an assignment is unknown or
-    nothing is handed in, where somebody else grades, and where something cannot be written.
+    from it, and the next batch grades that submission.
     """
     wanted = {assignment: chosen(course, assignment, students) for assignment in assignments}
     todo: list[tuple[Assignment, str]] = []
@@ -182,10 +181,7 @@ def _plain(result: Result) -> dict[str, Any]:
 
 
 def kept(course: Course, student: str, assignment: str) -> tuple[Result, bool] | None:
-    """The record of a submission, without its notebooks, and whether the gradebook has it.
-
-    None where there is none that can be read.
-    """
+    """The record of a submission that can be read, without its notebooks; whether the gradebook has it."""
     folder = course.folder("autograded", student, assignment)
     for name in (RECORDED, PENDING):
         try:

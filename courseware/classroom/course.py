@@ -81,7 +81,6 @@ class Course:
         ]
 
     def has(self, assignment: str) -> bool:
-        """Whether somebody handed something in."""
         return any(self._handed_in(assignment))
 
     def _handed_in(self, assignment: str) -> Iterator[str]:
@@ -184,7 +183,6 @@ class Assignment:
     solved: dict[str, str]
 
     def submission(self, student: str) -> Submission:
-        """What a student has handed in."""
         folder = self.course.folder("submitted", student, self.name)
         return collect(folder, student, self.name, self._known)
 

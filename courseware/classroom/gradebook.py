@@ -25,9 +25,7 @@ Scores = dict[str, dict[str, dict[str, float | None]]]  # by student, notebook a
 def opened(course: Course, assignments: Sequence[str], anew: Collection[str] = ()) -> Iterator[Gradebook]:
     """The gradebook, with the assignments in it. Raises CourseError for an unknown one.
 
-    Also for one that was released with other exercises or points since submissions were graded, unless all
-    of these are among those who are about to be graded `anew`.
-
+    Also for one released with other points since, unless everybody is among those to be graded `anew`.
     `c.CourseDirectory.db_url` may name any database: an empty one is all that nbgrader needs, it makes its
     tables itself. For PostgreSQL: `postgresql+psycopg://...` and the extra `postgres`.
     """
@@ -89,9 +87,7 @@ def standing(book: Gradebook, assignment: str) -> dict[str, tuple[float, int]]:
 
 
 def enter(course: Course, book: Gradebook, result: Result) -> bool:
-    """Write scores, comments and what lateness costs in one transaction.
-
-    Returns whether a person or lateness had a say in what the student is to read.
+    """Write scores, comments and lateness at once; whether these or a person change what a student reads.
 
     A score that a person has given stays; the answer is marked to be looked at again, as nbgrader does it.
     """

@@ -44,10 +44,7 @@ class Crew(NamedTuple):
 def outcomes(
     work: Callable[[J], R], jobs: Iterable[J], crew: Crew
 ) -> Generator[tuple[J, R | None], None, None]:
-    """Every job with its result, None where it could not be had, in the order in which they come.
-
-    An error that `work` itself raises is raised, and CourseError where the scheduler of a cluster has gone.
-    """
+    """Every job with its result, None where it could not be had; an error of `work` itself is raised."""
     waiting = iter(jobs)
     running: dict[Future, tuple[J, int]] = {}
     while True:
@@ -117,11 +114,7 @@ def _begin(work: Callable) -> None:
 
 @contextmanager
 def dask(address: str, patience: float = 10) -> Iterator[Crew]:
-    """The workers of a Dask cluster. Raises CourseError where there is none that answers within seconds of
-    patience.
-
-    A worker grades one submission at a time, however many threads it has.
-    """
+    """The workers of a Dask cluster, which grade one submission at a time, however many threads they have."""
     try:
         from distributed import Client
     except ImportError:

@@ -48,15 +48,12 @@ class Exercise:
         return full / count, (count - full - none) / count, none / count
 
     def cells(self) -> tuple[str, ...]:
-        """What COLUMNS say."""
         mean = sum(self.points) / len(self.points)
         return self.number, self.answer, f"{mean:.2f}", f"{self.of:g}", *(f"{x:.0%}" for x in self.shares())
 
 
 @dataclass
 class Summary:
-    """A class's results for one assignment."""
-
     exercises: list[Exercise]
     students: int
     for_a_look: dict[str, list[str]]  # student: why, what matters first
@@ -93,7 +90,6 @@ class Summary:
         return found
 
     def markdown(self, assignment: str) -> str:
-        """Scores, mistakes, and who needs a look."""
         rows = [one.cells() for one in self.exercises]
         mistakes = [f"- {count} × {number}: {mistake}" for count, number, mistake in self.mistakes]
         looks = [html.escape(f"- {who}: {'; '.join(why)}", False) for who, why in self.for_a_look.items()]
@@ -136,8 +132,7 @@ def of(
 ) -> Summary:
     """The summary of a class's results; `released` is the digest of the assignment's release now.
 
-    `standing` is what the gradebook says of lateness and of answers that wait for a person, `stale` are the
-    students whose page says something else than the gradebook.
+    `standing` is what the gradebook says of lateness and of answers that wait for a person.
     """
     exercises: dict[str, Exercise] = {}
     looks: dict[str, list[str]] = {
@@ -160,7 +155,6 @@ def of(
 
 
 def _for_a_look(result: Result, penalty: float) -> list[str]:
-    """Why a person should look at a result."""
     faults = [fault for fault in result.faults if fault.reason not in ORDINARY]
     order = [*FIRST, *(reason for reason in Reason if reason not in FIRST)]
     why = [str(fault) for fault in sorted(faults, key=lambda fault: order.index(fault.reason))]

@@ -35,8 +35,7 @@ COUNTS = ("wrong", "caught", "right", "accepted", "diagnosed")
 
 @dataclass(frozen=True)
 class Tally:
-    """One exercise: how many answers of each kind, how many of them were treated as they should be, and how
-    long a check of a right answer takes, in seconds (median over seeds, the slowest answer)."""
+    """One exercise: how many answers of each kind, and how many of them were treated as they should be."""
 
     number: str
     answer: str
@@ -46,7 +45,7 @@ class Tally:
     right: int
     accepted: int
     diagnosed: int
-    seconds: float
+    seconds: float  # of a check of a right answer: the median over seeds, of the slowest answer
 
     def cells(self) -> tuple[str, ...]:
         """Number, answer, the three shares and the seconds, as the terminal's table shows them."""
@@ -65,7 +64,6 @@ def share(good: int, of: int) -> str:
 
 
 def total(tallies: Iterable[Tally]) -> Tally:
-    """All exercises together."""
     tallies = list(tallies)
     sums = {name: sum(getattr(tally, name) for tally in tallies) for name in COUNTS}
     slowest = max(tally.seconds for tally in tallies)

@@ -54,14 +54,8 @@ def _limits(kind: str) -> dict[str, float]:
     }
 
 
-# --- the run --------------------------------------------------------------------------------------------
-
-
 def measure(kind: str, data_name: str, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """All figures for one network, kept in `folder` as they come; what is there already is not repeated.
-
-    Raises CourseError for an unknown network.
-    """
+    """All figures for one network, kept in `folder` as they come; what is there already is not repeated."""
     settings.one_of("network", kind, list(KINDS))
     file = folder / f"{kind}-{data_name}.json"
     figures = _begun(file, kind, data_name)
@@ -115,9 +109,6 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} cores{gpu}"
 
 
-# --- what it comes to -----------------------------------------------------------------------------------
-
-
 def _seconds(round_: dict[str, Any], name: str) -> float:
     """What a contestant's second epoch took."""
     first, second = round_[name]["seconds"]
@@ -154,23 +145,17 @@ def chart(kind: str, data_name: str, figures: dict[str, Any]) -> Picture:
 
 @dataclass(frozen=True)
 class Loop:
-    """What one contestant comes to.
-
-    Seconds per epoch at the plain settings, how many times the textbook loop's speed that is, the share of
-    the machine's float32 products; then, for its own training, nats per test image at the end, seconds to
-    where the textbook loop ends (None: never), and the most memory its process held, GiB.
-    """
+    """What one contestant comes to: at the plain settings, and from `nats` on in its own training."""
 
     name: str
-    seconds: float
-    speed_up: float
-    share: float
-    nats: float
-    seconds_to_target: float | None
-    memory: float
+    seconds: float  # per epoch
+    speed_up: float  # over the textbook loop
+    share: float  # of the machine's float32 products
+    nats: float  # per test image, at the end
+    seconds_to_target: float | None  # None: never
+    memory: float  # the most that its process held, GiB
 
     def cells(self) -> tuple[str, ...]:
-        """What `Comparison.columns` say."""
         reached = "not reached" if self.seconds_to_target is None else f"{self.seconds_to_target:.0f}"
         figures = f"{self.seconds:.2f}", f"{self.speed_up:.1f}", f"{self.share:.0%}", f"{self.nats:.2f}"
         return self.name, *figures, reached, f"{self.memory:.2f}"
@@ -178,21 +163,17 @@ class Loop:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The loops on one network, as they are printed and quoted.
-
-    `target` in nats per test image; rates of products, float32 and bfloat16, in operations per second;
-    `recipe` is the fast path's own.
-    """
+    """The loops on one network, as they are printed and quoted."""
 
     kind: str
     data: str
     machine: str
     device: str
     date: str
-    target: float
-    float32: float
+    target: float  # nats per test image
+    float32: float  # products, in operations per second
     bfloat16: float
-    recipe: dict[str, Any]
+    recipe: dict[str, Any]  # the fast path's own
     loops: tuple[Loop, ...]
 
     @property
@@ -217,7 +198,6 @@ class Comparison:
         return slow / quick if slow and quick else None
 
     def sentence(self) -> str:
-        """What documents and terminal say below the table."""
         level, quick = f"{self.target:.2f} nats", self.loop("fast")
         if quick.seconds_to_target is None:
             sooner = f"does not reach {level}"
@@ -236,7 +216,6 @@ class Comparison:
         )
 
     def markdown(self) -> str:
-        """The table and the sentence."""
         return f"{record.table(self.columns, [loop.cells() for loop in self.loops])}\n\n{self.sentence()}"
 
 

@@ -284,6 +284,7 @@ def test_search_knows_what_stands_below_each_heading() -> None:
             ]
         ),
         "stem",
+        {},
     )
     top, below = rendering.passages(body.html)
     assert (top.level, top.anchor, top.heading, top.text) == (1, "top", "Top", "One & two.")

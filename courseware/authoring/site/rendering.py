@@ -30,6 +30,14 @@ DOORS = {  # from a lesson to what it has saved, by the kind of that
     "explorer": '<p class="door"><a href="{file}">Open the explorer</a> {title}, to be moved over.</p>',
     "animation": '<p class="door"><a href="{file}">Play the animation</a> {title}, epoch by epoch.</p>',
 }
+PARTS = {  # of a scene, by where its page has them
+    "title": "h1",
+    "lead": ".lead",
+    "colophon": ".colophon",
+    "css": "style",
+    "data": "#data",
+    "js": 'script[type="module"]',
+}
 HEADING = re.compile(r'<h([1-6]) id="([^"]+)">(.*?)</h\1>', re.DOTALL)
 FORMULA = re.compile(r"<math\b.*?<annotation[^>]*>(.*?)</annotation>.*?</math>", re.DOTALL)
 UNSEEN = re.compile(r"<(script|style)\b.*?</\1>", re.DOTALL)
@@ -82,12 +90,11 @@ class Body:
     scenes: list[Scene]
 
 
-def render(notebook: NotebookNode, stem: str, before: Mapping[str, int] | None = None) -> Body:
+def render(notebook: NotebookNode, stem: str, scenes_before: Mapping[str, int]) -> Body:
     """The body of the page `stem`.html; a cell whose metadata has a `fold` is folded away under that name.
 
     Code that JupyterLab hides and that shows nothing is left out: it looks whether the course is there.
-    The pages of scenes are numbered by kind, from one more than `before` says. `notebook` does not stay as it
-    is.
+    Scenes are numbered on by kind. `notebook` does not stay as it is.
     """
     notebook.cells = [
         cell
@@ -97,7 +104,7 @@ def render(notebook: NotebookNode, stem: str, before: Mapping[str, int] | None =
     notebook, _ = CoalesceStreamsPreprocessor().preprocess(notebook, {})
     figures: list[Figure] = []
     scenes: list[Scene] = []
-    numbers = Counter(before or {})
+    numbers = Counter(scenes_before)
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             data = output.get("data", {})
@@ -137,9 +144,6 @@ def _readable(body: str) -> str:
     return FORMULA.sub(spoken, body)
 
 
-# --- the parts of a notebook ----------------------------------------------------------------------------
-
-
 def _figure(cell: str, output: NotebookNode, file: str) -> Figure:
     content = base64.b64decode(output.data["image/png"])
     width, height = struct.unpack(">II", content[16:24])  # where every PNG has them
@@ -153,23 +157,12 @@ def _scene(kind: str, file: str, saved: str) -> Scene:
     assert isinstance(frame, Tag)
     page = BeautifulSoup(str(frame["srcdoc"]), "html.parser")
 
-    def inside(selector: str) -> str:
-        found = page.select_one(selector)
-        return found.decode_contents() if found else ""
-
-    return Scene(
-        kind=kind,
-        file=file,
-        title=inside("h1"),
-        lead=inside(".lead"),
-        colophon=inside(".colophon"),
-        css=inside("style").partition("\nbody {")[0],  # what comes then dresses the page around it
-        data=inside("#data"),
-        js=inside('script[type="module"]'),
-    )
-
-
-# --- Markdown -------------------------------------------------------------------------------------------
+    inside = {
+        part: found.decode_contents() if (found := page.select_one(selector)) else ""
+        for part, selector in PARTS.items()
+    }
+    inside["css"] = inside["css"].partition("\nbody {")[0]  # what comes then dresses the page around it
+    return Scene(kind, file, **inside)
 
 
 @pass_context
