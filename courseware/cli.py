@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -233,8 +234,7 @@ def graders(seeds: int, store: bool) -> None:
     from courseware.measuring import graders
 
     with _progress("answers") as bars:
-        task = bars.add_task("Checking the bank", total=None)
-        tallies, faults = graders.measure(seeds, lambda done, of: bars.update(task, completed=done, total=of))
+        tallies, faults = graders.measure(seeds, partial(bars.track, description="Checking the bank"))
     whole = graders.total(tallies)
     _show(
         ("exercise", "answer", "wrong caught", "right accepted", "mistakes named", "seconds"),
@@ -326,14 +326,29 @@ def grade(
     unsafe: bool,
 ) -> None:
     """Grade everything handed in (of one assignment, or all) that is not graded yet."""
-    from courseware.classroom import pool
+    from courseware.classroom import batch, pool
     from courseware.grading import work
 
     _mind_the_sandbox(unsafe)
     course, assignments = _handed_in(assignment)
     rules = work.Rules(sandboxed=not unsafe, whole=whole)
-    with pool.dask(scheduler) if scheduler else pool.local(workers) as crew:
-        _grade(course, assignments, rules, crew, students)
+    started, broken = time.monotonic(), []
+    with pool.dask(scheduler) if scheduler else pool.local(workers) as crew, _progress("submissions") as bars:
+        tasks = {one: bars.add_task(one, total=len(students or course.students(one))) for one in assignments}
+        for result in batch.grade(course, assignments, rules, crew, students):
+            bars.advance(tasks[result.assignment])
+            broken += [result] * result.broken
+    seconds = time.monotonic() - started
+    for one in assignments:
+        _report_class(course, one)
+    _say(f"Time: {seconds:.0f} s. Go on in formgrader (`jupyter lab`) or with `nbgrader export`.")
+    for result in broken:
+        _say(f"NOT GRADED: {result.student}, {result.assignment}: {'; '.join(map(str, result.faults))}")
+    if broken:
+        raise settings.CourseError(
+            f"The grader itself failed on {len(broken)} submissions, and nothing was entered for them: see "
+            "`course doctor`, then give the same command again."
+        )
 
 
 def _mind_the_sandbox(unsafe: bool) -> None:
@@ -356,31 +371,6 @@ def _handed_in(assignment: str) -> tuple[Any, list[str]]:
     if not found:
         raise settings.CourseError("Nothing is handed in: submitted/STUDENT/ASSIGNMENT/ is empty.")
     return course, found
-
-
-def _grade(course, assignments: list[str], rules, crew, students: Sequence[str]) -> None:
-    from courseware.classroom import batch
-
-    started, broken = time.monotonic(), []
-    with _progress("submissions") as bars:
-        tasks = {
-            assignment: bars.add_task(assignment, total=len(students or course.students(assignment)))
-            for assignment in assignments
-        }
-        for result in batch.grade(course, assignments, rules, crew, students):
-            bars.advance(tasks[result.assignment])
-            broken += [result] * result.broken
-    seconds = time.monotonic() - started
-    for assignment in assignments:
-        _report_class(course, assignment)
-    _say(f"Time: {seconds:.0f} s. Go on in formgrader (`jupyter lab`) or with `nbgrader export`.")
-    for one in broken:
-        _say(f"NOT GRADED: {one.student}, {one.assignment}: {'; '.join(map(str, one.faults))}")
-    if broken:
-        raise settings.CourseError(
-            f"The grader itself failed on {len(broken)} submissions, and nothing was entered for them: see "
-            "`course doctor`, then give the same command again."
-        )
 
 
 def _report_class(course, assignment: str) -> None:

@@ -20,6 +20,8 @@ from traitlets.config import Config
 from course_utils.settings import CourseError
 from courseware.authoring import release
 from courseware.classroom import batch, gradebook, pool
+from courseware.classroom.course import Course
+from courseware.classroom.pool import Crew
 from courseware.grading import work
 from courseware.grading.work import Result, Rules
 
@@ -40,7 +42,7 @@ ANEW, UNGRADED = "handed in anew, not verified", "not graded yet"
 
 
 def verify(
-    course: batch.Course, name: str, crew: pool.Crew, students: list[str], unsafe: bool = False
+    course: Course, name: str, crew: Crew, students: list[str], unsafe: bool = False
 ) -> Iterator[Comparison]:
     """Grade an assignment again, with the stored seeds and rules, and compare; nothing is stored."""
     assignment = course.assignment(name)
@@ -66,12 +68,7 @@ def verify(
 
 
 def regrade(
-    course: batch.Course,
-    name: str,
-    rules: Rules,
-    crew: pool.Crew,
-    students: Sequence[str],
-    approve: Callable[[], None],
+    course: Course, name: str, rules: Rules, crew: Crew, students: Sequence[str], approve: Callable[[], None]
 ) -> Iterator[Comparison]:
     """Grade these students' submissions anew and compare; nothing is kept before `approve` has returned."""
     assignment = course.assignment(name)
@@ -105,14 +102,13 @@ def regrade(
 
 def _changed(before: Result, after: Result) -> list[tuple[str, str, str]]:
     """What has another score: its name, the score then and now."""
-    pairs = [(one.scores, after.notebooks[name].scores) for name, one in before.notebooks.items()
-             if name in after.notebooks]  # fmt: skip
-    shown = [
-        (grade_id, _shown(then, grade_id), _shown(now, grade_id))
-        for then, now in pairs
-        for grade_id in sorted(then.keys() | now.keys())
-    ]
-    return [(grade_id, then, now) for grade_id, then, now in shown if then != now]
+    changed = []
+    for name in sorted(before.notebooks.keys() & after.notebooks.keys()):
+        then, now = (_shown(result.notebooks[name].scores) for result in (before, after))
+        for grade_id in sorted(then.keys() | now.keys()):
+            pair = then.get(grade_id, "not there"), now.get(grade_id, "not there")
+            changed += [(grade_id, *pair)] * (pair[0] != pair[1])
+    return changed
 
 
 def compare(before: Result, after: Result) -> Comparison:
@@ -146,11 +142,8 @@ def compare(before: Result, after: Result) -> Comparison:
     return Comparison(before.student, DIFFERS if differences else REPRODUCED, differences, notes, scores)
 
 
-def _shown(scores: dict[str, float | None], grade_id: str) -> str:
-    if grade_id not in scores:
-        return "not there"
-    score = scores[grade_id]
-    return "by hand" if score is None else f"{score:g}"
+def _shown(scores: dict[str, float | None]) -> dict[str, str]:
+    return {grade_id: "by hand" if score is None else f"{score:g}" for grade_id, score in scores.items()}
 
 
 def _circumstances(then: dict[str, Any], now: dict[str, Any]) -> list[str]:

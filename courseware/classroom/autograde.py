@@ -24,9 +24,7 @@ from courseware.classroom import gradebook
 from courseware.classroom.course import Assignment, Course
 from courseware.grading.submission.collect import SECRET, TIMESTAMP
 
-
-class Exporter(NotebookExporter):
-    """nbgrader's own."""
+Exporter = NotebookExporter  # nbgrader's own
 
 
 def init_notebooks(autograde: Autograde) -> None:

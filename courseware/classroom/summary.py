@@ -147,7 +147,8 @@ def of(
         for one in result.verdicts:
             known = exercises.setdefault(one.answer, Exercise(one.exercise, one.answer, one.of))
             known.points.append(one.points)
-            known.mistakes.update({hint for hint in one.failed.values() if hint} or {_kind(one.note)} - {""})
+            kind = re.sub(r"(: \w*Error)\b.*", r"\1", one.note)  # without the text of a student's own error
+            known.mistakes.update({hint for hint in one.failed.values() if hint} or {kind} - {""})
     order = sorted(exercises.values(), key=lambda one: [int(part) for part in one.number.split(".")])
     for_a_look = {who: why for who, why in looks.items() if why}
     by_hand = sum(waiting for _, waiting in standing.values())
@@ -162,11 +163,6 @@ def _for_a_look(result: Result, penalty: float) -> list[str]:
         why.append("points were lost to a limit of time")
     why += [f"{name}: {remark}" for name, one in result.notebooks.items() for remark in one.remarks]
     return why + [f"late: {penalty:g} points taken"] * (penalty > 0)
-
-
-def _kind(note: str) -> str:
-    """A note without what only one student has written: the text of an error."""
-    return re.sub(r"(: \w*Error)\b.*", r"\1", note)
 
 
 def write(found: Summary, results: Iterable[Result], assignment: str, folder: Path) -> None:

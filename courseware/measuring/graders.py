@@ -70,15 +70,16 @@ def total(tallies: Iterable[Tally]) -> Tally:
     return Tally("", "all exercises", tallies[0].seeds, **sums, seconds=slowest)
 
 
-def measure(seeds: int, on_progress: Callable[[int, int], None]) -> tuple[list[Tally], list[str]]:
-    """Check every answer of the bank with seeds 0, 1, ...; a tally per exercise, and what went wrong."""
+def measure(seeds: int, track: Callable[[Iterable, int], Iterable]) -> tuple[list[Tally], list[str]]:
+    """Check every answer of the bank with seeds 0, 1, ...; a tally per exercise, and what went wrong.
+
+    What comes passes through `track`, which is told how many there are.
+    """
     answers = [*((a, True) for a in bank.RIGHT), *((a, False) for a in bank.WRONG)]
-    outcomes = []
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(os.cpu_count(), spawn, torch.set_num_threads, (1,)) as pool:
-        for outcome in pool.map(_try, *zip(*answers, strict=True), itertools.repeat(seeds)):
-            outcomes.append(outcome)
-            on_progress(len(outcomes), len(answers))
+        checked = pool.map(_try, *zip(*answers, strict=True), itertools.repeat(seeds))
+        outcomes = list(track(checked, len(answers)))
     tallies, faults = [], []
     for name, exercise in EXERCISES.items():
         counts, slowest = dict.fromkeys(COUNTS, 0), 0.0

@@ -15,7 +15,6 @@ import multiprocessing
 import os
 import platform
 import re
-import statistics
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -221,36 +220,27 @@ class Comparison:
 
 def comparison(kind: str, data_name: str, figures: dict[str, Any]) -> Comparison:
     """What the figures of one network come to: medians over rounds, of ratios that are taken within one."""
-    level, images = target(kind, data_name, figures), figures["images"]
-
-    def median(of: Callable[[dict[str, Any]], float]) -> float:
-        return statistics.median(of(round_) for round_ in figures["rounds"])
-
-    def floor(round_: dict[str, Any]) -> float:
-        return round_["limits"]["operations_per_image"] * images / round_["limits"]["float32"]
-
-    def loop(name: str, curve: dict[str, Any]) -> Loop:
-        return Loop(
-            name,
-            median(lambda r: _seconds(r, name)),
-            median(lambda r: _seconds(r, "textbook") / _seconds(r, name)),
-            median(lambda r: floor(r) / _seconds(r, name)),
-            curve["negative_elbo"][-1],
-            seconds_to(curve, level),
-            curve["memory"],
-        )
-
+    level, here, rounds = target(kind, data_name, figures), figures["here"], figures["rounds"]
+    limits = {what: np.array([one["limits"][what] for one in rounds]) for what in rounds[0]["limits"]}
+    floor = limits["operations_per_image"] * figures["images"] / limits["float32"]
+    textbook = np.array([_seconds(one, "textbook") for one in rounds])
+    loops = []
+    for name, curve in figures["curves"].items():
+        took = np.array([_seconds(one, name) for one in rounds])
+        seconds, speed_up, share = (float(np.median(one)) for one in (took, textbook / took, floor / took))
+        nats, reached = curve["negative_elbo"][-1], seconds_to(curve, level)
+        loops.append(Loop(name, seconds, speed_up, share, nats, reached, curve["memory"]))
     return Comparison(
         kind,
         data_name,
-        figures["here"]["machine"],
-        figures["here"]["device"],
+        here["machine"],
+        here["device"],
         figures["date"],
         level,
-        median(lambda r: r["limits"]["float32"]),
-        median(lambda r: r["limits"]["bfloat16"]),
-        figures["here"]["recipe"],
-        tuple(loop(name, curve) for name, curve in figures["curves"].items()),
+        float(np.median(limits["float32"])),
+        float(np.median(limits["bfloat16"])),
+        here["recipe"],
+        tuple(loops),
     )
 
 

@@ -20,8 +20,8 @@ from course_utils.training import History
 from course_utils.viewers import animation, explorer
 from courseware import cli, markup, sections
 from courseware.authoring import exercises, runner
-from courseware.authoring.site import editions, rendering
 from courseware.authoring.site import pages as site
+from courseware.authoring.site import rendering
 from courseware.measuring.graders import Tally
 from courseware.sections import Lesson, Section
 
@@ -261,7 +261,7 @@ def test_a_student_notebook_that_has_moved_on_shows_no_stale_output() -> None:
     run = new_code_cell("print(1)", id="c", outputs=[new_output("stream", name="stdout", text="1")])
     executed = runner.Executed(LESSON, new_notebook(cells=[run]))
     same, other = (
-        editions.for_students(executed, new_notebook(cells=[new_code_cell(source, id="c")]))
+        rendering.for_students(executed, new_notebook(cells=[new_code_cell(source, id="c")]))
         for source in ("print(1)", "print(2)")
     )
     assert [output.text for output in same.cells[0].outputs] == ["1"]

@@ -1,9 +1,8 @@
 """The executed course as a web site: one folder of files that asks nothing of any other machine.
 
-`rendering` makes the bodies of the lessons, `editions` says what of them is shown; here stand the pages
-around them: a home page, the lessons in order, explorers and animations, the numbers, and an index to search
-in. Without scripts all of it can be read; site.js adds search, enlarged figures and the choice between light
-and dark.
+`rendering` makes the bodies of the lessons; here stand the pages around them: a home page, explorers and
+animations, the numbers, and an index to search in. Without scripts all of it can be read; site.js adds
+search, enlarged figures and the choice between light and dark.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from course_utils.files import writable
 from courseware import markup, notebooks
 from courseware.authoring import runner
 from courseware.authoring.runner import Executed
-from courseware.authoring.site import editions, rendering
+from courseware.authoring.site import rendering
 from courseware.authoring.site.rendering import Body, Figure, Scene
 from courseware.measuring import graders as measured
 from courseware.measuring import literature as published
@@ -83,7 +82,7 @@ def _rendered(executed: list[Executed], released: Path | None) -> Shown:
     scenes = Counter[str]()
     for one in executed:
         given = released and notebooks.read(released / one.lesson.path)
-        notebook = editions.for_students(one, given) if given else editions.for_instructors(one)
+        notebook = rendering.for_students(one, given) if given else rendering.for_instructors(one)
         body = rendering.render(notebook, Path(page_name(one.lesson)).stem, scenes)
         scenes.update(scene.kind for scene in body.scenes)
         shown.append((one, body))

@@ -1,12 +1,14 @@
 """An executed notebook as the body of a web page.
 
 nbconvert renders it through a small template. Figures come out as files, headings get anchors, and a saved
-latent explorer or animation becomes a page of its own, to which the lesson links.
+latent explorer or animation becomes a page of its own, to which the lesson links. Instructors see everything,
+answers and model answers folded away; students no answers.
 """
 
 from __future__ import annotations
 
 import base64
+import copy
 import functools
 import html
 import re
@@ -21,9 +23,11 @@ from bs4 import BeautifulSoup, Tag
 from jinja2 import pass_context
 from nbconvert.preprocessors.coalescestreams import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
+from nbgrader.utils import is_grade, is_solution
 from traitlets.config import Config
 
 from courseware import markup
+from courseware.authoring.runner import Executed
 
 TEMPLATES = Path(__file__).parent / "templates"
 DOORS = {  # from a lesson to what it has saved, by the kind of that
@@ -38,6 +42,7 @@ PARTS = {  # of a scene, by where its page has them
     "data": "#data",
     "js": 'script[type="module"]',
 }
+EXERCISE = re.compile(r"^### (Exercise .+)$", re.MULTILINE)
 HEADING = re.compile(r'<h([1-6]) id="([^"]+)">(.*?)</h\1>', re.DOTALL)
 FORMULA = re.compile(r"<math\b.*?<annotation[^>]*>(.*?)</annotation>.*?</math>", re.DOTALL)
 UNSEEN = re.compile(r"<(script|style)\b.*?</\1>", re.DOTALL)
@@ -88,6 +93,36 @@ class Body:
     html: str
     figures: list[Figure]
     scenes: list[Scene]
+
+
+def for_instructors(executed: Executed) -> NotebookNode:
+    """The notebook, each answer with the name under which it is folded."""
+    notebook = copy.deepcopy(executed.notebook)
+    exercise = ""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and (found := EXERCISE.search(cell.source)):
+            exercise = found[1]
+        if is_solution(cell):
+            kind = "Solution" if cell.cell_type == "code" else "Model answer and mark scheme"
+            cell.metadata["fold"] = f"{kind}: {exercise}" if exercise else kind
+    return notebook
+
+
+def for_students(executed: Executed, released: NotebookNode) -> NotebookNode:
+    """The student notebook with the outputs of the cells that it has in common with the run.
+
+    Made of it and not of the run, so that no answer can be left over. Figures and numbers of demonstrations
+    stay, for students see what to expect; reports of graded cells go, and with them what the cell above
+    shows, for that is what a prediction is held against.
+    """
+    run = {cell.id: cell for cell in executed.notebook.cells if cell.cell_type == "code"}
+    notebook = copy.deepcopy(released)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for cell, below in zip(code, [*code[1:], NotebookNode(metadata={})], strict=True):
+        twin = run.get(cell.id, cell)
+        hidden = is_solution(cell) or is_grade(cell) or is_grade(below)
+        cell.outputs = [] if hidden or twin.source != cell.source else copy.deepcopy(twin.outputs)
+    return notebook
 
 
 def render(notebook: NotebookNode, stem: str, scenes_before: Mapping[str, int]) -> Body:
