@@ -81,8 +81,10 @@ def _rendered(executed: list[Executed], released: Path | None) -> Shown:
     shown: Shown = []
     scenes = Counter[str]()
     for one in executed:
-        given = released and notebooks.read(released / one.lesson.path)
-        notebook = rendering.for_students(one, given) if given else rendering.for_instructors(one)
+        if released:
+            notebook = rendering.for_students(one, notebooks.read(released / one.lesson.path))
+        else:
+            notebook = rendering.for_instructors(one)
         body = rendering.render(notebook, Path(page_name(one.lesson)).stem, scenes)
         scenes.update(scene.kind for scene in body.scenes)
         shown.append((one, body))
