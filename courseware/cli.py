@@ -173,8 +173,7 @@ def _write_site(root: Path, executed: list, released: Path | None = None) -> Pat
     from courseware.measuring import graders, literature
 
     target = root / "build" / ("site-student" if released else "site")
-    measured = graders.stored(root), literature.stored(root)
-    return pages.write(executed, target, *measured, released=released)
+    return pages.write(executed, target, graders.stored(root), literature.stored(root), released=released)
 
 
 @main.command()

@@ -199,16 +199,10 @@ def results(course: Course, assignment: str) -> Iterator[Result]:
 
 
 def _result(plain: dict[str, Any]) -> Result:
-    notebooks = {
-        name: Notebook(
-            "",
-            "",
-            one["scores"],
-            one["comments"],
-            [Verdict(**verdict) for verdict in one["verdicts"]],
-            [Remark(**remark) for remark in one["remarks"]],
-        )
-        for name, one in plain["notebooks"].items()
-    }
+    notebooks = {}
+    for name, one in plain["notebooks"].items():
+        verdicts = [Verdict(**verdict) for verdict in one["verdicts"]]
+        remarks = [Remark(**remark) for remark in one["remarks"]]
+        notebooks[name] = Notebook("", "", one["scores"], one["comments"], verdicts, remarks)
     faults = [Fault.of(one) for one in plain["faults"]]
     return Result(**{**plain, "notebooks": notebooks, "faults": faults})

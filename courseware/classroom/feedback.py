@@ -47,22 +47,15 @@ def said(book: Gradebook, assignment: str, student: str = "") -> dict[str, Said]
 
 def stale(course: Course, book: Gradebook, assignment: str) -> list[str]:
     """Those whose folder below feedback/ is not what the gradebook says now."""
-    return [
-        student
-        for student, known in sorted(said(book, assignment).items())
-        if _is_stale(course, student, assignment, known)
-    ]
-
-
-def _is_stale(course: Course, student: str, assignment: str, known: Said) -> bool:
-    graded = _graded(course, student, assignment, known)
-    folder = course.folder("feedback", student, assignment)
-    expected = {f"{name}.html" for name in graded} | {TIMESTAMP, SECRET}
-    there = set(os.listdir(folder)) if folder.is_dir() else set()
-    return bool(graded) and (
-        expected != there
-        or any(pages.stamp_of(folder / f"{name}.html") != pages.stamp(**known[name]) for name in graded)
-    )
+    found = []
+    for student, known in sorted(said(book, assignment).items()):
+        folder = course.folder("feedback", student, assignment)
+        there = set(os.listdir(folder)) if folder.is_dir() else set()
+        graded = {f"{name}.html": known[name] for name in _graded(course, student, assignment, known)}
+        told = all(pages.stamp_of(folder / file) == pages.stamp(**one) for file, one in graded.items())
+        if graded and not (told and there == graded.keys() | {TIMESTAMP, SECRET}):
+            found.append(student)
+    return found
 
 
 def _graded(course: Course, student: str, assignment: str, known: Iterable[str]) -> dict[str, Path]:

@@ -71,10 +71,7 @@ def total(tallies: Iterable[Tally]) -> Tally:
 
 
 def measure(seeds: int, track: Callable[[Iterable, int], Iterable]) -> tuple[list[Tally], list[str]]:
-    """Check every answer of the bank with seeds 0, 1, ...; a tally per exercise, and what went wrong.
-
-    What comes passes through `track`, which is told how many there are.
-    """
+    """Check every answer of the bank, followed by `track`; a tally per exercise, and what went wrong."""
     answers = [*((a, True) for a in bank.RIGHT), *((a, False) for a in bank.WRONG)]
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(os.cpu_count(), spawn, torch.set_num_threads, (1,)) as pool:

@@ -134,18 +134,21 @@ def importance_weighted(dataset: Dataset, seed: int, *, samples: int, epochs: in
     return [-evaluation.log_likelihood(model, binary, samples=SAMPLES).mean]
 
 
-def few_images(network: str, total: float, reconstruction: float, kl: float) -> tuple[Published, ...]:
+def few_images(latents: int, total: float, reconstruction: float, kl: float) -> Experiment:
     """What is published of a training on few images, and beside it the same with larger batches."""
+    network = f"784-512-256-{latents}"
     why = (
         "The batch size is not published with the figure; half as large a batch, twice as many steps, comes "
         "close to it."
     )
-    return (
+    published = (
         Published(f"{network} on 5,000 images, 30 epochs, batch 64", total, PLAIN),
         Published(f"{network} on 5,000: its reconstruction", reconstruction, PLAIN),
         Published(f"{network} on 5,000: its KL", kl, PLAIN),
         Published(f"{network} on 5,000, batch 128", total, PLAIN, why),
     )
+    train = partial(on_few_images, network=partial(models.VAE, latents))
+    return Experiment(f"5,000 images, {latents} latents, two batch sizes", published, train)
 
 
 def experiments(epochs: int = SHORT, names: tuple[str, ...] = ()) -> list[Experiment]:
@@ -162,16 +165,8 @@ def experiments(epochs: int = SHORT, names: tuple[str, ...] = ()) -> list[Experi
     planned = [
         Experiment("784-400-20", example, partial(after, epochs=(10,), network=small)),
         Experiment("784-512-256-20", course, partial(after, epochs=(10, 20), network=twenty)),
-        Experiment(
-            "5,000 images, 20 latents, two batch sizes",
-            few_images("784-512-256-20", 114.97, 98.29, 16.68),
-            partial(on_few_images, network=twenty),
-        ),
-        Experiment(
-            "5,000 images, 2 latents, two batch sizes",
-            few_images("784-512-256-2", 153.77, 147.70, 6.08),
-            partial(on_few_images, network=partial(models.VAE, 2)),
-        ),
+        few_images(20, 114.97, 98.29, 16.68),
+        few_images(2, 153.77, 147.70, 6.08),
     ]
     for name, samples, nats in (("VAE", 1, 86.76), ("IWAE-5", 5, 85.54), ("IWAE-50", 50, 84.78)):
         figure = Published(f"{name}, 784-200-200-50, {epochs:,} epochs", nats, BURDA, why)
