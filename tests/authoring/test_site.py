@@ -6,6 +6,7 @@ import html
 import itertools
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import nbformat
@@ -212,7 +213,8 @@ def made(
     tmp_path: Path, *cells: nbformat.NotebookNode, reports: list | None = None, **options: object
 ) -> Path:
     """The folder of a site of one lesson with these cells."""
-    executed = runner.Executed(LESSON, new_notebook(cells=list(cells)), reports=reports or [])
+    executed = runner.Executed(LESSON, new_notebook(cells=list(cells)))
+    executed.reports += reports or []
     return site.write([executed], tmp_path / "site", **options).parent
 
 
@@ -284,7 +286,7 @@ def test_search_knows_what_stands_below_each_heading() -> None:
             ]
         ),
         "stem",
-        {},
+        Counter(),
     )
     top, below = rendering.passages(body.html)
     assert (top.level, top.anchor, top.heading, top.text) == (1, "top", "Top", "One & two.")

@@ -79,15 +79,13 @@ def write(
 
 def _rendered(executed: list[Executed], released: Path | None) -> Shown:
     shown: Shown = []
-    scenes = Counter[str]()
+    numbers = Counter[str]()
     for one in executed:
         if released:
             notebook = rendering.for_students(one, notebooks.read(released / one.lesson.path))
         else:
             notebook = rendering.for_instructors(one)
-        body = rendering.render(notebook, Path(page_name(one.lesson)).stem, scenes)
-        scenes.update(scene.kind for scene in body.scenes)
-        shown.append((one, body))
+        shown.append((one, rendering.render(notebook, Path(page_name(one.lesson)).stem, numbers)))
     return shown
 
 

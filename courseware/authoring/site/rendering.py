@@ -14,7 +14,6 @@ import html
 import re
 import struct
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,11 +124,11 @@ def for_students(executed: Executed, released: NotebookNode) -> NotebookNode:
     return notebook
 
 
-def render(notebook: NotebookNode, stem: str, scenes_before: Mapping[str, int]) -> Body:
+def render(notebook: NotebookNode, stem: str, numbers: Counter[str]) -> Body:
     """The body of the page `stem`.html; a cell whose metadata has a `fold` is folded away under that name.
 
     Code that JupyterLab hides and that shows nothing is left out: it looks whether the course is there.
-    Scenes are numbered on by kind. `notebook` does not stay as it is.
+    `numbers` count the scenes of each kind, on all pages. `notebook` does not stay as it is.
     """
     notebook.cells = [
         cell
@@ -139,7 +138,6 @@ def render(notebook: NotebookNode, stem: str, scenes_before: Mapping[str, int]) 
     notebook, _ = CoalesceStreamsPreprocessor().preprocess(notebook, {})
     figures: list[Figure] = []
     scenes: list[Scene] = []
-    numbers = Counter(scenes_before)
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             data = output.get("data", {})
