@@ -135,9 +135,7 @@ def of(
     `standing` is what the gradebook says of lateness and of answers that wait for a person.
     """
     exercises: dict[str, Exercise] = {}
-    looks: dict[str, list[str]] = {
-        student: ["not graded: call `course grade` again"] for student in handed_in
-    }
+    looks = {who: ["not graded: call `course grade` again"] for who in handed_in}
     students = unsafe = outdated = 0
     for result in results:
         students += 1
