@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from courseware import sections
 # should not take seconds. Students have no other rooms than these two and `grading`.
 
 console = Console()
-LISTED = 20  # names in one line
+LISTED = 20  # names at once
 _STUDENTS_EDITION = (
     "This is the students' edition of the course; that needs the instructor's, with solutions/."
 )
@@ -173,8 +173,7 @@ def _write_site(root: Path, executed: list, released: Path | None = None) -> Pat
     from courseware.measuring import graders, literature
 
     target = root / "build" / ("site-student" if released else "site")
-    measured = graders.stored(root), literature.stored(root)
-    return pages.write(executed, target, *measured, released=released)
+    return pages.write(executed, target, graders.stored(root), literature.stored(root), released=released)
 
 
 @main.command()
@@ -199,8 +198,8 @@ def build(check: bool) -> None:
         release.require_current(root)
         _say("notebooks/ is what nbgrader makes of solutions/.")
     else:
-        for sentence in release.build(root):
-            _say((sentence, "bold red"))
+        for warning in release.build(root):
+            _say((warning, "bold red"))
         _say(f"Student notebooks are in {root / 'notebooks'}.")
 
 
@@ -234,8 +233,7 @@ def graders(seeds: int, store: bool) -> None:
     from courseware.measuring import graders
 
     with _progress("answers") as bars:
-        task = bars.add_task("Checking the bank", total=None)
-        tallies, faults = graders.measure(seeds, lambda done, of: bars.update(task, completed=done, total=of))
+        tallies, faults = graders.measure(seeds, partial(bars.track, description="Checking the bank"))
     whole = graders.total(tallies)
     _show(
         ("exercise", "answer", "wrong caught", "right accepted", "mistakes named", "seconds"),
@@ -327,65 +325,51 @@ def grade(
     unsafe: bool,
 ) -> None:
     """Grade everything handed in (of one assignment, or all) that is not graded yet."""
-    import joblib
-
-    from courseware.classroom import pool
+    from courseware.classroom import batch, pool
     from courseware.grading import work
 
-    course, assignments = _handed_in(assignment, unsafe)
+    _mind_the_sandbox(unsafe)
+    course, assignments = _handed_in(assignment)
     rules = work.Rules(sandboxed=not unsafe, whole=whole)
-    with pool.dask(scheduler) if scheduler else pool.local(workers or joblib.cpu_count()) as crew:
-        _grade(course, assignments, rules, crew, list(students))
+    started, broken = time.monotonic(), []
+    with pool.dask(scheduler) if scheduler else pool.local(workers) as crew, _progress("submissions") as bars:
+        tasks = {one: bars.add_task(one, total=len(students or course.students(one))) for one in assignments}
+        for result in batch.grade(course, assignments, rules, crew, students):
+            bars.advance(tasks[result.assignment])
+            broken += [result] * result.broken
+    seconds = time.monotonic() - started
+    for one in assignments:
+        _report_class(course, one)
+    _say(f"Time: {seconds:.0f} s. Go on in formgrader (`jupyter lab`) or with `nbgrader export`.")
+    for result in broken:
+        _say(f"NOT GRADED: {result.student}, {result.assignment}: {'; '.join(map(str, result.faults))}")
+    if broken:
+        raise settings.CourseError(
+            f"The grader itself failed on {len(broken)} submissions, and nothing was entered for them: see "
+            "`course doctor`, then give the same command again."
+        )
 
 
-def _handed_in(assignment: str, unsafe: bool) -> tuple[Any, list[str]]:
-    """The course, and the assignment named or all for which something is handed in.
-
-    Raises CourseError where nothing is, and where no sandbox can be made, unless nobody wants one.
-    """
-    from courseware.classroom import batch
+def _mind_the_sandbox(unsafe: bool) -> None:
+    """Raise CourseError where no sandbox can be made, unless nobody wants one."""
     from courseware.grading.kernel import sandbox
 
     if unsafe:
         _say(("NOT SANDBOXED: students' code runs with your own rights.", "bold red"))
     else:
         sandbox.require()
-    course = batch.Course(settings.project_folder())
-    return course, _assignments(course, assignment)
 
 
-def _assignments(course, assignment: str) -> list[str]:
-    """The assignment named, or all for which something is handed in. Raises CourseError where nothing is."""
-    every = [section.folder for section in sections.SECTIONS]
+def _handed_in(assignment: str) -> tuple[Any, list[str]]:
+    """The course, and the assignment named or all for which something is handed in."""
+    from courseware.classroom.course import Course
+
+    course = Course(settings.project_folder())
+    every = (section.folder for section in sections.SECTIONS)
     found = [assignment] if assignment else [one for one in every if course.has(one)]
     if not found:
         raise settings.CourseError("Nothing is handed in: submitted/STUDENT/ASSIGNMENT/ is empty.")
-    return found
-
-
-def _grade(course, assignments: list[str], rules, crew, students: list[str]) -> None:
-    from courseware.classroom import batch
-
-    started, broken = time.monotonic(), []
-    with _progress("submissions") as bars:
-        tasks = {
-            assignment: bars.add_task(assignment, total=len(students or course.students(assignment)))
-            for assignment in assignments
-        }
-        for step in batch.grade(course, assignments, rules, crew, students):
-            bars.update(tasks[step.result.assignment], completed=step.done)
-            broken += [step.result] * step.result.broken
-    seconds = time.monotonic() - started
-    for assignment in assignments:
-        _report_class(course, assignment)
-    _say(f"Time: {seconds:.0f} s. Go on in formgrader (`jupyter lab`) or with `nbgrader export`.")
-    if broken:
-        for one in broken:
-            _say(f"NOT GRADED: {one.student}, {one.assignment}: {'; '.join(map(str, one.faults))}")
-        raise settings.CourseError(
-            f"The grader itself failed on {len(broken)} submissions, and nothing was entered for them: see "
-            "`course doctor`, then give the same command again."
-        )
+    return course, found
 
 
 def _report_class(course, assignment: str) -> None:
@@ -394,7 +378,7 @@ def _report_class(course, assignment: str) -> None:
 
     folder = course.root / "build" / "grading" / assignment
     released = work.digest_of(course.assignment(assignment).released)
-    with closing(gradebook.opened(course, [assignment])) as book:
+    with gradebook.opened(course, [assignment]) as book:
         standing = gradebook.standing(book, assignment)
         stale = feedback.stale(course, book, assignment)
     everybody = course.students(assignment)
@@ -407,7 +391,7 @@ def _report_class(course, assignment: str) -> None:
             _say(f"  {count} × {number}: {mistake}")
     if found.for_a_look:
         _say(f"Who needs a human's eye ({len(found.for_a_look)}), and why:")
-        for student, why in list(found.for_a_look.items())[:20]:
+        for student, why in list(found.for_a_look.items())[:LISTED]:
             _say(f"  {student}: {'; '.join(why)}")
     _say(
         f"{found.students} submissions of {assignment} are in the gradebook; {found.by_hand} answers are "
@@ -423,11 +407,9 @@ def _report_class(course, assignment: str) -> None:
 def feedback(assignment: str) -> None:
     """Renew the pages that are not what the gradebook says (of one assignment, or all)."""
     from courseware.classroom import feedback, gradebook
-    from courseware.classroom.course import Course
 
-    course = Course(settings.project_folder())
-    assignments = _assignments(course, assignment)
-    with course.alone(), closing(gradebook.opened(course, assignments)) as book:
+    course, assignments = _handed_in(assignment)
+    with course.alone(), gradebook.opened(course, assignments) as book:
         for one in assignments:
             stale = feedback.stale(course, book, one)
             with _progress("students") as bars:
@@ -484,8 +466,6 @@ def regrade(
     What changes is shown, and you are asked, before anything is kept; without a terminal, students that are
     named are graded anew without asking.
     """
-    import joblib
-
     from courseware.classroom import pool
     from courseware.grading import work
 
@@ -494,13 +474,15 @@ def regrade(
     asks = not yes and sys.stdin.isatty()
     if not (verify or yes or asks or students):
         raise settings.CourseError("There is no terminal here to ask you at: add --yes, or --verify.")
-    course, assignments = _handed_in(assignment, unsafe)
-    every = {one: course.students(one) for one in assignments}
-    chosen = {one: [who for who in every[one] if not students or who in students] for one in every}
-    chosen = {one: who for one, who in chosen.items() if who}
+    _mind_the_sandbox(unsafe)
+    course, assignments = _handed_in(assignment)
+    chosen = {}
+    for one in assignments:
+        if who := [student for student in course.students(one) if not students or student in students]:
+            chosen[one] = who
     if not chosen:
         raise settings.CourseError(f"Nothing is handed in by {', '.join(students)}.")
-    with pool.local(workers or joblib.cpu_count()) as crew:
+    with pool.local(workers) as crew:
         if verify:
             _verify(course, chosen, crew, unsafe)
             return

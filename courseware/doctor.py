@@ -26,15 +26,12 @@ REINSTALL = "Run `pip install -c constraints.txt -e .` once more."
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked at, what was found, and what to do: '' where all is well.
-
-    `needed` tells what the course cannot do without from what only some of it needs.
-    """
+    """What was looked at, what was found, and what to do: '' where all is well."""
 
     name: str
     found: str
     advice: str = ""
-    needed: bool = True
+    needed: bool = True  # whether the course cannot do without
 
 
 def examine() -> Iterator[Finding]:
@@ -50,7 +47,6 @@ def examine() -> Iterator[Finding]:
 
 
 def python() -> Finding:
-    """The interpreter and where it lives."""
     own = sys.prefix != sys.base_prefix or (Path(sys.prefix) / "conda-meta").is_dir()
     advice = "Use an environment of the course's own (`make .venv/.ready`), not the system's Python."
     found = f"{platform.python_version()} in {sys.prefix}"
@@ -74,7 +70,6 @@ def packages() -> Finding:
 
 
 def pytorch() -> Finding:
-    """PyTorch's build and the device that trainings use."""
     import torch
 
     idle = shutil.which("nvidia-smi") and not torch.cuda.is_available()
@@ -136,7 +131,6 @@ def data() -> Finding:
 
 
 def sandbox() -> Finding:
-    """What grading other people's code needs."""
     from courseware.grading.kernel import sandbox as walls
 
     problem = walls.missing()
@@ -144,14 +138,12 @@ def sandbox() -> Finding:
 
 
 def disk() -> Finding:
-    """Room in the project's folder."""
     free = shutil.disk_usage(settings.project_folder()).free
     advice = f"Make room: {DISK / GB:.0f} GB are enough; `course cache` says what is kept."
     return Finding("disk", f"{free / GB:.0f} GB free", advice if free < DISK else "")
 
 
 def memory() -> Finding:
-    """Memory that is free now."""
     import psutil
 
     free = psutil.virtual_memory().available

@@ -36,18 +36,13 @@ def kept(file: Path) -> Any:
 
 @dataclass(frozen=True)
 class Measurement(Generic[Figures]):
-    """Figures of one kind: docs/NAME.json keeps them, docs/measurements.md quotes them.
-
-    `load` makes them of what the JSON holds, which is None before the first measurement. `texts` says what
-    of them stands at which place of the document.
-    """
+    """Figures of one kind: docs/NAME.json keeps them, docs/measurements.md quotes them."""
 
     name: str
-    load: Callable[[Any], Figures]
-    texts: Callable[[Figures], dict[str, str]]
+    load: Callable[[Any], Figures]  # of what the JSON holds, None before the first measurement
+    texts: Callable[[Figures], dict[str, str]]  # what stands at which place of the document
 
     def stored(self, root: Path) -> Figures:
-        """The figures that the last measurement kept."""
         return self.load(kept(root / "docs" / f"{self.name}.json"))
 
     def store(self, root: Path, figures: Figures) -> None:
@@ -67,10 +62,10 @@ def quote(root: Path, name: str, text: str) -> None:
     """Put `text` at that place of docs/measurements.md; CourseError where there is no such place."""
     if quoted(root, name) is None:
         raise CourseError(f"{DOCUMENT} has no place <!-- {name} --> ... <!-- /{name} -->: put one in.")
-    before = (root / DOCUMENT).read_text("utf-8")
-    after = _place(name).sub(lambda found: f"{found[1]}\n{text}\n{found[3]}", before)
-    with files.whole(root / DOCUMENT) as part:
-        part.write_text(after, encoding="utf-8")
+    document = root / DOCUMENT
+    said = _place(name).sub(lambda found: f"{found[1]}\n{text}\n{found[3]}", document.read_text("utf-8"))
+    with files.whole(document) as part:
+        part.write_text(said, encoding="utf-8")
 
 
 def quoted(root: Path, name: str) -> str | None:

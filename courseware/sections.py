@@ -11,17 +11,13 @@ from course_utils.settings import CourseError
 
 @dataclass(frozen=True)
 class Section:
-    """One section: an nbgrader assignment, its folder NN-name below solutions/ and notebooks/.
-
-    `names` are its notebooks; without any it is one, called like the folder. `cover` is the cell whose figure
-    stands for the section; without one it is the first figure.
-    """
+    """One section: an nbgrader assignment, its folder NN-name below solutions/ and notebooks/."""
 
     folder: str
     title: str
     aim: str
-    names: tuple[str, ...] = ()
-    cover: str = ""
+    names: tuple[str, ...] = ()  # of its notebooks; without any it is one, called like the folder
+    cover: str = ""  # the cell whose figure stands for the section; without one it is the first figure
 
     @property
     def number(self) -> int:
@@ -34,8 +30,6 @@ class Section:
 
 @dataclass(frozen=True)
 class Lesson:
-    """One notebook of a section."""
-
     section: Section
     name: str
 
@@ -75,10 +69,7 @@ SECTIONS = (
 
 
 def lessons(numbers: tuple[int, ...] = ()) -> list[Lesson]:
-    """The notebooks of the sections with these numbers, of all sections if none is named.
-
-    Raises CourseError for a number that no section has.
-    """
+    """The notebooks of the sections with these numbers, of all sections if none is named."""
     known = [str(section.number) for section in SECTIONS]
     for number in numbers:
         settings.one_of("section", str(number), known)
@@ -87,10 +78,7 @@ def lessons(numbers: tuple[int, ...] = ()) -> list[Lesson]:
 
 
 def folder(edition: str) -> Path:
-    """`solutions` or `notebooks` of the project that the working folder lies in.
-
-    Raises CourseError outside a project.
-    """
+    """`solutions` or `notebooks` of the project that the working folder lies in."""
     path = settings.project_folder() / edition
     if not path.is_dir():
         raise CourseError(f"There is no {edition}/ here: call this command inside the course's folder.")

@@ -191,14 +191,13 @@ def measure(
         own, memory, ends, workers = psutil.Process(), [], [], []
         started, used = time.monotonic(), sum(own.cpu_times()[:2])
         with pool.local(WORKERS) as crew:
-            for step in batch.grade(course, [ASSIGNMENT], rules, crew):
+            for _ in batch.grade(course, [ASSIGNMENT], rules, crew):
                 ends.append(time.monotonic() - started)
                 memory.append(own.memory_info().rss / 2**20)
                 if len(ends) % SAMPLED_EACH == 1:
                     workers.append(_memory_below(own) / WORKERS)
-                print(
-                    f"\r{step.done} of {step.of}, {ends[-1]:.0f} s, {memory[-1]:.0f} MiB", end="", flush=True
-                )
+                done = f"{len(ends)} of {submissions}"
+                print(f"\r{done}, {ends[-1]:.0f} s, {memory[-1]:.0f} MiB", end="", flush=True)
         used = sum(own.cpu_times()[:2]) - used
         print()
         results = {result.student: result for result in batch.results(course, ASSIGNMENT)}

@@ -77,17 +77,15 @@ def _exercises(notebook: NotebookNode) -> Iterator[tuple[str, list[NotebookNode]
 
 
 def _statement(text: str) -> list[str]:
-    missing = []
-    if not TERMS.search(text):
-        missing.append("its line of difficulty, minutes and points")
     hints = HINT.findall(text)
-    if [number for number, _ in hints] != ["1", "2"]:
-        missing.append("two hints folded away")
-    elif not hints[0][1].rstrip().endswith("?"):
-        missing.append("a question as its first hint")
-    if any("```" in hint for _, hint in hints):
-        missing.append("hints without code")
-    return missing
+    two = [number for number, _ in hints] == ["1", "2"]
+    has = {
+        "its line of difficulty, minutes and points": TERMS.search(text),
+        "two hints folded away": two,
+        "a question as its first hint": not two or hints[0][1].rstrip().endswith("?"),
+        "hints without code": not any("```" in hint for _, hint in hints),
+    }
+    return [what for what, there in has.items() if not there]
 
 
 def _answer(statement: str, cell: NotebookNode, after: NotebookNode) -> list[str]:
@@ -98,7 +96,6 @@ def _answer(statement: str, cell: NotebookNode, after: NotebookNode) -> list[str
 
 
 def _stub(source: str) -> list[str]:
-    """Of the cell that holds stub and solution."""
     missing = [] if SOLUTION.search(source) else ["a solution"]
     try:
         body = ast.parse(source).body

@@ -10,7 +10,7 @@ import copy
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -42,21 +42,18 @@ MENTIONED = re.compile(r"\b[Ss]ections?\s+(\d+(?:(?:,|,? and| to| or)\s+\d+)*)|\
 def build(root: Path) -> list[str]:
     """Generate the student edition of every section: into notebooks/, and into the gradebook of `root`.
 
-    README.md and docs/ then quote the numbers of exercises and points that the lessons have.
-
-    The new edition is made beside the former one and takes its place when it is whole. Raises CourseError,
-    and changes nothing, where something is wrong with solutions/ or nbgrader refuses a section, and where a
-    section has other exercises than its graded submissions. Where it is only worth other points, the
-    gradebook keeps the old ones until everybody is graded anew; the sentences that say so are returned.
+    The new edition is made beside the former one and takes its place when it is whole; README.md and docs/
+    then quote its numbers. Where a section is worth other points than its graded submissions, the gradebook
+    keeps the old ones until everybody is graded anew; the sentences that say so are returned.
     """
     if found := [*_faults(root), *bank.lacks()]:
         raise CourseError("solutions/ cannot be released: " + "; ".join(found) + ".")
-    released, config = root / "notebooks", _config(root)
+    released, config = root / "notebooks", settings(root)
     with writable(released / sections.SECTIONS[0].folder):
         beside = tempfile.TemporaryDirectory(prefix=".release-", dir=released)
     with beside as folder:
         fresh, former = Path(folder) / "fresh", Path(folder) / "former"
-        made = _made(config, fresh)  # what fails fails here ...
+        made = _made(config, target=fresh)  # what fails fails here ...
         course = CourseDirectory(config=config)
         with closing(Gradebook(course.db_url, course.course_id)) as book:
             revalued = {name: revaluation(book, name, one) for name, one in made.items()}
@@ -98,22 +95,26 @@ def _lacks(notebook: NotebookNode) -> list[str]:
     return [*found, *(f"it refers to section {number}, which the course lacks" for number in absent)]
 
 
-def _config(root: Path) -> Config:
+def settings(root: Path) -> Config:
+    """What nbgrader_config.py says of the course at `root`."""
     config = PyFileConfigLoader("nbgrader_config.py", path=str(root)).load_config()
     config.CourseDirectory.root = str(root)
     return Config(config)
 
 
-def _made(config: Config, target: Path, names: Iterable[str] = ()) -> dict[str, dict[str, NotebookNode]]:
+def _made(
+    config: Config, names: Sequence[str] = (), target: Path | None = None
+) -> dict[str, dict[str, NotebookNode]]:
     """The notebooks of these assignments, or of all, released into a folder and into no gradebook."""
-    config = _aside(config, target)
+    names = names or [section.folder for section in sections.SECTIONS]
     with tempfile.TemporaryDirectory() as folder:
-        config.CourseDirectory.db_url = f"sqlite:///{folder}/gradebook.db"
-        names = list(names) or [section.folder for section in sections.SECTIONS]
+        place = target or Path(folder)
+        aside = _aside(config, place)
+        aside.CourseDirectory.db_url = f"sqlite:///{folder}/gradebook.db"
         for name in names:
-            generate(name, config)
-    files = {name: sorted((target / name).glob("*.ipynb")) for name in names}
-    return {name: {file.stem: notebooks.read(file) for file in found} for name, found in files.items()}
+            generate(name, aside)
+        files = {name: sorted((place / name).glob("*.ipynb")) for name in names}
+        return {name: {file.stem: notebooks.read(file) for file in found} for name, found in files.items()}
 
 
 def _aside(config: Config, target: Path) -> Config:
@@ -143,20 +144,18 @@ def generate(assignment: str, config: Config) -> None:
 
 
 def revaluation(book: Gradebook, assignment: str, released: Mapping[str, NotebookNode]) -> str:
-    """A sentence where a release is worth other points than its graded submissions, '' where it is not.
-
-    Raises CourseError where it has other cells than they: nbgrader's gradebook cannot take that.
-    """
+    """A sentence where a release is worth other points than its graded submissions, '' where it is not."""
     try:
         entry = book.find_assignment(assignment)
     except MissingEntry:
         return ""
     if not (count := len(entry.submissions)):
         return ""
-    before: dict[str, float] = {}
-    for one in entry.notebooks:
-        before |= {f"{one.name}, {cell.name}": 0.0 for cell in one.source_cells}
-        before |= {f"{one.name}, {cell.name}": cell.max_score for cell in [*one.grade_cells, *one.task_cells]}
+    before = {
+        f"{one.name}, {cell.name}": getattr(cell, "max_score", 0.0)  # which source cells have none of
+        for one in entry.notebooks
+        for cell in (*one.source_cells, *one.grade_cells, *one.task_cells)
+    }
     now = {
         f"{name}, {cell.metadata.nbgrader.grade_id}": float(cell.metadata.nbgrader.get("points", 0))
         for name, notebook in released.items()
@@ -210,18 +209,13 @@ def drift(root: Path) -> list[str]:
 
     Cells and metadata count, bytes do not: a clone may end its lines as its system does.
     """
-    released = root / "notebooks"
-    with tempfile.TemporaryDirectory() as folder:
-        fresh = Path(folder)
-        _made(_config(root), fresh)
-        tops = (released, fresh)
-        paths = {path.relative_to(top) for top in tops for path in top.glob(f"{FOLDERS}/*.ipynb")}
-        read = notebooks.kept
-        return [str(path) for path in sorted(paths) if read(released / path) != read(fresh / path)]
+    released, made = root / "notebooks", _made(settings(root))
+    fresh = {Path(name, f"{stem}.ipynb"): nb for name, found in made.items() for stem, nb in found.items()}
+    paths = fresh.keys() | {path.relative_to(released) for path in released.glob(f"{FOLDERS}/*.ipynb")}
+    return [str(path) for path in sorted(paths) if notebooks.kept(released / path) != fresh.get(path)]
 
 
 def require_current(root: Path) -> None:
-    """Raise CourseError where notebooks/ has drifted."""
     if differing := drift(root):
         raise CourseError(
             f"notebooks/ is not what solutions/ gives: {', '.join(differing)}; run `course build`."
@@ -253,11 +247,8 @@ class Rehearsed(NotebookExporter):
         name = course.assignment_id
         try:
             with closing(Gradebook(course.db_url, course.course_id)) as book:
-                if self.parent.force:
-                    with tempfile.TemporaryDirectory() as folder:
-                        made = _made(config, Path(folder), [name])
-                    if sentence := revaluation(book, name, made[name]):
-                        raise CourseError(sentence)
+                if self.parent.force and (sentence := revaluation(book, name, _made(config, [name])[name])):
+                    raise CourseError(sentence)
                 known = name in {one.name for one in book.assignments}
             if not known:
                 enter(name, config)

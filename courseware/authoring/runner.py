@@ -17,7 +17,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,15 +48,12 @@ class Executed:
     notebook: NotebookNode
     failure: str = ""
     reused: bool = False
-    results: list[dict[str, Any]] = field(default_factory=list)
-    reports: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for cell in self.notebook.cells:
-            for output in cell.get("outputs", []):
-                for mime, found in ((RESULT_MIME, self.results), (REPORT_MIME, self.reports)):
-                    if mime in output.get("data", {}):
-                        found.append(output["data"][mime])
+        self.outputs = [output for cell in self.notebook.cells for output in cell.get("outputs", [])]
+        shown = [output.get("data", {}) for output in self.outputs]
+        self.results: list[dict[str, Any]] = [data[RESULT_MIME] for data in shown if RESULT_MIME in data]
+        self.reports: list[dict[str, Any]] = [data[REPORT_MIME] for data in shown if REPORT_MIME in data]
 
 
 @dataclass(frozen=True)
@@ -87,8 +84,7 @@ def execute(run: Run, lessons: list[Lesson], on_progress: Progress) -> list[Exec
     """Run the notebooks and store each in `run.target` as soon as it is done; results in given order.
 
     `on_progress(lesson, cells done, cells in all)` is called after every cell. A notebook whose cell
-    fails is reported in its `failure` and not stored; the others go on. Raises CourseError where `run.target`
-    cannot be written.
+    fails is reported in its `failure` and not stored; the others go on.
     """
     with writable(run.target / "notebooks"), tempfile.TemporaryFile(dir=run.target):
         pass  # better told now than after the first notebook
@@ -138,7 +134,6 @@ async def _execute_one(run: Run, lesson: Lesson, on_progress: Progress) -> Execu
 
 
 def _why(problem: CellExecutionError) -> str:
-    """One sentence for a failed cell."""
     if problem.ename == "ModuleNotFoundError" and "course_utils" in problem.evalue:
         return "its kernel has no course_utils: run `make` anew, or install the course into that kernel"
     return f"a cell stopped with {problem.ename}: {problem.evalue}".strip().partition("\n")[0]
@@ -158,13 +153,8 @@ def stored(source: Path) -> list[Executed]:
 
 def summary(executed: list[Executed]) -> str:
     """In a line what run these are from, by what every lesson prints at its beginning."""
-    printed = "".join(
-        output.text
-        for one in executed
-        for cell in one.notebook.cells
-        for output in cell.get("outputs", [])
-        if output.output_type == "stream"
-    )
+    outputs = (output for one in executed for output in one.outputs)
+    printed = "".join(output.text for output in outputs if output.output_type == "stream")
     used = sorted(set(re.findall(r"^([a-z-]+): [\d,]+ training and", printed, re.MULTILINE)))
     budgets = sorted(set(re.findall(r"^(budget '.+); device: ", printed, re.MULTILINE)))
     data = [f"Data: {', '.join(used)}"] if used else []
@@ -191,5 +181,4 @@ def rows(executed: list[Executed]) -> list[tuple[str, ...]]:
 
 
 def markdown(executed: list[Executed]) -> str:
-    """The rows as the documents show them."""
     return record.table(COLUMNS, rows(executed))

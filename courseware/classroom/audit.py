@@ -20,6 +20,8 @@ from traitlets.config import Config
 from course_utils.settings import CourseError
 from courseware.authoring import release
 from courseware.classroom import batch, gradebook, pool
+from courseware.classroom.course import Course
+from courseware.classroom.pool import Crew
 from courseware.grading import work
 from courseware.grading.work import Result, Rules
 
@@ -40,16 +42,12 @@ ANEW, UNGRADED = "handed in anew, not verified", "not graded yet"
 
 
 def verify(
-    course: batch.Course, name: str, crew: pool.Crew, students: list[str] | None = None, unsafe: bool = False
+    course: Course, name: str, crew: Crew, students: list[str], unsafe: bool = False
 ) -> Iterator[Comparison]:
-    """Grade an assignment again, with the stored seeds and rules, and compare; nothing is stored.
-
-    Raises CourseError where nothing is handed in or released, and where a result came about without a
-    sandbox unless that is allowed again.
-    """
+    """Grade an assignment again, with the stored seeds and rules, and compare; nothing is stored."""
     assignment = course.assignment(name)
     stored: dict[str, Result] = {}
-    for student in students or course.students(name):
+    for student in students:
         found = batch.kept(course, student, name)
         if found is None:
             yield Comparison(student, UNGRADED)
@@ -66,28 +64,18 @@ def verify(
         for student, result in stored.items()
     )
     for job, outcome in pool.outcomes(work.grade, jobs, crew):
-        before, after = stored[job.submission.student], outcome or batch.lost(job)
-        differences, notes = compare(before, after)
-        yield Comparison(before.student, DIFFERS if differences else REPRODUCED, differences, notes)
+        yield compare(stored[job.submission.student], outcome or batch.lost(job))
 
 
 def regrade(
-    course: batch.Course,
-    name: str,
-    rules: Rules,
-    crew: pool.Crew,
-    students: Sequence[str],
-    approve: Callable[[], None],
+    course: Course, name: str, rules: Rules, crew: Crew, students: Sequence[str], approve: Callable[[], None]
 ) -> Iterator[Comparison]:
-    """Grade these students' submissions anew and compare; nothing is kept before `approve` has returned.
-
-    Points given by hand stay. Raises CourseError as `batch.grade` does.
-    """
+    """Grade these students' submissions anew and compare; nothing is kept before `approve` has returned."""
     assignment = course.assignment(name)
     chosen = batch.chosen(course, name, students)
     with (
         course.alone(),
-        closing(gradebook.opened(course, [name], chosen)) as book,
+        gradebook.opened(course, [name], chosen) as book,
         tempfile.TemporaryFile() as file,  # a thousand results are not held in memory
     ):
         whole = []  # whom the machine did not fail
@@ -97,10 +85,8 @@ def regrade(
                     pickle.dump(result, file)
                     whole.append(result.student)
                 found = batch.kept(course, result.student, name)
-                differences, notes = compare(found[0], result) if found else ([UNGRADED], [])
-                changed = _changed(found[0], result) if found else []
-                said = DIFFERS if differences else REPRODUCED
-                yield Comparison(result.student, said, differences, notes, changed)
+                new = Comparison(result.student, UNGRADED, [UNGRADED])
+                yield compare(found[0], result) if found else new
         approve()
         gradebook.require_same_points(course, book, name, whole)
         release.enter(name, Config(course.config))  # its points may be others now
@@ -116,21 +102,21 @@ def regrade(
 
 def _changed(before: Result, after: Result) -> list[tuple[str, str, str]]:
     """What has another score: its name, the score then and now."""
-    pairs = [(one.scores, after.notebooks[name].scores) for name, one in before.notebooks.items()
-             if name in after.notebooks]  # fmt: skip
-    shown = [
-        (grade_id, _shown(then, grade_id), _shown(now, grade_id))
-        for then, now in pairs
-        for grade_id in sorted(then.keys() | now.keys())
-    ]
-    return [(grade_id, then, now) for grade_id, then, now in shown if then != now]
+    changed = []
+    for name in sorted(before.notebooks.keys() & after.notebooks.keys()):
+        then, now = (_shown(result.notebooks[name].scores) for result in (before, after))
+        for grade_id in sorted(then.keys() | now.keys()):
+            pair = then.get(grade_id, "not there"), now.get(grade_id, "not there")
+            changed += [(grade_id, *pair)] * (pair[0] != pair[1])
+    return changed
 
 
-def compare(before: Result, after: Result) -> tuple[list[str], list[str]]:
+def compare(before: Result, after: Result) -> Comparison:
     """What differs in scores, verdicts and faults, and what else is to be known of the comparison."""
+    scores = _changed(before, after)
     if after.broken:
-        return [str(fault) for fault in after.faults], []
-    differences = [f"{what}: {then} then, {now} now" for what, then, now in _changed(before, after)]
+        return Comparison(before.student, DIFFERS, [str(fault) for fault in after.faults], [], scores)
+    differences = [f"{what}: {then} then, {now} now" for what, then, now in scores]
     notes: list[str] = []
     for name, one in before.notebooks.items():
         again = after.notebooks.get(name)
@@ -152,14 +138,12 @@ def compare(before: Result, after: Result) -> tuple[list[str], list[str]]:
     )
     differences += [f"{fault} then, not now" for fault in sorted(then - now)]
     differences += [f"{fault} now, not then" for fault in sorted(now - then)]
-    return differences, notes + _circumstances(before.audit, after.audit)
+    notes += _circumstances(before.audit, after.audit)
+    return Comparison(before.student, DIFFERS if differences else REPRODUCED, differences, notes, scores)
 
 
-def _shown(scores: dict[str, float | None], grade_id: str) -> str:
-    if grade_id not in scores:
-        return "not there"
-    score = scores[grade_id]
-    return "by hand" if score is None else f"{score:g}"
+def _shown(scores: dict[str, float | None]) -> dict[str, str]:
+    return {grade_id: "by hand" if score is None else f"{score:g}" for grade_id, score in scores.items()}
 
 
 def _circumstances(then: dict[str, Any], now: dict[str, Any]) -> list[str]:

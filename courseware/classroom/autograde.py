@@ -24,16 +24,11 @@ from courseware.classroom import gradebook
 from courseware.classroom.course import Assignment, Course
 from courseware.grading.submission.collect import SECRET, TIMESTAMP
 
-
-class Exporter(NotebookExporter):
-    """nbgrader's own."""
+Exporter = NotebookExporter  # nbgrader's own
 
 
 def init_notebooks(autograde: Autograde) -> None:
-    """Let clean copies of the submissions that were asked for be graded.
-
-    Raises NbGraderException, with the reason in the log, where there are none, or no such assignment.
-    """
+    """Let clean copies of the submissions that were asked for be graded."""
     autograde.notebooks, autograde.assignments = [], {}
     try:
         _read(autograde)
@@ -48,7 +43,8 @@ Autograde.init_notebooks = init_notebooks
 def _read(autograde: Autograde) -> None:
     asked = autograde.coursedir
     course = Course(Path(asked.root), autograde.config)
-    gradebook.opened(course, [asked.assignment_id]).close()
+    with gradebook.opened(course, [asked.assignment_id]):
+        pass  # there is such an assignment, and it is entered
     assignment = course.assignment(asked.assignment_id)
     autograde.clean = TemporaryDirectory(prefix="submitted-")  # as long as this is there
     autograde.coursedir = copy.copy(asked)  # formgrader goes on with its own

@@ -19,10 +19,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from nbgrader.api import Gradebook
@@ -41,15 +40,6 @@ from courseware.grading.work import Job, Notebook, Result, Rules, Verdict
 PENDING, RECORDED = "pending.json", "result.json"
 
 
-@dataclass
-class Progress:
-    """What a batch says about itself."""
-
-    done: int
-    of: int
-    result: Result
-
-
 def grade(
     course: Course,
     assignments: Sequence[str],
@@ -58,38 +48,30 @@ def grade(
     students: Sequence[str] = (),
     *,
     grader: Callable[[Job], Result] = work.grade,
-) -> Iterator[Progress]:
+) -> Iterator[Result]:
     """Grade what is not graded yet and enter it; yields every result as it is entered.
 
     Where the machine failed, and not the student, the result is yielded and nothing else: no points follow
-    from it, and the next batch grades that submission. Raises CourseError where an assignment is unknown or
-    nothing is handed in, where somebody else grades, and where something cannot be written.
+    from it, and the next batch grades that submission.
     """
-    todo_of = {assignment: chosen(course, assignment, students) for assignment in assignments}
-    with course.alone(), closing(gradebook.opened(course, assignments)) as book:
-        todo: list[tuple[Assignment, str]] = []
-        done = Counter[str]()
-
-        def progress(result: Result) -> Progress:
-            done[result.assignment] += 1
-            return Progress(done[result.assignment], len(todo_of[result.assignment]), result)
-
+    wanted = {assignment: chosen(course, assignment, students) for assignment in assignments}
+    todo: list[tuple[Assignment, str]] = []
+    with course.alone(), gradebook.opened(course, assignments) as book:
         for assignment in map(course.assignment, assignments):
             course.tidy(assignment.name)
             gradebook.enter_lateness(course, book, assignment.name)
             scores = gradebook.scores(book, assignment.name)
-            for student in todo_of[assignment.name]:
-                result = _graded(book, scores, assignment, student, rules)
-                if result is None:
-                    todo.append((assignment, student))
+            for student in wanted[assignment.name]:
+                if known := _graded(book, scores, assignment, student, rules):
+                    yield known
                 else:
-                    yield progress(result)
+                    todo.append((assignment, student))
         with closing(graded(grader, todo, rules, crew)) as results:
             for result in results:
                 if not result.broken:
                     put(course, result)
                     enter(course, book, result)
-                yield progress(result)
+                yield result
 
 
 def graded(
@@ -127,10 +109,9 @@ def _graded(
     A gradebook that was lost, or put back from a copy, has other `scores`: they are entered anew.
     """
     found = kept(assignment.course, student, assignment.name)
-    submission = assignment.submission(student)
     if found is None:
         return None
-    result, whole = found
+    (result, whole), submission = found, assignment.submission(student)
     if result.digest != submission.digest or result.audit.get("terms") != vars(rules):
         return None
     if result.timestamp != submission.timestamp:
@@ -149,9 +130,6 @@ def lost(job: Job) -> Result:
     """The result of a submission whose workers died: nothing follows from it."""
     fault = Fault(Reason.WORKER_LOST, "", f"{pool.ATTEMPTS} times")
     return Result.of(job, [*job.submission.faults, fault], {}, {})
-
-
-# --- files ------------------------------------------------------------------------------------------------
 
 
 def put(course: Course, result: Result) -> None:
@@ -195,19 +173,15 @@ def retimed(course: Course, result: Result, timestamp: str | None) -> Result:
 def _plain(result: Result) -> dict[str, Any]:
     """The record: all but the notebooks and pages, which are files beside it."""
     plain = asdict(result)
-    for name, one in plain["notebooks"].items():
-        plain["notebooks"][name] = {
-            key: value for key, value in one.items() if key not in ("executed", "page")
-        } | {"sha256": hashlib.sha256(one["executed"].encode()).hexdigest()}
+    for one in plain["notebooks"].values():
+        del one["page"]
+        one["sha256"] = hashlib.sha256(one.pop("executed").encode()).hexdigest()
     plain["faults"] = [fault.plain for fault in result.faults]
     return plain
 
 
 def kept(course: Course, student: str, assignment: str) -> tuple[Result, bool] | None:
-    """The record of a submission, without its notebooks, and whether the gradebook has it.
-
-    None where there is none that can be read.
-    """
+    """The record of a submission that can be read, without its notebooks; whether the gradebook has it."""
     folder = course.folder("autograded", student, assignment)
     for name in (RECORDED, PENDING):
         try:
@@ -220,22 +194,15 @@ def kept(course: Course, student: str, assignment: str) -> tuple[Result, bool] |
 def results(course: Course, assignment: str) -> Iterator[Result]:
     """The records of everybody whose submission is graded, one at a time."""
     for student in course.students(assignment):
-        found = kept(course, student, assignment)
-        if found:
+        if found := kept(course, student, assignment):
             yield found[0]
 
 
 def _result(plain: dict[str, Any]) -> Result:
-    notebooks = {
-        name: Notebook(
-            "",
-            "",
-            one["scores"],
-            one["comments"],
-            [Verdict(**verdict) for verdict in one["verdicts"]],
-            [Remark(**remark) for remark in one["remarks"]],
-        )
-        for name, one in plain["notebooks"].items()
-    }
+    notebooks = {}
+    for name, one in plain["notebooks"].items():
+        verdicts = [Verdict(**verdict) for verdict in one["verdicts"]]
+        remarks = [Remark(**remark) for remark in one["remarks"]]
+        notebooks[name] = Notebook("", "", one["scores"], one["comments"], verdicts, remarks)
     faults = [Fault.of(one) for one in plain["faults"]]
     return Result(**{**plain, "notebooks": notebooks, "faults": faults})

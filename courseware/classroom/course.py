@@ -20,11 +20,12 @@ from pathlib import Path
 
 import nbformat
 from nbgrader.coursedir import CourseDirectory
-from traitlets.config import Config, PyFileConfigLoader
+from traitlets.config import Config
 
 from course_utils.files import whole, writable
 from course_utils.settings import CourseError
 from courseware import notebooks
+from courseware.authoring import release
 from courseware.grading.submission.collect import Submission, collect
 from courseware.grading.submission.repair import grade_ids
 from courseware.grading.work import Job, Rules
@@ -39,8 +40,7 @@ class Course:
     def __init__(self, root: Path, config: Config | None = None) -> None:
         """`config` is that of a command of nbgrader's, which knows more than the file."""
         self.root = root
-        loader = PyFileConfigLoader("nbgrader_config.py", path=str(root))
-        self.config: Config = loader.load_config() if config is None else Config(config)
+        self.config = release.settings(root) if config is None else Config(config)
         self.config.CourseDirectory.root = str(root)
         self.directory = CourseDirectory(config=self.config)
 
@@ -81,7 +81,6 @@ class Course:
         ]
 
     def has(self, assignment: str) -> bool:
-        """Whether somebody handed something in."""
         return any(self._handed_in(assignment))
 
     def _handed_in(self, assignment: str) -> Iterator[str]:
@@ -184,7 +183,6 @@ class Assignment:
     solved: dict[str, str]
 
     def submission(self, student: str) -> Submission:
-        """What a student has handed in."""
         folder = self.course.folder("submitted", student, self.name)
         return collect(folder, student, self.name, self._known)
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nbgrader.api import Assignment, Gradebook, SubmittedAssignment, SubmittedNotebook
 from sqlalchemy.orm import selectinload
@@ -23,18 +23,10 @@ from courseware.grading import pages
 from courseware.grading.submission.collect import SECRET, TIMESTAMP
 
 LONGEST = 1000  # bytes of it; nbgrader's own have 128
+Said = dict[str, dict[str, Any]]  # by notebook: scores, comments and late_penalty, as `pages` takes them
 
 
-@dataclass
-class Said:
-    """What the gradebook says of one notebook of one submission."""
-
-    scores: dict[str, tuple[float | None, float]]
-    comments: dict[str, str]
-    late_penalty: float
-
-
-def said(book: Gradebook, assignment: str, student: str = "") -> dict[str, dict[str, Said]]:
+def said(book: Gradebook, assignment: str, student: str = "") -> dict[str, Said]:
     """What the gradebook says, by student and notebook: of one student, or of all."""
     entries = (
         book.db.query(SubmittedNotebook)
@@ -43,34 +35,27 @@ def said(book: Gradebook, assignment: str, student: str = "") -> dict[str, dict[
         .filter(Assignment.name == assignment)
         .options(selectinload(SubmittedNotebook.grades), selectinload(SubmittedNotebook.comments))
     )
-    found: dict[str, dict[str, Said]] = {}
+    found: dict[str, Said] = {}
     for entry in entries.filter(SubmittedAssignment.student_id == student) if student else entries:
-        found.setdefault(entry.assignment.student_id, {})[entry.name] = Said(
-            {grade.name: (grade.score, grade.cell.max_score) for grade in entry.grades},
-            {comment.name: comment.comment for comment in entry.comments if comment.comment},
-            entry.late_submission_penalty or 0.0,
-        )
+        found.setdefault(entry.assignment.student_id, {})[entry.name] = {
+            "scores": {grade.name: (grade.score, grade.cell.max_score) for grade in entry.grades},
+            "comments": {comment.name: comment.comment for comment in entry.comments if comment.comment},
+            "late_penalty": entry.late_submission_penalty or 0.0,
+        }
     return found
 
 
 def stale(course: Course, book: Gradebook, assignment: str) -> list[str]:
     """Those whose folder below feedback/ is not what the gradebook says now."""
-    return [
-        student
-        for student, known in sorted(said(book, assignment).items())
-        if _is_stale(course, student, assignment, known)
-    ]
-
-
-def _is_stale(course: Course, student: str, assignment: str, known: dict[str, Said]) -> bool:
-    graded = _graded(course, student, assignment, known)
-    folder = course.folder("feedback", student, assignment)
-    expected = {f"{name}.html" for name in graded} | {TIMESTAMP, SECRET}
-    there = set(os.listdir(folder)) if folder.is_dir() else set()
-    return bool(graded) and (
-        expected != there
-        or any(pages.stamp_of(folder / f"{name}.html") != pages.stamp(**vars(known[name])) for name in graded)
-    )
+    found = []
+    for student, known in sorted(said(book, assignment).items()):
+        folder = course.folder("feedback", student, assignment)
+        there = set(os.listdir(folder)) if folder.is_dir() else set()
+        graded = {f"{name}.html": known[name] for name in _graded(course, student, assignment, known)}
+        told = all(pages.stamp_of(folder / file) == pages.stamp(**one) for file, one in graded.items())
+        if graded and not (told and there == graded.keys() | {TIMESTAMP, SECRET}):
+            found.append(student)
+    return found
 
 
 def _graded(course: Course, student: str, assignment: str, known: Iterable[str]) -> dict[str, Path]:
@@ -89,7 +74,7 @@ def renew(course: Course, book: Gradebook, assignment: str, student: str) -> boo
     found = {name: nb for name, file in graded.items() if (nb := notebooks.kept(file))}
     sound = found.keys() == graded.keys()
     if sound:
-        made = {f"{name}.html": pages.page(nb, title=name, **vars(known[name])) for name, nb in found.items()}
+        made = {f"{name}.html": pages.page(nb, title=name, **known[name]) for name, nb in found.items()}
         files = carried(course, "autograded", student, assignment) | made
         course.replace(course.folder("feedback", student, assignment), files)
     return sound

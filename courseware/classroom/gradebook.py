@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import nbformat
 from nbgrader.api import Gradebook, InvalidEntry, SubmittedNotebook
@@ -21,33 +21,28 @@ from courseware.grading.work import Result
 Scores = dict[str, dict[str, dict[str, float | None]]]  # by student, notebook and nbgrader's name of the cell
 
 
-def opened(course: Course, assignments: Sequence[str], anew: Collection[str] = ()) -> Gradebook:
+@contextmanager
+def opened(course: Course, assignments: Sequence[str], anew: Collection[str] = ()) -> Iterator[Gradebook]:
     """The gradebook, with the assignments in it. Raises CourseError for an unknown one.
 
-    Also for one that was released with other exercises or points since submissions were graded, unless all
-    of these are among those who are about to be graded `anew`.
-
+    Also for one released with other points since, unless everybody is among those to be graded `anew`.
     `c.CourseDirectory.db_url` may name any database: an empty one is all that nbgrader needs, it makes its
     tables itself. For PostgreSQL: `postgresql+psycopg://...` and the extra `postgres`.
     """
     with _written():
         book = Gradebook(course.directory.db_url, course.directory.course_id)
-        known = {one.name for one in book.assignments}
-        for assignment in assignments:
-            if assignment not in known:
+    with closing(book):
+        with _written():
+            known = {one.name for one in book.assignments}
+            for assignment in [name for name in assignments if name not in known]:
                 if not course.folder("source", ".", assignment).is_dir():
-                    book.close()
                     names = ", ".join(section.folder for section in sections.SECTIONS)
                     raise CourseError(f"There is no assignment '{assignment}'; choose one of: {names}.")
                 release.enter(assignment, Config(course.config))
-        book.db.expire_all()  # others have written meanwhile
-        try:
+            book.db.expire_all()  # others have written meanwhile
             for assignment in assignments:
                 require_same_points(course, book, assignment, anew)
-        except CourseError:
-            book.close()
-            raise
-    return book
+        yield book
 
 
 def require_same_points(course: Course, book: Gradebook, assignment: str, anew: Collection[str]) -> None:
@@ -92,9 +87,7 @@ def standing(book: Gradebook, assignment: str) -> dict[str, tuple[float, int]]:
 
 
 def enter(course: Course, book: Gradebook, result: Result) -> bool:
-    """Write scores, comments and what lateness costs in one transaction.
-
-    Returns whether a person or lateness had a say in what the student is to read.
+    """Write scores, comments and lateness at once; whether these or a person change what a student reads.
 
     A score that a person has given stays; the answer is marked to be looked at again, as nbgrader does it.
     """

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
+import joblib
 from pebble import ProcessExpired, ProcessPool
 
 from course_utils.settings import CourseError
@@ -43,10 +44,7 @@ class Crew(NamedTuple):
 def outcomes(
     work: Callable[[J], R], jobs: Iterable[J], crew: Crew
 ) -> Generator[tuple[J, R | None], None, None]:
-    """Every job with its result, None where it could not be had, in the order in which they come.
-
-    An error that `work` itself raises is raised, and CourseError where the scheduler of a cluster has gone.
-    """
+    """Every job with its result, None where it could not be had; an error of `work` itself is raised."""
     waiting = iter(jobs)
     running: dict[Future, tuple[J, int]] = {}
     while True:
@@ -76,11 +74,12 @@ def _result(future: Future[R]) -> R | None:
 
 
 @contextmanager
-def local(count: int, start: str = START) -> Iterator[Crew]:
-    """Processes on this machine, each with one thread to compute with, that end with the context.
+def local(count: int | None = None, start: str = START) -> Iterator[Crew]:
+    """Processes on this machine, one per core unless told, with one thread each, that end with the context.
 
     Where they are forked, what their work needs is imported once for all.
     """
+    count = count or joblib.cpu_count()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     context: Any = multiprocessing.get_context(start)
     pools: list[ProcessPool] = []  # at most one
@@ -115,11 +114,7 @@ def _begin(work: Callable) -> None:
 
 @contextmanager
 def dask(address: str, patience: float = 10) -> Iterator[Crew]:
-    """The workers of a Dask cluster. Raises CourseError where there is none that answers within seconds of
-    patience.
-
-    A worker grades one submission at a time, however many threads it has.
-    """
+    """The workers of a Dask cluster, which grade one submission at a time, however many threads they have."""
     try:
         from distributed import Client
     except ImportError:

@@ -48,15 +48,12 @@ class Exercise:
         return full / count, (count - full - none) / count, none / count
 
     def cells(self) -> tuple[str, ...]:
-        """What COLUMNS say."""
         mean = sum(self.points) / len(self.points)
         return self.number, self.answer, f"{mean:.2f}", f"{self.of:g}", *(f"{x:.0%}" for x in self.shares())
 
 
 @dataclass
 class Summary:
-    """A class's results for one assignment."""
-
     exercises: list[Exercise]
     students: int
     for_a_look: dict[str, list[str]]  # student: why, what matters first
@@ -93,7 +90,6 @@ class Summary:
         return found
 
     def markdown(self, assignment: str) -> str:
-        """Scores, mistakes, and who needs a look."""
         rows = [one.cells() for one in self.exercises]
         mistakes = [f"- {count} × {number}: {mistake}" for count, number, mistake in self.mistakes]
         looks = [html.escape(f"- {who}: {'; '.join(why)}", False) for who, why in self.for_a_look.items()]
@@ -136,13 +132,10 @@ def of(
 ) -> Summary:
     """The summary of a class's results; `released` is the digest of the assignment's release now.
 
-    `standing` is what the gradebook says of lateness and of answers that wait for a person, `stale` are the
-    students whose page says something else than the gradebook.
+    `standing` is what the gradebook says of lateness and of answers that wait for a person.
     """
     exercises: dict[str, Exercise] = {}
-    looks: dict[str, list[str]] = {
-        student: ["not graded: call `course grade` again"] for student in handed_in
-    }
+    looks = {who: ["not graded: call `course grade` again"] for who in handed_in}
     students = unsafe = outdated = 0
     for result in results:
         students += 1
@@ -152,7 +145,8 @@ def of(
         for one in result.verdicts:
             known = exercises.setdefault(one.answer, Exercise(one.exercise, one.answer, one.of))
             known.points.append(one.points)
-            known.mistakes.update({hint for hint in one.failed.values() if hint} or {_kind(one.note)} - {""})
+            kind = re.sub(r"(: \w*Error)\b.*", r"\1", one.note)  # without the text of a student's own error
+            known.mistakes.update({hint for hint in one.failed.values() if hint} or {kind} - {""})
     order = sorted(exercises.values(), key=lambda one: [int(part) for part in one.number.split(".")])
     for_a_look = {who: why for who, why in looks.items() if why}
     by_hand = sum(waiting for _, waiting in standing.values())
@@ -160,7 +154,6 @@ def of(
 
 
 def _for_a_look(result: Result, penalty: float) -> list[str]:
-    """Why a person should look at a result."""
     faults = [fault for fault in result.faults if fault.reason not in ORDINARY]
     order = [*FIRST, *(reason for reason in Reason if reason not in FIRST)]
     why = [str(fault) for fault in sorted(faults, key=lambda fault: order.index(fault.reason))]
@@ -168,11 +161,6 @@ def _for_a_look(result: Result, penalty: float) -> list[str]:
         why.append("points were lost to a limit of time")
     why += [f"{name}: {remark}" for name, one in result.notebooks.items() for remark in one.remarks]
     return why + [f"late: {penalty:g} points taken"] * (penalty > 0)
-
-
-def _kind(note: str) -> str:
-    """A note without what only one student has written: the text of an error."""
-    return re.sub(r"(: \w*Error)\b.*", r"\1", note)
 
 
 def write(found: Summary, results: Iterable[Result], assignment: str, folder: Path) -> None:
@@ -185,7 +173,6 @@ def write(found: Summary, results: Iterable[Result], assignment: str, folder: Pa
         rows = csv.writer(out)
         rows.writerow(["student", "assignment", "exercise", "answer", "points", "of", "note"])
         for result in results:
-            for notebook in result.notebooks.values():
-                for one in notebook.verdicts:
-                    who = map(harmless, (result.student, result.assignment, one.exercise, one.answer))
-                    rows.writerow([*who, one.points, one.of, harmless(one.note)])
+            for one in result.verdicts:
+                who = map(harmless, (result.student, result.assignment, one.exercise, one.answer))
+                rows.writerow([*who, one.points, one.of, harmless(one.note)])

@@ -58,9 +58,6 @@ class Laps(training.Observer):
         self.lap(state.model)
 
 
-# --- the contestants ------------------------------------------------------------------------------------
-
-
 def pictures(dataset: Dataset) -> Any:
     """torchvision's own MNIST, which makes a PIL image and a tensor for one index, of these images."""
     data.torchvision()  # makes it importable
@@ -157,16 +154,10 @@ EQUAL = {"textbook": textbook, "pythae": pythae, "plain": plain, "fast": quick}
 OWN = {**EQUAL, "fast": by_recipe}
 
 
-# --- what the machine can do ----------------------------------------------------------------------------
-
-
 def product_rate(
     device: torch.device, precision: torch.dtype, shape: tuple[int, int, int] = (256, 784, 512)
 ) -> float:
-    """Floating-point operations per second in products (n, k) (k, m) of `shape`: the median over 0.1 s.
-
-    It is the limit of what a training can reach on this machine.
-    """
+    """Operations per second in products (n, k) (k, m) of `shape`, the limit of what a training can reach."""
     n, k, m = shape
     draw = partial(torch.randn, device=device, dtype=precision)
     timer = Timer("a @ b", globals={"a": draw(n, k), "b": draw(k, m)}, num_threads=torch.get_num_threads())
@@ -174,10 +165,8 @@ def product_rate(
 
 
 def best_precision(device: torch.device) -> torch.dtype:
-    """bfloat16 where this machine multiplies matrices in it clearly faster, float32 elsewhere.
-
-    Measured, not looked up: processors exist that have the instructions and lose by them.
-    """
+    """bfloat16 where this machine multiplies matrices in it clearly faster, float32 elsewhere."""
+    # Measured, not looked up: processors exist that have the instructions and lose by them.
     rates = {p: product_rate(device, p) for p in (torch.float32, torch.bfloat16)}
     return torch.bfloat16 if rates[torch.bfloat16] > GAIN * rates[torch.float32] else torch.float32
 

@@ -35,8 +35,7 @@ COUNTS = ("wrong", "caught", "right", "accepted", "diagnosed")
 
 @dataclass(frozen=True)
 class Tally:
-    """One exercise: how many answers of each kind, how many of them were treated as they should be, and how
-    long a check of a right answer takes, in seconds (median over seeds, the slowest answer)."""
+    """One exercise: how many answers of each kind, and how many of them were treated as they should be."""
 
     number: str
     answer: str
@@ -46,7 +45,7 @@ class Tally:
     right: int
     accepted: int
     diagnosed: int
-    seconds: float
+    seconds: float  # of a check of a right answer: the median over seeds, of the slowest answer
 
     def cells(self) -> tuple[str, ...]:
         """Number, answer, the three shares and the seconds, as the terminal's table shows them."""
@@ -65,22 +64,19 @@ def share(good: int, of: int) -> str:
 
 
 def total(tallies: Iterable[Tally]) -> Tally:
-    """All exercises together."""
     tallies = list(tallies)
     sums = {name: sum(getattr(tally, name) for tally in tallies) for name in COUNTS}
     slowest = max(tally.seconds for tally in tallies)
     return Tally("", "all exercises", tallies[0].seeds, **sums, seconds=slowest)
 
 
-def measure(seeds: int, on_progress: Callable[[int, int], None]) -> tuple[list[Tally], list[str]]:
-    """Check every answer of the bank with seeds 0, 1, ...; a tally per exercise, and what went wrong."""
+def measure(seeds: int, track: Callable[[Iterable, int], Iterable]) -> tuple[list[Tally], list[str]]:
+    """Check every answer of the bank, followed by `track`; a tally per exercise, and what went wrong."""
     answers = [*((a, True) for a in bank.RIGHT), *((a, False) for a in bank.WRONG)]
-    outcomes = []
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(os.cpu_count(), spawn, torch.set_num_threads, (1,)) as pool:
-        for outcome in pool.map(_try, *zip(*answers, strict=True), itertools.repeat(seeds)):
-            outcomes.append(outcome)
-            on_progress(len(outcomes), len(answers))
+        checked = pool.map(_try, *zip(*answers, strict=True), itertools.repeat(seeds))
+        outcomes = list(track(checked, len(answers)))
     tallies, faults = [], []
     for name, exercise in EXERCISES.items():
         counts, slowest = dict.fromkeys(COUNTS, 0), 0.0

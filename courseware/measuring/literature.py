@@ -36,6 +36,7 @@ from courseware import record
 SHORT, FULL = 10, 3280
 SAMPLES = 5000
 
+COLUMNS = ("what", "published", "ours, mean ± spread", "difference", "on", "published by")
 EXAMPLE = "PyTorch's VAE example"
 PLAIN = "the course's network, trained plainly"
 BURDA = "Burda et al. 2016, 3,280 epochs"
@@ -78,9 +79,6 @@ def _layers(sizes: tuple[int, ...], activation: type[nn.Module]) -> nn.Sequentia
     return nn.Sequential(*(layer for a, b in pairs for layer in (nn.Linear(a, b), activation())))
 
 
-# --- grey pixels ----------------------------------------------------------------------------------------
-
-
 def grey(
     dataset: Dataset, seed: int, *, network: Callable[[], Model], images: int | None = None, **recipe: int
 ) -> dict[str, list[float]]:
@@ -91,14 +89,12 @@ def grey(
     return cache.fit(model, train, objectives.negative_elbo, **always, **recipe).test
 
 
-def after(*epochs: int, network: Callable[[], Model]) -> Callable[[Dataset, int], list[float]]:
+def after(
+    dataset: Dataset, seed: int, *, epochs: tuple[int, ...], network: Callable[[], Model]
+) -> list[float]:
     """-ELBO after each of these epochs of one training."""
-
-    def train(dataset: Dataset, seed: int) -> list[float]:
-        losses = grey(dataset, seed, network=network, epochs=max(epochs))["loss"]
-        return [losses[epoch - 1] for epoch in epochs]
-
-    return train
+    losses = grey(dataset, seed, network=network, epochs=max(epochs))["loss"]
+    return [losses[epoch - 1] for epoch in epochs]
 
 
 def on_few_images(dataset: Dataset, seed: int, *, network: Callable[[], Model]) -> list[float]:
@@ -108,9 +104,6 @@ def on_few_images(dataset: Dataset, seed: int, *, network: Callable[[], Model]) 
         grey(dataset, seed, network=network, epochs=30, images=5000, batch_size=size) for size in (64, 128)
     )
     return [*(small[term][-1] for term in ("loss", "reconstruction", "kl")), large["loss"][-1]]
-
-
-# --- binarised pixels -----------------------------------------------------------------------------------
 
 
 def dynamic(model: Model, x: Tensor, *, samples: int) -> objectives.Single:
@@ -141,26 +134,26 @@ def importance_weighted(dataset: Dataset, seed: int, *, samples: int, epochs: in
     return [-evaluation.log_likelihood(model, binary, samples=SAMPLES).mean]
 
 
-def few_images(network: str, total: float, reconstruction: float, kl: float) -> tuple[Published, ...]:
+def few_images(latents: int, total: float, reconstruction: float, kl: float) -> Experiment:
     """What is published of a training on few images, and beside it the same with larger batches."""
+    network = f"784-512-256-{latents}"
     why = (
         "The batch size is not published with the figure; half as large a batch, twice as many steps, comes "
         "close to it."
     )
-    return (
+    published = (
         Published(f"{network} on 5,000 images, 30 epochs, batch 64", total, PLAIN),
         Published(f"{network} on 5,000: its reconstruction", reconstruction, PLAIN),
         Published(f"{network} on 5,000: its KL", kl, PLAIN),
         Published(f"{network} on 5,000, batch 128", total, PLAIN, why),
     )
+    train = partial(on_few_images, network=partial(models.VAE, latents))
+    return Experiment(f"5,000 images, {latents} latents, two batch sizes", published, train)
 
 
 def experiments(epochs: int = SHORT, names: tuple[str, ...] = ()) -> list[Experiment]:
-    """All of them, the cheap ones first, or those of these names, Burda's networks with so many epochs.
-
-    Raises CourseError for unknown names.
-    """
-    twenty = partial(models.VAE, 20)
+    """All of them, the cheap ones first, or those of these names, Burda's networks with so many epochs."""
+    small, twenty = partial(Mlp, (400,), 20, nn.ReLU), partial(models.VAE, 20)
     example = (Published("784-400-20, 10 epochs", 105.6, EXAMPLE),)
     course = (
         Published("784-512-256-20, 10 epochs", 104.15, PLAIN),
@@ -170,18 +163,10 @@ def experiments(epochs: int = SHORT, names: tuple[str, ...] = ()) -> list[Experi
     if epochs != FULL:
         why = f"The schedule is shorter: {epochs:,} epochs instead of {FULL:,}."
     planned = [
-        Experiment("784-400-20", example, after(10, network=partial(Mlp, (400,), 20, nn.ReLU))),
-        Experiment("784-512-256-20", course, after(10, 20, network=twenty)),
-        Experiment(
-            "5,000 images, 20 latents, two batch sizes",
-            few_images("784-512-256-20", 114.97, 98.29, 16.68),
-            partial(on_few_images, network=twenty),
-        ),
-        Experiment(
-            "5,000 images, 2 latents, two batch sizes",
-            few_images("784-512-256-2", 153.77, 147.70, 6.08),
-            partial(on_few_images, network=partial(models.VAE, 2)),
-        ),
+        Experiment("784-400-20", example, partial(after, epochs=(10,), network=small)),
+        Experiment("784-512-256-20", course, partial(after, epochs=(10, 20), network=twenty)),
+        few_images(20, 114.97, 98.29, 16.68),
+        few_images(2, 153.77, 147.70, 6.08),
     ]
     for name, samples, nats in (("VAE", 1, 86.76), ("IWAE-5", 5, 85.54), ("IWAE-50", 50, 84.78)):
         figure = Published(f"{name}, 784-200-200-50, {epochs:,} epochs", nats, BURDA, why)
@@ -190,12 +175,6 @@ def experiments(epochs: int = SHORT, names: tuple[str, ...] = ()) -> list[Experi
     for name in names:
         settings.one_of("experiment", name, [experiment.name for experiment in planned])
     return [experiment for experiment in planned if not names or experiment.name in names]
-
-
-# --- the run --------------------------------------------------------------------------------------------
-
-
-COLUMNS = ("what", "published", "ours, mean ± spread", "difference", "on", "published by")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +198,6 @@ class Reproduction(Published):
         return self.mean - self.published
 
     def cells(self) -> tuple[str, ...]:
-        """What COLUMNS say."""
         ours = f"{self.mean:.2f} ± {self.spread:.2f}"
         return (
             self.title, f"{self.published:.2f}", ours, f"{self.difference:+.2f}", self.device, self.source,
@@ -229,10 +207,7 @@ class Reproduction(Published):
 def run(
     dataset: Dataset, planned: list[Experiment], seeds: int, file: Path, say: Callable[[str], None]
 ) -> list[Reproduction]:
-    """Train what `file` does not hold yet, keep each result there at once; all published figures, with ours.
-
-    `seeds` are at least two: one has no spread.
-    """
+    """Train what `file` does not hold yet, keep each result there; all published figures, with ours."""
     kept = _kept(file) | {"date": date.today().isoformat()}
     found = []
     for experiment in planned:

@@ -15,7 +15,6 @@ import multiprocessing
 import os
 import platform
 import re
-import statistics
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -54,14 +53,8 @@ def _limits(kind: str) -> dict[str, float]:
     }
 
 
-# --- the run --------------------------------------------------------------------------------------------
-
-
 def measure(kind: str, data_name: str, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """All figures for one network, kept in `folder` as they come; what is there already is not repeated.
-
-    Raises CourseError for an unknown network.
-    """
+    """All figures for one network, kept in `folder` as they come; what is there already is not repeated."""
     settings.one_of("network", kind, list(KINDS))
     file = folder / f"{kind}-{data_name}.json"
     figures = _begun(file, kind, data_name)
@@ -115,9 +108,6 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} cores{gpu}"
 
 
-# --- what it comes to -----------------------------------------------------------------------------------
-
-
 def _seconds(round_: dict[str, Any], name: str) -> float:
     """What a contestant's second epoch took."""
     first, second = round_[name]["seconds"]
@@ -154,23 +144,17 @@ def chart(kind: str, data_name: str, figures: dict[str, Any]) -> Picture:
 
 @dataclass(frozen=True)
 class Loop:
-    """What one contestant comes to.
-
-    Seconds per epoch at the plain settings, how many times the textbook loop's speed that is, the share of
-    the machine's float32 products; then, for its own training, nats per test image at the end, seconds to
-    where the textbook loop ends (None: never), and the most memory its process held, GiB.
-    """
+    """What one contestant comes to: at the plain settings, and from `nats` on in its own training."""
 
     name: str
-    seconds: float
-    speed_up: float
-    share: float
-    nats: float
-    seconds_to_target: float | None
-    memory: float
+    seconds: float  # per epoch
+    speed_up: float  # over the textbook loop
+    share: float  # of the machine's float32 products
+    nats: float  # per test image, at the end
+    seconds_to_target: float | None  # None: never
+    memory: float  # the most that its process held, GiB
 
     def cells(self) -> tuple[str, ...]:
-        """What `Comparison.columns` say."""
         reached = "not reached" if self.seconds_to_target is None else f"{self.seconds_to_target:.0f}"
         figures = f"{self.seconds:.2f}", f"{self.speed_up:.1f}", f"{self.share:.0%}", f"{self.nats:.2f}"
         return self.name, *figures, reached, f"{self.memory:.2f}"
@@ -178,21 +162,17 @@ class Loop:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The loops on one network, as they are printed and quoted.
-
-    `target` in nats per test image; rates of products, float32 and bfloat16, in operations per second;
-    `recipe` is the fast path's own.
-    """
+    """The loops on one network, as they are printed and quoted."""
 
     kind: str
     data: str
     machine: str
     device: str
     date: str
-    target: float
-    float32: float
+    target: float  # nats per test image
+    float32: float  # products, in operations per second
     bfloat16: float
-    recipe: dict[str, Any]
+    recipe: dict[str, Any]  # the fast path's own
     loops: tuple[Loop, ...]
 
     @property
@@ -217,7 +197,6 @@ class Comparison:
         return slow / quick if slow and quick else None
 
     def sentence(self) -> str:
-        """What documents and terminal say below the table."""
         level, quick = f"{self.target:.2f} nats", self.loop("fast")
         if quick.seconds_to_target is None:
             sooner = f"does not reach {level}"
@@ -236,42 +215,32 @@ class Comparison:
         )
 
     def markdown(self) -> str:
-        """The table and the sentence."""
         return f"{record.table(self.columns, [loop.cells() for loop in self.loops])}\n\n{self.sentence()}"
 
 
 def comparison(kind: str, data_name: str, figures: dict[str, Any]) -> Comparison:
     """What the figures of one network come to: medians over rounds, of ratios that are taken within one."""
-    level, images = target(kind, data_name, figures), figures["images"]
-
-    def median(of: Callable[[dict[str, Any]], float]) -> float:
-        return statistics.median(of(round_) for round_ in figures["rounds"])
-
-    def floor(round_: dict[str, Any]) -> float:
-        return round_["limits"]["operations_per_image"] * images / round_["limits"]["float32"]
-
-    def loop(name: str, curve: dict[str, Any]) -> Loop:
-        return Loop(
-            name,
-            median(lambda r: _seconds(r, name)),
-            median(lambda r: _seconds(r, "textbook") / _seconds(r, name)),
-            median(lambda r: floor(r) / _seconds(r, name)),
-            curve["negative_elbo"][-1],
-            seconds_to(curve, level),
-            curve["memory"],
-        )
-
+    level, here, rounds = target(kind, data_name, figures), figures["here"], figures["rounds"]
+    limits = {what: np.array([one["limits"][what] for one in rounds]) for what in rounds[0]["limits"]}
+    floor = limits["operations_per_image"] * figures["images"] / limits["float32"]
+    textbook = np.array([_seconds(one, "textbook") for one in rounds])
+    loops = []
+    for name, curve in figures["curves"].items():
+        took = np.array([_seconds(one, name) for one in rounds])
+        seconds, speed_up, share = (float(np.median(one)) for one in (took, textbook / took, floor / took))
+        nats, reached = curve["negative_elbo"][-1], seconds_to(curve, level)
+        loops.append(Loop(name, seconds, speed_up, share, nats, reached, curve["memory"]))
     return Comparison(
         kind,
         data_name,
-        figures["here"]["machine"],
-        figures["here"]["device"],
+        here["machine"],
+        here["device"],
         figures["date"],
         level,
-        median(lambda r: r["limits"]["float32"]),
-        median(lambda r: r["limits"]["bfloat16"]),
-        figures["here"]["recipe"],
-        tuple(loop(name, curve) for name, curve in figures["curves"].items()),
+        float(np.median(limits["float32"])),
+        float(np.median(limits["bfloat16"])),
+        here["recipe"],
+        tuple(loops),
     )
 
 

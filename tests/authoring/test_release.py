@@ -224,7 +224,7 @@ def twice_the_same(small: Path) -> None:
 
 def generated(small: Path, force: bool) -> dict[str, Any]:
     """What comes of `nbgrader generate_assignment` for the first section."""
-    config = release._config(small)
+    config = release.settings(small)
     api = NbGraderAPI(CourseDirectory(config=config), config=config)
     return api.generate_assignment(ONE.parent.name, force=force)
 

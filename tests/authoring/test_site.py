@@ -6,6 +6,7 @@ import html
 import itertools
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import nbformat
@@ -20,8 +21,8 @@ from course_utils.training import History
 from course_utils.viewers import animation, explorer
 from courseware import cli, markup, sections
 from courseware.authoring import exercises, runner
-from courseware.authoring.site import editions, rendering
 from courseware.authoring.site import pages as site
+from courseware.authoring.site import rendering
 from courseware.measuring.graders import Tally
 from courseware.sections import Lesson, Section
 
@@ -212,7 +213,8 @@ def made(
     tmp_path: Path, *cells: nbformat.NotebookNode, reports: list | None = None, **options: object
 ) -> Path:
     """The folder of a site of one lesson with these cells."""
-    executed = runner.Executed(LESSON, new_notebook(cells=list(cells)), reports=reports or [])
+    executed = runner.Executed(LESSON, new_notebook(cells=list(cells)))
+    executed.reports += reports or []
     return site.write([executed], tmp_path / "site", **options).parent
 
 
@@ -261,7 +263,7 @@ def test_a_student_notebook_that_has_moved_on_shows_no_stale_output() -> None:
     run = new_code_cell("print(1)", id="c", outputs=[new_output("stream", name="stdout", text="1")])
     executed = runner.Executed(LESSON, new_notebook(cells=[run]))
     same, other = (
-        editions.for_students(executed, new_notebook(cells=[new_code_cell(source, id="c")]))
+        rendering.for_students(executed, new_notebook(cells=[new_code_cell(source, id="c")]))
         for source in ("print(1)", "print(2)")
     )
     assert [output.text for output in same.cells[0].outputs] == ["1"]
@@ -284,6 +286,7 @@ def test_search_knows_what_stands_below_each_heading() -> None:
             ]
         ),
         "stem",
+        Counter(),
     )
     top, below = rendering.passages(body.html)
     assert (top.level, top.anchor, top.heading, top.text) == (1, "top", "Top", "One & two.")

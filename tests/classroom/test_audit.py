@@ -226,11 +226,11 @@ KILLED = Fault(Reason.KILLED, "theory", "cell a")
     ids=["nothing", "points", "by hand", "gone", "report", "other evidence", "fault", "notebook"],
 )
 def test_what_differs_is_named(after, differences):
-    assert audit.compare(RESULT, after)[0] == differences
+    assert audit.compare(RESULT, after).differences == differences
 
 
 def test_a_fault_that_is_gone_is_named():
-    assert audit.compare(again(faults=[KILLED]), RESULT)[0] == ["theory: killed then, not now"]
+    assert audit.compare(again(faults=[KILLED]), RESULT).differences == ["theory: killed then, not now"]
 
 
 @pytest.mark.parametrize(
@@ -242,4 +242,5 @@ def test_a_fault_that_is_gone_is_named():
     ],
 )
 def test_what_has_changed_around_it_is_noted(changed, note):
-    assert audit.compare(RESULT, again(audit=RESULT.audit | changed)) == ([], [note])
+    found = audit.compare(RESULT, again(audit=RESULT.audit | changed))
+    assert (found.differences, found.notes) == ([], [note])

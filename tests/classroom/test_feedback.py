@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import closing
 from pathlib import Path
 
 import faked
@@ -45,13 +44,13 @@ def give(root: Path, student: str, score: float = 1.5, comment: str = "Well argu
 
 def stale(root: Path) -> list[str]:
     course = batch.Course(root)
-    with closing(gradebook.opened(course, [ASSIGNMENT])) as book:
+    with gradebook.opened(course, [ASSIGNMENT]) as book:
         return feedback.stale(course, book, ASSIGNMENT)
 
 
 def renew(root: Path) -> list[str]:
     course = batch.Course(root)
-    with closing(gradebook.opened(course, [ASSIGNMENT])) as book:
+    with gradebook.opened(course, [ASSIGNMENT]) as book:
         found = feedback.stale(course, book, ASSIGNMENT)
         for student in found:
             feedback.renew(course, book, ASSIGNMENT, student)

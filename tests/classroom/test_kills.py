@@ -98,6 +98,6 @@ def test_a_class_ends_with_the_same_results_whatever_is_killed_meanwhile(undistu
             os.killpg(coordinator.pid, signal.SIGKILL)
     found, expected = results(root), results(undisturbed)
     assert found.keys() == expected.keys()
-    differing = {student: audit.compare(expected[student], found[student])[0] for student in expected}
+    differing = {who: audit.compare(expected[who], found[who]).differences for who in expected}
     assert not any(differing.values()), differing
     assert faked.entries(root, scale.ASSIGNMENT) == faked.entries(undisturbed, scale.ASSIGNMENT)

@@ -100,8 +100,8 @@ def graded(tmp_path_factory) -> Iterator[Class]:
         rules = Rules(cell_seconds=3, notebook_seconds=60)
         # More workers than there are cores: they wait for time limits most of the time.
         with ProcessPoolExecutor(WORKERS, get_context("spawn"), attacks.small_limits) as workers:
-            steps = batch.grade(course, [ASSIGNMENT], rules, pool.Crew(workers.submit, WORKERS))
-            results = {step.result.student: step.result for step in steps}
+            graded = batch.grade(course, [ASSIGNMENT], rules, pool.Crew(workers.submit, WORKERS))
+            results = {result.student: result for result in graded}
     written = {
         name: "".join(
             path.read_text(encoding="utf-8")

@@ -50,8 +50,14 @@ def test_every_answer_is_tallied_and_what_goes_wrong_is_named(monkeypatch):
     monkeypatch.setattr(bank, "RIGHT", [right])
     monkeypatch.setattr(bank, "WRONG", [Answer("gaussian_kl", "as right", RIGHT, "sign")])
     monkeypatch.setattr(graders, "EXERCISES", {"gaussian_kl": graders.EXERCISES["gaussian_kl"]})
-    seen: list[tuple[int, int]] = []
-    (tally,), faults = graders.measure(1, lambda done, of: seen.append((done, of)))
+    seen = []
+
+    def track(outcomes, of):
+        for done, outcome in enumerate(outcomes, 1):
+            seen.append((done, of))
+            yield outcome
+
+    (tally,), faults = graders.measure(1, track)
     assert (tally.wrong, tally.caught, tally.right, tally.accepted, tally.diagnosed) == (1, 0, 1, 1, 0)
     assert faults == ["gaussian_kl, as right: accepted"]
     assert seen == [(1, 2), (2, 2)]

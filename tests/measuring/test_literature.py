@@ -83,7 +83,7 @@ def test_burda_s_schedule_lasts_3_to_the_i_epochs_at_each_of_eight_rates():
 
 def test_one_training_gives_the_figures_after_each_epoch_asked_for(small, in_project):
     network = partial(models.VAE, 2)
-    two = literature.after(1, 3, network=network)(small, 0)
+    two = literature.after(small, 0, epochs=(1, 3), network=network)
     losses = literature.grey(small, 0, network=network, epochs=3)["loss"]
     assert two == [losses[0], losses[2]]
 

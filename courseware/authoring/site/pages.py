@@ -1,9 +1,8 @@
 """The executed course as a web site: one folder of files that asks nothing of any other machine.
 
-`rendering` makes the bodies of the lessons, `editions` says what of them is shown; here stand the pages
-around them: a home page, the lessons in order, explorers and animations, the numbers, and an index to search
-in. Without scripts all of it can be read; site.js adds search, enlarged figures and the choice between light
-and dark.
+`rendering` makes the bodies of the lessons; here stand the pages around them: a home page, explorers and
+animations, the numbers, and an index to search in. Without scripts all of it can be read; site.js adds
+search, enlarged figures and the choice between light and dark.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ from course_utils.files import writable
 from courseware import markup, notebooks
 from courseware.authoring import runner
 from courseware.authoring.runner import Executed
-from courseware.authoring.site import editions, rendering
-from courseware.authoring.site.rendering import Body, Scene
+from courseware.authoring.site import rendering
+from courseware.authoring.site.rendering import Body, Figure, Scene
 from courseware.measuring import graders as measured
 from courseware.measuring import literature as published
 from courseware.sections import Lesson
@@ -35,6 +34,7 @@ from courseware.sections import Lesson
 TEMPLATES = Path(__file__).parent / "templates" / "site"
 SHEETS = ((TEMPLATES, "site.css"), (markup.TEMPLATES, "base/math.css"))
 HERO = "exploration-31"  # the cell whose figure opens the home page: the decoded plane
+Shown = list[tuple[Executed, Body]]  # what a run has left of each lesson, and its rendering
 TIME = re.compile(r"\*\*Time\*\*\s+(.+?)[,.]", re.DOTALL)  # in the opening of every lesson
 
 
@@ -50,7 +50,6 @@ class Page:
 
 
 def page_name(lesson: Lesson) -> str:
-    """The file that shows the lesson."""
     return f"{lesson.section.number:02}-{lesson.name.replace('_', '-')}.html"
 
 
@@ -62,54 +61,51 @@ def write(
     *,
     released: Path | None = None,
 ) -> Path:
-    """Render executed lessons into `target` and return the path of its index page.
+    """Render executed lessons into `target`, whole or not at all, and return the path of its index page.
 
     `graders` are the measured figures of the checks, `literature` published figures with ours. Of students'
     notebooks, in the folder `released`, it makes the students' edition: no answers, no mark schemes.
-
-    The pages are made beside `target` and replace it when all are there. Raises CourseError where the
-    folder cannot be written.
     """
     with writable(target), tempfile.TemporaryDirectory(prefix=".site-", dir=target.parent) as part:
-        lessons = _rendered(executed, released)
+        shown = _rendered(executed, released)
         summary = runner.summary(executed)
-        pages = _pages(executed, lessons, summary, graders, literature, for_students=released is not None)
+        pages = _pages(shown, summary, graders, literature, for_students=released is not None)
         made = Path(part) / "site"
-        made.mkdir()
-        _write_files(made, pages, lessons, summary)
+        _write_files(made, pages, _figures(shown), summary)
         shutil.rmtree(target, ignore_errors=True)
         os.replace(made, target)
     return target / "index.html"
 
 
-def _rendered(executed: list[Executed], released: Path | None) -> list[Body]:
-    bodies: list[Body] = []
+def _rendered(executed: list[Executed], released: Path | None) -> Shown:
+    shown: Shown = []
+    numbers = Counter[str]()
     for one in executed:
         if released:
-            notebook = editions.for_students(one, notebooks.read(released / one.lesson.path))
+            notebook = rendering.for_students(one, notebooks.read(released / one.lesson.path))
         else:
-            notebook = editions.for_instructors(one)
-        before = Counter(scene.kind for body in bodies for scene in body.scenes)
-        bodies.append(rendering.render(notebook, Path(page_name(one.lesson)).stem, before))
-    return bodies
+            notebook = rendering.for_instructors(one)
+        shown.append((one, rendering.render(notebook, Path(page_name(one.lesson)).stem, numbers)))
+    return shown
+
+
+def _figures(shown: Shown) -> list[Figure]:
+    return [figure for _, body in shown for figure in body.figures]
 
 
 def _pages(
-    executed: list[Executed],
-    lessons: list[Body],
+    shown: Shown,
     summary: str,
     graders: Sequence[measured.Tally],
     literature: Sequence[published.Reproduction],
     for_students: bool,
 ) -> list[Page]:
-    """All pages in the order in which they are read."""
-    explorers = [scene for body in lessons for scene in body.scenes if scene.kind == "explorer"]
-    figures = [figure for body in lessons for figure in body.figures]
-    reports = [row for one in executed for row in one.reports]
+    explorers = [scene for _, body in shown for scene in body.scenes if scene.kind == "explorer"]
+    reports = [row for one, _ in shown for row in one.reports]
     home = _template("home").render(
-        sections=_cards(executed, lessons),
-        hero=next((figure for figure in figures if figure.cell == HERO), None),
-        hero_page=next((page_name(one.lesson) for one in executed if one.lesson.section.number == 4), ""),
+        sections=_cards(shown),
+        hero=next((figure for figure in _figures(shown) if figure.cell == HERO), None),
+        hero_page=next((page_name(one.lesson) for one, _ in shown if one.lesson.section.number == 4), ""),
         explorer=explorers[0].file if explorers else "",
         summary=summary,
         exercises=len(reports),
@@ -117,7 +113,7 @@ def _pages(
     )
     numbers = _template("numbers").render(
         summary=summary,
-        results=[{**row, "section": one.lesson.title} for one in executed for row in one.results],
+        results=[{**row, "section": one.lesson.title} for one, _ in shown for row in one.results],
         reports=reports,
         graders={row.answer: row.cells()[2:5] for row in graders},
         measured=measured.sentence(graders) if graders else "",
@@ -127,26 +123,25 @@ def _pages(
         for_students=for_students,
     )
     pages = [Page("index.html", "Home", home)]
-    for one, body in zip(executed, lessons, strict=True):
-        pages.append(Page(page_name(one.lesson), one.lesson.title, body.html))
+    for one, body in shown:
+        lesson = Page(page_name(one.lesson), one.lesson.title, body.html)
         animations = [scene for scene in body.scenes if scene.kind == "animation"]
-        pages += [_scene_page(scene, pages[-1].file, []) for scene in animations]
-    for scene in explorers:
-        pages.append(_scene_page(scene, "", explorers))
+        pages += [lesson, *(_scene_page(scene, lesson.file, []) for scene in animations)]
+    pages += [_scene_page(scene, "", explorers) for scene in explorers]
     return [*pages, Page("numbers.html", "Numbers", numbers)]
 
 
-def _cards(executed: list[Executed], lessons: list[Body]) -> list[dict[str, Any]]:
+def _cards(shown: Shown) -> list[dict[str, Any]]:
     """What the home page shows of each section: its aim, a figure, its pages and how long they take."""
     cards = []
-    shown = zip(executed, lessons, strict=True)
     for section, own in itertools.groupby(shown, lambda pair: pair[0].lesson.section):
-        figures, pages = [], []
-        for one, body in own:
-            figures += body.figures
-            title = one.lesson.title.partition(" ")[2]
-            pages.append({"file": page_name(one.lesson), "title": title, "time": _time(one)})
+        lessons = list(own)
+        figures = _figures(lessons)
         covers = [figure for figure in figures if figure.cell == section.cover] or figures
+        pages = [
+            {"file": page_name(one.lesson), "title": one.lesson.title.partition(" ")[2], "time": _time(one)}
+            for one, _ in lessons
+        ]
         cards.append({**vars(section), "figure": next(iter(covers), None), "pages": pages})
     return cards
 
@@ -165,9 +160,9 @@ def _scene_page(scene: Scene, lesson: str, others: list[Scene]) -> Page:
     return Page(scene.file, title, body, inline_scripts=True, listed=first)
 
 
-def _write_files(target: Path, pages: list[Page], lessons: list[Body], summary: str) -> None:
-    (target / "figures").mkdir()
-    for figure in (figure for body in lessons for figure in body.figures):
+def _write_files(target: Path, pages: list[Page], figures: list[Figure], summary: str) -> None:
+    (target / "figures").mkdir(parents=True)
+    for figure in figures:
         (target / figure.file).write_bytes(figure.content)
     frame = _template("page")
     listed = [page for page in pages if page.listed]

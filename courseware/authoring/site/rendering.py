@@ -1,18 +1,19 @@
 """An executed notebook as the body of a web page.
 
 nbconvert renders it through a small template. Figures come out as files, headings get anchors, and a saved
-latent explorer or animation becomes a page of its own, to which the lesson links.
+latent explorer or animation becomes a page of its own, to which the lesson links. Instructors see everything,
+answers and model answers folded away; students no answers.
 """
 
 from __future__ import annotations
 
 import base64
+import copy
 import functools
 import html
 import re
 import struct
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,15 +22,26 @@ from bs4 import BeautifulSoup, Tag
 from jinja2 import pass_context
 from nbconvert.preprocessors.coalescestreams import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
+from nbgrader.utils import is_grade, is_solution
 from traitlets.config import Config
 
 from courseware import markup
+from courseware.authoring.runner import Executed
 
 TEMPLATES = Path(__file__).parent / "templates"
 DOORS = {  # from a lesson to what it has saved, by the kind of that
     "explorer": '<p class="door"><a href="{file}">Open the explorer</a> {title}, to be moved over.</p>',
     "animation": '<p class="door"><a href="{file}">Play the animation</a> {title}, epoch by epoch.</p>',
 }
+PARTS = {  # of a scene, by where its page has them
+    "title": "h1",
+    "lead": ".lead",
+    "colophon": ".colophon",
+    "css": "style",
+    "data": "#data",
+    "js": 'script[type="module"]',
+}
+EXERCISE = re.compile(r"^### (Exercise .+)$", re.MULTILINE)
 HEADING = re.compile(r'<h([1-6]) id="([^"]+)">(.*?)</h\1>', re.DOTALL)
 FORMULA = re.compile(r"<math\b.*?<annotation[^>]*>(.*?)</annotation>.*?</math>", re.DOTALL)
 UNSEEN = re.compile(r"<(script|style)\b.*?</\1>", re.DOTALL)
@@ -82,12 +94,41 @@ class Body:
     scenes: list[Scene]
 
 
-def render(notebook: NotebookNode, stem: str, before: Mapping[str, int] | None = None) -> Body:
+def for_instructors(executed: Executed) -> NotebookNode:
+    """The notebook, each answer with the name under which it is folded."""
+    notebook = copy.deepcopy(executed.notebook)
+    exercise = ""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and (found := EXERCISE.search(cell.source)):
+            exercise = found[1]
+        if is_solution(cell):
+            kind = "Solution" if cell.cell_type == "code" else "Model answer and mark scheme"
+            cell.metadata["fold"] = f"{kind}: {exercise}" if exercise else kind
+    return notebook
+
+
+def for_students(executed: Executed, released: NotebookNode) -> NotebookNode:
+    """The student notebook with the outputs of the cells that it has in common with the run.
+
+    Made of it and not of the run, so that no answer can be left over. Figures and numbers of demonstrations
+    stay, for students see what to expect; reports of graded cells go, and with them what the cell above
+    shows, for that is what a prediction is held against.
+    """
+    run = {cell.id: cell for cell in executed.notebook.cells if cell.cell_type == "code"}
+    notebook = copy.deepcopy(released)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for cell, below in zip(code, [*code[1:], NotebookNode(metadata={})], strict=True):
+        twin = run.get(cell.id, cell)
+        hidden = is_solution(cell) or is_grade(cell) or is_grade(below)
+        cell.outputs = [] if hidden or twin.source != cell.source else copy.deepcopy(twin.outputs)
+    return notebook
+
+
+def render(notebook: NotebookNode, stem: str, numbers: Counter[str]) -> Body:
     """The body of the page `stem`.html; a cell whose metadata has a `fold` is folded away under that name.
 
     Code that JupyterLab hides and that shows nothing is left out: it looks whether the course is there.
-    The pages of scenes are numbered by kind, from one more than `before` says. `notebook` does not stay as it
-    is.
+    `numbers` count the scenes of each kind, on all pages. `notebook` does not stay as it is.
     """
     notebook.cells = [
         cell
@@ -97,7 +138,6 @@ def render(notebook: NotebookNode, stem: str, before: Mapping[str, int] | None =
     notebook, _ = CoalesceStreamsPreprocessor().preprocess(notebook, {})
     figures: list[Figure] = []
     scenes: list[Scene] = []
-    numbers = Counter(before or {})
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             data = output.get("data", {})
@@ -137,9 +177,6 @@ def _readable(body: str) -> str:
     return FORMULA.sub(spoken, body)
 
 
-# --- the parts of a notebook ----------------------------------------------------------------------------
-
-
 def _figure(cell: str, output: NotebookNode, file: str) -> Figure:
     content = base64.b64decode(output.data["image/png"])
     width, height = struct.unpack(">II", content[16:24])  # where every PNG has them
@@ -153,23 +190,12 @@ def _scene(kind: str, file: str, saved: str) -> Scene:
     assert isinstance(frame, Tag)
     page = BeautifulSoup(str(frame["srcdoc"]), "html.parser")
 
-    def inside(selector: str) -> str:
-        found = page.select_one(selector)
-        return found.decode_contents() if found else ""
-
-    return Scene(
-        kind=kind,
-        file=file,
-        title=inside("h1"),
-        lead=inside(".lead"),
-        colophon=inside(".colophon"),
-        css=inside("style").partition("\nbody {")[0],  # what comes then dresses the page around it
-        data=inside("#data"),
-        js=inside('script[type="module"]'),
-    )
-
-
-# --- Markdown -------------------------------------------------------------------------------------------
+    inside = {
+        part: found.decode_contents() if (found := page.select_one(selector)) else ""
+        for part, selector in PARTS.items()
+    }
+    inside["css"] = inside["css"].partition("\nbody {")[0]  # what comes then dresses the page around it
+    return Scene(kind, file, **inside)
 
 
 @pass_context
