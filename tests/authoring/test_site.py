@@ -59,6 +59,10 @@ def test_unless_told_otherwise_the_command_makes_the_students_edition(sites: dic
     assert [sites[edition].name for edition in ("student", "instructor")] == ["site-student", "site"]
 
 
+def test_the_home_page_leads_to_the_first_section(sites: dict[str, Path]) -> None:
+    assert "Start with 1. Autoencoder" in pages(sites["student"])["index.html"]
+
+
 # --- no answers for students ----------------------------------------------------------------------------
 
 

@@ -132,7 +132,7 @@ def test_a_class_is_graded_by_a_cluster_though_a_worker_is_killed(cluster, cours
 
 
 @pytest.mark.sandbox
-def test_a_real_submission_is_graded_on_a_cluster_as_here(cluster, left):
+def test_a_real_submission_is_graded_on_a_cluster_as_here(cluster):
     section = sections.SECTIONS[1]
     given = batch.Course(ROOT).assignment(section.folder)
     solution = (ROOT / "solutions" / section.folder / "theory.ipynb").read_bytes()

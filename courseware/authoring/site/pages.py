@@ -142,7 +142,8 @@ def _cards(shown: Shown) -> list[dict[str, Any]]:
             {"file": page_name(one.lesson), "title": one.lesson.title.partition(" ")[2], "time": _time(one)}
             for one, _ in lessons
         ]
-        cards.append({**vars(section), "figure": next(iter(covers), None), "pages": pages})
+        figure = next(iter(covers), None)
+        cards.append({**vars(section), "number": section.number, "figure": figure, "pages": pages})
     return cards
 
 
