@@ -137,9 +137,6 @@ def is_on_disk(name: str) -> bool:
     return bool(_files(name))
 
 
-# --- real data -----------------------------------------------------------------------------------
-
-
 def torchvision() -> ModuleType:
     """torchvision, also where its operators do not fit the installed torch.
 

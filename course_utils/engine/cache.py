@@ -60,9 +60,6 @@ def empty() -> int:
     return len(files)
 
 
-# --- trainings that are kept --------------------------------------------------------------------------
-
-
 def fit(model: Model, images: Tensor, loss: Loss, **settings_: Any) -> History:
     """`fast.fit` with a memory: train `model`, or give it the weights that the same call left earlier."""
     key = _key(model=model, images=images, loss=loss, **settings_)
@@ -123,9 +120,6 @@ def _sources(model: Model) -> list[Any]:
     return [torch] if kind == "cpu" else [torch, getattr(torch, kind)]
 
 
-# --- files --------------------------------------------------------------------------------------------
-
-
 def _write(file: Path, key: str, content: dict[str, Any]) -> bool:
     """Whether the file could be written; it is there whole or not at all."""
     saved = io.BytesIO()
@@ -157,9 +151,6 @@ def _read(file: Path, key: str) -> dict[str, Any] | None:
 def _digest(key: str, saved: bytes) -> bytes:
     """Of 32 bytes."""
     return hashlib.sha256(key.encode() + saved).digest()
-
-
-# --- keys ---------------------------------------------------------------------------------------------
 
 
 def _key(model: Model, **call: Any) -> str:

@@ -33,9 +33,6 @@ GREYS = 15  # steps of grey in which the original images are kept
 HEIGHT = {True: 1340, False: 1480}  # pixels of the page in a notebook, of a plane and of more
 
 
-# --- weights --------------------------------------------------------------------------------------------
-
-
 def exported(model: Model) -> tuple[dict[str, list[str]], dict[str, np.ndarray], Model]:
     """A VAE's linear layers in whole numbers: their names by part, the arrays, and a model that computes so.
 
@@ -75,9 +72,6 @@ def _check_model(model: Model) -> None:
         )
     if model.latent_dim < 2:
         raise CourseError("A map needs a model with at least two latent dimensions.")
-
-
-# --- what the front end shows ---------------------------------------------------------------------------
 
 
 def plane(means: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[str, str], str]:
@@ -168,9 +162,6 @@ def page(model: Model, dataset: Dataset) -> str:
             "most, on a scale from 0 to 1."
         ),
     )
-
-
-# --- in a notebook --------------------------------------------------------------------------------------
 
 
 class Live(anywidget.AnyWidget):
