@@ -53,9 +53,8 @@ class Judge(NbGraderPreprocessor):
                 report = replace(report, note=_why_undefined(name, error))
             if reason:
                 notebook = resources.get("nbgrader", {}).get("notebook", "")
-                self.faults.append(
-                    Fault(reason, notebook, f"exercise {report.exercise.number}: {report.note}")
-                )
+                detail = f"exercise {report.exercise.number}: {report.note}"
+                self.faults.append(Fault(reason, notebook, detail))
             self.reports.append(report)
             shown = replace(report, observation=None)._repr_mimebundle_()
             cell.outputs = [
@@ -73,14 +72,6 @@ def _why_undefined(name: str, error: NotebookNode | None) -> str:
     return evidence.printable(f"The answer's cell {what}: {error.ename}: {said}", evidence.SENTENCE)
 
 
-class _Unjudged(CourseError):
-    """Evidence that is not there, or none that a check would hand over."""
-
-    def __init__(self, reason: Reason | None, sentence: str) -> None:
-        super().__init__(sentence)
-        self.reason = reason
-
-
 def judged(
     exercise: core.Exercise, outputs: list[NotebookNode], seed: int
 ) -> tuple[core.Report, Reason | None]:
@@ -88,14 +79,15 @@ def judged(
     packed = [
         output.data[core.EVIDENCE_MIME] for output in outputs if core.EVIDENCE_MIME in output.get("data", {})
     ]
-    try:
-        if not packed:
-            raise _Unjudged(*_why_no_evidence(outputs))
-        seen = observation(packed[0], exercise, seed)
-        return replace(core.verdict(exercise, seen), observation=seen), None
-    except CourseError as problem:
-        note = evidence.printable(str(problem), evidence.SENTENCE)
-        return core.Report(exercise, (), note), getattr(problem, "reason", Reason.FORGED)
+    if not packed:
+        reason, sentence = _why_no_evidence(outputs)
+    else:
+        try:
+            seen = observation(packed[0], exercise, seed)
+            return replace(core.verdict(exercise, seen), observation=seen), None
+        except CourseError as problem:
+            reason, sentence = Reason.FORGED, str(problem)
+    return core.Report(exercise, (), evidence.printable(sentence, evidence.SENTENCE)), reason
 
 
 def observation(packed: Any, exercise: core.Exercise, seed: int) -> core.Observation:
@@ -114,7 +106,7 @@ def _why_no_evidence(outputs: list[NotebookNode]) -> tuple[Reason | None, str]:
     errors = [output for output in outputs if output.output_type == "error"]
     if not errors:
         return Reason.NO_EVIDENCE, "The check handed over no evidence: was it replaced?"
-    ended = {reason.name: reason for reason in Reason}.get(errors[0].ename)
+    ended = Reason.__members__.get(errors[0].ename)
     if ended is Reason.TIMEOUT:
         return None, "The check was stopped at the time limit: is there a loop that never ends?"
     if ended is not None:

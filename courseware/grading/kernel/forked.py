@@ -14,7 +14,6 @@ import os
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,40 +29,31 @@ NAME = "course-forked-sandbox"  # of the provisioner, in pyproject.toml
 WAITING = ["sh", "-c", "echo; exec cat >/dev/null"]
 
 
-@dataclass
 class Zygote:
     """The process, and the socket it listens to."""
 
-    process: subprocess.Popen
-    channel: socket.socket
-
-    @classmethod
-    def start(cls) -> Zygote:
+    def __init__(self) -> None:
         """Start it and wait until it has imported all. Raises CourseError where it does not come to that."""
-        ours, theirs = socket.socketpair()
+        self.channel, theirs = socket.socketpair()
+        self.answers = self.channel.makefile()
         with theirs:
-            process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 [sys.executable, "-m", "courseware.grading.kernel.zygote", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env=_environment(),
                 stdin=subprocess.DEVNULL,
                 cwd="/",
             )
-        zygote = cls(process, ours)
-        zygote.answer()
-        return zygote
+        self.answer()
 
     def answer(self) -> dict[str, Any]:
         """What it says next. Raises CourseError where it has ended."""
-        said = b""
-        while not said.endswith(b"\n"):
-            part = b""
-            with contextlib.suppress(ConnectionError):
-                part = self.channel.recv(4096)
-            if not part:
-                self.end()
-                raise CourseError("The process that kernels are forked from has ended.")
-            said += part
+        said = ""
+        with contextlib.suppress(ConnectionError):
+            said = self.answers.readline()
+        if not said.endswith("\n"):
+            self.end()
+            raise CourseError("The process that kernels are forked from has ended.")
         return json.loads(said)
 
     def fork(self, request: dict[str, Any], door: int) -> int:
@@ -73,6 +63,7 @@ class Zygote:
         return self.answer()["keeper"]
 
     def end(self) -> None:
+        self.answers.close()
         self.channel.close()
         self.process.kill()
         self.process.wait()
@@ -102,7 +93,7 @@ def zygote() -> Zygote:
     if _own and _own[0].process.poll() is not None:
         _end()
     if not _own:
-        _own.append(Zygote.start())
+        _own.append(Zygote())
     return _own[0]
 
 

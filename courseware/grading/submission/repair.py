@@ -27,7 +27,7 @@ from courseware.notebooks import plain
 MOST_CELLS = 2000
 LONGEST = 2**20  # bytes of a cell's source
 MOST_PICTURES = 8 * 2**20  # characters of a notebook's pictures in base64
-SHOWN = 10  # names in a fault
+SHOWN, LONGEST_NAME = 10, 80  # names in a fault, and characters of a file's
 PICTURES = {"image/png": "PNG", "image/jpeg": "JPEG"}
 NEW_CELL = {"code": new_code_cell, "markdown": new_markdown_cell, "raw": new_raw_cell}
 CHECK = re.compile(r'check\("(\w+)", globals\(\)\)')  # the last line of a graded cell, with the answer's name
@@ -100,6 +100,11 @@ def listed(names: Collection[str]) -> str:
     return ", ".join(some[:SHOWN]) + (f" and {len(some) - SHOWN} more" if len(some) > SHOWN else "")
 
 
+def shown(name: str) -> str:
+    """A file's name as it may be printed."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in name[:LONGEST_NAME])
+
+
 def asked(check: str) -> str:
     """The name of the answer that a graded cell with this source checks, '' for another cell."""
     found = CHECK.fullmatch(check.strip().rpartition("\n")[2])
@@ -113,17 +118,18 @@ def cells_of(raw: bytes) -> list[Any]:
     """The cells of a notebook as JSON has them. Raises Refused if it is no notebook of nbformat 4."""
     try:
         notebook = json.loads(raw.decode("utf-8-sig"))
+        version, cells = _item(notebook, "nbformat"), _item(notebook, "cells")
+        if isinstance(version, int) and version < 4:
+            why = "its format is an old one"
+        elif isinstance(version, int) and isinstance(cells, list):
+            return cells
+        else:
+            why = "its JSON is not that of a notebook"
     except RecursionError:
-        raise Refused(Reason.NOT_A_NOTEBOOK, f"its JSON is nested too deeply: {ADVICE}") from None
+        why = "its JSON is nested too deeply"
     except ValueError as problem:  # of the encoding, of JSON, or a number with too many digits
-        raise Refused(Reason.NOT_A_NOTEBOOK, f"{_sign(raw, problem)}: {ADVICE}") from None
-    version = _item(notebook, "nbformat")
-    if isinstance(version, int) and version < 4:
-        raise Refused(Reason.NOT_A_NOTEBOOK, f"its format is an old one: {ADVICE}")
-    cells = _item(notebook, "cells")
-    if not isinstance(version, int) or not isinstance(cells, list):
-        raise Refused(Reason.NOT_A_NOTEBOOK, f"its JSON is not that of a notebook: {ADVICE}")
-    return cells
+        why = _sign(raw, problem)
+    raise Refused(Reason.NOT_A_NOTEBOOK, f"{why}: {ADVICE}")
 
 
 def _sign(raw: bytes, problem: ValueError) -> str:
@@ -210,7 +216,6 @@ class _Unmarked:
 
     def __init__(self, cells: list[_Cell], release: NotebookNode) -> None:
         self.cells, self.release = list(cells), release.cells
-        self.ids = Counter(cell.id for cell in cells)
         self.said = Counter(plain(cell.source) for cell in release.cells)
         self.places: dict[str, int] = {}  # of the first that says this, or has this mark
         for place, cell in reversed(list(enumerate(cells))):
@@ -225,10 +230,8 @@ class _Unmarked:
 
     def by_id(self, origin: NotebookNode) -> int | None:
         """The place of the only cell with this id."""
-        if self.ids[origin.id] != 1:
-            return None
-        place = next(place for place, cell in enumerate(self.cells) if cell.id == origin.id)
-        return None if self.cells[place].grade_id else place
+        places = [place for place, cell in enumerate(self.cells) if cell.id == origin.id]
+        return places[0] if len(places) == 1 and not self.cells[places[0]].grade_id else None
 
     def by_looks(self, origin: NotebookNode) -> int | None:
         """The place of the cell that says what was released there, or answers it."""
@@ -253,10 +256,9 @@ class _Unmarked:
 
     def _free(self, place: int, origin: NotebookNode) -> bool:
         """Whether a cell there may be that of the release: of its type, without a mark, and no other's."""
-        if not 0 <= place < len(self.cells):
-            return False
-        cell = self.cells[place]
-        return not cell.grade_id and cell.kind == origin.cell_type and plain(cell.source) not in self.said
+        return 0 <= place < len(self.cells) and (
+            _is_own(self.cells[place], self.said) and self.cells[place].kind == origin.cell_type
+        )
 
 
 def _without_duplicates(
@@ -312,7 +314,9 @@ def _answered_below(cells: list[_Cell], release: NotebookNode) -> list[_Cell]:
         if plain(cell.source) in stubs.get(cell.grade_id, ()):
             below: list[_Cell] = []
             names = set(dict(cell.pictures))
-            while rest and _is_text(rest[0], texts) and not names & dict(rest[0].pictures).keys():
+            while rest and rest[0].kind == "markdown" and _is_own(rest[0], texts):
+                if names & dict(rest[0].pictures).keys():
+                    break
                 below.append(rest.popleft())
                 names.update(dict(below[-1].pictures))
             told = "\n\n".join(one.source for one in below if plain(one.source))
@@ -322,9 +326,9 @@ def _answered_below(cells: list[_Cell], release: NotebookNode) -> list[_Cell]:
     return result
 
 
-def _is_text(cell: _Cell, released: Collection[str]) -> bool:
-    """Whether it is a text of the student's own."""
-    return not cell.grade_id and cell.kind == "markdown" and plain(cell.source) not in released
+def _is_own(cell: _Cell, released: Collection[str]) -> bool:
+    """Whether it is a cell of the student's own, and none that was released without a mark."""
+    return not cell.grade_id and plain(cell.source) not in released
 
 
 def _is_changed(cell: _Cell, released: dict[str, NotebookNode]) -> bool:
@@ -403,7 +407,7 @@ def _nodes(
                 node.setdefault("attachments", NotebookNode())[name] = NotebookNode(taken)
                 room -= size
             else:
-                left_out.append("".join(letter if letter.isprintable() else "\ufffd" for letter in name[:80]))
+                left_out.append(shown(name))
     return nodes, too_long, left_out
 
 
