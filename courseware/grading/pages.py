@@ -20,11 +20,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import bleach
 import jinja2
 import nbformat
 import nbgrader
 from bleach.css_sanitizer import CSSSanitizer
-from bleach.sanitizer import ALLOWED_TAGS, Cleaner
+from bleach.sanitizer import ALLOWED_TAGS
 from jinja2 import pass_context
 from nbconvert import HTMLExporter
 from nbconvert.preprocessors import Preprocessor
@@ -45,9 +46,7 @@ MOST_CHARACTERS = 20_000  # of an output
 MOST_CHARACTERS_OF_CELL = 100_000
 MOST_ALT = 1_000  # characters of its description
 MOST_MARKDOWN = 50_000  # characters of a cell; the longest of the course has 5,000
-MOST_SIGNS = (
-    1_000  # that open something; the most of a cell of the course are 90, and nesting costs their square
-)
+MOST_SIGNS = 1_000  # that open something; a cell of the course has up to 90, and nesting costs their square
 
 FORMGRADER = Path(nbgrader.__file__).parent / "server_extensions" / "formgrader"
 EXPORTER: dict[str, Any] = {
@@ -73,10 +72,9 @@ EXPORTER: dict[str, Any] = {
 def clean_outputs(cell: NotebookNode, texts: tuple[str, ...] = ("text/plain",)) -> None:
     """Keep errors, PNG pictures and these kinds of text of a cell's outputs, within bounds. Never raises."""
     outputs = cell.get("outputs")
-    outputs = outputs if isinstance(outputs, list) else []
     kept: list[NotebookNode] = []
     room = MOST_CHARACTERS_OF_CELL
-    for output in outputs:
+    for output in outputs if isinstance(outputs, list) else []:
         if len(kept) == MOST_OUTPUTS - 1 or room < MOST_CHARACTERS // 100:  # leaving room for the note
             kept.append(_displayed({"text/plain": "[further output left out]"}))
             break
@@ -107,15 +105,15 @@ def _clean(output: Any, most: int, texts: tuple[str, ...]) -> tuple[NotebookNode
         mime: _text(output["data"][mime], most // len(texts)) for mime in texts if mime in output["data"]
     }
     used = sum(map(len, shown.values()))
-    size: dict[str, int] = {}
-    png = picture(output["data"].get("image/png"), "PNG")
-    if png:
+    metadata = {}
+    if png := picture(output["data"].get("image/png"), "PNG"):
         shown["image/png"] = png
-        size = _size(output.get("metadata"))
-    left_out = sorted(str(mime)[:40] for mime in output["data"].keys() - shown.keys())
+        if size := _size(output.get("metadata")):
+            metadata["image/png"] = size
     if not shown:
+        left_out = sorted(str(mime)[:40] for mime in output["data"])
         shown = {"text/plain": f"[left out: {', '.join(left_out[:5])}]"}
-    clean = _displayed(shown, {"image/png": size} if size else {})
+    clean = _displayed(shown, metadata)
     if kind == "execute_result":
         count = output.get("execution_count")
         clean.update(output_type=kind, execution_count=count if type(count) is int else None)
@@ -171,13 +169,9 @@ def _allowed(tag: str, name: str, value: str) -> bool:
 @remembering
 def clean_html(source: str) -> str:
     """HTML in which nothing runs and nothing is loaded; forbidden tags are shown as text."""
-    cleaner = Cleaner(
-        tags=TAGS,
-        attributes=_allowed,
-        protocols=["http", "https", "mailto", "data"],
-        css_sanitizer=CSSSanitizer(allowed_css_properties=STYLES),
-    )
-    return cleaner.clean(source)
+    styles = CSSSanitizer(allowed_css_properties=STYLES)
+    protocols = ["http", "https", "mailto", "data"]
+    return bleach.clean(source, TAGS, _allowed, protocols, css_sanitizer=styles)
 
 
 @pass_context
@@ -293,9 +287,9 @@ def stamp(
     scores: dict[str, tuple[float | None, float]], comments: dict[str, str], late_penalty: float = 0.0
 ) -> str:
     """What a page ends with: the same for all that is told the same points and comments."""
-    told = [{name: [float(score or 0), float(of)] for name, (score, of) in scores.items()}, comments]
-    told_all = json.dumps([*told, float(late_penalty)], sort_keys=True)
-    return f"<!-- {hashlib.sha256(told_all.encode()).hexdigest()} -->"
+    points = {name: [float(score or 0), float(of)] for name, (score, of) in scores.items()}
+    told = json.dumps([points, comments, float(late_penalty)], sort_keys=True)
+    return f"<!-- {hashlib.sha256(told.encode()).hexdigest()} -->"
 
 
 def stamp_of(page: Path) -> str:

@@ -214,24 +214,22 @@ def limits(rules: Rules) -> dict[str, int]:
 
 def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, list[Fault]]:
     """One notebook of the assignment, repaired, run and judged; one that was not handed in is the release."""
-    handed_in = name in job.submission.notebooks
-    first = name == next(iter(job.released))
-    names = {"student": job.submission.student, "assignment": job.submission.assignment, "notebook": name}
-    resources = {"nbgrader": names, "course_seed": job.seed}
-    nb, repairs = job.submission.read(name, released, first)
+    nb, repairs = job.submission.read(name, released, first=name == next(iter(job.released)))
     found = remarks(nb, nbformat.reads(job.solved[name], as_version=4)) if name in job.solved else []
     nb.metadata["course"]["remarks"] = [vars(remark) for remark in found]  # for `course remarks`
-    judge, troubles = Judge(), list[Fault]()
-    if handed_in:
-        relevant = None if job.rules.whole else demonstrations.needed(nb, released)
-        nb, troubles = _run(nb, resources, job.rules, relevant)
-        for cell in nb.cells:
-            if cell.cell_type == "code" and not utils.is_grade(cell):
-                pages.clean_outputs(cell)
-        nb, _ = judge.preprocess(nb, resources)
-        return _result(nb, name, judge.reports, found), [*repairs, *troubles, *judge.faults]
-    exercises = [EXERCISES[answer] for cell in nb.cells if (answer := asked_of(cell)) in EXERCISES]
-    return _result(nb, name, [Report(one, (), NOTHING) for one in exercises], found), [*repairs]
+    if name not in job.submission.notebooks:
+        exercises = [EXERCISES[answer] for cell in nb.cells if (answer := asked_of(cell)) in EXERCISES]
+        return _result(nb, name, [Report(one, (), NOTHING) for one in exercises], found), [*repairs]
+    names = {"student": job.submission.student, "assignment": job.submission.assignment, "notebook": name}
+    resources = {"nbgrader": names, "course_seed": job.seed}
+    relevant = None if job.rules.whole else demonstrations.needed(nb, released)
+    nb, troubles = _run(nb, resources, job.rules, relevant)
+    for cell in nb.cells:
+        if cell.cell_type == "code" and not utils.is_grade(cell):
+            pages.clean_outputs(cell)
+    judge = Judge()
+    nb, _ = judge.preprocess(nb, resources)
+    return _result(nb, name, judge.reports, found), [*repairs, *troubles, *judge.faults]
 
 
 def _run(
@@ -254,25 +252,18 @@ def _run(
 
 def _result(nb: NotebookNode, name: str, reports: list[Report], found: list[Remark]) -> Notebook:
     """Scores, comments and page of a judged notebook."""
-    graded = [cell for cell in nb.cells if utils.is_grade(cell)]
-    scores = {cell.metadata.nbgrader.grade_id: _score(cell) for cell in graded}
+    marked = {cell.metadata.nbgrader.grade_id: cell for cell in nb.cells if "nbgrader" in cell.metadata}
+    scores = {grade_id: _score(cell) for grade_id, cell in marked.items() if utils.is_grade(cell)}
+    comments = {grade_id: _comment(cell) for grade_id, cell in marked.items() if utils.is_solution(cell)}
     points = {
-        cell.metadata.nbgrader.grade_id: float(cell.metadata.nbgrader.points)
-        for cell in nb.cells
+        grade_id: (scores.get(grade_id), float(cell.metadata.nbgrader.points))
+        for grade_id, cell in marked.items()
         if utils.is_grade(cell) or utils.is_task(cell)
     }
-    comments = {
-        cell.metadata.nbgrader.grade_id: _comment(cell) for cell in nb.cells if utils.is_solution(cell)
-    }
-    page = pages.page(
-        nb,
-        {grade_id: (scores.get(grade_id), of) for grade_id, of in points.items()},
-        {grade_id: comment for grade_id, comment in comments.items() if comment},
-        title=name,
-    )
-    verdicts = [_verdict(report) for report in reports]
+    said = {grade_id: comment for grade_id, comment in comments.items() if comment}
+    page = pages.page(nb, points, said, title=name)
     executed, page = (text.encode("utf-8", "replace").decode() for text in (nbformat.writes(nb), page))
-    return Notebook(executed, page, scores, comments, verdicts, found)
+    return Notebook(executed, page, scores, comments, list(map(_verdict, reports)), found)
 
 
 def _score(cell: NotebookNode) -> float | None:
@@ -288,9 +279,6 @@ def _comment(cell: NotebookNode) -> str | None:
 
 
 def _verdict(report: Report) -> Verdict:
+    one, digest = report.exercise, report.observation.digest if report.observation else ""
     failed = {finding.claim: finding.hint for finding in report.findings if not finding.holds}
-    exercise = report.exercise
-    evidence = report.observation.digest if report.observation else ""
-    return Verdict(
-        exercise.number, exercise.answer, report.points, exercise.points, report.note, failed, evidence
-    )
+    return Verdict(one.number, one.answer, report.points, one.points, report.note, failed, digest)

@@ -142,9 +142,8 @@ class SandboxProvisioner(LocalProvisioner):
         kwargs["cwd"] = "/"
         kwargs["stdout"] = kwargs["stderr"] = subprocess.DEVNULL  # what cells print comes as messages
         self.own_memory = psutil.Process().memory_info().rss
-        kwargs["independent"] = (
-            True  # no kernel in there could see this process; bubblewrap watches it instead
-        )
+        # No kernel in there could see this process; bubblewrap watches it instead.
+        kwargs["independent"] = True
         return kwargs
 
     def inside(self, kernel: list[str], environment: dict[str, str], folder: Path, user: int) -> list[str]:
@@ -270,10 +269,13 @@ def command(folder: Path, connection: Path, shared: Path, user: int, limits: Lim
         if not entry.is_symlink() and (entry.is_file() or entry.is_dir()):
             walls += ["--ro-bind", str(entry), str(entry)]
     walls += [*_bound("--bind", shared), "--remount-ro", "/", "--chdir", str(folder)]
-    ceilings = [
-        f"--{name.removeprefix('RLIMIT_').lower()}={most}" for name, most in limits.of_a_process().items()
-    ]
-    return ["choom", "-n", "1000", "--", *walls, "--", "prlimit", *ceilings, *_become(user)]
+    inside = ["prlimit"]
+    for name, most in limits.of_a_process().items():
+        inside.append(f"--{name.removeprefix('RLIMIT_').lower()}={most}")
+    if not os.geteuid():  # root gives up being root for good; anybody else is nobody in particular already
+        inside += ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+        inside += ["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
+    return ["choom", "-n", "1000", "--", *walls, "--", *inside]
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
@@ -331,11 +333,3 @@ def _nobody_else() -> int:
     """A user of its own for every kernel: the system counts processes by user, so two that shared one would
     share a limit, and one could use up the other's."""
     return 2**30 + secrets.randbelow(2**30)
-
-
-def _become(user: int) -> list[str]:
-    """Root gives up being root for good; anybody else is nobody in particular already."""
-    if os.geteuid():
-        return []
-    ids = [f"--reuid={user}", f"--regid={user}", "--clear-groups"]
-    return ["setpriv", *ids, "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]

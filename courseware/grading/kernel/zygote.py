@@ -105,9 +105,7 @@ def _give_up_privileges(user: int, limits: dict[str, int]) -> None:
     for name, most in limits.items():
         resource.setrlimit(getattr(resource, name), (most, most))
     for capability in range(LAST_CAPABILITY + 1):
-        seccomp.c.prctl(
-            DROP_FROM_BOUNDING_SET, capability, 0, 0, 0
-        )  # fails beyond those that are known
+        seccomp.c.prctl(DROP_FROM_BOUNDING_SET, capability, 0, 0, 0)  # fails beyond those that are known
     if os.geteuid() == 0:
         os.setgroups([])
         os.setresgid(user, user, user)
