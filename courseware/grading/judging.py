@@ -10,14 +10,14 @@ import re
 from dataclasses import replace
 from typing import Any
 
-import nbformat
 from nbformat import NotebookNode
+from nbformat.v4 import new_output
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_solution
 
 from course_utils.checks import EXERCISES, core, evidence
 from course_utils.settings import CourseError
-from courseware.grading.preprocessors import Resources, asked_of, note
+from courseware.grading.preprocessors import Processed, Resources, asked_of, note
 from courseware.grading.reasons import Fault, Reason
 
 SYNTAX = {"SyntaxError", "IndentationError", "TabError"}
@@ -35,14 +35,12 @@ class Judge(NbGraderPreprocessor):
         self.faults: list[Fault] = []
         self.errors: dict[str, NotebookNode] = {}  # of answers' cells, by grade_id
 
-    def preprocess(self, nb: NotebookNode, resources: Resources) -> tuple[NotebookNode, Resources]:
+    def preprocess(self, nb: NotebookNode, resources: Resources) -> Processed:
         nb, resources = super().preprocess(nb, resources)
         note(nb, self.faults)
         return nb, resources
 
-    def preprocess_cell(
-        self, cell: NotebookNode, resources: Resources, cell_index: int
-    ) -> tuple[NotebookNode, Resources]:
+    def preprocess_cell(self, cell: NotebookNode, resources: Resources, cell_index: int) -> Processed:
         name, grade_id = asked_of(cell), cell.metadata.get("nbgrader", {}).get("grade_id", "")
         if cell.cell_type == "code" and is_solution(cell):
             self.errors.update((grade_id, one) for one in cell.outputs if one.output_type == "error")
@@ -56,10 +54,8 @@ class Judge(NbGraderPreprocessor):
                 detail = f"exercise {report.exercise.number}: {report.note}"
                 self.faults.append(Fault(reason, notebook, detail))
             self.reports.append(report)
-            shown = replace(report, observation=None)._repr_mimebundle_()
-            cell.outputs = [
-                nbformat.v4.new_output("execute_result", data=shown, execution_count=cell.execution_count)
-            ]
+            shown, count = replace(report, observation=None)._repr_mimebundle_(), cell.execution_count
+            cell.outputs = [new_output("execute_result", data=shown, execution_count=count)]
         return cell, resources
 
 
@@ -76,14 +72,12 @@ def judged(
     exercise: core.Exercise, outputs: list[NotebookNode], seed: int
 ) -> tuple[core.Report, Reason | None]:
     """The verdict on a graded cell's outputs, by the evidence among them, and what was wrong with that."""
-    packed = [
-        output.data[core.EVIDENCE_MIME] for output in outputs if core.EVIDENCE_MIME in output.get("data", {})
-    ]
-    if not packed:
+    shown = [output.data for output in outputs if core.EVIDENCE_MIME in output.get("data", {})]
+    if not shown:
         reason, sentence = _why_no_evidence(outputs)
     else:
         try:
-            seen = observation(packed[0], exercise, seed)
+            seen = observation(shown[0][core.EVIDENCE_MIME], exercise, seed)
             return replace(core.verdict(exercise, seen), observation=seen), None
         except CourseError as problem:
             reason, sentence = Reason.FORGED, str(problem)

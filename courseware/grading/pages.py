@@ -48,6 +48,7 @@ MOST_ALT = 1_000  # characters of its description
 MOST_MARKDOWN = 50_000  # characters of a cell; the longest of the course has 5,000
 MOST_SIGNS = 1_000  # that open something; a cell of the course has up to 90, and nesting costs their square
 
+Scores = dict[str, tuple[float | None, float]]  # points got and to be had, by nbgrader's name of the cell
 FORMGRADER = Path(nbgrader.__file__).parent / "server_extensions" / "formgrader"
 EXPORTER: dict[str, Any] = {
     "sanitize_html": True,
@@ -101,17 +102,16 @@ def _clean(output: Any, most: int, texts: tuple[str, ...]) -> tuple[NotebookNode
         return error, len(name) + len(value) + len(trace)
     if kind not in ("display_data", "execute_result") or not isinstance(output["data"], dict):
         raise ValueError("not an output")
-    shown = {
-        mime: _text(output["data"][mime], most // len(texts)) for mime in texts if mime in output["data"]
-    }
+    data = output["data"]
+    shown = {mime: _text(data[mime], most // len(texts)) for mime in texts if mime in data}
     used = sum(map(len, shown.values()))
     metadata = {}
-    if png := picture(output["data"].get("image/png"), "PNG"):
+    if png := picture(data.get("image/png"), "PNG"):
         shown["image/png"] = png
         if size := _size(output.get("metadata")):
             metadata["image/png"] = size
     if not shown:
-        left_out = sorted(str(mime)[:40] for mime in output["data"])
+        left_out = sorted(str(mime)[:40] for mime in data)
         shown = {"text/plain": f"[left out: {', '.join(left_out[:5])}]"}
     clean = _displayed(shown, metadata)
     if kind == "execute_result":
@@ -245,16 +245,15 @@ def _exporter() -> HTMLExporter:
 
 def page(
     nb: NotebookNode,
-    scores: dict[str, tuple[float | None, float]],
+    scores: Scores,
     comments: dict[str, str],
     *,
     title: str,
     late_penalty: float = 0.0,
 ) -> str:
-    """The feedback page of a graded notebook, with the points got and to be had of every graded cell.
+    """The feedback page of a graded notebook; its total is of all `scores`.
 
-    `scores` and `comments` go by nbgrader's names of the cells; the page's total is of all `scores`. It
-    begins with what reading and running the notebook met, and its contents name the exercises.
+    It begins with what reading and running the notebook met, and its contents name the exercises.
     """
     faults = [Fault.of(plain) for plain in nb.metadata.get("course", {}).get("faults", [])]
     checks = {cell.metadata.nbgrader.grade_id: asked(cell.source) for cell in nb.cells if is_grade(cell)}
@@ -283,9 +282,7 @@ def page(
     return f"{made}{stamp(scores, comments, late_penalty)}"
 
 
-def stamp(
-    scores: dict[str, tuple[float | None, float]], comments: dict[str, str], late_penalty: float = 0.0
-) -> str:
+def stamp(scores: Scores, comments: dict[str, str], late_penalty: float = 0.0) -> str:
     """What a page ends with: the same for all that is told the same points and comments."""
     points = {name: [float(score or 0), float(of)] for name, (score, of) in scores.items()}
     told = json.dumps([points, comments, float(late_penalty)], sort_keys=True)

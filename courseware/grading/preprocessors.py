@@ -34,6 +34,7 @@ from courseware.grading.submission import own_work
 from courseware.grading.submission.repair import asked
 
 Resources = dict[str, Any]
+Processed = tuple[NotebookNode, Resources]
 
 # Scores do not depend on the demonstrations between the exercises: the smallest budget, embedded data.
 ENVIRONMENT = {"COURSE_BUDGET": "smoke", "COURSE_DATASET": "digits", "TQDM_DISABLE": "1"}
@@ -77,7 +78,7 @@ class OwnWork(NbGraderPreprocessor):
 
     solutions = Unicode("solutions", help="Folder of the instructor's notebooks.").tag(config=True)
 
-    def preprocess(self, nb: NotebookNode, resources: Resources) -> tuple[NotebookNode, Resources]:
+    def preprocess(self, nb: NotebookNode, resources: Resources) -> Processed:
         names = resources["nbgrader"]
         path = Path(self.solutions) / names["assignment"] / f"{names['notebook']}.ipynb"
         found = own_work.remarks(nb, nbformat.read(path, as_version=4))
@@ -109,14 +110,10 @@ class Probe(Execute):
     What went wrong is listed in `faults`. `relevant`, if set, holds the places of the cells to be run.
     """
 
-    unsafe = Bool(False, help="Run students' code with your own rights, outside the sandbox.").tag(
-        config=True
-    )
-    forked = Bool(False, help="Fork kernels from a process that has imported PyTorch.").tag(config=True)
+    unsafe = Bool(help="Run students' code with your own rights, outside the sandbox.").tag(config=True)
+    forked = Bool(help="Fork kernels from a process that has imported PyTorch.").tag(config=True)
     seconds_in_all = Integer(1800, help="The most that one notebook may take.").tag(config=True)
-    output_bytes = Integer(16 * 2**20, help="The most that one notebook may print and display.").tag(
-        config=True
-    )
+    output_bytes = Integer(2**24, help="The most that one notebook may print and display.").tag(config=True)
 
     relevant: set[int] | None = None
 
@@ -134,9 +131,7 @@ class Probe(Execute):
         manager.client_factory, manager.output_bytes = messages.Client, self.output_bytes
         return manager
 
-    def preprocess(
-        self, nb: NotebookNode, resources: Resources | None = None, km: Any = None
-    ) -> tuple[NotebookNode, Resources]:
+    def preprocess(self, nb: NotebookNode, resources: Resources | None = None, km: Any = None) -> Processed:
         if self.unsafe:
             self.log.warning("NOT SANDBOXED: this submission's code runs with your own rights.")
         else:
@@ -173,7 +168,7 @@ class Probe(Execute):
                 cell.source, cell.outputs = "", [nbformat.v4.new_output("stream", text=NOT_RUN)]
         self.over_at, self.timeout_func = time.monotonic() + self.seconds_in_all, self._seconds
 
-    def _run(self, nb: NotebookNode, resources: Resources, km: Any) -> tuple[NotebookNode, Resources]:
+    def _run(self, nb: NotebookNode, resources: Resources, km: Any) -> Processed:
         """As nbgrader does it; anew without each cell that takes the kernel with it."""
         while True:
             began = time.monotonic()
@@ -221,9 +216,7 @@ class Probe(Execute):
         provisioner = self.km.provisioner if self.km else None
         return getattr(provisioner, "computed", math.inf), getattr(provisioner, "waited", 0.0)
 
-    def preprocess_cell(
-        self, cell: NotebookNode, resources: Resources, index: int
-    ) -> tuple[NotebookNode, Resources]:
+    def preprocess_cell(self, cell: NotebookNode, resources: Resources, index: int) -> Processed:
         if cell.cell_type == "code" and not cell.source:
             return cell, resources
         if self._seconds_left() <= 0:
@@ -242,9 +235,8 @@ class Probe(Execute):
             now = self._clocks()
             self.over_at += messages.patience(seconds, now[1] - waited)
         # A student's own exception of that name would end nothing; the first output is then something else.
-        if problem or any(
-            output.get("ename") == CellTimeoutError.__name__ for output in cell.get("outputs", [])
-        ):
+        names = [output.get("ename") for output in cell.get("outputs", [])]
+        if problem or CellTimeoutError.__name__ in names:
             idle = now[0] - computed < seconds / 2  # of no kernel whose seconds are not known
             silent = Reason.MESSAGES if mute else Reason.WAITING if idle else Reason.TIMEOUT
             killed = problem == DeadKernelError.__name__

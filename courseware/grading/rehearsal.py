@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -93,14 +92,13 @@ def _lesson(path: Path, raw: bytes) -> sections.Lesson:
     lessons = {lesson.name: lesson for lesson in sections.lessons()}
     stem = path.stem
     if path.name != f"{stem}.ipynb" or stem not in lessons:
-        known = {
-            name: grade_ids(copy.read_bytes()) for name in lessons for copy in _copies(lessons[name])[:1]
-        }
+        copies = {name: copy for name, lesson in lessons.items() for copy in _copies(lesson)[:1]}
+        known = {name: grade_ids(copy.read_bytes()) for name, copy in copies.items()}
         stem, _ = recognised(path.name, raw, known)
     if not stem:
+        names = ", ".join(f"{name}.ipynb" for name in lessons)
         raise CourseError(
-            f"{path.name} is none of the course's notebooks, by its name and by its cells: "
-            f"{', '.join(f'{name}.ipynb' for name in lessons)}."
+            f"{path.name} is none of the course's notebooks, by its name and by its cells: {names}."
         )
     return lessons[stem]
 
@@ -118,11 +116,9 @@ def _content(path: Path) -> bytes:
         raise CourseError(f"{path} is a folder: name one notebook in it.")
     if not path.exists():
         raise CourseError(f"There is no file {path}.")
+    if path.stat().st_size > LARGEST:
+        raise CourseError(f"{path} has more than the {LARGEST:,} bytes that are graded: clear its outputs.")
     try:
-        if os.path.getsize(path) > LARGEST:
-            raise CourseError(
-                f"{path} has more than the {LARGEST:,} bytes that are graded: clear its outputs."
-            )
         return path.read_bytes()
     except OSError as problem:
         raise CourseError(f"{path} cannot be read: {problem.strerror}.") from None

@@ -105,9 +105,7 @@ class Result:
     audit: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls, job: Job, faults: list[Fault], notebooks: dict[str, Notebook], audit: dict[str, Any]
-    ) -> Result:
+    def of(cls, job: Job, faults: list[Fault], notebooks: dict[str, Notebook], audit: dict) -> Result:
         """What has come of a job."""
         one = job.submission
         return cls(one.student, one.assignment, one.digest, one.timestamp, job.seed, faults, notebooks, audit)

@@ -117,9 +117,8 @@ class ForkedProvisioner(sandbox.SandboxProvisioner):
         """Make the room and send a kernel into it."""
         inner, door = os.pipe()
         try:
-            connection = await LocalProvisioner.launch_kernel(
-                self, cmd, **{**kwargs, "stdin": inner, "stdout": subprocess.PIPE}
-            )
+            kwargs |= {"stdin": inner, "stdout": subprocess.PIPE}
+            connection = await LocalProvisioner.launch_kernel(self, cmd, **kwargs)
             room: Any = self.process
             if not room.stdout.readline():
                 raise CourseError("bubblewrap could not make a sandbox; `course doctor` says more.")

@@ -87,9 +87,8 @@ def collect(folder: Path, student: str, assignment: str, known: Mapping[str, Col
             os.close(directory)
     except OSError as problem:
         reason = Reason.MISSING_NOTEBOOK if isinstance(problem, FileNotFoundError) else Reason.LINK
-        found.faults = [
-            Fault(reason, "", f"the submission is no folder that can be read: {problem.strerror}")
-        ]
+        what = f"the submission is no folder that can be read: {problem.strerror}"
+        found.faults = [Fault(reason, "", what)]
     notebooks, faults = dict(sorted(found.notebooks.items())), tuple(found.faults)
     contents = {stem: hashlib.sha256(content).hexdigest() for stem, content in notebooks.items()}
     whole = [contents, [[fault.reason.name, fault.notebook, fault.detail] for fault in faults]]

@@ -237,9 +237,9 @@ def _reaches(tree: ast.Module, names: _Names) -> Iterator[tuple[int, str]]:
                 yield line, "reaches into the checks"
             if not imported and path.endswith(".__dict__") and path.partition(".")[0] in PATCHED:
                 yield line, f"reaches into the names of `{path.removesuffix('.__dict__')}`"
-            yield from (
-                (line, why) for why, known in REACHING.items() if re.fullmatch(rf"({known})(\..*)?", path)
-            )
+            for why, known in REACHING.items():
+                if re.fullmatch(rf"({known})(\..*)?", path):
+                    yield line, why
         yield from ((line, why) for why in (*_says(node), *_patches(node, names)))
 
 

@@ -39,6 +39,7 @@ SIGNS = {  # of what is handed in under a notebook's name, by how it begins
     b"\xfe\xff": "it is a text in UTF-16, not UTF-8",
 }
 ADVICE = "hand in the notebook that JupyterLab opens and saves"
+Released = dict[str, NotebookNode]  # the cells of the assignment, by name
 
 
 @dataclass(frozen=True)
@@ -139,9 +140,8 @@ def _sign(raw: bytes, problem: ValueError) -> str:
         return "it is empty"
     if re.search(rb"^(<{7}|>{7}) ", raw, re.MULTILINE):
         return "it holds the marks of a conflict in git"
-    return next(
-        (said for sign, said in SIGNS.items() if start.startswith(sign)), f"it is no JSON ({problem})"
-    )
+    known = [said for sign, said in SIGNS.items() if start.startswith(sign)]
+    return known[0] if known else f"it is no JSON ({problem})"
 
 
 def grade_ids(raw: bytes) -> set[str]:
@@ -256,14 +256,11 @@ class _Unmarked:
 
     def _free(self, place: int, origin: NotebookNode) -> bool:
         """Whether a cell there may be that of the release: of its type, without a mark, and no other's."""
-        return 0 <= place < len(self.cells) and (
-            _is_own(self.cells[place], self.said) and self.cells[place].kind == origin.cell_type
-        )
+        cell = self.cells[place] if 0 <= place < len(self.cells) else None
+        return cell is not None and cell.kind == origin.cell_type and _is_own(cell, self.said)
 
 
-def _without_duplicates(
-    cells: list[_Cell], released: dict[str, NotebookNode]
-) -> tuple[list[_Cell], list[str]]:
+def _without_duplicates(cells: list[_Cell], released: Released) -> tuple[list[_Cell], list[str]]:
     """Each cell of the assignment at most once, and the names of those that were there more often.
 
     Of an answer the first copy that answers is kept, of other cells the first that was not changed. Copies
@@ -331,7 +328,7 @@ def _is_own(cell: _Cell, released: Collection[str]) -> bool:
     return not cell.grade_id and plain(cell.source) not in released
 
 
-def _is_changed(cell: _Cell, released: dict[str, NotebookNode]) -> bool:
+def _is_changed(cell: _Cell, released: Released) -> bool:
     """Whether it is a cell of the assignment that no student is to change, and was changed."""
     origin = released.get(cell.grade_id)
     return (
@@ -341,7 +338,7 @@ def _is_changed(cell: _Cell, released: dict[str, NotebookNode]) -> bool:
     )
 
 
-def _put_back(cells: list[_Cell], released: dict[str, NotebookNode]) -> list[str]:
+def _put_back(cells: list[_Cell], released: Released) -> list[str]:
     """Insert every cell of the assignment that is missing behind the one before it; returns their names."""
     missing, behind = [], 0
     for grade_id, origin in released.items():
@@ -354,7 +351,7 @@ def _put_back(cells: list[_Cell], released: dict[str, NotebookNode]) -> list[str
     return missing
 
 
-def _order(cells: list[_Cell], released: dict[str, NotebookNode]) -> None:
+def _order(cells: list[_Cell], released: Released) -> None:
     """Move every check that stands above its answer to directly below.
 
     An answer may also stand in a cell of the student's own, with the stub left as it was, or empty.
@@ -379,9 +376,7 @@ def _order(cells: list[_Cell], released: dict[str, NotebookNode]) -> None:
 # --- the notebook -----------------------------------------------------------------------------------------
 
 
-def _nodes(
-    cells: list[_Cell], released: dict[str, NotebookNode]
-) -> tuple[list[NotebookNode], list[str], list[str]]:
+def _nodes(cells: list[_Cell], released: Released) -> tuple[list[NotebookNode], list[str], list[str]]:
     """The cells of the repaired notebook, whose source was too long, and which pictures were left out."""
     nodes: list[NotebookNode] = []
     too_long: list[str] = []
