@@ -24,15 +24,12 @@ SYNTAX = {"SyntaxError", "IndentationError", "TabError"}
 
 
 class Judge(NbGraderPreprocessor):
-    """Replace the outputs of every graded cell by the verdict on the evidence that it handed over.
-
-    `reports` holds the verdicts with the evidence, `faults` what evidence was missing or forged.
-    """
+    """Replace the outputs of every graded cell by the verdict on the evidence that it handed over."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.reports: list[core.Report] = []
-        self.faults: list[Fault] = []
+        self.reports: list[core.Report] = []  # with the evidence
+        self.faults: list[Fault] = []  # evidence that was missing or forged
         self.errors: dict[str, NotebookNode] = {}  # of answers' cells, by grade_id
 
     def preprocess(self, nb: NotebookNode, resources: Resources) -> Processed:

@@ -1,9 +1,5 @@
 """What this course adds to `nbgrader autograde`, as preprocessors that nbgrader_config.py names.
 
-    OwnWork       what of the submission an instructor should look at; never a change of score
-    Probe         nbgrader's Execute; graded cells probe with a seed that no student has seen, and a cell
-                  that ends or hangs its kernel is left out of a further run
-
 The student's kernel only hands over evidence; what follows from it is the affair of `judging`.
 """
 
@@ -45,10 +41,7 @@ GRADED_SECONDS = 60  # a check stops an answer after ten; only one that cannot b
 
 
 def asked_of(cell: NotebookNode) -> str:
-    """The name of the answer that a graded cell checks, '' for other cells.
-
-    The source of every graded cell has been put back by the time this is asked.
-    """
+    """The name of the answer that a graded cell, as it was released, checks, '' for other cells."""
     return asked(cell.source) if is_grade(cell) and cell.cell_type == "code" else ""
 
 
@@ -71,10 +64,7 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 class OwnWork(NbGraderPreprocessor):
-    """Report what reading found wrong, code that a student has not written, and attempts on the checks.
-
-    It stands in the log and, for `course remarks`, in the metadata.
-    """
+    """Put what an instructor should look at into the log and, for `course remarks`, into the metadata."""
 
     solutions = Unicode("solutions", help="Folder of the instructor's notebooks.").tag(config=True)
 
@@ -98,7 +88,7 @@ class _LostKernel(Exception):
 
 
 class Probe(Execute):
-    """Run the notebook; its graded cells find a fresh seed in the environment and hand over evidence.
+    """Run the notebook; its graded cells find a seed that no student has seen, and hand over evidence.
 
     The cells call the check by its full name meanwhile: a variable `check` of the student's own harms
     nobody. After a cell that takes the kernel with it the notebook is run anew without that cell, so that
@@ -106,8 +96,6 @@ class Probe(Execute):
     stays. A kernel that simply ended may have been killed by the system or a person: the cell is blamed
     when that happens there ATTEMPTS times, or when there is no time to try again. The kernel runs in a
     sandbox; where none can be made, CourseError says what to install.
-
-    What went wrong is listed in `faults`. `relevant`, if set, holds the places of the cells to be run.
     """
 
     unsafe = Bool(help="Run students' code with your own rights, outside the sandbox.").tag(config=True)
@@ -115,11 +103,11 @@ class Probe(Execute):
     seconds_in_all = Integer(1800, help="The most that one notebook may take.").tag(config=True)
     output_bytes = Integer(2**24, help="The most that one notebook may print and display.").tag(config=True)
 
-    relevant: set[int] | None = None
+    relevant: set[int] | None = None  # places of the cells to be run, None for all
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)  # which chooses a manager of its own
-        self.faults: list[Fault] = []
+        self.faults: list[Fault] = []  # what went wrong
         if not self.unsafe:
             self.kernel_manager_class = forked.KernelManager if self.forked else sandbox.KernelManager
         self.shutdown_kernel = "immediate"  # what a kernel still has to do is nobody's affair

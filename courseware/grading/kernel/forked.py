@@ -23,17 +23,11 @@ from jupyter_client.provisioning import LocalProvisioner
 from course_utils.settings import CourseError
 from courseware.grading.kernel import sandbox
 
-NAME = "course-forked-sandbox"  # of the provisioner, in pyproject.toml
-
-# Says that the room is ready, stays until the door closes.
-WAITING = ["sh", "-c", "echo; exec cat >/dev/null"]
-
 
 class Zygote:
-    """The process, and the socket it listens to."""
+    """The process, and the socket it listens to. Raises CourseError where it has ended, or does not start."""
 
     def __init__(self) -> None:
-        """Start it and wait until it has imported all. Raises CourseError where it does not come to that."""
         self.channel, theirs = socket.socketpair()
         self.answers = self.channel.makefile()
         with theirs:
@@ -44,10 +38,10 @@ class Zygote:
                 stdin=subprocess.DEVNULL,
                 cwd="/",
             )
-        self.answer()
+        self.answer()  # when it has imported all
 
     def answer(self) -> dict[str, Any]:
-        """What it says next. Raises CourseError where it has ended."""
+        """What it says next."""
         said = ""
         with contextlib.suppress(ConnectionError):
             said = self.answers.readline()
@@ -57,7 +51,7 @@ class Zygote:
         return json.loads(said)
 
     def fork(self, request: dict[str, Any], door: int) -> int:
-        """Ask for a kernel; the process number of its keeper. Raises CourseError where it has ended."""
+        """Ask for a kernel; the process number of its keeper."""
         with contextlib.suppress(ConnectionError):  # there is no answer then
             socket.send_fds(self.channel, [json.dumps(request).encode()], [door])
         return self.answer()["keeper"]
@@ -111,7 +105,7 @@ class ForkedProvisioner(sandbox.SandboxProvisioner):
             "user": user,
             "limits": self.limits.of_a_process(),
         }
-        return WAITING
+        return ["sh", "-c", "echo; exec cat >/dev/null"]  # says that it is there, stays until the door closes
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """Make the room and send a kernel into it."""
@@ -135,4 +129,4 @@ class ForkedProvisioner(sandbox.SandboxProvisioner):
 class KernelManager(sandbox.KernelManager):
     """Starts every kernel as a fork in the sandbox."""
 
-    provisioner_name = NAME
+    provisioner_name = "course-forked-sandbox"  # in pyproject.toml

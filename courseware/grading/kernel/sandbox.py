@@ -45,9 +45,7 @@ from course_utils.settings import CourseError
 from courseware.grading.kernel import seccomp
 from courseware.grading.reasons import Reason
 
-NAME = "course-sandbox"  # of the provisioner, in pyproject.toml
 NOBODY = 65534
-TOOLS = ("bwrap", "prlimit", "setpriv", "choom")
 HOME = "/home/student"
 FILTER = "/etc/seccomp.py"  # all that is there of this package
 PASSED_ON = ("COURSE_", "OMP_", "MKL_", "OPENBLAS_", "TQDM_", "LC_")
@@ -87,7 +85,7 @@ def missing() -> str:
     """Why kernels cannot be sandboxed here, and what to do about it; '' where they can be."""
     if not sys.platform.startswith("linux"):
         return "Sandboxed grading needs Linux: grade in a Linux machine, container or WSL 2."
-    gone = [tool for tool in TOOLS if shutil.which(tool) is None]
+    gone = [tool for tool in ("bwrap", "prlimit", "setpriv", "choom") if shutil.which(tool) is None]
     if gone:
         return (
             f"Sandboxed grading needs {', '.join(gone)}: install bubblewrap and util-linux "
@@ -194,7 +192,7 @@ class SandboxProvisioner(LocalProvisioner):
 class KernelManager(AsyncKernelManager):
     """Starts every kernel in the sandbox, whatever its specification says."""
 
-    provisioner_name = NAME
+    provisioner_name = "course-sandbox"  # in pyproject.toml
 
     @property
     def kernel_spec(self) -> Any:
@@ -248,9 +246,6 @@ def _sizes(folder: Path) -> Iterator[int]:
                 waiting.append(path)
             if not stat.S_ISSOCK(one.st_mode):
                 yield max(4096, one.st_size)
-
-
-# --- the command ------------------------------------------------------------------------------------------
 
 
 def command(folder: Path, connection: Path, shared: Path, user: int, limits: Limits) -> list[str]:

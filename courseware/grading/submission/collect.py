@@ -73,10 +73,7 @@ class Submission:
 
 
 def collect(folder: Path, student: str, assignment: str, known: Mapping[str, Collection[str]]) -> Submission:
-    """The submission in a folder; `known` has the grade_ids of each notebook of the assignment, by name.
-
-    What cannot be read becomes a fault, nothing is raised.
-    """
+    """The submission in a folder; `known` has each notebook's grade_ids. What cannot be read is a fault."""
     found = _Files(known)
     try:
         # Files are opened relative to this, whatever becomes of the path meanwhile.

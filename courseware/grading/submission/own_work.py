@@ -127,7 +127,7 @@ def _parse(code: str) -> ast.Module:
 
 def defines(code: str, name: str) -> bool:
     """Whether a cell gives the name a meaning: of a function, a class and the like, or by assignment."""
-    return name in _defined(code)
+    return name in code and name in _defined(code)  # parsing what cannot define it would take longer
 
 
 @functools.lru_cache(1024)
@@ -162,12 +162,9 @@ class _Names:
         elif isinstance(node, ast.Assign | ast.NamedExpr):
             self._assign(node.targets[0] if isinstance(node, ast.Assign) else node.target, node.value)
         elif isinstance(node, ast.arguments):
-            plain = [*node.posonlyargs, *node.args]
-            pairs = [
-                *zip(reversed(plain), reversed(node.defaults), strict=False),
-                *zip(node.kwonlyargs, node.kw_defaults, strict=True),
-            ]
-            for argument, default in pairs:
+            defaults = [*node.defaults, *node.kw_defaults]  # those of the last arguments
+            last = [*node.posonlyargs, *node.args, *node.kwonlyargs][-len(defaults) :]
+            for argument, default in zip(last, defaults, strict=False):
                 if default is not None:
                     self._assign(ast.Name(argument.arg, ast.Store()), default)
 

@@ -242,7 +242,7 @@ class _Unmarked:
             return None
         name = "".join(asked(one.source) for one in self.release if _name(one) == f"{_name(origin)}-check")
         for place, cell in reversed(list(enumerate(self.cells))):
-            if name and name in cell.source and self._free(place, origin) and defines(cell.source, name):
+            if name and self._free(place, origin) and defines(cell.source, name):
                 return place
         at = self.release.index(origin)
         for one, step in ((at - 1, 1), (at + 1, -1)):
@@ -331,11 +331,9 @@ def _is_own(cell: _Cell, released: Collection[str]) -> bool:
 def _is_changed(cell: _Cell, released: Released) -> bool:
     """Whether it is a cell of the assignment that no student is to change, and was changed."""
     origin = released.get(cell.grade_id)
-    return (
-        origin is not None
-        and not is_solution(origin)
-        and (cell.kind, plain(cell.source)) != (origin.cell_type, plain(origin.source))
-    )
+    if origin is None or is_solution(origin):
+        return False
+    return (cell.kind, plain(cell.source)) != (origin.cell_type, plain(origin.source))
 
 
 def _put_back(cells: list[_Cell], released: Released) -> list[str]:
@@ -363,12 +361,8 @@ def _order(cells: list[_Cell], released: Released) -> None:
             name = asked(released[f"{grade_id}-check"].source)
             source = cells[answer].source
             if name and ("NotImplementedError" in source or not defines(source, name)):
-                answer = max(
-                    place
-                    for place, cell in enumerate(cells)
-                    if place == answer
-                    or (not cell.grade_id and name in cell.source and defines(cell.source, name))
-                )
+                own = (place for place, cell in enumerate(cells) if not cell.grade_id)
+                answer = max([answer, *(place for place in own if defines(cells[place].source, name))])
             if check < answer:
                 cells.insert(answer, cells.pop(check))
 
