@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +76,10 @@ def rehearse(path: Path) -> Rehearsal:
     renamed = Fault(Reason.WRONG_NAME, lesson.name, f"call {path.name} {lesson.name}.ipynb")
     named = (renamed,) * (path.stem != lesson.name)
     submission = Submission("you", lesson.section.folder, {lesson.name: raw}, named, digest, None)
-    with _quiet():
+    log = logging.getLogger("course.grading")
+    with ExitStack() as stack:
+        stack.callback(log.setLevel, log.level)
+        log.setLevel(logging.ERROR)  # warnings are for instructors: what they say is among the faults
         result = work.grade(Job(submission, {lesson.name: nbformat.writes(released)}, {}, SEED, rules))
     graded = result.notebooks[lesson.name]
     marks = [cell.metadata.nbgrader for cell in released.cells if is_grade(cell) and is_solution(cell)]
@@ -150,15 +152,3 @@ def _released(path: Path, raw: bytes, lesson: sections.Lesson) -> tuple[Notebook
         f"{path} is the only copy here, so whether cells of the assignment were changed or deleted cannot be "
         "told."
     )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep warnings for instructors from students: what they say is among the faults."""
-    log = logging.getLogger("course.grading")
-    before = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        log.setLevel(before)

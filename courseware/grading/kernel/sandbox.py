@@ -196,9 +196,8 @@ class KernelManager(AsyncKernelManager):
 
     @property
     def kernel_spec(self) -> Any:
-        spec = super().kernel_spec
-        if spec is not None:
-            spec.metadata["kernel_provisioner"] = {"provisioner_name": self.provisioner_name}
+        spec: Any = super().kernel_spec
+        spec.metadata["kernel_provisioner"] = {"provisioner_name": self.provisioner_name}
         return spec
 
 

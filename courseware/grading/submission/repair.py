@@ -12,7 +12,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Collection
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nbformat import NotebookNode
@@ -50,7 +50,7 @@ class _Cell:
     source: str
     grade_id: str = ""
     id: str = ""
-    pictures: tuple[tuple[str, Any], ...] = ()  # name and, as JSON has it, data by type
+    pictures: dict[str, Any] = field(default_factory=dict)  # by name, as JSON has them
 
 
 def repair(raw: bytes, release: NotebookNode, name: str) -> tuple[NotebookNode, tuple[Fault, ...]]:
@@ -181,7 +181,7 @@ def _cell(value: Any, released: Collection[str]) -> _Cell | None:
         source,
         grade_id if known else "",
         next((one for one in ids if isinstance(one, str)), ""),
-        tuple(attached.items()) if isinstance(attached, dict) else (),
+        attached if isinstance(attached, dict) else {},
     )
 
 
@@ -196,8 +196,6 @@ def _recognised(cells: list[_Cell], release: NotebookNode) -> tuple[list[_Cell],
     """
     marked = {cell.grade_id for cell in cells}
     lost = [cell for cell in release.cells if _name(cell) and _name(cell) not in marked]
-    if not lost:
-        return cells, []
     found = _Unmarked(cells, release)
     return found.cells, [
         _name(origin)
@@ -284,11 +282,11 @@ def _without_duplicates(cells: list[_Cell], released: Released) -> tuple[list[_C
             end += 1
         parts = [place for place in range(kept, end + 1) if said[place]]
         whole = "\n".join(dict.fromkeys(copies[place] for place in parts))
-        pictures = dict(one for place in reversed(parts) for one in cells[place].pictures)
+        pictures = dict(one for place in reversed(parts) for one in cells[place].pictures.items())
         known = {"", origin, *(said[place] for place in parts)}
         for place in copies:
             if place == kept:
-                result[place] = replace(cells[place], source=whole, pictures=tuple(pictures.items()))
+                result[place] = replace(cells[place], source=whole, pictures=pictures)
             elif kept < place <= end or said[place] in known:
                 del result[place]
             else:
@@ -310,14 +308,13 @@ def _answered_below(cells: list[_Cell], release: NotebookNode) -> list[_Cell]:
         cell = rest.popleft()
         if plain(cell.source) in stubs.get(cell.grade_id, ()):
             below: list[_Cell] = []
-            names = set(dict(cell.pictures))
+            pictures = dict(cell.pictures)
             while rest and rest[0].kind == "markdown" and _is_own(rest[0], texts):
-                if names & dict(rest[0].pictures).keys():
+                if pictures.keys() & rest[0].pictures.keys():
                     break
                 below.append(rest.popleft())
-                names.update(dict(below[-1].pictures))
+                pictures |= below[-1].pictures
             told = "\n\n".join(one.source for one in below if plain(one.source))
-            pictures = tuple(one for part in (cell, *below) for one in part.pictures)
             cell = replace(cell, source=told or cell.source, pictures=pictures)
         result.append(cell)
     return result
@@ -389,7 +386,7 @@ def _nodes(cells: list[_Cell], released: Released) -> tuple[list[NotebookNode], 
             own += 1
             node = NEW_CELL[cell.kind](source, id=f"student-{own:04}")
         nodes.append(node)
-        for name, bundle in cell.pictures if node.cell_type == "markdown" else ():
+        for name, bundle in cell.pictures.items() if node.cell_type == "markdown" else ():
             taken = _picture(bundle)
             size = sum(map(len, taken.values()))
             if taken and size <= room and len(name) <= 200 and name.isprintable():
