@@ -219,33 +219,24 @@ def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, li
         exercises = [EXERCISES[answer] for cell in nb.cells if (answer := asked_of(cell)) in EXERCISES]
         return _result(nb, name, [Report(one, (), NOTHING) for one in exercises], found), [*repairs]
     names = {"student": job.submission.student, "assignment": job.submission.assignment, "notebook": name}
-    resources = {"nbgrader": names, "course_seed": job.seed}
-    relevant = None if job.rules.whole else demonstrations.needed(nb, released)
-    nb, troubles = _run(nb, resources, job.rules, relevant)
+    probe = Probe(
+        unsafe=not job.rules.sandboxed,
+        forked=job.rules.sandboxed,
+        timeout=job.rules.cell_seconds,
+        seconds_in_all=job.rules.notebook_seconds,
+        log=logging.getLogger("course.grading"),
+    )
+    probe.relevant = None if job.rules.whole else demonstrations.needed(nb, released)
+    # Windows keeps a folder for a while after the kernel that ran there has ended.
+    with tempfile.TemporaryDirectory(prefix="course-work-", ignore_cleanup_errors=True) as folder:
+        resources = {"nbgrader": names, "course_seed": job.seed, "metadata": {"path": folder}}
+        nb, _ = probe.preprocess(nb, resources)
     for cell in nb.cells:
         if cell.cell_type == "code" and not utils.is_grade(cell):
             pages.clean_outputs(cell)
     judge = Judge()
     nb, _ = judge.preprocess(nb, resources)
-    return _result(nb, name, judge.reports, found), [*repairs, *troubles, *judge.faults]
-
-
-def _run(
-    nb: NotebookNode, resources: dict[str, Any], rules: Rules, relevant: set[int] | None
-) -> tuple[NotebookNode, list[Fault]]:
-    """The notebook with the outputs of the cells that are relevant (None: of all), and what went wrong."""
-    probe = Probe(
-        unsafe=not rules.sandboxed,
-        forked=rules.sandboxed,
-        timeout=rules.cell_seconds,
-        seconds_in_all=rules.notebook_seconds,
-        log=logging.getLogger("course.grading"),
-    )
-    probe.relevant = relevant
-    # Windows keeps a folder for a while after the kernel that ran there has ended.
-    with tempfile.TemporaryDirectory(prefix="course-work-", ignore_cleanup_errors=True) as folder:
-        nb, _ = probe.preprocess(nb, resources | {"metadata": {"path": folder}})
-    return nb, probe.faults
+    return _result(nb, name, judge.reports, found), [*repairs, *probe.faults, *judge.faults]
 
 
 def _result(nb: NotebookNode, name: str, reports: list[Report], found: list[Remark]) -> Notebook:

@@ -265,14 +265,11 @@ def _without_duplicates(cells: list[_Cell], released: Released) -> tuple[list[_C
     that follow it directly are what Jupyter makes of a cell that is split: an answer is joined again. Other
     copies become cells of the student's own if they say something else.
     """
-    places: dict[str, list[int]] = {}
-    for place, cell in enumerate(cells):
-        if cell.grade_id:
-            places.setdefault(cell.grade_id, []).append(place)
-    result: dict[int, _Cell] = dict(enumerate(cells))
-    duplicated = [grade_id for grade_id in released if len(places.get(grade_id, [])) > 1]
+    result = dict(enumerate(cells))
+    times = Counter(cell.grade_id for cell in cells)
+    duplicated = [grade_id for grade_id in released if times[grade_id] > 1]
     for grade_id in duplicated:
-        copies = {place: cells[place].source for place in places[grade_id]}
+        copies = {place: cell.source for place, cell in enumerate(cells) if cell.grade_id == grade_id}
         said = {place: plain(source) for place, source in copies.items()}
         origin, answers = plain(released[grade_id].source), is_solution(released[grade_id])
         answered = [place for place in copies if said[place] not in ("", origin)]
