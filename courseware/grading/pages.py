@@ -1,9 +1,8 @@
 """What readers see of a graded notebook, made harmless.
 
-A student's code is untrusted, and so is what it displays. `clean_outputs` keeps text and PNG pictures of a
-cell's outputs and nothing else. `page` is the feedback page that nbgrader makes, without its gradebook.
-EXPORTER sets up nbconvert for that page as well as for `nbgrader generate_feedback` and formgrader
-(nbgrader_config.py): HTML passes bleach with the short lists below, and nothing is loaded from the network.
+A student's code is untrusted, and so is what it displays. EXPORTER sets up nbconvert for the feedback page and
+for `nbgrader generate_feedback` and formgrader (nbgrader_config.py): HTML passes bleach with the short lists
+below, and nothing is loaded from the network.
 """
 
 from __future__ import annotations

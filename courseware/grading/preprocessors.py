@@ -80,11 +80,7 @@ class OwnWork(NbGraderPreprocessor):
 
 
 class _LostKernel(Exception):
-    """A cell that ended its kernel, or cannot be stopped."""
-
-    def __init__(self, cell: NotebookNode, fault: Fault) -> None:
-        super().__init__(str(fault))
-        self.cell, self.fault = cell, fault
+    """A cell that ended its kernel, or cannot be stopped, and the fault."""
 
 
 class Probe(Execute):
@@ -177,7 +173,7 @@ class Probe(Execute):
 
     def _again(self, loss: _LostKernel, seconds: float) -> bool:
         """Whether the cell that lost its kernel, after such a run, may try again; if not, it is left out."""
-        cell, fault = loss.cell, loss.fault
+        cell, fault = loss.args
         self.ended[cell.id] += 1
         few = sum(self.ended.values()) <= 2 * ATTEMPTS  # it may end elsewhere every time
         killed = fault.reason is Reason.KILLED and self.ended[cell.id] < ATTEMPTS
@@ -261,11 +257,9 @@ class Probe(Execute):
             content["execution_count"] = None
         try:
             if "data" in content:
-                content["data"] = {
-                    mime: shown
-                    for mime, shown in content["data"].items()
-                    if isinstance(shown, str) or mime == core.EVIDENCE_MIME
-                }
+                for mime, shown in list(content["data"].items()):
+                    if not isinstance(shown, str) and mime != core.EVIDENCE_MIME:
+                        del content["data"][mime]
             return super().process_message(msg, cell, cell_index)
         except CellExecutionComplete:
             raise

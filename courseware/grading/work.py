@@ -2,9 +2,6 @@
 
 A `Job` holds all that decides a result, so any process on any machine with this package can do it, twice if
 need be: the answer is the same. Only the coordinator (`batch`) reads submissions and writes gradebooks.
-
-The steps are repair (`submission`), the choice of cells that matter (`demonstrations`), the run in a sandbox,
-the verdicts (`judging`), and the feedback page (`pages`).
 """
 
 from __future__ import annotations

@@ -6,9 +6,8 @@ memory of limited size and is gone with it. Solutions, gradebook, other submissi
 environment of the grader are not there at all, which is stronger than not being readable. Some system calls
 are refused (`seccomp`).
 
-`SandboxProvisioner` is a kernel provisioner of jupyter_client: it puts a command in front of the kernel's and
-changes nothing else, so nbclient, nbgrader and formgrader work as before. `KernelManager` is a manager that
-always uses it. Messages travel over sockets in a folder that grader and kernel share.
+For jupyter_client this is a kernel provisioner, so nbclient, nbgrader and formgrader work as before. Messages
+travel over sockets in a folder that grader and kernel share.
 
 What is limited, and by what: address space, processor time, processes, open files and the size of a file by
 resource limits, for every process; memory and processes in sum, and the shared folder, by a look at them
