@@ -1,7 +1,7 @@
 """What readers see of a graded notebook, made harmless.
 
-A student's code is untrusted, and so is what it displays. EXPORTER sets up nbconvert for the feedback page and
-for `nbgrader generate_feedback` and formgrader (nbgrader_config.py): HTML passes bleach with the short lists
+A student's code is untrusted, and so is what it displays. EXPORTER sets up nbconvert for the feedback page,
+`nbgrader generate_feedback` and formgrader (nbgrader_config.py): HTML passes bleach with the short lists
 below, and nothing is loaded from the network.
 """
 
