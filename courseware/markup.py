@@ -50,9 +50,6 @@ def remembering(render: Callable[..., str]) -> Callable[..., str]:
     return rendered
 
 
-# --- formulas ---------------------------------------------------------------------------------------
-
-
 @remembering
 def mathml(latex: str, block: bool = False) -> str:
     """A formula as MathML, annotated with its LaTeX, or as the text that it is where it cannot be read."""
@@ -123,9 +120,6 @@ def _space(row: Element) -> None:
                 element.set("rspace", "0")
 
 
-# --- Markdown and code ------------------------------------------------------------------------------
-
-
 class _Renderer(IPythonRenderer):
     """nbconvert's Markdown with formulas marked, for they are drawn after cleaning."""
 
@@ -169,15 +163,11 @@ def _highlighted(source: str) -> str:
 
 
 class Exporter(HTMLExporter):
-    """nbconvert's, but that pages are not parsed once more to add what they have already.
-
-    Whoever makes a page has described its pictures. The parsing took half of the time.
-    """
+    """nbconvert's, but that pages are not parsed once more, in half of the time, to describe pictures."""
 
     def from_notebook_node(  # type: ignore[override]
         self, nb: NotebookNode, resources: Any = None, **kw: Any
     ) -> tuple[str, dict[str, Any]]:
-        """The page of a notebook."""
         resources = self._init_resources(resources)
         self.register_filter("highlight_code", lambda source, **_: _highlighted(source))
         self.register_filter("filter_data_type", WidgetsDataTypeFilter({}, parent=self))

@@ -10,39 +10,34 @@ import re
 from dataclasses import replace
 from typing import Any
 
-import nbformat
 from nbformat import NotebookNode
+from nbformat.v4 import new_output
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_solution
 
 from course_utils.checks import EXERCISES, core, evidence
 from course_utils.settings import CourseError
-from courseware.grading.preprocessors import Resources, asked_of, note
+from courseware.grading.preprocessors import Processed, Resources, asked_of, note
 from courseware.grading.reasons import Fault, Reason
 
 SYNTAX = {"SyntaxError", "IndentationError", "TabError"}
 
 
 class Judge(NbGraderPreprocessor):
-    """Replace the outputs of every graded cell by the verdict on the evidence that it handed over.
-
-    `reports` holds the verdicts with the evidence, `faults` what evidence was missing or forged.
-    """
+    """Replace the outputs of every graded cell by the verdict on the evidence that it handed over."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.reports: list[core.Report] = []
-        self.faults: list[Fault] = []
+        self.reports: list[core.Report] = []  # with the evidence
+        self.faults: list[Fault] = []  # evidence that was missing or forged
         self.errors: dict[str, NotebookNode] = {}  # of answers' cells, by grade_id
 
-    def preprocess(self, nb: NotebookNode, resources: Resources) -> tuple[NotebookNode, Resources]:
+    def preprocess(self, nb: NotebookNode, resources: Resources) -> Processed:
         nb, resources = super().preprocess(nb, resources)
         note(nb, self.faults)
         return nb, resources
 
-    def preprocess_cell(
-        self, cell: NotebookNode, resources: Resources, cell_index: int
-    ) -> tuple[NotebookNode, Resources]:
+    def preprocess_cell(self, cell: NotebookNode, resources: Resources, cell_index: int) -> Processed:
         name, grade_id = asked_of(cell), cell.metadata.get("nbgrader", {}).get("grade_id", "")
         if cell.cell_type == "code" and is_solution(cell):
             self.errors.update((grade_id, one) for one in cell.outputs if one.output_type == "error")
@@ -53,14 +48,11 @@ class Judge(NbGraderPreprocessor):
                 report = replace(report, note=_why_undefined(name, error))
             if reason:
                 notebook = resources.get("nbgrader", {}).get("notebook", "")
-                self.faults.append(
-                    Fault(reason, notebook, f"exercise {report.exercise.number}: {report.note}")
-                )
+                detail = f"exercise {report.exercise.number}: {report.note}"
+                self.faults.append(Fault(reason, notebook, detail))
             self.reports.append(report)
-            shown = replace(report, observation=None)._repr_mimebundle_()
-            cell.outputs = [
-                nbformat.v4.new_output("execute_result", data=shown, execution_count=cell.execution_count)
-            ]
+            shown, count = replace(report, observation=None)._repr_mimebundle_(), cell.execution_count
+            cell.outputs = [new_output("execute_result", data=shown, execution_count=count)]
         return cell, resources
 
 
@@ -73,29 +65,20 @@ def _why_undefined(name: str, error: NotebookNode | None) -> str:
     return evidence.printable(f"The answer's cell {what}: {error.ename}: {said}", evidence.SENTENCE)
 
 
-class _Unjudged(CourseError):
-    """Evidence that is not there, or none that a check would hand over."""
-
-    def __init__(self, reason: Reason | None, sentence: str) -> None:
-        super().__init__(sentence)
-        self.reason = reason
-
-
 def judged(
     exercise: core.Exercise, outputs: list[NotebookNode], seed: int
 ) -> tuple[core.Report, Reason | None]:
     """The verdict on a graded cell's outputs, by the evidence among them, and what was wrong with that."""
-    packed = [
-        output.data[core.EVIDENCE_MIME] for output in outputs if core.EVIDENCE_MIME in output.get("data", {})
-    ]
-    try:
-        if not packed:
-            raise _Unjudged(*_why_no_evidence(outputs))
-        seen = observation(packed[0], exercise, seed)
-        return replace(core.verdict(exercise, seen), observation=seen), None
-    except CourseError as problem:
-        note = evidence.printable(str(problem), evidence.SENTENCE)
-        return core.Report(exercise, (), note), getattr(problem, "reason", Reason.FORGED)
+    shown = [output.data for output in outputs if core.EVIDENCE_MIME in output.get("data", {})]
+    if not shown:
+        reason, sentence = _why_no_evidence(outputs)
+    else:
+        try:
+            seen = observation(shown[0][core.EVIDENCE_MIME], exercise, seed)
+            return replace(core.verdict(exercise, seen), observation=seen), None
+        except CourseError as problem:
+            reason, sentence = Reason.FORGED, str(problem)
+    return core.Report(exercise, (), evidence.printable(sentence, evidence.SENTENCE)), reason
 
 
 def observation(packed: Any, exercise: core.Exercise, seed: int) -> core.Observation:
@@ -114,7 +97,7 @@ def _why_no_evidence(outputs: list[NotebookNode]) -> tuple[Reason | None, str]:
     errors = [output for output in outputs if output.output_type == "error"]
     if not errors:
         return Reason.NO_EVIDENCE, "The check handed over no evidence: was it replaced?"
-    ended = {reason.name: reason for reason in Reason}.get(errors[0].ename)
+    ended = Reason.__members__.get(errors[0].ename)
     if ended is Reason.TIMEOUT:
         return None, "The check was stopped at the time limit: is there a loop that never ends?"
     if ended is not None:

@@ -1,9 +1,8 @@
 """What readers see of a graded notebook, made harmless.
 
-A student's code is untrusted, and so is what it displays. `clean_outputs` keeps text and PNG pictures of a
-cell's outputs and nothing else. `page` is the feedback page that nbgrader makes, without its gradebook.
-EXPORTER sets up nbconvert for that page as well as for `nbgrader generate_feedback` and formgrader
-(nbgrader_config.py): HTML passes bleach with the short lists below, and nothing is loaded from the network.
+A student's code is untrusted, and so is what it displays. EXPORTER sets up nbconvert for the feedback page,
+`nbgrader generate_feedback` and formgrader (nbgrader_config.py): HTML passes bleach with the short lists
+below, and nothing is loaded from the network.
 """
 
 from __future__ import annotations
@@ -20,11 +19,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import bleach
 import jinja2
 import nbformat
 import nbgrader
 from bleach.css_sanitizer import CSSSanitizer
-from bleach.sanitizer import ALLOWED_TAGS, Cleaner
+from bleach.sanitizer import ALLOWED_TAGS
 from jinja2 import pass_context
 from nbconvert import HTMLExporter
 from nbconvert.preprocessors import Preprocessor
@@ -45,10 +45,9 @@ MOST_CHARACTERS = 20_000  # of an output
 MOST_CHARACTERS_OF_CELL = 100_000
 MOST_ALT = 1_000  # characters of its description
 MOST_MARKDOWN = 50_000  # characters of a cell; the longest of the course has 5,000
-MOST_SIGNS = (
-    1_000  # that open something; the most of a cell of the course are 90, and nesting costs their square
-)
+MOST_SIGNS = 1_000  # that open something; a cell of the course has up to 90, and nesting costs their square
 
+Scores = dict[str, tuple[float | None, float]]  # points got and to be had, by nbgrader's name of the cell
 FORMGRADER = Path(nbgrader.__file__).parent / "server_extensions" / "formgrader"
 EXPORTER: dict[str, Any] = {
     "sanitize_html": True,
@@ -73,10 +72,9 @@ EXPORTER: dict[str, Any] = {
 def clean_outputs(cell: NotebookNode, texts: tuple[str, ...] = ("text/plain",)) -> None:
     """Keep errors, PNG pictures and these kinds of text of a cell's outputs, within bounds. Never raises."""
     outputs = cell.get("outputs")
-    outputs = outputs if isinstance(outputs, list) else []
     kept: list[NotebookNode] = []
     room = MOST_CHARACTERS_OF_CELL
-    for output in outputs:
+    for output in outputs if isinstance(outputs, list) else []:
         if len(kept) == MOST_OUTPUTS - 1 or room < MOST_CHARACTERS // 100:  # leaving room for the note
             kept.append(_displayed({"text/plain": "[further output left out]"}))
             break
@@ -103,19 +101,18 @@ def _clean(output: Any, most: int, texts: tuple[str, ...]) -> tuple[NotebookNode
         return error, len(name) + len(value) + len(trace)
     if kind not in ("display_data", "execute_result") or not isinstance(output["data"], dict):
         raise ValueError("not an output")
-    shown = {
-        mime: _text(output["data"][mime], most // len(texts)) for mime in texts if mime in output["data"]
-    }
+    data = output["data"]
+    shown = {mime: _text(data[mime], most // len(texts)) for mime in texts if mime in data}
     used = sum(map(len, shown.values()))
-    size: dict[str, int] = {}
-    png = picture(output["data"].get("image/png"), "PNG")
-    if png:
+    metadata = {}
+    if png := picture(data.get("image/png"), "PNG"):
         shown["image/png"] = png
-        size = _size(output.get("metadata"))
-    left_out = sorted(str(mime)[:40] for mime in output["data"].keys() - shown.keys())
+        if size := _size(output.get("metadata")):
+            metadata["image/png"] = size
     if not shown:
+        left_out = sorted(str(mime)[:40] for mime in data)
         shown = {"text/plain": f"[left out: {', '.join(left_out[:5])}]"}
-    clean = _displayed(shown, {"image/png": size} if size else {})
+    clean = _displayed(shown, metadata)
     if kind == "execute_result":
         count = output.get("execution_count")
         clean.update(output_type=kind, execution_count=count if type(count) is int else None)
@@ -171,13 +168,9 @@ def _allowed(tag: str, name: str, value: str) -> bool:
 @remembering
 def clean_html(source: str) -> str:
     """HTML in which nothing runs and nothing is loaded; forbidden tags are shown as text."""
-    cleaner = Cleaner(
-        tags=TAGS,
-        attributes=_allowed,
-        protocols=["http", "https", "mailto", "data"],
-        css_sanitizer=CSSSanitizer(allowed_css_properties=STYLES),
-    )
-    return cleaner.clean(source)
+    styles = CSSSanitizer(allowed_css_properties=STYLES)
+    protocols = ["http", "https", "mailto", "data"]
+    return bleach.clean(source, TAGS, _allowed, protocols, css_sanitizer=styles)
 
 
 @pass_context
@@ -251,16 +244,15 @@ def _exporter() -> HTMLExporter:
 
 def page(
     nb: NotebookNode,
-    scores: dict[str, tuple[float | None, float]],
+    scores: Scores,
     comments: dict[str, str],
     *,
     title: str,
     late_penalty: float = 0.0,
 ) -> str:
-    """The feedback page of a graded notebook, with the points got and to be had of every graded cell.
+    """The feedback page of a graded notebook; its total is of all `scores`.
 
-    `scores` and `comments` go by nbgrader's names of the cells; the page's total is of all `scores`. It
-    begins with what reading and running the notebook met, and its contents name the exercises.
+    It begins with what reading and running the notebook met, and its contents name the exercises.
     """
     faults = [Fault.of(plain) for plain in nb.metadata.get("course", {}).get("faults", [])]
     checks = {cell.metadata.nbgrader.grade_id: asked(cell.source) for cell in nb.cells if is_grade(cell)}
@@ -289,13 +281,11 @@ def page(
     return f"{made}{stamp(scores, comments, late_penalty)}"
 
 
-def stamp(
-    scores: dict[str, tuple[float | None, float]], comments: dict[str, str], late_penalty: float = 0.0
-) -> str:
+def stamp(scores: Scores, comments: dict[str, str], late_penalty: float = 0.0) -> str:
     """What a page ends with: the same for all that is told the same points and comments."""
-    told = [{name: [float(score or 0), float(of)] for name, (score, of) in scores.items()}, comments]
-    told_all = json.dumps([*told, float(late_penalty)], sort_keys=True)
-    return f"<!-- {hashlib.sha256(told_all.encode()).hexdigest()} -->"
+    points = {name: [float(score or 0), float(of)] for name, (score, of) in scores.items()}
+    told = json.dumps([points, comments, float(late_penalty)], sort_keys=True)
+    return f"<!-- {hashlib.sha256(told.encode()).hexdigest()} -->"
 
 
 def stamp_of(page: Path) -> str:

@@ -1,9 +1,5 @@
 """What this course adds to `nbgrader autograde`, as preprocessors that nbgrader_config.py names.
 
-    OwnWork       what of the submission an instructor should look at; never a change of score
-    Probe         nbgrader's Execute; graded cells probe with a seed that no student has seen, and a cell
-                  that ends or hangs its kernel is left out of a further run
-
 The student's kernel only hands over evidence; what follows from it is the affair of `judging`.
 """
 
@@ -34,6 +30,7 @@ from courseware.grading.submission import own_work
 from courseware.grading.submission.repair import asked
 
 Resources = dict[str, Any]
+Processed = tuple[NotebookNode, Resources]
 
 # Scores do not depend on the demonstrations between the exercises: the smallest budget, embedded data.
 ENVIRONMENT = {"COURSE_BUDGET": "smoke", "COURSE_DATASET": "digits", "TQDM_DISABLE": "1"}
@@ -44,10 +41,7 @@ GRADED_SECONDS = 60  # a check stops an answer after ten; only one that cannot b
 
 
 def asked_of(cell: NotebookNode) -> str:
-    """The name of the answer that a graded cell checks, '' for other cells.
-
-    The source of every graded cell has been put back by the time this is asked.
-    """
+    """The name of the answer that a graded cell, as it was released, checks, '' for other cells."""
     return asked(cell.source) if is_grade(cell) and cell.cell_type == "code" else ""
 
 
@@ -70,14 +64,11 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 class OwnWork(NbGraderPreprocessor):
-    """Report what reading found wrong, code that a student has not written, and attempts on the checks.
-
-    It stands in the log and, for `course remarks`, in the metadata.
-    """
+    """Put what an instructor should look at into the log and, for `course remarks`, into the metadata."""
 
     solutions = Unicode("solutions", help="Folder of the instructor's notebooks.").tag(config=True)
 
-    def preprocess(self, nb: NotebookNode, resources: Resources) -> tuple[NotebookNode, Resources]:
+    def preprocess(self, nb: NotebookNode, resources: Resources) -> Processed:
         names = resources["nbgrader"]
         path = Path(self.solutions) / names["assignment"] / f"{names['notebook']}.ipynb"
         found = own_work.remarks(nb, nbformat.read(path, as_version=4))
@@ -89,15 +80,11 @@ class OwnWork(NbGraderPreprocessor):
 
 
 class _LostKernel(Exception):
-    """A cell that ended its kernel, or cannot be stopped."""
-
-    def __init__(self, cell: NotebookNode, fault: Fault) -> None:
-        super().__init__(str(fault))
-        self.cell, self.fault = cell, fault
+    """A cell that ended its kernel, or cannot be stopped, and the fault."""
 
 
 class Probe(Execute):
-    """Run the notebook; its graded cells find a fresh seed in the environment and hand over evidence.
+    """Run the notebook; its graded cells find a seed that no student has seen, and hand over evidence.
 
     The cells call the check by its full name meanwhile: a variable `check` of the student's own harms
     nobody. After a cell that takes the kernel with it the notebook is run anew without that cell, so that
@@ -105,24 +92,18 @@ class Probe(Execute):
     stays. A kernel that simply ended may have been killed by the system or a person: the cell is blamed
     when that happens there ATTEMPTS times, or when there is no time to try again. The kernel runs in a
     sandbox; where none can be made, CourseError says what to install.
-
-    What went wrong is listed in `faults`. `relevant`, if set, holds the places of the cells to be run.
     """
 
-    unsafe = Bool(False, help="Run students' code with your own rights, outside the sandbox.").tag(
-        config=True
-    )
-    forked = Bool(False, help="Fork kernels from a process that has imported PyTorch.").tag(config=True)
+    unsafe = Bool(help="Run students' code with your own rights, outside the sandbox.").tag(config=True)
+    forked = Bool(help="Fork kernels from a process that has imported PyTorch.").tag(config=True)
     seconds_in_all = Integer(1800, help="The most that one notebook may take.").tag(config=True)
-    output_bytes = Integer(16 * 2**20, help="The most that one notebook may print and display.").tag(
-        config=True
-    )
+    output_bytes = Integer(2**24, help="The most that one notebook may print and display.").tag(config=True)
 
-    relevant: set[int] | None = None
+    relevant: set[int] | None = None  # places of the cells to be run, None for all
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)  # which chooses a manager of its own
-        self.faults: list[Fault] = []
+        self.faults: list[Fault] = []  # what went wrong
         if not self.unsafe:
             self.kernel_manager_class = forked.KernelManager if self.forked else sandbox.KernelManager
         self.shutdown_kernel = "immediate"  # what a kernel still has to do is nobody's affair
@@ -134,9 +115,7 @@ class Probe(Execute):
         manager.client_factory, manager.output_bytes = messages.Client, self.output_bytes
         return manager
 
-    def preprocess(
-        self, nb: NotebookNode, resources: Resources | None = None, km: Any = None
-    ) -> tuple[NotebookNode, Resources]:
+    def preprocess(self, nb: NotebookNode, resources: Resources | None = None, km: Any = None) -> Processed:
         if self.unsafe:
             self.log.warning("NOT SANDBOXED: this submission's code runs with your own rights.")
         else:
@@ -173,7 +152,7 @@ class Probe(Execute):
                 cell.source, cell.outputs = "", [nbformat.v4.new_output("stream", text=NOT_RUN)]
         self.over_at, self.timeout_func = time.monotonic() + self.seconds_in_all, self._seconds
 
-    def _run(self, nb: NotebookNode, resources: Resources, km: Any) -> tuple[NotebookNode, Resources]:
+    def _run(self, nb: NotebookNode, resources: Resources, km: Any) -> Processed:
         """As nbgrader does it; anew without each cell that takes the kernel with it."""
         while True:
             began = time.monotonic()
@@ -194,7 +173,7 @@ class Probe(Execute):
 
     def _again(self, loss: _LostKernel, seconds: float) -> bool:
         """Whether the cell that lost its kernel, after such a run, may try again; if not, it is left out."""
-        cell, fault = loss.cell, loss.fault
+        cell, fault = loss.args
         self.ended[cell.id] += 1
         few = sum(self.ended.values()) <= 2 * ATTEMPTS  # it may end elsewhere every time
         killed = fault.reason is Reason.KILLED and self.ended[cell.id] < ATTEMPTS
@@ -221,9 +200,7 @@ class Probe(Execute):
         provisioner = self.km.provisioner if self.km else None
         return getattr(provisioner, "computed", math.inf), getattr(provisioner, "waited", 0.0)
 
-    def preprocess_cell(
-        self, cell: NotebookNode, resources: Resources, index: int
-    ) -> tuple[NotebookNode, Resources]:
+    def preprocess_cell(self, cell: NotebookNode, resources: Resources, index: int) -> Processed:
         if cell.cell_type == "code" and not cell.source:
             return cell, resources
         if self._seconds_left() <= 0:
@@ -242,9 +219,8 @@ class Probe(Execute):
             now = self._clocks()
             self.over_at += messages.patience(seconds, now[1] - waited)
         # A student's own exception of that name would end nothing; the first output is then something else.
-        if problem or any(
-            output.get("ename") == CellTimeoutError.__name__ for output in cell.get("outputs", [])
-        ):
+        names = [output.get("ename") for output in cell.get("outputs", [])]
+        if problem or CellTimeoutError.__name__ in names:
             idle = now[0] - computed < seconds / 2  # of no kernel whose seconds are not known
             silent = Reason.MESSAGES if mute else Reason.WAITING if idle else Reason.TIMEOUT
             killed = problem == DeadKernelError.__name__
@@ -281,11 +257,9 @@ class Probe(Execute):
             content["execution_count"] = None
         try:
             if "data" in content:
-                content["data"] = {
-                    mime: shown
-                    for mime, shown in content["data"].items()
-                    if isinstance(shown, str) or mime == core.EVIDENCE_MIME
-                }
+                for mime, shown in list(content["data"].items()):
+                    if not isinstance(shown, str) and mime != core.EVIDENCE_MIME:
+                        del content["data"][mime]
             return super().process_message(msg, cell, cell_index)
         except CellExecutionComplete:
             raise

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +76,10 @@ def rehearse(path: Path) -> Rehearsal:
     renamed = Fault(Reason.WRONG_NAME, lesson.name, f"call {path.name} {lesson.name}.ipynb")
     named = (renamed,) * (path.stem != lesson.name)
     submission = Submission("you", lesson.section.folder, {lesson.name: raw}, named, digest, None)
-    with _quiet():
+    log = logging.getLogger("course.grading")
+    with ExitStack() as stack:
+        stack.callback(log.setLevel, log.level)
+        log.setLevel(logging.ERROR)  # warnings are for instructors: what they say is among the faults
         result = work.grade(Job(submission, {lesson.name: nbformat.writes(released)}, {}, SEED, rules))
     graded = result.notebooks[lesson.name]
     marks = [cell.metadata.nbgrader for cell in released.cells if is_grade(cell) and is_solution(cell)]
@@ -93,14 +94,13 @@ def _lesson(path: Path, raw: bytes) -> sections.Lesson:
     lessons = {lesson.name: lesson for lesson in sections.lessons()}
     stem = path.stem
     if path.name != f"{stem}.ipynb" or stem not in lessons:
-        known = {
-            name: grade_ids(copy.read_bytes()) for name in lessons for copy in _copies(lessons[name])[:1]
-        }
+        copies = {name: copy for name, lesson in lessons.items() for copy in _copies(lesson)[:1]}
+        known = {name: grade_ids(copy.read_bytes()) for name, copy in copies.items()}
         stem, _ = recognised(path.name, raw, known)
     if not stem:
+        names = ", ".join(f"{name}.ipynb" for name in lessons)
         raise CourseError(
-            f"{path.name} is none of the course's notebooks, by its name and by its cells: "
-            f"{', '.join(f'{name}.ipynb' for name in lessons)}."
+            f"{path.name} is none of the course's notebooks, by its name and by its cells: {names}."
         )
     return lessons[stem]
 
@@ -118,11 +118,9 @@ def _content(path: Path) -> bytes:
         raise CourseError(f"{path} is a folder: name one notebook in it.")
     if not path.exists():
         raise CourseError(f"There is no file {path}.")
+    if path.stat().st_size > LARGEST:
+        raise CourseError(f"{path} has more than the {LARGEST:,} bytes that are graded: clear its outputs.")
     try:
-        if os.path.getsize(path) > LARGEST:
-            raise CourseError(
-                f"{path} has more than the {LARGEST:,} bytes that are graded: clear its outputs."
-            )
         return path.read_bytes()
     except OSError as problem:
         raise CourseError(f"{path} cannot be read: {problem.strerror}.") from None
@@ -154,15 +152,3 @@ def _released(path: Path, raw: bytes, lesson: sections.Lesson) -> tuple[Notebook
         f"{path} is the only copy here, so whether cells of the assignment were changed or deleted cannot be "
         "told."
     )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep warnings for instructors from students: what they say is among the faults."""
-    log = logging.getLogger("course.grading")
-    before = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        log.setLevel(before)

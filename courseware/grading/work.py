@@ -2,9 +2,6 @@
 
 A `Job` holds all that decides a result, so any process on any machine with this package can do it, twice if
 need be: the answer is the same. Only the coordinator (`batch`) reads submissions and writes gradebooks.
-
-The steps are repair (`submission`), the choice of cells that matter (`demonstrations`), the run in a sandbox,
-the verdicts (`judging`), and the feedback page (`pages`).
 """
 
 from __future__ import annotations
@@ -105,9 +102,7 @@ class Result:
     audit: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls, job: Job, faults: list[Fault], notebooks: dict[str, Notebook], audit: dict[str, Any]
-    ) -> Result:
+    def of(cls, job: Job, faults: list[Fault], notebooks: dict[str, Notebook], audit: dict) -> Result:
         """What has come of a job."""
         one = job.submission
         return cls(one.student, one.assignment, one.digest, one.timestamp, job.seed, faults, notebooks, audit)
@@ -214,65 +209,47 @@ def limits(rules: Rules) -> dict[str, int]:
 
 def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, list[Fault]]:
     """One notebook of the assignment, repaired, run and judged; one that was not handed in is the release."""
-    handed_in = name in job.submission.notebooks
-    first = name == next(iter(job.released))
-    names = {"student": job.submission.student, "assignment": job.submission.assignment, "notebook": name}
-    resources = {"nbgrader": names, "course_seed": job.seed}
-    nb, repairs = job.submission.read(name, released, first)
+    nb, repairs = job.submission.read(name, released, first=name == next(iter(job.released)))
     found = remarks(nb, nbformat.reads(job.solved[name], as_version=4)) if name in job.solved else []
     nb.metadata["course"]["remarks"] = [vars(remark) for remark in found]  # for `course remarks`
-    judge, troubles = Judge(), list[Fault]()
-    if handed_in:
-        relevant = None if job.rules.whole else demonstrations.needed(nb, released)
-        nb, troubles = _run(nb, resources, job.rules, relevant)
-        for cell in nb.cells:
-            if cell.cell_type == "code" and not utils.is_grade(cell):
-                pages.clean_outputs(cell)
-        nb, _ = judge.preprocess(nb, resources)
-        return _result(nb, name, judge.reports, found), [*repairs, *troubles, *judge.faults]
-    exercises = [EXERCISES[answer] for cell in nb.cells if (answer := asked_of(cell)) in EXERCISES]
-    return _result(nb, name, [Report(one, (), NOTHING) for one in exercises], found), [*repairs]
-
-
-def _run(
-    nb: NotebookNode, resources: dict[str, Any], rules: Rules, relevant: set[int] | None
-) -> tuple[NotebookNode, list[Fault]]:
-    """The notebook with the outputs of the cells that are relevant (None: of all), and what went wrong."""
+    if name not in job.submission.notebooks:
+        exercises = [EXERCISES[answer] for cell in nb.cells if (answer := asked_of(cell)) in EXERCISES]
+        return _result(nb, name, [Report(one, (), NOTHING) for one in exercises], found), [*repairs]
+    names = {"student": job.submission.student, "assignment": job.submission.assignment, "notebook": name}
     probe = Probe(
-        unsafe=not rules.sandboxed,
-        forked=rules.sandboxed,
-        timeout=rules.cell_seconds,
-        seconds_in_all=rules.notebook_seconds,
+        unsafe=not job.rules.sandboxed,
+        forked=job.rules.sandboxed,
+        timeout=job.rules.cell_seconds,
+        seconds_in_all=job.rules.notebook_seconds,
         log=logging.getLogger("course.grading"),
     )
-    probe.relevant = relevant
+    probe.relevant = None if job.rules.whole else demonstrations.needed(nb, released)
     # Windows keeps a folder for a while after the kernel that ran there has ended.
     with tempfile.TemporaryDirectory(prefix="course-work-", ignore_cleanup_errors=True) as folder:
-        nb, _ = probe.preprocess(nb, resources | {"metadata": {"path": folder}})
-    return nb, probe.faults
+        resources = {"nbgrader": names, "course_seed": job.seed, "metadata": {"path": folder}}
+        nb, _ = probe.preprocess(nb, resources)
+    for cell in nb.cells:
+        if cell.cell_type == "code" and not utils.is_grade(cell):
+            pages.clean_outputs(cell)
+    judge = Judge()
+    nb, _ = judge.preprocess(nb, resources)
+    return _result(nb, name, judge.reports, found), [*repairs, *probe.faults, *judge.faults]
 
 
 def _result(nb: NotebookNode, name: str, reports: list[Report], found: list[Remark]) -> Notebook:
     """Scores, comments and page of a judged notebook."""
-    graded = [cell for cell in nb.cells if utils.is_grade(cell)]
-    scores = {cell.metadata.nbgrader.grade_id: _score(cell) for cell in graded}
+    marked = {cell.metadata.nbgrader.grade_id: cell for cell in nb.cells if "nbgrader" in cell.metadata}
+    scores = {grade_id: _score(cell) for grade_id, cell in marked.items() if utils.is_grade(cell)}
+    comments = {grade_id: _comment(cell) for grade_id, cell in marked.items() if utils.is_solution(cell)}
     points = {
-        cell.metadata.nbgrader.grade_id: float(cell.metadata.nbgrader.points)
-        for cell in nb.cells
+        grade_id: (scores.get(grade_id), float(cell.metadata.nbgrader.points))
+        for grade_id, cell in marked.items()
         if utils.is_grade(cell) or utils.is_task(cell)
     }
-    comments = {
-        cell.metadata.nbgrader.grade_id: _comment(cell) for cell in nb.cells if utils.is_solution(cell)
-    }
-    page = pages.page(
-        nb,
-        {grade_id: (scores.get(grade_id), of) for grade_id, of in points.items()},
-        {grade_id: comment for grade_id, comment in comments.items() if comment},
-        title=name,
-    )
-    verdicts = [_verdict(report) for report in reports]
+    said = {grade_id: comment for grade_id, comment in comments.items() if comment}
+    page = pages.page(nb, points, said, title=name)
     executed, page = (text.encode("utf-8", "replace").decode() for text in (nbformat.writes(nb), page))
-    return Notebook(executed, page, scores, comments, verdicts, found)
+    return Notebook(executed, page, scores, comments, list(map(_verdict, reports)), found)
 
 
 def _score(cell: NotebookNode) -> float | None:
@@ -288,9 +265,6 @@ def _comment(cell: NotebookNode) -> str | None:
 
 
 def _verdict(report: Report) -> Verdict:
+    one, digest = report.exercise, report.observation.digest if report.observation else ""
     failed = {finding.claim: finding.hint for finding in report.findings if not finding.holds}
-    exercise = report.exercise
-    evidence = report.observation.digest if report.observation else ""
-    return Verdict(
-        exercise.number, exercise.answer, report.points, exercise.points, report.note, failed, evidence
-    )
+    return Verdict(one.number, one.answer, report.points, one.points, report.note, failed, digest)

@@ -14,7 +14,6 @@ import os
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,55 +23,41 @@ from jupyter_client.provisioning import LocalProvisioner
 from course_utils.settings import CourseError
 from courseware.grading.kernel import sandbox
 
-NAME = "course-forked-sandbox"  # of the provisioner, in pyproject.toml
 
-# Says that the room is ready, stays until the door closes.
-WAITING = ["sh", "-c", "echo; exec cat >/dev/null"]
-
-
-@dataclass
 class Zygote:
-    """The process, and the socket it listens to."""
+    """The process, and the socket it listens to. Raises CourseError where it has ended, or does not start."""
 
-    process: subprocess.Popen
-    channel: socket.socket
-
-    @classmethod
-    def start(cls) -> Zygote:
-        """Start it and wait until it has imported all. Raises CourseError where it does not come to that."""
-        ours, theirs = socket.socketpair()
+    def __init__(self) -> None:
+        self.channel, theirs = socket.socketpair()
+        self.answers = self.channel.makefile()
         with theirs:
-            process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 [sys.executable, "-m", "courseware.grading.kernel.zygote", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env=_environment(),
                 stdin=subprocess.DEVNULL,
                 cwd="/",
             )
-        zygote = cls(process, ours)
-        zygote.answer()
-        return zygote
+        self.answer()  # when it has imported all
 
     def answer(self) -> dict[str, Any]:
-        """What it says next. Raises CourseError where it has ended."""
-        said = b""
-        while not said.endswith(b"\n"):
-            part = b""
-            with contextlib.suppress(ConnectionError):
-                part = self.channel.recv(4096)
-            if not part:
-                self.end()
-                raise CourseError("The process that kernels are forked from has ended.")
-            said += part
+        """What it says next."""
+        said = ""
+        with contextlib.suppress(ConnectionError):
+            said = self.answers.readline()
+        if not said.endswith("\n"):
+            self.end()
+            raise CourseError("The process that kernels are forked from has ended.")
         return json.loads(said)
 
     def fork(self, request: dict[str, Any], door: int) -> int:
-        """Ask for a kernel; the process number of its keeper. Raises CourseError where it has ended."""
+        """Ask for a kernel; the process number of its keeper."""
         with contextlib.suppress(ConnectionError):  # there is no answer then
             socket.send_fds(self.channel, [json.dumps(request).encode()], [door])
         return self.answer()["keeper"]
 
     def end(self) -> None:
+        self.answers.close()
         self.channel.close()
         self.process.kill()
         self.process.wait()
@@ -102,7 +87,7 @@ def zygote() -> Zygote:
     if _own and _own[0].process.poll() is not None:
         _end()
     if not _own:
-        _own.append(Zygote.start())
+        _own.append(Zygote())
     return _own[0]
 
 
@@ -120,15 +105,14 @@ class ForkedProvisioner(sandbox.SandboxProvisioner):
             "user": user,
             "limits": self.limits.of_a_process(),
         }
-        return WAITING
+        return ["sh", "-c", "echo; exec cat >/dev/null"]  # says that it is there, stays until the door closes
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """Make the room and send a kernel into it."""
         inner, door = os.pipe()
         try:
-            connection = await LocalProvisioner.launch_kernel(
-                self, cmd, **{**kwargs, "stdin": inner, "stdout": subprocess.PIPE}
-            )
+            kwargs |= {"stdin": inner, "stdout": subprocess.PIPE}
+            connection = await LocalProvisioner.launch_kernel(self, cmd, **kwargs)
             room: Any = self.process
             if not room.stdout.readline():
                 raise CourseError("bubblewrap could not make a sandbox; `course doctor` says more.")
@@ -145,4 +129,4 @@ class ForkedProvisioner(sandbox.SandboxProvisioner):
 class KernelManager(sandbox.KernelManager):
     """Starts every kernel as a fork in the sandbox."""
 
-    provisioner_name = NAME
+    provisioner_name = "course-forked-sandbox"  # in pyproject.toml

@@ -6,9 +6,8 @@ memory of limited size and is gone with it. Solutions, gradebook, other submissi
 environment of the grader are not there at all, which is stronger than not being readable. Some system calls
 are refused (`seccomp`).
 
-`SandboxProvisioner` is a kernel provisioner of jupyter_client: it puts a command in front of the kernel's and
-changes nothing else, so nbclient, nbgrader and formgrader work as before. `KernelManager` is a manager that
-always uses it. Messages travel over sockets in a folder that grader and kernel share.
+For jupyter_client this is a kernel provisioner, so nbclient, nbgrader and formgrader work as before. Messages
+travel over sockets in a folder that grader and kernel share.
 
 What is limited, and by what: address space, processor time, processes, open files and the size of a file by
 resource limits, for every process; memory and processes in sum, and the shared folder, by a look at them
@@ -45,9 +44,7 @@ from course_utils.settings import CourseError
 from courseware.grading.kernel import seccomp
 from courseware.grading.reasons import Reason
 
-NAME = "course-sandbox"  # of the provisioner, in pyproject.toml
 NOBODY = 65534
-TOOLS = ("bwrap", "prlimit", "setpriv", "choom")
 HOME = "/home/student"
 FILTER = "/etc/seccomp.py"  # all that is there of this package
 PASSED_ON = ("COURSE_", "OMP_", "MKL_", "OPENBLAS_", "TQDM_", "LC_")
@@ -87,7 +84,7 @@ def missing() -> str:
     """Why kernels cannot be sandboxed here, and what to do about it; '' where they can be."""
     if not sys.platform.startswith("linux"):
         return "Sandboxed grading needs Linux: grade in a Linux machine, container or WSL 2."
-    gone = [tool for tool in TOOLS if shutil.which(tool) is None]
+    gone = [tool for tool in ("bwrap", "prlimit", "setpriv", "choom") if shutil.which(tool) is None]
     if gone:
         return (
             f"Sandboxed grading needs {', '.join(gone)}: install bubblewrap and util-linux "
@@ -142,9 +139,8 @@ class SandboxProvisioner(LocalProvisioner):
         kwargs["cwd"] = "/"
         kwargs["stdout"] = kwargs["stderr"] = subprocess.DEVNULL  # what cells print comes as messages
         self.own_memory = psutil.Process().memory_info().rss
-        kwargs["independent"] = (
-            True  # no kernel in there could see this process; bubblewrap watches it instead
-        )
+        # No kernel in there could see this process; bubblewrap watches it instead.
+        kwargs["independent"] = True
         return kwargs
 
     def inside(self, kernel: list[str], environment: dict[str, str], folder: Path, user: int) -> list[str]:
@@ -195,13 +191,12 @@ class SandboxProvisioner(LocalProvisioner):
 class KernelManager(AsyncKernelManager):
     """Starts every kernel in the sandbox, whatever its specification says."""
 
-    provisioner_name = NAME
+    provisioner_name = "course-sandbox"  # in pyproject.toml
 
     @property
     def kernel_spec(self) -> Any:
-        spec = super().kernel_spec
-        if spec is not None:
-            spec.metadata["kernel_provisioner"] = {"provisioner_name": self.provisioner_name}
+        spec: Any = super().kernel_spec
+        spec.metadata["kernel_provisioner"] = {"provisioner_name": self.provisioner_name}
         return spec
 
 
@@ -251,9 +246,6 @@ def _sizes(folder: Path) -> Iterator[int]:
                 yield max(4096, one.st_size)
 
 
-# --- the command ------------------------------------------------------------------------------------------
-
-
 def command(folder: Path, connection: Path, shared: Path, user: int, limits: Limits) -> list[str]:
     """What stands before a kernel's own command: walls, limits, and another user (a number, for root).
 
@@ -270,10 +262,13 @@ def command(folder: Path, connection: Path, shared: Path, user: int, limits: Lim
         if not entry.is_symlink() and (entry.is_file() or entry.is_dir()):
             walls += ["--ro-bind", str(entry), str(entry)]
     walls += [*_bound("--bind", shared), "--remount-ro", "/", "--chdir", str(folder)]
-    ceilings = [
-        f"--{name.removeprefix('RLIMIT_').lower()}={most}" for name, most in limits.of_a_process().items()
-    ]
-    return ["choom", "-n", "1000", "--", *walls, "--", "prlimit", *ceilings, *_become(user)]
+    inside = ["prlimit"]
+    for name, most in limits.of_a_process().items():
+        inside.append(f"--{name.removeprefix('RLIMIT_').lower()}={most}")
+    if not os.geteuid():  # root gives up being root for good; anybody else is nobody in particular already
+        inside += ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+        inside += ["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
+    return ["choom", "-n", "1000", "--", *walls, "--", *inside]
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
@@ -331,11 +326,3 @@ def _nobody_else() -> int:
     """A user of its own for every kernel: the system counts processes by user, so two that shared one would
     share a limit, and one could use up the other's."""
     return 2**30 + secrets.randbelow(2**30)
-
-
-def _become(user: int) -> list[str]:
-    """Root gives up being root for good; anybody else is nobody in particular already."""
-    if os.geteuid():
-        return []
-    ids = [f"--reuid={user}", f"--regid={user}", "--clear-groups"]
-    return ["setpriv", *ids, "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]

@@ -15,6 +15,7 @@ import os
 import platform
 import struct
 import sys
+from typing import Any
 
 # linux/audit.h, and the calls' numbers on x86_64 and aarch64
 MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
@@ -49,6 +50,7 @@ ALLOW, ERROR = 0x7FFF0000, 0x00050000
 NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data
 NO_NEW_PRIVILEGES, SET_SECCOMP, FILTER = 38, 22, 2
 
+c = ctypes.CDLL(None, use_errno=True)
 Step = tuple[int, int, int, int]  # what, steps to skip if so, steps to skip if not, with what
 
 
@@ -74,10 +76,15 @@ def apply() -> None:
     code = b"".join(struct.pack("HBBI", *step) for step in program(platform.machine()))
     held = ctypes.create_string_buffer(code, len(code))
     whole = ctypes.create_string_buffer(struct.pack("HP", len(code) // 8, ctypes.addressof(held)))
-    c = ctypes.CDLL(None, use_errno=True)
-    if c.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0) or c.prctl(SET_SECCOMP, FILTER, ctypes.byref(whole), 0, 0):
+    call("prctl", NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+    call("prctl", SET_SECCOMP, FILTER, ctypes.byref(whole), 0, 0)
+
+
+def call(function: str, *arguments: Any) -> None:
+    """A function of the C library; OSError where it fails."""
+    if getattr(c, function)(*arguments) != 0:
         number = ctypes.get_errno()
-        raise OSError(number, f"seccomp: {os.strerror(number)}")
+        raise OSError(number, f"{function}: {os.strerror(number)}")
 
 
 if __name__ == "__main__":

@@ -52,13 +52,10 @@ IMPORTED = (
 )
 
 # linux/sched.h, linux/prctl.h, linux/capability.h
-# Files, names, IPC, processes, net.
-NAMESPACES = 0x00020000 | 0x04000000 | 0x08000000 | 0x20000000 | 0x40000000
+NAMESPACES = 0x00020000 | 0x04000000 | 0x08000000 | 0x20000000 | 0x40000000  # files, names, IPC, pids, net
 USERS = 0x10000000
 SET_DUMPABLE, DROP_FROM_BOUNDING_SET = 4, 24
 CAPABILITIES, LAST_CAPABILITY = 0x20080522, 63
-
-_c = ctypes.CDLL(None, use_errno=True)
 
 
 def serve(channel: socket.socket) -> None:
@@ -90,7 +87,7 @@ def _keep(request: dict[str, Any]) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     Path("/proc/self/oom_score_adj").write_text("1000")
     users = 0 if os.geteuid() == 0 else USERS
-    _call("setns", os.pidfd_open(request["room"]), NAMESPACES | users)
+    seccomp.call("setns", os.pidfd_open(request["room"]), NAMESPACES | users)
     kernel = os.fork()
     if not kernel:
         try:
@@ -108,15 +105,15 @@ def _give_up_privileges(user: int, limits: dict[str, int]) -> None:
     for name, most in limits.items():
         resource.setrlimit(getattr(resource, name), (most, most))
     for capability in range(LAST_CAPABILITY + 1):
-        _c.prctl(DROP_FROM_BOUNDING_SET, capability, 0, 0, 0)  # fails beyond those that this system knows
+        seccomp.c.prctl(DROP_FROM_BOUNDING_SET, capability, 0, 0, 0)  # fails beyond those that are known
     if os.geteuid() == 0:
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
     header, none = (ctypes.c_uint32 * 2)(CAPABILITIES, 0), (ctypes.c_uint32 * 6)()
-    _call("capset", header, none)
+    seccomp.call("capset", header, none)
     seccomp.apply()
-    _call("prctl", SET_DUMPABLE, 1, 0, 0, 0)  # may look at itself, as any process may
+    seccomp.call("prctl", SET_DUMPABLE, 1, 0, 0, 0)  # may look at itself, as any process may
 
 
 def _become_kernel(request: dict[str, Any]) -> None:
@@ -141,13 +138,6 @@ def _become_kernel(request: dict[str, Any]) -> None:
     torch.seed()
     IPKernelApp.launch_instance(request["arguments"])
     os._exit(0)
-
-
-def _call(function: str, *arguments: Any) -> None:
-    """A function of the C library; OSError where it fails."""
-    if getattr(_c, function)(*arguments) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{function}: {os.strerror(number)}")
 
 
 if __name__ == "__main__":

@@ -27,11 +27,10 @@ from nbformat import NotebookNode
 from nbgrader.utils import gettz, parse_utc
 
 from courseware.grading.reasons import Fault, Reason, Refused
-from courseware.grading.submission.repair import grade_ids, listed, repair
+from courseware.grading.submission.repair import grade_ids, listed, repair, shown
 
 LARGEST = 16 * 2**20  # bytes of a notebook; a submission may have four times as many
 MOST_FILES = 200  # that are looked at, of a folder or an archive
-SHOWN = 80  # characters of a file's name
 TIMESTAMP, SECRET = "timestamp.txt", "submission_secret.txt"  # nbgrader's own
 SMALL = 400  # bytes of these
 TIMESTAMP_LENGTH = 100  # characters; nbgrader's own have 30
@@ -51,19 +50,15 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Submission:
-    """What was handed in: the bytes of each notebook that the assignment knows, and what was left out.
-
-    The digest is that of notebooks and faults: not of who handed them in, nor of when. The secret is what
-    nbgrader's exchange hides feedback by.
-    """
+    """What was handed in: the bytes of each notebook that the assignment knows, and what was left out."""
 
     student: str
     assignment: str
     notebooks: dict[str, bytes]
     faults: tuple[Fault, ...]
-    digest: str
+    digest: str  # of notebooks and faults: not of who handed them in, nor of when
     timestamp: str | None
-    secret: str | None = None
+    secret: str | None = None  # by which nbgrader's exchange hides feedback
 
     def read(self, name: str, release: NotebookNode, first: bool) -> tuple[NotebookNode, tuple[Fault, ...]]:
         """A notebook repaired, or as released where it was not handed in, and what was wrong with it.
@@ -78,10 +73,7 @@ class Submission:
 
 
 def collect(folder: Path, student: str, assignment: str, known: Mapping[str, Collection[str]]) -> Submission:
-    """The submission in a folder; `known` has the grade_ids of each notebook of the assignment, by name.
-
-    What cannot be read becomes a fault, nothing is raised.
-    """
+    """The submission in a folder; `known` has each notebook's grade_ids. What cannot be read is a fault."""
     found = _Files(known)
     try:
         # Files are opened relative to this, whatever becomes of the path meanwhile.
@@ -92,14 +84,13 @@ def collect(folder: Path, student: str, assignment: str, known: Mapping[str, Col
             os.close(directory)
     except OSError as problem:
         reason = Reason.MISSING_NOTEBOOK if isinstance(problem, FileNotFoundError) else Reason.LINK
-        found.faults = [
-            Fault(reason, "", f"the submission is no folder that can be read: {problem.strerror}")
-        ]
-    notebooks = dict(sorted(found.notebooks.items()))
-    own = (found.timestamp, found.secret)
-    return Submission(
-        student, assignment, notebooks, tuple(found.faults), _digest(notebooks, found.faults), *own
-    )
+        what = f"the submission is no folder that can be read: {problem.strerror}"
+        found.faults = [Fault(reason, "", what)]
+    notebooks, faults = dict(sorted(found.notebooks.items())), tuple(found.faults)
+    contents = {stem: hashlib.sha256(content).hexdigest() for stem, content in notebooks.items()}
+    whole = [contents, [[fault.reason.name, fault.notebook, fault.detail] for fault in faults]]
+    digest = hashlib.sha256(json.dumps(whole).encode()).hexdigest()
+    return Submission(student, assignment, notebooks, faults, digest, found.timestamp, found.secret)
 
 
 def recognised(name: str, content: bytes, known: Mapping[str, Collection[str]]) -> tuple[str, bool]:
@@ -128,17 +119,19 @@ class _Files:
         self.room = 4 * LARGEST
 
     def read(self, directory: int) -> None:
-        """All that counts in an open directory."""
         present = sorted(os.listdir(directory))
         stems = {f"{stem}.ipynb": stem for stem in sorted(self.known)}
+        lying: list[str] = []
         for name in present:
-            if name in stems or name in (TIMESTAMP, SECRET):
+            stem = stems.get(name, "")
+            if stem or name in (TIMESTAMP, SECRET):
                 try:
                     with _opened(directory, name) as file:
-                        self._take(name, stems.get(name, ""), file)
+                        self._take(name, stem, file)
                 except Refused as refusal:
-                    self._blame(refusal.reason, stems.get(name, ""), f"{_shown(name)} {refusal.why}")
-        lying = [name for name in present if name not in {*stems, TIMESTAMP, SECRET} and not _unheeded(name)]
+                    self._blame(refusal.reason, stem, f"{shown(name)} {refusal.why}")
+            elif not UNHEEDED.fullmatch(name):
+                lying.append(name)
         missing = [stem for name, stem in stems.items() if name not in present]
         left = self._search(directory, lying, missing) if missing else list(map(_told, lying))
         if left:
@@ -170,7 +163,7 @@ class _Files:
         for stem in missing:
             mine = [at for at, (which, _) in known.items() if which == stem]
             mine = [at for at in mine if known[at][1]] or mine
-            paths = [_shown(lying[at][0]) for at in mine]
+            paths = [shown(lying[at][0]) for at in mine]
             taken.update(mine)
             if len({files[at] for at in mine}) == 1:
                 self.notebooks[stem] = files[mine[0]]
@@ -208,7 +201,7 @@ class _Files:
             try:
                 with _opened(directory, name, folders=not above) as file:
                     if isinstance(file, int):
-                        inside = [one for one in sorted(os.listdir(file)) if not _unheeded(one)]
+                        inside = [one for one in sorted(os.listdir(file)) if not UNHEEDED.fullmatch(one)]
                         yield from self._flat(file, inside, f"{path}/")
                     else:
                         yield path, self._content(file)
@@ -225,7 +218,7 @@ class _Files:
         try:
             with zipfile.ZipFile(BytesIO(content)) as opened:
                 for entry in opened.infolist():
-                    if not entry.is_dir() and not any(map(_unheeded, entry.filename.split("/"))):
+                    if not entry.is_dir() and not any(map(UNHEEDED.fullmatch, entry.filename.split("/"))):
                         yield f"{archive}/{entry.filename}", self._entry(opened, entry)
         except Exception as problem:  # zipfile promises no closed list
             yield archive, f"an archive that cannot be opened ({type(problem).__name__})"
@@ -249,10 +242,7 @@ class _Files:
 
 @contextmanager
 def _opened(directory: int, name: str, folders: bool = False) -> Iterator[Any]:
-    """A regular file of an open directory, or a descriptor of a folder where these are asked for.
-
-    Raises Refused for anything else, or if it cannot be read.
-    """
+    """A regular file, or a descriptor of a folder where these are asked for; Refused for anything else."""
     try:
         # O_NONBLOCK: opening a fifo would otherwise wait until somebody writes.
         handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
@@ -287,7 +277,7 @@ def _timestamp(content: bytes) -> tuple[str | None, str]:
         words = text.split(" ")
         zone = words[2] if len(words) == 3 else "0"
         if len(text) > TIMESTAMP_LENGTH or not ZONE.fullmatch(zone):
-            return None, "holds no time that nbgrader can read, so nobody knows how late it was"
+            raise ValueError(text)
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             parse_utc(text)
@@ -297,22 +287,7 @@ def _timestamp(content: bytes) -> tuple[str | None, str]:
     return text, "" if known and not said else "names a zone that is not known: it was read as UTC"
 
 
-def _unheeded(name: str) -> bool:
-    return UNHEEDED.fullmatch(name) is not None
-
-
-def _shown(name: str) -> str:
-    """A file's name as it may be printed."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in name[:SHOWN])
-
-
 def _told(name: str, why: str = "") -> str:
     """A file's name and what is known of it."""
     said = why.removeprefix("is ") or KINDS.get(os.path.splitext(name)[1].lower(), "")
-    return f"{_shown(name)} ({said})" if said else _shown(name)
-
-
-def _digest(notebooks: dict[str, bytes], faults: list[Fault]) -> str:
-    contents = {stem: hashlib.sha256(content).hexdigest() for stem, content in sorted(notebooks.items())}
-    whole = [contents, [[fault.reason.name, fault.notebook, fault.detail] for fault in faults]]
-    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
+    return f"{shown(name)} ({said})" if said else shown(name)

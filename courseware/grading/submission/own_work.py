@@ -127,7 +127,7 @@ def _parse(code: str) -> ast.Module:
 
 def defines(code: str, name: str) -> bool:
     """Whether a cell gives the name a meaning: of a function, a class and the like, or by assignment."""
-    return name in _defined(code)
+    return name in code and name in _defined(code)  # parsing what cannot define it would take longer
 
 
 @functools.lru_cache(1024)
@@ -162,12 +162,9 @@ class _Names:
         elif isinstance(node, ast.Assign | ast.NamedExpr):
             self._assign(node.targets[0] if isinstance(node, ast.Assign) else node.target, node.value)
         elif isinstance(node, ast.arguments):
-            plain = [*node.posonlyargs, *node.args]
-            pairs = [
-                *zip(reversed(plain), reversed(node.defaults), strict=False),
-                *zip(node.kwonlyargs, node.kw_defaults, strict=True),
-            ]
-            for argument, default in pairs:
+            defaults = [*node.defaults, *node.kw_defaults]  # those of the last arguments
+            last = [*node.posonlyargs, *node.args, *node.kwonlyargs][-len(defaults) :]
+            for argument, default in zip(last, defaults, strict=False):
                 if default is not None:
                     self._assign(ast.Name(argument.arg, ast.Store()), default)
 
@@ -237,9 +234,9 @@ def _reaches(tree: ast.Module, names: _Names) -> Iterator[tuple[int, str]]:
                 yield line, "reaches into the checks"
             if not imported and path.endswith(".__dict__") and path.partition(".")[0] in PATCHED:
                 yield line, f"reaches into the names of `{path.removesuffix('.__dict__')}`"
-            yield from (
-                (line, why) for why, known in REACHING.items() if re.fullmatch(rf"({known})(\..*)?", path)
-            )
+            for why, known in REACHING.items():
+                if re.fullmatch(rf"({known})(\..*)?", path):
+                    yield line, why
         yield from ((line, why) for why in (*_says(node), *_patches(node, names)))
 
 

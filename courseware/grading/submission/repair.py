@@ -12,7 +12,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Collection
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nbformat import NotebookNode
@@ -27,7 +27,7 @@ from courseware.notebooks import plain
 MOST_CELLS = 2000
 LONGEST = 2**20  # bytes of a cell's source
 MOST_PICTURES = 8 * 2**20  # characters of a notebook's pictures in base64
-SHOWN = 10  # names in a fault
+SHOWN, LONGEST_NAME = 10, 80  # names in a fault, and characters of a file's
 PICTURES = {"image/png": "PNG", "image/jpeg": "JPEG"}
 NEW_CELL = {"code": new_code_cell, "markdown": new_markdown_cell, "raw": new_raw_cell}
 CHECK = re.compile(r'check\("(\w+)", globals\(\)\)')  # the last line of a graded cell, with the answer's name
@@ -39,6 +39,7 @@ SIGNS = {  # of what is handed in under a notebook's name, by how it begins
     b"\xfe\xff": "it is a text in UTF-16, not UTF-8",
 }
 ADVICE = "hand in the notebook that JupyterLab opens and saves"
+Released = dict[str, NotebookNode]  # the cells of the assignment, by name
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class _Cell:
     source: str
     grade_id: str = ""
     id: str = ""
-    pictures: tuple[tuple[str, Any], ...] = ()  # name and, as JSON has it, data by type
+    pictures: dict[str, Any] = field(default_factory=dict)  # by name, as JSON has them
 
 
 def repair(raw: bytes, release: NotebookNode, name: str) -> tuple[NotebookNode, tuple[Fault, ...]]:
@@ -100,6 +101,11 @@ def listed(names: Collection[str]) -> str:
     return ", ".join(some[:SHOWN]) + (f" and {len(some) - SHOWN} more" if len(some) > SHOWN else "")
 
 
+def shown(name: str) -> str:
+    """A file's name as it may be printed."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in name[:LONGEST_NAME])
+
+
 def asked(check: str) -> str:
     """The name of the answer that a graded cell with this source checks, '' for another cell."""
     found = CHECK.fullmatch(check.strip().rpartition("\n")[2])
@@ -113,17 +119,18 @@ def cells_of(raw: bytes) -> list[Any]:
     """The cells of a notebook as JSON has them. Raises Refused if it is no notebook of nbformat 4."""
     try:
         notebook = json.loads(raw.decode("utf-8-sig"))
+        version, cells = _item(notebook, "nbformat"), _item(notebook, "cells")
+        if isinstance(version, int) and version < 4:
+            why = "its format is an old one"
+        elif isinstance(version, int) and isinstance(cells, list):
+            return cells
+        else:
+            why = "its JSON is not that of a notebook"
     except RecursionError:
-        raise Refused(Reason.NOT_A_NOTEBOOK, f"its JSON is nested too deeply: {ADVICE}") from None
+        why = "its JSON is nested too deeply"
     except ValueError as problem:  # of the encoding, of JSON, or a number with too many digits
-        raise Refused(Reason.NOT_A_NOTEBOOK, f"{_sign(raw, problem)}: {ADVICE}") from None
-    version = _item(notebook, "nbformat")
-    if isinstance(version, int) and version < 4:
-        raise Refused(Reason.NOT_A_NOTEBOOK, f"its format is an old one: {ADVICE}")
-    cells = _item(notebook, "cells")
-    if not isinstance(version, int) or not isinstance(cells, list):
-        raise Refused(Reason.NOT_A_NOTEBOOK, f"its JSON is not that of a notebook: {ADVICE}")
-    return cells
+        why = _sign(raw, problem)
+    raise Refused(Reason.NOT_A_NOTEBOOK, f"{why}: {ADVICE}")
 
 
 def _sign(raw: bytes, problem: ValueError) -> str:
@@ -133,9 +140,8 @@ def _sign(raw: bytes, problem: ValueError) -> str:
         return "it is empty"
     if re.search(rb"^(<{7}|>{7}) ", raw, re.MULTILINE):
         return "it holds the marks of a conflict in git"
-    return next(
-        (said for sign, said in SIGNS.items() if start.startswith(sign)), f"it is no JSON ({problem})"
-    )
+    known = [said for sign, said in SIGNS.items() if start.startswith(sign)]
+    return known[0] if known else f"it is no JSON ({problem})"
 
 
 def grade_ids(raw: bytes) -> set[str]:
@@ -175,7 +181,7 @@ def _cell(value: Any, released: Collection[str]) -> _Cell | None:
         source,
         grade_id if known else "",
         next((one for one in ids if isinstance(one, str)), ""),
-        tuple(attached.items()) if isinstance(attached, dict) else (),
+        attached if isinstance(attached, dict) else {},
     )
 
 
@@ -190,8 +196,6 @@ def _recognised(cells: list[_Cell], release: NotebookNode) -> tuple[list[_Cell],
     """
     marked = {cell.grade_id for cell in cells}
     lost = [cell for cell in release.cells if _name(cell) and _name(cell) not in marked]
-    if not lost:
-        return cells, []
     found = _Unmarked(cells, release)
     return found.cells, [
         _name(origin)
@@ -210,7 +214,6 @@ class _Unmarked:
 
     def __init__(self, cells: list[_Cell], release: NotebookNode) -> None:
         self.cells, self.release = list(cells), release.cells
-        self.ids = Counter(cell.id for cell in cells)
         self.said = Counter(plain(cell.source) for cell in release.cells)
         self.places: dict[str, int] = {}  # of the first that says this, or has this mark
         for place, cell in reversed(list(enumerate(cells))):
@@ -225,10 +228,8 @@ class _Unmarked:
 
     def by_id(self, origin: NotebookNode) -> int | None:
         """The place of the only cell with this id."""
-        if self.ids[origin.id] != 1:
-            return None
-        place = next(place for place, cell in enumerate(self.cells) if cell.id == origin.id)
-        return None if self.cells[place].grade_id else place
+        places = [place for place, cell in enumerate(self.cells) if cell.id == origin.id]
+        return places[0] if len(places) == 1 and not self.cells[places[0]].grade_id else None
 
     def by_looks(self, origin: NotebookNode) -> int | None:
         """The place of the cell that says what was released there, or answers it."""
@@ -239,7 +240,7 @@ class _Unmarked:
             return None
         name = "".join(asked(one.source) for one in self.release if _name(one) == f"{_name(origin)}-check")
         for place, cell in reversed(list(enumerate(self.cells))):
-            if name and name in cell.source and self._free(place, origin) and defines(cell.source, name):
+            if name and self._free(place, origin) and defines(cell.source, name):
                 return place
         at = self.release.index(origin)
         for one, step in ((at - 1, 1), (at + 1, -1)):
@@ -253,29 +254,22 @@ class _Unmarked:
 
     def _free(self, place: int, origin: NotebookNode) -> bool:
         """Whether a cell there may be that of the release: of its type, without a mark, and no other's."""
-        if not 0 <= place < len(self.cells):
-            return False
-        cell = self.cells[place]
-        return not cell.grade_id and cell.kind == origin.cell_type and plain(cell.source) not in self.said
+        cell = self.cells[place] if 0 <= place < len(self.cells) else None
+        return cell is not None and cell.kind == origin.cell_type and _is_own(cell, self.said)
 
 
-def _without_duplicates(
-    cells: list[_Cell], released: dict[str, NotebookNode]
-) -> tuple[list[_Cell], list[str]]:
+def _without_duplicates(cells: list[_Cell], released: Released) -> tuple[list[_Cell], list[str]]:
     """Each cell of the assignment at most once, and the names of those that were there more often.
 
     Of an answer the first copy that answers is kept, of other cells the first that was not changed. Copies
     that follow it directly are what Jupyter makes of a cell that is split: an answer is joined again. Other
     copies become cells of the student's own if they say something else.
     """
-    places: dict[str, list[int]] = {}
-    for place, cell in enumerate(cells):
-        if cell.grade_id:
-            places.setdefault(cell.grade_id, []).append(place)
-    result: dict[int, _Cell] = dict(enumerate(cells))
-    duplicated = [grade_id for grade_id in released if len(places.get(grade_id, [])) > 1]
+    result = dict(enumerate(cells))
+    times = Counter(cell.grade_id for cell in cells)
+    duplicated = [grade_id for grade_id in released if times[grade_id] > 1]
     for grade_id in duplicated:
-        copies = {place: cells[place].source for place in places[grade_id]}
+        copies = {place: cell.source for place, cell in enumerate(cells) if cell.grade_id == grade_id}
         said = {place: plain(source) for place, source in copies.items()}
         origin, answers = plain(released[grade_id].source), is_solution(released[grade_id])
         answered = [place for place in copies if said[place] not in ("", origin)]
@@ -285,11 +279,11 @@ def _without_duplicates(
             end += 1
         parts = [place for place in range(kept, end + 1) if said[place]]
         whole = "\n".join(dict.fromkeys(copies[place] for place in parts))
-        pictures = dict(one for place in reversed(parts) for one in cells[place].pictures)
+        pictures = dict(one for place in reversed(parts) for one in cells[place].pictures.items())
         known = {"", origin, *(said[place] for place in parts)}
         for place in copies:
             if place == kept:
-                result[place] = replace(cells[place], source=whole, pictures=tuple(pictures.items()))
+                result[place] = replace(cells[place], source=whole, pictures=pictures)
             elif kept < place <= end or said[place] in known:
                 del result[place]
             else:
@@ -311,33 +305,32 @@ def _answered_below(cells: list[_Cell], release: NotebookNode) -> list[_Cell]:
         cell = rest.popleft()
         if plain(cell.source) in stubs.get(cell.grade_id, ()):
             below: list[_Cell] = []
-            names = set(dict(cell.pictures))
-            while rest and _is_text(rest[0], texts) and not names & dict(rest[0].pictures).keys():
+            pictures = dict(cell.pictures)
+            while rest and rest[0].kind == "markdown" and _is_own(rest[0], texts):
+                if pictures.keys() & rest[0].pictures.keys():
+                    break
                 below.append(rest.popleft())
-                names.update(dict(below[-1].pictures))
+                pictures |= below[-1].pictures
             told = "\n\n".join(one.source for one in below if plain(one.source))
-            pictures = tuple(one for part in (cell, *below) for one in part.pictures)
             cell = replace(cell, source=told or cell.source, pictures=pictures)
         result.append(cell)
     return result
 
 
-def _is_text(cell: _Cell, released: Collection[str]) -> bool:
-    """Whether it is a text of the student's own."""
-    return not cell.grade_id and cell.kind == "markdown" and plain(cell.source) not in released
+def _is_own(cell: _Cell, released: Collection[str]) -> bool:
+    """Whether it is a cell of the student's own, and none that was released without a mark."""
+    return not cell.grade_id and plain(cell.source) not in released
 
 
-def _is_changed(cell: _Cell, released: dict[str, NotebookNode]) -> bool:
+def _is_changed(cell: _Cell, released: Released) -> bool:
     """Whether it is a cell of the assignment that no student is to change, and was changed."""
     origin = released.get(cell.grade_id)
-    return (
-        origin is not None
-        and not is_solution(origin)
-        and (cell.kind, plain(cell.source)) != (origin.cell_type, plain(origin.source))
-    )
+    if origin is None or is_solution(origin):
+        return False
+    return (cell.kind, plain(cell.source)) != (origin.cell_type, plain(origin.source))
 
 
-def _put_back(cells: list[_Cell], released: dict[str, NotebookNode]) -> list[str]:
+def _put_back(cells: list[_Cell], released: Released) -> list[str]:
     """Insert every cell of the assignment that is missing behind the one before it; returns their names."""
     missing, behind = [], 0
     for grade_id, origin in released.items():
@@ -350,7 +343,7 @@ def _put_back(cells: list[_Cell], released: dict[str, NotebookNode]) -> list[str
     return missing
 
 
-def _order(cells: list[_Cell], released: dict[str, NotebookNode]) -> None:
+def _order(cells: list[_Cell], released: Released) -> None:
     """Move every check that stands above its answer to directly below.
 
     An answer may also stand in a cell of the student's own, with the stub left as it was, or empty.
@@ -362,12 +355,8 @@ def _order(cells: list[_Cell], released: dict[str, NotebookNode]) -> None:
             name = asked(released[f"{grade_id}-check"].source)
             source = cells[answer].source
             if name and ("NotImplementedError" in source or not defines(source, name)):
-                answer = max(
-                    place
-                    for place, cell in enumerate(cells)
-                    if place == answer
-                    or (not cell.grade_id and name in cell.source and defines(cell.source, name))
-                )
+                own = (place for place, cell in enumerate(cells) if not cell.grade_id)
+                answer = max([answer, *(place for place in own if defines(cells[place].source, name))])
             if check < answer:
                 cells.insert(answer, cells.pop(check))
 
@@ -375,9 +364,7 @@ def _order(cells: list[_Cell], released: dict[str, NotebookNode]) -> None:
 # --- the notebook -----------------------------------------------------------------------------------------
 
 
-def _nodes(
-    cells: list[_Cell], released: dict[str, NotebookNode]
-) -> tuple[list[NotebookNode], list[str], list[str]]:
+def _nodes(cells: list[_Cell], released: Released) -> tuple[list[NotebookNode], list[str], list[str]]:
     """The cells of the repaired notebook, whose source was too long, and which pictures were left out."""
     nodes: list[NotebookNode] = []
     too_long: list[str] = []
@@ -396,14 +383,14 @@ def _nodes(
             own += 1
             node = NEW_CELL[cell.kind](source, id=f"student-{own:04}")
         nodes.append(node)
-        for name, bundle in cell.pictures if node.cell_type == "markdown" else ():
+        for name, bundle in cell.pictures.items() if node.cell_type == "markdown" else ():
             taken = _picture(bundle)
             size = sum(map(len, taken.values()))
             if taken and size <= room and len(name) <= 200 and name.isprintable():
                 node.setdefault("attachments", NotebookNode())[name] = NotebookNode(taken)
                 room -= size
             else:
-                left_out.append("".join(letter if letter.isprintable() else "\ufffd" for letter in name[:80]))
+                left_out.append(shown(name))
     return nodes, too_long, left_out
 
 
