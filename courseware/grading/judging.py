@@ -62,7 +62,8 @@ def _why_undefined(name: str, error: NotebookNode | None) -> str:
         return f"The notebook defines no `{name}`: was it renamed, or deleted?"
     what = "cannot be read as Python" if error.ename in SYNTAX else f"stopped before it had defined `{name}`"
     said = re.sub(r"\(\d+\.py, ", "(", error.evalue)  # the kernel's own name of the cell
-    return evidence.printable(f"The answer's cell {what}: {error.ename}: {said}", evidence.SENTENCE)
+    kind = "" if error.ename in Reason.__members__ else f"{error.ename}: "
+    return evidence.printable(f"The answer's cell {what}: {kind}{said}", evidence.SENTENCE)
 
 
 def judged(
