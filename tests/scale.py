@@ -262,8 +262,7 @@ def sentences(found: dict) -> str:
         f"coordinator took {own * 1000:.0f} ms of processor time for each, and had "
         f"{found['MiB_at_a_tenth']} MiB at a tenth of them, {found['MiB_at_the_end']} MiB at the end. Of "
         f"{found['compared']} graded once more, one at a time in one process with every cell run, "
-        f"{found['differing']} have another score. {found['without_points']} have no point; a person is told "
-        f"why of all but {found['without_points_untold']} of them ({found['machine']}, {found['date']})."
+        f"{found['differing']} have another score ({found['machine']}, {found['date']})."
     )
     follows = (
         f"So {PLANNED:,} such submissions are {PLANNED * each / 3600:.1f} worker-hours, "
