@@ -623,7 +623,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, number: int, when: Callable[[Path], 
 @pytest.mark.parametrize("name", ["first.html", "second.ipynb", "pending.json"])
 def test_a_full_disk_is_one_sentence_and_the_same_call_goes_on(class_of_16, undisturbed, monkeypatch, name):
     with monkeypatch.context() as patch:
-        refuse(patch, errno.ENOSPC, lambda path: path.name == name and "student 20" in str(path))
+        refuse(patch, errno.ENOSPC, lambda path: path.name == name and "student 10" in str(path))
         with pytest.raises(CourseError, match=r"small cannot be written \(No space left on device\): mend"):
             faked.run(class_of_16)
     entered = set(faked.records(class_of_16))
