@@ -44,7 +44,11 @@ ANEW, UNGRADED = "handed in anew, not verified", "not graded yet"
 def verify(
     course: Course, name: str, crew: Crew, students: list[str], unsafe: bool = False
 ) -> Iterator[Comparison]:
-    """Grade an assignment again, with the stored seeds and rules, and compare; nothing is stored."""
+    """Grade an assignment again, with the stored seeds and rules, and compare; nothing is stored.
+
+    Raises CourseError where nothing is handed in or released, and where a result came about without a
+    sandbox unless that is allowed again.
+    """
     assignment = course.assignment(name)
     stored: dict[str, Result] = {}
     for student in students:
@@ -70,7 +74,10 @@ def verify(
 def regrade(
     course: Course, name: str, rules: Rules, crew: Crew, students: Sequence[str], approve: Callable[[], None]
 ) -> Iterator[Comparison]:
-    """Grade these students' submissions anew and compare; nothing is kept before `approve` has returned."""
+    """Grade these students' submissions anew and compare; nothing is kept before `approve` has returned.
+
+    Points given by hand stay. Raises CourseError as `batch.grade` does.
+    """
     assignment = course.assignment(name)
     chosen = batch.chosen(course, name, students)
     with (

@@ -28,7 +28,10 @@ Exporter = NotebookExporter  # nbgrader's own
 
 
 def init_notebooks(autograde: Autograde) -> None:
-    """Let clean copies of the submissions that were asked for be graded."""
+    """Let clean copies of the submissions that were asked for be graded.
+
+    Raises NbGraderException, with the reason in the log, where there are none, or no such assignment.
+    """
     autograde.notebooks, autograde.assignments = [], {}
     try:
         _read(autograde)

@@ -52,7 +52,8 @@ def grade(
     """Grade what is not graded yet and enter it; yields every result as it is entered.
 
     Where the machine failed, and not the student, the result is yielded and nothing else: no points follow
-    from it, and the next batch grades that submission.
+    from it, and the next batch grades that submission. Raises CourseError where an assignment is unknown or
+    nothing is handed in, where somebody else grades, and where something cannot be written.
     """
     wanted = {assignment: chosen(course, assignment, students) for assignment in assignments}
     todo: list[tuple[Assignment, str]] = []
