@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from course_utils import files, settings
+from course_utils import files
 from course_utils.settings import CourseError
 
 DOCUMENT = Path("docs") / "measurements.md"
@@ -32,6 +32,12 @@ def kept(file: Path) -> Any:
         return json.loads(file.read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
+
+
+def begun(file: Path, **here: Any) -> dict[str, Any]:
+    """What an earlier run kept under the conditions of this one; if there is nothing, the conditions."""
+    found = kept(file) or {}
+    return found if all(found.get(name) == value for name, value in here.items()) else here
 
 
 @dataclass(frozen=True)
@@ -56,14 +62,6 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Rows of cells as a Markdown table."""
     lines = [columns, ("---",) * len(columns), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def device_name() -> str:
-    """What tables call the device: the CUDA card's own name, or the kind of device."""
-    import torch
-
-    kind = settings.device().type
-    return torch.cuda.get_device_name() if kind == "cuda" else kind
 
 
 def quote(root: Path, name: str, text: str) -> None:

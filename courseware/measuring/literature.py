@@ -152,7 +152,10 @@ def few_images(latents: int, total: float, reconstruction: float, kl: float) -> 
 
 
 def experiments(epochs: int = SHORT, names: tuple[str, ...] = ()) -> list[Experiment]:
-    """All of them, the cheap ones first, or those of these names, Burda's networks with so many epochs."""
+    """All of them, the cheap ones first, or those of these names, Burda's networks with so many epochs.
+
+    Raises CourseError for unknown names.
+    """
     small, twenty = partial(Mlp, (400,), 20, nn.ReLU), partial(models.VAE, 20)
     example = (Published("784-400-20, 10 epochs", 105.6, EXAMPLE),)
     course = (
@@ -199,16 +202,16 @@ class Reproduction(Published):
 
     def cells(self) -> tuple[str, ...]:
         ours = f"{self.mean:.2f} ± {self.spread:.2f}"
-        return (
-            self.title, f"{self.published:.2f}", ours, f"{self.difference:+.2f}", self.device, self.source,
-        )  # fmt: skip
+        figures = f"{self.published:.2f}", ours, f"{self.difference:+.2f}"
+        return self.title, *figures, self.device, self.source
 
 
 def run(
     dataset: Dataset, planned: list[Experiment], seeds: int, file: Path, say: Callable[[str], None]
 ) -> list[Reproduction]:
     """Train what `file` does not hold yet, keep each result there; all published figures, with ours."""
-    kept = _kept(file) | {"date": date.today().isoformat()}
+    here = {"torch": torch.__version__, "device": settings.device_name()}
+    kept = {"results": {}} | record.begun(file, **here) | {"date": date.today().isoformat()}
     found = []
     for experiment in planned:
         results = kept["results"].setdefault(experiment.name, {})
@@ -220,13 +223,6 @@ def run(
         for figure, ours in zip(experiment.published, zip(*results.values(), strict=True), strict=True):
             found.append(Reproduction(**vars(figure), found=ours, device=kept["device"]))
     return found
-
-
-def _kept(file: Path) -> dict[str, Any]:
-    """What an earlier call with this PyTorch on this device left; otherwise nothing."""
-    new = {"torch": torch.__version__, "device": record.device_name(), "results": {}}
-    kept = record.kept(file) or new
-    return kept if all(kept.get(name) == new[name] for name in ("torch", "device")) else new
 
 
 def notes(found: Iterable[Reproduction]) -> list[str]:

@@ -54,10 +54,16 @@ def _limits(kind: str) -> dict[str, float]:
 
 
 def measure(kind: str, data_name: str, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """All figures for one network, kept in `folder` as they come; what is there already is not repeated."""
+    """All figures for one network, kept in `folder` as they come; what is there already is not repeated.
+
+    Raises CourseError for an unknown network.
+    """
     settings.one_of("network", kind, list(KINDS))
     file = folder / f"{kind}-{data_name}.json"
-    figures = _begun(file, kind, data_name)
+    device, images = settings.device().type, len(data.load(data_name, download=False).train_images)
+    here = {"torch": torch.__version__, "machine": machine(), "device": device, "recipe": RECIPES[kind]}
+    new = {"images": images, "date": date.today().isoformat(), "rounds": [], "curves": {}}
+    figures: dict[str, Any] = new | record.begun(file, here=here)
     names = [name for name in EQUAL if name != "pythae" or importlib.util.find_spec("pythae")]
     if "pythae" not in names:
         say("pythae is not installed: left out (`make bench` installs it).")
@@ -75,17 +81,6 @@ def measure(kind: str, data_name: str, folder: Path, say: Callable[[str], None])
             say(f"{name}: {curve['negative_elbo'][-1]:.2f} nats after {curve['seconds'][-1]:.0f} s")
             record.keep(file, figures)
     return figures
-
-
-def _begun(file: Path, kind: str, data_name: str) -> dict[str, Any]:
-    """What an earlier call with this PyTorch and recipe on this machine left."""
-    here: dict[str, Any] = {"torch": torch.__version__, "machine": machine(), "recipe": RECIPES[kind]}
-    here["device"] = settings.device().type
-    figures = record.kept(file) or {}
-    if figures.get("here") == here:
-        return figures
-    images, today = len(data.load(data_name, download=False).train_images), date.today().isoformat()
-    return {"here": here, "images": images, "date": today, "rounds": [], "curves": {}}
 
 
 @contextmanager
@@ -220,7 +215,7 @@ class Comparison:
 
 def comparison(kind: str, data_name: str, figures: dict[str, Any]) -> Comparison:
     """What the figures of one network come to: medians over rounds, of ratios that are taken within one."""
-    level, here, rounds = target(kind, data_name, figures), figures["here"], figures["rounds"]
+    level, rounds = target(kind, data_name, figures), figures["rounds"]
     limits = {what: np.array([one["limits"][what] for one in rounds]) for what in rounds[0]["limits"]}
     floor = limits["operations_per_image"] * figures["images"] / limits["float32"]
     textbook = np.array([_seconds(one, "textbook") for one in rounds])
@@ -230,18 +225,9 @@ def comparison(kind: str, data_name: str, figures: dict[str, Any]) -> Comparison
         seconds, speed_up, share = (float(np.median(one)) for one in (took, textbook / took, floor / took))
         nats, reached = curve["negative_elbo"][-1], seconds_to(curve, level)
         loops.append(Loop(name, seconds, speed_up, share, nats, reached, curve["memory"]))
-    return Comparison(
-        kind,
-        data_name,
-        here["machine"],
-        here["device"],
-        figures["date"],
-        level,
-        float(np.median(limits["float32"])),
-        float(np.median(limits["bfloat16"])),
-        here["recipe"],
-        tuple(loops),
-    )
+    here = {name: figures["here"][name] for name in ("machine", "device", "recipe")}
+    here |= {name: float(np.median(limits[name])) for name in ("float32", "bfloat16")}
+    return Comparison(kind, data_name, date=figures["date"], target=level, loops=tuple(loops), **here)
 
 
 def store(root: Path, found: Comparison) -> None:
