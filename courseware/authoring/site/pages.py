@@ -32,7 +32,8 @@ from courseware.measuring import literature as published
 from courseware.sections import Lesson
 
 TEMPLATES = Path(__file__).parent / "templates" / "site"
-SHEETS = ((TEMPLATES, "site.css"), (markup.TEMPLATES, "base/math.css"))
+FRAMES = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=False)
+SHEETS = (TEMPLATES / "site.css", markup.TEMPLATES / "base" / "math.css")
 HERO = "exploration-31"  # the cell whose figure opens the home page: the decoded plane
 Shown = list[tuple[Executed, Body]]  # what a run has left of each lesson, and its rendering
 TIME = re.compile(r"\*\*Time\*\*\s+(.+?)[,.]", re.DOTALL)  # in the opening of every lesson
@@ -64,7 +65,8 @@ def write(
     """Render executed lessons into `target`, whole or not at all, and return the path of its index page.
 
     `graders` are the measured figures of the checks, `literature` published figures with ours. Of students'
-    notebooks, in the folder `released`, it makes the students' edition: no answers, no mark schemes.
+    notebooks, in the folder `released`, it makes the students' edition: no answers, no mark schemes. Raises
+    CourseError where the folder cannot be written.
     """
     with writable(target), tempfile.TemporaryDirectory(prefix=".site-", dir=target.parent) as part:
         shown = _rendered(executed, released)
@@ -102,7 +104,7 @@ def _pages(
 ) -> list[Page]:
     explorers = [scene for _, body in shown for scene in body.scenes if scene.kind == "explorer"]
     reports = [row for one, _ in shown for row in one.reports]
-    home = _template("home").render(
+    home = FRAMES.get_template("home.html.j2").render(
         sections=_cards(shown),
         hero=next((figure for figure in _figures(shown) if figure.cell == HERO), None),
         hero_page=next((page_name(one.lesson) for one, _ in shown if one.lesson.section.number == 4), ""),
@@ -111,9 +113,9 @@ def _pages(
         exercises=len(reports),
         for_students=for_students,
     )
-    numbers = _template("numbers").render(
+    numbers = FRAMES.get_template("numbers.html.j2").render(
         summary=summary,
-        results=[{**row, "section": one.lesson.title} for one, _ in shown for row in one.results],
+        results=runner.rows([one for one, _ in shown]),
         reports=reports,
         graders={row.answer: row.cells()[2:5] for row in graders},
         measured=measured.sentence(graders) if graders else "",
@@ -155,9 +157,9 @@ def _time(one: Executed) -> str:
 
 def _scene_page(scene: Scene, lesson: str, others: list[Scene]) -> Page:
     """A page for a scene, leading to its lesson, or to `others` of its kind; of these the first is listed."""
-    body = _template("scene").render(scene=scene, lesson=lesson, others=others)
+    body = FRAMES.get_template("scene.html.j2").render(scene=scene, lesson=lesson, others=others)
     first = others[:1] == [scene]
-    title = scene.kind.capitalize() if first else scene.title
+    title = scene.kind.capitalize() if first else scene.parts["title"]
     return Page(scene.file, title, body, inline_scripts=True, listed=first)
 
 
@@ -165,7 +167,7 @@ def _write_files(target: Path, pages: list[Page], figures: list[Figure], summary
     (target / "figures").mkdir(parents=True)
     for figure in figures:
         (target / figure.file).write_bytes(figure.content)
-    frame = _template("page")
+    frame = FRAMES.get_template("page.html.j2")
     listed = [page for page in pages if page.listed]
     index, place = [], -1
     for page in pages:
@@ -185,9 +187,5 @@ def _write_files(target: Path, pages: list[Page], figures: list[Figure], summary
     passages = json.dumps(index, ensure_ascii=False, separators=(",", ":"))
     (target / "search.js").write_text(f"window.coursePassages = {passages};\n", encoding="utf-8")
     shutil.copyfile(TEMPLATES / "site.js", target / "site.js")
-    sheets = [(folder / name).read_text("utf-8") for folder, name in SHEETS]
-    (target / "site.css").write_text("\n".join(sheets), encoding="utf-8")
-
-
-def _template(name: str) -> Any:
-    return Environment(loader=FileSystemLoader(TEMPLATES), autoescape=False).get_template(f"{name}.html.j2")
+    sheets = "\n".join(sheet.read_text("utf-8") for sheet in SHEETS)
+    (target / "site.css").write_text(sheets, encoding="utf-8")

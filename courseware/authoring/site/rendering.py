@@ -63,16 +63,11 @@ class Figure:
 
 @dataclass(frozen=True)
 class Scene:
-    """An explorer or animation that a cell has left in a notebook: its parts, for a page around them."""
+    """An explorer or animation that a cell has left in a notebook: PARTS of it, for a page around them."""
 
     kind: str  # of DOORS
     file: str
-    title: str
-    lead: str
-    colophon: str
-    css: str
-    data: str
-    js: str
+    parts: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -148,14 +143,14 @@ def render(notebook: NotebookNode, stem: str, numbers: Counter[str]) -> Body:
                 if f'class="{kind}-saved"' in data.get("text/html", ""):
                     numbers[kind] += 1
                     scenes.append(_scene(kind, f"{kind}-{numbers[kind]}.html", data["text/html"]))
-                    data["text/html"] = door.format(file=scenes[-1].file, title=scenes[-1].title)
+                    data["text/html"] = door.format(file=scenes[-1].file, **scenes[-1].parts)
     body, _ = _exporter().from_notebook_node(notebook, resources={"anchors": Counter()})
     return Body(body, figures, scenes)
 
 
 def passages(body: str) -> list[Passage]:
     """What stands in the HTML of a page, heading by heading."""
-    parts = HEADING.split(_readable(UNSEEN.sub("", body)))[1:]
+    parts = HEADING.split(FORMULA.sub(_spoken, UNSEEN.sub("", body)))[1:]
     return [
         Passage(int(level), anchor, words(heading), words(text))
         for level, anchor, heading, text in zip(*(parts[i::4] for i in range(4)), strict=True)
@@ -167,14 +162,10 @@ def words(fragment: str) -> str:
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", WITHIN_WORDS.sub("", fragment))).split())
 
 
-def _readable(body: str) -> str:
-    """The body with LaTeX, as one would type it into a search field, in place of its formulas."""
-
-    def spoken(formula: re.Match[str]) -> str:
-        latex = html.unescape(formula[1]).replace(r"\mid", "|")
-        return f" {html.escape(LATEX.sub(' ', latex))} "
-
-    return FORMULA.sub(spoken, body)
+def _spoken(formula: re.Match[str]) -> str:
+    """A formula's LaTeX, as one would type it into a search field."""
+    latex = html.unescape(formula[1]).replace(r"\mid", "|")
+    return f" {html.escape(LATEX.sub(' ', latex))} "
 
 
 def _figure(cell: str, output: NotebookNode, file: str) -> Figure:
@@ -189,13 +180,10 @@ def _scene(kind: str, file: str, saved: str) -> Scene:
     frame = BeautifulSoup(saved, "html.parser").find("iframe", class_=f"{kind}-saved")
     assert isinstance(frame, Tag)
     page = BeautifulSoup(str(frame["srcdoc"]), "html.parser")
-
-    inside = {
-        part: found.decode_contents() if (found := page.select_one(selector)) else ""
-        for part, selector in PARTS.items()
-    }
-    inside["css"] = inside["css"].partition("\nbody {")[0]  # what comes then dresses the page around it
-    return Scene(kind, file, **inside)
+    found = {part: page.select_one(selector) for part, selector in PARTS.items()}
+    parts = {part: tag.decode_contents() if tag else "" for part, tag in found.items()}
+    parts["css"] = parts["css"].partition("\nbody {")[0]  # what comes then dresses the page around it
+    return Scene(kind, file, parts)
 
 
 @pass_context
@@ -203,7 +191,7 @@ def _markdown(context: Any, source: str) -> str:
     """Markdown as HTML whose headings have anchors, of plain words, and whose tables scroll by themselves."""
     tree = markup.markdown(source)
     for heading in tree.find_all(re.compile("^h[1-6]$")):
-        anchor = re.sub(r"[^a-z0-9]+", "-", words(_readable(str(heading))).lower()).strip("-")
+        anchor = re.sub(r"[^a-z0-9]+", "-", words(FORMULA.sub(_spoken, str(heading))).lower()).strip("-")
         given = context["resources"]["anchors"]  # on this page
         given[anchor] += 1
         heading["id"] = anchor if given[anchor] == 1 else f"{anchor}-{given[anchor]}"
