@@ -69,7 +69,10 @@ SECTIONS = (
 
 
 def lessons(numbers: tuple[int, ...] = ()) -> list[Lesson]:
-    """The notebooks of the sections with these numbers, of all sections if none is named."""
+    """The notebooks of the sections with these numbers, of all sections if none is named.
+
+    Raises CourseError for a number that no section has.
+    """
     known = [str(section.number) for section in SECTIONS]
     for number in numbers:
         settings.one_of("section", str(number), known)
@@ -78,7 +81,7 @@ def lessons(numbers: tuple[int, ...] = ()) -> list[Lesson]:
 
 
 def folder(edition: str) -> Path:
-    """`solutions` or `notebooks` of the project that the working folder lies in."""
+    """`solutions` or `notebooks` of the project around the working folder. Raises CourseError outside."""
     path = settings.project_folder() / edition
     if not path.is_dir():
         raise CourseError(f"There is no {edition}/ here: call this command inside the course's folder.")

@@ -49,7 +49,10 @@ EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a ZIP file knows
 
 
 def write(root: Path, file: Path) -> int:
-    """Write the archive, whole or not at all; the number of files in it."""
+    """Write the archive, whole or not at all; the number of files in it.
+
+    Raises CourseError where notebooks/ is not what solutions/ gives, and where `file` cannot be written.
+    """
     release.require_current(root)
     found = contents(root)
     with whole(file) as part, zipfile.ZipFile(part, "w") as archive:

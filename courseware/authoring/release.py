@@ -17,9 +17,8 @@ from typing import Any
 
 from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
-from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderAPI
-from nbgrader.converters import GenerateAssignment
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import NbGraderPreprocessor
@@ -44,7 +43,9 @@ def build(root: Path) -> list[str]:
 
     The new edition is made beside the former one and takes its place when it is whole; README.md and docs/
     then quote its numbers. Where a section is worth other points than its graded submissions, the gradebook
-    keeps the old ones until everybody is graded anew; the sentences that say so are returned.
+    keeps the old ones until everybody is graded anew; the sentences that say so are returned. Raises
+    CourseError, and changes nothing, where something is wrong with solutions/, nbgrader refuses a section or
+    one has other exercises than its graded submissions.
     """
     if found := [*_faults(root), *bank.lacks()]:
         raise CourseError("solutions/ cannot be released: " + "; ".join(found) + ".")
@@ -103,32 +104,29 @@ def settings(root: Path) -> Config:
 
 
 def _made(
-    config: Config, names: Sequence[str] = (), target: Path | None = None
+    config: Config, names: Sequence[str] = (), target: Path | None = None, *, entered: bool = False
 ) -> dict[str, dict[str, NotebookNode]]:
-    """The notebooks of these assignments, or of all, released into a folder and into no gradebook."""
+    """The notebooks of these assignments, or of all, released into another folder, and if wanted entered."""
     names = names or [section.folder for section in sections.SECTIONS]
+    aside = copy.deepcopy(config)
     with tempfile.TemporaryDirectory() as folder:
         place = target or Path(folder)
-        aside = _aside(config, place)
-        aside.CourseDirectory.db_url = f"sqlite:///{folder}/gradebook.db"
+        aside.CourseDirectory.release_directory = str(place)
+        aside.GenerateAssignment.exporter_class = NotebookExporter  # not Rehearsed, which calls this
+        if not entered:
+            aside.CourseDirectory.db_url = f"sqlite:///{folder}/gradebook.db"
         for name in names:
             generate(name, aside)
         files = {name: sorted((place / name).glob("*.ipynb")) for name in names}
         return {name: {file.stem: notebooks.read(file) for file in found} for name, found in files.items()}
 
 
-def _aside(config: Config, target: Path) -> Config:
-    """The same settings for a release into another folder, without Rehearsed, which asks for one."""
-    aside = copy.deepcopy(config)
-    aside.CourseDirectory.release_directory = str(target)
-    aside.GenerateAssignment.exporter_class = NotebookExporter
-    return aside
-
-
 def enter(assignment: str, config: Config) -> None:
-    """Enter an assignment into the gradebook as it is in solutions/; notebooks/ stays as it is."""
-    with tempfile.TemporaryDirectory() as folder:
-        generate(assignment, _aside(config, Path(folder)))
+    """Enter an assignment into the gradebook as it is in solutions/; notebooks/ stays as it is.
+
+    Raises CourseError where nbgrader refuses it.
+    """
+    _made(config, [assignment], entered=True)
 
 
 def generate(assignment: str, config: Config) -> None:
@@ -144,16 +142,15 @@ def generate(assignment: str, config: Config) -> None:
 
 
 def revaluation(book: Gradebook, assignment: str, released: Mapping[str, NotebookNode]) -> str:
-    """A sentence where a release is worth other points than its graded submissions, '' where it is not."""
-    try:
-        entry = book.find_assignment(assignment)
-    except MissingEntry:
-        return ""
-    if not (count := len(entry.submissions)):
+    """A sentence where a release is worth other points than its graded submissions, '' where it is not.
+
+    Raises CourseError where it has other cells than they: nbgrader's gradebook cannot take that.
+    """
+    if not (count := len(book.assignment_submissions(assignment))):
         return ""
     before = {
         f"{one.name}, {cell.name}": getattr(cell, "max_score", 0.0)  # which source cells have none of
-        for one in entry.notebooks
+        for one in book.find_assignment(assignment).notebooks
         for cell in (*one.source_cells, *one.grade_cells, *one.task_cells)
     }
     now = {
@@ -216,6 +213,7 @@ def drift(root: Path) -> list[str]:
 
 
 def require_current(root: Path) -> None:
+    """Raises CourseError where notebooks/ has drifted."""
     if differing := drift(root):
         raise CourseError(
             f"notebooks/ is not what solutions/ gives: {', '.join(differing)}; run `course build`."
@@ -240,14 +238,13 @@ class Rehearsed(NotebookExporter):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if not isinstance(self.parent, GenerateAssignment):
-            return
-        course, config = self.parent.coursedir, copy.deepcopy(self.parent.config)
+        converter: Any = self.parent  # GenerateAssignment
+        course, config = converter.coursedir, copy.deepcopy(converter.config)
         config.CourseDirectory.update(root=course.root, db_url=course.db_url)
         name = course.assignment_id
         try:
             with closing(Gradebook(course.db_url, course.course_id)) as book:
-                if self.parent.force and (sentence := revaluation(book, name, _made(config, [name])[name])):
+                if converter.force and (sentence := revaluation(book, name, _made(config, [name])[name])):
                     raise CourseError(sentence)
                 known = name in {one.name for one in book.assignments}
             if not known:

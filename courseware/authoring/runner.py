@@ -84,7 +84,8 @@ def execute(run: Run, lessons: list[Lesson], on_progress: Progress) -> list[Exec
     """Run the notebooks and store each in `run.target` as soon as it is done; results in given order.
 
     `on_progress(lesson, cells done, cells in all)` is called after every cell. A notebook whose cell
-    fails is reported in its `failure` and not stored; the others go on.
+    fails is reported in its `failure` and not stored; the others go on. Raises CourseError where `run.target`
+    cannot be written.
     """
     with writable(run.target / "notebooks"), tempfile.TemporaryFile(dir=run.target):
         pass  # better told now than after the first notebook
