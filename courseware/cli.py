@@ -173,7 +173,8 @@ def _write_site(root: Path, executed: list, released: Path | None = None) -> Pat
     from courseware.measuring import graders, literature
 
     target = root / "build" / ("site-student" if released else "site")
-    return pages.write(executed, target, graders.stored(root), literature.stored(root), released=released)
+    measured = graders.FIGURES.stored(root), literature.FIGURES.stored(root)
+    return pages.write(executed, target, *measured, released=released)
 
 
 @main.command()

@@ -125,19 +125,16 @@ async def _execute_one(run: Run, lesson: Lesson, on_progress: Progress) -> Execu
         # A kernel's chatter about its transport belongs to no reader of this terminal.
         await client.async_execute(env={**os.environ, **run.environment}, stderr=subprocess.DEVNULL)
     except CellExecutionError as problem:
-        return Executed(lesson, notebook, _why(problem))
+        why = f"a cell stopped with {problem.ename}: {problem.evalue}".strip().partition("\n")[0]
+        if problem.ename == "ModuleNotFoundError" and "course_utils" in problem.evalue:
+            why = "its kernel has no course_utils: run `make` anew, or install the course into that kernel"
+        return Executed(lesson, notebook, why)
     except DeadKernelError:
         return Executed(lesson, notebook, "its kernel died, most likely for want of memory")
     on_progress(lesson, total, total)
     notebook.metadata["course"] = {"key": key}
     notebooks.write(notebook, target)
     return Executed(lesson, notebook)
-
-
-def _why(problem: CellExecutionError) -> str:
-    if problem.ename == "ModuleNotFoundError" and "course_utils" in problem.evalue:
-        return "its kernel has no course_utils: run `make` anew, or install the course into that kernel"
-    return f"a cell stopped with {problem.ename}: {problem.evalue}".strip().partition("\n")[0]
 
 
 def store(executed: Executed, source: Path) -> None:

@@ -124,4 +124,3 @@ FIGURES = record.Measurement[list[Tally]](
     lambda kept: [Tally(**one) for one in kept or []],
     lambda tallies: {"graders": f"{sentence(tallies).capitalize()}."},
 )
-stored = FIGURES.stored

@@ -245,12 +245,11 @@ FIGURES = record.Measurement[list[Reproduction]](
     lambda kept: [Reproduction(**one | {"found": tuple(one["found"])}) for one in kept or []],
     lambda found: {"reproduced": markdown(found)},
 )
-stored = FIGURES.stored
 
 
 def store(root: Path, found: list[Reproduction]) -> None:
     """Keep and quote the figures, beside those of other experiments; section 3 shows docs/reproduced.md."""
-    by_title = {one.title: one for one in stored(root) + found}
+    by_title = {one.title: one for one in FIGURES.stored(root) + found}
     planned = [figure.title for experiment in experiments() for figure in experiment.published]
     order = dict.fromkeys([*planned, *by_title])
     figures = [by_title[title] for title in order if title in by_title]

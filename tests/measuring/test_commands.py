@@ -22,8 +22,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "docs").mkdir()
     shutil.copy(ROOT / record.DOCUMENT, tmp_path / "docs")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(graders, "measure", lambda *_: (graders.stored(ROOT), ["gaussian_kl, a fault"]))
-    monkeypatch.setattr(literature, "run", lambda *_: literature.stored(ROOT))
+    monkeypatch.setattr(
+        graders, "measure", lambda *_: (graders.FIGURES.stored(ROOT), ["gaussian_kl, a fault"])
+    )
+    monkeypatch.setattr(literature, "run", lambda *_: literature.FIGURES.stored(ROOT))
     monkeypatch.setattr(loops, "measure", lambda *_: (tmp_path / "build" / "bench").mkdir(parents=True))
     monkeypatch.setattr(loops, "comparison", lambda *_: loops.FIGURES.stored(ROOT)[0])
     monkeypatch.setattr(loops, "chart", lambda *_: FakeChart())

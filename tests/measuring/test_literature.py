@@ -196,7 +196,7 @@ def test_figures_of_other_experiments_stay_stored_and_in_order(document):
     literature.store(document, found[:-1])
     anew = ours(100.0, 98.0, 99.0, title=titles[2])
     literature.store(document, [anew, found[-1]])
-    assert literature.stored(document) == [*found[1:3], anew, *found[4:], found[0]]
+    assert literature.FIGURES.stored(document) == [*found[1:3], anew, *found[4:], found[0]]
 
 
 def test_section_3_shows_what_the_documents_quote(document):

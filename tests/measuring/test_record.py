@@ -108,9 +108,9 @@ def test_the_documents_quote_the_stored_notebooks():
 
 def test_section_3_shows_the_stored_figures_beside_the_literature():
     text = (ROOT / "docs" / "reproduced.md").read_text("utf-8")
-    assert text == f"{literature.markdown(literature.stored(ROOT))}\n"
+    assert text == f"{literature.markdown(literature.FIGURES.stored(ROOT))}\n"
 
 
 def test_every_exercise_and_every_network_is_measured():
-    assert {tally.answer for tally in graders.stored(ROOT)} == set(EXERCISES)
+    assert {tally.answer for tally in graders.FIGURES.stored(ROOT)} == set(EXERCISES)
     assert {one.kind for one in loops.FIGURES.stored(ROOT)} == set(contestants.KINDS)

@@ -23,7 +23,6 @@ from jinja2 import pass_context
 from nbconvert.preprocessors.coalescestreams import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
 from nbgrader.utils import is_grade, is_solution
-from traitlets.config import Config
 
 from courseware import markup
 from courseware.authoring.runner import Executed
@@ -205,11 +204,10 @@ def _markdown(context: Any, source: str) -> str:
 @functools.cache
 def _exporter() -> markup.Exporter:
     """One for all lessons: its templates are compiled once."""
-    settings = {
-        "template_name": "lesson",
-        "extra_template_basedirs": [str(TEMPLATES)],
-        "exclude_input_prompt": True,
-        "exclude_output_prompt": True,
-        "filters": {"markdown2html": _markdown},
-    }
-    return markup.Exporter(config=Config({"HTMLExporter": settings}))
+    return markup.Exporter(
+        template_name="lesson",
+        extra_template_basedirs=[str(TEMPLATES)],
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        filters={"markdown2html": _markdown},
+    )
