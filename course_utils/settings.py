@@ -104,3 +104,11 @@ def device() -> torch.device:
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
+
+
+def device_name() -> str:
+    """The CUDA card's own name, or the kind of device."""
+    import torch
+
+    kind = device().type
+    return torch.cuda.get_device_name() if kind == "cuda" else kind

@@ -18,7 +18,6 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from course_utils import settings
-from courseware import record
 
 GB = 1e9
 DISK, MEMORY = 2 * GB, 4 * GB  # what a run of the whole course takes, with room to spare
@@ -75,7 +74,7 @@ def pytorch() -> Finding:
 
     idle = shutil.which("nvidia-smi") and not torch.cuda.is_available()
     advice = "There is an NVIDIA GPU that this PyTorch cannot use: install a CUDA build to train on it."
-    found = f"{torch.__version__}, trains on {record.device_name()}"
+    found = f"{torch.__version__}, trains on {settings.device_name()}"
     return Finding("PyTorch", found, advice if idle else "", needed=False)
 
 

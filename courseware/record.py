@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from course_utils import files, settings
+from course_utils import files
 from course_utils.settings import CourseError
 
 DOCUMENT = Path("docs") / "measurements.md"
@@ -56,14 +56,6 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Rows of cells as a Markdown table."""
     lines = [columns, ("---",) * len(columns), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def device_name() -> str:
-    """What tables call the device: the CUDA card's own name, or the kind of device."""
-    import torch
-
-    kind = settings.device().type
-    return torch.cuda.get_device_name() if kind == "cuda" else kind
 
 
 def quote(root: Path, name: str, text: str) -> None:

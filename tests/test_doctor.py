@@ -12,7 +12,8 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from courseware import cli, doctor, record
+from course_utils import settings
+from courseware import cli, doctor
 from courseware.doctor import Finding
 from courseware.grading.kernel import sandbox
 
@@ -104,7 +105,7 @@ def test_little_room_is_seen(monkeypatch):
 
 
 def test_a_look_that_fails_is_a_finding(monkeypatch):
-    monkeypatch.setattr(record, "device_name", lambda: 1 / 0)
+    monkeypatch.setattr(settings, "device_name", lambda: 1 / 0)
     (found,) = (one for one in doctor.examine() if one.name == "pytorch")
     assert found.found.startswith("ZeroDivisionError") and found.advice
 

@@ -224,7 +224,7 @@ def run(
 
 def _kept(file: Path) -> dict[str, Any]:
     """What an earlier call with this PyTorch on this device left; otherwise nothing."""
-    new = {"torch": torch.__version__, "device": record.device_name(), "results": {}}
+    new = {"torch": torch.__version__, "device": settings.device_name(), "results": {}}
     kept = record.kept(file) or new
     return kept if all(kept.get(name) == new[name] for name in ("torch", "device")) else new
 

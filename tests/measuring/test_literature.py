@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from course_utils import data, models, objectives
+from course_utils import data, models, objectives, settings
 from course_utils.data import Dataset
 from course_utils.settings import CourseError
 from courseware import record
@@ -146,7 +146,7 @@ def test_results_of_another_pytorch_or_a_damaged_file_are_not_taken(content, tmp
 
 def test_a_result_with_fewer_figures_than_are_published_is_not_taken(tmp_path):
     file, calls = tmp_path / "kept.json", []
-    results, device = {"a": {"0": [100.0], "1": [101.0, 10.0]}}, record.device_name()
+    results, device = {"a": {"0": [100.0], "1": [101.0, 10.0]}}, settings.device_name()
     file.write_text(json.dumps({"torch": torch.__version__, "device": device, "results": results}))
     literature.run(None, counting(calls), 2, file, print)
     assert calls == [("a", 0), ("b", 0), ("b", 1)]
