@@ -107,7 +107,7 @@ def device() -> torch.device:
 
 
 def device_name() -> str:
-    """What tables call it: the CUDA card's own name, or the kind of device."""
+    """The CUDA card's own name, or the kind of device."""
     import torch
 
     kind = device().type
