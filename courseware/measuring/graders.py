@@ -18,7 +18,7 @@ import multiprocessing
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -63,8 +63,7 @@ def share(good: int, of: int) -> str:
     return f"{good} of {of} (≥ {math.floor(100 * limit(good, of))}%)"
 
 
-def total(tallies: Iterable[Tally]) -> Tally:
-    tallies = list(tallies)
+def total(tallies: Sequence[Tally]) -> Tally:
     sums = {name: sum(getattr(tally, name) for tally in tallies) for name in COUNTS}
     slowest = max(tally.seconds for tally in tallies)
     return Tally("", "all exercises", tallies[0].seeds, **sums, seconds=slowest)
@@ -107,7 +106,7 @@ def _try(answer: Any, right: bool, seeds: int) -> tuple[bool, bool, float]:
     return good, named, statistics.median(seconds)
 
 
-def sentence(tallies: Iterable[Tally]) -> str:
+def sentence(tallies: Sequence[Tally]) -> str:
     """The totals, as documents and site say them."""
     whole = total(tallies)
     return (
