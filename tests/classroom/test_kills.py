@@ -49,7 +49,7 @@ def victims(kind: str, coordinator: int) -> list[psutil.Process]:
     """The processes of a kind that are there now: a kernel is the child of a keeper, a zygote's child."""
     try:
         own = psutil.Process(coordinator)
-        workers = below(own, "spawn_main")
+        workers = [worker for server in below(own, "forkserver") for worker in server.children()]
         zygotes = [zygote for worker in workers for zygote in below(worker, "kernel.zygote")]
         keepers = [keeper for zygote in zygotes for keeper in zygote.children()]
         kernels = [kernel for keeper in keepers for kernel in keeper.children()]

@@ -33,7 +33,7 @@ from courseware.grading.work import Result, Rules
 
 ROOT = Path(__file__).parents[2]
 ASSIGNMENT = "02-theory"
-WORKERS = 3
+WORKERS = 5
 pytestmark = [pytest.mark.sandbox, pytest.mark.slow]
 
 every_attack = pytest.mark.parametrize("name", ATTACKS)
