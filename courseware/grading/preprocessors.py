@@ -24,7 +24,7 @@ from nbgrader.utils import is_grade
 from traitlets import Bool, Integer, Unicode
 
 from course_utils.checks import core, evidence
-from courseware.grading.kernel import forked, messages, sandbox
+from courseware.grading.kernel import messages, sandbox
 from courseware.grading.reasons import Fault, Reason
 from courseware.grading.submission import own_work
 from courseware.grading.submission.repair import asked
@@ -95,7 +95,6 @@ class Probe(Execute):
     """
 
     unsafe = Bool(help="Run students' code with your own rights, outside the sandbox.").tag(config=True)
-    forked = Bool(help="Fork kernels from a process that has imported PyTorch.").tag(config=True)
     seconds_in_all = Integer(1800, help="The most that one notebook may take.").tag(config=True)
     output_bytes = Integer(2**24, help="The most that one notebook may print and display.").tag(config=True)
 
@@ -105,7 +104,7 @@ class Probe(Execute):
         super().__init__(*args, **kwargs)  # which chooses a manager of its own
         self.faults: list[Fault] = []  # what went wrong
         if not self.unsafe:
-            self.kernel_manager_class = forked.KernelManager if self.forked else sandbox.KernelManager
+            self.kernel_manager_class = sandbox.KernelManager
         self.shutdown_kernel = "immediate"  # what a kernel still has to do is nobody's affair
         self.iopub_timeout = 10  # from a reply to the end of the output, on a machine that may be busy
 

@@ -218,7 +218,6 @@ def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, li
     names = {"student": job.submission.student, "assignment": job.submission.assignment, "notebook": name}
     probe = Probe(
         unsafe=not job.rules.sandboxed,
-        forked=job.rules.sandboxed,
         timeout=job.rules.cell_seconds,
         seconds_in_all=job.rules.notebook_seconds,
         log=logging.getLogger("course.grading"),

@@ -3,8 +3,6 @@
 Files in memory without a name and System V's shared memory belong to no process that could be measured; in a
 namespace of users of its own code could mount more memory; other calls are known for holes in the kernel, and
 two families of sockets know no namespaces. A filter (seccomp) answers all of them with an error.
-
-Run as `python seccomp.py COMMAND...` to have a command filtered. Nothing of the package is imported.
 """
 
 from __future__ import annotations
@@ -14,7 +12,6 @@ import errno
 import os
 import platform
 import struct
-import sys
 from typing import Any
 
 # linux/audit.h, and the calls' numbers on x86_64 and aarch64
@@ -85,8 +82,3 @@ def call(function: str, *arguments: Any) -> None:
     if getattr(c, function)(*arguments) != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{function}: {os.strerror(number)}")
-
-
-if __name__ == "__main__":
-    apply()
-    os.execvp(sys.argv[1], sys.argv[1:])
