@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from queue import Empty
+from textwrap import dedent
 from unittest.mock import AsyncMock
 
 import nbformat
@@ -214,7 +215,9 @@ def test_a_fork_bomb_comes_to_an_end(tmp_path, small):
 @needs_sandbox
 def test_a_fork_bomb_takes_no_process_from_another_kernel(tmp_path):
     """Root's kernels are users of their own; others' have a namespace of users each."""
-    first, second = (sandbox.command(tmp_path, tmp_path, tmp_path, n, sandbox.Limits()) for n in (1001, 1002))
+    first, second = (
+        sandbox.command(tmp_path, tmp_path, tmp_path, n, sandbox.Limits(), 0) for n in (1001, 1002)
+    )
     assert ("--reuid=1001" in first and "--reuid=1002" in second) or "--unshare-user" in first
     assert len({sandbox._nobody_else() for _ in range(20)}) == 20
 
@@ -298,6 +301,26 @@ def test_the_process_that_kernels_are_forked_from_knows_no_home_that_only_the_sa
     environment = sandbox.outside()
     assert environment["HOME"] == "/home/grader"
     assert not [value for value in environment.values() if sandbox.HOME in value or value == "secret"]
+
+
+@needs_sandbox
+def test_whatever_process_the_code_could_write_to_is_filtered_as_well(tmp_path):
+    """What it made another process call would else pass by the filter."""
+    code = """
+        import os
+        found = {}
+        for pid in filter(str.isdigit, os.listdir('/proc')):
+            try:
+                os.close(os.open(f'/proc/{pid}/mem', os.O_RDWR))
+            except OSError:
+                continue
+            with open(f'/proc/{pid}/status') as status:
+                found[pid] = [line.split()[1] for line in status if line.startswith('Seccomp:')]
+        found
+    """
+    (cell,) = run(tmp_path, dedent(code))
+    found = ast.literal_eval(cell.outputs[0].data["text/plain"])
+    assert len(found) > 1 and all(mode == ["2"] for mode in found.values())
 
 
 @needs_sandbox

@@ -33,7 +33,7 @@ class Zygote:
         self.answer()  # when it has imported all
 
     def answer(self) -> dict[str, Any]:
-        """What it says next."""
+        """What it says next. Raises CourseError where it has ended."""
         said = ""
         with contextlib.suppress(ConnectionError):
             said = self.answers.readline()
@@ -43,7 +43,7 @@ class Zygote:
         return json.loads(said)
 
     def fork(self, request: dict[str, Any], door: int) -> int:
-        """Ask for a kernel; the process number of its keeper."""
+        """Ask for a kernel; the process number of its keeper. Raises CourseError where it has ended."""
         with contextlib.suppress(ConnectionError):  # there is no answer then
             socket.send_fds(self.channel, [json.dumps(request).encode()], [door])
         return self.answer()["keeper"]

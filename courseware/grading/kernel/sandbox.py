@@ -43,6 +43,7 @@ from jupyter_client.provisioning import LocalProvisioner
 import course_utils
 from course_utils import settings
 from course_utils.settings import CourseError
+from courseware.grading.kernel import seccomp
 from courseware.grading.kernel.forked import zygote
 from courseware.grading.reasons import Reason
 
@@ -112,6 +113,7 @@ class SandboxProvisioner(LocalProvisioner):
 
     limits = Limits()
     request: dict[str, Any]  # what is asked of the zygote
+    rules: int  # a descriptor of the compiled filter
     shared: Path | None = None  # the folder with the sockets
     watched: Sequence[int] = ()  # processes that count, with all below them
     uncounted = 0  # bytes of watched processes that are not the kernel's
@@ -143,8 +145,12 @@ class SandboxProvisioner(LocalProvisioner):
             "user": user,
             "limits": self.limits.of_a_process(),
         }
-        walls = command(folder, connection, self.shared, user, self.limits)
-        # Until the kernel comes somebody has to be in the room; it says that it is there, and stays until the
+        self.rules = os.memfd_create("filter", 0)
+        os.write(self.rules, seccomp.compiled())
+        os.lseek(self.rules, 0, os.SEEK_SET)
+        kwargs["pass_fds"] = [self.rules]
+        walls = command(folder, connection, self.shared, user, self.limits, self.rules)
+        # Until the kernel comes somebody has to be in the room: it says that it is there, and stays until the
         # door closes.
         kwargs["cmd"] = [*walls, "sh", "-c", "echo; exec cat >/dev/null"]
         kwargs["cwd"] = "/"
@@ -167,6 +173,7 @@ class SandboxProvisioner(LocalProvisioner):
         finally:
             os.close(inner)
             os.close(door)
+            os.close(self.rules)
         self.watched = [room.pid, keeper]
         self.uncounted = sum(one.memory for one in taken(keeper)[:1])  # the keeper's: the zygote's
         return connection
@@ -262,11 +269,13 @@ def _sizes(folder: Path) -> Iterator[int]:
                 yield max(4096, one.st_size)
 
 
-def command(folder: Path, connection: Path, shared: Path, user: int, limits: Limits) -> list[str]:
-    """What stands before a kernel's own command: walls, limits, and another user (a number, for root).
+def command(folder: Path, connection: Path, shared: Path, user: int, limits: Limits, rules: int) -> list[str]:
+    """What stands before the command of a room: walls, limits, and another user (a number, for root).
 
     `folder` is where the kernel starts; its regular files and folders are there, read-only, and files
     beside them are made in memory. Symbolic links at its top are left out: they would be followed here.
+    `rules` is a descriptor of the compiled filter: code could write to the memory of bubblewrap's own process
+    in there, and of the one that waits, and have them make the calls that it may not make itself.
     """
     data = settings.data_folder()
     windows = [connection, Path(course_utils.__file__).parent, *([data] if data.is_dir() else [])]
@@ -278,6 +287,8 @@ def command(folder: Path, connection: Path, shared: Path, user: int, limits: Lim
         if not entry.is_symlink() and (entry.is_file() or entry.is_dir()):
             walls += ["--ro-bind", str(entry), str(entry)]
     walls += [*_bound("--bind", shared), "--remount-ro", "/", "--chdir", str(folder)]
+    if seccomp.compiled():
+        walls += ["--seccomp", str(rules)]
     inside = ["prlimit"]
     for name, most in limits.of_a_process().items():
         inside.append(f"--{name.removeprefix('RLIMIT_').lower()}={most}")
