@@ -260,12 +260,12 @@ ENDING = {
         "    try: os.kill(p, signal.SIGKILL)\n    except OSError: pass\ntime.sleep(99)",
         "KILLED|TIMEOUT",
     ),
-    "stop itself": attack("import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)", "TIMEOUT"),
-    "stop its group": attack("import os, signal\nos.killpg(0, signal.SIGSTOP)", "TIMEOUT"),
+    "stop itself": attack("import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)", "WAITING"),
+    "stop its group": attack("import os, signal\nos.killpg(0, signal.SIGSTOP)", "WAITING"),
     "stop every process": attack(
         "import os, signal\nfor p in [2, 3, -1]:\n    try: os.kill(p, signal.SIGSTOP)\n    except OSError: pass\n"
         "os.kill(os.getpid(), signal.SIGSTOP)",
-        "TIMEOUT|KILLED",
+        "WAITING|KILLED",
     ),
     "segmentation fault": attack("import ctypes; ctypes.string_at(0)", "KILLED"),
     "a process that outlives the kernel": attack(
@@ -336,7 +336,7 @@ MEDDLING = {
         "import numpy\ntorch.allclose = torch.equal = numpy.allclose = lambda *a, **k: True"
     ),
     "import replaced": attack(
-        "import builtins\nbuiltins.__import__ = lambda *a, **k: None", "NO_EVIDENCE|MESSAGES|TIMEOUT", kept=-1
+        "import builtins\nbuiltins.__import__ = lambda *a, **k: None", "NO_EVIDENCE|MESSAGES|WAITING", kept=-1
     ),
     "displays replaced": attack(
         "import sys\nsys.displayhook = lambda r: print('3.0')\n"
