@@ -36,7 +36,6 @@ c.Execute.timeout = 600
 ours = "courseware.grading.preprocessors"
 theirs = "nbgrader.preprocessors"
 c.Autograde.autograde_preprocessors = [
-    f"{ours}.OwnWork",
     f"{ours}.Probe",
     "courseware.grading.judging.Judge",
     f"{theirs}.LimitOutput",
@@ -44,7 +43,6 @@ c.Autograde.autograde_preprocessors = [
     f"{theirs}.AssignLatePenalties",
     f"{theirs}.CheckCellMetadata",
 ]
-c.OwnWork.solutions = str(Path(__file__).parent / "solutions")
 
 # Feedback pages and formgrader's show students' text and outputs: made harmless, nothing from the network.
 c.HTMLExporter.update(pages.EXPORTER)

@@ -477,10 +477,11 @@ def regrade(
         raise settings.CourseError("There is no terminal here to ask you at: add --yes, or --verify.")
     _mind_the_sandbox(unsafe)
     course, assignments = _handed_in(assignment)
-    chosen = {}
-    for one in assignments:
-        if who := [student for student in course.students(one) if not students or student in students]:
-            chosen[one] = who
+    chosen = {
+        one: who
+        for one in assignments
+        if (who := [student for student in course.students(one) if not students or student in students])
+    }
     if not chosen:
         raise settings.CourseError(f"Nothing is handed in by {', '.join(students)}.")
     with pool.local(workers) as crew:

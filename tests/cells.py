@@ -44,7 +44,7 @@ def grade(*cells: NotebookNode) -> list[NotebookNode]:
     notebook = new_notebook(cells=list(cells), metadata={"kernelspec": KERNEL})
     with tempfile.TemporaryDirectory() as folder:
         resources: dict[str, Any] = {**RESOURCES, "metadata": {"path": folder}}
-        for step in (Probe(timeout=30, unsafe=UNSAFE, forked=not UNSAFE), Judge()):
+        for step in (Probe(timeout=30, unsafe=UNSAFE), Judge()):
             notebook, resources = step.preprocess(notebook, resources)
     return [cell for cell in notebook.cells if asked_of(cell)]
 

@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from courseware.classroom import pool
 from courseware.grading import work
-from courseware.grading.kernel import forked
+from courseware.grading.kernel import sandbox
 
 two_workers = partial(pool.local, 2, "forkserver")  # forked from a server of multiprocessing's, at once
 
@@ -58,7 +58,7 @@ def in_a_kernel(folder: Path) -> None:
     """Runs a sandboxed kernel that never ends, and says in which process."""
     (folder / f"{os.getpid()}.pid").touch()
     notebook = new_notebook(cells=[new_code_cell("while True: pass")])
-    NotebookClient(notebook, kernel_name="python3", kernel_manager_class=forked.KernelManager).execute()
+    NotebookClient(notebook, kernel_name="python3", kernel_manager_class=sandbox.KernelManager).execute()
 
 
 def own_pid(_: object) -> int:

@@ -17,11 +17,11 @@ from nbformat import NotebookNode
 from nbgrader.utils import is_grade, is_solution
 
 from course_utils import checks
+from courseware.grading.submission.repair import asked
 
 HEADING = re.compile(r"^### Exercise (\d+\.\d+): ", re.MULTILINE)
 TERMS = re.compile(r"\*Difficulty [1-5] of 5 · about (\d+) minutes · (\d+) points?(?:, graded by hand)?\*")
 HINT = re.compile(r"<details><summary>Hint (\d): [^<]+</summary>\n\n(.+?)\n</details>", re.DOTALL)
-CHECK = re.compile(r'check\("(\w+)", globals\(\)\)')
 SOLUTION = re.compile(r"### BEGIN SOLUTION\n(.+?)### END SOLUTION", re.DOTALL)
 
 
@@ -53,8 +53,8 @@ def disagreements(notebook: NotebookNode) -> list[str]:
             points = {"the graded cell": cell.metadata.nbgrader.get("points", 0)}
             if terms := TERMS.search(statement):
                 points["the statement"] = int(terms[2])
-            if (call := CHECK.fullmatch(cell.source)) and call[1] in checks.EXERCISES:
-                points["the check"] = checks.EXERCISES[call[1]].points
+            if exercise := checks.EXERCISES.get(asked(cell.source)):
+                points["the check"] = exercise.points
             if len(set(points.values())) > 1:
                 number = HEADING.search(statement)
                 name = f"exercise {number[1]}" if number else cell.metadata.nbgrader.grade_id
@@ -113,11 +113,11 @@ def _stub(source: str) -> list[str]:
 
 
 def _graded(statement: str, source: str, cell: NotebookNode) -> list[str]:
-    call = CHECK.fullmatch(cell.source)
-    if not (is_grade(cell) and call):
+    name = asked(cell.source)
+    if not (is_grade(cell) and name):
         return ["a graded cell below its answer"]
-    exercise = checks.EXERCISES.get(call[1])
-    if exercise is None or not re.search(rf"^(def|class) {call[1]}\b", source, re.MULTILINE):
-        return [f"an answer and a check called `{call[1]}`"]
+    exercise = checks.EXERCISES.get(name)
+    if exercise is None or not re.search(rf"^(def|class) {name}\b", source, re.MULTILINE):
+        return [f"an answer and a check called `{name}`"]
     agrees = HEADING.findall(statement) == [exercise.number]
     return [] if agrees else [f"the number of its check, {exercise.number}"]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 from fnmatch import fnmatchcase
+from logging import Logger
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,6 +23,7 @@ from course_utils.settings import CourseError
 from courseware import notebooks
 from courseware.classroom import gradebook
 from courseware.classroom.course import Assignment, Course
+from courseware.grading.reasons import Fault
 from courseware.grading.submission.collect import SECRET, TIMESTAMP
 
 Exporter = NotebookExporter  # nbgrader's own
@@ -57,7 +59,7 @@ def _read(autograde: Autograde) -> None:
     for student in course.students(assignment.name):
         if student == asked.student_id or fnmatchcase(student, asked.student_id):
             target = Path(autograde.coursedir.format_path(autograde.clean.name, student, assignment.name))
-            files = _write(assignment, student, target)
+            files = _write(assignment, student, target, autograde.log)
             autograde.assignments[str(target)] = [
                 str(file) for file in files if fnmatchcase(file.stem, asked.notebook_id)
             ]
@@ -65,8 +67,8 @@ def _read(autograde: Autograde) -> None:
         raise CourseError(f"{asked.student_id} has handed nothing in for {assignment.name}.")
 
 
-def _write(assignment: Assignment, student: str, target: Path) -> list[Path]:
-    """A clean copy of a submission; its notebooks."""
+def _write(assignment: Assignment, student: str, target: Path, log: Logger) -> list[Path]:
+    """A clean copy of a submission; its notebooks. What an instructor should look at goes into the log."""
     submission = assignment.submission(student)
     target.mkdir(parents=True)
     for name, content in {TIMESTAMP: submission.timestamp, SECRET: submission.secret}.items():
@@ -74,7 +76,10 @@ def _write(assignment: Assignment, student: str, target: Path) -> list[Path]:
             (target / name).write_text(content, encoding="utf-8")
     files: list[Path] = []
     for name, text in assignment.released.items():
-        nb, _ = submission.read(name, nbformat.reads(text, as_version=4), first=not files)
+        release, solved = nbformat.reads(text, as_version=4), assignment.solved.get(name)
+        nb, _, remarks = submission.read(name, release, solved, first=not files)
+        for found in [*map(Fault.of, nb.metadata["course"]["faults"]), *remarks]:
+            log.warning("%s, %s: %s", student, name, found)
         files.append(target / f"{name}.ipynb")
         notebooks.write(nb, files[-1])
     return files

@@ -33,7 +33,7 @@ from courseware.classroom import feedback, gradebook, pool
 from courseware.classroom.course import MEND, Assignment, Course
 from courseware.grading import work
 from courseware.grading.reasons import Fault, Reason
-from courseware.grading.submission.collect import TIMESTAMP
+from courseware.grading.submission.collect import Submission
 from courseware.grading.submission.own_work import Remark
 from courseware.grading.work import Job, Notebook, Result, Rules, Verdict
 
@@ -116,7 +116,7 @@ def _graded(
     if result.digest != submission.digest or result.audit.get("terms") != vars(rules):
         return None
     if result.timestamp != submission.timestamp:
-        result, whole = retimed(assignment.course, result, submission.timestamp), False
+        result, whole = retimed(assignment.course, result, submission), False
     entered = scores.get(student, {})
     if not whole:
         enter(assignment.course, book, result)
@@ -144,9 +144,7 @@ def put(course: Course, result: Result) -> None:
 
 
 def _carried(course: Course, result: Result) -> dict[str, str]:
-    """What goes with the submission; its time is the one that was read when it was graded."""
-    found = feedback.carried(course, "submitted", result.student, result.assignment)
-    return found | {TIMESTAMP: result.timestamp or ""}
+    return feedback.carried(course, result.student, result.assignment, result.timestamp, result.secret)
 
 
 def enter(course: Course, book: Gradebook, result: Result) -> None:
@@ -158,16 +156,16 @@ def enter(course: Course, book: Gradebook, result: Result) -> None:
         os.replace(folder / PENDING, folder / RECORDED)
 
 
-def retimed(course: Course, result: Result, timestamp: str | None) -> Result:
+def retimed(course: Course, result: Result, submission: Submission) -> Result:
     """The result of what was handed in again unchanged, pending; its old record goes when it is entered."""
-    result = replace(result, timestamp=timestamp)
+    result = replace(result, timestamp=submission.timestamp, secret=submission.secret)
     for kind in ("feedback", "autograded"):
         folder = course.folder(kind, result.student, result.assignment)
         for name, text in _carried(course, result).items():
             with whole(folder / name, MEND) as part:
                 part.write_text(text, encoding="utf-8")
     plain = record.kept(folder / RECORDED) or record.kept(folder / PENDING)
-    record.keep(folder / PENDING, plain | {"timestamp": timestamp})
+    record.keep(folder / PENDING, plain | {"timestamp": result.timestamp, "secret": result.secret})
     return result
 
 

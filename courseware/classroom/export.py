@@ -21,17 +21,16 @@ class Export(CsvExportPlugin):
 
     def export(self, gradebook: Gradebook) -> None:
         """Write a row for each student and assignment, or for those that are asked for."""
+        assignments, students = (set(map(str, names)) for names in (self.assignment, self.student))
+        rows = [
+            _row(gradebook, assignment, student)
+            for assignment in gradebook.assignments
+            if not assignments or assignment.name in assignments
+            for student in gradebook.students
+            if not students or student.id in students
+        ]
         with open(self.to or "grades.csv", "w", newline="", encoding="utf-8") as file:
-            table = csv.writer(file)
-            table.writerow(HEADS)
-            for assignment in gradebook.assignments:
-                for student in gradebook.students:
-                    if _asked(assignment.name, self.assignment) and _asked(student.id, self.student):
-                        table.writerow(_row(gradebook, assignment, student))
-
-
-def _asked(name: str, names: list[Any]) -> bool:
-    return not names or name in map(str, names)
+            csv.writer(file).writerows([HEADS, *rows])
 
 
 def _row(book: Gradebook, assignment: Assignment, student: Student) -> Iterator[Any]:

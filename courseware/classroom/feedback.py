@@ -22,7 +22,6 @@ from courseware.classroom.course import Course
 from courseware.grading import pages
 from courseware.grading.submission.collect import SECRET, TIMESTAMP
 
-LONGEST = 1000  # bytes of it; nbgrader's own have 128
 Said = dict[str, dict[str, Any]]  # by notebook: scores, comments and late_penalty, as `pages` takes them
 
 
@@ -75,32 +74,27 @@ def renew(course: Course, book: Gradebook, assignment: str, student: str) -> boo
     sound = found.keys() == graded.keys()
     if sound:
         made = {f"{name}.html": pages.page(nb, title=name, **known[name]) for name, nb in found.items()}
-        files = carried(course, "autograded", student, assignment) | made
+        folder = course.folder("autograded", student, assignment)
+        time, secret = (_text(folder / name) for name in (TIMESTAMP, SECRET))
+        files = carried(course, student, assignment, time, secret) | made
         course.replace(course.folder("feedback", student, assignment), files)
     return sound
 
 
-def carried(course: Course, kind: str, student: str, assignment: str) -> dict[str, str]:
-    """The files that go with a submission all the way, as they are in its folder of that kind.
+def _text(file: Path) -> str:
+    return file.read_text("utf-8", "replace") if file.is_file() else ""
+
+
+def carried(
+    course: Course, student: str, assignment: str, time: str | None, secret: str | None
+) -> dict[str, str]:
+    """The files that go with a submission all the way.
 
     nbgrader's exchange stops in the middle of a class at one who lacks them, as those do who hand in by
     another way: their time is empty, and their secret is one that nobody knows.
     """
-    folder = course.folder(kind, student, assignment)
     unknown = course.derived(f"{SECRET}\n{student}\n{assignment}").hex()
-    return {TIMESTAMP: _line(folder / TIMESTAMP), SECRET: _line(folder / SECRET) or unknown}
-
-
-def _line(file: Path) -> str:
-    """What a small file says, '' where there is none that can be read."""
-    try:
-        opened = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        try:
-            return os.read(opened, LONGEST).decode()
-        finally:
-            os.close(opened)
-    except (OSError, UnicodeDecodeError):
-        return ""
+    return {TIMESTAMP: time or "", SECRET: secret or unknown}
 
 
 def after_nbgrader(assignment: str, student: str, notebooks: list[str]) -> None:

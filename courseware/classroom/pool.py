@@ -44,7 +44,10 @@ class Crew(NamedTuple):
 def outcomes(
     work: Callable[[J], R], jobs: Iterable[J], crew: Crew
 ) -> Generator[tuple[J, R | None], None, None]:
-    """Every job with its result, None where it could not be had; an error of `work` itself is raised."""
+    """Every job with its result, None where it could not be had.
+
+    An error that `work` itself raises is raised, and CourseError where the scheduler of a cluster has gone.
+    """
     waiting = iter(jobs)
     running: dict[Future, tuple[J, int]] = {}
     while True:
@@ -114,7 +117,11 @@ def _begin(work: Callable) -> None:
 
 @contextmanager
 def dask(address: str, patience: float = 10) -> Iterator[Crew]:
-    """The workers of a Dask cluster, which grade one submission at a time, however many threads they have."""
+    """The workers of a Dask cluster, which grade one submission at a time, however many threads they have.
+
+    Raises CourseError where Dask is missing, and where within `patience` seconds no scheduler with workers
+    answers.
+    """
     try:
         from distributed import Client
     except ImportError:

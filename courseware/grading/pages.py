@@ -243,12 +243,7 @@ def _exporter() -> HTMLExporter:
 
 
 def page(
-    nb: NotebookNode,
-    scores: Scores,
-    comments: dict[str, str],
-    *,
-    title: str,
-    late_penalty: float = 0.0,
+    nb: NotebookNode, scores: Scores, comments: dict[str, str], *, title: str, late_penalty: float = 0.0
 ) -> str:
     """The feedback page of a graded notebook; its total is of all `scores`.
 

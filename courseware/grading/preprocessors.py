@@ -12,21 +12,19 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import nbformat
 from nbclient.client import CellExecutionComplete
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
-from nbgrader.preprocessors import Execute, NbGraderPreprocessor
+from nbgrader.preprocessors import Execute
 from nbgrader.utils import is_grade
-from traitlets import Bool, Integer, Unicode
+from traitlets import Bool, Integer
 
 from course_utils.checks import core, evidence
-from courseware.grading.kernel import forked, messages, sandbox
+from courseware.grading.kernel import messages, sandbox
 from courseware.grading.reasons import Fault, Reason
-from courseware.grading.submission import own_work
 from courseware.grading.submission.repair import asked
 
 Resources = dict[str, Any]
@@ -63,22 +61,6 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-class OwnWork(NbGraderPreprocessor):
-    """Put what an instructor should look at into the log and, for `course remarks`, into the metadata."""
-
-    solutions = Unicode("solutions", help="Folder of the instructor's notebooks.").tag(config=True)
-
-    def preprocess(self, nb: NotebookNode, resources: Resources) -> Processed:
-        names = resources["nbgrader"]
-        path = Path(self.solutions) / names["assignment"] / f"{names['notebook']}.ipynb"
-        found = own_work.remarks(nb, nbformat.read(path, as_version=4))
-        course = nb.metadata.setdefault("course", NotebookNode())
-        course["remarks"] = [vars(remark) for remark in found]
-        for remark in [*map(Fault.of, course.get("faults", [])), *found]:
-            self.log.warning("%s, %s: %s", names["student"], names["notebook"], remark)
-        return nb, resources
-
-
 class _LostKernel(Exception):
     """A cell that ended its kernel, or cannot be stopped, and the fault."""
 
@@ -95,7 +77,6 @@ class Probe(Execute):
     """
 
     unsafe = Bool(help="Run students' code with your own rights, outside the sandbox.").tag(config=True)
-    forked = Bool(help="Fork kernels from a process that has imported PyTorch.").tag(config=True)
     seconds_in_all = Integer(1800, help="The most that one notebook may take.").tag(config=True)
     output_bytes = Integer(2**24, help="The most that one notebook may print and display.").tag(config=True)
 
@@ -105,7 +86,7 @@ class Probe(Execute):
         super().__init__(*args, **kwargs)  # which chooses a manager of its own
         self.faults: list[Fault] = []  # what went wrong
         if not self.unsafe:
-            self.kernel_manager_class = forked.KernelManager if self.forked else sandbox.KernelManager
+            self.kernel_manager_class = sandbox.KernelManager
         self.shutdown_kernel = "immediate"  # what a kernel still has to do is nobody's affair
         self.iopub_timeout = 10  # from a reply to the end of the output, on a machine that may be busy
 

@@ -35,7 +35,7 @@ from courseware.grading.preprocessors import ENVIRONMENT, Probe, asked_of
 from courseware.grading.reasons import MACHINE, Fault, Reason
 from courseware.grading.submission import demonstrations
 from courseware.grading.submission.collect import Submission
-from courseware.grading.submission.own_work import Remark, remarks
+from courseware.grading.submission.own_work import Remark
 
 NOTHING = "Nothing that could be read was handed in."
 PACKAGES = ("nbgrader", "nbclient", "ipykernel", "torch", "numpy", "scipy", "scikit-learn")
@@ -100,12 +100,14 @@ class Result:
     faults: list[Fault]
     notebooks: dict[str, Notebook]
     audit: dict[str, Any] = field(default_factory=dict)
+    secret: str | None = None  # by which nbgrader's exchange hides feedback
 
     @classmethod
     def of(cls, job: Job, faults: list[Fault], notebooks: dict[str, Notebook], audit: dict) -> Result:
         """What has come of a job."""
         one = job.submission
-        return cls(one.student, one.assignment, one.digest, one.timestamp, job.seed, faults, notebooks, audit)
+        who = (one.student, one.assignment, one.digest, one.timestamp)
+        return cls(*who, job.seed, faults, notebooks, audit, one.secret)
 
     @property
     def waited(self) -> bool:
@@ -209,16 +211,14 @@ def limits(rules: Rules) -> dict[str, int]:
 
 def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, list[Fault]]:
     """One notebook of the assignment, repaired, run and judged; one that was not handed in is the release."""
-    nb, repairs = job.submission.read(name, released, first=name == next(iter(job.released)))
-    found = remarks(nb, nbformat.reads(job.solved[name], as_version=4)) if name in job.solved else []
-    nb.metadata["course"]["remarks"] = [vars(remark) for remark in found]  # for `course remarks`
+    first = name == next(iter(job.released))
+    nb, repairs, found = job.submission.read(name, released, job.solved.get(name), first)
     if name not in job.submission.notebooks:
         exercises = [EXERCISES[answer] for cell in nb.cells if (answer := asked_of(cell)) in EXERCISES]
         return _result(nb, name, [Report(one, (), NOTHING) for one in exercises], found), [*repairs]
     names = {"student": job.submission.student, "assignment": job.submission.assignment, "notebook": name}
     probe = Probe(
         unsafe=not job.rules.sandboxed,
-        forked=job.rules.sandboxed,
         timeout=job.rules.cell_seconds,
         seconds_in_all=job.rules.notebook_seconds,
         log=logging.getLogger("course.grading"),

@@ -31,9 +31,10 @@ from course_utils.settings import CourseError
 from courseware.grading import preprocessors
 from courseware.grading.judging import Judge
 from courseware.grading.kernel import forked
-from courseware.grading.preprocessors import OwnWork, Probe, asked_of
+from courseware.grading.preprocessors import Probe, asked_of
 from courseware.grading.reasons import Fault, Reason
 from courseware.grading.submission import own_work
+from courseware.grading.submission.collect import Submission
 
 ROOT = Path(__file__).parents[2]
 
@@ -431,11 +432,11 @@ def test_code_that_does_not_parse_is_no_reason_to_stop():
     assert remarks_on("def (", "x = '''", answer="def gaussian_kl(:") == []
 
 
-def test_remarks_are_logged_and_kept_but_change_no_score(caplog):
+def test_remarks_are_kept_with_the_notebook():
     notebook = new_notebook(cells=[new_code_cell("import builtins")])
-    OwnWork(solutions="solutions").preprocess(notebook, RESOURCES)
-    (remark,) = notebook.metadata["course"]["remarks"]
-    assert remark["code"] == "import builtins"
+    handed_in = Submission("ada", "02-theory", {"theory": nbformat.writes(notebook).encode()}, (), "", None)
+    read, _, (remark,) = handed_in.read("theory", new_notebook(), nbformat.writes(source()), first=True)
+    assert read.metadata["course"]["remarks"] == [vars(remark)] and remark.code == "import builtins"
 
 
 # --- in the sandbox -----------------------------------------------------------------------------------

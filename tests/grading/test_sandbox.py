@@ -7,11 +7,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from queue import Empty
+from textwrap import dedent
 from unittest.mock import AsyncMock
 
 import nbformat
@@ -29,15 +28,7 @@ ROOT = Path(__file__).parents[2]
 needs_sandbox = pytest.mark.sandbox
 
 
-@pytest.fixture(
-    scope="module", params=[sandbox.KernelManager, forked.KernelManager], ids=["started", "forked"]
-)
-def run(request) -> Callable[..., list[NotebookNode]]:
-    """Runs cells in a sandboxed kernel, of either kind."""
-    return partial(executed, request.param)
-
-
-def executed(manager: type, folder: Path, *cells: str, seconds: int = 60) -> list[NotebookNode]:
+def run(folder: Path, *cells: str, seconds: int = 60) -> list[NotebookNode]:
     """The cells after their run in a sandboxed kernel that starts in `folder`; errors are outputs."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     client = NotebookClient(
@@ -45,7 +36,7 @@ def executed(manager: type, folder: Path, *cells: str, seconds: int = 60) -> lis
         timeout=seconds,
         allow_errors=True,
         kernel_name="python3",
-        kernel_manager_class=manager,
+        kernel_manager_class=sandbox.KernelManager,
         resources={"metadata": {"path": str(folder)}},
     )
     client.execute()
@@ -120,7 +111,7 @@ OUT_OF_REACH = {
 
 
 @pytest.fixture(scope="module")
-def errors(run, tmp_path_factory) -> dict[str, str]:
+def errors(tmp_path_factory) -> dict[str, str]:
     """What each attempt ended in: they share a kernel, as the cells of one notebook do."""
     import socket
 
@@ -149,7 +140,7 @@ def test_is_out_of_reach(errors, name, error):
 
 
 @needs_sandbox
-def test_the_submission_and_the_course_are_there_and_scratch_is_gone_afterwards(run, tmp_path):
+def test_the_submission_and_the_course_are_there_and_scratch_is_gone_afterwards(tmp_path):
     (tmp_path / "note.txt").write_text("mine")
     seen = run(
         tmp_path,
@@ -162,7 +153,7 @@ def test_the_submission_and_the_course_are_there_and_scratch_is_gone_afterwards(
 
 
 @needs_sandbox
-def test_there_is_no_privilege_nothing_open_of_the_grader_s_and_no_number_drawn_before(run, tmp_path):
+def test_there_is_no_privilege_nothing_open_of_the_grader_s_and_no_number_drawn_before(tmp_path):
     cells = [
         "{line.split(':')[0]: line.split()[1:2] for line in open('/proc/self/status')}",
         "import os, glob\n[os.readlink(f) for f in glob.glob('/proc/self/fd/*') if os.path.exists(f)]",
@@ -210,13 +201,13 @@ ENDED = {
 
 @needs_sandbox
 @pytest.mark.parametrize("code", ENDED.values(), ids=ENDED)
-def test_ends_the_kernel(code, run, tmp_path, small):
+def test_ends_the_kernel(code, tmp_path, small):
     with pytest.raises(DeadKernelError):
         run(tmp_path, code)
 
 
 @needs_sandbox
-def test_a_fork_bomb_comes_to_an_end(run, tmp_path, small):
+def test_a_fork_bomb_comes_to_an_end(tmp_path, small):
     with pytest.raises((DeadKernelError, CellTimeoutError)):
         run(tmp_path, "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass", seconds=15)
 
@@ -224,7 +215,9 @@ def test_a_fork_bomb_comes_to_an_end(run, tmp_path, small):
 @needs_sandbox
 def test_a_fork_bomb_takes_no_process_from_another_kernel(tmp_path):
     """Root's kernels are users of their own; others' have a namespace of users each."""
-    first, second = (sandbox.command(tmp_path, tmp_path, tmp_path, n, sandbox.Limits()) for n in (1001, 1002))
+    first, second = (
+        sandbox.command(tmp_path, tmp_path, tmp_path, n, sandbox.Limits(), 0) for n in (1001, 1002)
+    )
     assert ("--reuid=1001" in first and "--reuid=1002" in second) or "--unshare-user" in first
     assert len({sandbox._nobody_else() for _ in range(20)}) == 20
 
@@ -240,7 +233,7 @@ STUCK = {
 
 @needs_sandbox
 @pytest.mark.parametrize("code", STUCK.values(), ids=STUCK)
-def test_is_stopped_at_the_time_limit(code, run, tmp_path):
+def test_is_stopped_at_the_time_limit(code, tmp_path):
     with pytest.raises(CellTimeoutError):
         run(tmp_path, code, seconds=3)
 
@@ -278,7 +271,7 @@ def test_a_limit_does_not_count_time_for_which_the_kernel_waits_for_a_processor(
 
 
 @needs_sandbox
-def test_nothing_outlives_the_kernel(run, tmp_path):
+def test_nothing_outlives_the_kernel(tmp_path):
     mark = f"{86400 + os.getpid() % 1000}.25"
     run(tmp_path, f"import subprocess; subprocess.Popen(['sleep', '{mark}'], start_new_session=True)")
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
@@ -305,16 +298,36 @@ def test_the_process_that_kernels_are_forked_from_knows_no_home_that_only_the_sa
     """Libraries make folders there when they are imported, and it is imported outside."""
     monkeypatch.setenv("HOME", "/home/grader")
     monkeypatch.setenv("TOKEN_OF_THE_GRADER", "secret")
-    environment = forked._environment()
+    environment = sandbox.outside()
     assert environment["HOME"] == "/home/grader"
     assert not [value for value in environment.values() if sandbox.HOME in value or value == "secret"]
+
+
+@needs_sandbox
+def test_whatever_process_the_code_could_write_to_is_filtered_as_well(tmp_path):
+    """What it made another process call would else pass by the filter."""
+    code = """
+        import os
+        found = {}
+        for pid in filter(str.isdigit, os.listdir('/proc')):
+            try:
+                os.close(os.open(f'/proc/{pid}/mem', os.O_RDWR))
+            except OSError:
+                continue
+            with open(f'/proc/{pid}/status') as status:
+                found[pid] = [line.split()[1] for line in status if line.startswith('Seccomp:')]
+        found
+    """
+    (cell,) = run(tmp_path, dedent(code))
+    found = ast.literal_eval(cell.outputs[0].data["text/plain"])
+    assert len(found) > 1 and all(mode == ["2"] for mode in found.values())
 
 
 @needs_sandbox
 def test_a_kernel_can_be_forked_whatever_number_of_threads_the_grader_uses(tmp_path, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     forked._end()
-    (cell,) = executed(forked.KernelManager, tmp_path, "import torch; torch.get_num_threads()")
+    (cell,) = run(tmp_path, "import torch; torch.get_num_threads()")
     assert cell.outputs[0].data["text/plain"] == "1"
 
 
@@ -324,5 +337,5 @@ def test_a_temporary_folder_with_a_long_path_is_no_place_for_sockets(tmp_path, m
     long = tmp_path / ("long" * 30)
     long.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(long))
-    (cell,) = executed(sandbox.KernelManager, tmp_path, "print(1)")
+    (cell,) = run(tmp_path, "print(1)")
     assert cell.outputs[0].text == "1\n"

@@ -1,4 +1,4 @@
-"""Kernels for code that nobody here has read: Jupyter's kernels, started inside bubblewrap.
+"""Kernels for code that nobody here has read: Jupyter's kernels inside bubblewrap.
 
 A kernel in the sandbox has no network, is not root, sees its own processes only, and of the file system the
 operating system, Python, `course_utils` and its notebook's folder, all read-only. What it writes goes to
@@ -6,8 +6,10 @@ memory of limited size and is gone with it. Solutions, gradebook, other submissi
 environment of the grader are not there at all, which is stronger than not being readable. Some system calls
 are refused (`seccomp`).
 
-For jupyter_client this is a kernel provisioner, so nbclient, nbgrader and formgrader work as before. Messages
-travel over sockets in a folder that grader and kernel share.
+For jupyter_client this is a kernel provisioner, so nbclient, nbgrader and formgrader work as before.
+bubblewrap makes a room with a process in it that does nothing; the kernel, forked from a process that has
+imported everything (`zygote`), steps in. Messages travel over sockets in a folder that grader and kernel
+share.
 
 What is limited, and by what: address space, processor time, processes, open files and the size of a file by
 resource limits, for every process; memory and processes in sum, and the shared folder, by a look at them
@@ -42,11 +44,11 @@ import course_utils
 from course_utils import settings
 from course_utils.settings import CourseError
 from courseware.grading.kernel import seccomp
+from courseware.grading.kernel.forked import zygote
 from courseware.grading.reasons import Reason
 
 NOBODY = 65534
 HOME = "/home/student"
-FILTER = "/etc/seccomp.py"  # all that is there of this package
 PASSED_ON = ("COURSE_", "OMP_", "MKL_", "OPENBLAS_", "TQDM_", "LC_")
 GiB, MiB = 2**30, 2**20
 SCHEDULE = Path("/proc/self/schedstat")  # missing where Linux was built without it
@@ -110,6 +112,8 @@ class SandboxProvisioner(LocalProvisioner):
     """Starts a kernel inside bubblewrap. Raises CourseError where that cannot be done."""
 
     limits = Limits()
+    request: dict[str, Any]  # what is asked of the zygote
+    rules: int  # a descriptor of the compiled filter
     shared: Path | None = None  # the folder with the sockets
     watched: Sequence[int] = ()  # processes that count, with all below them
     uncounted = 0  # bytes of watched processes that are not the kernel's
@@ -134,23 +138,44 @@ class SandboxProvisioner(LocalProvisioner):
             for theirs in (self.shared, connection):
                 os.chown(theirs, user, user)
         kwargs["env"] = environment(kwargs.get("env", os.environ))
-        inside = self.inside(kwargs["cmd"], kwargs["env"], folder, user)
-        kwargs["cmd"] = [*command(folder, connection, self.shared, user, self.limits), *inside]
+        self.request = {
+            "arguments": kwargs["cmd"][kwargs["cmd"].index("ipykernel_launcher") + 1 :],
+            "environment": kwargs["env"],
+            "folder": str(folder),
+            "user": user,
+            "limits": self.limits.of_a_process(),
+        }
+        self.rules = os.memfd_create("filter", 0)
+        os.write(self.rules, seccomp.compiled())
+        os.lseek(self.rules, 0, os.SEEK_SET)
+        kwargs["pass_fds"] = [self.rules]
+        walls = command(folder, connection, self.shared, user, self.limits, self.rules)
+        # Until the kernel comes somebody has to be in the room: it says that it is there, and stays until the
+        # door closes.
+        kwargs["cmd"] = [*walls, "sh", "-c", "echo; exec cat >/dev/null"]
         kwargs["cwd"] = "/"
-        kwargs["stdout"] = kwargs["stderr"] = subprocess.DEVNULL  # what cells print comes as messages
+        kwargs["stdout"], kwargs["stderr"] = subprocess.PIPE, subprocess.DEVNULL
         self.own_memory = psutil.Process().memory_info().rss
         # No kernel in there could see this process; bubblewrap watches it instead.
         kwargs["independent"] = True
         return kwargs
 
-    def inside(self, kernel: list[str], environment: dict[str, str], folder: Path, user: int) -> list[str]:
-        """What is run in the sandbox: the kernel's own command, filtered."""
-        return [sys.executable, FILTER, *kernel]
-
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
-        """As ever; what has been started is watched."""
-        connection = await super().launch_kernel(cmd, **kwargs)
-        self.watched = [self.process.pid] if self.process else []
+        """Make the room and have a kernel forked into it."""
+        inner, door = os.pipe()
+        try:
+            connection = await super().launch_kernel(cmd, **kwargs | {"stdin": inner})
+            room: Any = self.process
+            if not room.stdout.readline():
+                raise CourseError("bubblewrap could not make a sandbox; `course doctor` says more.")
+            (first,) = psutil.Process(room.pid).children()
+            keeper = zygote(outside()).fork({**self.request, "room": first.pid}, door)
+        finally:
+            os.close(inner)
+            os.close(door)
+            os.close(self.rules)
+        self.watched = [room.pid, keeper]
+        self.uncounted = sum(one.memory for one in taken(keeper)[:1])  # the keeper's: the zygote's
         return connection
 
     async def poll(self) -> int | None:
@@ -191,12 +216,10 @@ class SandboxProvisioner(LocalProvisioner):
 class KernelManager(AsyncKernelManager):
     """Starts every kernel in the sandbox, whatever its specification says."""
 
-    provisioner_name = "course-sandbox"  # in pyproject.toml
-
     @property
     def kernel_spec(self) -> Any:
         spec: Any = super().kernel_spec
-        spec.metadata["kernel_provisioner"] = {"provisioner_name": self.provisioner_name}
+        spec.metadata["kernel_provisioner"] = {"provisioner_name": "course-sandbox"}  # in pyproject.toml
         return spec
 
 
@@ -246,22 +269,26 @@ def _sizes(folder: Path) -> Iterator[int]:
                 yield max(4096, one.st_size)
 
 
-def command(folder: Path, connection: Path, shared: Path, user: int, limits: Limits) -> list[str]:
-    """What stands before a kernel's own command: walls, limits, and another user (a number, for root).
+def command(folder: Path, connection: Path, shared: Path, user: int, limits: Limits, rules: int) -> list[str]:
+    """What stands before the command of a room: walls, limits, and another user (a number, for root).
 
     `folder` is where the kernel starts; its regular files and folders are there, read-only, and files
     beside them are made in memory. Symbolic links at its top are left out: they would be followed here.
+    `rules` is a descriptor of the compiled filter: code could write to the memory of bubblewrap's own process
+    in there, and of the one that waits, and have them make the calls that it may not make itself.
     """
     data = settings.data_folder()
     windows = [connection, Path(course_utils.__file__).parent, *([data] if data.is_dir() else [])]
     walls = _walls(limits)
     for window in windows:
         walls += _bound("--ro-bind", window)
-    walls += ["--ro-bind", seccomp.__file__, FILTER, *_way_to(folder), *_writable(folder, limits)]
+    walls += [*_way_to(folder), *_writable(folder, limits)]
     for entry in sorted(folder.iterdir()):
         if not entry.is_symlink() and (entry.is_file() or entry.is_dir()):
             walls += ["--ro-bind", str(entry), str(entry)]
     walls += [*_bound("--bind", shared), "--remount-ro", "/", "--chdir", str(folder)]
+    if seccomp.compiled():
+        walls += ["--seccomp", str(rules)]
     inside = ["prlimit"]
     for name, most in limits.of_a_process().items():
         inside.append(f"--{name.removeprefix('RLIMIT_').lower()}={most}")
@@ -283,6 +310,15 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONPATH": str(Path(course_utils.__file__).parent.parent),
     }
+
+
+def outside() -> dict[str, str]:
+    """What kernels may know, but for places that are there in the sandbox only: for the zygote."""
+    known = {name: value for name, value in environment(os.environ).items() if HOME not in value}
+    home = {"HOME": os.environ["HOME"]} if "HOME" in os.environ else {}
+    # A library that starts its threads when it is imported would make every fork unsafe.
+    alone = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    return known | home | alone | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 
 
 def _walls(limits: Limits) -> list[str]:

@@ -3,8 +3,6 @@
 Files in memory without a name and System V's shared memory belong to no process that could be measured; in a
 namespace of users of its own code could mount more memory; other calls are known for holes in the kernel, and
 two families of sockets know no namespaces. A filter (seccomp) answers all of them with an error.
-
-Run as `python seccomp.py COMMAND...` to have a command filtered. Nothing of the package is imported.
 """
 
 from __future__ import annotations
@@ -14,7 +12,6 @@ import errno
 import os
 import platform
 import struct
-import sys
 from typing import Any
 
 # linux/audit.h, and the calls' numbers on x86_64 and aarch64
@@ -51,12 +48,16 @@ NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_dat
 NO_NEW_PRIVILEGES, SET_SECCOMP, FILTER = 38, 22, 2
 
 c = ctypes.CDLL(None, use_errno=True)
-Step = tuple[int, int, int, int]  # what, steps to skip if so, steps to skip if not, with what
 
 
-def program(machine: str) -> list[Step]:
-    """The filter for a machine."""
-    architecture, which = MACHINES[machine]
+def compiled() -> bytes:
+    """The filter for this machine as Linux reads it, b"" for machines that are not known.
+
+    Each step is what to do, the steps to skip if so and if not, and with what.
+    """
+    if platform.machine() not in MACHINES:
+        return b""
+    architecture, which = MACHINES[platform.machine()]
     denied = (RETURN, 0, 0, ERROR | errno.EPERM)
     steps = [(LOAD, 0, 0, ARCHITECTURE), (EQUAL, 1, 0, architecture), denied, (LOAD, 0, 0, NUMBER)]
     steps += [(AT_LEAST, 0, 1, X32), denied]
@@ -66,14 +67,14 @@ def program(machine: str) -> list[Step]:
     steps += [(EQUAL, 0, 3, CLONE[which]), (LOAD, 0, 0, FIRST_ARGUMENT), (ANY_BIT, 0, 6, NEW_USERS), denied]
     steps += [(EQUAL, 0, 4, SOCKET[which]), (LOAD, 0, 0, FIRST_ARGUMENT)]
     steps += [(EQUAL, 1, 0, FAMILIES[0]), (EQUAL, 0, 1, FAMILIES[1]), denied]
-    return [*steps, (RETURN, 0, 0, ALLOW)]
+    return b"".join(struct.pack("HBBI", *step) for step in [*steps, (RETURN, 0, 0, ALLOW)])
 
 
 def apply() -> None:
     """Filter this process and all that it starts, for good; nothing on machines that are not known."""
-    if platform.machine() not in MACHINES:
+    code = compiled()
+    if not code:
         return
-    code = b"".join(struct.pack("HBBI", *step) for step in program(platform.machine()))
     held = ctypes.create_string_buffer(code, len(code))
     whole = ctypes.create_string_buffer(struct.pack("HP", len(code) // 8, ctypes.addressof(held)))
     call("prctl", NO_NEW_PRIVILEGES, 1, 0, 0, 0)
@@ -81,12 +82,7 @@ def apply() -> None:
 
 
 def call(function: str, *arguments: Any) -> None:
-    """A function of the C library; OSError where it fails."""
+    """Call a function of the C library. Raises OSError where it fails."""
     if getattr(c, function)(*arguments) != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{function}: {os.strerror(number)}")
-
-
-if __name__ == "__main__":
-    apply()
-    os.execvp(sys.argv[1], sys.argv[1:])

@@ -23,10 +23,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+import nbformat
 from nbformat import NotebookNode
 from nbgrader.utils import gettz, parse_utc
 
 from courseware.grading.reasons import Fault, Reason, Refused
+from courseware.grading.submission.own_work import Remark, remarks
 from courseware.grading.submission.repair import grade_ids, listed, repair, shown
 
 LARGEST = 16 * 2**20  # bytes of a notebook; a submission may have four times as many
@@ -60,16 +62,22 @@ class Submission:
     timestamp: str | None
     secret: str | None = None  # by which nbgrader's exchange hides feedback
 
-    def read(self, name: str, release: NotebookNode, first: bool) -> tuple[NotebookNode, tuple[Fault, ...]]:
-        """A notebook repaired, or as released where it was not handed in, and what was wrong with it.
+    def read(
+        self, name: str, release: NotebookNode, solved: str | None, first: bool
+    ) -> tuple[NotebookNode, tuple[Fault, ...], list[Remark]]:
+        """A notebook repaired, or as released where it was not handed in; what was wrong with it, remarks.
 
-        Its metadata say so too, and of the `first` notebook what was wrong with the submission.
+        Its metadata say so too, and of the `first` notebook what was wrong with the submission. `solved` is
+        the instructor's, as JSON: without it nothing is remarked on.
         """
         handed_in = name in self.notebooks
         nb, faults = repair(self.notebooks[name], release, name) if handed_in else (deepcopy(release), ())
         about = [one for one in self.faults if one.notebook == name or (first and not one.notebook)]
-        nb.metadata["course"] = NotebookNode(faults=[one.plain for one in (*about, *faults)])
-        return nb, faults
+        found = remarks(nb, nbformat.reads(solved, as_version=4)) if solved else []
+        nb.metadata["course"] = NotebookNode(
+            faults=[one.plain for one in (*about, *faults)], remarks=[vars(one) for one in found]
+        )
+        return nb, faults, found
 
 
 def collect(folder: Path, student: str, assignment: str, known: Mapping[str, Collection[str]]) -> Submission:
@@ -142,7 +150,7 @@ class _Files:
         if stem:
             self.notebooks[stem] = self._content(file)
         elif name == SECRET:
-            self.secret = _content(file, SMALL).decode("ascii", "replace").strip()
+            self.secret = _content(file, SMALL).decode("ascii", "ignore").strip()
         else:
             self.timestamp, problem = _timestamp(_content(file, SMALL))
             if problem:

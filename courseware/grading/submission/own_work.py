@@ -17,7 +17,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 from nbgrader.utils import is_grade, is_solution
@@ -25,6 +24,7 @@ from nbgrader.utils import is_grade, is_solution
 from course_utils.checks import EXERCISES
 from course_utils.checks.core import SEED_VARIABLE
 from course_utils.checks.evidence import printable
+from courseware import notebooks
 from courseware.grading.reasons import Fault
 from courseware.notebooks import plain
 
@@ -102,7 +102,8 @@ def remarks(submitted: NotebookNode, source: NotebookNode) -> list[Remark]:
 def kept(autograded: Path, assignment: str = "") -> Iterator[tuple[str, str, Fault | Remark]]:
     """What autograding left in its notebooks: student, notebook, and what was wrong or is remarked upon."""
     for path in sorted(autograded.glob(f"*/{assignment or '*'}/*.ipynb")):
-        course = nbformat.read(path, as_version=4).metadata.get("course", {})
+        notebook = notebooks.kept(path)
+        course = notebook.metadata.get("course", {}) if notebook else {}
         for fields in course.get("faults", []):
             yield path.parent.parent.name, path.stem, Fault.of(fields)
         for fields in course.get("remarks", []):

@@ -147,14 +147,15 @@ def _sign(raw: bytes, problem: ValueError) -> str:
 def grade_ids(raw: bytes) -> set[str]:
     """The names in nbgrader's marks of a notebook's cells; none if it is no notebook."""
     try:
-        names = [_grade_id(cell) for cell in cells_of(raw)] if b'"grade_id"' in raw else []
+        return {_grade_id(cell) for cell in cells_of(raw)} - {""} if b'"grade_id"' in raw else set()
     except Refused:
         return set()
-    return {name for name in names if isinstance(name, str)}
 
 
-def _grade_id(cell: Any) -> Any:
-    return _item(_item(_item(cell, "metadata"), "nbgrader"), "grade_id")
+def _grade_id(cell: Any) -> str:
+    """Which cell of an assignment a cell says that it is, '' if none."""
+    name = _item(_item(_item(cell, "metadata"), "nbgrader"), "grade_id")
+    return name if isinstance(name, str) else ""
 
 
 def _item(value: Any, key: str) -> Any:
@@ -173,13 +174,12 @@ def _cell(value: Any, released: Collection[str]) -> _Cell | None:
     # JSON can hold halves of surrogate pairs, which no file can, and other systems' ends of lines.
     source = re.sub(r"[\0\ud800-\udfff]", "\ufffd", re.sub(r"\r\n?", "\n", source))
     grade_id = _grade_id(value)
-    known = isinstance(grade_id, str) and grade_id in released
     ids = (_item(value, "id"), _item(_item(value, "metadata"), "id"))  # the latter on Colab
     attached = _item(value, "attachments") if kind == "markdown" else None
     return _Cell(
         kind,
         source,
-        grade_id if known else "",
+        grade_id if grade_id in released else "",
         next((one for one in ids if isinstance(one, str)), ""),
         attached if isinstance(attached, dict) else {},
     )
@@ -195,18 +195,13 @@ def _recognised(cells: list[_Cell], release: NotebookNode) -> tuple[list[_Cell],
     cell that defines the name which its check asks for, or stands where it was released.
     """
     marked = {cell.grade_id for cell in cells}
-    lost = [cell for cell in release.cells if _name(cell) and _name(cell) not in marked]
+    lost = [cell for cell in release.cells if _grade_id(cell) and _grade_id(cell) not in marked]
     found = _Unmarked(cells, release)
     return found.cells, [
-        _name(origin)
+        _grade_id(origin)
         for origin in lost
         if not found.take(found.by_id(origin), origin) and found.take(found.by_looks(origin), origin)
     ]
-
-
-def _name(cell: NotebookNode) -> str:
-    """Which cell of the assignment a released cell is, '' if none that is marked."""
-    return cell.metadata.get("nbgrader", {}).get("grade_id", "")
 
 
 class _Unmarked:
@@ -222,8 +217,8 @@ class _Unmarked:
     def take(self, place: int | None, origin: NotebookNode) -> bool:
         """Mark the cell at this place as that of the release; whether there is one."""
         if place is not None:
-            self.cells[place] = replace(self.cells[place], grade_id=_name(origin))
-            self.places[_name(origin)] = place
+            self.cells[place] = replace(self.cells[place], grade_id=_grade_id(origin))
+            self.places[_grade_id(origin)] = place
         return place is not None
 
     def by_id(self, origin: NotebookNode) -> int | None:
@@ -238,7 +233,8 @@ class _Unmarked:
             return self.places[text]
         if not is_solution(origin):
             return None
-        name = "".join(asked(one.source) for one in self.release if _name(one) == f"{_name(origin)}-check")
+        check = f"{_grade_id(origin)}-check"
+        name = "".join(asked(one.source) for one in self.release if _grade_id(one) == check)
         for place, cell in reversed(list(enumerate(self.cells))):
             if name and self._free(place, origin) and defines(cell.source, name):
                 return place
@@ -250,7 +246,8 @@ class _Unmarked:
         return None
 
     def _place(self, origin: NotebookNode) -> int | None:
-        return self.places.get(_name(origin) or plain(origin.source), self.places.get(plain(origin.source)))
+        said = plain(origin.source)
+        return self.places.get(_grade_id(origin) or said, self.places.get(said))
 
     def _free(self, place: int, origin: NotebookNode) -> bool:
         """Whether a cell there may be that of the release: of its type, without a mark, and no other's."""
