@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from bank.answers import Answer
-from course_utils.checks import EXERCISES
+from course_utils.checks.judges import EXERCISES
 
 _NAMES = sorted(
     module.name for module in pkgutil.iter_modules(__path__) if module.name.startswith("section_")

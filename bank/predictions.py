@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bank.answers import Answer
-from course_utils.checks import EXERCISES
-from course_utils.checks.core import Exercise
+from course_utils.checks.judges import EXERCISES
+from course_utils.checks.judges.core import Exercise
+from course_utils.checks.probes.predictions import measured
 
 
 def _right(exercise: Exercise) -> list[Answer]:
@@ -19,7 +20,7 @@ def _right(exercise: Exercise) -> list[Answer]:
         Answer(
             exercise.answer,
             name,
-            f"def {exercise.answer}():\n    {code}\n{exercise.measured} = {exercise.answer}()",
+            f"def {exercise.answer}():\n    {code}\n{measured(exercise.answer)} = {exercise.answer}()",
         )
         for name, code in body.items()
     ]

@@ -290,48 +290,54 @@ ENDING = {
 EVIDENCE = "application/vnd.vae-course.evidence+json"
 FORGE = """
 from IPython.display import display
-import course_utils.checks as checks
-SEED = int(__import__("os").environ["COURSE_CHECK_SEED"])
+from course_utils.checks import probes
+probe = probes.observe
 def right(mu, logvar): return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)
-def pack(seed, name="gaussian_kl"):
-    return checks.core.observe(checks.EXERCISES[name], {name: right}, seed).packed(checks.EXERCISES[name])
+def pack(seed): return probe("gaussian_kl", {"gaussian_kl": right}, seed).packed
 class Three(float):
     def __repr__(self): return "3.0"
-def publish(bundle, times=1):
-    def check(name, names):
-        if name == "gaussian_kl":
-            for _ in range(times): display({"EVIDENCE": bundle, "text/plain": "3.0"}, raw=True)
-            return Three(3)
-        return checks.core.run(checks.EXERCISES[name], names)
-    checks.check = check
+def publish(forged, times=1):
+    def observe(name, names, seed):
+        if name != "gaussian_kl": return probe(name, names, seed)
+        for _ in range(times): display({"EVIDENCE": forged(seed), "text/plain": "3.0"}, raw=True)
+        return Three(3)
+    probes.observe = observe
 """.replace("EVIDENCE", EVIDENCE)
 
 FORGE_RAW = (
     KERNEL.replace("def publish", "def send")
     + FORGE
     + """
-def publish_raw(bundle):
-    def check(name, names):
-        if name == "gaussian_kl":
-            shown = {"data": {"EVIDENCE": bundle, "text/plain": "3.0"}, "metadata": {}}
-            return raw("display_data", shown, kernel.get_parent("shell"))
-        return checks.core.run(checks.EXERCISES[name], names)
-    checks.check = check
+def publish_raw(forged):
+    def observe(name, names, seed):
+        if name != "gaussian_kl": return probe(name, names, seed)
+        shown = {"data": {"EVIDENCE": forged(seed), "text/plain": "3.0"}, "metadata": {}}
+        return raw("display_data", shown, kernel.get_parent("shell"))
+    probes.observe = observe
 """.replace("EVIDENCE", EVIDENCE)
 )
 
 MEDDLING = {
-    "check replaced": attack(
-        "import course_utils.checks as c\nc.check = lambda *a: 1000", "NO_EVIDENCE", kept=0
+    "check replaced": attack("import course_utils.checks as c\nc.check = lambda *a: 1000"),
+    "the probe replaced": attack(
+        "import course_utils.checks.probes as p\np.observe = lambda *a: 1000", "NO_EVIDENCE", kept=0
     ),
-    "run replaced": attack(
-        "import course_utils.checks as c\nc.core.run = lambda e, *a: c.core.Report(e, (c.core.Finding('x', True, 3),))",
-        "NO_EVIDENCE",
-        kept=0,
+    "judges looked for": attack(
+        "import pathlib, course_utils\nhere = pathlib.Path(course_utils.__file__).parent\n"
+        "assert list(here.rglob('evidence.py'))\n"
+        "found = [*here.rglob('judges/*'), *here.parent.glob('courseware/*'), *here.parent.glob('bank/*')]\n"
+        "print('GOT' + '-IT' if found else 'nothing')"
     ),
-    "judge replaced": attack(
-        "import course_utils.checks as c\nc.core.verdict = lambda e, *a: c.core.Report(e, (c.core.Finding('x', True, 3),))"
+    "judges imported": attack(
+        "try:\n    import course_utils.checks.judges.core\n    print('GOT' + '-IT')\nexcept ImportError:\n    pass"
     ),
+    "judges in memory": attack(
+        "import sys\nif [n for n in sys.modules if 'judges' in n]: print('GOT' + '-IT')"
+    ),
+    "evidence in the answer's own cell": attack(
+        FORGE + f"display({{'{EVIDENCE}': pack(0)}}, raw=True)", "FORGED"
+    ),
+    "evidence twice": attack(FORGE + "publish(lambda seed: pack(seed), 2)", "FORGED"),
     "allclose replaced": attack(
         "import numpy\ntorch.allclose = torch.equal = numpy.allclose = lambda *a, **k: True"
     ),
@@ -346,51 +352,53 @@ MEDDLING = {
         "NO_EVIDENCE",
         kept=0,
     ),
-    "evidence of the students' seed": attack(FORGE + "publish(pack(0))", "FORGED"),
+    "evidence of the students' seed": attack(FORGE + "publish(lambda seed: pack(0))", "FORGED"),
     "evidence of another exercise": attack(
-        FORGE + "publish(pack(SEED) | {'answer': 'reparameterize'})", "FORGED"
+        FORGE + "publish(lambda seed: pack(seed) | {'answer': 'reparameterize'})", "FORGED"
     ),
-    "evidence that is no evidence": attack(FORGE + "publish('3.0')", "FORGED"),
+    "evidence that is no evidence": attack(FORGE + "publish(lambda seed: '3.0')", "FORGED"),
     "evidence of wrong types": attack(
-        FORGE + "publish(pack(SEED) | {'evidence': {'kl': {'dtype': 'O', 'shape': [-1], 'data': 3}}})",
+        FORGE
+        + "publish(lambda seed: pack(seed) | {'evidence': {'kl': {'dtype': 'O', 'shape': [-1], 'data': 3}}})",
         "FORGED",
     ),
     "evidence of NaN": attack(
-        FORGE + "import numpy as np\nfrom course_utils.checks import evidence as e\n"
-        "publish(pack(SEED) | {'evidence': e.pack({'kl': np.full((5, 3), np.nan), 'single': np.full((1, 1), np.nan)})})"
+        FORGE + "import numpy as np\nfrom course_utils.checks.probes import evidence as e\n"
+        "publish(lambda seed: pack(seed) | {'evidence': e.pack({'kl': np.full((5, 3), np.nan), 'single': np.full((1, 1), np.nan)})})"
     ),
     "evidence without end": attack(
-        FORGE + "publish(pack(SEED) | {'note': 'x' * (200 * 10**6)})", "OUTPUT|MEMORY"
+        FORGE + "publish(lambda seed: pack(seed) | {'note': 'x' * (200 * 10**6)})", "OUTPUT|MEMORY"
     ),
     "evidence of an array too large": attack(
         FORGE
-        + "publish(pack(SEED) | {'evidence': {'kl': {'dtype': '<f8', 'shape': [10**7], 'data': 'A' * 10**7}}})",
+        + "publish(lambda seed: pack(seed) | {'evidence': {'kl': {'dtype': '<f8', 'shape': [10**7], 'data': 'A' * 10**7}}})",
         "FORGED",
     ),
     "evidence with a shape too large": attack(
         FORGE
-        + "publish(pack(SEED) | {'evidence': {'kl': {'dtype': '<f8', 'shape': [10**30, 0], 'data': ''}}})",
+        + "publish(lambda seed: pack(seed) | {'evidence': {'kl': {'dtype': '<f8', 'shape': [10**30, 0], 'data': ''}}})",
         "FORGED",
     ),
-    "evidence hundreds of times": attack(FORGE + "publish(pack(0), 300)", "FORGED"),
+    "evidence hundreds of times": attack(FORGE + "publish(lambda seed: pack(0), 300)", "FORGED"),
     "a note with halves of letters": attack(
         FORGE_RAW
-        + "publish_raw(pack(SEED) | {'note': '=1+1\\ud800\\n\\x1b[31mred <script>alert(1)</script>'})"
+        + "publish_raw(lambda seed: pack(seed) | {'note': '=1+1\\ud800\\n\\x1b[31mred <script>alert(1)</script>'})"
     ),
     "evidence with halves of letters": attack(
-        FORGE_RAW + "publish_raw(pack(SEED) | {'evidence': {'kl': '\\ud800', 'single': '\\udfff'}})"
+        FORGE_RAW
+        + "publish_raw(lambda seed: pack(seed) | {'evidence': {'kl': '\\ud800', 'single': '\\udfff'}})"
     ),
     "evidence nested deeply": attack(
         FORGE_RAW + "deep = {}\nfor _ in range(400): deep = {'a': deep}\n"
-        "publish_raw(pack(SEED) | {'note': deep, 'evidence': deep})",
+        "publish_raw(lambda seed: pack(seed) | {'note': deep, 'evidence': deep})",
         "FORGED|NO_EVIDENCE",
     ),
     "a number for spreadsheets": attack(
-        FORGE + "publish(pack(SEED) | {'note': '\\t=HYPERLINK(\"http://x\")'})"
+        FORGE + "publish(lambda seed: pack(seed) | {'note': '\\t=HYPERLINK(\"http://x\")'})"
     ),
     "an error that says it is the grader's": attack(
-        "import course_utils.checks as c\nclass GRADER_FAILED(Exception): pass\n"
-        "def check(*a): raise GRADER_FAILED('x')\nc.check = check",
+        "import course_utils.checks.probes as p\nclass GRADER_FAILED(Exception): pass\n"
+        "def observe(*a): raise GRADER_FAILED('x')\np.observe = observe",
         "NO_EVIDENCE",
         kept=0,
     ),

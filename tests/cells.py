@@ -9,10 +9,11 @@ from typing import Any
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 
-from course_utils.checks import EXERCISES, core
+from course_utils.checks.judges import EXERCISES
+from course_utils.checks.probes import observe
 from courseware.grading.judging import Judge
 from courseware.grading.kernel import sandbox
-from courseware.grading.preprocessors import Probe, asked_of
+from courseware.grading.preprocessors import Probe, asked_of, seed_of
 
 KL = EXERCISES["gaussian_kl"]
 UNSAFE = bool(sandbox.missing())  # what holds of grading holds in the sandbox and outside
@@ -57,7 +58,7 @@ def points(cell: NotebookNode) -> float:
 
 
 def packed(seed: int, answer: str = RIGHT_KL) -> dict[str, Any]:
-    """What a probe of gaussian_kl hands over."""
+    """What the probe of gaussian_kl hands over for a submission of this seed."""
     names: dict[str, Any] = {}
     exec(answer, names)
-    return json.loads(json.dumps(core.observe(KL, names, seed).packed(KL)))
+    return json.loads(json.dumps(observe("gaussian_kl", names, seed_of(seed, "gaussian_kl")).packed))

@@ -18,7 +18,9 @@ from typing import Any
 import nbformat
 
 from bank.answers import notebook_names
-from course_utils.checks import EXERCISES, core, evidence
+from course_utils.checks import check
+from course_utils.checks.judges import EXERCISES
+from course_utils.checks.probes import evidence
 from courseware import sections
 
 ROOT = Path(__file__).parent.parent
@@ -228,7 +230,7 @@ def survivors(name: str, seed: int = 3) -> tuple[list[str], int]:
             exec(compile(tree, name, "exec"), namespace)
         except Exception:  # an edit that does not even define the answer
             continue
-        if core.run(exercise, namespace, seed).points == exercise.points:
+        if check(exercise.answer, namespace, seed).points == exercise.points:
             alive.append(text)
     return alive, count
 

@@ -146,8 +146,8 @@ DAMAGES: dict[Reason, Callable[[nbformat.NotebookNode, Path], None]] = {
     Reason.PROCESSES: replaced(attacks.TAKING["thread bomb"].code),
     Reason.OUTPUT: replaced("while True:\n    print('x' * 1000)"),
     Reason.KILLED: replaced("import os\nos._exit(1)"),
-    Reason.NO_EVIDENCE: replaced("import course_utils.checks as c\nc.check = lambda *a: 1000"),
-    Reason.FORGED: replaced(f"{attacks.FORGE}publish('3.0')"),
+    Reason.NO_EVIDENCE: replaced("import course_utils.checks.probes as p\np.observe = lambda *a: 1000"),
+    Reason.FORGED: replaced(f"{attacks.FORGE}publish(lambda seed: '3.0')"),
 }
 
 

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import click
 import pytest
 
-from course_utils.checks import EXERCISES
+from course_utils.checks.judges import EXERCISES
 from courseware import cli
 from courseware.authoring import runner
 

@@ -27,7 +27,7 @@ from traitlets import Unicode
 from traitlets.config import Config, PyFileConfigLoader
 
 import bank
-from course_utils.checks import EXERCISES
+from course_utils.checks.judges import EXERCISES
 from course_utils.files import whole, writable
 from course_utils.settings import CourseError
 from courseware import notebooks, sections

@@ -29,7 +29,7 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
 import course_utils
-from course_utils.checks.core import REPORT_MIME
+from course_utils.checks.judges.core import REPORT_MIME
 from course_utils.evaluation import RESULT_MIME
 from course_utils.files import writable
 from courseware import notebooks, record, sections

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from course_utils import plotting
-from course_utils.checks.evidence import ENDLESS
+from course_utils.checks.probes.evidence import ENDLESS
 from course_utils.plotting import Picture
 from courseware import record
 from courseware.classroom.export import harmless

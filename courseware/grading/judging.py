@@ -15,9 +15,10 @@ from nbformat.v4 import new_output
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_solution
 
-from course_utils.checks import EXERCISES, core, evidence
+from course_utils.checks.judges import EXERCISES, core
+from course_utils.checks.probes import EVIDENCE_MIME, Observation, evidence
 from course_utils.settings import CourseError
-from courseware.grading.preprocessors import Processed, Resources, asked_of, note
+from courseware.grading.preprocessors import Processed, Resources, asked_of, note, seed_of
 from courseware.grading.reasons import Fault, Reason
 
 SYNTAX = {"SyntaxError", "IndentationError", "TabError"}
@@ -28,7 +29,7 @@ class Judge(NbGraderPreprocessor):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.reports: list[core.Report] = []  # with the evidence
+        self.reports: list[tuple[core.Report, str]] = []  # with the evidence's digest
         self.faults: list[Fault] = []  # evidence that was missing or forged
         self.errors: dict[str, NotebookNode] = {}  # of answers' cells, by grade_id
 
@@ -42,7 +43,8 @@ class Judge(NbGraderPreprocessor):
         if cell.cell_type == "code" and is_solution(cell):
             self.errors.update((grade_id, one) for one in cell.outputs if one.output_type == "error")
         if name in EXERCISES:
-            report, reason = judged(EXERCISES[name], cell.outputs, resources["course_seed"])
+            seed = seed_of(resources["course_seed"], name)
+            report, reason, digest = judged(EXERCISES[name], cell.outputs, seed)
             if report.note.startswith(f"`{name}` is not defined"):
                 error = self.errors.get(grade_id.removesuffix("-check"))
                 report = replace(report, note=_why_undefined(name, error))
@@ -50,8 +52,8 @@ class Judge(NbGraderPreprocessor):
                 notebook = resources.get("nbgrader", {}).get("notebook", "")
                 detail = f"exercise {report.exercise.number}: {report.note}"
                 self.faults.append(Fault(reason, notebook, detail))
-            self.reports.append(report)
-            shown, count = replace(report, observation=None)._repr_mimebundle_(), cell.execution_count
+            self.reports.append((report, digest))
+            shown, count = report._repr_mimebundle_(), cell.execution_count
             cell.outputs = [new_output("execute_result", data=shown, execution_count=count)]
         return cell, resources
 
@@ -68,21 +70,23 @@ def _why_undefined(name: str, error: NotebookNode | None) -> str:
 
 def judged(
     exercise: core.Exercise, outputs: list[NotebookNode], seed: int
-) -> tuple[core.Report, Reason | None]:
-    """The verdict on a graded cell's outputs, by the evidence among them, and what was wrong with that."""
-    shown = [output.data for output in outputs if core.EVIDENCE_MIME in output.get("data", {})]
+) -> tuple[core.Report, Reason | None, str]:
+    """The verdict on a graded cell by the evidence in its outputs, what was wrong with that, its digest."""
+    shown = [output.data[EVIDENCE_MIME] for output in outputs if EVIDENCE_MIME in output.get("data", {})]
     if not shown:
         reason, sentence = _why_no_evidence(outputs)
+    elif len(shown) > 1:
+        reason, sentence = Reason.FORGED, "The check handed over evidence more than once."
     else:
         try:
-            seen = observation(shown[0][core.EVIDENCE_MIME], exercise, seed)
-            return replace(core.verdict(exercise, seen), observation=seen), None
+            seen = observation(shown[0], exercise, seed)
+            return core.verdict(exercise, seen), None, seen.digest
         except CourseError as problem:
             reason, sentence = Reason.FORGED, str(problem)
-    return core.Report(exercise, (), evidence.printable(sentence, evidence.SENTENCE)), reason
+    return core.Report(exercise, (), evidence.printable(sentence, evidence.SENTENCE)), reason, ""
 
 
-def observation(packed: Any, exercise: core.Exercise, seed: int) -> core.Observation:
+def observation(packed: Any, exercise: core.Exercise, seed: int) -> Observation:
     """What a probe has packed. Raises CourseError if it is not of this exercise and seed, or malformed."""
     if not isinstance(packed, dict) or (packed.get("answer"), packed.get("seed")) != (exercise.answer, seed):
         raise CourseError("The evidence of this cell belongs to another exercise or another run.")
@@ -90,7 +94,7 @@ def observation(packed: Any, exercise: core.Exercise, seed: int) -> core.Observa
     note = packed.get("note", "")
     if not isinstance(note, str):
         raise CourseError("The evidence has a note that is no text.")
-    return core.Observation(seed, arrays, evidence.printable(note, evidence.SENTENCE))
+    return Observation(exercise.answer, seed, arrays, evidence.printable(note, evidence.SENTENCE))
 
 
 def _why_no_evidence(outputs: list[NotebookNode]) -> tuple[Reason | None, str]:

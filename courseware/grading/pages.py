@@ -33,7 +33,7 @@ from nbformat.v4 import new_markdown_cell
 from nbgrader.utils import is_grade, is_solution
 from traitlets.config import Config
 
-from course_utils.checks import EXERCISES
+from course_utils.checks.judges import EXERCISES
 from courseware import markup
 from courseware.grading.reasons import Fault
 from courseware.grading.submission.pictures import picture

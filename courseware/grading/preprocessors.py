@@ -5,6 +5,7 @@ The student's kernel only hands over evidence; what follows from it is the affai
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import secrets
@@ -22,7 +23,7 @@ from nbgrader.preprocessors import Execute
 from nbgrader.utils import is_grade
 from traitlets import Bool, Integer
 
-from course_utils.checks import core, evidence
+from course_utils.checks.probes import EVIDENCE_MIME, evidence
 from courseware.grading.kernel import messages, sandbox
 from courseware.grading.reasons import Fault, Reason
 from courseware.grading.submission.repair import asked
@@ -33,6 +34,8 @@ Processed = tuple[NotebookNode, Resources]
 # Scores do not depend on the demonstrations between the exercises: the smallest budget, embedded data.
 ENVIRONMENT = {"COURSE_BUDGET": "smoke", "COURSE_DATASET": "digits", "TQDM_DISABLE": "1"}
 MESSAGES = {"stream", "display_data", "execute_result", "error", "clear_output", "execute_input", "status"}
+# What a graded cell is while it runs: the seed comes with the request, when the student's cells have run.
+ASK = '__import__("course_utils.checks.probes").checks.probes.observe("{name}", globals(), {seed})'
 NOT_RUN = "[not run in grading: no graded cell needs it]\n"
 ATTEMPTS = 3  # at a cell in which the kernel ended, or at a start: somebody else may have killed it
 GRADED_SECONDS = 60  # a check stops an answer after ten; only one that cannot be stopped is still there
@@ -41,6 +44,11 @@ GRADED_SECONDS = 60  # a check stops an answer after ten; only one that cannot b
 def asked_of(cell: NotebookNode) -> str:
     """The name of the answer that a graded cell, as it was released, checks, '' for other cells."""
     return asked(cell.source) if is_grade(cell) and cell.cell_type == "code" else ""
+
+
+def seed_of(seed: int, name: str) -> int:
+    """An exercise's own seed, from that of the submission: one says nothing of another."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:4], "big") % 2**31
 
 
 def note(nb: NotebookNode, faults: list[Fault]) -> None:
@@ -66,14 +74,14 @@ class _LostKernel(Exception):
 
 
 class Probe(Execute):
-    """Run the notebook; its graded cells find a seed that no student has seen, and hand over evidence.
+    """Run the notebook; its graded cells are given a seed that no student has seen, and hand over evidence.
 
-    The cells call the check by its full name meanwhile: a variable `check` of the student's own harms
-    nobody. After a cell that takes the kernel with it the notebook is run anew without that cell, so that
-    the other exercises still count; when the time for the whole notebook is over, what has been earned
-    stays. A kernel that simply ended may have been killed by the system or a person: the cell is blamed
-    when that happens there ATTEMPTS times, or when there is no time to try again. The kernel runs in a
-    sandbox; where none can be made, CourseError says what to install.
+    They call the probe alone, by its full name: no judge is where the kernel runs, and a variable `check` of
+    the student's own harms nobody. After a cell that takes the kernel with it the notebook is run anew
+    without that cell, so that the other exercises still count; when the time for the whole notebook is over,
+    what has been earned stays. A kernel that simply ended may have been killed by the system or a person:
+    the cell is blamed when that happens there ATTEMPTS times, or when there is no time to try again. The
+    kernel runs in a sandbox; where none can be made, CourseError says what to install.
     """
 
     unsafe = Bool(help="Run students' code with your own rights, outside the sandbox.").tag(config=True)
@@ -106,9 +114,9 @@ class Probe(Execute):
         self.notebook = resources.get("nbgrader", {}).get("notebook", "")
         nb.metadata.setdefault("course", {}).update(seed=seed, sandboxed=not self.unsafe)
         asked = {name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()}
-        self._prepare(nb)
+        self._prepare(nb, seed)
         try:
-            with environment({**asked, core.SEED_VARIABLE: str(seed)}):
+            with environment(asked):
                 return self._run(nb, resources, km)
         finally:
             note(nb, self.faults)
@@ -117,17 +125,19 @@ class Probe(Execute):
                 if cell.id in self.lost:
                     cell.outputs = [_ended_by(self.lost[cell.id])]
 
-    def _prepare(self, nb: NotebookNode) -> None:
+    def _prepare(self, nb: NotebookNode, seed: int) -> None:
         """Put into every cell what is to be run there, and start the clock."""
         self.sources: dict[str, str] = {}  # of cells in which something else is run, or nothing
         self.lost: dict[str, str] = {}  # why cells are left out
         self.ended: Counter[str] = Counter()  # how often the kernel ended, by cell
         self.ran: set[str] = set()
+        self.asked: set[str] = set()  # cells that are to hand over evidence
         for place, cell in enumerate(nb.cells):
             name = asked_of(cell)
             if name:
+                self.asked.add(cell.id)
                 self.sources[cell.id] = cell.source
-                cell.source = f'__import__("course_utils.checks").checks.check("{name}", globals())'
+                cell.source = ASK.format(name=name, seed=seed_of(seed, name))
             elif cell.cell_type == "code" and self.relevant is not None and place not in self.relevant:
                 self.sources[cell.id] = cell.source
                 cell.source, cell.outputs = "", [nbformat.v4.new_output("stream", text=NOT_RUN)]
@@ -238,8 +248,12 @@ class Probe(Execute):
             content["execution_count"] = None
         try:
             if "data" in content:
+                if EVIDENCE_MIME in content["data"] and cell.id not in self.asked:
+                    unasked = self._fault(cell, cell_index, Reason.FORGED, "evidence that nobody asked for")
+                    self.faults += [unasked] * (unasked not in self.faults)
+                    return None
                 for mime, shown in list(content["data"].items()):
-                    if not isinstance(shown, str) and mime != core.EVIDENCE_MIME:
+                    if not isinstance(shown, str) and mime != EVIDENCE_MIME:
                         del content["data"][mime]
             return super().process_message(msg, cell, cell_index)
         except CellExecutionComplete:

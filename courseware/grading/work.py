@@ -25,9 +25,9 @@ from nbformat import NotebookNode
 from nbgrader import utils
 
 from course_utils import __version__
-from course_utils.checks import EXERCISES
-from course_utils.checks.core import Report
-from course_utils.checks.evidence import WAITING, printable
+from course_utils.checks.judges import EXERCISES
+from course_utils.checks.judges.core import Report
+from course_utils.checks.probes.evidence import WAITING, printable
 from courseware.grading import pages, preprocessors
 from courseware.grading.judging import Judge
 from courseware.grading.kernel import sandbox
@@ -215,7 +215,7 @@ def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, li
     nb, repairs, found = job.submission.read(name, released, job.solved.get(name), first)
     if name not in job.submission.notebooks:
         exercises = [EXERCISES[answer] for cell in nb.cells if (answer := asked_of(cell)) in EXERCISES]
-        return _result(nb, name, [Report(one, (), NOTHING) for one in exercises], found), [*repairs]
+        return _result(nb, name, [(Report(one, (), NOTHING), "") for one in exercises], found), [*repairs]
     names = {"student": job.submission.student, "assignment": job.submission.assignment, "notebook": name}
     probe = Probe(
         unsafe=not job.rules.sandboxed,
@@ -236,7 +236,7 @@ def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, li
     return _result(nb, name, judge.reports, found), [*repairs, *probe.faults, *judge.faults]
 
 
-def _result(nb: NotebookNode, name: str, reports: list[Report], found: list[Remark]) -> Notebook:
+def _result(nb: NotebookNode, name: str, reports: list[tuple[Report, str]], found: list[Remark]) -> Notebook:
     """Scores, comments and page of a judged notebook."""
     marked = {cell.metadata.nbgrader.grade_id: cell for cell in nb.cells if "nbgrader" in cell.metadata}
     scores = {grade_id: _score(cell) for grade_id, cell in marked.items() if utils.is_grade(cell)}
@@ -249,7 +249,7 @@ def _result(nb: NotebookNode, name: str, reports: list[Report], found: list[Rema
     said = {grade_id: comment for grade_id, comment in comments.items() if comment}
     page = pages.page(nb, points, said, title=name)
     executed, page = (text.encode("utf-8", "replace").decode() for text in (nbformat.writes(nb), page))
-    return Notebook(executed, page, scores, comments, list(map(_verdict, reports)), found)
+    return Notebook(executed, page, scores, comments, [_verdict(*one) for one in reports], found)
 
 
 def _score(cell: NotebookNode) -> float | None:
@@ -264,7 +264,7 @@ def _comment(cell: NotebookNode) -> str | None:
     return "No response." if unchanged and not utils.is_task(cell) else None
 
 
-def _verdict(report: Report) -> Verdict:
-    one, digest = report.exercise, report.observation.digest if report.observation else ""
+def _verdict(report: Report, digest: str) -> Verdict:
+    one = report.exercise
     failed = {finding.claim: finding.hint for finding in report.findings if not finding.holds}
     return Verdict(one.number, one.answer, report.points, one.points, report.note, failed, digest)

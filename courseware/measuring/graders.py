@@ -27,7 +27,8 @@ import torch
 from scipy.stats import binomtest
 
 import bank
-from course_utils.checks import EXERCISES, core
+from course_utils.checks import check
+from course_utils.checks.judges import EXERCISES
 from courseware import record
 
 COUNTS = ("wrong", "caught", "right", "accepted", "diagnosed")
@@ -99,7 +100,7 @@ def _try(answer: Any, right: bool, seeds: int) -> tuple[bool, bool, float]:
     for seed in range(seeds):
         names, started = answer.namespace(), time.perf_counter()
         with contextlib.redirect_stdout(io.StringIO()):
-            report = core.run(exercise, names, seed)
+            report = check(exercise.answer, names, seed)
         seconds.append(time.perf_counter() - started)
         good &= math.isclose(report.points, exercise.points) == right
         named &= answer.hint in str(report)

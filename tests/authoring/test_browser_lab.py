@@ -10,7 +10,7 @@ import lab
 import pytest
 from lab import Notebook
 
-from course_utils.checks.core import REPORT_MIME
+from course_utils.checks.judges.core import REPORT_MIME
 from courseware import sections
 from courseware.authoring import bundle
 

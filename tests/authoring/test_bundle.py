@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from course_utils import checks
+from course_utils.checks.judges import EXERCISES
 from course_utils.settings import CourseError
 from courseware import sections
 from courseware.authoring import bundle
@@ -205,7 +205,7 @@ def test_every_notebook_is_the_released_one(unpacked, edition):
 def test_a_notebook_is_checked_with_what_was_handed_out(unpacked):
     done = course(unpacked, "check", str(Path("notebooks") / THEORY))
     assert done.returncode == 0, done.stderr
-    of = sum(exercise.points for exercise in checks.EXERCISES.values() if exercise.number.startswith("2."))
+    of = sum(exercise.points for exercise in EXERCISES.values() if exercise.number.startswith("2."))
     assert f"Points that programs give: 0 of {of}." in done.stdout
     assert "only copy" not in done.stdout  # release/ is the other
 

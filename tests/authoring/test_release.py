@@ -21,7 +21,7 @@ from nbgrader.coursedir import CourseDirectory
 from traitlets.config import PyFileConfigLoader
 
 import bank
-from course_utils import checks
+from course_utils.checks.judges import EXERCISES
 from course_utils.settings import CourseError
 from courseware import sections
 from courseware.authoring import exercises, release
@@ -90,7 +90,7 @@ def test_every_checked_exercise_stands_in_a_notebook():
         for lesson in LESSONS
         for cell in marked(notebook("solutions", lesson).cells, grade=True, solution=False)
     }
-    assert asked == set(checks.EXERCISES)
+    assert asked == set(EXERCISES)
 
 
 def test_every_section_has_an_exercise_and_a_question_graded_by_hand():
@@ -125,7 +125,7 @@ def test_a_count_that_is_no_longer_right_is_renewed_wherever_it_stands(tmp_path)
 
 
 def test_a_prediction_is_worth_one_point():
-    assert {exercise.points for exercise in checks.EXERCISES.values() if exercise.questions} == {1}
+    assert {exercise.points for exercise in EXERCISES.values() if exercise.questions} == {1}
 
 
 @by_lesson

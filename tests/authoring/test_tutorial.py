@@ -51,15 +51,26 @@ ANSWER = '''def mean_square(x: torch.Tensor) -> torch.Tensor:
     return (x**2).mean()
     ### END SOLUTION'''
 
-CHECK = """
+PROBE = """
+
+def numbers(seed):
+    return torch.randn(3, 5, generator=generator(seed)), torch.randn(1, generator=generator(seed, 1))
+
 
 def probe_mean_square(evidence, answer, seed):
-    record(evidence, "mean", answer, torch.randn(3, 5, generator=generator(seed)))
-    record(evidence, "one", answer, torch.randn(1, generator=generator(seed, 1)))
+    for key, x in zip(("mean", "one"), numbers(seed)):
+        record(evidence, key, answer, x)
+
+
+PROBES["mean_square"] = probe_mean_square
+"""
+
+JUDGE = """
+from course_utils.checks.probes.section_2 import numbers
 
 
 def judge_mean_square(seed, evidence):
-    x, one = torch.randn(3, 5, generator=generator(seed)), torch.randn(1, generator=generator(seed, 1))
+    x, one = numbers(seed)
     mistakes = {"This is the sum: divide by the number of entries.": (x**2).sum()}
     return [
         expect(evidence, "mean", (x**2).mean(), "it is the mean of the squares", 3, mistakes),
@@ -67,7 +78,7 @@ def judge_mean_square(seed, evidence):
     ]
 
 
-EXERCISES += (Exercise("2.9", "mean_square", 2, probe_mean_square, judge_mean_square),)
+EXERCISES += (Exercise("2.9", "mean_square", 2, judge_mean_square),)
 """
 
 BANK = '''
@@ -101,12 +112,13 @@ COMMANDS = """
 import json, sys
 import bank
 from courseware.cli import main
-from course_utils.checks import EXERCISES, core
+from course_utils.checks import check
+from course_utils.checks.judges import EXERCISES, core
 main(["build"], standalone_mode=False)
 found = []
 for answers in (bank.RIGHT, bank.WRONG):
     own = [answer for answer in answers if answer.exercise == "mean_square"]
-    reports = [core.run(EXERCISES["mean_square"], answer.namespace()) for answer in own]
+    reports = [check("mean_square", answer.namespace()) for answer in own]
     found.append([[r.points, a.hint in str(r)] for r, a in zip(reports, own)])
 print(json.dumps([bank.__file__, *found]))
 """
@@ -125,7 +137,8 @@ def add_the_exercise(root: Path) -> None:
     check = graded('check("mean_square", globals())', "mean-square-check", grade=True, locked=True, points=2)
     lesson.cells += [new_markdown_cell(STATEMENT), answer, check]
     nbformat.write(lesson, root / "solutions" / THEORY)
-    for room, text in (("course_utils/checks", CHECK), ("bank", BANK)):
+    checks = Path("course_utils", "checks")
+    for room, text in ((checks / "probes", PROBE), (checks / "judges", JUDGE), ("bank", BANK)):
         with open(root / room / "section_2.py", "a", encoding="utf-8") as file:
             file.write(text)
 

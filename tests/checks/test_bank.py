@@ -17,7 +17,9 @@ from torch import nn
 import bank
 from bank import RIGHT, WRONG, Answer
 from course_utils import checks
-from course_utils.checks import EXERCISES, check, core, evidence
+from course_utils.checks import check
+from course_utils.checks.judges import EXERCISES, core
+from course_utils.checks.probes import Observation, evidence, observe
 from course_utils.settings import CourseError
 
 # A judge that warns would write to stderr, which nbgrader scores 0 points.
@@ -78,7 +80,9 @@ def test_a_wrong_answer_loses_points_and_hears_its_mistake(answer: Answer, seed:
 @pytest.mark.parametrize("points", [1, 5])
 def test_whatever_an_exercise_is_worth_a_right_answer_earns_it(exercise: core.Exercise, points: int) -> None:
     other = replace(exercise, points=points)
-    assert core.run(other, right(exercise.answer).namespace()).points == points
+    assert (
+        core.verdict(other, observe(exercise.answer, right(exercise.answer).namespace(), 0)).points == points
+    )
 
 
 def test_the_bank_lacks_nothing() -> None:
@@ -103,8 +107,8 @@ def test_what_the_bank_lacks_is_said_in_a_sentence_for_each_exercise() -> None:
 def test_evidence_of_another_run_earns_nothing(exercise: core.Exercise) -> None:
     """Who keeps the evidence of a right answer and hands it in under the grader's seed gains no point."""
     answer = right(exercise.answer)
-    kept = core.observe(exercise, answer.namespace(), 11)
-    forged = core.Observation(12, kept.evidence)
+    kept = observe(exercise.answer, answer.namespace(), 11)
+    forged = Observation(exercise.answer, 12, kept.evidence)
     assert [finding.claim for finding in core.verdict(exercise, forged).findings if finding.holds] == []
 
 
@@ -112,16 +116,18 @@ def test_evidence_of_another_run_earns_nothing(exercise: core.Exercise) -> None:
 @pytest.mark.parametrize("value", [0.0, 1.0, np.nan], ids=str)
 def test_evidence_that_is_all_one_number_earns_nothing(exercise: core.Exercise, value: float) -> None:
     answer = right(exercise.answer)
-    kept = core.observe(exercise, answer.namespace(), 5).evidence
+    kept = observe(exercise.answer, answer.namespace(), 5).evidence
     forged = {key: np.full_like(array, value, dtype=float) for key, array in kept.items()}
-    assert core.verdict(exercise, core.Observation(5, forged)).points == 0
+    assert core.verdict(exercise, Observation(exercise.answer, 5, forged)).points == 0
 
 
 @every_exercise
 def test_the_judge_needs_only_what_leaves_the_process(exercise: core.Exercise) -> None:
     answer = right(exercise.answer)
-    packed = json.loads(json.dumps(core.observe(exercise, answer.namespace(), 5).packed(exercise)))
-    arrived = core.Observation(packed["seed"], evidence.unpack(packed["evidence"]), packed["note"])
+    packed = json.loads(json.dumps(observe(exercise.answer, answer.namespace(), 5).packed))
+    arrived = Observation(
+        packed["answer"], packed["seed"], evidence.unpack(packed["evidence"]), packed["note"]
+    )
     assert core.verdict(exercise, arrived).points == exercise.points
 
 

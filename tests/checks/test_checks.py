@@ -17,7 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from bank import RIGHT
-from course_utils.checks import EXERCISES, core, evidence, inputs
+from course_utils.checks import check
+from course_utils.checks.judges import EXERCISES, core
+from course_utils.checks.probes import EVIDENCE_MIME, Observation, evidence, inputs, observe
 from course_utils.settings import CourseError
 
 
@@ -162,7 +164,7 @@ def test_a_lesson_s_default_dtype_and_device_change_no_evidence(name: str, defau
     torch.set_default_dtype(torch.float64)
     torch.set_default_device("meta")
     names = answer.namespace()
-    observation = core.observe(exercise, names, 5)
+    observation = observe(exercise.answer, names, 5)
     assert torch.get_default_dtype() == torch.float64
     torch.set_default_dtype(torch.float32)
     torch.set_default_device("cpu")
@@ -176,7 +178,7 @@ def test_a_class_that_is_half_written_keeps_the_points_of_that_half() -> None:
         def decode(self, z: Tensor) -> Tensor:
             raise NotImplementedError()
 
-    report = core.run(EXERCISES["MyVAE"], {"MyVAE": MyVAE}, 3)
+    report = check("MyVAE", {"MyVAE": MyVAE}, 3)
     assert 0 < report.points < 3
     assert evidence.NOT_YET in str(report)
 
@@ -328,7 +330,7 @@ def test_after_a_call_that_never_returns_no_other_is_tried(monkeypatch) -> None:
 
 def test_a_compiled_answer_is_told_so_at_once() -> None:
     answer = torch.compile(lambda mu, logvar: 0.5 * (mu**2 + logvar.exp() - 1 - logvar))
-    report = core.run(EXERCISES["gaussian_kl"], {"gaussian_kl": answer})
+    report = check("gaussian_kl", {"gaussian_kl": answer})
     assert report.points == 0
     assert "take `torch.compile` away" in str(report)
 
@@ -378,7 +380,7 @@ def test_a_class_that_can_be_called_stands_for_a_function() -> None:
             return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)
 
     exercise = EXERCISES["gaussian_kl"]
-    assert core.run(exercise, {"gaussian_kl": Kl}, 3).points == exercise.points
+    assert check(exercise.answer, {"gaussian_kl": Kl}, 3).points == exercise.points
 
 
 # --- evidence that leaves the process -----------------------------------------------------------------
@@ -424,19 +426,17 @@ def test_forged_evidence_is_refused_in_one_sentence(packed: Any) -> None:
 def test_a_judge_survives_evidence_of_any_form() -> None:
     for exercise in EXERCISES.values():
         for forged in ({}, {"it": np.zeros(3)}, {"loss0": np.zeros((0, 3)), "modes": np.array("x")}):
-            assert core.verdict(exercise, core.Observation(0, forged)).points == 0
+            assert core.verdict(exercise, Observation(exercise.answer, 0, forged)).points == 0
 
 
-def test_the_grader_s_seed_is_used_and_the_evidence_handed_over(monkeypatch) -> None:
-    monkeypatch.setenv(core.SEED_VARIABLE, "41")
+def test_an_observation_displays_as_evidence_with_its_seed() -> None:
     answer = {"gaussian_kl": lambda mu, logvar: 0.5 * (mu**2 + logvar.exp() - 1 - logvar)}
-    bundle = core.run(EXERCISES["gaussian_kl"], answer)._repr_mimebundle_()
-    assert bundle[core.EVIDENCE_MIME]["seed"] == 41
-    assert bundle["text/plain"] == "3"
+    handed_over = observe("gaussian_kl", answer, 41)._repr_mimebundle_()[EVIDENCE_MIME]
+    assert (handed_over["answer"], handed_over["seed"]) == ("gaussian_kl", 41)
 
 
 def test_a_sentence_that_explains_every_failure_is_said_once() -> None:
-    report = core.run(EXERCISES["gaussian_kl"], {"gaussian_kl": failing})
+    report = check("gaussian_kl", {"gaussian_kl": failing})
     assert len(report.findings) > 1
     assert report.note == "Your code stopped with ValueError: the student's own words"
     assert str(report).count(report.note) == 1
@@ -444,10 +444,10 @@ def test_a_sentence_that_explains_every_failure_is_said_once() -> None:
 
 def test_the_hint_of_a_single_failure_stays_with_it() -> None:
     findings = [core.Finding("one", True, 1), core.Finding("two", False, 1, "doubled")]
-    exercise = core.Exercise("9.9", "it", 2, lambda *_: None, lambda seed, evidence: findings)
-    report = core.verdict(exercise, core.Observation(0, {}))
+    exercise = core.Exercise("9.9", "it", 2, lambda seed, evidence: findings)
+    report = core.verdict(exercise, Observation(exercise.answer, 0, {}))
     assert (report.note, report.findings[1].hint) == ("", "doubled")
 
 
 def test_a_student_s_report_carries_no_evidence() -> None:
-    assert core.EVIDENCE_MIME not in core.run(EXERCISES["gaussian_kl"], {})._repr_mimebundle_()
+    assert EVIDENCE_MIME not in check("gaussian_kl", {})._repr_mimebundle_()

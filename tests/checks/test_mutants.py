@@ -7,7 +7,8 @@ import ast
 import mutants
 import pytest
 
-from course_utils.checks import EXERCISES, evidence
+from course_utils.checks.judges import EXERCISES
+from course_utils.checks.probes import evidence
 
 
 @pytest.mark.slow

@@ -6,19 +6,20 @@ from typing import Any
 
 import pytest
 
-from course_utils.checks import core
-from course_utils.checks.inputs import fact
-from course_utils.checks.predictions import prediction
+from course_utils.checks.judges import core
+from course_utils.checks.judges import predictions as judges
+from course_utils.checks.probes import PROBES, Observation, observe
+from course_utils.checks.probes import predictions as probes
+from course_utils.checks.probes.inputs import fact
 
-EXERCISE = prediction(
-    "9.0",
-    "predict_weather",
-    {
-        "sky": (("clear", "grey"), "It is November."),
-        "wind": (("falls", "stays", "rises"), "A front came through."),
-    },
-)
+OFFERED = {"sky": ("clear", "grey"), "wind": ("falls", "stays", "rises")}
+EXERCISE = judges.prediction("9.0", "predict_weather", OFFERED, ("It is November.", "A front came through."))
 SEEN = {"sky": "grey", "wind": "rises"}
+
+
+@pytest.fixture(autouse=True)
+def asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PROBES, "predict_weather", probes.prediction(OFFERED))
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +28,12 @@ def laptop(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def report(said: Any, seen: Any = SEEN) -> core.Report:
-    return core.run(EXERCISE, {"predict_weather": lambda: said, "measured_weather": seen}, seed=7)
+    return judged(lambda: said, seen)
+
+
+def judged(answer: Any, seen: Any) -> core.Report:
+    names = {"predict_weather": answer, "measured_weather": seen}
+    return core.verdict(EXERCISE, observe("predict_weather", names, 7))
 
 
 @pytest.mark.parametrize("said", [SEEN, {"sky": "clear", "wind": "falls"}])
@@ -61,7 +67,7 @@ def test_a_stub_is_said_to_be_one():
     def stub() -> None:
         raise NotImplementedError
 
-    assert "Not yet" in str(core.run(EXERCISE, {"predict_weather": stub, "measured_weather": SEEN}, 0))
+    assert "Not yet" in str(judged(stub, SEEN))
 
 
 @pytest.mark.parametrize("seen", [None, {"sky": "grey"}])
@@ -77,6 +83,8 @@ def test_under_the_smoke_budget_nothing_is_compared(monkeypatch):
 
 
 def test_the_point_depends_on_the_seed():
-    evidence = core.observe(EXERCISE, {"predict_weather": lambda: SEEN, "measured_weather": SEEN}, 7).evidence
+    evidence = observe(
+        "predict_weather", {"predict_weather": lambda: SEEN, "measured_weather": SEEN}, 7
+    ).evidence
     assert evidence["made"] == fact(7, "made", True)
-    assert core.verdict(EXERCISE, core.Observation(8, evidence)).points == 0
+    assert core.verdict(EXERCISE, Observation("predict_weather", 8, evidence)).points == 0

@@ -19,7 +19,8 @@ import pytest
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 
-from course_utils import checks
+from course_utils.checks.judges import EXERCISES
+from course_utils.checks.judges.core import Exercise
 from courseware import sections
 from courseware.authoring import release
 from courseware.classroom import batch
@@ -83,9 +84,9 @@ def lesson() -> NotebookNode:
     return nb
 
 
-def asked() -> list[checks.core.Exercise]:
+def asked() -> list[Exercise]:
     """The exercises in it."""
-    return [checks.EXERCISES[name] for cell in lesson().cells if (name := asked_of(cell))]
+    return [EXERCISES[name] for cell in lesson().cells if (name := asked_of(cell))]
 
 
 def call(root: Path, program: str, *arguments: str) -> None:
@@ -118,7 +119,7 @@ def grades(course: Path, student: str) -> dict[str, dict[str, str]]:
 
 
 def autograded_points(section: sections.Section) -> int:
-    return sum(e.points for e in checks.EXERCISES.values() if e.number.startswith(f"{section.number}."))
+    return sum(e.points for e in EXERCISES.values() if e.number.startswith(f"{section.number}."))
 
 
 def score(root: Path, student: str) -> float:
@@ -139,7 +140,7 @@ def test_the_solutions_of_every_section_score_all_points_that_are_graded_by_prog
 
 @pytest.mark.slow
 def test_feedback_shows_the_report_of_every_graded_cell(whole):
-    for exercise in checks.EXERCISES.values():
+    for exercise in EXERCISES.values():
         section = sections.SECTIONS[int(exercise.number.split(".")[0]) - 1]
         pages = (whole / "feedback" / "ada" / section.folder).glob("*.html")
         title = (

@@ -9,7 +9,9 @@ import pytest
 import torch
 from nbformat.v4 import new_code_cell, new_notebook
 
-from course_utils.checks import EXERCISES, core, evidence
+from course_utils.checks.judges import EXERCISES
+from course_utils.checks.probes import Observation, evidence, observe
+from course_utils.checks.probes.predictions import measured
 from course_utils.engine import cache, fast
 from courseware import sections
 from courseware.grading import preprocessors
@@ -184,10 +186,10 @@ def test_beyond_the_smoke_budget_every_cell_runs_for_predictions_are_compared(mo
 
 
 def test_no_check_of_a_prediction_looks_at_what_was_measured_under_the_smoke_budget():
-    for exercise in (one for one in EXERCISES.values() if one.measured):
+    for exercise in (one for one in EXERCISES.values() if one.questions):
         names = {exercise.answer: lambda: {}}
-        with_it = core.observe(exercise, names | {exercise.measured: {}}, 1)
-        assert with_it.packed(exercise) == core.observe(exercise, names, 1).packed(exercise)
+        with_it = observe(exercise.answer, names | {measured(exercise.answer): {}}, 1)
+        assert with_it.packed == observe(exercise.answer, names, 1).packed
 
 
 # --- tags ---------------------------------------------------------------------------------------------
@@ -274,7 +276,7 @@ def test_beside_the_marked_cells_only_set_up_runs_and_what_answers_are_tried_out
     assert all(cell_id.endswith(("-guard", "-01")) for cell_id in others - TRIED_OUT.get(name, set()))
 
 
-def graded_evidence(nb, places: set[int]) -> dict[str, core.Observation]:
+def graded_evidence(nb, places: set[int]) -> dict[str, Observation]:
     """What every graded cell hands over if those cells run; where a check does not seed torch, this does."""
     names: dict = {"display": print}
     found = {}
@@ -282,7 +284,7 @@ def graded_evidence(nb, places: set[int]) -> dict[str, core.Observation]:
         asked = preprocessors.asked_of(nb.cells[i])
         if asked:
             torch.manual_seed(0)
-            found[asked] = core.observe(EXERCISES[asked], names, 3)
+            found[asked] = observe(asked, names, 3)
         else:
             exec(nb.cells[i].source, names)
     return found

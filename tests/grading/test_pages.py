@@ -21,8 +21,7 @@ from nbgrader.converters import GenerateFeedback
 from nbgrader.server_extensions.formgrader.formgrader import FormgradeExtension
 from PIL import Image
 
-from course_utils import checks
-from course_utils.checks import core
+from course_utils.checks.judges import EXERCISES, core
 from courseware.grading import pages
 from courseware.grading.reasons import Fault, Reason
 from courseware.grading.submission import pictures
@@ -276,7 +275,7 @@ def solved() -> tuple[NotebookNode, dict, dict]:
             comments[mark.grade_id] = f"A remark on *{mark.grade_id}*"
         found = re.search(r'check\("(\w+)"', cell.source) if cell.cell_type == "code" else None
         if found and mark.get("grade"):
-            exercise = checks.EXERCISES[found[1]]
+            exercise = EXERCISES[found[1]]
             report = core.Report(
                 exercise, (core.Finding("it `holds`", True, 1), core.Finding("no", False, 1))
             )
@@ -289,7 +288,7 @@ def test_the_page_shows_every_report_score_and_comment():
     page = pages.page(nb, scores, comments, title="theory")
     part = notebook_part(page)
     text = part.get_text()
-    for exercise in checks.EXERCISES.values():
+    for exercise in EXERCISES.values():
         if exercise.number.startswith("2."):
             told = f"{exercise.points / 2:g} of {exercise.points} points"
             assert f"Exercise {exercise.number}, {exercise.answer}: {told}" in text

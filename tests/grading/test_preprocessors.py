@@ -26,12 +26,13 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from nbgrader.preprocessors import Execute
 
-from course_utils.checks import EXERCISES, core, evidence
+from course_utils.checks.judges import EXERCISES
+from course_utils.checks.probes import EVIDENCE_MIME, Observation, evidence
 from course_utils.settings import CourseError
 from courseware.grading import preprocessors
 from courseware.grading.judging import Judge
 from courseware.grading.kernel import forked
-from courseware.grading.preprocessors import Probe, asked_of
+from courseware.grading.preprocessors import Probe, asked_of, seed_of
 from courseware.grading.reasons import Fault, Reason
 from courseware.grading.submission import own_work
 from courseware.grading.submission.collect import Submission
@@ -43,8 +44,7 @@ def judged(*bundles: Any, seed: int = 41, above: NotebookNode | None = None) -> 
     """A graded cell whose outputs hold these evidence bundles, after Judge has seen the answer `above`."""
     cell = graded_cell()
     cell.outputs = [
-        new_output("execute_result", data={"text/plain": "3", core.EVIDENCE_MIME: bundle})
-        for bundle in bundles
+        new_output("execute_result", data={"text/plain": "3", EVIDENCE_MIME: bundle}) for bundle in bundles
     ]
     judge, resources = Judge(), {"course_seed": seed}
     judge.preprocess_cell(above or answer_cell(""), resources, 0)
@@ -125,7 +125,7 @@ def test_the_graded_cell_keeps_its_released_source(graded):
 
 def test_the_report_that_students_read_is_the_judge_s(graded):
     assert "3 of 3 points" in graded["gaussian_kl"].outputs[0].data["text/html"]
-    assert core.EVIDENCE_MIME not in graded["gaussian_kl"].outputs[0].data
+    assert EVIDENCE_MIME not in graded["gaussian_kl"].outputs[0].data
 
 
 # --- evidence that is not what it seems ---------------------------------------------------------------
@@ -250,11 +250,11 @@ def test_evidence_is_judged_whatever_the_kernel_said_about_points():
 
 FORGED = {
     "of another seed": packed(40),
-    "of another seed, relabelled": packed(40) | {"seed": 41},
+    "of another seed, relabelled": packed(40) | {"seed": seed_of(41, "gaussian_kl")},
     "of another exercise": packed(41) | {"answer": "vae_loss"},
     "a list": [1, 2, 3],
     "a string": "full marks",
-    "without arrays": {"answer": "gaussian_kl", "seed": 41},
+    "without arrays": {"answer": "gaussian_kl", "seed": seed_of(41, "gaussian_kl")},
     "an array of objects": packed(41) | {"evidence": {"kl": {"dtype": "|O", "shape": [1], "data": "AAAA"}}},
     "another shape": packed(41)
     | {"evidence": evidence.pack({"kl": np.zeros((2, 2, 2)), "single": np.zeros(0)})},
@@ -267,7 +267,9 @@ def test_forged_evidence_earns_nothing(bundle):
     assert points(judged(bundle)) == 0
 
 
-UNDEFINED = core.Observation(41, {}, "`gaussian_kl` is not defined: run the cell above first").packed(KL)
+UNDEFINED = Observation(
+    "gaussian_kl", seed_of(41, "gaussian_kl"), {}, "`gaussian_kl` is not defined: run the cell above first"
+).packed
 
 
 @pytest.mark.parametrize(
@@ -402,8 +404,8 @@ REACHES = {
     "a builtin patched": "import builtins\nbuiltins.float = print",
     "a builtin patched without import": "__builtins__.len = print",
     "a module replaced": "import sys\nsys.modules['course_utils.checks'] = None",
-    "the checks imported": "from course_utils.checks import core",
-    "the checks patched": "import course_utils\ncourse_utils.checks.core.run = print",
+    "the checks imported": "from course_utils.checks import probes",
+    "the checks patched": "import course_utils\ncourse_utils.checks.probes.observe = print",
     "input transformed": "get_ipython().input_transformers_post.append(print)",
     "syntax transformed": "ip = get_ipython()\nip.ast_transformers.append(1)",
     "solutions read": "open('../../solutions/02-theory/theory.ipynb')",
@@ -417,8 +419,6 @@ REACHES = {
     "torch patched by a loop": "for torch.allclose in [print]:\n    pass",
     "torch patched by a with": "with nullcontext(print) as torch.allclose:\n    pass",
     "code from a text": "exec('import torch; torch.allclose = print')",
-    "the grader's seed": "import os\nos.environ['COURSE_CHECK_SEED'] = '0'",
-    "the grader's seed by magic": "%env COURSE_CHECK_SEED 0",
     "another program": "!cat ../../solutions/02-theory/theory.ipynb",
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from course_utils.checks import EXERCISES
+from course_utils.checks.judges import EXERCISES
 from course_utils.settings import CourseError
 from courseware.grading import rehearsal
 from courseware.grading.kernel import sandbox

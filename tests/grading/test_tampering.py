@@ -20,11 +20,7 @@ WRONG = {
 }
 KEPT = json.dumps(packed(0)["evidence"])  # of a right answer, with the seed that students have
 
-PREPARE = "import course_utils.checks as checks\nfrom course_utils.checks import core, evidence\n"
-FULL_REPORT = """
-def full(exercise, *rest, **more):
-    return core.Report(exercise, (core.Finding("all of it", True, exercise.points),))
-"""
+PREPARE = "import course_utils.checks as checks\nfrom course_utils.checks import probes\n"
 
 ATTACKS = {
     "torch.allclose and numpy.allclose always true": """
@@ -46,33 +42,26 @@ fake.check = lambda *a: Three(3)
 sys.modules["course_utils.checks"] = sys.modules["course_utils"].checks = fake
 """,
     "check itself replaced": PREPARE + "checks.check = lambda name, names: 3",
-    "the verdict replaced": PREPARE + FULL_REPORT + "core.verdict = core.run = full",
-    "every judge replaced": PREPARE
-    + """
-import dataclasses
-for name, exercise in list(checks.EXERCISES.items()):
-    judge = lambda seed, kept, points=exercise.points: [core.Finding("all of it", True, points)]
-    checks.EXERCISES[name] = dataclasses.replace(exercise, judge=judge)
-""",
+    "the probe replaced": PREPARE + "probes.observe = lambda *a: 3",
     "every fact true, every number kept as one": PREPARE
     + """
 import numpy
-from course_utils.checks import autoencoder, theory
+from course_utils.checks.probes import evidence, section_1, section_2
 def keep(kept, key, *rest, **more):
     kept[key] = numpy.array(1.0)
-for module in (evidence, autoencoder, theory):
+for module in (evidence, section_1, section_2):
     module.record = module.record_tensor = keep
 """,
     "evidence of a right answer handed in again": PREPARE
     + f"""
-import dataclasses
-kept = evidence.unpack({KEPT})
+kept = probes.evidence.unpack({KEPT})
 for name in ("gaussian_kl", "train_step"):
-    checks.EXERCISES[name] = dataclasses.replace(checks.EXERCISES[name], probe=lambda *a: dict(kept))
+    probes.PROBES[name] = lambda brought, *a: brought.update(kept)
 """,
-    "the seed set back": """
-import os
-os.environ["COURSE_CHECK_SEED"] = "0"
+    "the seed set back": PREPARE
+    + """
+drawn = probes.inputs.generator
+probes.inputs.generator = probes.section_2.generator = lambda seed, stream=0: drawn(0, stream)
 """,
     "evidence published by hand": f"""
 from IPython.display import display
@@ -95,8 +84,8 @@ get_ipython().ast_transformers.append(Three())
 """,
     "reports that show as three": PREPARE
     + """
-core.Report.__repr__ = lambda self: "3"
-core.Report._repr_mimebundle_ = lambda self, **k: {"text/plain": "3"}
+probes.Observation.__repr__ = lambda self: "3"
+probes.Observation._repr_mimebundle_ = lambda self, **k: {"text/plain": "3"}
 """,
 }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import speed
 
-from course_utils.checks import EXERCISES
+from course_utils.checks.judges import EXERCISES
 from course_utils.settings import CourseError
 from courseware import record
 from courseware.authoring import runner

@@ -282,6 +282,8 @@ def command(folder: Path, connection: Path, shared: Path, user: int, limits: Lim
     walls = _walls(limits)
     for window in windows:
         walls += _bound("--ro-bind", window)
+    for place in _unseen():
+        walls += ["--tmpfs", str(place), "--remount-ro", str(place)]
     walls += [*_way_to(folder), *_writable(folder, limits)]
     for entry in sorted(folder.iterdir()):
         if not entry.is_symlink() and (entry.is_file() or entry.is_dir()):
@@ -296,6 +298,14 @@ def command(folder: Path, connection: Path, shared: Path, user: int, limits: Lim
         inside += ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
         inside += ["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
     return ["choom", "-n", "1000", "--", *walls, "--", *inside]
+
+
+def _unseen() -> list[Path]:
+    """What lies in places that are shown and is not to be seen: who judges, and who grades."""
+    package, shown = Path(course_utils.__file__).parent, [Path(sys.prefix), Path(sys.base_prefix)]
+    installed = [package.parent / name for name in ("courseware", "bank")]
+    beside = [place for place in installed if any(place.is_relative_to(prefix) for prefix in shown)]
+    return [package / "checks" / "judges", *beside]
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:

@@ -21,9 +21,8 @@ from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 from nbgrader.utils import is_grade, is_solution
 
-from course_utils.checks import EXERCISES
-from course_utils.checks.core import SEED_VARIABLE
-from course_utils.checks.evidence import printable
+from course_utils.checks.judges import EXERCISES
+from course_utils.checks.probes.evidence import printable
 from courseware import notebooks
 from courseware.grading.reasons import Fault
 from courseware.notebooks import plain
@@ -246,8 +245,6 @@ def _says(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         if PLACES.search(node.value):
             yield "names a folder that is the instructor's"
-        if SEED_VARIABLE in node.value:
-            yield "names the variable that holds the grader's seed"
     elif isinstance(node, ast.FunctionDef) and node.name in LYING:
         yield f"defines `{node.name}`"
     elif _calls(node, "exec", "eval"):

@@ -5,27 +5,16 @@ Of gradients only directions are judged: the size is that of the loss, which has
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from course_utils.checks.core import Finding, close, expect, problem_with
-from course_utils.checks.evidence import Evidence
+from course_utils.checks.judges.core import Finding, close, expect, problem_with
+from course_utils.checks.probes.evidence import Evidence
 
 NOT_MOVED = "The weights do not move: clear the gradients, then `backward`, then `step`, in this order."
-
-
-def of_loss(loss: Callable[..., Any], *leaves: Tensor) -> Tensor:
-    """The gradient of loss(*leaves) by each of them, one after the other: 0 where none arrives."""
-    leaves = tuple(leaf.clone().requires_grad_() for leaf in leaves)
-    value = loss(*leaves)
-    if isinstance(value, Tensor) and value.requires_grad:
-        value.sum().backward()
-    parts = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
-    return torch.cat([part.flatten() for part in parts])
 
 
 def reach(evidence: Evidence, x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Finding:

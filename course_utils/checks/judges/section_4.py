@@ -11,14 +11,12 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from course_utils.checks.core import (
+from course_utils.checks.judges.core import (
     CHANGED,
     Exercise,
     Finding,
@@ -29,45 +27,21 @@ from course_utils.checks.core import (
     unless,
     untouched,
 )
-from course_utils.checks.evidence import Evidence, NotNumbers, as_array, record, record_tensor
-from course_utils.checks.gaussians import kls, posterior
-from course_utils.checks.inputs import generator
-from course_utils.checks.predictions import prediction
+from course_utils.checks.judges.gaussians import kls, posterior
+from course_utils.checks.judges.predictions import prediction
+from course_utils.checks.probes.evidence import Evidence
+from course_utils.checks.probes.section_4 import (
+    ACUTE,
+    CASES,
+    STEPS,
+    SURGERY_OFFERED,
+    end_points,
+    parallel_ends,
+    samples,
+    sizes,
+)
 
 # --- 4.1 interpolate --------------------------------------------------------------------------------
-
-STEPS = 6
-ACUTE = 30
-PARALLEL = 40  # so many that rounding brings some cosine above 1
-
-
-def _ends(seed: int, least: float = 105) -> tuple[Tensor, Tensor]:
-    """Two codes (3,) of lengths 1.5 and 4, between `least` and `least` + 35 degrees apart."""
-    g = generator(seed, 40)
-    start, other = torch.nn.functional.normalize(torch.randn(2, 3, generator=g)).unbind()
-    across = torch.nn.functional.normalize(other - (other @ start) * start, dim=0)
-    angle = torch.deg2rad(least + 35 * torch.rand((), generator=g))
-    return 1.5 * start, 4 * (angle.cos() * start + angle.sin() * across)
-
-
-def _parallel(seed: int) -> tuple[Tensor, Tensor]:
-    """Codes (40, 7), and others in the same directions, 1.1 to 2 times as long."""
-    start = 2 * torch.randn(PARALLEL, 7, generator=generator(seed, 41))
-    return start, start * torch.linspace(1.1, 2.0, PARALLEL).unsqueeze(1)
-
-
-def probe_interpolate(evidence: Evidence, answer: Any, seed: int) -> None:
-    for key, spherical in (("straight", ()), ("spherical", (True,))):
-        ends = _ends(seed)
-        record_tensor(evidence, key, answer, *ends, STEPS, *spherical)
-        evidence[f"{key} ends"] = as_array(list(ends))
-    record_tensor(evidence, "single", answer, *(end[:1] for end in _ends(seed)), 3, False)
-    record_tensor(evidence, "acute", answer, *_ends(seed, ACUTE), STEPS, True)
-
-    def parallel() -> np.ndarray:
-        return np.stack([as_array(answer(a, b, 3, True)) for a, b in zip(*_parallel(seed), strict=True)])
-
-    record(evidence, "parallel", parallel)
 
 
 def _times(steps: int) -> np.ndarray:
@@ -95,9 +69,9 @@ def _wrong_times(path: Callable[[np.ndarray], np.ndarray]) -> dict[str, np.ndarr
 
 
 def judge_interpolate(seed: int, evidence: Evidence) -> list[Finding]:
-    a, b = (end.double().numpy() for end in _ends(seed))
-    near_a, near_b = (end.double().numpy() for end in _ends(seed, ACUTE))
-    first, last = (end.double().numpy() for end in _parallel(seed))
+    a, b = (end.double().numpy() for end in end_points(seed))
+    near_a, near_b = (end.double().numpy() for end in end_points(seed, ACUTE))
+    first, last = (end.double().numpy() for end in parallel_ends(seed))
     t, lengths = _times(STEPS), np.linalg.norm([a, b], axis=1)
     sin_omega = np.linalg.norm(np.cross(a, b)) / lengths.prod()
 
@@ -163,20 +137,6 @@ def _ends_hint(evidence: Evidence, a: np.ndarray, b: np.ndarray) -> str:
 # --- 4.2 quantile_grid ------------------------------------------------------------------------------
 
 
-def _sizes(seed: int) -> tuple[dict[str, int], dict[str, int]]:
-    """Four odd and four even numbers of coordinates, the even ones followed by 1, by the evidence's key."""
-    g = generator(seed, 42)
-    odd, even = ((2 * torch.randperm(10, generator=g)[:4]).tolist() for _ in range(2))
-    even = [*(n + 4 for n in even), 1]
-    return {f"odd{i}": n + 5 for i, n in enumerate(odd)}, {f"even{i}": n for i, n in enumerate(even)}
-
-
-def probe_quantile_grid(evidence: Evidence, answer: Any, seed: int) -> None:
-    odd, even = _sizes(seed)
-    for key, n in (odd | even).items():
-        record_tensor(evidence, key, answer, n)
-
-
 def _ticks(n: int) -> np.ndarray:
     return np.array([NormalDist().inv_cdf((i + 0.5) / n) for i in range(n)])
 
@@ -188,7 +148,7 @@ def _plane(ticks: np.ndarray) -> np.ndarray:
 
 
 def judge_quantile_grid(seed: int, evidence: Evidence) -> list[Finding]:
-    odd, even = _sizes(seed)
+    odd, even = sizes(seed)
     spacing, order = (
         _first(hint(evidence, key, n) for key, n in odd.items()) for hint in (_spacing_hint, _order_hint)
     )
@@ -273,37 +233,6 @@ def _order_hint(evidence: Evidence, key: str, n: int) -> str:
 
 # --- 4.3 kl_decomposition ---------------------------------------------------------------------------
 
-_CASES = {  # images and latent dimensions
-    "main": (7, 3),
-    "other": (9, 2),
-    "wide": (5, 150),  # densities far below what exp can hold in float32
-    "one": (1, 1),
-}
-
-
-def _samples(seed: int, case: str) -> tuple[Tensor, Tensor, Tensor]:
-    """z, mu and logvar (N, d) of posteriors that overlap a little, so that neither part is trivial."""
-    n, latent_dim = _CASES[case]
-    g = generator(seed, 43 + n)
-    spread = 1.5 / math.sqrt(latent_dim)
-    mu = spread * torch.randn(n, latent_dim, generator=g)
-    shared = 2.5 * torch.rand(latent_dim, generator=g) - 1.5
-    logvar = shared + spread * (torch.rand(n, latent_dim, generator=g) - 0.5)
-    return mu + (logvar / 2).exp() * torch.randn(n, latent_dim, generator=g), mu, logvar
-
-
-def probe_kl_decomposition(evidence: Evidence, answer: Any, seed: int) -> None:
-    def pair(*given: Tensor) -> np.ndarray:
-        parts = as_array(answer(*given))
-        if parts.shape[:1] != (2,):
-            raise NotNumbers("Two numbers are asked for: the mutual information and the marginal KL.")
-        return parts
-
-    for case in _CASES:
-        given = _samples(seed, case)
-        record(evidence, case, pair, *given)
-        evidence[f"{case} inputs"] = as_array(list(given))
-
 
 def _log_densities(z: Tensor, mu: Tensor, logvar: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """log q(z_n|x_m) as (n, m, d) and log p(z_n) as (n, d), in float64."""
@@ -383,7 +312,7 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
 
 
 def judge_kl_decomposition(seed: int, evidence: Evidence) -> list[Finding]:
-    values = {case: _parts(*_samples(seed, case)) for case in _CASES}
+    values = {case: _parts(*samples(seed, case)) for case in CASES}
     main = {hint: np.stack([value, values["other"][hint]]) for hint, value in values["main"].items()}
     seen = _two_batches(evidence)
     claims = (
@@ -408,7 +337,7 @@ def _two_batches(evidence: Evidence) -> np.ndarray:
     for case in ("main", "other"):
         problem = problem_with(evidence, case)
         shape = () if problem else evidence[case].shape[1:]
-        if shape == (_CASES[case][0],):
+        if shape == (CASES[case][0],):
             problem = "These are numbers per image: take their mean."
         elif shape:
             problem = f"Each of the two results has shape {shape}: return one number."
@@ -431,18 +360,17 @@ def _one_image(seed: int, evidence: Evidence, values: dict[str, np.ndarray]) -> 
     claim = "one image and one dimension work too, and its inputs stay as they are"
     mistakes = {hint: value for hint, value in values.items() if hint}
     finding = expect(evidence, "one", values[""], claim, 0.5, mistakes)
-    for case in _CASES:
-        finding = untouched(finding, evidence, f"{case} inputs", list(_samples(seed, case)))
+    for case in CASES:
+        finding = untouched(finding, evidence, f"{case} inputs", list(samples(seed, case)))
     return finding
 
 
 EXERCISES = (
-    Exercise("4.1", "interpolate", 3, probe_interpolate, judge_interpolate, ("evaluation.interpolate",)),
+    Exercise("4.1", "interpolate", 3, judge_interpolate, ("evaluation.interpolate",)),
     Exercise(
         "4.2",
         "quantile_grid",
         3,
-        probe_quantile_grid,
         judge_quantile_grid,
         ("evaluation.normal_quantiles", "evaluation.plane_points"),
     ),
@@ -450,29 +378,20 @@ EXERCISES = (
         "4.3",
         "kl_decomposition",
         3,
-        probe_kl_decomposition,
         judge_kl_decomposition,
         ("evaluation.kl_decomposition",),
     ),
     prediction(
         "4.5",
         "predict_surgery",
-        {
-            "2 dimensions, after training: the larger part of the KL": (
-                ("mutual information", "marginal KL"),
-                "Mutual information pays for itself: the decoder that knows which image is meant rebuilds it "
-                "better. The marginal KL is a cost without a return, and training holds it down.",
-            ),
-            "2 dimensions, first to last epoch: most of what the KL gains": (
-                ("mutual information", "marginal KL"),
-                "Training goes on by telling more images apart. That is mutual information; the gaps between "
-                "the codes grow only as far as they cannot be avoided.",
-            ),
-            "20 dimensions, four times as many images: the mutual information measured on them": (
-                ("hardly differs", "is larger by half a nat or more"),
-                "Measured on N images it is at most log N. Where codes of different images hardly overlap it "
-                "stands near this limit, and four times as many images raise the limit by log 4 = 1.39 nats.",
-            ),
-        },
+        SURGERY_OFFERED,
+        (
+            "Mutual information pays for itself: the decoder that knows which image is meant rebuilds it "
+            "better. The marginal KL is a cost without a return, and training holds it down.",
+            "Training goes on by telling more images apart. That is mutual information; the gaps between "
+            "the codes grow only as far as they cannot be avoided.",
+            "Measured on N images it is at most log N. Where codes of different images hardly overlap it "
+            "stands near this limit, and four times as many images raise the limit by log 4 = 1.39 nats.",
+        ),
     ),
 )

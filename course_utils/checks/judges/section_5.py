@@ -1,33 +1,36 @@
 """Section 5: sizes of convolutions, the convolutional decoder, a feature map with its axes in order.
 
 Oracles: torch's own convolutions for the sizes they give; for the decoder, transposed convolutions written
-out in NumPy with weights that the judge knows (see `layers`); for the feature map, one number at a time.
+out in NumPy with known weights; for the feature map, one number at a time.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
-from course_utils.checks import layers
-from course_utils.checks.core import Exercise, Finding, expect
-from course_utils.checks.evidence import Evidence, NotNumbers, as_array, intact, record, record_tensor
-from course_utils.checks.inputs import generator
-from course_utils.checks.layers import Map, Network, advised, relu, same, sigmoid
-from course_utils.checks.predictions import prediction
+from course_utils.checks.judges import layers
+from course_utils.checks.judges.core import Exercise, Finding, expect
+from course_utils.checks.judges.layers import Map, Network, advised, relu, same, sigmoid
+from course_utils.checks.judges.predictions import prediction
+from course_utils.checks.probes.evidence import Evidence, as_array
+from course_utils.checks.probes.section_5 import (
+    CONV_OFFERED,
+    LATENT,
+    SHAPES,
+    Layer,
+    Stack,
+    drawn_codes,
+    drawn_stacks,
+    hidden_units,
+)
 
 # --- 5.1 conv_sizes ---------------------------------------------------------------------------------
-
-Layer = tuple[str, int, int, int]
-Stack = list[Layer]
-Stacks = list[tuple[Stack, int]]
 
 
 def _convolved(n: int, k: int, s: int, p: int) -> float:
@@ -103,65 +106,6 @@ RULES: dict[str, tuple[Rule, Rule]] = {
 }
 
 
-@functools.cache
-def _telling(stack: tuple[Layer, ...], low: int, high: int) -> list[int]:
-    """The starting sizes from `low` to `high` at which the most rules differ in what they give."""
-    different = {
-        size: len({tuple(_by(stack, size, *rule)) for rule in RULES.values()})
-        for size in range(low, high + 1)
-    }
-    return [size for size, count in different.items() if count == max(different.values())]
-
-
-def _stacks(seed: int) -> dict[str, Stacks]:
-    """Three stacks each of convolutions alone, of transposed ones alone, of both: layers, starting size."""
-    g = generator(seed, 1)
-
-    def draw(low: int, high: int) -> int:
-        return int(torch.randint(low, high + 1, (), generator=g))
-
-    def pick(stack: Stack, low: int, high: int) -> tuple[Stack, int]:
-        sizes = _telling(tuple(stack), low, high)
-        return stack, sizes[draw(0, len(sizes) - 1)]
-
-    def down() -> Stack:
-        return [("conv", 5, 3, 1), ("conv", draw(3, 4), 2, 2), ("conv", 3, 2, 0), ("conv", 2, 3, 1)]
-
-    def up() -> Stack:
-        geometries = (draw(3, 5), 2, 1), (draw(4, 6), 3, 2), (3, 1, 0)
-        return [("transposed", *geometry) for geometry in geometries]
-
-    def mixed() -> Stack:
-        first, second = draw(3, 5), draw(4, 6)
-        return [
-            ("conv", first, 3, 2),
-            ("transposed", second, 2, 1),
-            ("conv", 3, 2, 2),
-            ("transposed", 4, 3, 1),
-        ]
-
-    return {
-        "down": [pick(down(), 150, 300) for _ in range(3)],
-        "up": [pick(up(), 3, 30) for _ in range(3)],
-        "mixed": [pick(mixed(), 30, 90) for _ in range(3)],
-    }
-
-
-def probe_conv_sizes(evidence: Evidence, answer: Any, seed: int) -> None:
-    def sizes(stacks: Stacks) -> np.ndarray:
-        return np.stack([untouched(list(stack), size) for stack, size in stacks])
-
-    def untouched(stack: list[Any], size: int) -> np.ndarray:
-        before = list(stack)
-        value = as_array(answer(stack, size))
-        if stack != before:
-            raise NotNumbers("It changes the list of layers that it is given: only read it.")
-        return value
-
-    for key, stacks in _stacks(seed).items():
-        record(evidence, key, sizes, stacks)
-
-
 def _true_sizes(stack: Stack, size: int) -> list[int]:
     kinds: dict[str, Any] = {"conv": F.conv2d, "transposed": F.conv_transpose2d}
     image, sizes = torch.zeros(1, 1, size, size), []
@@ -179,7 +123,7 @@ def judge_conv_sizes(seed: int, evidence: Evidence) -> list[Finding]:
         "mixed": ("the sizes after a mixture of both, each layer from the one before", 0.5),
     }
     findings = []
-    for key, stacks in _stacks(seed).items():
+    for key, stacks in drawn_stacks(seed).items():
         claim, weight = claims[key]
         each = [_answers(stack, size) for stack, size in stacks]
         values = {hint: [answers[hint] for answers in each] for hint in each[0]}
@@ -208,34 +152,11 @@ def _answers(stack: Stack, size: int) -> dict[str, Any]:
 
 
 # --- 5.2 ConvDecoder --------------------------------------------------------------------------------
-
-LATENT = 3
 LAYERS = [(0, LATENT, 3136, 0, 0, 0), (2, 64, 32, 4, 2, 1), (2, 32, 1, 4, 2, 1)]
 PARTS = (
     ("inside stand a ReLU, 64 maps of 7 x 7 in torch's order, and a ReLU between the convolutions", 1.0),
     ("what comes out are logits of shape (N, 1, 28, 28), as the last layer gives them", 0.5),
 )
-
-
-def _codes(seed: int, latent_dim: int, n: int) -> Tensor:
-    return 2 * torch.randn(n, latent_dim, generator=generator(seed, 2))
-
-
-def probe_conv_decoder(evidence: Evidence, answer: Any, seed: int) -> None:
-    z = _codes(seed, LATENT, 5)
-
-    @functools.cache
-    def model(latent_dim: int) -> Any:
-        """One for each latent size; an error in the constructor comes up in every finding."""
-        made = answer(latent_dim)
-        layers.fill(made, seed, forward=(_codes(seed, latent_dim, 5),))
-        return made
-
-    record(evidence, "layers", lambda: layers.described(model(LATENT)))
-    record(evidence, "logits", lambda: intact(lambda z: layers.calls(model(LATENT), z), z))
-    record(evidence, "single", lambda: layers.calls(model(1), _codes(seed, 1, 1)))
-    leaf = z.clone().requires_grad_()
-    record(evidence, "slopes", lambda: layers.slopes(layers.calls(model(LATENT), leaf.clone()), leaf))
 
 
 def _upwards(x: np.ndarray, seed: int, channels: int) -> np.ndarray:
@@ -293,7 +214,7 @@ def _decoder(seed: int) -> Network:
 
 def judge_conv_decoder(seed: int, evidence: Evidence) -> list[Finding]:
     """Inside and end earn apart; the later findings are held to the version that these two saw."""
-    z, one = (as_array(_codes(seed, *shape)).astype(np.float64) for shape in ((LATENT, 5), (1, 1)))
+    z, one = (as_array(drawn_codes(seed, *shape)).astype(np.float64) for shape in ((LATENT, 5), (1, 1)))
     decoder = _decoder(seed)
     seen = decoder.seen(evidence, "logits", z)
     whole = decoder.version(seen)
@@ -322,20 +243,6 @@ def judge_conv_decoder(seed: int, evidence: Evidence) -> list[Finding]:
 # --- 5.3 fixed_feature_map --------------------------------------------------------------------------
 
 
-def _hidden(seed: int, n: int, channels: int, height: int, width: int) -> Tensor:
-    """Numbers (n, height * width * channels), all different."""
-    size = n * channels * height * width
-    return torch.randperm(size, generator=generator(seed, 3)).float().view(n, -1)
-
-
-_SHAPES = {"square": (5, 64, 7, 7), "unequal": (5, 3, 4, 6), "single": (1, 1, 2, 5)}
-
-
-def probe_fixed_feature_map(evidence: Evidence, answer: Any, seed: int) -> None:
-    for key, shape in _SHAPES.items():
-        record_tensor(evidence, key, intact, answer, _hidden(seed, *shape), *shape[1:])
-
-
 def judge_fixed_feature_map(seed: int, evidence: Evidence) -> list[Finding]:
     claims = {
         "square": ("every number of 64 channels of 7 x 7 stands where it belongs", 1.5),
@@ -343,8 +250,8 @@ def judge_fixed_feature_map(seed: int, evidence: Evidence) -> list[Finding]:
         "single": ("it works for one image and one channel", 0.5),
     }
     findings = []
-    for key, (n, channels, height, width) in _SHAPES.items():
-        hidden = as_array(_hidden(seed, n, channels, height, width))
+    for key, (n, channels, height, width) in SHAPES.items():
+        hidden = as_array(hidden_units(seed, n, channels, height, width))
         right = np.empty((n, channels, height, width))
         for image, channel, row, column in np.ndindex(*right.shape):
             right[image, channel, row, column] = hidden[image, (row * width + column) * channels + channel]
@@ -372,32 +279,20 @@ def judge_fixed_feature_map(seed: int, evidence: Evidence) -> list[Finding]:
 
 
 EXERCISES = (
-    Exercise("5.1", "conv_sizes", 2, probe_conv_sizes, judge_conv_sizes),
-    Exercise("5.2", "ConvDecoder", 3, probe_conv_decoder, judge_conv_decoder, ("models.ConvVAE",)),
-    Exercise("5.3", "fixed_feature_map", 3, probe_fixed_feature_map, judge_fixed_feature_map),
+    Exercise("5.1", "conv_sizes", 2, judge_conv_sizes),
+    Exercise("5.2", "ConvDecoder", 3, judge_conv_decoder, ("models.ConvVAE",)),
+    Exercise("5.3", "fixed_feature_map", 3, judge_fixed_feature_map),
     prediction(
         "5.5",
         "predict_conv",
-        {
-            "products of two numbers for one image": (
-                (
-                    "fewer in the convolutional VAE",
-                    "as many in both, within a tenth",
-                    "more in the convolutional VAE",
-                ),
-                "A linear layer uses each of its weights once for an image. A convolution uses each at every "
-                "place of its map, here 49 or 196 times, so that a quarter of the weights does more work.",
-            ),
-            "lower test -ELBO after equal epochs": (
-                ("MLP", "level, within 1 nat", "convolutional"),
-                "What a convolution learns in one place holds everywhere, so it needs fewer images to begin "
-                "well: an advantage while epochs are few and images scarce, and less of one later.",
-            ),
-            "lower test -ELBO after equal seconds": (
-                ("MLP", "level, within 1 nat", "convolutional"),
-                "It depends on the price of an epoch on this machine: where a convolutional epoch costs "
-                "several of the MLP's, the MLP has made several times as many steps by then.",
-            ),
-        },
+        CONV_OFFERED,
+        (
+            "A linear layer uses each of its weights once for an image. A convolution uses each at every "
+            "place of its map, here 49 or 196 times, so that a quarter of the weights does more work.",
+            "What a convolution learns in one place holds everywhere, so it needs fewer images to begin "
+            "well: an advantage while epochs are few and images scarce, and less of one later.",
+            "It depends on the price of an epoch on this machine: where a convolutional epoch costs "
+            "several of the MLP's, the MLP has made several times as many steps by then.",
+        ),
     ),
 )

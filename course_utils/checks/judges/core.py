@@ -1,35 +1,25 @@
-"""How an answer is checked: a probe looks, a judge decides.
+"""What judges have in common: findings, reports, and the words in which a judge says what it expects.
 
-The *probe* runs beside the student's code. It calls the answer on inputs drawn from a seed and records
-what came out as plain arrays, the evidence (see `evidence`). The *judge* sees only the seed and the
-evidence, works out from an independent source what should have come out, and gives points and one message
-per finding. The two halves share nothing but those plain arrays, so a judge may sit in another process
-than the answer; in grading it does.
-
-A check never raises. What goes wrong in an answer becomes evidence too: a sentence.
+A judge sees only the seed and the evidence that a probe has brought back, works out from an independent
+source what should have come out, and gives points and one message per finding. A verdict is never an
+exception: what goes wrong in an answer is evidence too, a sentence.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import html
-import json
-import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import torch
 
-from course_utils.checks.evidence import NOT_YET, Evidence, as_array, pack, quiet, sentence
-from course_utils.checks.inputs import fact, seed_draws
+from course_utils.checks.probes import Observation, undisturbed
+from course_utils.checks.probes.evidence import NOT_YET, Evidence, as_array
+from course_utils.checks.probes.inputs import fact
 
 REPORT_MIME = "application/vnd.vae-course.report+json"
-EVIDENCE_MIME = "application/vnd.vae-course.evidence+json"
-SEED_VARIABLE = "COURSE_CHECK_SEED"  # set by the grader; it also asks for the evidence itself
 
 
 @dataclass(frozen=True)
@@ -51,43 +41,16 @@ class Exercise:
     """An autograded exercise.
 
     `answer` is the name that the student's code defines; `reference` names what the package holds of its
-    solution, as `module.name`, for those who look after students' own work. `measured` names the variable
-    that a prediction stands beside (see `predictions`), which its probe gets as well, and `questions` holds
-    the answers on offer for each of its questions.
+    solution, as `module.name`, for those who look after students' own work. `questions` holds the answers on
+    offer for each question of a prediction.
     """
 
     number: str
     answer: str
     points: int
-    probe: Callable[..., None]
     judge: Callable[[int, Evidence], list[Finding]]
     reference: tuple[str, ...] = ()
-    measured: str = ""
     questions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Observation:
-    """What a probe brings back; `note` says why there is no evidence, where there is none."""
-
-    seed: int
-    evidence: Evidence
-    note: str = ""
-
-    @property
-    def digest(self) -> str:
-        """The same for two probes that brought back the very same, bit for bit."""
-        whole = json.dumps([self.seed, self.note, pack(self.evidence)], sort_keys=True)
-        return hashlib.sha256(whole.encode()).hexdigest()
-
-    def packed(self, exercise: Exercise) -> dict[str, Any]:
-        """As what JSON can hold, with the name of the exercise that it belongs to."""
-        return {
-            "answer": exercise.answer,
-            "seed": self.seed,
-            "note": self.note,
-            "evidence": pack(self.evidence),
-        }
 
 
 @dataclass(frozen=True)
@@ -100,7 +63,6 @@ class Report:
     exercise: Exercise
     findings: tuple[Finding, ...]
     note: str = ""
-    observation: Observation | None = None  # only for a grader
 
     @property
     def points(self) -> float:
@@ -145,17 +107,14 @@ class Report:
         return f"<div><strong>{_text(self.title)}</strong>{note}{items}</div>"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        """Beside the views for readers, the bare numbers for programs, and evidence for a grader."""
+        """Beside the views for readers, the bare numbers for programs."""
         numbers = {
             "exercise": self.exercise.number,
             "answer": self.exercise.answer,
             "points": self.points,
             "of": self.exercise.points,
         }
-        bundle = {"text/plain": repr(self), "text/html": self._repr_html_(), REPORT_MIME: numbers}
-        if self.observation is not None:
-            bundle[EVIDENCE_MIME] = self.observation.packed(self.exercise)
-        return bundle
+        return {"text/plain": repr(self), "text/html": self._repr_html_(), REPORT_MIME: numbers}
 
 
 def _text(sentence: str) -> str:
@@ -164,50 +123,12 @@ def _text(sentence: str) -> str:
     return "".join(f"<code>{part}</code>" if i % 2 else part for i, part in enumerate(parts))
 
 
-# --- the two halves, and both together --------------------------------------------------------------
-
-
-def observe(exercise: Exercise, namespace: Mapping[str, Any], seed: int) -> Observation:
-    """Probe the answer that `namespace` holds. Never raises."""
-    answer = namespace.get(exercise.answer)
-    if answer is None:
-        return Observation(
-            seed,
-            {},
-            f"`{exercise.answer}` is not defined: run the cell above first, and mend it if it fails.",
-        )
-    if hasattr(answer, "_torchdynamo_orig_callable"):
-        note = f"Compiling `{exercise.answer}` takes longer than a check may: take `torch.compile` away."
-        return Observation(seed, {}, note)
-    try:
-        with quiet(), _undisturbed():
-            seed_draws(seed)  # the same evidence, whatever ran before
-            beside = (namespace.get(exercise.measured),) if exercise.measured else ()
-            evidence: Evidence = {}
-            exercise.probe(evidence, _function(exercise, answer), seed, *beside)
-            return Observation(seed, evidence)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as problem:  # whatever an answer raises where nothing was expected
-        return Observation(seed, {}, sentence(problem))
-
-
-def _function(exercise: Exercise, answer: Any) -> Any:
-    """The answer; where a function is asked for and a class with `__call__` was written, an instance."""
-    if exercise.answer[0].isupper() or not isinstance(answer, type):
-        return answer
-    if any("__call__" in vars(base) for base in answer.__mro__):
-        with contextlib.suppress(Exception):
-            return answer()
-    return answer
-
-
 def verdict(exercise: Exercise, observation: Observation) -> Report:
     """Judge the evidence. Never raises: evidence that no probe would write earns nothing."""
     if observation.note:
         return Report(exercise, (), observation.note)
     try:
-        with warnings.catch_warnings(), _undisturbed(), np.errstate(all="ignore"):
+        with warnings.catch_warnings(), undisturbed(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             report = _report(exercise, exercise.judge(observation.seed, observation.evidence))
     except Exception:  # forged evidence may make a judge stumble anywhere
@@ -226,29 +147,6 @@ def _report(exercise: Exercise, findings: list[Finding]) -> Report:
         return Report(exercise, tuple(findings))
     unexplained = (finding if finding.holds else replace(finding, hint="") for finding in findings)
     return Report(exercise, tuple(unexplained), hints[0])
-
-
-def run(exercise: Exercise, namespace: Mapping[str, Any], seed: int | None = None) -> Report:
-    """Probe and judge. The seed is the grader's where one grades, otherwise 0."""
-    asked = os.environ.get(SEED_VARIABLE, "")
-    if seed is None:
-        seed = int(asked) if asked.isdecimal() else 0
-    observation = observe(exercise, namespace, seed)
-    report = verdict(exercise, observation)
-    return Report(exercise, report.findings, report.note, observation if asked else None)
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Probe and judge draw alike, whatever defaults a lesson has set, and leave its random numbers alone."""
-    dtype, here = torch.get_default_dtype(), torch.get_default_device().type == "cpu"
-    torch.set_default_dtype(torch.float32)
-    device = contextlib.nullcontext() if here else torch.device("cpu")  # which every call would pass through
-    try:
-        with device, torch.random.fork_rng(), torch.enable_grad():
-            yield
-    finally:
-        torch.set_default_dtype(dtype)
 
 
 # --- for judges -------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,23 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli
 
-from course_utils.checks import gradients
-from course_utils.checks.core import Exercise, Finding, expect, problem_with
-from course_utils.checks.evidence import Evidence, NotNumbers, alone, as_array, intact, record, record_tensor
-from course_utils.checks.gaussians import kls, wrong_kls
-from course_utils.checks.inputs import generator, posterior_parameters
-from course_utils.checks.predictions import prediction
-
-TWICE = (0, 1)  # a loss or a score is one number, which another run may have by chance: look at two
+from course_utils.checks.judges import gradients
+from course_utils.checks.judges.core import Exercise, Finding, expect, problem_with
+from course_utils.checks.judges.gaussians import kls, wrong_kls
+from course_utils.checks.judges.predictions import prediction
+from course_utils.checks.probes.evidence import (
+    Evidence,
+)
+from course_utils.checks.probes.section_6 import (
+    BETA_OFFERED,
+    TWICE,
+    codes_and_factors,
+    drawn_beta,
+    drawn_times,
+    loss_batch,
+    loss_single,
+    schedules,
+)
 
 
 def _both(findings: list[Finding]) -> Finding:
@@ -34,45 +43,12 @@ def _both(findings: list[Finding]) -> Finding:
 # --- 6.1 beta_loss ----------------------------------------------------------------------------------
 
 
-def _batch(seed: int, time: int, n: int = 5, latent_dim: int = 3) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Logits and binary images (n, 1, 12, 7), mu and logvar (n, latent_dim), sigma from 0.1 to 5."""
-    g = generator(seed, 60 + time)
-    x_logits = 2 * torch.randn(n, 1, 12, 7, generator=g)
-    x = (torch.rand(n, 1, 12, 7, generator=g) < 0.3).float()
-    return x_logits, x, *posterior_parameters(g, n, latent_dim)
-
-
-def _single(seed: int, time: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return _batch(seed, 2 + time, n=1, latent_dim=1)
-
-
-def _beta(seed: int) -> float:
-    """Between 2 and 6."""
-    return 2 + 4 * torch.rand((), generator=generator(seed, 64)).item()
-
-
-def probe_beta_loss(evidence: Evidence, answer: Any, seed: int) -> None:
-    beta = _beta(seed)
-
-    for time in TWICE:
-        record_tensor(evidence, f"without{time}", answer, *_batch(seed, time), 0.0)
-        record_tensor(evidence, f"with{time}", answer, *_batch(seed, time), beta)
-        record_tensor(evidence, f"single{time}", intact, answer, *_single(seed, time), 1 / beta)
-
-    x_logits, x, mu, logvar = _batch(seed, 0)
-
-    def loss(x_logits: Tensor, mu: Tensor, logvar: Tensor) -> Any:
-        return alone(answer(x_logits, x, mu, logvar, beta))
-
-    record(evidence, "gradients", gradients.of_loss, loss, x_logits, mu, logvar)
-
-
 def judge_beta_loss(seed: int, evidence: Evidence) -> list[Finding]:
     return [
         _both([_without(seed, evidence, time) for time in TWICE]),
         _both([_added(seed, evidence, time) for time in TWICE]),
         _both([_of_one_image(seed, evidence, time) for time in TWICE]),
-        gradients.reach(evidence, *_batch(seed, 0)),
+        gradients.reach(evidence, *loss_batch(seed, 0)),
     ]
 
 
@@ -112,8 +88,8 @@ def _kl(_: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> tuple[Tensor, dict[
 
 
 def _without(seed: int, evidence: Evidence, time: int) -> Finding:
-    nll, wrong_nlls = _nll(*_batch(seed, time))
-    kl, _ = _kl(*_batch(seed, time))
+    nll, wrong_nlls = _nll(*loss_batch(seed, time))
+    kl, _ = _kl(*loss_batch(seed, time))
     mistakes = {
         "With beta = 0 nothing is left: beta belongs to the KL alone.": 0 * nll,
         "beta stands at the reconstruction; it belongs to the KL.": kl,
@@ -125,7 +101,7 @@ def _without(seed: int, evidence: Evidence, time: int) -> Finding:
 
 def _added(seed: int, evidence: Evidence, time: int) -> Finding:
     """What beta adds, whatever the reconstruction term is: loss(beta) - loss(0)."""
-    beta = _beta(seed)
+    beta = drawn_beta(seed)
     claim = f"beta = {beta:.3g} adds {beta:.3g} times the KL in nats per image"
     problem = problem_with(evidence, f"without{time}") or problem_with(evidence, f"with{time}")
     if problem:
@@ -133,8 +109,8 @@ def _added(seed: int, evidence: Evidence, time: int) -> Finding:
     less, more = evidence[f"without{time}"], evidence[f"with{time}"]
     if less.shape != more.shape:
         return Finding(claim, False, 1, "The loss has another shape for another beta.")
-    nll, _ = _nll(*_batch(seed, time))
-    kl, wrong_kl_terms = _kl(*_batch(seed, time))
+    nll, _ = _nll(*loss_batch(seed, time))
+    kl, wrong_kl_terms = _kl(*loss_batch(seed, time))
     mistakes = {hint: beta * value for hint, value in wrong_kl_terms.items()} | {
         "beta stands at the reconstruction; it belongs to the KL.": beta * nll,
         "A larger beta makes the reconstruction lighter: only the KL has a factor.": beta * (kl - nll),
@@ -146,9 +122,9 @@ def _added(seed: int, evidence: Evidence, time: int) -> Finding:
 
 
 def _of_one_image(seed: int, evidence: Evidence, time: int) -> Finding:
-    nll, wrong_nlls = _nll(*_single(seed, time))
-    kl, wrong_kl_terms = _kl(*_single(seed, time))
-    beta = 1 / _beta(seed)
+    nll, wrong_nlls = _nll(*loss_single(seed, time))
+    kl, wrong_kl_terms = _kl(*loss_single(seed, time))
+    beta = 1 / drawn_beta(seed)
     mistakes = (
         {hint: wrong + beta * kl for hint, wrong in wrong_nlls.items()}
         | {hint: nll + beta * wrong for hint, wrong in wrong_kl_terms.items()}
@@ -161,39 +137,9 @@ def _of_one_image(seed: int, evidence: Evidence, time: int) -> Finding:
 # --- 6.2 warm_up ------------------------------------------------------------------------------------
 
 
-def _schedules(seed: int) -> dict[str, tuple[float, float]]:
-    """share and top, by the evidence's key."""
-    a, b, c, d, e = torch.rand(5, generator=generator(seed, 65), dtype=torch.float64).tolist()
-    return {
-        "first": (0.3 + 0.4 * a, 2 + 6 * b),
-        "early": (0.1 + 0.15 * c, 0.3 + 0.5 * d),
-        "whole": (1.0, 5 + 10 * e),
-    }
-
-
-def _times(seed: int, share: float) -> np.ndarray:
-    """t, the share of training done: 0, `share`, 1 and four numbers on each side of `share`, sorted."""
-    before, after = torch.rand(2, 4, generator=generator(seed, 66), dtype=torch.float64).numpy()
-    return np.sort(np.concatenate([[0, share, 1], share * before, share + (1 - share) * after]))
-
-
-def probe_warm_up(evidence: Evidence, answer: Any, seed: int) -> None:
-    def one(t: float, share: float, top: float) -> float:
-        weight = as_array(answer(t, share, top))
-        if weight.size != 1:
-            raise NotNumbers(f"It returned {weight.size} numbers for one t; return one.")
-        return float(weight.item())
-
-    def schedule(share: float, top: float) -> list[float]:
-        return [one(t, share, top) for t in _times(seed, share).tolist()]
-
-    for key, (share, top) in _schedules(seed).items():
-        record(evidence, key, schedule, share, top)
-
-
 def judge_warm_up(seed: int, evidence: Evidence) -> list[Finding]:
-    share, _ = _schedules(seed)["first"]
-    t = _times(seed, share)
+    share, _ = schedules(seed)["first"]
+    t = drawn_times(seed, share)
     rises = "it rises from 0 in a straight line to `top` at t = share"
     return [
         _part(seed, evidence, "first", rises, 1, t <= share),
@@ -207,8 +153,8 @@ def _part(
     seed: int, evidence: Evidence, key: str, claim: str, weight: float, part: np.ndarray | bool = True
 ) -> Finding:
     """A finding on the times in `part` alone, so that a schedule may be half right."""
-    share, top = _schedules(seed)[key]
-    t = _times(seed, share)
+    share, top = schedules(seed)[key]
+    t = drawn_times(seed, share)
     right = np.interp(t, [0, share, 2], [0, top, top])
     finding = expect(evidence, key, right, claim, weight, _schedule_mistakes(t, share, top), 1e-5)
     if problem_with(evidence, key) or evidence[key].shape != right.shape:
@@ -252,46 +198,6 @@ def _schedule_mistakes(t: np.ndarray, share: float, top: float) -> dict[str, np.
 # --- 6.3 mutual_information_gap ---------------------------------------------------------------------
 
 
-def _codes_and_factors(seed: int, time: int) -> dict[str, tuple[Tensor, Tensor]]:
-    """Codes (N, d) and factors (N, k) by the evidence's key, all of N, d, k and the levels unequal.
-
-    "one" has a single factor and two codes, the better one last. "several" has two copies of one code.
-    In both every pair of values occurs; in "sparse" most pairs, and many values, never do.
-    """
-    g = generator(seed, 67 + time)
-
-    def factor(n: int, levels: int) -> Tensor:
-        return torch.multinomial(0.6 + torch.rand(levels, generator=g), n, replacement=True, generator=g)
-
-    def noisy(values: Tensor, levels: int, noise: float) -> Tensor:
-        """A code of `levels` values that follows `values` but for a share of noise."""
-        lost = torch.rand(len(values), generator=g) < noise + 0.1 * torch.rand((), generator=g)
-        return torch.where(lost, torch.randint(levels, (len(values),), generator=g), values % levels)
-
-    a = factor(900, 3)
-    one = [noisy(a, 4, 0.6), noisy(a, 5, 0.3)]
-
-    b = [factor(2000, levels) for levels in (2, 3, 5)]
-    twice = noisy(b[0], 3, 0.4)
-    several = [noisy(b[2], 6, 0.7), twice, twice, noisy(b[2], 5, 0.3), noisy(b[1], 4, 0.5)]
-
-    c = [torch.tensor([0, 2, 3, 6])[factor(90, 4)], torch.tensor([1, 4, 5])[factor(90, 3)]]
-    copy = torch.tensor([5, 0, 6, 7, 0, 0, 60])[c[0]]
-    sparse = [3 + (c[1] > 1), copy, 30 + (c[0] > 2), 20 + noisy(c[1], 27, 0.4)]
-    return {
-        "one": (torch.stack(one, 1), a.unsqueeze(1)),
-        "several": (torch.stack(several, 1), torch.stack(b, 1)),
-        "sparse": (torch.stack(sparse, 1).long(), torch.stack(c, 1)),
-    }
-
-
-def probe_mutual_information_gap(evidence: Evidence, answer: Any, seed: int) -> None:
-    for time in TWICE:
-        for key, tensors in _codes_and_factors(seed, time).items():
-            function = partial(intact, answer) if key == "sparse" else answer
-            record(evidence, f"{key}{time}", function, *tensors)
-
-
 def judge_mutual_information_gap(seed: int, evidence: Evidence) -> list[Finding]:
     claims = {
         "one": "for one factor it is the gap between two codes, as a share of the factor's entropy",
@@ -307,7 +213,7 @@ def judge_mutual_information_gap(seed: int, evidence: Evidence) -> list[Finding]
 @lru_cache(maxsize=4)
 def _known(seed: int, time: int) -> dict[str, tuple[float, dict[str, Any]]]:
     """The score of every key and what mistakes would give."""
-    looks = _codes_and_factors(seed, time)
+    looks = codes_and_factors(seed, time)
     return {
         key: _score_and_mistakes(codes.numpy(), factors.numpy()) for key, (codes, factors) in looks.items()
     }
@@ -407,45 +313,31 @@ def _score_and_mistakes(codes: np.ndarray, factors: np.ndarray) -> tuple[float, 
 
 
 # --- 6.5 predict_beta (before 6.2 in the lesson) -----------------------------------------------------
-
-_BETAS = ("beta 0.1", "beta 1", "beta 4")
 _PREDICTION = prediction(
     "6.5",
     "predict_beta",
-    {
-        "the blurriest reconstructions": (
-            _BETAS,
-            "A detail is kept if the distortion it saves is worth beta times its nats. What "
-            "the code leaves out the decoder fills with an average over all that it could be, "
-            "and an average is soft.",
-        ),
-        "the KL as beta grows": (
-            ("it falls", "it rises", "neither"),
-            "beta is the price of a nat of KL. Of two models that are the best at their own "
-            "price the one with the higher price never buys more: 6.3 proves it.",
-        ),
-        "the most holes under the prior": (
-            _BETAS,
-            "The cheaper the KL, the less it matters where the codes lie: they spread out with "
-            "little regard to the prior, and its samples fall between them.",
-        ),
-        "holes at beta 4 against beta 1": (
-            ("fewer", "about as many", "more"),
-            "Two things work against each other. Codes that fill the prior better leave fewer "
-            "gaps; codes that say less make the decoder draw blends, of which a round trip may "
-            "make something else. Data and training decide which is ahead.",
-        ),
-    },
+    BETA_OFFERED,
+    (
+        "A detail is kept if the distortion it saves is worth beta times its nats. What "
+        "the code leaves out the decoder fills with an average over all that it could be, "
+        "and an average is soft.",
+        "beta is the price of a nat of KL. Of two models that are the best at their own "
+        "price the one with the higher price never buys more: 6.3 proves it.",
+        "The cheaper the KL, the less it matters where the codes lie: they spread out with "
+        "little regard to the prior, and its samples fall between them.",
+        "Two things work against each other. Codes that fill the prior better leave fewer "
+        "gaps; codes that say less make the decoder draw blends, of which a round trip may "
+        "make something else. Data and training decide which is ahead.",
+    ),
 )
 
 EXERCISES = (
-    Exercise("6.1", "beta_loss", 3, probe_beta_loss, judge_beta_loss, ("objectives.negative_elbo",)),
-    Exercise("6.2", "warm_up", 3, probe_warm_up, judge_warm_up, ("training.warm_up",)),
+    Exercise("6.1", "beta_loss", 3, judge_beta_loss, ("objectives.negative_elbo",)),
+    Exercise("6.2", "warm_up", 3, judge_warm_up, ("training.warm_up",)),
     Exercise(
         "6.3",
         "mutual_information_gap",
         3,
-        probe_mutual_information_gap,
         judge_mutual_information_gap,
         ("evaluation.mutual_information_gap",),
     ),

@@ -8,63 +8,29 @@ Adam, because the first step of Adam looks the same for a gradient of any size.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.nn.utils import parameters_to_vector
+from torch import Tensor
 
-from course_utils.checks import gradients, layers
-from course_utils.checks.core import Exercise, Finding, close, expect, is_fact, problem_with, unless
-from course_utils.checks.evidence import Evidence, NotNumbers, alone, as_array, intact, record
-from course_utils.checks.inputs import fact, generator
-from course_utils.checks.layers import Map, Network, advised, relu, same, sigmoid
-from course_utils.checks.predictions import prediction
+from course_utils.checks.judges import gradients, layers
+from course_utils.checks.judges.core import Exercise, Finding, close, expect, is_fact, problem_with, unless
+from course_utils.checks.judges.layers import Map, Network, advised, relu, same, sigmoid
+from course_utils.checks.judges.predictions import prediction
+from course_utils.checks.probes.evidence import Evidence, as_array
+from course_utils.checks.probes.section_1 import (
+    CLAIMS,
+    CODE,
+    HOLES_OFFERED,
+    LATENT,
+    PIXELS,
+    Pair,
+    hole_calls,
+    images_and_codes,
+    small_autoencoder,
+)
 
 # --- 1.1 MyAutoencoder ------------------------------------------------------------------------------
-
-LATENT = 16  # enough for codes of either sign: a ReLU on them must show
-
-
-def _images_and_codes(seed: int) -> tuple[Tensor, Tensor, np.ndarray]:
-    """Images (5, 1, 28, 28) in [0, 1], codes (5, 16) and directions (784, 16) for slopes."""
-    g = generator(seed, 1)
-    directions = torch.randn(784, 16, generator=g, dtype=torch.float64).numpy()
-    return torch.rand(5, 1, 28, 28, generator=g), 2 * torch.randn(5, LATENT, generator=g), directions
-
-
-def probe_my_autoencoder(evidence: Evidence, answer: Any, seed: int) -> None:
-    x, z, directions = _images_and_codes(seed)
-
-    @functools.cache
-    def model(latent_dim: int) -> Any:
-        """One for each latent size; an error in the constructor comes up in every finding."""
-        made = answer(latent_dim)
-        layers.fill(made, seed, forward=(x,))
-        return made
-
-    record(evidence, "layers", lambda: layers.described(model(LATENT)))
-    record(evidence, "code", lambda: alone(intact(model(LATENT).encode, x)))
-    record(evidence, "logits", lambda: alone(intact(model(LATENT).decode, z)))
-    record(evidence, "forward", lambda: layers.calls(model(LATENT), x))
-    record(evidence, "single", lambda: layers.calls(model(1), x[:1]))
-    record(evidence, "slopes", lambda: _first_slopes(model(LATENT), x, directions))
-
-
-def _first_slopes(model: nn.Module, x: Tensor, directions: np.ndarray) -> Tensor:
-    """Derivative of the sum of all outputs when the images move along `directions` (784, k): (k,).
-
-    It is taken at the first layer, W x + b, where it equals that of b along W times a direction: an answer
-    may do to its images what it likes, but it must train this layer.
-    """
-    linear = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
-    first = next((layer for layer in linear if layer.in_features == 784 and layer.bias is not None), None)
-    if first is None:
-        raise NotNumbers("There is no linear layer with 784 inputs and a bias.")
-    slopes = layers.slopes(layers.calls(model, x), first.bias)
-    return slopes @ first.weight.detach() @ torch.from_numpy(directions).to(first.weight)
 
 
 INSIDE = layers.activations(
@@ -124,7 +90,7 @@ def _decoder(seed: int) -> Network:
 
 def judge_my_autoencoder(seed: int, evidence: Evidence) -> list[Finding]:
     """`forward` is held to be decode after encode, as the answer has these two; so a mistake counts once."""
-    images, codes, directions = _images_and_codes(seed)
+    images, codes, directions = images_and_codes(seed)
     x, z = (as_array(t).astype(np.float64).reshape(5, -1) for t in (images, codes))
     sizes = (784, 256), (256, 128), (128, LATENT), (LATENT, 128), (128, 256), (256, 784)
     wanted = [(0, *pair, 0, 0, 0) for pair in sizes]
@@ -179,78 +145,7 @@ def _part(
 
 
 # --- 1.2 train_step ---------------------------------------------------------------------------------
-
-PIXELS = 784
-CODE = 4
 Loss = tuple[float, np.ndarray]  # its value and its gradient
-
-
-def _start(seed: int) -> tuple[list[np.ndarray], list[np.ndarray], float]:
-    """Weights of a small linear autoencoder (down, up, bias), batches of 5 images and of 1, learning rate."""
-    g = generator(seed, 2)
-    scales = {(CODE, PIXELS): 0.07, (PIXELS, CODE): 0.7, (PIXELS,): 0.7}
-    parameters = [scale * torch.randn(shape, generator=g) for shape, scale in scales.items()]
-    batches = [torch.rand(n, 1, 28, 28, generator=g) for n in (5, 1)]
-    rate = float(0.2 + 0.2 * torch.rand((), generator=g))
-    return [p.numpy() for p in parameters], [b.numpy() for b in batches], rate
-
-
-class _Small(nn.Module):
-    """The small autoencoder; it notes whether it was in training mode when it was called."""
-
-    def __init__(self, parameters: list[np.ndarray]) -> None:
-        super().__init__()
-        self.down, self.up, self.shift = (nn.Parameter(torch.tensor(p)) for p in parameters)
-        self.modes: list[bool] = []
-
-    def encode(self, x: Tensor) -> Tensor:
-        self.modes.append(self.training)
-        return x.flatten(1) @ self.down.T
-
-    def decode(self, z: Tensor) -> Tensor:
-        return (z @ self.up.T + self.shift).view(-1, 1, 28, 28)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.decode(self.encode(x))
-
-
-def probe_train_step(evidence: Evidence, answer: Any, seed: int) -> None:
-    parameters, batches, rate = _start(seed)
-    model = _Small(parameters)
-    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
-    returned: list[Any] = []
-
-    def step(images: np.ndarray, move: str) -> Any:
-        def counted(x: Tensor) -> Any:
-            before = parameters_to_vector(model.parameters()).detach().clone()
-            returned.append(answer(model, optimizer, x))
-            evidence[move] = as_array(parameters_to_vector(model.parameters()) - before)
-            return returned[-1]
-
-        return intact(counted, torch.tensor(images))
-
-    for index, images in enumerate(batches):
-        record(evidence, f"loss{index}", step, images, f"move{index}")
-        evidence.setdefault(f"move{index}", evidence[f"loss{index}"])  # what stopped the step
-    if not returned:
-        evidence.update(plain=evidence["loss0"], training=evidence["loss0"])
-        return
-    record(evidence, "plain", lambda: fact(seed, "plain", _is_plain(returned[0])))
-    in_training = model.training and bool(model.modes) and all(model.modes)
-    record(evidence, "training", fact, seed, "training", in_training)
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether it is a plain number; NotNumbers says what else it is."""
-    if isinstance(value, Tensor) and value.requires_grad:
-        raise NotNumbers(
-            "It is a tensor that still holds on to its graph, and with it to the memory of the whole step."
-        )
-    if isinstance(value, Tensor | np.ndarray):
-        raise NotNumbers("It is a tensor: `.item()` makes it a number.")
-    if not isinstance(value, int | float | np.number):
-        raise NotNumbers(f"It returned a {type(value).__name__}; is the `return` right?")
-    return True
 
 
 def _losses(logits: np.ndarray, x: np.ndarray) -> dict[str, Loss]:
@@ -303,7 +198,7 @@ def _descended(move: np.ndarray, losses: dict[str, Loss]) -> list[tuple[str, flo
 
 
 def judge_train_step(seed: int, evidence: Evidence) -> list[Finding]:
-    parameters, batches, rate = _start(seed)
+    parameters, batches, rate = small_autoencoder(seed)
     start = np.concatenate([p.ravel() for p in parameters]).astype(np.float64)
     x = [b.reshape(-1, PIXELS).astype(np.float64) for b in batches]
     first = _gradients(start, x[0])
@@ -371,80 +266,7 @@ def _cleared_hint(evidence: Evidence, start: np.ndarray, x: list[np.ndarray]) ->
 # --- 1.3 hole_share ---------------------------------------------------------------------------------
 
 
-CLAIMS = {
-    "shares": ("it is the share of points that lose more than the threshold", 2.0),
-    "single": ("it works for one point and a code of one number", 0.5),
-    "ties": ("who loses exactly the threshold is no hole", 0.5),
-}
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """A decoder, codes (N, d) to images (N, pixels) in [0, 1], and an encoder that undoes it badly."""
-
-    image: Map
-    code: Map
-    sides: tuple[int, int]
-
-    def decode(self, z: Tensor) -> Tensor:
-        return torch.from_numpy(self.image(as_array(z).astype(np.float64))).view(-1, 1, *self.sides)
-
-    def encode(self, x: Tensor) -> Tensor:
-        return torch.from_numpy(self.code(as_array(x.flatten(1)).astype(np.float64)))
-
-
-def _blurred(seed: int, latent_dim: int) -> _Pair:
-    """A layer with a sigmoid, and one that goes back too far."""
-    up = torch.randn(latent_dim, 30, generator=generator(seed, 3), dtype=torch.float64).numpy()
-    down = 1.5 * np.linalg.pinv(up)
-    return _Pair(lambda z: sigmoid(z @ up), lambda x: (x - 0.5) @ down, (6, 5))
-
-
-def _exact() -> _Pair:
-    """A code k from 1 to 31 lights pixel k alone and loses exactly (k / 32)^2 of it, without rounding."""
-
-    def image(z: np.ndarray) -> np.ndarray:
-        place = np.abs(z).astype(int)
-        return np.where(np.arange(32) == place, np.where(z > 0, 1.0, 1 - place / 32), 0.0)
-
-    return _Pair(image, lambda x: -x.argmax(1)[:, None].astype(np.float64), (4, 8))
-
-
-@functools.lru_cache(maxsize=2)
-def _calls(seed: int) -> dict[str, list[tuple[_Pair, Tensor, float]]]:
-    """Decoder and encoder, codes and threshold of every call.
-
-    Each threshold lies in the middle between two neighbouring errors, so that rounding flips no point,
-    save those of 'ties', which equal an error without rounding.
-    """
-    g = generator(seed, 4)
-
-    def draw(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=g, dtype=torch.float64)
-
-    pair, z = _blurred(seed, 3), 2 * torch.randn(97, 3, generator=g, dtype=torch.float64)
-    ordered = np.sort(_errors(pair, z)[""])
-    edges = np.concatenate([[ordered[0] / 2], ordered, [2 * ordered[-1]]])
-    thresholds = []
-    for t in np.geomspace(2e-4, 40, 24) * (1 + draw(24).numpy() / 2):
-        place = int(np.searchsorted(edges, t))
-        inside = 0 < place < len(edges)
-        thresholds.append(float((edges[place - 1] * edges[place]) ** 0.5 if inside else t))
-
-    short = _blurred(seed, 1)
-    points = (1 + 2 * draw(40, 1, 1)) * torch.where(draw(40, 1, 1) < 0.5, -1, 1)  # far from 0: no loss there
-    factors = (2 * draw(40) + 0.2).exp() ** torch.where(draw(40) < 0.5, -1, 1)  # away from 1
-    singles = [(short, p, float(f * _errors(short, p)[""][0])) for p, f in zip(points, factors, strict=True)]
-
-    codes = torch.randint(1, 17, (61, 1), generator=g).double()
-    return {
-        "shares": [(pair, z, t) for t in thresholds],
-        "single": singles,
-        "ties": [(_exact(), codes, (k / 32) ** 2) for k in range(1, 17)],
-    }
-
-
-def _errors(pair: _Pair, z: Tensor) -> dict[str, np.ndarray]:
+def _errors(pair: Pair, z: Tensor) -> dict[str, np.ndarray]:
     """What each code loses on the round trip: right under '', and likely wrong ones under their hints."""
     codes = z.numpy()
     x = pair.image(codes)
@@ -478,7 +300,7 @@ def _errors(pair: _Pair, z: Tensor) -> dict[str, np.ndarray]:
     }
 
 
-def _shares(pair: _Pair, z: Tensor, threshold: float) -> dict[str, np.ndarray]:
+def _shares(pair: Pair, z: Tensor, threshold: float) -> dict[str, np.ndarray]:
     """The right share under '' and likely wrong answers under their hints."""
     errors = _errors(pair, z)
     right = errors[""]
@@ -494,20 +316,10 @@ def _shares(pair: _Pair, z: Tensor, threshold: float) -> dict[str, np.ndarray]:
     }
 
 
-def probe_hole_share(evidence: Evidence, answer: Any, seed: int) -> None:
-    def shares(key: str) -> np.ndarray:
-        return np.stack(
-            [as_array(alone(intact(answer, p.decode, p.encode, z, t))) for p, z, t in _calls(seed)[key]]
-        )
-
-    for key in CLAIMS:
-        record(evidence, key, shares, key)
-
-
 @functools.lru_cache(maxsize=2)
 def _known_shares(seed: int) -> dict[str, dict[str, np.ndarray]]:
     """Of every call, the right share under '' and likely wrong answers under their hints."""
-    each = {key: [_shares(*call) for call in called] for key, called in _calls(seed).items()}
+    each = {key: [_shares(*call) for call in called] for key, called in hole_calls(seed).items()}
     return {
         key: {hint: np.stack([shares[hint] for shares in called]) for hint in called[0]}
         for key, called in each.items()
@@ -525,30 +337,20 @@ def judge_hole_share(seed: int, evidence: Evidence) -> list[Finding]:
 
 
 EXERCISES = (
-    Exercise("1.1", "MyAutoencoder", 3, probe_my_autoencoder, judge_my_autoencoder, ("models.Autoencoder",)),
-    Exercise(
-        "1.2", "train_step", 3, probe_train_step, judge_train_step, ("training.fit", "fast.fit", "cache.fit")
-    ),
-    Exercise("1.3", "hole_share", 3, probe_hole_share, judge_hole_share, ("evaluation.hole_share",)),
+    Exercise("1.1", "MyAutoencoder", 3, judge_my_autoencoder, ("models.Autoencoder",)),
+    Exercise("1.2", "train_step", 3, judge_train_step, ("training.fit", "fast.fit", "cache.fit")),
+    Exercise("1.3", "hole_share", 3, judge_hole_share, ("evaluation.hole_share",)),
     prediction(
         "1.5",
         "predict_holes",
-        {
-            "z from N(0, 9 I): holes in 32 dimensions, against 2": (
-                ("fewer", "about as many", "more"),
-                "The images crowd a plane, so the encoder has met most of what its decoder can draw. In 32 "
-                "dimensions they leave nearly all of the space empty, and a guess seldom meets them.",
-            ),
-            "32 dimensions: holes under N(0, I), against N(0, 9 I)": (
-                ("fewer", "about as many", "more"),
-                "A guess misses less where its scale is that of the codes. If these spread by 2 or 3 units "
-                "in every dimension, hardly any of them is near the origin: a small code is no safe code.",
-            ),
-            "32 dimensions: holes under a Gaussian fitted to the codes": (
-                ("hardly any, under a tenth", "some", "most, over a half"),
-                "The fitted Gaussian knows where the codes lie, how far they spread and which of their "
-                "coordinates go together; the two guesses know none of it.",
-            ),
-        },
+        HOLES_OFFERED,
+        (
+            "The images crowd a plane, so the encoder has met most of what its decoder can draw. In 32 "
+            "dimensions they leave nearly all of the space empty, and a guess seldom meets them.",
+            "A guess misses less where its scale is that of the codes. If these spread by 2 or 3 units "
+            "in every dimension, hardly any of them is near the origin: a small code is no safe code.",
+            "The fitted Gaussian knows where the codes lie, how far they spread and which of their "
+            "coordinates go together; the two guesses know none of it.",
+        ),
     ),
 )

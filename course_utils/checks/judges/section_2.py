@@ -8,32 +8,32 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.distributions import Bernoulli
 
-from course_utils.checks.core import Exercise, Finding, close, expect, problem_with, unless
-from course_utils.checks.evidence import Evidence, NotNumbers, alone, as_array, intact, record, record_tensor
-from course_utils.checks.gaussians import kls, standard_normal, wrong_kls
-from course_utils.checks.inputs import generator, posterior_parameters, seed_draws
-from course_utils.checks.predictions import prediction
-
-
-def _parameters(seed: int, n: int = 5, latent_dim: int = 3) -> tuple[Tensor, Tensor]:
-    """mu and logvar of a seed, each (n, latent_dim)."""
-    return posterior_parameters(generator(seed), n, latent_dim)
-
+from course_utils.checks.judges.core import Exercise, Finding, close, expect, problem_with, unless
+from course_utils.checks.judges.gaussians import kls, standard_normal, wrong_kls
+from course_utils.checks.judges.predictions import prediction
+from course_utils.checks.probes.evidence import (
+    Evidence,
+)
+from course_utils.checks.probes.section_2 import (
+    DRAWS,
+    GAP_OFFERED,
+    Linear,
+    elbo_cases,
+    given_noise,
+    log_weights,
+    losses,
+    parameters,
+    tiny_log_weights,
+    wide_posterior,
+)
 
 # --- 2.1 gaussian_kl --------------------------------------------------------------------------------
-
-
-def probe_gaussian_kl(evidence: Evidence, answer: Any, seed: int) -> None:
-    record_tensor(evidence, "kl", answer, *_parameters(seed))
-    record_tensor(evidence, "single", intact, answer, *_parameters(seed + 1, n=1, latent_dim=1))
 
 
 def judge_gaussian_kl(seed: int, evidence: Evidence) -> list[Finding]:
@@ -52,57 +52,19 @@ def judge_gaussian_kl(seed: int, evidence: Evidence) -> list[Finding]:
         of_logvar = "It contains NaN or infinity: is a logarithm taken of `logvar`, which may be negative?"
         return expect(evidence, key, kl, claim, weight, mistakes, not_finite=of_logvar)
 
-    single = _parameters(seed + 1, n=1, latent_dim=1)
+    single = parameters(seed + 1, n=1, latent_dim=1)
     return [
-        finding("kl", *_parameters(seed), "it equals the KL of torch.distributions", 2),
+        finding("kl", *parameters(seed), "it equals the KL of torch.distributions", 2),
         finding("single", *single, "it also works for one image and one dimension", 1),
     ]
 
 
 # --- 2.2 reparameterize -----------------------------------------------------------------------------
 
-DRAWS = (400, 50)  # images, latent dimensions
-
-
-def _wide_posterior(seed: int) -> tuple[Tensor, Tensor]:
-    """mu and logvar (400, 50), the same in each row, sigma between 0.1 and 1."""
-    g = generator(seed, 2)
-    mu, logvar = 3 * torch.randn(DRAWS[1], generator=g), -4.6 * torch.rand(DRAWS[1], generator=g)
-    return mu.expand(DRAWS), logvar.expand(DRAWS)
-
-
-def _eps(seed: int) -> Tensor:
-    """Noise (5, 3) for `_parameters`."""
-    return torch.randn(5, 3, generator=generator(seed, 1))
-
-
-def probe_reparameterize(evidence: Evidence, answer: Any, seed: int) -> None:
-    for key in ("given", "again"):
-        record_tensor(evidence, key, intact, answer, *_parameters(seed), _eps(seed))
-
-    def gradients(eps: Tensor | None) -> list[Tensor]:
-        """z, and the gradients of its sum by mu and logvar, each (n, latent_dim)."""
-        mu, logvar = (t.requires_grad_() for t in _parameters(seed))
-        z = alone(answer(mu, logvar, eps))
-        if not isinstance(z, Tensor):
-            raise NotNumbers(f"It returned a {type(z).__name__}, through which no gradient can flow.")
-        if z.requires_grad:
-            z.sum().backward()
-        return [z, *(torch.zeros_like(t) if t.grad is None else t.grad for t in (mu, logvar))]
-
-    def drawn() -> np.ndarray:
-        """Two calls one after the other: (2, 400, 50)."""
-        return np.stack([as_array(alone(answer(*_wide_posterior(seed), None))) for _ in range(2)])
-
-    record(evidence, "gradients", lambda: gradients(_eps(seed))[1:])
-    seed_draws(seed)
-    record(evidence, "own gradients", gradients, None)
-    record(evidence, "drawn", drawn)
-
 
 def judge_reparameterize(seed: int, evidence: Evidence) -> list[Finding]:
-    mu, logvar = (t.double() for t in _parameters(seed))
-    eps, sigma = _eps(seed).double(), (logvar / 2).exp()
+    mu, logvar = (t.double() for t in parameters(seed))
+    eps, sigma = given_noise(seed).double(), (logvar / 2).exp()
     one, derivative = torch.ones_like(mu), eps * sigma / 2
     z = {
         "Your sigma looks like exp(logvar); it should be exp(logvar / 2).": mu + logvar.exp() * eps,
@@ -174,7 +136,7 @@ def _noise_hint(seed: int, evidence: Evidence) -> str:
     z = torch.as_tensor(evidence["drawn"]).double()
     if z.shape != (2, *DRAWS):
         return f"It has shape {tuple(z.shape[1:])}; expected {DRAWS}."
-    mu, logvar = (t.double() for t in _wide_posterior(seed))
+    mu, logvar = (t.double() for t in wide_posterior(seed))
     noise, again = (z - mu) / (logvar / 2).exp()
     if (noise - again).abs().max() < 1e-6:
         silent = noise.abs().max() < 1e-6
@@ -196,43 +158,6 @@ def _noise_hint(seed: int, evidence: Evidence) -> str:
 # --- 2.3 monte_carlo_elbo ---------------------------------------------------------------------------
 
 
-class _Linear(torch.nn.Module):
-    """A tiny decoder with fixed weights: z (N, 2) to logits (N, 1, 28, 28)."""
-
-    def __init__(self, seed: int) -> None:
-        super().__init__()
-        # so pale that a sigmoid does not round to 0 or 1
-        self.weight = 0.3 * torch.randn(2, 784, generator=generator(seed, 2))
-
-    def decode(self, z: Tensor) -> Tensor:
-        return (z @ self.weight.to(z.dtype)).view(-1, 1, 28, 28)
-
-
-def _elbo_inputs(seed: int, samples: int = 7, n: int = 3) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Binary x (n, 1, 28, 28), mu and logvar (n, 2), eps (samples, n, 2)."""
-    mu, logvar = _parameters(seed, n=n, latent_dim=2)
-    g = generator(seed, 3)
-    x = (torch.rand(n, 1, 28, 28, generator=g) < 0.3).float()
-    return x, mu / 2, logvar / 2, torch.randn(samples, n, 2, generator=g)
-
-
-def _elbo_cases(seed: int) -> dict[str, tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """The inputs by the evidence's key; in the first q is the prior, so that the KL is 0."""
-    x, mu, logvar, eps = _elbo_inputs(seed + 1)
-    return {
-        "prior": (x, 0 * mu, 0 * logvar, eps),
-        "elbo": _elbo_inputs(seed),
-        "again": _elbo_inputs(seed),
-        "one": _elbo_inputs(seed + 2, samples=1, n=1),
-    }
-
-
-def probe_monte_carlo_elbo(evidence: Evidence, answer: Any, seed: int) -> None:
-    for key, inputs in _elbo_cases(seed).items():
-        function = partial(intact, answer) if key == "one" else answer
-        record_tensor(evidence, key, function, _Linear(seed).decode, *inputs)
-
-
 def judge_monte_carlo_elbo(seed: int, evidence: Evidence) -> list[Finding]:
     claims = {
         "prior": "where q is the prior it is the mean of log p(x|z) over samples, per image",
@@ -241,15 +166,15 @@ def judge_monte_carlo_elbo(seed: int, evidence: Evidence) -> list[Finding]:
     }
     findings = {}
     for key, claim in claims.items():
-        inputs = (tensor.double() for tensor in _elbo_cases(seed)[key])
-        elbo, mistakes = _elbo_and_mistakes(_Linear(seed), *inputs)
+        inputs = (tensor.double() for tensor in elbo_cases(seed)[key])
+        elbo, mistakes = _elbo_and_mistakes(Linear(seed), *inputs)
         findings[key] = expect(evidence, key, elbo, claim, 1, mistakes)
     findings["elbo"] = _same_again(findings["elbo"], evidence["elbo"], evidence["again"])
     return list(findings.values())
 
 
 def _elbo_and_mistakes(
-    decoder: _Linear, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor
+    decoder: Linear, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The ELBO per image in float64, and what mistakes would give."""
     sigma, s = (logvar / 2).exp(), len(eps)
@@ -307,21 +232,6 @@ def _elbo_and_mistakes(
 # --- 2.4 importance_weighted_bound ------------------------------------------------------------------
 
 
-def _log_weights(seed: int) -> Tensor:
-    """(6, 4), around -100 nats, spread over several nats."""
-    return -100 + 4 * torch.randn(6, 4, generator=generator(seed, 4), dtype=torch.float64)
-
-
-def _tiny_log_weights(seed: int) -> Tensor:
-    """(6, 4), around -1000 nats; for half of the images they lie thousands of nats apart."""
-    return (_log_weights(seed) + 100) * torch.tensor([1.0, 1.0, 300.0, 300.0]) - 1000
-
-
-def probe_importance_weighted_bound(evidence: Evidence, answer: Any, seed: int) -> None:
-    record_tensor(evidence, "bound", answer, _log_weights(seed))
-    record_tensor(evidence, "tiny", intact, answer, _tiny_log_weights(seed))
-
-
 def judge_importance_weighted_bound(seed: int, evidence: Evidence) -> list[Finding]:
     def finding(key: str, log_w: Tensor, claim: str, weight: float) -> Finding:
         largest = log_w.max(0).values
@@ -330,8 +240,8 @@ def judge_importance_weighted_bound(seed: int, evidence: Evidence) -> list[Findi
         return expect(evidence, key, bound, claim, weight, _wrong_bounds(log_w, bound), 1e-7, not_finite=lost)
 
     return [
-        finding("bound", _log_weights(seed), "it is the log of the mean weight, per image", 2),
-        finding("tiny", _tiny_log_weights(seed), "it stays finite for weights too small for exp", 1),
+        finding("bound", log_weights(seed), "it is the log of the mean weight, per image", 2),
+        finding("tiny", tiny_log_weights(seed), "it stays finite for weights too small for exp", 1),
     ]
 
 
@@ -368,25 +278,9 @@ def _wrong_bounds(log_w: Tensor, bound: Tensor) -> dict[str, Tensor]:
 # --- 2.5 what_is_my_beta ----------------------------------------------------------------------------
 
 
-def _losses(seed: int) -> list[tuple[str, str, int, int, float | None]]:
-    """Seven losses: reductions of reconstruction and KL, pixels, latent_dim, and sigma where Gaussian."""
-    g = generator(seed, 5)
-    pixels = torch.randint(100, 2000, (7,), generator=g).tolist()
-    latent_dims = torch.randint(3, 300, (7,), generator=g).tolist()
-    sigmas = [None] * 3 + (0.1 + 0.8 * torch.rand(4, generator=g)).tolist()
-    kinds = [("mean", "sum"), ("sum", "mean"), ("mean", "mean"), ("sum", "sum")]
-    kinds = [*kinds[:3], *kinds]  # cross-entropy summed and KL summed: 1, whatever the seed
-    return [(*kind, *rest) for kind, *rest in zip(kinds, pixels, latent_dims, sigmas, strict=True)]
-
-
-def probe_what_is_my_beta(evidence: Evidence, answer: Any, seed: int) -> None:
-    for index, loss in enumerate(_losses(seed)):
-        record(evidence, str(index), answer, *loss)
-
-
 def judge_what_is_my_beta(seed: int, evidence: Evidence) -> list[Finding]:
     findings = []
-    for index, (reconstruction, kl, pixels, latent_dim, sigma) in enumerate(_losses(seed)):
+    for index, (reconstruction, kl, pixels, latent_dim, sigma) in enumerate(losses(seed)):
         # By what the terms in the loss must be multiplied to be sums in nats; beta is their ratio.
         of_pixels = pixels if reconstruction == "mean" else 1
         of_kl = latent_dim if kl == "mean" else 1
@@ -423,49 +317,33 @@ def judge_what_is_my_beta(seed: int, evidence: Evidence) -> list[Finding]:
 
 
 EXERCISES = (
-    Exercise("2.1", "gaussian_kl", 3, probe_gaussian_kl, judge_gaussian_kl, ("objectives.gaussian_kl",)),
-    Exercise(
-        "2.2", "reparameterize", 3, probe_reparameterize, judge_reparameterize, ("objectives.reparameterize",)
-    ),
-    Exercise("2.3", "monte_carlo_elbo", 3, probe_monte_carlo_elbo, judge_monte_carlo_elbo),
+    Exercise("2.1", "gaussian_kl", 3, judge_gaussian_kl, ("objectives.gaussian_kl",)),
+    Exercise("2.2", "reparameterize", 3, judge_reparameterize, ("objectives.reparameterize",)),
+    Exercise("2.3", "monte_carlo_elbo", 3, judge_monte_carlo_elbo),
     Exercise(
         "2.4",
         "importance_weighted_bound",
         3,
-        probe_importance_weighted_bound,
         judge_importance_weighted_bound,
         ("objectives.importance_weighted_bound",),
     ),
-    Exercise(
-        "2.5", "what_is_my_beta", 3, probe_what_is_my_beta, judge_what_is_my_beta, ("objectives.real_beta",)
-    ),
+    Exercise("2.5", "what_is_my_beta", 3, judge_what_is_my_beta, ("objectives.real_beta",)),
     prediction(
         "2.7",
         "predict_gap",
-        {
-            "gap of the linear VAE": (
-                ("closes", "stays open"),
-                "Linear maps keep Gaussians Gaussian, and a rotation of the latent space that makes W's "
-                "columns orthogonal makes the posterior's covariance diagonal: then q can be the posterior. "
-                "A gap that is left after training is one of unfinished training.",
-            ),
-            "gap of the VAE with two latents": (
-                ("closes", "stays open"),
-                "Through a nonlinear decoder the posterior is no Gaussian with independent dimensions, and "
-                "one encoder serves all images; each costs nats that training does not win back.",
-            ),
-            "most of that second gap": (
-                ("no Gaussian fits the posterior", "the encoder misses the best Gaussian"),
-                "A fit of its own to each image shows what the family costs; the rest is the encoder's. "
-                "Where posteriors are bent or in pieces, the family's part grows; where each is narrow and "
-                "close to Gaussian, it is small, and to miss its place by a few of its widths is what costs.",
-            ),
-            "bound with 1,000 samples there": (
-                ("below log p(x)", "at log p(x)", "above log p(x)"),
-                "By Jensen the bound cannot lie above log p(x) in expectation, and it rises with K. Where q "
-                "misses the posterior by g nats it takes about exp(g) samples to come near, so the images "
-                "with the worst q hold it down; where none is left, it stands at log p(x).",
-            ),
-        },
+        GAP_OFFERED,
+        (
+            "Linear maps keep Gaussians Gaussian, and a rotation of the latent space that makes W's "
+            "columns orthogonal makes the posterior's covariance diagonal: then q can be the posterior. "
+            "A gap that is left after training is one of unfinished training.",
+            "Through a nonlinear decoder the posterior is no Gaussian with independent dimensions, and "
+            "one encoder serves all images; each costs nats that training does not win back.",
+            "A fit of its own to each image shows what the family costs; the rest is the encoder's. "
+            "Where posteriors are bent or in pieces, the family's part grows; where each is narrow and "
+            "close to Gaussian, it is small, and to miss its place by a few of its widths is what costs.",
+            "By Jensen the bound cannot lie above log p(x) in expectation, and it rises with K. Where q "
+            "misses the posterior by g nats it takes about exp(g) samples to come near, so the images "
+            "with the worst q hold it down; where none is left, it stands at log p(x).",
+        ),
     ),
 )

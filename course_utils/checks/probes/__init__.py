@@ -1,0 +1,103 @@
+"""What runs beside the student's code: of every exercise, a probe.
+
+A probe calls the answer on inputs drawn from a seed and records what came out as plain arrays, the evidence
+(see `evidence`). It knows nothing of what should come out. In grading this package is in the sandbox and the
+judges are not: nothing here may import them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import json
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from course_utils.checks.probes.evidence import Evidence, pack, quiet, sentence
+from course_utils.checks.probes.inputs import seed_draws
+from course_utils.checks.probes.predictions import measured
+
+EVIDENCE_MIME = "application/vnd.vae-course.evidence+json"
+
+# By the answer's name. A prediction's probe is also given what the lesson has measured.
+PROBES: dict[str, Callable[..., None]] = {
+    name: probe
+    for module in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name)
+    if module.name.startswith("section_")
+    for name, probe in importlib.import_module(f"{__name__}.{module.name}").PROBES.items()
+}
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a probe brings back; `note` says why there is no evidence, where there is none."""
+
+    answer: str
+    seed: int
+    evidence: Evidence
+    note: str = ""
+
+    @property
+    def digest(self) -> str:
+        """The same for two probes that brought back the very same, bit for bit."""
+        whole = json.dumps([self.seed, self.note, pack(self.evidence)], sort_keys=True)
+        return hashlib.sha256(whole.encode()).hexdigest()
+
+    @property
+    def packed(self) -> dict[str, Any]:
+        """As what JSON can hold."""
+        return vars(self) | {"evidence": pack(self.evidence)}
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        """Displayed, it is handed over to a grader elsewhere."""
+        return {"text/plain": "evidence", EVIDENCE_MIME: self.packed}
+
+
+def observe(answer: str, namespace: Mapping[str, Any], seed: int) -> Observation:
+    """Probe the answer of that name, which `namespace` holds. Never raises."""
+    value = namespace.get(answer)
+    if value is None:
+        note = f"`{answer}` is not defined: run the cell above first, and mend it if it fails."
+        return Observation(answer, seed, {}, note)
+    if hasattr(value, "_torchdynamo_orig_callable"):
+        note = f"Compiling `{answer}` takes longer than a check may: take `torch.compile` away."
+        return Observation(answer, seed, {}, note)
+    try:
+        with quiet(), undisturbed():
+            seed_draws(seed)  # the same evidence, whatever ran before
+            beside = (namespace.get(name),) if (name := measured(answer)) else ()
+            evidence: Evidence = {}
+            PROBES[answer](evidence, _function(answer, value), seed, *beside)
+            return Observation(answer, seed, evidence)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as problem:  # whatever an answer raises where nothing was expected
+        return Observation(answer, seed, {}, sentence(problem))
+
+
+def _function(answer: str, value: Any) -> Any:
+    """The answer; where a function is asked for and a class with `__call__` was written, an instance."""
+    if answer[0].isupper() or not isinstance(value, type):
+        return value
+    if any("__call__" in vars(base) for base in value.__mro__):
+        with contextlib.suppress(Exception):
+            return value()
+    return value
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Probe and judge draw alike, whatever defaults a lesson has set, and leave its random numbers alone."""
+    dtype, here = torch.get_default_dtype(), torch.get_default_device().type == "cpu"
+    torch.set_default_dtype(torch.float32)
+    device = contextlib.nullcontext() if here else torch.device("cpu")  # which every call would pass through
+    try:
+        with device, torch.random.fork_rng(), torch.enable_grad():
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
