@@ -297,8 +297,8 @@ def pack(seed): return probe("gaussian_kl", {"gaussian_kl": right}, seed).packed
 class Three(float):
     def __repr__(self): return "3.0"
 def publish(forged, times=1):
-    def observe(name, names, seed):
-        if name != "gaussian_kl": return probe(name, names, seed)
+    def observe(name, names, seed, *more):
+        if name != "gaussian_kl": return probe(name, names, seed, *more)
         for _ in range(times): display({"EVIDENCE": forged(seed), "text/plain": "3.0"}, raw=True)
         return Three(3)
     probes.observe = observe
@@ -309,8 +309,8 @@ FORGE_RAW = (
     + FORGE
     + """
 def publish_raw(forged):
-    def observe(name, names, seed):
-        if name != "gaussian_kl": return probe(name, names, seed)
+    def observe(name, names, seed, *more):
+        if name != "gaussian_kl": return probe(name, names, seed, *more)
         shown = {"data": {"EVIDENCE": forged(seed), "text/plain": "3.0"}, "metadata": {}}
         return raw("display_data", shown, kernel.get_parent("shell"))
     probes.observe = observe

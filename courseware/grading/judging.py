@@ -20,6 +20,7 @@ from course_utils.checks.probes import EVIDENCE_MIME, Observation, evidence
 from course_utils.settings import CourseError
 from courseware.grading.preprocessors import Processed, Resources, asked_of, note, seed_of
 from courseware.grading.reasons import Fault, Reason
+from courseware.grading.submission.own_work import Remark
 
 SYNTAX = {"SyntaxError", "IndentationError", "TabError"}
 
@@ -29,13 +30,14 @@ class Judge(NbGraderPreprocessor):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.reports: list[tuple[core.Report, str]] = []  # with the evidence's digest
+        self.reports: list[tuple[core.Report, str]] = []  # each with its evidence's digest
         self.faults: list[Fault] = []  # evidence that was missing or forged
+        self.remarks: list[Remark] = []  # answers that ran the package's own
         self.errors: dict[str, NotebookNode] = {}  # of answers' cells, by grade_id
 
     def preprocess(self, nb: NotebookNode, resources: Resources) -> Processed:
         nb, resources = super().preprocess(nb, resources)
-        note(nb, self.faults)
+        note(nb, self.faults, self.remarks)
         return nb, resources
 
     def preprocess_cell(self, cell: NotebookNode, resources: Resources, cell_index: int) -> Processed:
@@ -44,7 +46,7 @@ class Judge(NbGraderPreprocessor):
             self.errors.update((grade_id, one) for one in cell.outputs if one.output_type == "error")
         if name in EXERCISES:
             seed = seed_of(resources["course_seed"], name)
-            report, reason, digest = judged(EXERCISES[name], cell.outputs, seed)
+            report, reason, seen = judged(EXERCISES[name], cell.outputs, seed)
             if report.note.startswith(f"`{name}` is not defined"):
                 error = self.errors.get(grade_id.removesuffix("-check"))
                 report = replace(report, note=_why_undefined(name, error))
@@ -52,7 +54,10 @@ class Judge(NbGraderPreprocessor):
                 notebook = resources.get("nbgrader", {}).get("notebook", "")
                 detail = f"exercise {report.exercise.number}: {report.note}"
                 self.faults.append(Fault(reason, notebook, detail))
-            self.reports.append((report, digest))
+            self.reports.append((report, seen.digest if seen else ""))
+            for path in seen.entered if seen else ():
+                why = f"ran `course_utils.{path}`, which solves {name}, when it was checked"
+                self.remarks.append(Remark(grade_id, 1, cell.source, why))
             shown, count = report._repr_mimebundle_(), cell.execution_count
             cell.outputs = [new_output("execute_result", data=shown, execution_count=count)]
         return cell, resources
@@ -70,8 +75,8 @@ def _why_undefined(name: str, error: NotebookNode | None) -> str:
 
 def judged(
     exercise: core.Exercise, outputs: list[NotebookNode], seed: int
-) -> tuple[core.Report, Reason | None, str]:
-    """The verdict on a graded cell by the evidence in its outputs, what was wrong with that, its digest."""
+) -> tuple[core.Report, Reason | None, Observation | None]:
+    """The verdict on a graded cell, what was wrong with its outputs, and the evidence that is among them."""
     shown = [output.data[EVIDENCE_MIME] for output in outputs if EVIDENCE_MIME in output.get("data", {})]
     if not shown:
         reason, sentence = _why_no_evidence(outputs)
@@ -80,10 +85,10 @@ def judged(
     else:
         try:
             seen = observation(shown[0], exercise, seed)
-            return core.verdict(exercise, seen), None, seen.digest
+            return core.verdict(exercise, seen), None, seen
         except CourseError as problem:
             reason, sentence = Reason.FORGED, str(problem)
-    return core.Report(exercise, (), evidence.printable(sentence, evidence.SENTENCE)), reason, ""
+    return core.Report(exercise, (), evidence.printable(sentence, evidence.SENTENCE)), reason, None
 
 
 def observation(packed: Any, exercise: core.Exercise, seed: int) -> Observation:
@@ -91,10 +96,11 @@ def observation(packed: Any, exercise: core.Exercise, seed: int) -> Observation:
     if not isinstance(packed, dict) or (packed.get("answer"), packed.get("seed")) != (exercise.answer, seed):
         raise CourseError("The evidence of this cell belongs to another exercise or another run.")
     arrays = evidence.unpack(packed.get("evidence"))
-    note = packed.get("note", "")
+    note, entered = packed.get("note", ""), packed.get("entered")
     if not isinstance(note, str):
         raise CourseError("The evidence has a note that is no text.")
-    return Observation(exercise.answer, seed, arrays, evidence.printable(note, evidence.SENTENCE))
+    known = tuple(path for path in exercise.reference if isinstance(entered, list) and path in entered)
+    return Observation(exercise.answer, seed, arrays, evidence.printable(note, evidence.SENTENCE), known)
 
 
 def _why_no_evidence(outputs: list[NotebookNode]) -> tuple[Reason | None, str]:

@@ -23,9 +23,11 @@ from nbgrader.preprocessors import Execute
 from nbgrader.utils import is_grade
 from traitlets import Bool, Integer
 
+from course_utils.checks.judges import EXERCISES
 from course_utils.checks.probes import EVIDENCE_MIME, evidence
 from courseware.grading.kernel import messages, sandbox
 from courseware.grading.reasons import Fault, Reason
+from courseware.grading.submission.own_work import Remark
 from courseware.grading.submission.repair import asked
 
 Resources = dict[str, Any]
@@ -35,7 +37,7 @@ Processed = tuple[NotebookNode, Resources]
 ENVIRONMENT = {"COURSE_BUDGET": "smoke", "COURSE_DATASET": "digits", "TQDM_DISABLE": "1"}
 MESSAGES = {"stream", "display_data", "execute_result", "error", "clear_output", "execute_input", "status"}
 # What a graded cell is while it runs: the seed comes with the request, when the student's cells have run.
-ASK = '__import__("course_utils.checks.probes").checks.probes.observe("{name}", globals(), {seed})'
+ASK = '__import__("course_utils.checks.probes").checks.probes.observe("{name}", globals(), {seed}, {watched})'
 NOT_RUN = "[not run in grading: no graded cell needs it]\n"
 ATTEMPTS = 3  # at a cell in which the kernel ended, or at a start: somebody else may have killed it
 GRADED_SECONDS = 60  # a check stops an answer after ten; only one that cannot be stopped is still there
@@ -51,10 +53,11 @@ def seed_of(seed: int, name: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:4], "big") % 2**31
 
 
-def note(nb: NotebookNode, faults: list[Fault]) -> None:
-    """Add to a notebook's metadata what went wrong with it."""
+def note(nb: NotebookNode, faults: list[Fault], remarks: list[Remark] | None = None) -> None:
+    """Add to a notebook's metadata what went wrong with it, and what is remarked on."""
     course = nb.metadata.setdefault("course", NotebookNode())
     course["faults"] = [*course.get("faults", []), *(fault.plain for fault in faults)]
+    course["remarks"] = [*course.get("remarks", []), *map(vars, remarks or ())]
 
 
 @contextmanager
@@ -134,10 +137,11 @@ class Probe(Execute):
         self.asked: set[str] = set()  # cells that are to hand over evidence
         for place, cell in enumerate(nb.cells):
             name = asked_of(cell)
-            if name:
+            if name in EXERCISES:
                 self.asked.add(cell.id)
                 self.sources[cell.id] = cell.source
-                cell.source = ASK.format(name=name, seed=seed_of(seed, name))
+                watched = EXERCISES[name].reference
+                cell.source = ASK.format(name=name, seed=seed_of(seed, name), watched=watched)
             elif cell.cell_type == "code" and self.relevant is not None and place not in self.relevant:
                 self.sources[cell.id] = cell.source
                 cell.source, cell.outputs = "", [nbformat.v4.new_output("stream", text=NOT_RUN)]

@@ -233,6 +233,7 @@ def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, li
             pages.clean_outputs(cell)
     judge = Judge()
     nb, _ = judge.preprocess(nb, resources)
+    found += judge.remarks
     return _result(nb, name, judge.reports, found), [*repairs, *probe.faults, *judge.faults]
 
 

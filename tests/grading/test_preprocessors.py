@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import html
+import importlib
 import re
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from cells import (
     KL,
     RESOURCES,
     RIGHT_KL,
+    UNSAFE,
     answer_cell,
     grade,
     graded_cell,
@@ -26,6 +29,9 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from nbgrader.preprocessors import Execute
 
+import bank
+from course_utils import objectives
+from course_utils.checks import check
 from course_utils.checks.judges import EXERCISES
 from course_utils.checks.probes import EVIDENCE_MIME, Observation, evidence
 from course_utils.settings import CourseError
@@ -369,6 +375,49 @@ def test_a_class_that_inherits_the_package_s_model_is_reported():
     assert (remark.cell, remark.line, remark.code) == ("my-vae", 2, "class MyVAE(models.VAE):")
 
 
+def test_every_reference_is_in_the_package():
+    for path in (path for exercise in EXERCISES.values() for path in exercise.reference):
+        module, _, name = path.rpartition(".")
+        assert callable(getattr(importlib.import_module(f"course_utils.{module}"), name))
+
+
+HIDDEN = """
+def gaussian_kl(mu, logvar):
+    return getattr(objectives, "_".join(["gaussian", "kl"]))(mu, logvar)
+"""
+
+
+def test_the_package_s_solution_is_noted_when_it_runs_for_an_answer():
+    first = new_code_cell("from course_utils import objectives")
+    notebook = new_notebook(cells=[imports(), first, answer_cell(HIDDEN), graded_cell()], metadata=KERNEL)
+    resources, judge = {"course_seed": 5}, Judge()
+    for step in (Probe(timeout=30, unsafe=UNSAFE), judge):
+        notebook, resources = step.preprocess(notebook, resources)
+    (remark,) = judge.remarks
+    assert remark.why == (
+        "ran `course_utils.objectives.gaussian_kl`, which solves gaussian_kl, when it was checked"
+    )
+    assert notebook.metadata["course"]["remarks"] == [vars(remark)]
+
+
+def test_the_package_s_function_itself_is_no_answer():
+    report = check("gaussian_kl", {"gaussian_kl": objectives.gaussian_kl})
+    assert (report.points, report.note) == (0, "This `gaussian_kl` is the course's own: write one of yours.")
+
+
+def test_evidence_that_nobody_asked_for_is_a_fault():
+    code = f"get_ipython().display_pub.publish({{{EVIDENCE_MIME!r}: {packed(5)!r}}})"
+    notebook = new_notebook(cells=[imports(), new_code_cell(code)], metadata=KERNEL)
+    probe = Probe(timeout=30, unsafe=UNSAFE)
+    notebook, _ = probe.preprocess(notebook, {"course_seed": 5})
+    (fault,) = probe.faults
+    assert (fault.reason, notebook.cells[1].outputs) == (Reason.FORGED, [])
+
+
+def test_evidence_that_comes_twice_earns_nothing():
+    assert points(judged(packed(41), packed(41))) == 0
+
+
 def test_the_lesson_s_own_cells_may_use_the_package():
     assert own_work.remarks(nbformat.read("notebooks/02-theory/theory.ipynb", as_version=4), source()) == []
 
@@ -419,6 +468,21 @@ REACHES = {
     "torch patched by a loop": "for torch.allclose in [print]:\n    pass",
     "torch patched by a with": "with nullcontext(print) as torch.allclose:\n    pass",
     "code from a text": "exec('import torch; torch.allclose = print')",
+    "a name that is computed": "f = getattr(objectives, 'gaussian' + '_kl')",
+    "a name from a loop": "for name in dir(objectives):\n    vars(objectives)[name]",
+    "the globals of a function": "f = check.__globals__",
+    "exec inside a check": "check(exec('x = 1'))",
+    "the globals by a text": "globals()['check'] = print",
+    "the globals under another name": "g = globals\ng()['check'] = print",
+    "exec under another name": "run = exec\nrun('x = 1')",
+    "an import by name": "__import__('course_utils')",
+    "an import by its parts": "import importlib\nimportlib.import_module('course_' + 'utils')",
+    "the environment": "import os\nos.environ.get('COURSE_BUDGET')",
+    "a traceback's frame": "try:\n    1 / 0\nexcept Exception as e:\n    e.__traceback__.tb_frame",
+    "every object": "import gc\ngc.get_objects()",
+    "every class": "object.__subclasses__()",
+    "C": "import ctypes",
+    "an inside by its text": "getattr(check, '__globals__')",
     "another program": "!cat ../../solutions/02-theory/theory.ipynb",
 }
 
@@ -426,6 +490,17 @@ REACHES = {
 @pytest.mark.parametrize("code", REACHES.values(), ids=REACHES)
 def test_code_that_reaches_for_checks_or_solutions_is_reported(code):
     assert remarks_on("import torch", code)
+
+
+def test_a_check_in_a_cell_of_one_s_own_gets_no_remark():
+    assert remarks_on('check("gaussian_kl", globals())') == []
+
+
+@pytest.mark.parametrize("kind", ["RIGHT", "WRONG"])
+def test_no_answer_of_the_bank_reaches_for_anything_or_hides_what_it_calls(kind):
+    trees = {f"{one.exercise} {one.name}": ast.parse(one.code) for one in getattr(bank, kind)}
+    found = {name: list(own_work._reaches(tree, own_work._Names([tree]))) for name, tree in trees.items()}
+    assert len(found) > 100 and not any(found.values())
 
 
 def test_code_that_does_not_parse_is_no_reason_to_stop():

@@ -338,7 +338,9 @@ def judge_hole_share(seed: int, evidence: Evidence) -> list[Finding]:
 
 EXERCISES = (
     Exercise("1.1", "MyAutoencoder", 3, judge_my_autoencoder, ("models.Autoencoder",)),
-    Exercise("1.2", "train_step", 3, judge_train_step, ("training.fit", "fast.fit", "cache.fit")),
+    Exercise(
+        "1.2", "train_step", 3, judge_train_step, ("training.fit", "engine.fast.fit", "engine.cache.fit")
+    ),
     Exercise("1.3", "hole_share", 3, judge_hole_share, ("evaluation.hole_share",)),
     prediction(
         "1.5",

@@ -10,10 +10,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib
+import inspect
 import json
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 import torch
@@ -35,12 +38,16 @@ PROBES: dict[str, Callable[..., None]] = {
 
 @dataclass(frozen=True)
 class Observation:
-    """What a probe brings back; `note` says why there is no evidence, where there is none."""
+    """What a probe brings back; `note` says why there is no evidence, where there is none.
+
+    `entered` names what of the package's own solutions ran meanwhile, where somebody asked.
+    """
 
     answer: str
     seed: int
     evidence: Evidence
     note: str = ""
+    entered: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -58,22 +65,27 @@ class Observation:
         return {"text/plain": "evidence", EVIDENCE_MIME: self.packed}
 
 
-def observe(answer: str, namespace: Mapping[str, Any], seed: int) -> Observation:
-    """Probe the answer of that name, which `namespace` holds. Never raises."""
+def observe(answer: str, namespace: Mapping[str, Any], seed: int, watched: Sequence[str] = ()) -> Observation:
+    """Probe the answer of that name, which `namespace` holds. Never raises.
+
+    `watched` are functions and classes of the package, as `module.name`: those that run meanwhile are noted.
+    """
     value = namespace.get(answer)
     if value is None:
         note = f"`{answer}` is not defined: run the cell above first, and mend it if it fails."
         return Observation(answer, seed, {}, note)
+    if str(getattr(value, "__module__", "")).startswith("course_utils."):
+        return Observation(answer, seed, {}, f"This `{answer}` is the course's own: write one of yours.")
     if hasattr(value, "_torchdynamo_orig_callable"):
         note = f"Compiling `{answer}` takes longer than a check may: take `torch.compile` away."
         return Observation(answer, seed, {}, note)
     try:
-        with quiet(), undisturbed():
+        with quiet(), undisturbed(), _noted(watched) as entered:
             seed_draws(seed)  # the same evidence, whatever ran before
             beside = (namespace.get(name),) if (name := measured(answer)) else ()
             evidence: Evidence = {}
             PROBES[answer](evidence, _function(answer, value), seed, *beside)
-            return Observation(answer, seed, evidence)
+        return Observation(answer, seed, evidence, entered=tuple(sorted(entered)))
     except KeyboardInterrupt:
         raise
     except BaseException as problem:  # whatever an answer raises where nothing was expected
@@ -88,6 +100,31 @@ def _function(answer: str, value: Any) -> Any:
         with contextlib.suppress(Exception):
             return value()
     return value
+
+
+@contextlib.contextmanager
+def _noted(watched: Sequence[str]) -> Iterator[set[str]]:
+    """Which of these functions, or methods of these classes, are entered."""
+    codes: dict[CodeType, str] = {}
+    for path in watched:
+        module, _, name = path.rpartition(".")
+        found = getattr(importlib.import_module(f"course_utils.{module}"), name)
+        for one in vars(found).values() if isinstance(found, type) else [inspect.unwrap(found)]:
+            if isinstance(one, FunctionType):
+                codes[one.__code__] = path
+    entered: set[str] = set()
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code in codes:
+            entered.add(codes[frame.f_code])
+
+    before = sys.getprofile()
+    if codes:
+        sys.setprofile(note)
+    try:
+        yield entered
+    finally:
+        sys.setprofile(before)
 
 
 @contextlib.contextmanager

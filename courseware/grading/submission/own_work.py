@@ -1,10 +1,10 @@
 """Reading a submission for what an instructor should look at; nothing here changes a score.
 
-Three kinds of remarks, each with the line that shows it: an answer that uses the package's own solution
-of the exercise, an answer that is the instructor's but for names, and code that reaches for the checks,
-the solutions or the machinery underneath. Code is read (`ast`), never run. A remark is a reason to look,
-no proof: two students may write the same three lines. The shortest answers are therefore compared word
-for word only.
+Four kinds of remarks, each with the line that shows it: an answer that uses the package's own solution of
+the exercise, an answer that is the instructor's but for names, code that reaches for the checks, the
+solutions or the machinery underneath, and code that hides what it calls. Code is read (`ast`), never run. A
+remark is a reason to look, no proof: two students may write the same three lines. The shortest answers are
+therefore compared word for word only.
 """
 
 from __future__ import annotations
@@ -35,10 +35,11 @@ PATCHED = ("torch", "numpy", "builtins", "sys", "IPython", "math", "course_utils
 SETTINGS = ("torch.backends",)  # assignments there are ordinary use
 REACHING = {
     "reaches into the loaded modules": r"sys\.modules",
-    "looks at its callers": r"sys\._getframe|inspect\.(stack|currentframe)",
+    "looks at its callers": r"sys\._(getframe|current_frames)\w*|inspect\.(stack|currentframe|trace)",
     "traces other code": r"sys\.(settrace|setprofile)",
-    "searches the memory": r"gc\.(get_objects|get_referrers)",
-    "loads a module anew": r"importlib\.reload",
+    "searches the memory": r"gc",
+    "imports by name": r"importlib|runpy|pkgutil",
+    "looks at the environment": r"os\.(environb?|getenvb?|putenv|unsetenv)",
     "replaces other code": r"unittest\.mock",
     "reaches below Python": r"ctypes",
     "reaches for Python's built-in functions": r"builtins",
@@ -51,6 +52,20 @@ REACHING = {
 PLACES = re.compile(
     r"[/\\](solutions|submitted|autograded)\b|\b(solutions|submitted|autograded)[/\\]|gradebook\.db"
 )
+# Names that lead to what an object does not offer, and functions that run or look up what a text says.
+INSIDES = re.compile(
+    r"__(globals|code|closure|subclasses|builtins|mro|bases?|getattribute|loader|spec|reduce(_ex)?|init_subclass)__"
+    r"|(f|gi|cr|ag|tb)_(frame|locals|globals|builtins|back|code)"
+)
+BY_TEXT = {
+    "exec": "runs code from a text",
+    "eval": "runs code from a text",
+    "compile": "runs code from a text",
+    "__import__": "imports by name",
+    "globals": "looks names up by their texts",
+    "locals": "looks names up by their texts",
+}
+LOOKS = ("getattr", "setattr", "delattr", "vars")
 LYING = {"__eq__", "__array__", "__torch_function__", "__array_ufunc__", "__getattribute__"}
 
 
@@ -223,8 +238,13 @@ def _paths(node: ast.AST, names: _Names) -> list[str]:
 
 
 def _reaches(tree: ast.Module, names: _Names) -> Iterator[tuple[int, str]]:
-    """Where code reaches for the checks, the solutions or the machinery underneath."""
+    """Where code reaches for the checks, the solutions or what is underneath, or hides what it calls."""
+    checks = [node for node in ast.walk(tree) if _calls(node, "check") and isinstance(node, ast.Call)]
+    given = [argument for call in checks for argument in call.args if ast.unparse(argument) == "globals()"]
+    as_lessons_do = {node for argument in given for node in ast.walk(argument)}
     for node in ast.walk(tree):
+        if node in as_lessons_do:
+            continue
         line = getattr(node, "lineno", 0)
         imported = isinstance(node, ast.Import | ast.ImportFrom)
         for path in _paths(node, names):
@@ -245,10 +265,23 @@ def _says(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         if PLACES.search(node.value):
             yield "names a folder that is the instructor's"
+        if INSIDES.fullmatch(node.value):
+            yield f"names `{node.value}`"
     elif isinstance(node, ast.FunctionDef) and node.name in LYING:
         yield f"defines `{node.name}`"
-    elif _calls(node, "exec", "eval"):
-        yield "runs code from a text"
+    elif isinstance(node, ast.Attribute) and INSIDES.fullmatch(node.attr):
+        yield f"reaches for `{node.attr}`"
+    elif isinstance(node, ast.Name) and node.id in BY_TEXT:
+        yield BY_TEXT[node.id]
+    elif isinstance(node, ast.Call) and _calls(node, *LOOKS) and not _plain_look(node.args):
+        yield "computes the name of what it uses"
+
+
+def _plain_look(arguments: list[ast.expr]) -> bool:
+    """Whether an attribute is looked up by a name that can be read; vars() takes an object of one's own."""
+    if len(arguments) < 2:
+        return len(arguments) == 1 and getattr(arguments[0], "id", "") == "self"
+    return isinstance(arguments[1], ast.Constant)
 
 
 def _calls(node: ast.AST, *names: str) -> bool:
