@@ -32,6 +32,7 @@ from courseware import record
 from courseware.classroom import feedback, gradebook, pool
 from courseware.classroom.course import MEND, Assignment, Course
 from courseware.grading import work
+from courseware.grading.kernel import sandbox
 from courseware.grading.reasons import Fault, Reason
 from courseware.grading.submission.collect import Submission
 from courseware.grading.submission.own_work import Remark
@@ -57,6 +58,7 @@ def grade(
     """
     wanted = {assignment: chosen(course, assignment, students) for assignment in assignments}
     todo: list[tuple[Assignment, str]] = []
+    sandbox.sweep()
     with course.alone(), gradebook.opened(course, assignments) as book:
         for assignment in map(course.assignment, assignments):
             course.tidy(assignment.name)

@@ -225,7 +225,7 @@ def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, li
     )
     probe.relevant = None if job.rules.whole else demonstrations.needed(nb, released)
     # Windows keeps a folder for a while after the kernel that ran there has ended.
-    with tempfile.TemporaryDirectory(prefix="course-work-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix=sandbox.own_prefix(), ignore_cleanup_errors=True) as folder:
         resources = {"nbgrader": names, "course_seed": job.seed, "metadata": {"path": folder}}
         nb, _ = probe.preprocess(nb, resources)
     for cell in nb.cells:

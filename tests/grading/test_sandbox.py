@@ -43,6 +43,20 @@ def run(folder: Path, *cells: str, seconds: int = 60) -> list[NotebookNode]:
     return notebook.cells
 
 
+def test_what_killed_processes_have_left_is_removed_and_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.setattr(sandbox.tempfile, "tempdir", str(tmp_path))
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    left, names = (
+        f"course-{ended.pid}-x",
+        [f"{sandbox.own_prefix()}x", "course-notes", f"other-{ended.pid}-x"],
+    )
+    for name in (left, *names):
+        (tmp_path / name / "k").mkdir(parents=True)
+    sandbox.sweep()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+
+
 # --- what is not there ------------------------------------------------------------------------------------
 
 # Each ends in an error, of this kind; the submission's folder is the working folder.
@@ -60,6 +74,8 @@ OUT_OF_REACH = {
         "FileNotFoundError",
     ),
     "the grader's home": (f"import os; os.listdir({str(Path.home() / '.cache')!r})", "FileNotFoundError"),
+    "nbgrader's exchange": ("import os; os.listdir('/usr/local/share')", "FileNotFoundError"),
+    "what others keep on this machine": ("import os; os.listdir('/var')", "FileNotFoundError"),
     "passwords": ("open('/etc/shadow')", "FileNotFoundError"),
     "the grader's secrets": ("import os; os.environ['TOKEN_OF_THE_GRADER']", "KeyError"),
     "writing to the submission": ("open('theory.ipynb', 'a')", "OSError or PermissionError"),

@@ -1,10 +1,10 @@
 """Kernels for code that nobody here has read: Jupyter's kernels inside bubblewrap.
 
 A kernel in the sandbox has no network, is not root, sees its own processes only, and of the file system the
-operating system, Python, `course_utils` and its notebook's folder, all read-only. What it writes goes to
-memory of limited size and is gone with it. Solutions, gradebook, other submissions, the home folder and the
-environment of the grader are not there at all, which is stronger than not being readable. Some system calls
-are refused (`seccomp`).
+system's programs, Python, what the lessons import and its notebook's folder, all read-only. What it writes
+goes to memory of limited size and is gone with it. Judges, solutions, gradebook, other submissions, the home
+folder and the environment of the grader are not there at all, which is stronger than not being readable. Some
+system calls are refused (`seccomp`).
 
 For jupyter_client this is a kernel provisioner, so nbclient, nbgrader and formgrader work as before.
 bubblewrap makes a room with a process in it that does nothing; the kernel, forked from a process that has
@@ -32,6 +32,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,6 +52,13 @@ NOBODY = 65534
 HOME = "/home/student"
 PASSED_ON = ("COURSE_", "OMP_", "MKL_", "OPENBLAS_", "TQDM_", "LC_")
 GiB, MiB = 2**30, 2**20
+# Of the system: programs, libraries, fonts, time zones, certificates. Nothing of /usr/local, /opt and /srv.
+SYSTEM = (
+    *(f"/usr/{part}" for part in ("bin", "sbin", "lib", "lib32", "lib64")),
+    *(f"/usr/share/{part}" for part in ("fonts", "fontconfig", "zoneinfo", "ca-certificates")),
+    *(f"/etc/{part}" for part in ("ld.so.cache", "localtime", "fonts", "alternatives", "ssl/certs")),
+)
+SHARED_PREFIXES = ("/usr", "/usr/local")
 SCHEDULE = Path("/proc/self/schedstat")  # missing where Linux was built without it
 LONGEST_PLACE = 60  # characters of a folder in which sockets are made: their addresses end at 107
 
@@ -108,6 +116,28 @@ def require() -> None:
         raise CourseError(problem)
 
 
+def _place() -> str:
+    """Where sockets lie: what is asked for, unless that is too long."""
+    asked = tempfile.gettempdir()
+    return asked if len(os.fsencode(asked)) <= LONGEST_PLACE else "/tmp"
+
+
+def own_prefix() -> str:
+    """How this process's temporary folders are called."""
+    return f"course-{os.getpid()}-"
+
+
+def sweep() -> None:
+    """Remove what processes that were killed have left in the folders for temporary files."""
+    for place in {tempfile.gettempdir(), _place()}:
+        for path in Path(place).glob("course-*-*"):
+            made_by = re.match(r"course-(\d+)-", path.name)
+            with suppress(OSError):  # somebody else removes it
+                ours = os.geteuid() in (0, path.stat().st_uid)
+                if ours and made_by and not psutil.pid_exists(int(made_by[1])):
+                    subprocess.run(["rm", "-rf", "--", path])
+
+
 class SandboxProvisioner(LocalProvisioner):
     """Starts a kernel inside bubblewrap. Raises CourseError where that cannot be done."""
 
@@ -126,9 +156,7 @@ class SandboxProvisioner(LocalProvisioner):
         """Let messages travel over sockets in a folder of their own, and wrap the command."""
         require()
         manager: Any = self.parent
-        place = tempfile.gettempdir()
-        place = place if len(os.fsencode(place)) <= LONGEST_PLACE else "/tmp"
-        self.shared = Path(tempfile.mkdtemp(prefix="course-", dir=place))
+        self.shared = Path(tempfile.mkdtemp(prefix=own_prefix(), dir=_place()))
         manager.transport, manager.ip = "ipc", str(self.shared / "k")
         manager.kernel_spec.interrupt_mode = "message"  # a signal would end bubblewrap instead
         kwargs = await super().pre_launch(**kwargs)
@@ -312,7 +340,7 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
     """The little of the grader's environment that a kernel is to know."""
     passed_on = {name: value for name, value in given.items() if name.startswith(PASSED_ON)}
     return passed_on | {
-        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
         "HOME": HOME,
         "LANG": "C.UTF-8",
         "MPLCONFIGDIR": f"{HOME}/.matplotlib",
@@ -347,11 +375,13 @@ def _walls(limits: Limits) -> list[str]:
         else:
             walls += ["--ro-bind-try", path, path]
     walls += ["--dir", "/etc"]
-    for path in ("/usr", "/etc/ld.so.cache", "/etc/localtime", "/etc/fonts", "/etc/alternatives"):
-        walls += ["--ro-bind-try", path, path]
-    for path in dict.fromkeys((sys.base_prefix, sys.prefix)):
-        if not path.startswith("/usr/"):
-            walls += _bound("--ro-bind", Path(path))
+    for path in SYSTEM:
+        walls += _bound("--ro-bind-try", Path(path))
+    for prefix in dict.fromkeys((sys.base_prefix, sys.prefix)):
+        # Where everybody installs into a folder, others may keep an exchange there, or homes.
+        parts = ("bin", "lib", "lib64") if prefix in SHARED_PREFIXES else ("",)
+        for part in parts:
+            walls += _bound("--ro-bind-try", Path(prefix, part))
     return walls
 
 
