@@ -190,6 +190,46 @@ TAKING = {
         "MEMORY",
     ),
     "memory in files without a name": attack("import os\nos.memfd_create('x')\nprint('GOT' + '-IT')"),
+    "memory in extended attributes": attack(
+        "import os\nopen('/tmp/f', 'w')\nfor set in (os.setxattr, lambda f, *a: os.setxattr(open(f, 'w').fileno(), *a)):\n"
+        "    try: set('/tmp/f', 'user.a', bytes(60_000)); print('GOT' + '-IT')\n    except PermissionError: pass"
+    ),
+    "memory in semaphores and queues": attack(
+        "import ctypes\nc = ctypes.CDLL(None)\n"
+        "if c.semget(0, 30_000, 0o1600) >= 0 or c.msgget(0, 0o1600) >= 0: print('GOT' + '-IT')"
+    ),
+    "memory in empty files": attack(
+        "import os\nfor i in range(3 * 10**6): os.close(os.open(f'/tmp/{i}', os.O_CREAT))", "MEMORY|TIMEOUT"
+    ),
+    "memory in sockets": attack(
+        """
+import os, socket, time
+held = []
+for _ in range(18):
+    if os.fork(): continue
+    while True:
+        try: held.append(socket.socketpair())
+        except OSError: break
+        for end in held[-1]:
+            end.setblocking(False)
+            try:
+                while True: end.send(bytes(60_000))
+            except OSError: pass
+    time.sleep(60)
+time.sleep(60)
+""",
+        "MEMORY",
+    ),
+    "empty objects in the metadata of displays": attack(
+        KERNEL + "import time\nfor _ in range(8): publish('display_data', {'data': {'text/plain': 'x'},"
+        " 'metadata': {'x': [{}] * 1_100_000}})\nheld = []\nwhile True: held.append(b'1' * 10**8)",
+        "MEMORY|OUTPUT",
+    ),
+    "empty objects in the metadata of messages": attack(
+        KERNEL + "session.metadata = {'x': [{}] * 1_100_000}\n"
+        "for _ in range(8): publish('display_data', {'data': {}}, metadata=session.metadata)",
+        "|OUTPUT",
+    ),
     "disk filler": attack(
         """
 import os
@@ -198,7 +238,7 @@ for place in ("/tmp", "/dev/shm", os.path.expanduser("~"), "."):
         for i in range(99): open(f"{place}/{i}", "wb").write(bytes(2**24))
     except OSError: pass
 """,
-        "TIMEOUT|",  # filling memory takes a while on a machine that does other things as well
+        "MEMORY|TIMEOUT|",  # filling memory takes a while on a machine that does other things as well
     ),
     "disk filler among the sockets, further down": attack(
         """

@@ -252,6 +252,7 @@ class Probe(Execute):
             content["execution_count"] = None
         try:
             if "data" in content:
+                content["metadata"] = {}  # sizes of pictures and the like; it would be read many times
                 if EVIDENCE_MIME in content["data"] and cell.id not in self.asked:
                     unasked = self._fault(cell, cell_index, Reason.FORGED, "evidence that nobody asked for")
                     self.faults += [unasked] * (unasked not in self.faults)

@@ -57,6 +57,30 @@ def test_what_killed_processes_have_left_is_removed_and_nothing_else(tmp_path, m
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
 
 
+SEARCH = """
+import re
+marker, found = re.compile(rb"MARKER-O[F]-ADA"), []  # so that it does not find itself
+for line in open("/proc/self/maps"):
+    start, end, rights = re.match(r"(\\w+)-(\\w+) (\\S+)", line).groups()
+    if rights.startswith("rw"):
+        with open("/proc/self/mem", "rb") as memory:
+            memory.seek(int(start, 16))
+            try: found += marker.findall(memory.read(int(end, 16) - int(start, 16)))
+            except OSError: pass
+assert len(line) and not found, len(found)
+"""
+
+
+@needs_sandbox
+def test_a_kernel_finds_nothing_of_an_earlier_one_in_its_memory(tmp_path):
+    folders = [tmp_path / name for name in ("MARKER-OF-ADA", "of bob")]
+    for folder in folders:
+        folder.mkdir()
+    run(folders[0], "seen = 'MARKER-OF-ADA' * 1000")
+    (searched,) = run(folders[1], SEARCH)
+    assert not searched.outputs
+
+
 # --- what is not there ------------------------------------------------------------------------------------
 
 # Each ends in an error, of this kind; the submission's folder is the working folder.

@@ -44,9 +44,14 @@ class Zygote:
 
     def fork(self, request: dict[str, Any], door: int) -> int:
         """Ask for a kernel; the process number of its keeper. Raises CourseError where it has ended."""
-        with contextlib.suppress(ConnectionError):  # there is no answer then
-            socket.send_fds(self.channel, [json.dumps(request).encode()], [door])
-        return self.answer()["keeper"]
+        ours, theirs = socket.socketpair()
+        with ours:
+            # The keeper reads the request: what it says is never in the memory that later kernels come from.
+            with theirs, contextlib.suppress(ConnectionError):  # there is no answer then
+                socket.send_fds(self.channel, [b"one more"], [door, theirs.fileno()])
+                ours.sendall(json.dumps(request).encode())
+                ours.shutdown(socket.SHUT_WR)
+            return self.answer()["keeper"]
 
     def end(self) -> None:
         self.answers.close()

@@ -23,6 +23,8 @@ from traitlets import Type
 from courseware.grading.reasons import Reason
 
 PARTS = {"header": dict, "parent_header": dict, "metadata": dict, "content": dict, "msg_type": str}
+CONTENT = 4  # before it come signature, header, header of the request, metadata
+LARGEST_HEADER = 2**16  # bytes of each of these; Jupyter's own have some hundred
 OVERHEAD = 1000  # bytes that a message counts for beside its own: reading one takes a fifth of a millisecond
 LONGEST = 10  # times a limit, however busy the machine: code can make itself wait for processes of its own
 
@@ -60,7 +62,10 @@ class Channel(AsyncZMQSocketChannel):
         if not self.accepts(OVERHEAD + sum(map(len, parts))):
             return {}
         try:
-            message = self.session.deserialize(self.session.feed_identities(parts)[1])
+            told = self.session.feed_identities(parts)[1]
+            if max(map(len, told[:CONTENT])) > LARGEST_HEADER:
+                return {}
+            message = self.session.deserialize(told)
         except Exception:  # neither signed, nor JSON, nor of as many parts
             return {}
         return message if all(isinstance(message[part], kind) for part, kind in PARTS.items()) else {}

@@ -31,6 +31,8 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -59,6 +61,10 @@ SYSTEM = (
     *(f"/etc/{part}" for part in ("ld.so.cache", "localtime", "fonts", "alternatives", "ssl/certs")),
 )
 SHARED_PREFIXES = ("/usr", "/usr/local")
+WRITABLE = ("/tmp", "/dev/shm")  # beside the home folder
+FILE_BYTES = 1024  # that a file costs, however empty
+SOCKET_BYTES = 212_992  # that Linux lets wait in a socket, unless told otherwise
+LOOK = 0.5  # seconds between two looks at what a kernel takes
 SCHEDULE = Path("/proc/self/schedstat")  # missing where Linux was built without it
 LONGEST_PLACE = 60  # characters of a folder in which sockets are made: their addresses end at 107
 
@@ -204,14 +210,19 @@ class SandboxProvisioner(LocalProvisioner):
             os.close(self.rules)
         self.watched = [room.pid, keeper]
         self.uncounted = sum(one.memory for one in taken(keeper)[:1])  # the keeper's: the zygote's
+        threading.Thread(target=self._watch, args=[room], daemon=True).start()
         return connection
 
-    async def poll(self) -> int | None:
-        """As ever; a kernel that has taken more than its share is ended first."""
-        if self.process is not None and not self.excess and (excess := self._excess()):
-            self.excess = excess
-            await self.kill()
-        return await super().poll()
+    def _watch(self, room: Any) -> None:
+        """Look at what the kernel takes, and end it where that is more than its share.
+
+        In a thread of its own: messages that take long to read keep nobody from looking.
+        """
+        while room.poll() is None and not self.excess:
+            self.excess = self._excess()
+            if self.excess:
+                room.kill()
+            time.sleep(LOOK)
 
     def close_shared(self) -> None:
         """Let nothing more be made in the shared folder; where the kernel's user is ours it can undo that."""
@@ -224,7 +235,8 @@ class SandboxProvisioner(LocalProvisioner):
         processes = [process for pid in self.watched for process in taken(pid)]
         self.computed = max([self.computed, *(process.computed for process in processes)])
         self.waited = max([self.waited, *(process.waited for process in processes)])
-        if sum(process.memory for process in processes) - self.uncounted > self.limits.memory:
+        files = [filed(process.pid, place) for process in processes[-1:] for place in (*WRITABLE, HOME)]
+        if sum(process.memory for process in processes) + sum(files) - self.uncounted > self.limits.memory:
             return Reason.MEMORY
         if sum(process.threads for process in processes) > self.limits.processes:
             return Reason.PROCESSES
@@ -254,6 +266,7 @@ class KernelManager(AsyncKernelManager):
 class Taken(NamedTuple):
     """What a process takes."""
 
+    pid: int
     memory: int  # bytes; what is shared without a file counts: code can choose to share all that it takes
     threads: int
     computed: float  # seconds for which its first thread ran on a processor
@@ -274,12 +287,31 @@ def taken(pid: int) -> list[Taken]:
             schedule = (place / "schedstat").read_text() if SCHEDULE.exists() else "0 0 0"
         except OSError:  # it has ended meanwhile
             continue
-        numbers = dict(re.findall(r"^(RssAnon|RssShmem|VmSwap|Threads):\s*(\d+)", status, re.MULTILINE))
+        numbers = dict(re.findall(r"^(RssAnon|RssShmem|VmPTE|VmSwap|Threads):\s*(\d+)", status, re.MULTILINE))
         threads = int(numbers.pop("Threads", 1))
-        memory = 1024 * sum(map(int, numbers.values()))
+        memory = 1024 * sum(map(int, numbers.values())) + SOCKET_BYTES * _sockets(place)
         computed, waited = (int(nanoseconds) / 1e9 for nanoseconds in schedule.split()[:2])
-        found.append(Taken(memory, threads, computed, waited))
+        found.append(Taken(process.pid, memory, threads, computed, waited))
     return found
+
+
+def _sockets(process: Path) -> int:
+    """How many sockets and pipes a process holds: what waits in them is memory of nobody's."""
+    count = 0
+    with suppress(OSError):
+        for entry in os.scandir(process / "fd"):
+            with suppress(OSError):
+                count += os.readlink(entry.path).startswith(("socket:", "pipe:"))
+    return count
+
+
+def filed(pid: int, place: str) -> int:
+    """Bytes in files, empty ones too, of a file system in memory that this process sees there."""
+    try:
+        found = os.statvfs(f"/proc/{pid}/root{place}")
+    except OSError:  # it has ended, or is not ours to look at
+        return 0
+    return (found.f_blocks - found.f_bfree) * found.f_frsize + (found.f_files - found.f_ffree) * FILE_BYTES
 
 
 def _sizes(folder: Path) -> Iterator[int]:
@@ -366,7 +398,7 @@ def _walls(limits: Limits) -> list[str]:
         walls += ["--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY)]
     walls += ["--hostname", "sandbox", "--new-session", "--die-with-parent"]
     walls += ["--proc", "/proc", "--dev", "/dev"]
-    for path in ("/tmp", "/dev/shm", HOME):  # first: the course may lie in one of them
+    for path in (*WRITABLE, HOME):  # first: the course may lie in one of them
         walls += [*_way_to(Path(path)), *_writable(Path(path), limits)]
     walls += ["--remount-ro", "/dev"]
     for path in ("/bin", "/sbin", "/lib", "/lib32", "/lib64"):

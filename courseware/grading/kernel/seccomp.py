@@ -1,8 +1,9 @@
 """System calls that no notebook needs and that lead around the sandbox's limits.
 
-Files in memory without a name and System V's shared memory belong to no process that could be measured; in a
-namespace of users of its own code could mount more memory; other calls are known for holes in the kernel, and
-two families of sockets know no namespaces. A filter (seccomp) answers all of them with an error.
+Files in memory without a name, extended attributes, queues of messages and System V's shared memory and
+semaphores belong to no process that could be measured; in a namespace of users of its own code could mount
+more memory; other calls are known for holes in the kernel, and two families of sockets know no namespaces. A
+filter (seccomp) answers all of them with an error.
 """
 
 from __future__ import annotations
@@ -19,6 +20,13 @@ MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 REFUSED = {
     "memfd_create": (319, 279),
     "shmget": (29, 194),
+    "semget": (64, 190),
+    "msgget": (68, 186),
+    "mq_open": (240, 180),
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
+    "setxattrat": (463, 463),
     "unshare": (272, 97),
     "setns": (308, 268),
     "mount": (165, 40),

@@ -1,8 +1,10 @@
 """A process that has imported what notebooks import, and forks kernels that are ready at once.
 
 A kernel spends seconds on importing torch and the rest; a fork of this process has them already. It runs no
-notebook, holds no secret and is given no environment but the little that kernels may know. For each request
-it forks a keeper, and the keeper
+notebook, holds no secret and is given no environment but the little that kernels may know. For each kernel it
+forks a keeper, and the keeper
+
+- reads what is asked of it, from a socket of its own: one kernel's request is in no other's memory;
 
 - joins the namespaces of a room that bubblewrap has made (`setns` with a pidfd, Linux 5.8): from here on
   file system, network and processes are the room's;
@@ -67,14 +69,15 @@ def serve(channel: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers that have ended need nobody to ask after them
     channel.sendall(b"{}\n")
     while True:
-        message, descriptors, _, _ = socket.recv_fds(channel, 2**20, 1)
-        if not message:
+        asked, descriptors, _, _ = socket.recv_fds(channel, len(b"one more"), 2)
+        if not asked:
             return
         keeper = os.fork()
         if not keeper:
             try:
                 channel.close()
-                _keep(json.loads(message))
+                with socket.socket(fileno=descriptors[1]) as told:
+                    _keep(json.load(told.makefile()))
             finally:
                 os._exit(1)
         for descriptor in descriptors:
