@@ -78,15 +78,18 @@ def test_a_job_that_kills_its_worker_is_given_up_and_the_others_come_through():
     assert dict(found(numbers)) == {KILLER: None} | {n: n**2 for n in range(20)}
 
 
+@pytest.mark.slow
 def test_several_killers_in_a_row_are_all_given_up():
     expected = [(1, 1), (2, 4), *[(KILLER, None)] * 3]
     assert sorted(found([1, KILLER, KILLER, 2, KILLER]), key=str) == sorted(expected, key=str)
 
 
+@pytest.mark.slow
 def test_a_job_that_takes_more_processor_time_than_it_may_is_given_up():
     assert dict(found([1, KILLER, 2], limited)) == {1: 1, KILLER: None, 2: 4}
 
 
+@pytest.mark.slow
 def test_a_job_that_hangs_is_given_up(monkeypatch):
     monkeypatch.setattr(pool, "LONGEST", 0.5)
     assert dict(found([KILLER], stuck)) == {KILLER: None}
@@ -103,6 +106,7 @@ def test_a_job_that_waits_for_a_worker_is_not_taken_for_one_that_hangs(monkeypat
         assert first.result() == second.result()
 
 
+@pytest.mark.slow
 def test_a_killer_is_tried_as_often_as_is_said(tmp_path):
     with two_workers() as crew:
         assert list(pool.outcomes(noted, [tmp_path], crew)) == [(tmp_path, None)]
@@ -133,6 +137,7 @@ def test_workers_killed_from_outside_lose_nothing(tmp_path):
     assert all(outcome and outcome not in seen for _, outcome in outcomes)
 
 
+@pytest.mark.slow
 def test_workers_that_all_die_while_there_is_nothing_to_do_are_replaced():
     """Pebble's pool breaks then."""
     with two_workers() as crew:

@@ -12,9 +12,9 @@ imported everything (`zygote`), steps in. Messages travel over sockets in a fold
 share.
 
 What is limited, and by what: address space, processor time, processes, open files and the size of a file by
-resource limits, for every process; memory and processes in sum, and the shared folder, by a look at them
-every time the kernel is asked whether it lives (nbclient asks once a second), which ends a kernel that takes
-more; writable memory by the size of its file systems. Time is the affair of whoever runs the cells; `waited`
+resource limits, for every process; memory (with files, sockets and pipes), processes and the shared folder,
+in sum, by a thread that looks at them twice a second and ends a kernel that takes more; writable memory also
+by the size of its file systems. Time is the affair of whoever runs the cells; `waited`
 says how much of it the kernel spent on waiting for a processor.
 
 Linux only. bubblewrap: github.com/containers/bubblewrap.
