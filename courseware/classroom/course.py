@@ -75,7 +75,7 @@ class Course:
         return [
             f"The gradebook cannot hold a student called {name!a}, whose submission is not graded: give the "
             f"folder below {self.directory.submitted_directory}/ a name of at most {LONGEST_NAME} letters, "
-            "all of which can be seen."
+            "all of which can be seen, without < > & and double quotes."
             for name in sorted(self._handed_in(assignment))
             if not _can_be_kept(name)
         ]
@@ -169,8 +169,8 @@ class Course:
 
 
 def _can_be_kept(name: str) -> bool:
-    """Whether the gradebook has room for it, and people see every letter where it stands."""
-    return len(name) <= LONGEST_NAME and name.isprintable()
+    """Whether the gradebook has room for it, people see every letter, and no page takes one as its own."""
+    return len(name) <= LONGEST_NAME and name.isprintable() and not set(name) & set('<>&"')
 
 
 @dataclass(frozen=True)
