@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from pathlib import Path
 from typing import Any
 
 from nbformat import NotebookNode
@@ -48,6 +49,15 @@ def grade(*cells: NotebookNode) -> list[NotebookNode]:
         for step in (Probe(timeout=30, unsafe=UNSAFE), Judge()):
             notebook, resources = step.preprocess(notebook, resources)
     return [cell for cell in notebook.cells if asked_of(cell)]
+
+
+def shortened(notebook: Path, check: str, written: str) -> dict[str, Any]:
+    """Of a lesson's notebook the cells up to this check, without demonstrations, and this written answer."""
+    nb: dict[str, Any] = json.loads(notebook.read_text("utf-8"))
+    marks = [cell["metadata"].get("nbgrader", {}).get("grade_id") for cell in nb["cells"]]
+    first = nb["cells"][: marks.index(check) + 1]
+    kept = [cell for cell in first if "demonstration" not in cell["metadata"].get("tags", ())]
+    return nb | {"cells": [*kept, nb["cells"][marks.index(written)]]}
 
 
 def points(cell: NotebookNode) -> float:

@@ -21,6 +21,7 @@ from typing import Any
 import faked
 import nbformat
 import pytest
+from cells import shortened
 from nbgrader.apps import NbGraderAPI
 from PIL import Image
 
@@ -195,23 +196,19 @@ DAMAGES: dict[str, tuple[Callable[[Notebook, Path], None], float, bool, set[str]
 }  # fmt: skip
 
 
-def shortened(edition: str) -> Notebook:
-    """The cells up to the first check, without demonstrations, and the written answer."""
-    nb: Notebook = json.loads((ROOT / edition / SECTION.folder / FILE).read_text("utf-8"))
-    first = nb["cells"][: at(nb, f"{ANSWER}-check") + 1]
-    kept = [cell for cell in first if "demonstration" not in cell["metadata"].get("tags", ())]
-    return nb | {"cells": [*kept, nb["cells"][at(nb, WRITTEN)]]}
+def short(edition: str) -> Notebook:
+    return shortened(ROOT / edition / SECTION.folder / FILE, f"{ANSWER}-check", WRITTEN)
 
 
 def clone(root: Path) -> Path:
     shutil.copy(ROOT / "nbgrader_config.py", root)
     for edition in ("solutions", "notebooks"):
         (root / edition / SECTION.folder).mkdir(parents=True)
-        (root / edition / SECTION.folder / FILE).write_bytes(written(shortened(edition)))
+        (root / edition / SECTION.folder / FILE).write_bytes(written(short(edition)))
     for name, (hand_in, *_) in DAMAGES.items():
         folder = root / "submitted" / name / SECTION.folder
         folder.mkdir(parents=True)
-        hand_in(shortened("solutions"), folder)
+        hand_in(short("solutions"), folder)
     return root
 
 
