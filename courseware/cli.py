@@ -331,6 +331,10 @@ def grade(
 
     _mind_the_sandbox(unsafe)
     course, assignments = _handed_in(assignment)
+    if scheduler and pool.unprotected(scheduler):
+        _say(
+            f"NOT PROTECTED: whoever is on the way to {scheduler} can read and change work and results; take tls://."
+        )
     rules = work.Rules(sandboxed=not unsafe, whole=whole)
     started, broken = time.monotonic(), []
     with pool.dask(scheduler) if scheduler else pool.local(workers) as crew, _progress("submissions") as bars:

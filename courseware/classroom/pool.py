@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -115,10 +116,19 @@ def _begin(work: Callable) -> None:
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
+def unprotected(address: str) -> bool:
+    """Whether work for a scheduler there, and its results, can be read and changed on the way."""
+    scheme, _, rest = address.partition("://")
+    return scheme not in ("tls", "wss", "inproc") and not re.match(
+        r"localhost|127\.|\[?::1\b", rest or scheme
+    )
+
+
 @contextmanager
 def dask(address: str, patience: float = 10) -> Iterator[Crew]:
     """The workers of a Dask cluster, which grade one submission at a time, however many threads they have.
 
+    An address that begins with tls:// takes the certificates that Dask's own configuration names.
     Raises CourseError where Dask is missing, and where within `patience` seconds no scheduler with workers
     answers.
     """
@@ -128,7 +138,7 @@ def dask(address: str, patience: float = 10) -> Iterator[Crew]:
         raise CourseError("--scheduler needs Dask: install it with `pip install -e '.[dask]'`.") from None
     try:
         client = Client(address, timeout=patience)
-    except (OSError, TimeoutError, ValueError) as problem:
+    except (OSError, TimeoutError, TypeError, ValueError) as problem:  # tls:// without certificates
         raise CourseError(f"No Dask scheduler answers at {address}: {problem}.") from None
     with client, client.get_executor(pure=False) as executor:
         workers = len(client.nthreads())

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import faked
+import jobs
 import psutil
 import pytest
 
@@ -23,6 +25,7 @@ from courseware.grading import work
 from courseware.grading.submission.collect import Submission
 
 distributed = pytest.importorskip("distributed")
+config = pytest.importorskip("dask.config")
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 
@@ -34,11 +37,12 @@ class Cluster:
     scheduler: subprocess.Popen
     address: str
     folder: Path
+    options: tuple[str, ...] = ()
     workers: list[subprocess.Popen] = field(default_factory=list)
 
     def add_worker(self) -> None:
         options = ["--nthreads", "1", "--no-dashboard", "--local-directory", str(self.folder)]
-        self.workers.append(dask("worker", self.address, *options))
+        self.workers.append(dask("worker", self.address, *options, *self.options))
 
     def await_workers(self, count: int) -> None:
         with distributed.Client(self.address) as client:
@@ -62,14 +66,15 @@ def dask(*arguments: str) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-m", "dask", *arguments], env=environment, **quiet)
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+@contextmanager
+def started(folder: Path, *options: str, scheme: str = "tcp") -> Iterator[Cluster]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    address = f"tcp://127.0.0.1:{port}"
-    scheduler = dask("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
-    started = Cluster(scheduler, address, tmp_path_factory.mktemp("dask"))
+    address = f"{scheme}://127.0.0.1:{port}"
+    places = ["--host", f"{scheme}://127.0.0.1", "--port", str(port)]
+    scheduler = dask("scheduler", *places, "--no-dashboard", *options)
+    found = Cluster(scheduler, address, folder, options)
     until = time.monotonic() + 60
     while time.monotonic() < until:
         try:
@@ -77,8 +82,14 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             break
         except OSError:
             time.sleep(0.1)
-    yield started
-    started.end()
+    yield found
+    found.end()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with started(tmp_path_factory.mktemp("dask")) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +140,32 @@ def test_a_class_is_graded_by_a_cluster_though_a_worker_is_killed(cluster, cours
         worker.kill()
         assert len(list(steps)) == 19
     assert faked.state(course) == faked.state(alone)
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl, which makes certificates, is not here.")
+def test_with_certificates_only_who_has_one_is_let_in(tmp_path):
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=course"]
+    subprocess.run([*made, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    own = ["--tls-ca-file", str(certificate), "--tls-cert", str(certificate), "--tls-key", str(key)]
+    names = {"ca-file": str(certificate), "client.cert": str(certificate), "client.key": str(key)}
+    with started(tmp_path, *own, scheme="tls") as cluster:
+        cluster.add_worker()
+        with config.set({f"distributed.comm.tls.{name}": value for name, value in names.items()}):
+            cluster.await_workers(1)
+            with pool.dask(cluster.address) as crew:
+                assert [result for _, result in pool.outcomes(jobs.square, [3], crew)] == [9]
+        with pytest.raises(CourseError, match="No Dask scheduler answers at tls://"):
+            enter(cluster.address, 2)
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [("tcp://grader:8786", True), ("10.0.0.7:8786", True), ("tls://grader:8786", False),
+     ("tcp://127.0.0.1:8786", False), ("localhost:8786", False), ("tcp://[::1]:8786", False)],
+)  # fmt: skip
+def test_an_address_beyond_this_machine_without_certificates_is_told(address, told):
+    assert pool.unprotected(address) == told
 
 
 @pytest.mark.sandbox
