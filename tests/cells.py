@@ -52,12 +52,14 @@ def grade(*cells: NotebookNode) -> list[NotebookNode]:
 
 
 def shortened(notebook: Path, check: str, written: str) -> dict[str, Any]:
-    """Of a lesson's notebook the cells up to this check, without demonstrations, and this written answer."""
+    """Of a lesson's notebook the cells up to this check, without demonstrations, and this written answer with
+    its question."""
     nb: dict[str, Any] = json.loads(notebook.read_text("utf-8"))
     marks = [cell["metadata"].get("nbgrader", {}).get("grade_id") for cell in nb["cells"]]
     first = nb["cells"][: marks.index(check) + 1]
     kept = [cell for cell in first if "demonstration" not in cell["metadata"].get("tags", ())]
-    return nb | {"cells": [*kept, nb["cells"][marks.index(written)]]}
+    place = marks.index(written)
+    return nb | {"cells": [*kept, *nb["cells"][place - 1 : place + 1]]}
 
 
 def points(cell: NotebookNode) -> float:
