@@ -365,7 +365,8 @@ def _unseen() -> list[Path]:
     package, shown = Path(course_utils.__file__).parent, [Path(sys.prefix), Path(sys.base_prefix)]
     installed = [package.parent / name for name in ("courseware", "bank")]
     beside = [place for place in installed if any(place.is_relative_to(prefix) for prefix in shown)]
-    return [package / "checks" / "judges", *beside]
+    compiled = package / "checks" / "__pycache__"  # of judges that once lay there, perhaps
+    return [package / "checks" / "judges", *[compiled] * compiled.is_dir(), *beside]
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
