@@ -72,6 +72,12 @@ assert len(line) and not found, len(found)
 
 
 @needs_sandbox
+def test_a_check_that_a_student_calls_there_says_that_it_is_judged_elsewhere(tmp_path):
+    (cell,) = run(tmp_path, 'from course_utils.checks import check\ncheck("gaussian_kl", globals())')
+    assert "judged elsewhere" in cell.outputs[0].data["text/plain"]
+
+
+@needs_sandbox
 def test_a_kernel_finds_nothing_of_an_earlier_one_in_its_memory(tmp_path):
     folders = [tmp_path / name for name in ("MARKER-OF-ADA", "of bob")]
     for folder in folders:
