@@ -230,7 +230,7 @@ WRONG_SAMPLES = edited(
             "sample averaged over dimensions",
             "mu + sigma * eps",
             "(mu + sigma * eps).mean(1)",
-            "expected (5, 3)",
+            "IndexError",
         ),
         (
             "torch.normal, which has no gradient",
@@ -266,7 +266,7 @@ WRONG_SAMPLES = edited(
             "torch.tensor(np.random.RandomState(0).randn(*mu.shape)).float()",
             "do not set the seed",
         ),
-        ("eps ignored", "if eps is None", "if True", "although eps is given"),
+        ("eps ignored", "if eps is None", "if True", "does it draw"),
         ("one number for all", "torch.randn_like(mu)", "torch.randn(1)", "Every image gets the same"),
         (
             "uniform noise of variance 1",
@@ -401,7 +401,7 @@ WRONG_ELBOS = edited(
         ),
         ("no noise", " * noise", " * 0", "noise is missing"),
         ("one noise for all images", "* noise", "* noise[0]", "All images share one noise"),
-        ("noise of its own", "* noise", "* torch.randn_like(mu)", "although eps is given"),
+        ("noise of its own", "* noise", "* torch.randn_like(mu)", "does it draw"),
         (
             "the KL in every sample and once more",
             "sum(1))\n    kl",
@@ -462,7 +462,7 @@ WRONG_ELBOS = edited(
             "mu.clone().add_((0.5 * logvar).exp() * noise) + 0 * x.neg_().neg_().clamp_(max=0.5).sum()",
             "in place",
         ),
-        ("a number for the first image", _BOUND, f"({_BOUND})[0]", "expected (3,)"),
+        ("a number for the first image", _BOUND, f"({_BOUND})[0]", "reduced to the first"),
         (
             "all noise at once in a decoder for batches",
             "in eps:",
@@ -569,13 +569,13 @@ WRONG_BOUNDS = edited(
             "exp first, log later",
             f"torch.logsumexp(log_w, dim=0) - {_K}",
             "log_w.exp().mean(0).log()",
-            "is 0 or infinite here",
+            "infinite here",
         ),
         (
             "the smallest weight taken out",
             f"torch.logsumexp(log_w, dim=0) - {_K}",
             "log_w.min(0).values + (log_w - log_w.min(0).values).exp().mean(0).log()",
-            "is 0 or infinite here",
+            "infinite here",
         ),
         ("the samples kept", "dim=0", "dim=0, keepdim=True", "axis is still there"),
         (
@@ -721,7 +721,7 @@ WRONG_BETAS = edited(
             "20 latent dimensions assumed",
             "beta /= latent_dim",
             "beta /= 20",
-            "20 latent dimensions are hard-coded",
+            "20 is hard-coded",
         ),
         (
             "a Gaussian that ends early",

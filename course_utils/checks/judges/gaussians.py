@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
+import torch
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
@@ -35,6 +38,30 @@ def wrong_kls(mu: Tensor, logvar: Tensor) -> dict[str, Tensor]:
         "The mean is missing: a mean far from 0 has its price in the KL.": kl - 0.5 * mu**2,
         "log sigma^2 has the wrong sign in the KL.": kl + logvar,
     }
+
+
+BOUNDS = (0.5, 1, 2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 30, 50)
+EPSILONS = tuple(10.0**-k for k in range(2, 13))
+
+
+def altered(formula: Callable[[Tensor, Tensor], Any], mu: Tensor, logvar: Tensor) -> dict[str, Any]:
+    """What `formula` gives where somebody has made logvar, or the variance, harmless before."""
+    mu, logvar = mu.double(), logvar.double()
+    values = {}
+    for bound in BOUNDS:
+        for low, high, words in (
+            (-bound, bound, f"between {-bound:g} and {bound:g}"),
+            (-bound, math.inf, f"above {-bound:g}"),
+            (-math.inf, bound, f"below {bound:g}"),
+        ):
+            values[f"logvar is kept {words}: it may be any number."] = formula(mu, logvar.clamp(low, high))
+    for epsilon in EPSILONS:
+        hint = f"{epsilon:.0e} seems to be added to the variance: that is not small beside exp(-60)."
+        values[hint] = formula(mu, torch.logaddexp(logvar, torch.full_like(logvar, math.log(epsilon))))
+        hint = f"{epsilon:.0e} seems to be added to sigma: that is not small beside exp(-30)."
+        sigma = (logvar / 2).exp() + epsilon
+        values[hint] = formula(mu, 2 * sigma.log())
+    return values
 
 
 def standard_normal(noise: Tensor) -> bool:

@@ -223,8 +223,7 @@ def _gap(evidence: Evidence, key: str, claim: str, right: float, mistakes: dict[
     # Two mistakes may look alike: the nearest comes first.
     if not problem_with(evidence, key) and evidence[key].ndim == 0:
         mistakes = dict(sorted(mistakes.items(), key=lambda item: np.abs(item[1] - evidence[key]).max()))
-    empty = "It is NaN or infinite: a pair that never occurs adds nothing, for 0 log 0 counts as 0."
-    finding = expect(evidence, key, right, claim, 1, mistakes, not_finite=empty)
+    finding = expect(evidence, key, right, claim, 1, mistakes)
     if "difference" not in finding.hint:
         return finding
     hint = "Try its parts alone, against `sklearn.metrics.mutual_info_score` of two columns."

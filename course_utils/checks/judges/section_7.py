@@ -25,7 +25,6 @@ from course_utils.checks.judges.core import (
     expect,
     problem_with,
     unless,
-    untouched,
 )
 from course_utils.checks.judges.layers import Map, sigmoid
 from course_utils.checks.judges.predictions import prediction
@@ -289,7 +288,7 @@ def judge_count_active(seed: int, evidence: Evidence) -> list[Finding]:
     used = expect(evidence, "strict", strict, claim, 0.5, fixed | others)
     return [
         expect(evidence, "count", count, "it counts the means that vary over images", 2, mistakes),
-        untouched(used, evidence, "means", drawn_models(seed)),
+        used,
         expect(evidence, "single", single, "it works for one dimension", 0.5),
     ]
 
@@ -366,8 +365,6 @@ def judge_confusion(seed: int, evidence: Evidence) -> list[Finding]:
     small = "The matrix is as large as the classes that occur: give it num_classes rows and columns."
     claim = "a class that never occurs has its row and column, and the labels stay as they are"
     absent = expect(evidence, "absent", formulas(counts)[seen], claim, 0.5, {small: right[seen]})
-    for key in ("counts", "absent"):
-        absent = untouched(absent, evidence, f"{key} labels", list(labels))
     claim = "rows are true classes, columns predicted ones"
     return [expect(evidence, "counts", right.pop(""), claim, 1.5, right), absent]
 

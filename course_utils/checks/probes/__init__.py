@@ -21,8 +21,8 @@ from typing import Any
 
 import torch
 
-from course_utils.checks.probes.evidence import Evidence, pack, quiet, sentence
-from course_utils.checks.probes.inputs import seed_draws
+from course_utils.checks.probes.evidence import STEADY, Evidence, as_array, pack, quiet, sentence
+from course_utils.checks.probes.inputs import fact, seed_draws
 from course_utils.checks.probes.predictions import measured
 
 EVIDENCE_MIME = "application/vnd.vae-course.evidence+json"
@@ -85,6 +85,7 @@ def observe(answer: str, namespace: Mapping[str, Any], seed: int, watched: Seque
             beside = (namespace.get(name),) if (name := measured(answer)) else ()
             evidence: Evidence = {}
             PROBES[answer](evidence, _function(answer, value), seed, *beside)
+            evidence.setdefault(STEADY, as_array(fact(seed, STEADY, True)))
         return Observation(answer, seed, evidence, entered=tuple(sorted(entered)))
     except KeyboardInterrupt:
         raise

@@ -39,6 +39,15 @@ WAITING = (
 )
 
 
+# What an answer leaves behind: under this key, the fact that it is nothing, or the first complaint.
+STEADY = "steady"
+AGAIN = (
+    "Called again with the same inputs it gives something else: does it draw, or keep something from before?"
+)
+CHANGED = "It changes what it is given in place: work on a new tensor."
+SEED_SET = "It sets a seed, so that what is drawn repeats: do not set the seed."
+
+
 class NotNumbers(TypeError):
     """An answer returned something that is no array of numbers; the sentence says what."""
 
@@ -50,19 +59,20 @@ class _TookTooLong(BaseException):
 # --- calling an answer ------------------------------------------------------------------------------
 
 
-def record(evidence: Evidence, key: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+def record(evidence: Evidence, key: str, function: Callable[..., Any], *args: Any) -> None:
     """Call `function` and keep what it returns as evidence[key], or the sentence that says what went wrong.
 
-    A bare NotImplementedError, as a stub raises it, becomes NOT_YET. Once a call did not return, the others
-    are not tried.
+    It is given copies of tensors, lists and dicts; that it changes one, or leaves a switch of torch another
+    way, is noted. A bare NotImplementedError, as a stub raises it, becomes NOT_YET. Once a call did not
+    return, the others are not tried.
     """
     for value in evidence.values():
         if value.dtype.kind == "U" and value.item() in (ENDLESS, WAITING):
             evidence[key] = value
             return
     try:
-        with _time_limit(CALL_SECONDS):
-            evidence[key] = as_array(function(*args, **kwargs))
+        with _time_limit(CALL_SECONDS), _switches(evidence):
+            evidence[key] = as_array(called(evidence, function, *args))
     except NotImplementedError as problem:
         # torch raises some with a message of its own
         evidence[key] = np.array(sentence(problem) if problem.args else NOT_YET)
@@ -76,11 +86,23 @@ def record(evidence: Evidence, key: str, function: Callable[..., Any], *args: An
         evidence[key] = np.array(sentence(problem))
 
 
-def record_tensor(
-    evidence: Evidence, key: str, function: Callable[..., Any], *args: Any, **kwargs: Any
-) -> None:
-    """As `record`, for answers that return one tensor: a list or tuple is told so."""
-    record(evidence, key, lambda: alone(function(*args, **kwargs)))
+def look(evidence: Evidence, answer: Callable[..., Any], calls: Mapping[str, tuple[Any, ...]]) -> None:
+    """Record what `answer` makes of each of these arguments, then call it with each once more, the last
+    first: it has to give the same again, whatever came between."""
+    for key, args in calls.items():
+        record(evidence, key, answer, *args)
+    for key, args in reversed(list(calls.items())):
+        second: Evidence = {STEADY: evidence[STEADY]} if STEADY in evidence else {}
+        record(second, key, answer, *args)
+        once, again = evidence[key], second[key]
+        if not (once.shape == again.shape and _same(once, again)):
+            note(evidence, AGAIN)
+
+
+def _same(once: np.ndarray, again: np.ndarray) -> bool:
+    if "U" in (once.dtype.kind, again.dtype.kind):
+        return bool((once == again).all())
+    return bool(np.allclose(once, again, rtol=1e-4, atol=1e-6, equal_nan=True))
 
 
 def alone(value: Any) -> Any:
@@ -90,13 +112,36 @@ def alone(value: Any) -> Any:
     return value
 
 
-def intact(function: Callable[..., Any], *args: Any) -> Any:
-    """What `function` returns; says so where it changed a tensor that it was given."""
-    copies = [arg.clone() if isinstance(arg, Tensor) else arg for arg in args]
-    value = function(*copies)
-    if not all(torch.equal(a, b) for a, b in zip(args, copies, strict=True) if isinstance(a, Tensor)):
-        raise NotNumbers("It changes what it was given in place: work on a new tensor.")
+def one(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, for answers that return one tensor."""
+    return lambda *args: alone(function(*args))
+
+
+def called(evidence: Evidence, function: Callable[..., Any], *args: Any) -> Any:
+    """What `function` returns; that it changes a tensor, a list or a dict that it was given is noted."""
+    given = [_copy(arg) for arg in args]
+    value = function(*given)
+    if not all(map(_unchanged, args, given)):
+        note(evidence, CHANGED)
     return value
+
+
+def _copy(arg: Any) -> Any:
+    if isinstance(arg, Tensor):
+        # the same strides: an answer may meet them
+        return arg.detach().clone(memory_format=torch.preserve_format).requires_grad_(arg.requires_grad)
+    return type(arg)(arg) if isinstance(arg, list | dict) else arg
+
+
+def _unchanged(arg: Any, given: Any) -> bool:
+    if isinstance(arg, Tensor):
+        return arg.shape == given.shape and bool(((arg == given) | (arg != arg)).all())
+    return not isinstance(arg, list | dict) or arg == given
+
+
+def note(evidence: Evidence, complaint: str) -> None:
+    """Keep the first complaint about what an answer leaves behind (see STEADY)."""
+    evidence.setdefault(STEADY, np.array(complaint))
 
 
 def sentence(problem: BaseException) -> str:
@@ -106,6 +151,49 @@ def sentence(problem: BaseException) -> str:
         message = str(problem).strip().partition("\n")[0]
     told = f": {message}" if message else "."
     return f"Your code stopped with {type(problem).__name__}{told}"[:SENTENCE]
+
+
+_SWITCHES: tuple[tuple[Callable[[], Any], Callable[[Any], Any], str], ...] = (
+    (
+        torch.is_grad_enabled,
+        torch.set_grad_enabled,
+        "It leaves gradients switched off for all that comes later: `with torch.no_grad():` ends by itself.",
+    ),
+    (
+        torch.get_default_dtype,
+        torch.set_default_dtype,
+        "It leaves another default dtype behind: convert tensors, not the default.",
+    ),
+    (torch.default_generator.initial_seed, lambda _: None, SEED_SET),
+    (
+        torch.are_deterministic_algorithms_enabled,
+        torch.use_deterministic_algorithms,
+        "It changes torch.use_deterministic_algorithms for all that comes later.",
+    ),
+    (
+        torch.is_anomaly_enabled,
+        torch.autograd.set_detect_anomaly,
+        "It leaves torch's anomaly detection switched on.",
+    ),
+    (
+        lambda: any(action == "error" for action, *_ in warnings.filters),
+        lambda _: None,  # `quiet` does
+        "It turns warnings into errors for all that comes later.",
+    ),
+)
+
+
+@contextlib.contextmanager
+def _switches(evidence: Evidence) -> Iterator[None]:
+    """Note what a call leaves switched another way, and put it back."""
+    before = [get() for get, *_ in _SWITCHES]
+    try:
+        yield
+    finally:
+        for (get, put, complaint), value in zip(_SWITCHES, before, strict=True):
+            if get() != value:
+                note(evidence, complaint)
+                put(value)
 
 
 @contextlib.contextmanager

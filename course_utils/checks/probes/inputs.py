@@ -10,6 +10,8 @@ import zlib
 import torch
 from torch import Tensor
 
+SEEDED = 31_415_926  # no answer sets this seed by chance: that it sets one shows
+
 
 def generator(seed: int, stream: int = 0) -> torch.Generator:
     """Random numbers that depend on the seed and on the purpose `stream` alone."""
@@ -21,7 +23,7 @@ def seed_draws(seed: int) -> None:
 
     `torch.manual_seed` also looks for other devices, which takes longer than most answers do.
     """
-    torch.default_generator.manual_seed(seed)
+    torch.default_generator.manual_seed(SEEDED + seed)
 
 
 def fact(seed: int, name: str, true: bool) -> float:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
 from course_utils.checks.probes import layers
-from course_utils.checks.probes.evidence import Evidence, NotNumbers, alone, as_array, intact, record
+from course_utils.checks.probes.evidence import Evidence, NotNumbers, alone, as_array, called, record
 from course_utils.checks.probes.inputs import fact, generator
 from course_utils.checks.probes.predictions import prediction
 
@@ -45,8 +45,8 @@ def probe_my_autoencoder(evidence: Evidence, answer: Any, seed: int) -> None:
         return made
 
     record(evidence, "layers", lambda: layers.described(model(LATENT)))
-    record(evidence, "code", lambda: alone(intact(model(LATENT).encode, x)))
-    record(evidence, "logits", lambda: alone(intact(model(LATENT).decode, z)))
+    record(evidence, "code", lambda: alone(called(evidence, model(LATENT).encode, x)))
+    record(evidence, "logits", lambda: alone(called(evidence, model(LATENT).decode, z)))
     record(evidence, "forward", lambda: layers.calls(model(LATENT), x))
     record(evidence, "single", lambda: layers.calls(model(1), x[:1]))
     record(evidence, "slopes", lambda: _first_slopes(model(LATENT), x, directions))
@@ -115,7 +115,7 @@ def probe_train_step(evidence: Evidence, answer: Any, seed: int) -> None:
             evidence[move] = as_array(parameters_to_vector(model.parameters()) - before)
             return returned[-1]
 
-        return intact(counted, torch.tensor(images))
+        return called(evidence, counted, torch.tensor(images))
 
     for index, images in enumerate(batches):
         record(evidence, f"loss{index}", step, images, f"move{index}")
@@ -209,7 +209,10 @@ def hole_calls(seed: int) -> dict[str, list[tuple[Pair, Tensor, float]]]:
 def probe_hole_share(evidence: Evidence, answer: Any, seed: int) -> None:
     def shares(key: str) -> np.ndarray:
         return np.stack(
-            [as_array(alone(intact(answer, p.decode, p.encode, z, t))) for p, z, t in hole_calls(seed)[key]]
+            [
+                as_array(alone(called(evidence, answer, p.decode, p.encode, z, t)))
+                for p, z, t in hole_calls(seed)[key]
+            ]
         )
 
     for key in CLAIMS:

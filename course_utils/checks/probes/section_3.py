@@ -17,15 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
 from course_utils.checks.probes import layers
-from course_utils.checks.probes.evidence import (
-    Evidence,
-    NotNumbers,
-    alone,
-    as_array,
-    intact,
-    record,
-    record_tensor,
-)
+from course_utils.checks.probes.evidence import Evidence, NotNumbers, alone, as_array, called, one, record
 from course_utils.checks.probes.inputs import fact, generator, seed_draws
 from course_utils.checks.probes.predictions import prediction
 
@@ -167,7 +159,7 @@ def _look(evidence: Evidence, answer: Any, seed: int, prefix: str, x: Tensor, z:
         return fact(seed, "gradients", all(output.requires_grad for output in outputs))
 
     _record_parts(evidence, (f"{prefix}mu", f"{prefix}logvar"), lambda: model().encode(x))
-    record_tensor(evidence, f"{prefix}logits", lambda: model().decode(z))
+    record(evidence, f"{prefix}logits", lambda: alone(model().decode(z)))
     record(evidence, f"{prefix}layers", lambda: layers.linear(model()))
     record(evidence, f"{prefix}gradients", gradients)
 
@@ -204,7 +196,7 @@ def loss_inputs(seed: int, single: bool = False) -> tuple[Tensor, Tensor, Tensor
 
 def probe_vae_loss(evidence: Evidence, answer: Any, seed: int) -> None:
     _record_parts(evidence, ("loss", "reconstruction", "kl"), lambda: answer(*loss_inputs(seed)))
-    record(evidence, "single", lambda: list(intact(answer, *loss_inputs(seed, single=True))))
+    record(evidence, "single", lambda: list(called(evidence, answer, *loss_inputs(seed, single=True))))
     x_logits, x, mu, logvar = loss_inputs(seed)
 
     def loss(x_logits: Tensor, mu: Tensor, logvar: Tensor) -> Any:
@@ -275,7 +267,7 @@ def probe_test_elbo(evidence: Evidence, answer: Any, seed: int) -> None:
     seed_draws(seed)
     for prefix, size in (("", batch_size), ("whole ", 2 * len(x))):
         model = Linear(seed, 6)
-        call = partial(intact, answer, model, x.clone(), size)
+        call = partial(called, evidence, answer, model, x.clone(), size)
         _record_parts(evidence, (f"{prefix}mean", f"{prefix}error"), call)
         record(evidence, f"{prefix}z", model.decoded)
         small = [found <= size for found in model.sizes]
@@ -298,9 +290,9 @@ def likelihood_inputs(seed: int, single: bool = False) -> tuple[Linear, Tensor, 
 
 def probe_estimate_log_likelihood(evidence: Evidence, answer: Any, seed: int) -> None:
     model, x, eps = likelihood_inputs(seed)
-    record_tensor(evidence, "bound", answer, model, x, eps)
+    record(evidence, "bound", one(answer), model, x, eps)
     record(evidence, "z", model.decoded)
-    record_tensor(evidence, "single", intact, answer, *likelihood_inputs(seed, single=True))
+    record(evidence, "single", one(answer), *likelihood_inputs(seed, single=True))
 
 
 WIDE_OFFERED = {

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from course_utils.checks.probes.evidence import Evidence, NotNumbers, as_array, record, record_tensor
+from course_utils.checks.probes.evidence import Evidence, NotNumbers, as_array, one, record
 from course_utils.checks.probes.inputs import generator
 from course_utils.checks.probes.predictions import prediction
 
@@ -42,10 +42,10 @@ def parallel_ends(seed: int) -> tuple[Tensor, Tensor]:
 def probe_interpolate(evidence: Evidence, answer: Any, seed: int) -> None:
     for key, spherical in (("straight", ()), ("spherical", (True,))):
         ends = end_points(seed)
-        record_tensor(evidence, key, answer, *ends, STEPS, *spherical)
+        record(evidence, key, one(answer), *ends, STEPS, *spherical)
         evidence[f"{key} ends"] = as_array(list(ends))
-    record_tensor(evidence, "single", answer, *(end[:1] for end in end_points(seed)), 3, False)
-    record_tensor(evidence, "acute", answer, *end_points(seed, ACUTE), STEPS, True)
+    record(evidence, "single", one(answer), *(end[:1] for end in end_points(seed)), 3, False)
+    record(evidence, "acute", one(answer), *end_points(seed, ACUTE), STEPS, True)
 
     def parallel() -> np.ndarray:
         return np.stack([as_array(answer(a, b, 3, True)) for a, b in zip(*parallel_ends(seed), strict=True)])
@@ -67,7 +67,7 @@ def sizes(seed: int) -> tuple[dict[str, int], dict[str, int]]:
 def probe_quantile_grid(evidence: Evidence, answer: Any, seed: int) -> None:
     odd, even = sizes(seed)
     for key, n in (odd | even).items():
-        record_tensor(evidence, key, answer, n)
+        record(evidence, key, one(answer), n)
 
 
 # --- 4.3 kl_decomposition ---------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from course_utils.checks.probes import layers
-from course_utils.checks.probes.evidence import Evidence, NotNumbers, as_array, intact, record, record_tensor
+from course_utils.checks.probes.evidence import Evidence, NotNumbers, as_array, called, one, record
 from course_utils.checks.probes.inputs import generator
 from course_utils.checks.probes.predictions import prediction
 
@@ -96,7 +96,7 @@ def probe_conv_decoder(evidence: Evidence, answer: Any, seed: int) -> None:
         return made
 
     record(evidence, "layers", lambda: layers.described(model(LATENT)))
-    record(evidence, "logits", lambda: intact(lambda z: layers.calls(model(LATENT), z), z))
+    record(evidence, "logits", lambda: called(evidence, lambda z: layers.calls(model(LATENT), z), z))
     record(evidence, "single", lambda: layers.calls(model(1), drawn_codes(seed, 1, 1)))
     leaf = z.clone().requires_grad_()
     record(evidence, "slopes", lambda: layers.slopes(layers.calls(model(LATENT), leaf.clone()), leaf))
@@ -116,7 +116,7 @@ SHAPES = {"square": (5, 64, 7, 7), "unequal": (5, 3, 4, 6), "single": (1, 1, 2, 
 
 def probe_fixed_feature_map(evidence: Evidence, answer: Any, seed: int) -> None:
     for key, shape in SHAPES.items():
-        record_tensor(evidence, key, intact, answer, hidden_units(seed, *shape), *shape[1:])
+        record(evidence, key, one(answer), hidden_units(seed, *shape), *shape[1:])
 
 
 CONV_OFFERED = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,15 +9,7 @@ import torch
 from torch import Tensor
 
 from course_utils.checks.probes import layers
-from course_utils.checks.probes.evidence import (
-    Evidence,
-    NotNumbers,
-    alone,
-    as_array,
-    intact,
-    record,
-    record_tensor,
-)
+from course_utils.checks.probes.evidence import Evidence, NotNumbers, alone, as_array, one, record
 from course_utils.checks.probes.inputs import generator, posterior_parameters
 from course_utils.checks.probes.predictions import prediction
 
@@ -51,9 +42,9 @@ def probe_beta_loss(evidence: Evidence, answer: Any, seed: int) -> None:
     beta = drawn_beta(seed)
 
     for time in TWICE:
-        record_tensor(evidence, f"without{time}", answer, *loss_batch(seed, time), 0.0)
-        record_tensor(evidence, f"with{time}", answer, *loss_batch(seed, time), beta)
-        record_tensor(evidence, f"single{time}", intact, answer, *loss_single(seed, time), 1 / beta)
+        record(evidence, f"without{time}", one(answer), *loss_batch(seed, time), 0.0)
+        record(evidence, f"with{time}", one(answer), *loss_batch(seed, time), beta)
+        record(evidence, f"single{time}", one(answer), *loss_single(seed, time), 1 / beta)
 
     x_logits, x, mu, logvar = loss_batch(seed, 0)
 
@@ -135,8 +126,7 @@ def codes_and_factors(seed: int, time: int) -> dict[str, tuple[Tensor, Tensor]]:
 def probe_mutual_information_gap(evidence: Evidence, answer: Any, seed: int) -> None:
     for time in TWICE:
         for key, tensors in codes_and_factors(seed, time).items():
-            function = partial(intact, answer) if key == "sparse" else answer
-            record(evidence, f"{key}{time}", function, *tensors)
+            record(evidence, f"{key}{time}", answer, *tensors)
 
 
 # --- 6.5 predict_beta (before 6.2 in the lesson) -----------------------------------------------------

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from course_utils.checks.probes import layers
-from course_utils.checks.probes.evidence import Evidence, NotNumbers, alone, as_array, record, record_tensor
+from course_utils.checks.probes.evidence import Evidence, NotNumbers, alone, as_array, one, record
 from course_utils.checks.probes.inputs import generator
 from course_utils.checks.probes.predictions import prediction
 
@@ -142,8 +142,8 @@ def drawn_request(seed: int) -> tuple[Tensor, Tensor]:
 
 def probe_request_digits(evidence: Evidence, answer: Any, seed: int) -> None:
     labels, z = drawn_request(seed)
-    record_tensor(evidence, "grid", answer, drawn_decoder, labels, z)
-    record_tensor(evidence, "one", answer, drawn_decoder, labels[:1], z[:1])
+    record(evidence, "grid", one(answer), drawn_decoder, labels, z)
+    record(evidence, "one", one(answer), drawn_decoder, labels[:1], z[:1])
 
 
 # --- 7.4 count_active -------------------------------------------------------------------------------
@@ -244,10 +244,10 @@ def probe_posterior_means(evidence: Evidence, answer: Any, seed: int) -> None:
             as_array(alone(answer(model, images, 97)))
         return torch.stack([model.encode(images)[0] for model in models])
 
-    record_tensor(evidence, "all", answer, _Encoder(BATCH).eval(), images, BATCH)
-    record_tensor(evidence, "one", answer, _Encoder(500).eval(), images[:1], 500)
+    record(evidence, "all", one(answer), _Encoder(BATCH).eval(), images, BATCH)
+    record(evidence, "one", one(answer), _Encoder(500).eval(), images[:1], 500)
     record(evidence, "gradient", gradient)
-    record_tensor(evidence, "training", answer, _Encoder(97).train(), images, 97)
+    record(evidence, "training", one(answer), _Encoder(97).train(), images, 97)
     record(evidence, "modes", modes)
 
 

@@ -1,0 +1,117 @@
+"""Exercises that are functions: a table of looks, properties that share them out, and a formula per mistake.
+
+One rule decides what a wrong answer keeps. The first property is the exercise's purpose; it carries at least
+half of the points. A mistake that explains all its looks costs no other property: these are held to the
+answer's own formula, so that what follows from one mistake is counted once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from course_utils.checks.judges.core import Finding, close, problem_with
+from course_utils.checks.judges.diagnoser import Seen, Sizes, changed, described, diagnose
+from course_utils.checks.probes.evidence import AGAIN, CHANGED, STEADY, Evidence, as_array
+
+Formulas = Mapping[str, Any]  # what one look gives: the right value under '', each mistake's under its hint
+
+
+@dataclass(frozen=True)
+class Property:
+    """A claim about the looks with these keys, and its weight. `otherwise` is added where no mistake is known
+    to explain what is seen."""
+
+    claim: str
+    weight: float
+    keys: Sequence[str]
+    otherwise: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """What the looks of one exercise should give: formulas and sizes by the evidence's key."""
+
+    formulas: Mapping[str, Formulas]
+    sizes: Mapping[str, Sizes]
+    tolerance: float
+
+    @classmethod
+    def of(
+        cls,
+        looks: Mapping[str, Sequence[Any]],
+        formulas: Callable[..., Formulas],
+        sizes: Callable[..., Sizes] = lambda *_: {},
+        tolerance: float = 1e-4,
+    ) -> Table:
+        """The table of these looks: arguments by key."""
+        return cls(
+            {key: formulas(*given) for key, given in looks.items()},
+            {key: sizes(*given) for key, given in looks.items()},
+            tolerance,
+        )
+
+    def judge(self, evidence: Evidence, *properties: Property) -> list[Finding]:
+        """A finding for each property; the first is the purpose."""
+        purpose, *others = properties
+        hint, own = self._explained(evidence, purpose)
+        findings = [Finding(purpose.claim, not hint, purpose.weight, hint)]
+        for other in others:
+            follows = self._holds(evidence, other, own or self._right)
+            hint = "" if follows else self._explained(evidence, other)[0]
+            findings.append(Finding(other.claim, not hint, other.weight, hint))
+        return findings
+
+    def _right(self, key: str) -> Any:
+        return self.formulas[key][""]
+
+    def _holds(self, evidence: Evidence, looked: Property, formula: Callable[[str], Any]) -> bool:
+        """Does each look of a property follow the formula, or what is right?"""
+        return not any(problem_with(evidence, key) for key in looked.keys) and all(
+            close(evidence[key], value, self.tolerance)
+            for key in looked.keys
+            if not close(evidence[key], self._right(key), self.tolerance)
+            for value in [formula(key)]
+        )
+
+    def _explained(self, evidence: Evidence, looked: Property) -> tuple[str, Callable[[str], Any] | None]:
+        """'' where the property holds, otherwise what is wrong, and the formula that the answer follows."""
+        problem = next(filter(None, (problem_with(evidence, key) for key in looked.keys)), "")
+        if problem:
+            return problem, None
+        off = [key for key in looked.keys if not close(evidence[key], self._right(key), self.tolerance)]
+        if not off:
+            return "", self._right
+        for keys in (off, off[:1]):  # one mistake explains all, or at least the first
+            found = self._mistake(evidence, keys)
+            if found:
+                return found
+        complaint = problem_with(evidence, STEADY)
+        if complaint in (AGAIN, CHANGED):  # then numbers tell little
+            return complaint, None
+        return f"{described(self._seen(evidence, off[0]), self.tolerance)} {looked.otherwise}".strip(), None
+
+    def _mistake(self, evidence: Evidence, keys: Sequence[str]) -> tuple[str, Callable[[str], Any]] | None:
+        """The mistake that gives what is seen in all of these looks, and what it gives in any."""
+        seen = self._seen(evidence, keys[0])
+        number = seen.right.size == 1 and close(
+            seen.actual.reshape(-1), seen.right.reshape(-1), self.tolerance
+        )
+        if number and seen.actual.shape != seen.right.shape:
+            return f"The number is right, its shape is not. {described(seen)}", self._right
+        for hint in self.formulas[keys[0]]:
+            if all(close(evidence[key], self._by(hint, key), self.tolerance) for key in keys):
+                return hint, partial(self._by, hint)
+        found = diagnose([self._seen(evidence, key) for key in keys], self.tolerance)
+        if not found:
+            return None
+        sentence, change = found
+        return sentence, lambda key: changed(change, self._right(key), self.sizes[key])
+
+    def _by(self, hint: str, key: str) -> Any:
+        return self.formulas[key].get(hint, self.formulas[key][""])
+
+    def _seen(self, evidence: Evidence, key: str) -> Seen:
+        return Seen(evidence[key], as_array(self._right(key)), self.sizes[key])
