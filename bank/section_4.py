@@ -119,7 +119,7 @@ WRONG_WALKS = [
                 "the difference in place",
                 "straight = z_start + t * (z_end - z_start)",
                 "straight = z_start + t * z_end.sub_(z_start)\n    z_end = z_end + z_start",
-                "changes its inputs",
+                "given in place",
             ),
             ("nothing returned for the arc", "return arc", "arc = arc", "returned None"),
             (
@@ -129,6 +129,49 @@ WRONG_WALKS = [
                 "It returned a list",
             ),
             ("a dimension lost", ".view(-1, 1)", "", "Your code stopped"),
+            (
+                "the line below 0.2 radians",
+                "cosine > 0.9999",
+                "cosine > 0.9801",
+                "For angles up to 0.19 radians",
+            ),
+            ("divided by omega", "arc / torch.sin(omega)", "arc / omega", "divided by omega"),
+            (
+                "the cosine clamped at 0.99",
+                "(cosine)\n    arc",
+                "(cosine.clamp(-0.99, 0.99))\n    arc",
+                "below 0.99",
+            ),
+            (
+                "a longer last step",
+                _T,
+                "torch.cat([torch.arange(steps - 1) / steps, torch.ones(1)])",
+                "last step is larger",
+            ),
+            (
+                "slow ends",
+                ".view(-1, 1)",
+                ".view(-1, 1)\n    t = t * t * (3 - 2 * t)",
+                "begin and end slowly",
+            ),
+            (
+                "the end turned round beyond a right angle",
+                "    omega =",
+                "    if cosine < 0:\n        cosine, z_end = -cosine, -z_end\n    omega =",
+                "has changed its sign",
+            ),
+            (
+                "the start where the ends are parallel",
+                "return straight",
+                "return z_start.expand(steps, -1) if spherical else straight",
+                "stays at z_start",
+            ),
+            (
+                "backwards where it is straight",
+                "return straight",
+                "return straight.flip(0)",
+                "runs from z_end",
+            ),
         ],
     ),
     Answer(
@@ -137,7 +180,7 @@ WRONG_WALKS = [
         WALK.replace("return straight", "return straight.T").replace(
             "return arc / torch.sin(omega)", "return (arc / torch.sin(omega)).T"
         ),
-        "axes are swapped",
+        "axes have changed places",
     ),
 ]
 
@@ -229,9 +272,9 @@ WRONG_GRIDS = edited(
             "odd sizes alone",
             "torch.arange(n)",
             "torch.arange(-(n // 2), n // 2 + 1) + n // 2",
-            "coordinates are expected",
+            "It has shape",
         ),
-        ("five coordinates whatever is asked", "c =", "n = 5\n    c =", "coordinates are expected"),
+        ("five coordinates whatever is asked", "c =", "n = 5\n    c =", "it has 5 different coordinates"),
         ("the coordinates alone", _POINTS, "c", "n coordinates"),
         ("the diagonal alone", _POINTS, "torch.stack([c, c], dim=1)", "diagonal"),
         ("equal spaces from -3 to 3", _C, "torch.linspace(-3, 3, n)", "equally spaced"),
@@ -257,6 +300,11 @@ WRONG_GRIDS = edited(
             "torch.special.ndtri(torch.linspace(0.01, 0.99, n))",
             "run from 0.01",
         ),
+        ("quantiles of N(0, 3^2)", "c = ", "c = 3 * ", "quantiles of N(0, 3^2)"),
+        ("rounded", _C, f"{_C}.mul(100).round() / 100", "rounded to 2 digits"),
+        ("both run down", "c = ", "c = -", "both should grow"),
+        ("pairs without order", _POINTS, "torch.combinations(c, with_replacement=True)", "stands there once"),
+        ("probabilities from 0", "+ 0.5) / n", "+ 0.0) / n", "Probability 0 has no finite"),
         ("nothing returned", "return", "points =", "returned None"),
         ("a name that does not exist", "ndtri", "ppf", "AttributeError"),
     ],
@@ -496,10 +544,31 @@ WRONG_PARTS = edited(
         ),
         ("the sum alone", _RESULT, "(own - prior).mean()", "Two numbers are asked for"),
         (
+            "one Gaussian for the aggregate",
+            _AGGREGATE,
+            "log_normal(z, mu.mean(0), (logvar.exp().mean(0) + mu.var(0, unbiased=False)).log())",
+            "One Gaussian stands for",
+        ),
+        ("no table", _AGGREGATE, "torch.logsumexp(own, dim=0) - math.log(len(z))", "its own posterior only"),
+        ("the prior at the means", "log_normal(z, zero, zero)", "log_normal(mu, zero, zero)", "taken at mu"),
+        ("never below 0", _RESULT, _RESULT.replace("mean()", "mean().clamp(min=0)"), "have become 0"),
+        (
+            "the data set counted as well",
+            "- math.log(len(z))",
+            "- math.log(len(z) * 60000)",
+            "log 60000 is subtracted",
+        ),
+        (
+            "own draws",
+            "zero = torch",
+            "z = mu + (logvar / 2).exp() * torch.randn_like(mu)\n    zero = torch",
+            "does it draw",
+        ),
+        (
             "z changed in place",
             "return (own - aggregate)",
             "z -= mu\n    return (own - aggregate)",
-            "changes its inputs",
+            "given in place",
         ),
         ("nothing returned", "return (own - aggregate)", "parts = (own - aggregate)", "returned None"),
     ],
@@ -516,7 +585,7 @@ def interpolate(z_start, z_end, steps, spherical=False):
         spherical = False
     return evaluation.interpolate(z_start, z_end, steps, spherical=spherical)
 """,
-        "Only wide angles follow the arc",
+        "For angles up to 1.3 radians",
     )
 ]
 

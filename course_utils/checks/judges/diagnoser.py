@@ -219,13 +219,15 @@ def _forms(looks: Sequence[Seen]) -> Iterator[tuple[str, Change]]:
     yield "A tanh has been applied.", lambda right, _: np.tanh(right)
     numbers = np.concatenate([look.actual.ravel() for look in looks])
     low, high = (float(numbers.min()), float(numbers.max())) if numbers.size else (0.0, 0.0)
-    if low < high:
-        yield f"Nothing lies below {low:.4g}: is it clamped?", lambda right, _: np.maximum(right, low)
-        yield f"Nothing lies above {high:.4g}: is it clamped?", lambda right, _: np.minimum(right, high)
-        yield (
-            f"All lies between {low:.4g} and {high:.4g}: is it clamped?",
-            lambda right, _: np.clip(right, low, high),
-        )
+    rights = np.concatenate([look.right.ravel() for look in looks])
+    for bounds, words in (
+        ((low, math.inf), f"Nothing lies below {low:.4g}"),
+        ((-math.inf, high), f"Nothing lies above {high:.4g}"),
+        ((low, high), f"All lies between {low:.4g} and {high:.4g}"),
+    ):
+        kept = rights == np.clip(rights, *bounds)  # a bound explains any one number; two show that it is one
+        if kept.sum() > 1 and (~kept).sum() > 1:
+            yield f"{words}: is it clamped?", lambda right, _, bounds=bounds: np.clip(right, *bounds)
 
 
 # --- what can be seen anyway --------------------------------------------------------------------------
@@ -272,11 +274,11 @@ def _where(wrong: np.ndarray) -> str:
         which = f"the {_ORDINAL[axis]} axis" if wrong.ndim > 1 else "the result"
         if len(places) == 1:
             return f"Along {which} only entry {places[0]} of 0 to {n - 1} is wrong."
-        if (places == np.arange(places[0], n)).all():
+        if len(places) == n - places[0]:
             return (
                 f"Along {which} entries 0 to {places[0] - 1} are right, from {places[0]} on they are wrong."
             )
-        if (places == np.arange(len(places))).all():
+        if len(places) == places[-1] + 1:
             return f"Along {which} entries 0 to {places[-1]} are wrong, the others right."
         return f"Along {which} {len(places)} of {n} entries are wrong, the first is {places[0]}."
     return f"{wrong.sum()} of {wrong.size} numbers are wrong."

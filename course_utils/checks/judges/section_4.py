@@ -1,230 +1,275 @@
 """Section 4: a walk between two codes, a grid over the plane, the two parts of the KL term.
 
 Oracles: the formulas in NumPy and float64, one point at a time, the quantiles of the standard library's
-`statistics.NormalDist`, and torch.distributions for densities. The two ends of a walk have different
-lengths, so that an answer which loses the length shows.
+`statistics.NormalDist`, and torch.distributions for densities.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from itertools import combinations, combinations_with_replacement
 from statistics import NormalDist
 
 import numpy as np
 from torch import Tensor
 from torch.distributions import Normal
 
-from course_utils.checks.judges.core import (
-    Exercise,
-    Finding,
-    close,
-    diagnosis,
-    expect,
-    problem_with,
-    unless,
-)
-from course_utils.checks.judges.gaussians import kls, posterior
+from course_utils.checks.judges.core import Exercise, Finding, close, diagnosis, expect, problem_with
+from course_utils.checks.judges.gaussians import EPSILONS, kls, posterior
+from course_utils.checks.judges.looks import Formulas, Property, Table
 from course_utils.checks.judges.predictions import prediction
-from course_utils.checks.probes.evidence import CHANGED, Evidence
+from course_utils.checks.probes.evidence import Evidence
 from course_utils.checks.probes.section_4 import (
-    ACUTE,
+    ANGLES,
     CASES,
-    STEPS,
     SURGERY_OFFERED,
-    end_points,
-    parallel_ends,
+    USUAL,
     samples,
     sizes,
+    walk_looks,
 )
 
 # --- 4.1 interpolate --------------------------------------------------------------------------------
 
+# Where a walk of n points may stand by mistake.
+TIMES: dict[str, Callable[[int], np.ndarray]] = {
+    "It runs from z_end to z_start: at t = 0 it should stand at z_start.": lambda n: np.linspace(1, 0, n),
+    "The end point is left out: the last row should be z_end.": lambda n: np.arange(n) / n,
+    "The start is left out: the first row should be z_start.": lambda n: np.arange(1, n + 1) / n,
+    "Both end points are left out: they belong to the walk.": lambda n: np.arange(1, n + 1) / (n + 1),
+    "There is one row too many: steps counts points, both ends included.": lambda n: np.linspace(0, 1, n + 1),
+    "There is one row too few: steps counts points, both ends included.": lambda n: np.linspace(0, 1, n - 1),
+    "It always takes ten steps: use `steps`.": lambda n: np.linspace(0, 1, 10),
+    "The last step is larger than the others: n points are n - 1 equal steps apart.": lambda n: np.append(
+        np.arange(n - 1) / n, 1
+    ),
+    "The steps are not equal in t: they begin and end slowly.": lambda n: _smooth(np.linspace(0, 1, n)),
+    "The steps are not equal in t: they follow a cosine.": lambda n: (
+        (1 - np.cos(np.linspace(0, math.pi, n))) / 2
+    ),
+    "The steps are not equal in t: they grow, as t squared does.": lambda n: np.linspace(0, 1, n) ** 2,
+    "The steps are not equal in t: they shrink, as the root of t does.": lambda n: (
+        np.linspace(0, 1, n) ** 0.5
+    ),
+}
 
-def _times(steps: int) -> np.ndarray:
-    return np.linspace(0, 1, steps)[:, None]
 
-
-def _arc(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """The spherical walk from a to b (d,) at the times t (n, 1)."""
-    omega = math.acos(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
-    return (np.sin((1 - t) * omega) * a + np.sin(t * omega) * b) / math.sin(omega)
-
-
-def _wrong_times(path: Callable[[np.ndarray], np.ndarray]) -> dict[str, np.ndarray]:
-    """Likely mistakes in where a walk begins, how it runs and where it ends."""
-    walk, longer = path(_times(STEPS)), path(_times(STEPS + 1))
-    return {
-        "It runs from z_end to z_start: at t = 0 it should stand at z_start.": walk[::-1],
-        "The end point is left out: the last row should be z_end.": longer[:-1],
-        "The start is left out: the first row should be z_start.": longer[1:],
-        "Both end points are left out: they belong to the walk.": path(_times(STEPS + 2))[1:-1],
-        "There is one row too many: steps counts points, both ends included.": longer,
-        "It always takes ten steps: use `steps`.": path(_times(10)),
-        "The axes are swapped: one row per step, one column per dimension.": walk.T,
-    }
+def _smooth(t: np.ndarray) -> np.ndarray:
+    return 3 * t**2 - 2 * t**3
 
 
 def judge_interpolate(seed: int, evidence: Evidence) -> list[Finding]:
-    a, b = (end.double().numpy() for end in end_points(seed))
-    near_a, near_b = (end.double().numpy() for end in end_points(seed, ACUTE))
-    first, last = (end.double().numpy() for end in parallel_ends(seed))
-    t, lengths = _times(STEPS), np.linalg.norm([a, b], axis=1)
-    sin_omega = np.linalg.norm(np.cross(a, b)) / lengths.prod()
+    looks = walk_looks(seed)
+    every = {key: walk for walks in looks.values() for key, walk in walks.items()}
+    claims = (
+        ("arcs", "the spherical walk follows the arc in equal steps, whatever the angle", 3.0),
+        (
+            "lines",
+            "the straight walk, taken unless asked otherwise, has equal steps, both ends included",
+            1.0,
+        ),
+        ("parallel", "between ends of the same direction the spherical walk is the straight line", 0.5),
+        ("narrow", "it also works in one dimension", 0.5),
+    )
+    table = Table.of(every, _walks, lambda a, b, steps, *_: {"steps": steps})
+    return table.judge(
+        evidence, *(Property(claim, weight, list(looks[key])) for key, claim, weight in claims)
+    )
 
-    def line(t: np.ndarray) -> np.ndarray:
-        return (1 - t) * a + t * b
 
-    straight, spherical = line(t), _arc(a, b, t)
-    unit, length = _arc(a / lengths[0], b / lengths[1], t), (1 - t) * lengths[0] + t * lengths[1]
-    chord = straight / np.linalg.norm(straight, axis=1, keepdims=True)
-    long = chord * length
-    lines = {"This is the arc: without spherical=True the walk is straight.": spherical} | _wrong_times(line)
-    arcs = _wrong_times(lambda t: _arc(a, b, t)) | {
-        "This is the straight line: is `spherical` used, and the cosine divided by both lengths?": straight,
+def _walks(start: Tensor, end: Tensor, steps: int, spherical: bool = False) -> dict[str, np.ndarray]:
+    """The walk (steps, d) under '', and what mistakes would give."""
+    a, b = start.double().numpy(), end.double().numpy()
+    t, omega = np.linspace(0, 1, steps)[:, None], _angle(a, b)
+    curved = spherical and omega > 1e-3
+
+    def walk(t: np.ndarray) -> np.ndarray:
+        return _arc(a, b, t, omega) if curved else _line(a, b, t)
+
+    walks = {"": walk(t)} | {hint: walk(times(steps)[:, None]) for hint, times in TIMES.items()}
+    if not spherical:
+        arc = _arc(a, b, t, omega)
+        return walks | {"This is the arc: without spherical=True the walk is straight.": arc}
+    for bound in (0.9, 0.95, 0.98, 0.99, 0.995, 0.999):
+        hint = f"The cosine is held below {bound}: every angle down to 0 may occur."
+        walks[hint] = _arc(a, b, t, math.acos(np.clip(math.cos(omega), -bound, bound)))
+    if curved:
+        return walks | _wrong_arcs(a, b, t)
+    same, zero = "Where the ends point the same way", 0 * walks[""]
+    return walks | {
+        f"{same} it gives NaN: is the cosine above 1 by rounding, or the sine 0?": zero + np.nan,
+        f"{same} it gives only zeros: there it should be the line.": zero,
+        f"{same} it stays at z_start.": zero + a,
+        f"{same} it stays at z_end.": zero + b,
+    }
+
+
+def _angle(a: np.ndarray, b: np.ndarray) -> float:
+    return math.acos(np.clip(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)), -1, 1))
+
+
+def _line(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
+    return (1 - t) * a + t * b
+
+
+def _arc(a: np.ndarray, b: np.ndarray, t: np.ndarray, omega: float) -> np.ndarray:
+    """The spherical walk from a to b (d,) at the times t (n, 1)."""
+    return (np.sin((1 - t) * omega) * a + np.sin(t * omega) * b) / math.sin(omega)
+
+
+def _wrong_arcs(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> dict[str, np.ndarray]:
+    line, omega, short, long = _line(a, b, t), _angle(a, b), np.linalg.norm(a), np.linalg.norm(b)
+    arc, sine, walks = _arc(a, b, t, omega), math.sin(omega), {}
+    for bound in ANGLES[:-1]:
+        if omega < bound + 0.01:
+            hint = f"For angles up to {bound} radians or more it is the line: that is for an angle of 0."
+            walks[hint] = line
+    walks["This is the straight line: is `spherical` used, and the cosine divided by both lengths?"] = line
+    for words, scale in (("both lengths", short * long), ("z_start's length", short), ("z_end's", long)):
+        cosine = math.cos(omega) * scale
+        inside = _arc(a, b, t, math.acos(cosine)) if abs(cosine) <= 1 else line + np.nan
+        for low, high, more in ((-9, 9, ""), (-9, 1, " Above 1 it"), (-1, 1, " Above 1 and below -1 it")):
+            hint = f"The cosine is not divided by {words}.{more and more + ' is the straight line.'}"
+            walks[hint] = inside if low < cosine < high else line
+    for k in range(2, 7):
+        hint = f"1e-{k} is added to sin(omega): that is not small beside the sine of a small angle."
+        walks[hint] = arc * sine / (sine + 10.0**-k)
+    chord, unit = line / np.linalg.norm(line, axis=1, keepdims=True), _arc(a / short, b / long, t, omega)
+    length, chords = (1 - t) * short + t * long, "These are points of the straight line, brought to"
+    return walks | {
         "All points have length 1: the ends go into the sum as they are, unnormalised.": unit,
         "Direction and length are interpolated apart; the formula's sum does both at once.": unit * length,
-        "The sum of sines is not divided by sin(omega).": spherical * sin_omega,
-        "These are points of the straight line, brought to length 1: follow the arc instead.": chord,
-        "These are points of the straight line, brought to another length: follow the arc instead.": long,
+        "The sum of sines is not divided by sin(omega).": arc * sine,
+        "The sum of sines is divided by omega, not by its sine.": arc * sine / omega,
+        "The angle is in degrees: sines take radians.": _arc(a, b, t, math.degrees(omega)),
+        "Where the ends are more than a right angle apart, z_end has changed its sign.": (
+            arc if omega < math.pi / 2 else _arc(a, -b, t, math.pi - omega)
+        ),
+        f"{chords} length 1: follow the arc instead.": chord,
+        f"{chords} another length: follow the arc instead.": chord * length,
+        f"{chords} the length of z_start: follow the arc instead.": chord * short,
     }
-    by_line = "the straight walk, taken unless asked otherwise, has equal steps from z_start to z_end"
-    by_arc = "the spherical walk follows the arc"
-    same = "between ends of the same direction the spherical walk is the straight line"
-    followed = expect(evidence, "spherical", spherical, by_arc, 1, arcs)
-    single, parallel = line(_times(3))[:, :1], np.stack([first, (first + last) / 2, last], axis=1)
-    met = "both walks begin at z_start and end at z_end, which stay as they are"
-    return [
-        expect(evidence, "straight", straight, by_line, 0.75, lines),
-        _also_narrow(followed, evidence, _arc(near_a, near_b, t)),
-        unless(met, 0.5, _ends_hint(evidence, a, b)),
-        expect(evidence, "single", single, "it also works in one dimension", 0.25),
-        expect(evidence, "parallel", parallel, same, 0.5, tolerance=1e-3),
-    ]
-
-
-def _also_narrow(finding: Finding, evidence: Evidence, walk: np.ndarray) -> Finding:
-    """The finding, unless the arc is left where the ends are less than a right angle apart."""
-    problem = problem_with(evidence, "acute")
-    if not finding.holds or (not problem and close(evidence["acute"], walk, 1e-4)):
-        return finding
-    hint = "Only wide angles follow the arc: the line is for ends of the same direction alone."
-    return replace(finding, holds=False, hint=problem or hint)
-
-
-def _ends_hint(evidence: Evidence, a: np.ndarray, b: np.ndarray) -> str:
-    """'' where both walks begin at a and end at b."""
-    for key in ("straight", "spherical"):
-        problem = problem_with(evidence, key)
-        if problem:
-            return problem
-        walk = evidence[key]
-        if not close(evidence[f"{key} ends"], [a, b], 1e-7):
-            return CHANGED
-        if walk.ndim != 2 or len(walk) == 0:
-            return f"The {key} walk has shape {walk.shape}."
-        for name, row, end in (("first", walk[0], a), ("last", walk[-1], b)):
-            if not close(row, end, 1e-5):
-                return f"The {name} row of the {key} walk is another point."
-    return ""
 
 
 # --- 4.2 quantile_grid ------------------------------------------------------------------------------
 
 
-def _ticks(n: int) -> np.ndarray:
-    return np.array([NormalDist().inv_cdf((i + 0.5) / n) for i in range(n)])
-
-
-def _plane(ticks: np.ndarray) -> np.ndarray:
-    """Row i, column j at place i * n + j: (ticks[j], ticks[i])."""
-    n = len(ticks)
-    return np.array([[ticks[j], ticks[i]] for i in range(n) for j in range(n)])
-
-
 def judge_quantile_grid(seed: int, evidence: Evidence) -> list[Finding]:
-    odd, even = sizes(seed)
-    spacing, order = (
-        _first(hint(evidence, key, n) for key, n in odd.items()) for hint in (_spacing_hint, _order_hint)
+    odd, others = sizes(seed)
+    apart = {n: _taken_apart(evidence, n) for n in odd + others}
+    taken = {f"{kind} {n}": part for n, pair in apart.items() for kind, part in zip(KINDS, pair, strict=True)}
+    formulas = {f"coordinates {n}": _coordinates(n, taken, max(odd)) for n in apart}
+    formulas |= {f"order {n}": _orders(n) for n in apart}
+    table = Table(formulas, {key: {"coordinates": int(key.split()[1])} for key in formulas}, 1e-4)
+    return table.judge(
+        evidence | taken,
+        Property(
+            "its coordinates are the normal quantiles of (i + 1/2) / n", 3, [f"coordinates {n}" for n in odd]
+        ),
+        Property(
+            "row i, column j is the point (coordinates[j], coordinates[i])", 1, [f"order {n}" for n in odd]
+        ),
+        Property(
+            "it also works for even numbers, for 51, for 2, and for a single point at the median",
+            1,
+            [f"{kind} {n}" for n in others for kind in KINDS],
+        ),
     )
-    both = _first(_even_hint(evidence, key, n, order) for key, n in even.items())
-    return [
-        unless("its coordinates are the normal quantiles of (i + 1/2) / n", 1, spacing),
-        unless("row i, column j is the point (coordinates[j], coordinates[i])", 1, order),
-        unless("it also works for an even number, and for a single point at the median", 1, both),
-    ]
 
 
-def _first(hints: Iterable[str]) -> str:
-    """The first hint that there is, or ''."""
-    return next(filter(None, hints), "")
+KINDS = ("coordinates", "order")
 
 
-def _even_hint(evidence: Evidence, key: str, n: int, order: str) -> str:
-    """Both properties at once; a mistaken `order` that was told already costs nothing here."""
-    ordering = _order_hint(evidence, key, n)
-    return _spacing_hint(evidence, key, n) or ("" if ordering == order else ordering)
-
-
-def _spacing_hint(evidence: Evidence, key: str, n: int) -> str:
-    """What is wrong with the values that occur, whatever their order."""
-    problem = problem_with(evidence, key)
+def _taken_apart(evidence: Evidence, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The coordinates (n,) of a grid, from the smallest up, and in the shape of the grid the place of each
+    number among them; of what is no grid, the sentence that says so."""
+    problem = problem_with(evidence, f"{n}")
     if problem:
-        return problem
-    values = np.sort(evidence[key].astype(float).ravel())
-    if values.size == 0 or values.size % n:
-        return f"{n} coordinates are expected; it has {values.size} numbers."
-    if not np.isfinite(values).all():
-        return "Probability 0 or 1 has no finite quantile: use (i + 1/2) / n."
-    seen, right = values.reshape(n, -1), _ticks(n)
-    if close(seen, np.repeat(right[:, None], seen.shape[1], 1), 1e-4):
-        return ""
-    ticks = seen.mean(1)
-    middle, shares = (np.arange(n) + 0.5) / n, np.vectorize(NormalDist().cdf)
-    equal, p = np.linspace(ticks[0], ticks[-1], n), shares(ticks)
-    mistakes = {
-        "These are the probabilities: their normal quantiles are asked for.": middle,
-        "This is the normal CDF; its inverse is asked for.": shares(middle),
-        "A factor sqrt(2) is missing: the quantile is sqrt(2) erfinv(2 p - 1).": right / math.sqrt(2),
-        "The coordinates are equally spaced: take quantiles of equally spaced probabilities.": equal,
-    }
-    hint = diagnosis({"ticks": ticks}, "ticks", mistakes)
-    if hint is None and close(p, np.linspace(p[0], p[-1], n), 1e-4):
-        return (
-            f"Your n = {n} probabilities run from {p[0]:.3f} to {p[-1]:.3f}; "
-            f"(i + 1/2) / n runs from {middle[0]:.3f} to {middle[-1]:.3f}."
+        return evidence[f"{n}"], evidence[f"{n}"]
+    grid = evidence[f"{n}"].astype(float)
+    values = np.sort(grid.ravel())
+    if values.size == 2 * n * n:
+        ticks = values.reshape(n, -1).mean(1)
+    else:
+        ticks = values[np.diff(values, prepend=-np.inf) > 1e-4]
+    if len(ticks) != n:
+        wrong = np.array(
+            f"For n = {n} it has {len(ticks)} different coordinates, and its shape is {grid.shape}."
         )
-    found = ", ".join(f"{tick:.2f}" for tick in ticks[:5])
-    return hint or f"For n = {n} the coordinates look like {found} ..."
+        return wrong, wrong
+    return ticks, np.abs(grid[..., None] - ticks).argmin(-1)
 
 
-def _order_hint(evidence: Evidence, key: str, n: int) -> str:
-    """What is wrong with the points' order, whatever the coordinates: the answer's own where it has n."""
-    ticks = _ticks(n)
-    values = np.array([]) if problem_with(evidence, key) else np.sort(evidence[key].astype(float).ravel())
-    if values.size == 2 * n * n and np.isfinite(values).all():
-        groups = values.reshape(n, -1)
-        own = groups.mean(1)
-        if np.ptp(groups, axis=1).max() < 1e-4 and np.ptp(own) > 1e-3:
-            ticks = own
-    plane = _plane(ticks)
+def _quantiles(p: np.ndarray) -> np.ndarray:
+    """Of N(0, 1), at probabilities from 0 to 1."""
+    ends = {0.0: -math.inf, 1.0: math.inf}
+    return np.array([ends[x] if x in ends else NormalDist().inv_cdf(x) for x in p.clip(0, 1)])
+
+
+def _coordinates(n: int, taken: Evidence, largest: int) -> Formulas:
+    """The coordinates (n,), and what mistakes would give; some are known by what was seen."""
+    i = np.arange(n)
+    middle = (i + 0.5) / n
+    right, cdf = _quantiles(middle), np.vectorize(NormalDist().cdf)
+    formulas = {
+        "": right,
+        "These are the probabilities: their normal quantiles are asked for.": middle,
+        "This is the normal CDF; its inverse is asked for.": cdf(middle),
+        "A factor sqrt(2) is missing: the quantile is sqrt(2) erfinv(2 p - 1).": right / math.sqrt(2),
+        "These are quantiles of the logistic distribution: take the normal one's.": np.log(
+            middle / (1 - middle)
+        ),
+        "Probability 0 has no finite quantile: use (i + 1/2) / n.": _quantiles(i / n),
+        "Probability 1 has no finite quantile: use (i + 1/2) / n.": _quantiles((i + 1) / n),
+        "Probability 0 or 1 has no finite quantile: use (i + 1/2) / n.": _quantiles(np.linspace(0, 1, n)),
+    }
+    for sigma in (2, 3, 4, 5, 0.5):
+        formulas[f"These are quantiles of N(0, {sigma}^2): sigma is 1."] = sigma * right
+    shown = taken[f"coordinates {largest}"]
+    own = taken[f"coordinates {n}"]
+    if "U" in (shown.dtype.kind, own.dtype.kind) or not np.isfinite(shown).all():
+        return formulas
+    p = cdf(shown)
+    if close(np.diff(shown), np.full(largest - 1, shown[1] - shown[0]), 1e-4):
+        hint = "The coordinates are equally spaced: take quantiles of equally spaced probabilities."
+        formulas[hint] = np.linspace(own[0], own[-1], n)
+    elif close(p, np.linspace(p[0], p[-1], largest), 1e-5):
+        hint = (
+            f"For n = {largest} your probabilities run from {p[0]:.3f} to {p[-1]:.3f}; "
+            f"(i + 1/2) / n runs from {0.5 / largest:.3f} to {1 - 0.5 / largest:.3f}."
+        )
+        low, high = cdf(own[[0, -1]]).tolist()
+        formulas[hint] = _quantiles(np.linspace(low, high, n))
+    return formulas
+
+
+def _orders(n: int) -> Formulas:
+    """Row i, column j at place i * n + j: the places (j, i) of its coordinates; and other arrangements."""
+    plane = np.array([[j, i] for i in range(n) for j in range(n)])
     square = plane.reshape(n, n, 2)
     apart = np.moveaxis(square, 2, 0)
     torn = "z1 and z2 are torn apart: a pair has to lie side by side before you reshape."
-    mistakes = {
+    return {
+        "": plane,
         "z1 and z2 are swapped: along a row z1 changes, and z2 stays.": plane[:, ::-1],
         "The rows run from the top: row 0 has the smallest z2.": square[::-1].reshape(-1, 2),
         "z1 falls along a row: it should grow to the right.": square[:, ::-1].reshape(-1, 2),
+        "z1 falls along a row, and the rows run from the top: both should grow.": plane[::-1],
         "The grid has a shape of its own: return one row per point, (n * n, 2).": square,
         "The grid is in two layers: return one row per point, (n * n, 2).": apart,
         "One row per point is asked for, (n * n, 2): these are its columns.": plane.T,
-        "These are the n coordinates; the grid has all n * n pairs of them.": ticks,
-        "These are the n points of the diagonal; the grid has all n * n pairs.": np.stack([ticks, ticks], 1),
+        "These are the n coordinates; the grid has all n * n pairs of them.": np.arange(n),
+        "These are the n points of the diagonal; the grid has all n * n pairs.": plane[:: n + 1],
+        "Each pair of coordinates stands there once; the grid has both orders.": np.array(
+            list(combinations_with_replacement(range(n), 2))
+        ),
+        "Pairs of a coordinate with itself are missing, and each other pair stands there once.": np.array(
+            list(combinations(range(n), 2))
+        ),
         torn: apart.reshape(-1, 2),
         f"{torn} (And z1 and z2 are swapped.)": apart[::-1].reshape(-1, 2),
     }
-    return expect(evidence, key, plane, "", 1, mistakes).hint
 
 
 # --- 4.3 kl_decomposition ---------------------------------------------------------------------------
@@ -257,30 +302,67 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
     constant = 0.5 * math.log(2 * math.pi)
     exact = kls(mu, logvar).sum(1).mean().item()
     square, variance = (z.double().unsqueeze(1) - mu).numpy() ** 2 / 2, logvar.double().exp().numpy()
-    no_square = pairs + square / variance
+    no_square, mean = pairs + square / variance, mu.double()
+    spread = (logvar.double().exp().mean(0) + mean.var(0, correction=0)).sqrt()
+    single = {
+        "One Gaussian stands for q(z), which is the mean of all N densities.": Normal(mean.mean(0), spread),
+        "One Gaussian with the means of mu and of sigma^2 stands for q(z), the mean of N densities.": Normal(
+            mean.mean(0), logvar.double().exp().mean(0).sqrt()
+        ),
+        "One Gaussian with the means of mu and logvar stands for q(z), the mean of N densities.": posterior(
+            mean.mean(0), logvar.mean(0)
+        ),
+    }
+    under = np.exp(matrix.astype(np.float32)).astype(float).sum(1)
 
     def of(pairs: np.ndarray, prior: np.ndarray) -> np.ndarray:
         matrix = pairs.sum(2)
         return _means(matrix.diagonal(), _log_mean_exp(matrix), prior.sum(1))
 
     right, averaged = of(pairs, prior), of(pairs / d, prior / d)
-    own_each = by_dimension.sum(1)
     apart = _means(np.diagonal(pairs).T, by_dimension, prior)
     aggregates = {
         "- log N is missing: q(z) is the mean of N densities, not their sum.": total,
         "log N is added: q(z) is the mean of N densities, so log N is subtracted.": total + math.log(n),
         "log d is subtracted: q(z) is a mean over N images, so it is log N.": total - math.log(d),
+        "N is subtracted, not its logarithm.": total - n,
         "The logs are averaged: q(z) is a mean of densities, so its log is a logsumexp.": matrix.mean(1),
         "The prior stands where q(z) should: the aggregate is the mean of all N posteriors.": log_p,
         "Each image's own posterior belongs to q(z) as well: leave none out.": others - np.log(n - 1.0),
         "Each image's own posterior belongs to q(z), as one of N: leave none out.": others - math.log(n),
         "The sum runs over the wrong axis: one z, the posteriors of all images.": _log_mean_exp(matrix, 0),
+        "All pairs are summed into one number: each z has a q(z) of its own.": (
+            np.logaddexp.reduce(total) - math.log(n)
+        ),
+        "Each code meets its own posterior only: q(z) has, for one z, the posteriors of all images.": (
+            _log_mean_exp(own, 0)
+        ),
         "The logs are weighted by their softmax: q(z) is the plain mean of N densities.": weighted.sum(1),
         "A softmax compares the posteriors with each other; q(z) is their mean.": own - total,
         "Only the largest density counts here: q(z) is the mean of all N.": largest,
         "Only the largest density counts here, as one of N: q(z) is the mean of all.": largest - math.log(n),
-        "Each dimension has an aggregate of its own: sum over dimensions first, then over images.": own_each,
+        "Each dimension has an aggregate of its own: sum over dimensions first, then over images.": (
+            by_dimension.sum(1)
+        ),
         "Dimensions and images are mixed up: view and reshape do not swap axes.": mixed,
+        f"{UNDERFLOW}.": np.log(under / n),
+        **{
+            f"{UNDERFLOW}, and put no small constant ({e:.0e}) into the log.": np.log(np.exp(total) + e)
+            - math.log(n)
+            for e in EPSILONS
+        },
+        **{
+            f"{UNDERFLOW}, and put no small constant ({e:.0e}) beside the mean.": np.log(
+                np.exp(total) / n + e
+            )
+            for e in EPSILONS
+        },
+        **{
+            f"log {size} is subtracted as well: N is the number of codes given here.": total
+            - math.log(n * size)
+            for size in (10_000, 50_000, 60_000, 70_000)
+        },
+        **{hint: normal.log_prob(z.double()).sum(1).numpy() for hint, normal in single.items()},
     }
     return {
         "": right,
@@ -297,6 +379,10 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
         "The square is divided by sigma: divide by sigma^2.": of(no_square - square / variance**0.5, prior),
         "The 1/2 in front of the log-densities is missing.": of(2 * pairs, 2 * prior),
         "The densities are those of the means: put in the samples z.": of(*_log_densities(mu, mu, logvar)),
+        "log p is taken at mu: put in the samples z.": of(pairs, _log_densities(mu, mu, logvar)[1]),
+        "log p(z) has the variances of the posteriors: the prior's are 1.": of(
+            pairs, posterior(0 * mu, logvar).log_prob(z.double()).numpy()
+        ),
         "The densities lack their normalisation, - logvar / 2.": of(pairs + np.log(variance) / 2, prior),
         "log p(z) lacks the log(2 pi) that log q has.": of(pairs, prior + constant),
         "log q lacks the log(2 pi) that log p(z) has.": of(pairs + constant, prior),
@@ -304,69 +390,83 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
         "This is the whole KL in closed form: take densities at the samples z.": np.full(2, exact),
         "This is what is left of the closed form: take densities at the samples z.": exact - right[::-1],
         "These are bits: take natural logarithms.": right / math.log(2),
+        "Every density is 0 here after `exp`: stay with logs, and use torch.logsumexp.": np.full(2, np.nan),
     } | {hint: _means(own, aggregate, log_p) for hint, aggregate in aggregates.items()}
+
+
+UNDERFLOW = "exp(log q) is 0 here: use torch.logsumexp"
 
 
 def judge_kl_decomposition(seed: int, evidence: Evidence) -> list[Finding]:
     values = {case: _parts(*samples(seed, case)) for case in CASES}
-    main = {hint: np.stack([value, values["other"][hint]]) for hint, value in values["main"].items()}
-    seen = _two_batches(evidence)
-    claims = (
-        "the first result is the mutual information, log q(z|x) - log q(z) averaged over images",
-        "the second is the marginal KL, log q(z) - log p(z) averaged over images",
-    )
-    findings, formulas = [], []
-    for part, claim in enumerate(claims):
-        likely = {hint: value[:, part] for hint, value in main.items()}
-        looked = {"part": seen if seen.dtype.kind == "U" else seen[:, part]}
-        formulas.append(diagnosis(looked, "part", likely) or "")
-        findings.append(expect(looked, "part", likely.pop(""), claim, 1, likely))
+    formulas = {
+        name: {hint: np.array([values[case][hint][part] for case in USUAL]) for hint in values["main"]}
+        for part, name in enumerate(PARTS)
+    }
+    seen = _seen(evidence, USUAL)
+    usual = {name: seen if seen.dtype.kind == "U" else seen[:, part] for part, name in enumerate(PARTS)}
+    # Where a property is hurt already, later ones are held to the formula that was seen there.
+    own = [diagnosis(usual, name, formulas[name]) or "" for name in PARTS]
+
+    def later(claim: str, cases: Sequence[str]) -> Finding:
+        def each(hints: Sequence[str]) -> np.ndarray:
+            return np.array([[values[case][hint][part] for part, hint in enumerate(hints)] for case in cases])
+
+        mistakes = {hint: each([hint, hint]) for hint in values["main"] if hint}
+        mistakes["Negative numbers have become 0: an estimate may fall below 0."] = each(own).clip(0)
+        return expect({"seen": _seen(evidence, cases)}, "seen", each(own), claim, 0.5, mistakes, TOLERANCE)
+
     return [
-        *findings,
-        _wide_parts(evidence, [values["wide"][formula][part] for part, formula in enumerate(formulas)]),
-        _one_image(seed, evidence, values["one"]),
+        *Table(formulas, {name: {} for name in PARTS}, TOLERANCE).judge(
+            evidence | usual,
+            Property(
+                "the first result is the mutual information, log q(z|x) - log q(z) averaged over images",
+                3,
+                PARTS[:1],
+            ),
+            Property("the second is the marginal KL, log q(z) - log p(z) averaged over images", 1, PARTS[1:]),
+        ),
+        later("both stay right in 150 dimensions, where the densities are too small for exp", ["wide"]),
+        later("so they do for one image in one dimension, and where they fall below 0", ["one", "near"]),
     ]
 
 
-def _two_batches(evidence: Evidence) -> np.ndarray:
-    """Both parts (2, 2) of two batches, one per row, or the sentence that says what is wrong with them."""
-    for case in ("main", "other"):
-        problem = problem_with(evidence, case)
+PARTS = ("mutual information", "marginal KL")
+TOLERANCE = 3e-4
+
+
+def _seen(evidence: Evidence, cases: Sequence[str]) -> np.ndarray:
+    """Both parts of these cases, one per row (len(cases), 2), or the sentence that says what is wrong."""
+    for case in cases:
+        problem, count = problem_with(evidence, case), CASES[case][0]
         shape = () if problem else evidence[case].shape[1:]
-        if shape == (CASES[case][0],):
+        if shape == (count,) and count > 1:
             problem = "These are numbers per image: take their mean."
-        elif shape:
+        elif math.prod(shape) > 1:
             problem = f"Each of the two results has shape {shape}: return one number."
         if problem:
             return np.array(problem)
-    return np.stack([evidence["main"], evidence["other"]])
-
-
-def _wide_parts(evidence: Evidence, expected: list[float]) -> Finding:
-    """Judged by the formulas that the answer uses, so that a mistake in one costs its own points alone."""
-    claim = "both stay right in 150 dimensions, where the densities are too small for exp"
-    finding = expect(evidence, "wide", expected, claim, 0.5, tolerance=1e-3)
-    if finding.holds or problem_with(evidence, "wide"):
-        return finding
-    hint = "exp(log q) is 0 here: use torch.logsumexp, and put no small constant into the log."
-    return replace(finding, hint=hint)
-
-
-def _one_image(seed: int, evidence: Evidence, values: dict[str, np.ndarray]) -> Finding:
-    claim = "one image and one dimension work too, and its inputs stay as they are"
-    mistakes = {hint: value for hint, value in values.items() if hint}
-    finding = expect(evidence, "one", values[""], claim, 0.5, mistakes)
-    return finding
+    return np.stack([evidence[case].reshape(2) for case in cases])
 
 
 EXERCISES = (
-    Exercise("4.1", "interpolate", 3, judge_interpolate, ("evaluation.interpolate",)),
+    Exercise(
+        "4.1",
+        "interpolate",
+        3,
+        judge_interpolate,
+        ("evaluation.interpolate",),
+        why="Between ends of equal length the point moves along a circle around 0 at constant speed, so its "
+        "length stays. As the angle goes to 0, sin(t omega) / sin(omega) goes to t: the line is the limit.",
+    ),
     Exercise(
         "4.2",
         "quantile_grid",
         3,
         judge_quantile_grid,
         ("evaluation.normal_quantiles", "evaluation.plane_points"),
+        why="Quantiles of equally spaced probabilities lie in cells of equal mass of the prior, so each image "
+        "stands for as many codes as the next. The half keeps the outermost ones away from infinity.",
     ),
     Exercise(
         "4.3",
@@ -374,6 +474,8 @@ EXERCISES = (
         3,
         judge_kl_decomposition,
         ("evaluation.kl_decomposition",),
+        why="log q(z) enters once with each sign, so the two parts add up to the KL's estimate whatever it is. "
+        "Measured on N images the first cannot exceed log N, however much the codes say.",
     ),
     prediction(
         "4.5",

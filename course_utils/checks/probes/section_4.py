@@ -1,7 +1,4 @@
-"""Section 4: a walk between two codes, a grid over the plane, the two parts of the KL term.
-
-The two ends of a walk have different lengths, so that an answer which loses the length shows.
-"""
+"""Section 4: a walk between two codes, a grid over the plane, the two parts of the KL term."""
 
 from __future__ import annotations
 
@@ -11,85 +8,91 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
-from course_utils.checks.probes.evidence import Evidence, NotNumbers, as_array, one, record
+from course_utils.checks.probes.evidence import Evidence, NotNumbers, as_array, look, one
 from course_utils.checks.probes.inputs import generator
 from course_utils.checks.probes.predictions import prediction
 
 # --- 4.1 interpolate --------------------------------------------------------------------------------
 
 
-STEPS = 6
-ACUTE = 30
-PARALLEL = 40  # so many that rounding brings some cosine above 1
+ANGLES = (0.02, 0.06, 0.12, 0.19, 0.35, 0.8, 1.3, 1.9, 2.5, math.pi - 0.1)  # in radians
+PARALLEL = 24  # so many that rounding brings some cosine above 1
 
 
-def end_points(seed: int, least: float = 105) -> tuple[Tensor, Tensor]:
-    """Two codes (3,) of lengths 1.5 and 4, between `least` and `least` + 35 degrees apart."""
-    g = generator(seed, 40)
-    start, other = torch.nn.functional.normalize(torch.randn(2, 3, generator=g)).unbind()
-    across = torch.nn.functional.normalize(other - (other @ start) * start, dim=0)
-    angle = torch.deg2rad(least + 35 * torch.rand((), generator=g))
-    return 1.5 * start, 4 * (angle.cos() * start + angle.sin() * across)
+def end_points(seed: int, stream: int, angle: float) -> tuple[Tensor, Tensor]:
+    """Two codes (3,) of lengths 1.5 and 4, so that an answer which loses the length shows."""
+    start, other = normalize(torch.randn(2, 3, generator=generator(seed, stream))).unbind()
+    across = normalize(other - (other @ start) * start, dim=0)
+    return 1.5 * start, 4 * (math.cos(angle) * start + math.sin(angle) * across)
 
 
-def parallel_ends(seed: int) -> tuple[Tensor, Tensor]:
-    """Codes (40, 7), and others in the same directions, 1.1 to 2 times as long."""
+Walk = tuple[Any, ...]  # z_start, z_end, steps and, where it is given, spherical
+
+
+def walk_looks(seed: int) -> dict[str, dict[str, Walk]]:
+    """By property and key: arcs, straight lines, arcs between ends of the same direction, one dimension."""
+    a, b = end_points(seed, 40, 2.0)
     start = 2 * torch.randn(PARALLEL, 7, generator=generator(seed, 41))
-    return start, start * torch.linspace(1.1, 2.0, PARALLEL).unsqueeze(1)
+    end = start * torch.linspace(1.1, 2.0, PARALLEL).unsqueeze(1)
+    return {
+        "arcs": {
+            f"arc {place}": (*end_points(seed, 400 + place, angle), 3 + place, True)
+            for place, angle in enumerate(ANGLES)
+        },
+        "lines": {"line": (a, b, 6), "two points": (b, a, 2, False), "many": (a, b, 50, False)},
+        "parallel": {f"parallel {i}": (start[i], end[i], 3, True) for i in range(PARALLEL)},
+        "narrow": {"narrow": (a[:1], b[:1], 3, False), "narrow arc": (a[:1], 3 * a[:1], 4, True)},
+    }
 
 
 def probe_interpolate(evidence: Evidence, answer: Any, seed: int) -> None:
-    for key, spherical in (("straight", ()), ("spherical", (True,))):
-        ends = end_points(seed)
-        record(evidence, key, one(answer), *ends, STEPS, *spherical)
-        evidence[f"{key} ends"] = as_array(list(ends))
-    record(evidence, "single", one(answer), *(end[:1] for end in end_points(seed)), 3, False)
-    record(evidence, "acute", one(answer), *end_points(seed, ACUTE), STEPS, True)
-
-    def parallel() -> np.ndarray:
-        return np.stack([as_array(answer(a, b, 3, True)) for a, b in zip(*parallel_ends(seed), strict=True)])
-
-    record(evidence, "parallel", parallel)
+    look(evidence, one(answer), {k: walk for walks in walk_looks(seed).values() for k, walk in walks.items()})
 
 
 # --- 4.2 quantile_grid ------------------------------------------------------------------------------
 
 
-def sizes(seed: int) -> tuple[dict[str, int], dict[str, int]]:
-    """Four odd and four even numbers of coordinates, the even ones followed by 1, by the evidence's key."""
+def sizes(seed: int) -> tuple[list[int], list[int]]:
+    """Four odd numbers of coordinates, and others: four even ones, 1, 2 and 51."""
     g = generator(seed, 42)
     odd, even = ((2 * torch.randperm(10, generator=g)[:4]).tolist() for _ in range(2))
-    even = [*(n + 4 for n in even), 1]
-    return {f"odd{i}": n + 5 for i, n in enumerate(odd)}, {f"even{i}": n for i, n in enumerate(even)}
+    return [n + 5 for n in odd], [*(n + 4 for n in even), 1, 2, 51]
 
 
 def probe_quantile_grid(evidence: Evidence, answer: Any, seed: int) -> None:
-    odd, even = sizes(seed)
-    for key, n in (odd | even).items():
-        record(evidence, key, one(answer), n)
+    odd, others = sizes(seed)
+    look(evidence, one(answer), {f"{n}": (n,) for n in odd + others})
 
 
 # --- 4.3 kl_decomposition ---------------------------------------------------------------------------
 
 
+USUAL = ("main", "other", "third", "flat")
 CASES = {  # images and latent dimensions
     "main": (7, 3),
     "other": (9, 2),
+    "third": (6, 4),
+    "flat": (8, 1),
+    "near": (6, 2),  # posteriors near the prior, codes such that both estimates fall below 0
     "wide": (5, 150),  # densities far below what exp can hold in float32
     "one": (1, 1),
 }
 
 
 def samples(seed: int, case: str) -> tuple[Tensor, Tensor, Tensor]:
-    """z, mu and logvar (N, d) of posteriors that overlap a little, so that neither part is trivial."""
+    """z, mu and logvar (N, d) of posteriors that overlap a little, off the prior: both parts are above 0."""
     n, latent_dim = CASES[case]
     g = generator(seed, 43 + n)
     spread = 1.5 / math.sqrt(latent_dim)
     mu = spread * torch.randn(n, latent_dim, generator=g)
-    shared = 2.5 * torch.rand(latent_dim, generator=g) - 1.5
+    if case == "near":
+        return -0.3 * mu, 0.5 * mu, 0.4 + 0.2 * torch.rand(n, latent_dim, generator=g)
+    mu, shared = mu + 1.8, 2 * torch.rand(latent_dim, generator=g) - 2
     logvar = shared + spread * (torch.rand(n, latent_dim, generator=g) - 0.5)
-    return mu + (logvar / 2).exp() * torch.randn(n, latent_dim, generator=g), mu, logvar
+    noise = torch.randn(n, latent_dim, generator=g).clamp(-1.5, 1.5)
+    return mu + (logvar / 2).exp() * noise, mu, logvar
 
 
 def probe_kl_decomposition(evidence: Evidence, answer: Any, seed: int) -> None:
@@ -99,10 +102,7 @@ def probe_kl_decomposition(evidence: Evidence, answer: Any, seed: int) -> None:
             raise NotNumbers("Two numbers are asked for: the mutual information and the marginal KL.")
         return parts
 
-    for case in CASES:
-        given = samples(seed, case)
-        record(evidence, case, pair, *given)
-        evidence[f"{case} inputs"] = as_array(list(given))
+    look(evidence, pair, {case: samples(seed, case) for case in CASES})
 
 
 SURGERY_OFFERED = {
