@@ -146,6 +146,20 @@ WRONG_SIZES = edited(
             'size = first\n        if kind == "conv"',
             "Each layer starts",
         ),
+        (
+            "halved and doubled",
+            f"{_CONV}\n        else:\n            size = {_TRANSPOSED}",
+            "size // stride\n        else:\n            size = size * stride",
+            "only divided or multiplied by the stride",
+        ),
+        ("same padding always", _CONV, "(size - 1) // stride + 1", "by the stride and rounded up"),
+        ("pairs of sizes", "append(size)", "append((size, size))", "stands there twice"),
+        (
+            "kept from before",
+            "size):\n    first = size\n    sizes = []",
+            "size, sizes=[]):\n    first = size",
+            "from before",
+        ),
         ("nothing returned", "return sizes", "return", "returned None"),
     ],
 )
@@ -397,10 +411,15 @@ WRONG_MAPS = edited(
             "transpose(1, 3).reshape(-1, channels, height, width)",
             "then renamed",
         ),
-        ("rows before channels", "permute(0, 3, 1, 2)", "transpose(2, 3)", "order in which the list runs"),
-        ("batch size fixed", "view(-1", "view(5", "no size may be fixed"),
-        ("batch of one dropped", "2)", "2).squeeze(0)", "length 1 is gone"),
-        ("axes of length one dropped", "2)", "2).squeeze(1)", "length 1 is gone"),
+        (
+            "rows before channels",
+            "permute(0, 3, 1, 2)",
+            "transpose(2, 3)",
+            "rows of each map and its channels",
+        ),
+        ("batch size fixed", "view(-1", "view(5", "is invalid for input"),
+        ("batch of one dropped", "2)", "2).squeeze(0)", "length 1 is missing"),
+        ("axes of length one dropped", "2)", "2).squeeze(1)", "length 1 is missing"),
         ("a list of maps", "2)", "2).unbind()", "return one tensor"),
         (
             "written back into the list",
@@ -414,8 +433,13 @@ WRONG_MAPS = edited(
             "sizes of the lesson fixed",
             "view(-1, height, width, channels)",
             "view(-1, 7, 7, 64)",
-            "no size may be fixed",
+            "is invalid for input",
         ),
+        ("channels reversed", "2)", "2).flip(1)", "along the second axis is turned round"),
+        ("upside down", "2)", "2).flip(2)", "along the third axis is turned round"),
+        ("a ReLU", "hidden.view", "hidden.relu().view", "Negative numbers have become 0"),
+        ("the first image alone", "hidden.view", "hidden[:1].view", "Only the first entry along the first"),
+        ("float32 throughout", "hidden.view", "hidden.float().double().half().view", "half precision"),
         ("nothing returned", "return ", "maps = ", "returned None"),
     ],
 )
@@ -437,7 +461,7 @@ def conv_sizes(layers, size):
         sizes.append(size)
     return sizes
 """,
-        "It changes the list of layers",
+        "given in place",
     )
 ]
 

@@ -66,7 +66,7 @@ def _changes(looks: Sequence[Seen]) -> Iterator[tuple[str, Change]]:
     names = [name for name in looks[0].sizes if all(name in look.sizes for look in looks)]
     yield from _factors(names)
     yield from _added(names)
-    yield from _reductions(looks[0].right.ndim)
+    yield from _reductions(looks[0].right)
     yield from _places(looks[0].right)
     yield from _forms(looks)
 
@@ -150,11 +150,12 @@ _REDUCED: dict[str, Callable[..., Any]] = {
 _ORDINAL = ("first", "second", "third", "fourth", "fifth")
 
 
-def _reductions(ndim: int) -> Iterator[tuple[str, Change]]:
-    if not ndim:
-        return
+def _reductions(right: np.ndarray) -> Iterator[tuple[str, Change]]:
+    ndim = right.ndim
     for verb, reduce in _REDUCED.items():
         for axis in range(ndim):
+            if right.shape[axis] == 1:  # nothing is lost there
+                continue
             where = f"along its {_ORDINAL[axis]} axis" if ndim > 1 else "over all of them"
             sentence = f"It is {verb} {where}: that axis has to stay."
             yield sentence, lambda right, _, reduce=reduce, axis=axis: reduce(right, axis=axis)
@@ -187,18 +188,22 @@ def _places(right: np.ndarray) -> Iterator[tuple[str, Change]]:
                 f"Each entry {name} is the one {way} it.",
                 lambda right, _, axis=axis, step=step: np.roll(right, step, axis),
             )
-        for cut, words in ((slice(1, None), "first"), (slice(None, -1), "last")):
-            yield (
-                f"The {words} entry {name} is missing.",
-                lambda right, _, axis=axis, cut=cut: right[(slice(None),) * axis + (cut,)],
-            )
+        for cut, words in (
+            (slice(1, None), f"The first entry {name} is missing."),
+            (slice(None, -1), f"The last entry {name} is missing."),
+            (slice(None, 1), f"Only the first entry {name} is there."),
+            (slice(-1, None), f"Only the last entry {name} is there."),
+        ):
+            yield words, lambda right, _, axis=axis, cut=cut: right[(slice(None),) * axis + (cut,)]
     for axis in range(ndim + 1):
         yield (
             "The numbers are right; there is an axis of length 1 too many.",
             lambda right, _, axis=axis: np.expand_dims(right, axis),
         )
+    for which in [*range(ndim), None][: ndim and ndim + 1]:
+        missing = "The numbers are right; an axis of length 1 is missing."
+        yield missing, lambda right, _, axis=which: np.squeeze(right, axis)
     if ndim:
-        yield "The numbers are right; an axis of length 1 is missing.", lambda right, _: np.squeeze(right)
         yield "The numbers are right; they are flattened.", lambda right, _: right.ravel()
 
 

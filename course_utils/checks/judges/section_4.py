@@ -465,8 +465,8 @@ EXERCISES = (
         3,
         judge_quantile_grid,
         ("evaluation.normal_quantiles", "evaluation.plane_points"),
-        why="Quantiles of equally spaced probabilities lie in cells of equal mass of the prior, so each image "
-        "stands for as many codes as the next. The half keeps the outermost ones away from infinity.",
+        why="Quantiles of equally spaced probabilities lie in cells of equal mass, so each image stands for "
+        " as many codes as the next. The half keeps the outermost ones away from infinity.",
     ),
     Exercise(
         "4.3",
@@ -474,7 +474,7 @@ EXERCISES = (
         3,
         judge_kl_decomposition,
         ("evaluation.kl_decomposition",),
-        why="log q(z) enters once with each sign, so the two parts add up to the KL's estimate whatever it is. "
+        why="log q(z) enters once with each sign, so the two parts add up to the estimate of the whole KL. "
         "Measured on N images the first cannot exceed log N, however much the codes say.",
     ),
     prediction(

@@ -7,27 +7,28 @@ out in NumPy with known weights; for the feature map, one number at a time.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from course_utils.checks.judges import layers
 from course_utils.checks.judges.core import Exercise, Finding, expect
 from course_utils.checks.judges.layers import Map, Network, advised, relu, same, sigmoid
+from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction
 from course_utils.checks.probes.evidence import Evidence, as_array
 from course_utils.checks.probes.section_5 import (
     CONV_OFFERED,
     LATENT,
-    SHAPES,
-    Layer,
     Stack,
     drawn_codes,
     drawn_stacks,
-    hidden_units,
+    feature_looks,
 )
 
 # --- 5.1 conv_sizes ---------------------------------------------------------------------------------
@@ -42,17 +43,6 @@ def _transposed(n: int, k: int, s: int, p: int) -> float:
 
 
 Rule = Callable[[int, int, int, int], float]
-
-
-def _by(
-    stack: Iterable[Layer], size: float, conv: Rule = _convolved, transposed: Rule = _transposed
-) -> list[float]:
-    """The sizes that these two rules give; for wrong rules."""
-    sizes = []
-    for kind, *numbers in stack:
-        size = (conv if kind == "conv" else transposed)(size, *numbers)  # type: ignore[arg-type]
-        sizes.append(size)
-    return sizes
 
 
 # Rules under the mistakes that lead to them; the right ones under ''.
@@ -76,6 +66,14 @@ WRONG_CONV: dict[str, Rule] = {
         (n + 2 * p - k + 1) // s
     ),
     "A convolution makes the side smaller: this is the rule of the transposed one.": _transposed,
+    "The size is divided by the stride and rounded up: kernel and padding count too.": lambda n, k, s, p: (
+        -(-n // s)
+    ),
+    "The size is divided by the stride alone: kernel and padding count too.": lambda n, k, s, p: n // s,
+    "The padding is taken to be half the kernel: use that of the layer.": lambda n, k, s, p: (
+        (n + 2 * (k // 2) - k) // s + 1
+    ),
+    "Convolutions leave the size as it is.": lambda n, k, s, p: n,
 }
 WRONG_TRANSPOSED: dict[str, Rule] = {
     "Transposed: the padding counts twice, on either side.": lambda n, k, s, p: (n - 1) * s - p + k,
@@ -84,11 +82,27 @@ WRONG_TRANSPOSED: dict[str, Rule] = {
     "Transposed: n places are n - 1 strides apart from first to last.": lambda n, k, s, p: n * s - 2 * p + k,
     "Transposed: the kernel adds its whole width.": lambda n, k, s, p: (n - 1) * s - 2 * p + k - 1,
     "A transposed convolution goes the other way: it undoes the size of a convolution.": _convolved,
+    "Transposed: the size is only multiplied by the stride; the others count too.": lambda n, k, s, p: n * s,
+    "Transposed: the stride less 1 is added, as if there were output padding.": lambda n, k, s, p: (
+        _transposed(n, k, s, p) + s - 1
+    ),
+    "Transposed: the size stays; is their kind spelled as in the text?": lambda n, k, s, p: n,
 }
 RULES: dict[str, tuple[Rule, Rule]] = {
-    "": (_convolved, _transposed),
     **{hint: (rule, _transposed) for hint, rule in WRONG_CONV.items()},
     **{hint: (_convolved, rule) for hint, rule in WRONG_TRANSPOSED.items()},
+    "The size is only divided or multiplied by the stride: kernel and padding count too.": (
+        lambda n, k, s, p: n // s,
+        lambda n, k, s, p: n * s,
+    ),
+    "The padding counts twice, on either side, in both rules.": (
+        lambda n, k, s, p: (n + p - k) // s + 1,
+        lambda n, k, s, p: (n - 1) * s - p + k,
+    ),
+    "The padding is left out of both rules.": (
+        lambda n, k, s, p: (n - k) // s + 1,
+        lambda n, k, s, p: (n - 1) * s + k,
+    ),
     "The stride is left out.": (lambda n, k, s, p: n + 2 * p - k + 1, lambda n, k, s, p: n - 1 - 2 * p + k),
     "The stride is taken to be 2: use that of the layer.": (
         lambda n, k, s, p: _convolved(n, k, 2, p),
@@ -106,48 +120,53 @@ RULES: dict[str, tuple[Rule, Rule]] = {
 }
 
 
-def _true_sizes(stack: Stack, size: int) -> list[int]:
-    kinds: dict[str, Any] = {"conv": F.conv2d, "transposed": F.conv_transpose2d}
-    image, sizes = torch.zeros(1, 1, size, size), []
-    for kind, kernel, stride, padding in stack:
-        weight = torch.zeros(1, 1, kernel, kernel)
-        image = kinds[kind](image, weight, stride=stride, padding=padding)
-        sizes.append(image.shape[-1])
+def _sizes(stack: Stack, size: float, conv: Rule, transposed: Rule) -> list[float]:
+    """The sizes that these two rules give."""
+    sizes = []
+    for kind, *numbers in stack:
+        size = (conv if kind == "conv" else transposed)(size, *numbers)  # type: ignore[arg-type]
+        sizes.append(size)
     return sizes
 
 
+def _by_torch(n: int, kernel: int, stride: int, padding: int, layer: Callable[..., Tensor]) -> int:
+    weight = torch.zeros(1, 1, kernel, kernel)
+    return layer(torch.zeros(1, 1, n, n), weight, stride=stride, padding=padding).shape[-1]
+
+
+TRUE = (partial(_by_torch, layer=F.conv2d), partial(_by_torch, layer=F.conv_transpose2d))
+
+
 def judge_conv_sizes(seed: int, evidence: Evidence) -> list[Finding]:
+    looks = drawn_stacks(seed)
     claims = {
-        "down": ("the sizes after convolutions", 1.0),
-        "up": ("the sizes after transposed convolutions", 0.5),
-        "mixed": ("the sizes after a mixture of both, each layer from the one before", 0.5),
+        "down": ("the sizes after convolutions", 3),
+        "up": ("the sizes after transposed convolutions", 1),
+        "mixed": ("the sizes after a mixture of both, each layer from the one before", 1),
     }
-    findings = []
-    for key, stacks in drawn_stacks(seed).items():
-        claim, weight = claims[key]
-        each = [_answers(stack, size) for stack, size in stacks]
-        values = {hint: [answers[hint] for answers in each] for hint in each[0]}
-        finding = expect(evidence, key, values.pop(""), claim, weight, values, tolerance=1e-6)
-        findings.append(advised(finding, "Look at the padding, the rounding, and which size a layer takes."))
-    return findings
+    properties = [Property(*claim, [k for k in looks if k.startswith(key)]) for key, claim in claims.items()]
+    return Table.of(looks, _size_lists, tolerance=1e-6).judge(evidence, *properties)
 
 
-def _answers(stack: Stack, size: int) -> dict[str, Any]:
-    """The right sizes under '' and likely wrong answers under their hints."""
-    right = _true_sizes(stack, size)
-    return {hint: _by(stack, size, *rule) for hint, rule in RULES.items()} | {
+def _size_lists(stack: Stack, run: range) -> dict[str, Any]:
+    """For each starting size the sizes (RUN, layers) under '', and what mistakes would give."""
+    right = np.array([_sizes(stack, size, *TRUE) for size in run])
+    entering = np.column_stack([run, right])
+    return {
         "": right,
-        "The starting size is no layer's: leave it out of the list.": [size, *right],
-        "The size that enters each layer is listed; the one that comes out is asked for.": [
-            size,
-            *right[:-1],
-        ],
-        "Only the last size: return one for each layer.": right[-1],
-        "Only the first layer's size: does the `return` stand inside the loop?": right[:1],
+        **{hint: [_sizes(stack, size, *rules) for size in run] for hint, rules in RULES.items()},
+        "The starting size is no layer's: leave it out of the list.": entering,
+        "The size that enters each layer is listed; the one that comes out is asked for.": entering[:, :-1],
+        "Only the last size: return one for each layer.": right[:, -1],
+        "Only the last size, in a list: return one for each layer.": right[:, -1:],
+        "Only the first layer's size: does the `return` stand inside the loop?": right[:, :1],
+        "Each size stands there twice: one number for each layer is asked for.": np.stack(
+            [right, right], axis=2
+        ),
         "Each layer starts from the first size: it takes what the layer before it gave.": [
-            _true_sizes([layer], size)[0] for layer in stack
+            [_sizes([layer], size, *TRUE)[0] for layer in stack] for size in run
         ],
-        "The list runs backwards: the first layer's size comes first.": right[::-1],
+        "The list runs backwards: the first layer's size comes first.": right[:, ::-1],
     }
 
 
@@ -244,44 +263,74 @@ def judge_conv_decoder(seed: int, evidence: Evidence) -> list[Finding]:
 
 
 def judge_fixed_feature_map(seed: int, evidence: Evidence) -> list[Finding]:
-    claims = {
-        "square": ("every number of 64 channels of 7 x 7 stands where it belongs", 1.5),
-        "unequal": ("so it does where height, width and channels differ", 1.0),
-        "single": ("it works for one image and one channel", 0.5),
+    table = Table.of(feature_looks(seed), _maps, lambda hidden, *_: {"images": len(hidden)}, 1e-6)
+    return table.judge(
+        evidence,
+        Property(
+            "every number stands in its place, where height, width and channels differ",
+            3,
+            ["unequal", "tall"],
+        ),
+        Property("so it does in the lesson's maps, 64 channels of 7 x 7", 1, ["lesson"]),
+        Property("it works for one image with one channel", 0.5, ["single"]),
+        Property("it works for float64, and for a part of longer rows", 0.5, ["part"]),
+    )
+
+
+def _maps(hidden: Tensor, channels: int, height: int, width: int) -> dict[str, np.ndarray]:
+    """The maps (N, channels, height, width), number by number, and what mistakes would give."""
+    numbers, n = hidden.double().numpy(), len(hidden)
+    right = np.empty((n, channels, height, width))
+    for channel, row, column in np.ndindex(*right.shape[1:]):
+        right[:, channel, row, column] = numbers[:, (row * width + column) * channels + channel]
+    last = numbers.reshape(n, height, width, channels)
+    swapped = numbers.reshape(n, width, height, channels)
+    renamed = "the list runs through rows, then columns, then channels."
+    return {
+        "": right,
+        "Height and width are still swapped.": right.swapaxes(2, 3),
+        "This only renames the axes: `view` moves no number, so the channels do not come forward.": (
+            numbers.reshape(n, channels, height, width)
+        ),
+        "The channels still stand last.": last,
+        "Height and width are swapped before the reshape: the list runs through rows first.": (
+            swapped.transpose(0, 3, 2, 1)
+        ),
+        "Height and width are swapped in the reshape, and come out so: the list runs through rows first.": (
+            swapped.transpose(0, 3, 1, 2)
+        ),
+        f"Channels come first in the reshape, then width and height: {renamed}": (
+            numbers.reshape(n, channels, width, height).swapaxes(2, 3)
+        ),
+        f"Channels come between the sides in the reshape: {renamed}": (
+            numbers.reshape(n, height, channels, width).swapaxes(1, 2)
+        ),
+        "The axes are swapped and then renamed: a reshape cannot put rows and columns back in order.": (
+            last.transpose(0, 3, 2, 1).reshape(right.shape)
+        ),
+        "The rows of each map and its channels have changed places.": last.swapaxes(2, 3),
+        "The numbers are moved, but still in a flat list.": right.reshape(n, -1),
     }
-    findings = []
-    for key, (n, channels, height, width) in SHAPES.items():
-        hidden = as_array(hidden_units(seed, n, channels, height, width))
-        right = np.empty((n, channels, height, width))
-        for image, channel, row, column in np.ndindex(*right.shape):
-            right[image, channel, row, column] = hidden[image, (row * width + column) * channels + channel]
-        last = hidden.reshape(n, height, width, channels)
-        mistakes = {
-            "Height and width are still swapped.": right.swapaxes(2, 3),
-            "This only renames the axes: `view` moves no number, so the channels do not come forward.": (
-                hidden.reshape(n, channels, height, width)
-            ),
-            "The channels still stand last.": last,
-            "Height and width are swapped before the reshape: the list runs through rows first.": (
-                hidden.reshape(n, width, height, channels).transpose(0, 3, 2, 1)
-            ),
-            "The axes are swapped and then renamed: a reshape cannot put rows and columns back in order.": (
-                last.transpose(0, 3, 2, 1).reshape(right.shape)
-            ),
-            "The numbers are moved, but still in a flat list.": right.reshape(n, -1),
-            "An axis of length 1 is gone: keep those of the images and of the channels.": right[0],
-        }
-        claim, weight = claims[key]
-        finding = expect(evidence, key, right, claim, weight, mistakes, tolerance=1e-6)
-        advice = "Name the axes in the order in which the list runs; no size may be fixed."
-        findings.append(advised(finding, advice))
-    return findings
 
 
 EXERCISES = (
-    Exercise("5.1", "conv_sizes", 2, judge_conv_sizes),
+    Exercise(
+        "5.1",
+        "conv_sizes",
+        2,
+        judge_conv_sizes,
+        why="The last window has to fit, so sizes may come out alike: here 27 and 28 both give 14. A "
+        "transposed convolution cannot know which of the two it was, and gives one of them.",
+    ),
     Exercise("5.2", "ConvDecoder", 3, judge_conv_decoder, ("models.ConvVAE",)),
-    Exercise("5.3", "fixed_feature_map", 3, judge_fixed_feature_map),
+    Exercise(
+        "5.3",
+        "fixed_feature_map",
+        3,
+        judge_fixed_feature_map,
+        why="A list is read rightly with its axes in the order in which it runs; `permute` then moves names "
+        "and numbers together. Any other order gives the same shape, so no error warns of it.",
+    ),
     prediction(
         "5.5",
         "predict_conv",

@@ -3,76 +3,56 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from course_utils.checks.probes import layers
-from course_utils.checks.probes.evidence import Evidence, NotNumbers, as_array, called, one, record
+from course_utils.checks.probes.evidence import Evidence, NotNumbers, as_array, called, look, one, record
 from course_utils.checks.probes.inputs import generator
 from course_utils.checks.probes.predictions import prediction
 
 # --- 5.1 conv_sizes ---------------------------------------------------------------------------------
 
 
-Layer = tuple[str, int, int, int]
-Stack = list[Layer]
-Stacks = list[tuple[Stack, int]]
-RUN = 12  # starting sizes of each stack
+Stack = list[tuple[str, int, int, int]]
+RUN = 8  # starting sizes of each stack: a wrong way to round agrees with the right one at some
 
 
-def drawn_stacks(seed: int) -> dict[str, Stacks]:
-    """Three stacks each of convolutions alone, of transposed ones alone, of both: layers and starting size.
-
-    Each has a run of starting sizes: a wrong way to round agrees with the right one at some.
-    """
+def drawn_stacks(seed: int) -> dict[str, tuple[Stack, range]]:
+    """Three stacks each of convolutions ("down"), of transposed ones ("up"), of both ("mixed"), with a run of
+    starting sizes."""
     g = generator(seed, 1)
 
     def draw(low: int, high: int) -> int:
         return int(torch.randint(low, high + 1, (), generator=g))
 
-    def run(stack: Stack, low: int, high: int) -> Stacks:
-        first = draw(low, high - RUN)
-        return [(stack, size) for size in range(first, first + RUN)]
-
-    def down() -> Stack:
-        return [("conv", 5, 3, 1), ("conv", draw(3, 4), 2, 2), ("conv", 3, 2, 0), ("conv", 2, 3, 1)]
-
-    def up() -> Stack:
-        geometries = (draw(3, 5), 2, 1), (draw(4, 6), 3, 2), (3, 1, 0)
-        return [("transposed", *geometry) for geometry in geometries]
-
-    def mixed() -> Stack:
-        first, second = draw(3, 5), draw(4, 6)
-        return [
-            ("conv", first, 3, 2),
-            ("transposed", second, 2, 1),
-            ("conv", 3, 2, 2),
-            ("transposed", 4, 3, 1),
-        ]
-
-    return {
-        "down": [one for _ in range(3) for one in run(down(), 150, 300)],
-        "up": [one for _ in range(3) for one in run(up(), 3, 30)],
-        "mixed": [one for _ in range(3) for one in run(mixed(), 30, 90)],
-    }
+    looks: dict[str, tuple[Stack, range]] = {}
+    for i in range(3):
+        down = [(5, 3, 1), (draw(3, 4), 2, 2), (3, 2, 0), (2, 3, 1)]
+        up = [(draw(3, 5), 2, 1), (draw(4, 6), 3, 2), (3, 1, 0)]
+        mixed = [(draw(3, 5), 3, 2), (draw(4, 6), 2, 1), (3, 2, 2), (4, 3, 1)]
+        for key, kinds, stack, low, high in (
+            ("down", ["conv"], down, 60, 160),
+            ("up", ["transposed"], up, 3, 30),
+            ("mixed", ["conv", "transposed"], mixed, 30, 90),
+        ):
+            first = draw(low, high - RUN)
+            layers = [(kinds[place % len(kinds)], *layer) for place, layer in enumerate(stack)]
+            looks[f"{key} {i}"] = (layers, range(first, first + RUN))
+    return looks
 
 
 def probe_conv_sizes(evidence: Evidence, answer: Any, seed: int) -> None:
-    def sizes(stacks: Stacks) -> np.ndarray:
-        return np.stack([untouched(list(stack), size) for stack, size in stacks])
+    def run(stack: Stack, sizes: range) -> list[Any]:
+        lists = [as_array(called(evidence, answer, stack, size)) for size in sizes]
+        if len({each.shape for each in lists}) > 1:
+            raise NotNumbers("Its lists for one stack differ in length: does it keep something from before?")
+        return lists
 
-    def untouched(stack: list[Any], size: int) -> np.ndarray:
-        before = list(stack)
-        value = as_array(answer(stack, size))
-        if stack != before:
-            raise NotNumbers("It changes the list of layers that it is given: only read it.")
-        return value
-
-    for key, stacks in drawn_stacks(seed).items():
-        record(evidence, key, sizes, stacks)
+    look(evidence, run, drawn_stacks(seed))
 
 
 # --- 5.2 ConvDecoder --------------------------------------------------------------------------------
@@ -105,18 +85,23 @@ def probe_conv_decoder(evidence: Evidence, answer: Any, seed: int) -> None:
 # --- 5.3 fixed_feature_map --------------------------------------------------------------------------
 
 
-def hidden_units(seed: int, n: int, channels: int, height: int, width: int) -> Tensor:
-    """Numbers (n, height * width * channels), all different."""
-    size = n * channels * height * width
-    return torch.randperm(size, generator=generator(seed, 3)).float().view(n, -1)
+SHAPES = {"unequal": (5, 3, 4, 6), "tall": (2, 4, 5, 3), "lesson": (5, 64, 7, 7), "single": (1, 1, 2, 5)}
 
 
-SHAPES = {"square": (5, 64, 7, 7), "unequal": (5, 3, 4, 6), "single": (1, 1, 2, 5)}
+def feature_looks(seed: int) -> dict[str, tuple[Tensor, int, int, int]]:
+    """Numbers (N, height * width * channels), all different and of both signs, and the three sizes; "part"
+    is float64, and the first half of longer rows."""
+    looks = {}
+    for key, (n, *sizes) in SHAPES.items():
+        count = n * math.prod(sizes)
+        numbers = torch.randperm(count, generator=generator(seed, 3)).float().view(n, -1) - count // 2
+        looks[key] = (numbers, *sizes)
+    hidden, *sizes = looks["tall"]
+    return looks | {"part": (torch.cat([hidden, hidden + 0.5], dim=1).double()[:, : hidden.shape[1]], *sizes)}
 
 
 def probe_fixed_feature_map(evidence: Evidence, answer: Any, seed: int) -> None:
-    for key, shape in SHAPES.items():
-        record(evidence, key, one(answer), hidden_units(seed, *shape), *shape[1:])
+    look(evidence, one(answer), feature_looks(seed))
 
 
 CONV_OFFERED = {
