@@ -352,7 +352,7 @@ WRONG_REQUESTS = [
             ("logits in place of images", ".sigmoid()", "", "image is their sigmoid"),
             ("the first z in every row", _CODES, "z[:1].expand(len(z) * len(labels), -1)", "first z"),
             ("z changes along a row", _CODES, "z.repeat(len(labels), 1)", "changes within"),
-            ("z drawn anew", _CODES, "torch.randn(len(z) * len(labels), z.shape[1])", "not those handed in"),
+            ("z drawn anew", _CODES, "torch.randn(len(z) * len(labels), z.shape[1])", "does it draw"),
             (
                 "z and labels in pairs",
                 "decode(codes, labels.repeat(len(z)))",
@@ -374,7 +374,7 @@ WRONG_REQUESTS = [
             ("nothing returned", "return", "images =", "returned None"),
             ("a sigmoid too many", ".sigmoid()", ".sigmoid().sigmoid()", "taken twice"),
             ("black and white", ".sigmoid()", ".sigmoid().round()", "The pixels are rounded"),
-            ("codes in another scale", _CODES, f"2 * {_CODES}", "not those handed in"),
+            ("codes in another scale", _CODES, f"2 * {_CODES}", "multiplied by 2"),
             (
                 "a list of images",
                 "return decode(codes, labels.repeat(len(z))).sigmoid()",
@@ -426,7 +426,7 @@ def count_active(mu, threshold):
 def count_active(mu, threshold):
     active = 0
     for column in mu.T:
-        if ((column - column.mean()) ** 2).mean() >= threshold:
+        if ((column - column.mean()) ** 2).mean() > threshold:
             active += 1
     return active
 """,
@@ -450,7 +450,7 @@ WRONG_COUNTS = edited(
         ("one variance over everything", "var(0)", "var()", "one variance over everything"),
         ("variances", _COUNT, "mu.var(0)", "return one number"),
         ("which dimensions", _COUNT, "(mu.var(0) > threshold).nonzero()", "return one number"),
-        ("centred in place", "mu.var(0)", "mu.sub_(mu.mean(0)).var(0)", "changes its inputs"),
+        ("centred in place", "mu.var(0)", "mu.sub_(mu.mean(0)).var(0)", "given in place"),
         ("nothing returned", "return", "count =", "returned None"),
         ("a method that tensors lack", "var", "variance", "AttributeError"),
     ],
@@ -585,11 +585,11 @@ def confusion(true, predicted, num_classes):
     ),
     Answer(
         "confusion",
-        "nested lists",
+        "a comparison for every pair of classes",
         """
 def confusion(true, predicted, num_classes):
     classes = range(num_classes)
-    return [[int(((true == i) & (predicted == j)).sum()) for j in classes] for i in classes]
+    return torch.tensor([[((true == i) & (predicted == j)).sum() for j in classes] for i in classes])
 """,
     ),
     Answer(
@@ -614,7 +614,7 @@ WRONG_MATRICES = [
                 "each pair once",
                 "return counts",
                 "counts[:] = 0\n    counts[true, predicted] += 1\n    return counts",
-                "counts once",
+                "counts once, however",
             ),
             (
                 "shares of each row",
@@ -622,7 +622,7 @@ WRONG_MATRICES = [
                 "return counts / counts.sum(1, keepdim=True).clamp(min=1)",
                 "shares of each row",
             ),
-            ("shares of all images", "return counts", "return counts / len(true)", "shares of all"),
+            ("shares of all images", "return counts", "return counts / len(true)", "N the number of images"),
             (
                 "the diagonal alone",
                 "return counts",
@@ -652,10 +652,10 @@ WRONG_MATRICES = [
                 "labels changed in place",
                 "true * num_classes + predicted",
                 "true.mul_(num_classes) + predicted",
-                "changes its inputs",
+                "given in place",
             ),
             ("nothing returned", "return counts", "return", "returned None"),
-            ("a flat list", ".view(num_classes, num_classes)", "", "the counts in one row"),
+            ("a flat list", ".view(num_classes, num_classes)", "", "they are flattened"),
         ],
     ),
     Answer(
@@ -687,7 +687,7 @@ def request_digits(decode, labels, z):
     rows = [decode(code.expand(len(labels), -1), labels) for code in z]
     return torch.bernoulli(torch.cat(rows).sigmoid())
 """,
-        "The pixels are black or white",
+        "does it draw",
     )
 ]
 

@@ -8,8 +8,7 @@ plain numbers for the rest. The decoder and the encoder that an answer is given 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,31 +20,27 @@ from course_utils.checks.judges.core import (
     Exercise,
     Finding,
     close,
-    diagnosis,
     expect,
     problem_with,
     unless,
 )
 from course_utils.checks.judges.layers import Map, sigmoid
+from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction
 from course_utils.checks.probes.evidence import Evidence
 from course_utils.checks.probes.section_7 import (
     BATCH,
     CASES,
-    DIMENSIONS,
     DIMENSIONS_OFFERED,
     IN_TRAINING,
     LABEL_OFFERED,
     TOO_MANY,
-    drawn_classes,
-    drawn_decoder,
+    count_looks,
     drawn_images,
-    drawn_models,
-    drawn_request,
+    label_looks,
     labelled,
-    lone_image,
+    request_looks,
     shifts,
-    strict_threshold,
 )
 
 # --- 7.1 MyCVAE -------------------------------------------------------------------------------------
@@ -209,88 +204,134 @@ def _unlike(evidence: Evidence, half: str, formulas: list[Formula]) -> str:
 
 
 def judge_request_digits(seed: int, evidence: Evidence) -> list[Finding]:
-    labels, z = drawn_request(seed)
+    table = Table.of(request_looks(seed), _requests, lambda _, y, z: {"labels": len(y), "codes": len(z)})
+    return table.judge(
+        evidence,
+        Property("the images are in [0, 1], one row per z, one column per label", 3, ["grid", "square"]),
+        Property("labels may come in any order, and more than once", 1, ["mixed"]),
+        Property("it works for one z, and for one label", 1, ["one z", "one"]),
+    )
 
-    def logits(labels: Tensor) -> np.ndarray:
-        return np.concatenate(
-            [drawn_decoder(code.expand(len(labels), -1), labels).double().numpy() for code in z]
-        )
 
-    images = sigmoid(logits(labels))
-    by_row = images.reshape(2, 3, 1, 28, 28)
-    unordered = {
+def _requests(decode: Callable[[Tensor, Tensor], Tensor], labels: Tensor, z: Tensor) -> dict[str, Any]:
+    """The images (R * C, 1, 28, 28), and what mistakes would give."""
+    rows, columns = len(z), len(labels)
+
+    def logits(codes: Tensor, labels: Tensor) -> np.ndarray:
+        return decode(codes, labels).detach().double().numpy()
+
+    def grid(labels: Tensor, codes: Tensor) -> np.ndarray:
+        """One image after the other, from logits."""
+        return sigmoid(np.concatenate([logits(code.expand(len(labels), -1), labels) for code in codes]))
+
+    images = grid(labels, z)
+    raw = np.log(images / (1 - images))
+    by_row = images.reshape(rows, columns, 1, 28, 28)
+    pairs = min(rows, columns)
+    return {
         "": images,
-        "Rows and columns are swapped: all labels of the first z come first.": images[[0, 3, 1, 4, 2, 5]],
-        "Every row shows the first z.": images[[0, 1, 2, 0, 1, 2]],
-        "z changes within a row: keep it for all the labels.": images[[0, 4, 2, 3, 1, 5]],
-        "Ten labels are written in: use those that are given.": sigmoid(logits(torch.arange(10))),
+        "Rows and columns are swapped: all labels of the first z come first.": (
+            by_row.swapaxes(0, 1).reshape(images.shape)
+        ),
+        "Every row shows the first z.": grid(labels, z[:1].expand(rows, -1)),
+        "Only the first z is decoded.": grid(labels, z[:1]),
+        "Only the first label is decoded.": by_row[:, 0],
+        "Every column shows the first label.": grid(labels[:1].expand(columns), z),
+        "Codes and labels go in pairs, one image each: every label is wanted for every z.": (
+            sigmoid(logits(z[:pairs], labels[:pairs]))
+        ),
+        "z changes within a row: keep it for all the labels.": (
+            sigmoid(logits(z.repeat(columns, 1), labels.repeat(rows)))
+        ),
+        "Labels stay the same within a row, and z too: labels repeat as a whole.": sigmoid(
+            logits(z.repeat_interleave(columns, 0), labels.repeat_interleave(rows))
+        ),
+        "Ten labels are written in: use those that are given.": grid(torch.arange(10), z),
+        "The labels are counted from 0: use those that are given.": grid(torch.arange(columns), z),
+        "Each label is decoded once, in order: use the labels as they are given.": grid(labels.unique(), z),
+        "The labels have been sorted: use them as they are given.": grid(labels.sort().values, z),
         "There is an axis too many: return all images in one row, (R * C, 1, 28, 28).": by_row,
-    }
-    no_images = {
-        "The decoder ends in logits: the image is their sigmoid.": logits(labels),
+        "The decoder ends in logits: the image is their sigmoid.": raw,
         "The sigmoid is taken twice.": sigmoid(images),
         "The pixels are rounded to black and white: keep the greys.": images.round(),
+        "The logits are clamped to [0, 1]: the image is their sigmoid.": raw.clip(0, 1),
+        "The logits are scaled by their extremes: the image is their sigmoid.": _scaled(raw),
+        "Each image is scaled by its own extremes: the image is the sigmoid.": np.stack([*map(_scaled, raw)]),
+        "This is (tanh + 1) / 2 of the logits: the image is their sigmoid.": sigmoid(2 * raw),
+        "This is a tanh of the logits: the image is their sigmoid.": np.tanh(raw),
+        "This is a ReLU of the logits: the image is their sigmoid.": raw.clip(0),
+        "The pixels are whole numbers from 0 to 255: leave them in [0, 1].": np.floor(255 * images),
+        **{
+            f"The codes have been multiplied by {scale}: decode each z as it is.": grid(labels, scale * z)
+            for scale in (2, 3, 0.5, -1, 0)
+        },
     }
-    grid = expect(evidence, "grid", images, "one row per z, one column per label", 1, unordered | no_images)
-    if grid.hint.startswith("Largest difference") and np.isin(evidence["grid"], (0, 1)).all():
-        grid = replace(grid, hint="The pixels are black or white: return the mean image, no sample.")
-    elif grid.hint.startswith("Largest difference") and _other_codes(evidence["grid"], z):
-        grid = replace(grid, hint="The codes are not those handed in: decode each z as it is.")
-    placed = grid.holds or grid.hint in no_images
-    pixels = grid.holds or grid.hint in unordered
-    first = {hint: value[:1] for hint, value in no_images.items()}
-    return [
-        unless(grid.claim, 1, "" if placed else grid.hint),
-        unless("they are images in [0, 1]", 0.5, "" if pixels else grid.hint),
-        expect(evidence, "one", images[:1], "it works for one z and one label", 0.5, first),
-    ]
 
 
-def _other_codes(images: np.ndarray, z: Tensor) -> bool:
-    """Are there images of a code that was not given? The codes are read back from the images' logits."""
-    p = images.reshape(len(images), -1).clip(1e-6, 1 - 1e-6)
-    basis = (
-        drawn_decoder(torch.tensor([[1.0, 0], [0, 1], [0, 0]]), torch.tensor([0, 0, 1])).flatten(1).numpy()
-    )
-    codes = np.linalg.lstsq(basis.T, np.log(p / (1 - p)).T, rcond=None)[0][:2].T
-    distances = np.abs(codes[:, None] - z.numpy()).max(2).min(1)
-    return bool(distances.max() > 0.01)
+def _scaled(logits: np.ndarray) -> np.ndarray:
+    return (logits - logits.min()) / np.ptp(logits)
 
 
 # --- 7.4 count_active -------------------------------------------------------------------------------
 
 
 def judge_count_active(seed: int, evidence: Evidence) -> list[Finding]:
-    mu = np.stack([model.double().numpy() for model in drawn_models(seed)])
-    std, square, distance = mu.std(1), (mu**2).mean(1), np.abs(mu).mean(1)  # each (6, 40)
+    table = Table.of(count_looks(seed), _counts, lambda mu, _: {"images": mu.shape[1]})
+    return table.judge(
+        evidence,
+        Property("it counts the means that vary over images", 3, ["count"]),
+        Property("it uses the given threshold, and counts only what lies above", 1, ["strict", "tie"]),
+        Property(
+            "it looks at all images, also far from 0, and at a dimension alone",
+            1,
+            ["late", "far", "single", "lone"],
+        ),
+    )
 
-    def counts(threshold: float) -> tuple[np.ndarray, dict[str, Any]]:
-        right = (mu.var(1) > threshold).sum(1)
-        return right, {
-            "The standard deviation is compared with the threshold: take the variance.": (
-                (std > threshold).sum(1)
-            ),
-            "A constant far from 0 is counted: subtract the mean over images.": (square > threshold).sum(1),
-            "The distance from 0 is compared: take the variance over images.": (distance > threshold).sum(1),
-            "This counts the dimensions that are switched off.": DIMENSIONS - right,
-            "This is a share: return the number of dimensions.": right / DIMENSIONS,
-            "This counts images: take the variance over images, dim 0.": (mu.var(2) > threshold).sum(1),
-            "There is one variance over everything: take one per dimension, dim 0.": (
-                mu.var((1, 2)) > threshold
-            ),
-        }
 
-    count, mistakes = counts(0.01)
-    strict, others = counts(strict_threshold(seed))
-    fixed = {"The threshold is fixed at 0.01: use the one that is given.": count}
-    single = [model.double().numpy().var() > 0.01 for model in lone_image(seed)]
-    claim = "it uses the given threshold and leaves the means as they are"
-    used = expect(evidence, "strict", strict, claim, 0.5, fixed | others)
-    return [
-        expect(evidence, "count", count, "it counts the means that vary over images", 2, mistakes),
-        used,
-        expect(evidence, "single", single, "it works for one dimension", 0.5),
-    ]
+def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
+    """Of means (models, N, d) the counts (models,), and what mistakes would give."""
+    mu, n, d = means.double().numpy(), means.shape[1], means.shape[2]
+    over_images, over_dimensions = mu.mean(1, keepdims=True), mu.mean(2, keepdims=True)
+    var, short = mu.var(1), (means.square().mean(1) - means.mean(1).square()).double().numpy()
+
+    def above(values: np.ndarray, threshold: float = threshold) -> np.ndarray:
+        return (values > threshold).sum(-1)
+
+    compared = {  # in place of the variance over images
+        "The standard deviation is compared with the threshold, or the variance with its square.": mu.std(1),
+        "Squares are summed over images: the variance is their mean.": n * var,
+        "The range from the smallest to the largest is compared: take the variance.": np.ptp(mu, 1),
+        "The mean distance from the mean is compared: take the variance.": np.abs(mu - over_images).mean(1),
+        "A constant far from 0 is counted: subtract the mean over images.": (mu**2).mean(1),
+        "The distance from 0 is compared: take the variance over images.": np.abs(mu).mean(1),
+        "The size of the mean is compared: take the variance over images.": np.abs(mu.mean(1)),
+        "The mean is compared: take the variance over images.": mu.mean(1),
+        "The largest number is compared: take the variance over images.": mu.max(1),
+        "One mean over everything is subtracted: each dimension has its own.": (
+            (mu - over_images.mean(2, keepdims=True)) ** 2
+        ).mean(1),
+        "The mean over dimensions is subtracted: take that over images.": ((mu - over_dimensions) ** 2).mean(
+            1
+        ),
+        "E[x^2] - E[x]^2 loses its digits far from 0: subtract the mean first.": short,
+        "This counts images: take the variance over images, dim 0.": mu.var(2, ddof=1),
+        "There is one variance over everything: take one per dimension, dim 0.": mu.var((1, 2))[:, None],
+        "Only the first 100 images are looked at.": mu[:, :100].var(1),
+        "Only the first image is looked at.": mu[:, 0],
+        "Only the first 20 dimensions are looked at.": var[:, :20],
+    }
+    right = above(var)
+    return {
+        "": right,
+        "The threshold is fixed at 0.01: use the one that is given.": above(var, 0.01),
+        "What lies just at the threshold is counted: active is what varies by more.": (var >= threshold).sum(
+            1
+        ),
+        "This counts the dimensions that are switched off.": d - right,
+        "This is a share: return the number of dimensions.": right / d,
+        **{hint: above(values) for hint, values in compared.items()},
+    }
 
 
 # --- 7.6 posterior_means ----------------------------------------------------------------------------
@@ -340,33 +381,46 @@ def judge_posterior_means(seed: int, evidence: Evidence) -> list[Finding]:
 
 
 def judge_confusion(seed: int, evidence: Evidence) -> list[Finding]:
-    labels = drawn_classes(seed)
-    pairs = list(zip(*(group.tolist() for group in labels), strict=True))
-    counts = np.array([[pairs.count((row, column)) for column in range(5)] for row in range(5)])
+    looks = label_looks(seed)
+    table = Table.of(looks, _matrices, lambda true, _, classes: {"images": len(true), "classes": classes})
+    return table.judge(
+        evidence,
+        Property("each pair counts: rows are true classes, columns predicted ones", 3, ["counts", "again"]),
+        Property("a class that never occurs has its row and column", 1, ["absent"]),
+        Property("it is right for 20 classes, and for 300 equal pairs", 1, ["many", "equal"]),
+    )
 
-    def formulas(matrix: np.ndarray) -> dict[str, Any]:
-        right = matrix.diagonal()
-        diagonal = np.diag(right)
-        return {
-            "": matrix,
-            "Rows and columns are swapped: rows are the true classes.": matrix.T,
-            "Each pair counts once: an indexed += adds 1 however often an index repeats.": matrix > 0,
-            "These are shares of each row: return counts.": matrix / matrix.sum(1, keepdims=True).clip(1),
-            "These are shares of each column: return counts.": matrix / matrix.sum(0).clip(1),
-            "These are shares of all images: return counts.": matrix / 97,
-            "Only right predictions are counted: count the wrong ones too.": diagonal,
-            "Right predictions are left out: they belong on the diagonal.": matrix - diagonal,
-            "These are the counts in one row: give them a row per true class.": matrix.ravel(),
-            "These are the right predictions of each class: the wrong ones belong beside them.": right,
-        }
 
-    right = formulas(counts[:4, :4])
-    seen = diagnosis(evidence, "counts", right) or ""
-    small = "The matrix is as large as the classes that occur: give it num_classes rows and columns."
-    claim = "a class that never occurs has its row and column, and the labels stay as they are"
-    absent = expect(evidence, "absent", formulas(counts)[seen], claim, 0.5, {small: right[seen]})
-    claim = "rows are true classes, columns predicted ones"
-    return [expect(evidence, "counts", right.pop(""), claim, 1.5, right), absent]
+def _matrices(true: Tensor, predicted: Tensor, num_classes: int) -> dict[str, Any]:
+    """The counts (num_classes, num_classes), and what mistakes would give."""
+    rows, columns = true.tolist(), predicted.tolist()
+    matrix, wrapped = np.zeros((2, num_classes, num_classes))
+    for row, column in zip(rows, columns, strict=True):
+        matrix[row, column] += 1
+        wrapped.ravel()[(row * num_classes + column) % 256] += 1
+    right, last = np.diag(matrix.diagonal()), max(rows + columns) + 1
+    occur = np.flatnonzero(matrix.sum(0) + matrix.sum(1))
+    return {
+        "": matrix,
+        "Rows and columns are swapped: rows are the true classes.": matrix.T,
+        "Each pair counts once, however often it occurs: truth values, or an indexed += ?": matrix > 0,
+        "These are shares of each row: return counts.": matrix / matrix.sum(1, keepdims=True).clip(1),
+        "These are shares of each column: return counts.": matrix / matrix.sum(0).clip(1),
+        "Only right predictions are counted: count the wrong ones too.": right,
+        "Right predictions are left out: they belong on the diagonal.": matrix - right,
+        "These are the right predictions of each class: wrong ones belong beside them.": matrix.diagonal(),
+        "Both orders of a pair are counted: rows are true classes only.": matrix + matrix.T,
+        "The order of a pair is lost: rows are true classes.": np.triu(matrix) + np.tril(matrix, -1).T,
+        "Pairs are numbered in 8 bits: from 256 on the numbers begin again.": wrapped,
+        "Counts are kept in 8 bits: from 256 on they begin again.": matrix % 256,
+        "The matrix is as large as the classes that occur: it has num_classes rows.": matrix[
+            np.ix_(occur, occur)
+        ],
+        "The matrix is as large as the largest label: give it num_classes rows.": matrix[:last, :last],
+        "Bins run from the smallest label to the largest: let them run over all classes.": (
+            np.histogram2d(rows, columns, num_classes)[0]
+        ),
+    }
 
 
 # --- predictions ------------------------------------------------------------------------------------
@@ -409,10 +463,32 @@ _DIMENSIONS = prediction(
 
 EXERCISES = (
     Exercise("7.1", "MyCVAE", 3, judge_my_cvae, ("models.CVAE",)),
-    Exercise("7.2", "request_digits", 2, judge_request_digits),
-    Exercise("7.4", "count_active", 3, judge_count_active, ("evaluation.active_units",)),
+    Exercise(
+        "7.2",
+        "request_digits",
+        2,
+        judge_request_digits,
+        why="Along a row only the label changes, down a column only z. So a column shares the digit, and a "
+        "row shares what z was left to say: the style.",
+    ),
+    Exercise(
+        "7.4",
+        "count_active",
+        3,
+        judge_count_active,
+        ("evaluation.active_units",),
+        why="Only what differs between images can tell the decoder which one is meant. The variance says "
+        "nothing of the noise, though: where sigma stays near 1, a mean that just passes says little.",
+    ),
     Exercise("7.6", "posterior_means", 3, judge_posterior_means, ("evaluation.codes",)),
-    Exercise("7.7", "confusion", 2, judge_confusion),
+    Exercise(
+        "7.7",
+        "confusion",
+        2,
+        judge_confusion,
+        why="An accuracy is one number; here each kind of error has its own. A large one off the diagonal "
+        "names two classes that look alike, and a full column a class that is guessed too often.",
+    ),
     _LABEL,
     _DIMENSIONS,
 )

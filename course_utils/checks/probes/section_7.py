@@ -13,9 +13,19 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from course_utils.checks.probes import layers
-from course_utils.checks.probes.evidence import Evidence, NotNumbers, alone, as_array, one, record
+from course_utils.checks.probes.evidence import (
+    Evidence,
+    NotNumbers,
+    alone,
+    as_array,
+    called,
+    look,
+    one,
+    record,
+)
 from course_utils.checks.probes.inputs import generator
 from course_utils.checks.probes.predictions import prediction
 
@@ -127,78 +137,87 @@ def _flows(output: Any, given: Tensor) -> bool:
 # --- 7.2 request_digits -----------------------------------------------------------------------------
 
 
-def drawn_decoder(z: Tensor, y: Tensor) -> Tensor:
-    """Logits (N, 1, 28, 28): every pixel has a slope of its own in z (N, 2) and in y."""
-    if len(z) != len(y):
-        raise ValueError(f"decode got {len(z)} codes but {len(y)} labels")
-    pixel = torch.linspace(-1, 1, 784)
-    return (z[:, :1] * pixel + z[:, 1:] * pixel**2 + y[:, None] * (pixel.flip(0) - 0.3)).view(-1, 1, 28, 28)
+class _Decoder(nn.Module):
+    """Takes what the lesson's `decode` takes: codes z (N, 2) and labels (N,) below 10, whole numbers. Every
+    pixel has a slope of its own in z, and in each label."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(12, 784, generator=generator(0, 8)))
+
+    def decode(self, z: Tensor, y: Tensor) -> Tensor:
+        joined = torch.cat([z, F.one_hot(y, 10)], dim=1)
+        return (joined @ self.weight).view(-1, 1, 28, 28)
 
 
-def drawn_request(seed: int) -> tuple[Tensor, Tensor]:
-    """Labels (3,) in no order and codes z (2, 2)."""
-    return torch.tensor([2, 0, 1]), torch.randn(2, 2, generator=generator(seed, 1))
+decode = _Decoder().decode
+
+
+def request_looks(seed: int) -> dict[str, tuple[Any, Tensor, Tensor]]:
+    """decode, labels (C,) and codes (R, 2); in "mixed" a label comes twice, and they are in no order."""
+    z = torch.randn(9, 2, generator=generator(seed, 1))
+    return {
+        "grid": (decode, torch.tensor([1, 4, 7]), z[:2]),
+        "square": (decode, torch.tensor([0, 2, 9]), z[2:5]),
+        "mixed": (decode, torch.tensor([5, 2, 5, 1]), z[5:8]),
+        "one z": (decode, torch.tensor([3, 8]), z[8:]),
+        "one": (decode, torch.tensor([6]), z[:1]),
+    }
 
 
 def probe_request_digits(evidence: Evidence, answer: Any, seed: int) -> None:
-    labels, z = drawn_request(seed)
-    record(evidence, "grid", one(answer), drawn_decoder, labels, z)
-    record(evidence, "one", one(answer), drawn_decoder, labels[:1], z[:1])
+    look(evidence, one(answer), request_looks(seed))
 
 
 # --- 7.4 count_active -------------------------------------------------------------------------------
 
 
-IMAGES, DIMENSIONS = 29, 40
+IMAGES, DIMENSIONS, MODELS = 29, 40, 6
+# Standard deviations from these to 1.4 times as much. At the threshold 0.01 the first four do not count, but
+# the range, the deviation itself or the sum of squares of some lies above it.
+DEVIATIONS = torch.tensor([1e-4, 0.004, 0.012, 0.022, 0.104, 0.3, 0.9])
 
 
-def drawn_means(seed: int, stream: int, varies: Tensor) -> Tensor:
-    """Means (29, d) whose dimensions vary by kind: 0 not at all, 1 by a trembling, 2 clearly, 3 widely.
-
-    The variances are at most 0.0025 for the first two kinds, from 0.09 to 0.3 for the third and at least 0.8
-    for the last. Every other dimension lies far from 0.
-    """
+def drawn_means(seed: int, stream: int, images: int = IMAGES, dimensions: int = DIMENSIONS) -> Tensor:
+    """Means (models, images, dimensions), each model with a mixture of deviations of its own; every other
+    dimension lies 1 to 2 from 0."""
     g = generator(seed, stream)
-    smallest = torch.tensor([1e-4, 0.02, 0.3, 0.9])[varies]
-    scale = smallest * (1 + 0.8 * torch.rand(len(varies), generator=g))
-    offset = (1 + torch.rand(len(varies), generator=g)) * (torch.arange(len(varies)) % 2)
-    noise = torch.randn(IMAGES, len(varies), generator=g)
-    return offset + scale * (noise - noise.mean(0)) / noise.std(0)
+    kinds = torch.multinomial(torch.rand(MODELS, len(DEVIATIONS), generator=g), dimensions, True, generator=g)
+    scale = DEVIATIONS[kinds] * (1 + 0.4 * torch.rand(MODELS, dimensions, generator=g))
+    offset = (1 + torch.rand(MODELS, dimensions, generator=g)) * ((torch.arange(dimensions) + stream) % 2)
+    noise = torch.randn(MODELS, images, dimensions, generator=g)
+    noise = (noise - noise.mean(1, keepdim=True)) / noise.std(1, keepdim=True)
+    return offset.unsqueeze(1) + scale.unsqueeze(1) * noise
 
 
-def drawn_models(seed: int) -> list[Tensor]:
-    """The means of six models, (29, 40) each, with another mixture of kinds in each."""
-    g = generator(seed, 2)
-    kinds = [torch.multinomial(torch.rand(4, generator=g), DIMENSIONS, True, generator=g) for _ in range(6)]
-    return [drawn_means(seed, 20 + place, varies) for place, varies in enumerate(kinds)]
-
-
-def lone_image(seed: int) -> list[Tensor]:
-    """Twelve models of one dimension, half of them active, in an order from the seed."""
-    order = torch.randperm(12, generator=generator(seed, 3))
-    return [drawn_means(seed, 30 + place, kind[None] % 2 * 2) for place, kind in enumerate(order)]
-
-
-def strict_threshold(seed: int) -> float:
-    """A threshold between 0.4 and 0.7."""
-    return 0.4 + 0.3 * float(torch.rand((), generator=generator(seed, 4)))
+def count_looks(seed: int) -> dict[str, tuple[Tensor, float]]:
+    """Means (models, N, d) and a threshold. "tie": some variances are 0, not more than 0; "late": only the
+    last 100 of 230 images vary; "far": 1,000 from 0."""
+    g = generator(seed, 4)
+    whole = torch.randint(-2, 3, (MODELS, IMAGES, DIMENSIONS), generator=g).float()
+    still = torch.rand(MODELS, 1, DIMENSIONS, generator=g) < 0.1 + 0.8 * torch.rand(MODELS, 1, 1, generator=g)
+    late = 2 * drawn_means(seed, 22, 230)  # then no variance is near the threshold
+    late[:, :130] = late.mean(1, keepdim=True)
+    return {
+        "count": (drawn_means(seed, 20), 0.01),
+        "strict": (drawn_means(seed, 21), 0.4 + 0.3 * float(torch.rand((), generator=g))),
+        "tie": (torch.where(still, whole[:, :1], whole), 0.0),
+        "late": (late, 0.01),
+        "far": (drawn_means(seed, 24) + 1000, 0.01),
+        "single": (drawn_means(seed, 26, dimensions=1), 0.01),
+        "lone": (drawn_means(seed, 27, dimensions=1), 0.01),
+    }
 
 
 def probe_count_active(evidence: Evidence, answer: Any, seed: int) -> None:
-    def count(mu: Tensor, threshold: float) -> np.ndarray:
-        found = as_array(answer(mu, threshold))
-        if found.ndim:
-            raise NotNumbers(f"It returned {found.size} values: return one number, the count.")
-        return found
+    def counts(models: Tensor, threshold: float) -> list[np.ndarray]:
+        found = [as_array(called(evidence, answer, mu, threshold)) for mu in models]
+        for count in found:
+            if count.size != 1:
+                raise NotNumbers(f"It returned {count.size} values: return one number, the count.")
+        return [count.reshape(()) for count in found]
 
-    def counts(models: list[Tensor], threshold: float) -> list[np.ndarray]:
-        return [count(mu, threshold) for mu in models]
-
-    models = drawn_models(seed)
-    record(evidence, "count", counts, drawn_models(seed), 0.01)
-    record(evidence, "strict", counts, models, strict_threshold(seed))
-    record(evidence, "single", counts, lone_image(seed), 0.01)
-    evidence["means"] = as_array(models)
+    look(evidence, counts, count_looks(seed))
 
 
 # --- 7.6 posterior_means ----------------------------------------------------------------------------
@@ -254,17 +273,26 @@ def probe_posterior_means(evidence: Evidence, answer: Any, seed: int) -> None:
 # --- 7.7 confusion ----------------------------------------------------------------------------------
 
 
-def drawn_classes(seed: int) -> tuple[Tensor, Tensor]:
-    """97 true labels among 4 classes and predictions that name only the first two."""
+def label_looks(seed: int) -> dict[str, tuple[Tensor, Tensor, int]]:
+    """True and predicted labels (N,) and the number of classes."""
     g = generator(seed, 4)
-    return torch.randint(4, (97,), generator=g), torch.randint(2, (97,), generator=g)
+
+    def drawn(n: int, *classes: int) -> list[Tensor]:
+        return [torch.randint(count, (n,), generator=g) for count in classes]
+
+    true, predicted = drawn(97, 4, 4)
+    less, equal = drawn(83, 3, 2), drawn(40, 4, 4)
+    return {
+        "counts": (true, predicted, 4),
+        "again": (*drawn(60, 4, 4), 4),
+        "absent": (less[0] + 1, less[1] + 2, 6),
+        "many": (*drawn(400, 20, 20), 20),
+        "equal": (*(torch.cat([labels, torch.full((300,), i)]) for i, labels in enumerate(equal)), 4),
+    }
 
 
 def probe_confusion(evidence: Evidence, answer: Any, seed: int) -> None:
-    for key, num_classes in (("counts", 4), ("absent", 5)):
-        true, predicted = drawn_classes(seed)
-        record(evidence, key, answer, true, predicted, num_classes)
-        evidence[f"{key} labels"] = as_array([true, predicted])
+    look(evidence, one(answer), label_looks(seed))
 
 
 LABEL_OFFERED = {
