@@ -376,6 +376,33 @@ WRONG_REQUESTS = [
             ("black and white", ".sigmoid()", ".sigmoid().round()", "The pixels are rounded"),
             ("codes in another scale", _CODES, f"2 * {_CODES}", "multiplied by 2"),
             (
+                "each label once",
+                "codes =",
+                "labels = labels.unique()\n    codes =",
+                "Each label is decoded once",
+            ),
+            (
+                "scaled by its own extremes",
+                "return decode(codes, labels.repeat(len(z))).sigmoid()",
+                "x = decode(codes, labels.repeat(len(z)))\n    return (x - x.min()) / (x.max() - x.min())",
+                "scaled by their extremes",
+            ),
+            ("clamped", ".sigmoid()", ".clamp(0, 1)", "clamped to [0, 1]"),
+            ("bytes", ".sigmoid()", ".sigmoid().mul(255).byte()", "whole numbers from 0 to 255"),
+            ("the first z alone", _CODES, "z[:1].expand(len(labels), -1)\n    z = z[:1]", "Only the first z"),
+            (
+                "pairs where there are as many",
+                "codes =",
+                "if len(z) == len(labels):\n        return decode(z, labels).sigmoid()\n    codes =",
+                "go in pairs",
+            ),
+            (
+                "a decoder's gradient forgotten",
+                "return decode(codes, labels.repeat(len(z))).sigmoid()",
+                "return 1 / (1 + np.exp(-decode(codes, labels.repeat(len(z))).numpy()))",
+                "requires grad",
+            ),
+            (
                 "a list of images",
                 "return decode(codes, labels.repeat(len(z))).sigmoid()",
                 "return [decode(codes, labels.repeat(len(z))).sigmoid()]",
@@ -452,6 +479,23 @@ WRONG_COUNTS = edited(
         ("which dimensions", _COUNT, "(mu.var(0) > threshold).nonzero()", "return one number"),
         ("centred in place", "mu.var(0)", "mu.sub_(mu.mean(0)).var(0)", "given in place"),
         ("nothing returned", "return", "count =", "returned None"),
+        ("at least", ">", ">=", "What lies just at the threshold"),
+        ("the size of the mean", "mu.var(0)", "mu.mean(0).abs()", "The size of the mean"),
+        (
+            "centred on the mean of all",
+            "mu.var(0)",
+            "(mu - mu.mean()).pow(2).mean(0)",
+            "One mean over everything",
+        ),
+        ("a sum of squares", "mu.var(0)", "(mu - mu.mean(0)).pow(2).sum(0)", "Squares are summed"),
+        ("the first 100 images", "mu.var", "mu[:100].var", "first 100 images"),
+        (
+            "a difference of large numbers",
+            "mu.var(0)",
+            "(mu**2).mean(0) - mu.mean(0) ** 2",
+            "loses its digits",
+        ),
+        ("the range", "mu.var(0)", "mu.amax(0) - mu.amin(0)", "The range from"),
         ("a method that tensors lack", "var", "variance", "AttributeError"),
     ],
 )
@@ -656,7 +700,40 @@ WRONG_MATRICES = [
             ),
             ("nothing returned", "return counts", "return", "returned None"),
             ("a flat list", ".view(num_classes, num_classes)", "", "they are flattened"),
+            ("truth values", "return counts", "return counts.bool()", "counts once, however"),
+            (
+                "pairs in 8 bits",
+                "true * num_classes + predicted",
+                "(true * num_classes + predicted).byte()",
+                "in 8 bits",
+            ),
+            ("counts in 8 bits", "return counts", "return counts.byte()", "kept in 8 bits"),
+            ("nested lists", "return counts", "return counts.tolist()", "return one tensor"),
+            ("both orders", "return counts", "return counts + counts.T", "Both orders"),
         ],
+    ),
+    Answer(
+        "confusion",
+        "kept between calls",
+        """
+TABLES = {}
+
+def confusion(true, predicted, num_classes):
+    table = TABLES.setdefault(num_classes, torch.zeros(num_classes, num_classes, dtype=torch.long))
+    for pair in zip(true, predicted):
+        table[pair] += 1
+    return table
+""",
+        "keep something from before",
+    ),
+    Answer(
+        "confusion",
+        "bins between the labels that occur",
+        """
+def confusion(true, predicted, num_classes):
+    return torch.from_numpy(np.histogram2d(true, predicted, bins=num_classes)[0])
+""",
+        "Bins run from",
     ),
     Answer(
         "confusion",
