@@ -146,7 +146,7 @@ WRONG_WALKS = [
                 "a longer last step",
                 _T,
                 "torch.cat([torch.arange(steps - 1) / steps, torch.ones(1)])",
-                "last step is larger",
+                "last step is longer",
             ),
             (
                 "slow ends",

@@ -152,7 +152,7 @@ WRONG_SIZES = edited(
             "size // stride\n        else:\n            size = size * stride",
             "only divided or multiplied by the stride",
         ),
-        ("same padding always", _CONV, "(size - 1) // stride + 1", "by the stride and rounded up"),
+        ("same padding always", _CONV, "(size - 1) // stride + 1", "and rounded up"),
         ("pairs of sizes", "append(size)", "append((size, size))", "stands there twice"),
         (
             "kept from before",

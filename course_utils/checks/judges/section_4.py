@@ -41,17 +41,9 @@ TIMES: dict[str, Callable[[int], np.ndarray]] = {
     "There is one row too many: steps counts points, both ends included.": lambda n: np.linspace(0, 1, n + 1),
     "There is one row too few: steps counts points, both ends included.": lambda n: np.linspace(0, 1, n - 1),
     "It always takes ten steps: use `steps`.": lambda n: np.linspace(0, 1, 10),
-    "The last step is larger than the others: n points are n - 1 equal steps apart.": lambda n: np.append(
-        np.arange(n - 1) / n, 1
-    ),
+    "The last step is longer: n points are n - 1 steps apart.": lambda n: np.append(np.arange(n - 1) / n, 1),
     "The steps are not equal in t: they begin and end slowly.": lambda n: _smooth(np.linspace(0, 1, n)),
-    "The steps are not equal in t: they follow a cosine.": lambda n: (
-        (1 - np.cos(np.linspace(0, math.pi, n))) / 2
-    ),
     "The steps are not equal in t: they grow, as t squared does.": lambda n: np.linspace(0, 1, n) ** 2,
-    "The steps are not equal in t: they shrink, as the root of t does.": lambda n: (
-        np.linspace(0, 1, n) ** 0.5
-    ),
 }
 
 
@@ -61,21 +53,15 @@ def _smooth(t: np.ndarray) -> np.ndarray:
 
 def judge_interpolate(seed: int, evidence: Evidence) -> list[Finding]:
     looks = walk_looks(seed)
+    claims = {
+        "arcs": ("the spherical walk follows the arc in equal steps, whatever the angle", 3),
+        "lines": ("unless asked otherwise the walk is straight, in equal steps, both ends included", 1),
+        "parallel": ("between ends of the same direction the spherical walk is the straight line", 0.5),
+        "narrow": ("it also works in one dimension", 0.5),
+    }
     every = {key: walk for walks in looks.values() for key, walk in walks.items()}
-    claims = (
-        ("arcs", "the spherical walk follows the arc in equal steps, whatever the angle", 3.0),
-        (
-            "lines",
-            "the straight walk, taken unless asked otherwise, has equal steps, both ends included",
-            1.0,
-        ),
-        ("parallel", "between ends of the same direction the spherical walk is the straight line", 0.5),
-        ("narrow", "it also works in one dimension", 0.5),
-    )
     table = Table.of(every, _walks, lambda a, b, steps, *_: {"steps": steps})
-    return table.judge(
-        evidence, *(Property(claim, weight, list(looks[key])) for key, claim, weight in claims)
-    )
+    return table.judge(evidence, *(Property(*claim, list(looks[kind])) for kind, claim in claims.items()))
 
 
 def _walks(start: Tensor, end: Tensor, steps: int, spherical: bool = False) -> dict[str, np.ndarray]:
@@ -167,9 +153,7 @@ def judge_quantile_grid(seed: int, evidence: Evidence) -> list[Finding]:
         Property(
             "its coordinates are the normal quantiles of (i + 1/2) / n", 3, [f"coordinates {n}" for n in odd]
         ),
-        Property(
-            "row i, column j is the point (coordinates[j], coordinates[i])", 1, [f"order {n}" for n in odd]
-        ),
+        Property("row i, column j is (coordinates[j], coordinates[i])", 1, [f"order {n}" for n in odd]),
         Property(
             "it also works for even numbers, for 51, for 2, and for a single point at the median",
             1,
@@ -217,9 +201,7 @@ def _coordinates(n: int, taken: Evidence, largest: int) -> Formulas:
         "These are the probabilities: their normal quantiles are asked for.": middle,
         "This is the normal CDF; its inverse is asked for.": cdf(middle),
         "A factor sqrt(2) is missing: the quantile is sqrt(2) erfinv(2 p - 1).": right / math.sqrt(2),
-        "These are quantiles of the logistic distribution: take the normal one's.": np.log(
-            middle / (1 - middle)
-        ),
+        "These are quantiles of the logistic distribution.": np.log(middle / (1 - middle)),
         "Probability 0 has no finite quantile: use (i + 1/2) / n.": _quantiles(i / n),
         "Probability 1 has no finite quantile: use (i + 1/2) / n.": _quantiles((i + 1) / n),
         "Probability 0 or 1 has no finite quantile: use (i + 1/2) / n.": _quantiles(np.linspace(0, 1, n)),
@@ -303,16 +285,7 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
     exact = kls(mu, logvar).sum(1).mean().item()
     square, variance = (z.double().unsqueeze(1) - mu).numpy() ** 2 / 2, logvar.double().exp().numpy()
     no_square, mean = pairs + square / variance, mu.double()
-    spread = (logvar.double().exp().mean(0) + mean.var(0, correction=0)).sqrt()
-    single = {
-        "One Gaussian stands for q(z), which is the mean of all N densities.": Normal(mean.mean(0), spread),
-        "One Gaussian with the means of mu and of sigma^2 stands for q(z), the mean of N densities.": Normal(
-            mean.mean(0), logvar.double().exp().mean(0).sqrt()
-        ),
-        "One Gaussian with the means of mu and logvar stands for q(z), the mean of N densities.": posterior(
-            mean.mean(0), logvar.mean(0)
-        ),
-    }
+    single = Normal(mean.mean(0), (logvar.double().exp().mean(0) + mean.var(0, correction=0)).sqrt())
     under = np.exp(matrix.astype(np.float32)).astype(float).sum(1)
 
     def of(pairs: np.ndarray, prior: np.ndarray) -> np.ndarray:
@@ -331,39 +304,26 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
         "Each image's own posterior belongs to q(z) as well: leave none out.": others - np.log(n - 1.0),
         "Each image's own posterior belongs to q(z), as one of N: leave none out.": others - math.log(n),
         "The sum runs over the wrong axis: one z, the posteriors of all images.": _log_mean_exp(matrix, 0),
-        "All pairs are summed into one number: each z has a q(z) of its own.": (
-            np.logaddexp.reduce(total) - math.log(n)
-        ),
-        "Each code meets its own posterior only: q(z) has, for one z, the posteriors of all images.": (
-            _log_mean_exp(own, 0)
-        ),
+        "All pairs are in one sum: each z has a q(z) of its own.": np.logaddexp.reduce(total) - math.log(n),
+        "Each code meets its own posterior only: q(z) has those of all images.": _log_mean_exp(own, 0),
         "The logs are weighted by their softmax: q(z) is the plain mean of N densities.": weighted.sum(1),
         "A softmax compares the posteriors with each other; q(z) is their mean.": own - total,
         "Only the largest density counts here: q(z) is the mean of all N.": largest,
         "Only the largest density counts here, as one of N: q(z) is the mean of all.": largest - math.log(n),
-        "Each dimension has an aggregate of its own: sum over dimensions first, then over images.": (
-            by_dimension.sum(1)
-        ),
+        "Each dimension has an aggregate of its own: sum over dimensions first.": by_dimension.sum(1),
         "Dimensions and images are mixed up: view and reshape do not swap axes.": mixed,
         f"{UNDERFLOW}.": np.log(under / n),
-        **{
-            f"{UNDERFLOW}, and put no small constant ({e:.0e}) into the log.": np.log(np.exp(total) + e)
-            - math.log(n)
-            for e in EPSILONS
-        },
-        **{
-            f"{UNDERFLOW}, and put no small constant ({e:.0e}) beside the mean.": np.log(
-                np.exp(total) / n + e
-            )
-            for e in EPSILONS
-        },
-        **{
-            f"log {size} is subtracted as well: N is the number of codes given here.": total
-            - math.log(n * size)
-            for size in (10_000, 50_000, 60_000, 70_000)
-        },
-        **{hint: normal.log_prob(z.double()).sum(1).numpy() for hint, normal in single.items()},
+        "One Gaussian stands for q(z), which is the mean of all N densities.": (
+            single.log_prob(z.double()).sum(1).numpy()
+        ),
     }
+    for e in EPSILONS:
+        hint = f"{UNDERFLOW}, and put no small constant ({e:.0e})"
+        aggregates[f"{hint} into the log."] = np.log(np.exp(total) + e) - math.log(n)
+        aggregates[f"{hint} beside the mean."] = np.log(np.exp(total) / n + e)
+    for size in (10_000, 50_000, 60_000, 70_000):
+        hint = f"log {size} is subtracted as well: N is the number of codes given here."
+        aggregates[hint] = total - math.log(n * size)
     return {
         "": right,
         "The two results are swapped: the mutual information comes first.": right[::-1],
@@ -373,9 +333,7 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
         "Summed over images: take the mean.": n * right,
         "Your sigma is exp(logvar); logvar is log sigma^2.": of(*_log_densities(z, mu, 2 * logvar)),
         "Your variance is exp(logvar / 2); logvar is log sigma^2.": of(*_log_densities(z, mu, logvar / 2)),
-        "The square is divided by exp(2 logvar): divide by sigma^2.": of(
-            no_square - square / variance**2, prior
-        ),
+        "The square is divided by sigma^4: divide by sigma^2.": of(no_square - square / variance**2, prior),
         "The square is divided by sigma: divide by sigma^2.": of(no_square - square / variance**0.5, prior),
         "The 1/2 in front of the log-densities is missing.": of(2 * pairs, 2 * prior),
         "The densities are those of the means: put in the samples z.": of(*_log_densities(mu, mu, logvar)),
@@ -419,12 +377,8 @@ def judge_kl_decomposition(seed: int, evidence: Evidence) -> list[Finding]:
     return [
         *Table(formulas, {name: {} for name in PARTS}, TOLERANCE).judge(
             evidence | usual,
-            Property(
-                "the first result is the mutual information, log q(z|x) - log q(z) averaged over images",
-                3,
-                PARTS[:1],
-            ),
-            Property("the second is the marginal KL, log q(z) - log p(z) averaged over images", 1, PARTS[1:]),
+            Property("first comes the mutual information, the mean of log q(z|x) - log q(z)", 3, PARTS[:1]),
+            Property("then comes the marginal KL, the mean of log q(z) - log p(z)", 1, PARTS[1:]),
         ),
         later("both stay right in 150 dimensions, where the densities are too small for exp", ["wide"]),
         later("so they do for one image in one dimension, and where they fall below 0", ["one", "near"]),

@@ -34,89 +34,80 @@ from course_utils.checks.probes.section_5 import (
 # --- 5.1 conv_sizes ---------------------------------------------------------------------------------
 
 
-def _convolved(n: int, k: int, s: int, p: int) -> float:
+Rule = Callable[[float, int, int, int], float]  # side, kernel, stride and padding to the next side
+
+
+def _strides(n: float, k: int, s: int, p: int) -> float:
+    """How many strides the window has to go."""
+    return (n + 2 * p - k) / s
+
+
+def _convolved(n: float, k: int, s: int, p: float) -> float:
     return (n + 2 * p - k) // s + 1
 
 
-def _transposed(n: int, k: int, s: int, p: int) -> float:
+def _transposed(n: float, k: int, s: int, p: float) -> float:
     return (n - 1) * s - 2 * p + k
 
 
-Rule = Callable[[int, int, int, int], float]
-
-
-# Rules under the mistakes that lead to them; the right ones under ''.
+# Rules under the mistakes that lead to them.
 WRONG_CONV: dict[str, Rule] = {
-    "The padding counts twice, on either side.": lambda n, k, s, p: (n + p - k) // s + 1,
-    "The padding is added on both sides, not cut off.": lambda n, k, s, p: (n - 2 * p - k) // s + 1,
-    "The padding is left out.": lambda n, k, s, p: (n - k) // s + 1,
-    "A window that does not fit is left out: round down, not up.": lambda n, k, s, p: (
-        math.ceil((n + 2 * p - k) / s) + 1
-    ),
-    "The number of strides is rounded to the nearest: round down.": lambda n, k, s, p: (
-        round((n + 2 * p - k) / s) + 1
-    ),
-    "A part of a window does not count: round down to a whole number.": lambda n, k, s, p: (
-        (n + 2 * p - k) / s + 1
-    ),
-    "The first window is missing: it adds 1 to the number of strides.": lambda n, k, s, p: (
-        (n + 2 * p - k) // s
-    ),
+    "The padding counts twice, on either side.": lambda n, k, s, p: _convolved(n, k, s, p / 2),
+    "The padding is added on both sides, not cut off.": lambda n, k, s, p: _convolved(n, k, s, -p),
+    "The padding is left out.": lambda n, k, s, p: _convolved(n, k, s, 0),
+    "The padding is taken to be half the kernel.": lambda n, k, s, p: _convolved(n, k, s, k // 2),
+    "A window that does not fit is left out: round down, not up.": lambda *by: math.ceil(_strides(*by)) + 1,
+    "The number of strides is rounded to the nearest: round down.": lambda *by: round(_strides(*by)) + 1,
+    "A part of a window does not count: round down to a whole number.": lambda *by: _strides(*by) + 1,
+    "The first window is missing: it adds 1 to the number of strides.": lambda *by: _convolved(*by) - 1,
     "The stride divides only what is left after the first window.": lambda n, k, s, p: (
         (n + 2 * p - k + 1) // s
     ),
     "A convolution makes the side smaller: this is the rule of the transposed one.": _transposed,
-    "The size is divided by the stride and rounded up: kernel and padding count too.": lambda n, k, s, p: (
-        -(-n // s)
-    ),
-    "The size is divided by the stride alone: kernel and padding count too.": lambda n, k, s, p: n // s,
-    "The padding is taken to be half the kernel: use that of the layer.": lambda n, k, s, p: (
-        (n + 2 * (k // 2) - k) // s + 1
-    ),
+    "The size is only divided by the stride, and rounded up.": lambda n, k, s, p: -(-n // s),
+    "The size is only divided by the stride: kernel and padding count too.": lambda n, k, s, p: n // s,
     "Convolutions leave the size as it is.": lambda n, k, s, p: n,
 }
 WRONG_TRANSPOSED: dict[str, Rule] = {
-    "Transposed: the padding counts twice, on either side.": lambda n, k, s, p: (n - 1) * s - p + k,
-    "Transposed: the padding is cut off, not added.": lambda n, k, s, p: (n - 1) * s + 2 * p + k,
-    "Transposed: the padding is left out.": lambda n, k, s, p: (n - 1) * s + k,
-    "Transposed: n places are n - 1 strides apart from first to last.": lambda n, k, s, p: n * s - 2 * p + k,
-    "Transposed: the kernel adds its whole width.": lambda n, k, s, p: (n - 1) * s - 2 * p + k - 1,
+    "Transposed: the padding counts twice, on either side.": lambda n, k, s, p: _transposed(n, k, s, p / 2),
+    "Transposed: the padding is cut off, not added.": lambda n, k, s, p: _transposed(n, k, s, -p),
+    "Transposed: the padding is left out.": lambda n, k, s, p: _transposed(n, k, s, 0),
+    "Transposed: n places are n - 1 strides apart from first to last.": lambda n, *by: _transposed(
+        n + 1, *by
+    ),
+    "Transposed: the kernel adds its whole width.": lambda *by: _transposed(*by) - 1,
     "A transposed convolution goes the other way: it undoes the size of a convolution.": _convolved,
     "Transposed: the size is only multiplied by the stride; the others count too.": lambda n, k, s, p: n * s,
-    "Transposed: the stride less 1 is added, as if there were output padding.": lambda n, k, s, p: (
-        _transposed(n, k, s, p) + s - 1
-    ),
+    "Transposed: the stride less 1 is added: is it output padding?": lambda n, k, s, p: n * s - 2 * p + k - 1,
     "Transposed: the size stays; is their kind spelled as in the text?": lambda n, k, s, p: n,
+}
+# Kernel, stride and padding as some mistakes take them, in both rules.
+TAKEN: dict[str, Callable[[int, int, int], tuple[int, int, float]]] = {
+    "The padding counts twice, on either side, in both rules.": lambda k, s, p: (k, s, p / 2),
+    "The padding is left out of both rules.": lambda k, s, p: (k, s, 0),
+    "The stride is left out.": lambda k, s, p: (k, 1, p),
+    "The stride is taken to be 2: use that of the layer.": lambda k, s, p: (k, 2, p),
+    "Kernel and stride are swapped: a layer is (kind, kernel, stride, padding).": lambda k, s, p: (s, k, p),
 }
 RULES: dict[str, tuple[Rule, Rule]] = {
     **{hint: (rule, _transposed) for hint, rule in WRONG_CONV.items()},
     **{hint: (_convolved, rule) for hint, rule in WRONG_TRANSPOSED.items()},
+    **{
+        hint: (
+            lambda n, *layer, taken=taken: _convolved(n, *taken(*layer)),
+            lambda n, *layer, taken=taken: _transposed(n, *taken(*layer)),
+        )
+        for hint, taken in TAKEN.items()
+    },
     "The size is only divided or multiplied by the stride: kernel and padding count too.": (
         lambda n, k, s, p: n // s,
         lambda n, k, s, p: n * s,
-    ),
-    "The padding counts twice, on either side, in both rules.": (
-        lambda n, k, s, p: (n + p - k) // s + 1,
-        lambda n, k, s, p: (n - 1) * s - p + k,
-    ),
-    "The padding is left out of both rules.": (
-        lambda n, k, s, p: (n - k) // s + 1,
-        lambda n, k, s, p: (n - 1) * s + k,
-    ),
-    "The stride is left out.": (lambda n, k, s, p: n + 2 * p - k + 1, lambda n, k, s, p: n - 1 - 2 * p + k),
-    "The stride is taken to be 2: use that of the layer.": (
-        lambda n, k, s, p: _convolved(n, k, 2, p),
-        lambda n, k, s, p: _transposed(n, k, 2, p),
     ),
     "The layers of this section are built in: use the numbers of each layer.": (
         lambda n, k, s, p: _convolved(n, 3, 2, 1),
         lambda n, k, s, p: _transposed(n, 4, 2, 1),
     ),
     "The two rules are swapped: look at the kind.": (_transposed, _convolved),
-    "Kernel and stride are swapped: a layer is (kind, kernel, stride, padding).": (
-        lambda n, k, s, p: _convolved(n, s, k, p),
-        lambda n, k, s, p: _transposed(n, s, k, p),
-    ),
 }
 
 
@@ -160,9 +151,7 @@ def _size_lists(stack: Stack, run: range) -> dict[str, Any]:
         "Only the last size: return one for each layer.": right[:, -1],
         "Only the last size, in a list: return one for each layer.": right[:, -1:],
         "Only the first layer's size: does the `return` stand inside the loop?": right[:, :1],
-        "Each size stands there twice: one number for each layer is asked for.": np.stack(
-            [right, right], axis=2
-        ),
+        "Each size stands there twice: return one number for each layer.": np.stack([right, right], axis=2),
         "Each layer starts from the first size: it takes what the layer before it gave.": [
             [_sizes([layer], size, *TRUE)[0] for layer in stack] for size in run
         ],
@@ -285,7 +274,7 @@ def _maps(hidden: Tensor, channels: int, height: int, width: int) -> dict[str, n
         right[:, channel, row, column] = numbers[:, (row * width + column) * channels + channel]
     last = numbers.reshape(n, height, width, channels)
     swapped = numbers.reshape(n, width, height, channels)
-    renamed = "the list runs through rows, then columns, then channels."
+    runs = "the list runs through rows, then columns, then channels."
     return {
         "": right,
         "Height and width are still swapped.": right.swapaxes(2, 3),
@@ -296,13 +285,13 @@ def _maps(hidden: Tensor, channels: int, height: int, width: int) -> dict[str, n
         "Height and width are swapped before the reshape: the list runs through rows first.": (
             swapped.transpose(0, 3, 2, 1)
         ),
-        "Height and width are swapped in the reshape, and come out so: the list runs through rows first.": (
+        "Height and width are swapped in the reshape: the list runs through rows first.": (
             swapped.transpose(0, 3, 1, 2)
         ),
-        f"Channels come first in the reshape, then width and height: {renamed}": (
+        f"Channels come first in the reshape: {runs}": (
             numbers.reshape(n, channels, width, height).swapaxes(2, 3)
         ),
-        f"Channels come between the sides in the reshape: {renamed}": (
+        f"Channels come between the sides in the reshape: {runs}": (
             numbers.reshape(n, height, channels, width).swapaxes(1, 2)
         ),
         "The axes are swapped and then renamed: a reshape cannot put rows and columns back in order.": (

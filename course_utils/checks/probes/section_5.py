@@ -88,14 +88,14 @@ def probe_conv_decoder(evidence: Evidence, answer: Any, seed: int) -> None:
 SHAPES = {"unequal": (5, 3, 4, 6), "tall": (2, 4, 5, 3), "lesson": (5, 64, 7, 7), "single": (1, 1, 2, 5)}
 
 
-def feature_looks(seed: int) -> dict[str, tuple[Tensor, int, int, int]]:
+def feature_looks(seed: int) -> dict[str, tuple[Any, ...]]:
     """Numbers (N, height * width * channels), all different and of both signs, and the three sizes; "part"
     is float64, and the first half of longer rows."""
-    looks = {}
-    for key, (n, *sizes) in SHAPES.items():
-        count = n * math.prod(sizes)
-        numbers = torch.randperm(count, generator=generator(seed, 3)).float().view(n, -1) - count // 2
-        looks[key] = (numbers, *sizes)
+    looks: dict[str, tuple[Any, ...]] = {}
+    for key, shape in SHAPES.items():
+        count = math.prod(shape)
+        numbers = torch.randperm(count, generator=generator(seed, 3)).float().view(shape[0], -1) - count // 2
+        looks[key] = (numbers, *shape[1:])
     hidden, *sizes = looks["tall"]
     return looks | {"part": (torch.cat([hidden, hidden + 0.5], dim=1).double()[:, : hidden.shape[1]], *sizes)}
 

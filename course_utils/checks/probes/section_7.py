@@ -273,7 +273,7 @@ def probe_posterior_means(evidence: Evidence, answer: Any, seed: int) -> None:
 # --- 7.7 confusion ----------------------------------------------------------------------------------
 
 
-def label_looks(seed: int) -> dict[str, tuple[Tensor, Tensor, int]]:
+def label_looks(seed: int) -> dict[str, tuple[Any, ...]]:
     """True and predicted labels (N,) and the number of classes."""
     g = generator(seed, 4)
 
