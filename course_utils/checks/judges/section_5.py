@@ -60,9 +60,7 @@ WRONG_CONV: dict[str, Rule] = {
     "The number of strides is rounded to the nearest: round down.": lambda *by: round(_strides(*by)) + 1,
     "A part of a window does not count: round down to a whole number.": lambda *by: _strides(*by) + 1,
     "The first window is missing: it adds 1 to the number of strides.": lambda *by: _convolved(*by) - 1,
-    "The stride divides only what is left after the first window.": lambda n, k, s, p: (
-        (n + 2 * p - k + 1) // s
-    ),
+    "The stride divides what is left after the first window.": lambda n, k, s, p: (n + 2 * p - k + 1) // s,
     "A convolution makes the side smaller: this is the rule of the transposed one.": _transposed,
     "The size is only divided by the stride, and rounded up.": lambda n, k, s, p: -(-n // s),
     "The size is only divided by the stride: kernel and padding count too.": lambda n, k, s, p: n // s,
@@ -72,9 +70,7 @@ WRONG_TRANSPOSED: dict[str, Rule] = {
     "Transposed: the padding counts twice, on either side.": lambda n, k, s, p: _transposed(n, k, s, p / 2),
     "Transposed: the padding is cut off, not added.": lambda n, k, s, p: _transposed(n, k, s, -p),
     "Transposed: the padding is left out.": lambda n, k, s, p: _transposed(n, k, s, 0),
-    "Transposed: n places are n - 1 strides apart from first to last.": lambda n, *by: _transposed(
-        n + 1, *by
-    ),
+    "Transposed: n places are n - 1 strides apart, first to last.": lambda n, *by: _transposed(n + 1, *by),
     "Transposed: the kernel adds its whole width.": lambda *by: _transposed(*by) - 1,
     "A transposed convolution goes the other way: it undoes the size of a convolution.": _convolved,
     "Transposed: the size is only multiplied by the stride; the others count too.": lambda n, k, s, p: n * s,

@@ -217,35 +217,27 @@ def _requests(decode: Callable[[Tensor, Tensor], Tensor], labels: Tensor, z: Ten
     """The images (R * C, 1, 28, 28), and what mistakes would give."""
     rows, columns = len(z), len(labels)
 
-    def logits(codes: Tensor, labels: Tensor) -> np.ndarray:
-        return decode(codes, labels).detach().double().numpy()
+    def shown(codes: Tensor, labels: Tensor) -> np.ndarray:
+        """The images of these pairs."""
+        return sigmoid(decode(codes, labels).detach().double().numpy())
 
     def grid(labels: Tensor, codes: Tensor) -> np.ndarray:
-        """One image after the other, from logits."""
-        return sigmoid(np.concatenate([logits(code.expand(len(labels), -1), labels) for code in codes]))
+        return np.concatenate([shown(code.expand(len(labels), -1), labels) for code in codes])
 
-    images = grid(labels, z)
-    raw = np.log(images / (1 - images))
-    by_row = images.reshape(rows, columns, 1, 28, 28)
-    pairs = min(rows, columns)
+    images, pairs, ends = grid(labels, z), min(rows, columns), "the image is the sigmoid of the logits."
+    raw, by_row = np.log(images / (1 - images)), images.reshape(rows, columns, 1, 28, 28)
+    swapped, each = by_row.swapaxes(0, 1).reshape(images.shape), labels.repeat_interleave(rows)
+    codes, every = z.repeat(columns, 1), labels.repeat(rows)
     return {
         "": images,
-        "Rows and columns are swapped: all labels of the first z come first.": (
-            by_row.swapaxes(0, 1).reshape(images.shape)
-        ),
+        "Rows and columns are swapped: all labels of the first z come first.": swapped,
         "Every row shows the first z.": grid(labels, z[:1].expand(rows, -1)),
         "Only the first z is decoded.": grid(labels, z[:1]),
         "Only the first label is decoded.": by_row[:, 0],
         "Every column shows the first label.": grid(labels[:1].expand(columns), z),
-        "Codes and labels go in pairs, one image each: every label is wanted for every z.": (
-            sigmoid(logits(z[:pairs], labels[:pairs]))
-        ),
-        "z changes within a row: keep it for all the labels.": (
-            sigmoid(logits(z.repeat(columns, 1), labels.repeat(rows)))
-        ),
-        "Labels stay the same within a row, and z too: labels repeat as a whole.": sigmoid(
-            logits(z.repeat_interleave(columns, 0), labels.repeat_interleave(rows))
-        ),
+        "Codes and labels go in pairs: every label is wanted for every z.": shown(z[:pairs], labels[:pairs]),
+        "z changes within a row: keep it for all the labels.": shown(codes, every),
+        "A row shows one label: labels repeat as a whole.": shown(z.repeat_interleave(columns, 0), each),
         "Ten labels are written in: use those that are given.": grid(torch.arange(10), z),
         "The labels are counted from 0: use those that are given.": grid(torch.arange(columns), z),
         "Each label is decoded once, in order: use the labels as they are given.": grid(labels.unique(), z),
@@ -254,13 +246,12 @@ def _requests(decode: Callable[[Tensor, Tensor], Tensor], labels: Tensor, z: Ten
         "The decoder ends in logits: the image is their sigmoid.": raw,
         "The sigmoid is taken twice.": sigmoid(images),
         "The pixels are rounded to black and white: keep the greys.": images.round(),
-        "The logits are clamped to [0, 1]: the image is their sigmoid.": raw.clip(0, 1),
-        "The logits are scaled by their extremes: the image is their sigmoid.": _scaled(raw),
-        "Each image is scaled by its own extremes: the image is the sigmoid.": np.stack([*map(_scaled, raw)]),
-        "This is (tanh + 1) / 2 of the logits: the image is their sigmoid.": sigmoid(2 * raw),
-        "This is a tanh of the logits: the image is their sigmoid.": np.tanh(raw),
-        "This is a ReLU of the logits: the image is their sigmoid.": raw.clip(0),
         "The pixels are whole numbers from 0 to 255: leave them in [0, 1].": np.floor(255 * images),
+        f"The logits are clamped to [0, 1]: {ends}": raw.clip(0, 1),
+        f"The logits are scaled by their extremes: {ends}": _scaled(raw),
+        f"The logits of each image are scaled by their extremes: {ends}": np.stack([*map(_scaled, raw)]),
+        f"This is (tanh + 1) / 2: {ends}": sigmoid(2 * raw),
+        f"This is a tanh: {ends}": np.tanh(raw),
         **{
             f"The codes have been multiplied by {scale}: decode each z as it is.": grid(labels, scale * z)
             for scale in (2, 3, 0.5, -1, 0)
@@ -281,18 +272,18 @@ def judge_count_active(seed: int, evidence: Evidence) -> list[Finding]:
         evidence,
         Property("it counts the means that vary over images", 3, ["count"]),
         Property("it uses the given threshold, and counts only what lies above", 1, ["strict", "tie"]),
-        Property(
-            "it looks at all images, also far from 0, and at a dimension alone",
-            1,
-            ["late", "far", "single", "lone"],
-        ),
+        Property("all images count, also far from 0, and a single dimension does", 1, list(EDGES)),
     )
+
+
+EDGES = ("late", "far", "single", "lone")
 
 
 def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
     """Of means (models, N, d) the counts (models,), and what mistakes would give."""
     mu, n, d = means.double().numpy(), means.shape[1], means.shape[2]
-    over_images, over_dimensions = mu.mean(1, keepdims=True), mu.mean(2, keepdims=True)
+    centre, across = mu.mean(1, keepdims=True), mu.mean(2, keepdims=True)
+    whole = mu.mean((1, 2), keepdims=True)
     var, short = mu.var(1), (means.square().mean(1) - means.mean(1).square()).double().numpy()
 
     def above(values: np.ndarray, threshold: float = threshold) -> np.ndarray:
@@ -302,18 +293,14 @@ def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
         "The standard deviation is compared with the threshold, or the variance with its square.": mu.std(1),
         "Squares are summed over images: the variance is their mean.": n * var,
         "The range from the smallest to the largest is compared: take the variance.": np.ptp(mu, 1),
-        "The mean distance from the mean is compared: take the variance.": np.abs(mu - over_images).mean(1),
+        "The mean distance from the mean is compared: take the variance.": np.abs(mu - centre).mean(1),
         "A constant far from 0 is counted: subtract the mean over images.": (mu**2).mean(1),
         "The distance from 0 is compared: take the variance over images.": np.abs(mu).mean(1),
         "The size of the mean is compared: take the variance over images.": np.abs(mu.mean(1)),
         "The mean is compared: take the variance over images.": mu.mean(1),
         "The largest number is compared: take the variance over images.": mu.max(1),
-        "One mean over everything is subtracted: each dimension has its own.": (
-            (mu - over_images.mean(2, keepdims=True)) ** 2
-        ).mean(1),
-        "The mean over dimensions is subtracted: take that over images.": ((mu - over_dimensions) ** 2).mean(
-            1
-        ),
+        "One mean over everything is subtracted: each dimension has its own.": ((mu - whole) ** 2).mean(1),
+        "The mean over dimensions is subtracted: take that over images.": ((mu - across) ** 2).mean(1),
         "E[x^2] - E[x]^2 loses its digits far from 0: subtract the mean first.": short,
         "This counts images: take the variance over images, dim 0.": mu.var(2, ddof=1),
         "There is one variance over everything: take one per dimension, dim 0.": mu.var((1, 2))[:, None],
@@ -325,9 +312,7 @@ def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
     return {
         "": right,
         "The threshold is fixed at 0.01: use the one that is given.": above(var, 0.01),
-        "What lies just at the threshold is counted: active is what varies by more.": (var >= threshold).sum(
-            1
-        ),
+        "What lies just at the threshold is counted: active is what lies above.": (var >= threshold).sum(1),
         "This counts the dimensions that are switched off.": d - right,
         "This is a share: return the number of dimensions.": right / d,
         **{hint: above(values) for hint, values in compared.items()},
@@ -399,7 +384,10 @@ def _matrices(true: Tensor, predicted: Tensor, num_classes: int) -> dict[str, An
         matrix[row, column] += 1
         wrapped.ravel()[(row * num_classes + column) % 256] += 1
     right, last = np.diag(matrix.diagonal()), max(rows + columns) + 1
-    occur = np.flatnonzero(matrix.sum(0) + matrix.sum(1))
+    occur, binned = (
+        np.flatnonzero(matrix.sum(0) + matrix.sum(1)),
+        np.histogram2d(rows, columns, num_classes)[0],
+    )
     return {
         "": matrix,
         "Rows and columns are swapped: rows are the true classes.": matrix.T,
@@ -417,9 +405,7 @@ def _matrices(true: Tensor, predicted: Tensor, num_classes: int) -> dict[str, An
             np.ix_(occur, occur)
         ],
         "The matrix is as large as the largest label: give it num_classes rows.": matrix[:last, :last],
-        "Bins run from the smallest label to the largest: let them run over all classes.": (
-            np.histogram2d(rows, columns, num_classes)[0]
-        ),
+        "Bins run from the smallest label to the largest: take all classes.": binned,
     }
 
 
