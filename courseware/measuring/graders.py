@@ -1,4 +1,4 @@
-"""How good the checks are, measured on the bank of right and wrong answers (bank/).
+"""How good the checks are, measured on the bank (bank/) and on generated answers (see `generated`).
 
 Every answer is checked with several seeds. A wrong answer is *caught* if no seed gives it full points, a
 right one *accepted* if every seed does, and a wrong one *diagnosed* if with every seed its report holds
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import itertools
 import math
 import multiprocessing
 import os
@@ -21,6 +20,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -54,6 +54,18 @@ class Tally:
         return self.number, self.answer, *(share(good, of) for good, of in pairs), f"{self.seconds:.2f}"
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one answer: whether it was treated as it should be, and its mistake named; seconds."""
+
+    exercise: str
+    label: str
+    right: bool
+    good: bool
+    named: bool
+    seconds: float
+
+
 def limit(good: int, of: int) -> float:
     """The share of which one can be 95% sure, after `good` of `of` independent trials."""
     return float(binomtest(good, of, alternative="greater").proportion_ci(0.95).low)
@@ -70,32 +82,50 @@ def total(tallies: Sequence[Tally]) -> Tally:
     return Tally("", "all exercises", tallies[0].seeds, **sums, seconds=slowest)
 
 
-def measure(seeds: int, track: Callable[[Iterable, int], Iterable]) -> tuple[list[Tally], list[str]]:
+Track = Callable[[Iterable, int], Iterable]  # follows work of known length, with a bar
+
+
+def measure(seeds: int, track: Track) -> tuple[list[Tally], list[str]]:
     """Check every answer of the bank, followed by `track`; a tally per exercise, and what went wrong."""
     answers = [*((a, True) for a in bank.RIGHT), *((a, False) for a in bank.WRONG)]
+    return _tallied(partial(_try, seeds=seeds), answers, seeds, track)
+
+
+def measure_generated(count: int, first: int, track: Track) -> tuple[list[Tally], list[str]]:
+    """Generate and check `count` answers, the first with the number `first`; tallies and what went wrong."""
+    from courseware.measuring import generated
+
+    return _tallied(generated.outcome, range(first, first + count), 1, track)
+
+
+def _tallied(
+    work: Callable[[Any], Outcome | None], answers: Sequence[Any], seeds: int, track: Track
+) -> tuple[list[Tally], list[str]]:
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(os.cpu_count(), spawn, torch.set_num_threads, (1,)) as pool:
-        checked = pool.map(_try, *zip(*answers, strict=True), itertools.repeat(seeds))
-        outcomes = list(track(checked, len(answers)))
+        checked = pool.map(work, answers, chunksize=8)
+        outcomes = [outcome for outcome in track(checked, len(answers)) if outcome]
     tallies, faults = [], []
     for name, exercise in EXERCISES.items():
         counts, slowest = dict.fromkeys(COUNTS, 0), 0.0
-        for (answer, right), (good, diagnosed, seconds) in zip(answers, outcomes, strict=True):
-            if answer.exercise != name:
+        for one in outcomes:
+            if one.exercise != name:
                 continue
-            slowest = max(slowest, seconds if right else 0.0)
-            counts["right" if right else "wrong"] += 1
-            counts["accepted" if right else "caught"] += good
-            counts["diagnosed"] += diagnosed and not right
-            if not (good and diagnosed):
-                fault = "refused" if right else "accepted" if not good else "not diagnosed"
-                faults.append(f"{name}, {answer.name}: {fault}")
-        tallies.append(Tally(exercise.number, name, seeds, **counts, seconds=round(slowest, 3)))
+            slowest = max(slowest, one.seconds if one.right else 0.0)
+            counts["right" if one.right else "wrong"] += 1
+            counts["accepted" if one.right else "caught"] += one.good
+            counts["diagnosed"] += one.named and not one.right
+            if not (one.good and one.named):
+                fault = "refused" if one.right else "accepted" if not one.good else "not diagnosed"
+                faults.append(f"{name}, {one.label}: {fault}")
+        if counts["right"] + counts["wrong"]:
+            tallies.append(Tally(exercise.number, name, seeds, **counts, seconds=round(slowest, 3)))
     return tallies, faults
 
 
-def _try(answer: Any, right: bool, seeds: int) -> tuple[bool, bool, float]:
-    """Whether an answer is treated as it should be and its mistake named, with every seed; median seconds."""
+def _try(given: tuple[bank.Answer, bool], seeds: int) -> Outcome:
+    """What becomes of an answer with every seed; median seconds."""
+    answer, right = given
     exercise, good, named, seconds = EXERCISES[answer.exercise], True, True, []
     for seed in range(seeds):
         names, started = answer.namespace(), time.perf_counter()
@@ -104,14 +134,15 @@ def _try(answer: Any, right: bool, seeds: int) -> tuple[bool, bool, float]:
         seconds.append(time.perf_counter() - started)
         good &= math.isclose(report.points, exercise.points) == right
         named &= answer.hint in str(report)
-    return good, named, statistics.median(seconds)
+    return Outcome(exercise.answer, answer.name, right, good, named, statistics.median(seconds))
 
 
 def sentence(tallies: Sequence[Tally]) -> str:
     """The totals, as documents and site say them."""
     whole = total(tallies)
+    seeds = f"{whole.seeds} seeds" if whole.seeds > 1 else "one seed"
     return (
-        f"with {whole.seeds} seeds each, {whole.caught} of {whole.wrong} wrong answers are caught "
+        f"with {seeds} each, {whole.caught} of {whole.wrong} wrong answers are caught "
         f"(95% limit: at least {limit(whole.caught, whole.wrong):.1%}), "
         f"{whole.accepted} of {whole.right} right ones accepted "
         f"(at least {limit(whole.accepted, whole.right):.1%}) and {whole.diagnosed} of {whole.wrong} "
@@ -119,8 +150,20 @@ def sentence(tallies: Sequence[Tally]) -> str:
     )
 
 
+def _loaded(kept: Any) -> list[Tally]:
+    return [Tally(**one) for one in kept or []]
+
+
+def _rows(tallies: Sequence[Tally]) -> str:
+    columns = ("exercise", "answer", "wrong caught", "right accepted", "mistakes named")
+    return record.table(columns, [tally.cells()[:5] for tally in [*tallies, total(tallies)]])
+
+
 FIGURES = record.Measurement[list[Tally]](
-    "graders",
-    lambda kept: [Tally(**one) for one in kept or []],
-    lambda tallies: {"graders": f"{sentence(tallies).capitalize()}."},
+    "graders", _loaded, lambda tallies: {"graders": f"{sentence(tallies).capitalize()}."}
+)
+GENERATED = record.Measurement[list[Tally]](
+    "generated",
+    _loaded,
+    lambda tallies: {"generated": f"{sentence(tallies).capitalize()}.\n\n{_rows(tallies)}"},
 )
