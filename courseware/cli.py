@@ -232,13 +232,14 @@ def cache(empty: bool) -> None:
 @_STORE
 def graders(seeds: int, generated: int | None, store: bool) -> None:
     """Measure the checks on the bank of right and wrong answers, or on generated ones."""
+    from courseware.measuring import generated as answers
     from courseware.measuring import graders
 
     figures, first = (graders.GENERATED, int(time.time())) if generated else (graders.FIGURES, 0)
     with _progress("answers") as bars:
         track = partial(bars.track, description="Checking answers")
         tallies, faults = (
-            graders.measure_generated(generated, first, track) if generated else graders.measure(seeds, track)
+            answers.measure(generated, first, track) if generated else graders.measure(seeds, track)
         )
     whole = graders.total(tallies)
     _show(

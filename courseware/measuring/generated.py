@@ -27,11 +27,16 @@ from torch import Tensor, nn
 import bank
 from course_utils.checks import check
 from course_utils.checks.judges import EXERCISES, diagnoser
-from courseware.measuring.graders import Outcome
+from courseware.measuring.graders import Outcome, Tally, Track, tallied
 
 HARDLY = 2e-3  # relative and absolute: a change by less may pass for rounding
 UNEXPLAINED = ("Largest difference", "It has shape", "It contains NaN")
 SAMPLE = [answer for answer in bank.RIGHT if not EXERCISES[answer.exercise].questions]
+
+
+def measure(count: int, first: int, track: Track) -> tuple[list[Tally], list[str]]:
+    """Make and check `count` answers, the first with the number `first`; tallies and what went wrong."""
+    return tallied(outcome, range(first, first + count), 1, track)
 
 
 def outcome(number: int) -> Outcome | None:

@@ -88,19 +88,13 @@ Track = Callable[[Iterable, int], Iterable]  # follows work of known length, wit
 def measure(seeds: int, track: Track) -> tuple[list[Tally], list[str]]:
     """Check every answer of the bank, followed by `track`; a tally per exercise, and what went wrong."""
     answers = [*((a, True) for a in bank.RIGHT), *((a, False) for a in bank.WRONG)]
-    return _tallied(partial(_try, seeds=seeds), answers, seeds, track)
+    return tallied(partial(_try, seeds=seeds), answers, seeds, track)
 
 
-def measure_generated(count: int, first: int, track: Track) -> tuple[list[Tally], list[str]]:
-    """Generate and check `count` answers, the first with the number `first`; tallies and what went wrong."""
-    from courseware.measuring import generated
-
-    return _tallied(generated.outcome, range(first, first + count), 1, track)
-
-
-def _tallied(
+def tallied(
     work: Callable[[Any], Outcome | None], answers: Sequence[Any], seeds: int, track: Track
 ) -> tuple[list[Tally], list[str]]:
+    """What becomes of these answers, by several processes: a tally for each exercise, a line for each fault."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(os.cpu_count(), spawn, torch.set_num_threads, (1,)) as pool:
         checked = pool.map(work, answers, chunksize=8)
