@@ -94,7 +94,7 @@ def measure(seeds: int, track: Track) -> tuple[list[Tally], list[str]]:
 def tallied(
     work: Callable[[Any], Outcome | None], answers: Sequence[Any], seeds: int, track: Track
 ) -> tuple[list[Tally], list[str]]:
-    """What becomes of these answers, by several processes: a tally for each exercise, a line for each fault."""
+    """What becomes of these answers: a tally for each exercise, and a line for each fault."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(os.cpu_count(), spawn, torch.set_num_threads, (1,)) as pool:
         checked = pool.map(work, answers, chunksize=8)
