@@ -198,7 +198,7 @@ def test_it_gives_right_answers_its_points_and_names_the_mistakes_of_wrong_ones(
     assert Path(module).is_relative_to(root)  # the copy's, not the course's own
     assert right == [[2, True]] * 3
     assert wrong[0] == [1.0, True]  # a mistake that is understood costs the purpose alone: half
-    assert len(wrong) == 8 and all(points < 2 and named for points, named in wrong)
+    assert len(wrong) == 9 and all(points < 2 and named for points, named in wrong)
 
 
 def test_the_readme_counts_the_lessons_again(done):
