@@ -58,7 +58,7 @@ def outcome(number: int) -> Outcome | None:
     hints = [finding.hint for finding in report.findings if not finding.holds]
     named = bool(report.note) or any(hint and not hint.startswith(UNEXPLAINED) for hint in hints[:1])
     label = f"{number}: {answer.name}, {words or ' '.join(slip.words)}"
-    return Outcome(answer.exercise, label, right, full == right, right or named, 0.0)
+    return Outcome(answer.exercise, label, right, full == right, right or named)
 
 
 # --- the same in other words ------------------------------------------------------------------------

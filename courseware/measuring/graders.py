@@ -31,7 +31,7 @@ from course_utils.checks import check
 from course_utils.checks.judges import EXERCISES
 from courseware import record
 
-COUNTS = ("wrong", "caught", "right", "accepted", "diagnosed")
+COUNTS = ("wrong", "caught", "right", "accepted", "diagnosed", "nothing", "half")
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class Tally:
     accepted: int
     diagnosed: int
     seconds: float  # of a check of a right answer: the median over seeds, of the slowest answer
+    nothing: int = 0  # wrong answers that keep no point with any seed
+    half: int = 0  # that keep some, and at most half of the points
 
     def cells(self) -> tuple[str, ...]:
         """Number, answer, the three shares and the seconds, as the terminal's table shows them."""
@@ -56,14 +58,16 @@ class Tally:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one answer: whether it was treated as it should be, and its mistake named; seconds."""
+    """What became of one answer: whether it was treated as it should be, and its mistake named; the seconds
+    that it took, and the largest share of the points that it kept."""
 
     exercise: str
     label: str
     right: bool
     good: bool
     named: bool
-    seconds: float
+    seconds: float = 0.0
+    kept: float = 0.0
 
 
 def limit(good: int, of: int) -> float:
@@ -109,6 +113,8 @@ def tallied(
             counts["right" if one.right else "wrong"] += 1
             counts["accepted" if one.right else "caught"] += one.good
             counts["diagnosed"] += one.named and not one.right
+            counts["nothing"] += not one.right and not one.kept
+            counts["half"] += not one.right and 0 < one.kept <= 0.5 + 1e-9
             if not (one.good and one.named):
                 fault = "refused" if one.right else "accepted" if not one.good else "not diagnosed"
                 faults.append(f"{name}, {one.label}: {fault}")
@@ -120,7 +126,7 @@ def tallied(
 def _try(given: tuple[bank.Answer, bool], seeds: int) -> Outcome:
     """What becomes of an answer with every seed; median seconds."""
     answer, right = given
-    exercise, good, named, seconds = EXERCISES[answer.exercise], True, True, []
+    exercise, good, named, seconds, kept = EXERCISES[answer.exercise], True, True, [], 0.0
     for seed in range(seeds):
         names, started = answer.namespace(), time.perf_counter()
         with contextlib.redirect_stdout(io.StringIO()):
@@ -128,7 +134,8 @@ def _try(given: tuple[bank.Answer, bool], seeds: int) -> Outcome:
         seconds.append(time.perf_counter() - started)
         good &= math.isclose(report.points, exercise.points) == right
         named &= answer.hint in str(report)
-    return Outcome(exercise.answer, answer.name, right, good, named, statistics.median(seconds))
+        kept = max(kept, report.points / exercise.points)
+    return Outcome(exercise.answer, answer.name, right, good, named, statistics.median(seconds), kept)
 
 
 def sentence(tallies: Sequence[Tally]) -> str:
@@ -153,8 +160,20 @@ def _rows(tallies: Sequence[Tally]) -> str:
     return record.table(columns, [tally.cells()[:5] for tally in [*tallies, total(tallies)]])
 
 
+def _kept(tallies: Sequence[Tally]) -> str:
+    """How many wrong answers keep which share of the points."""
+    columns = ("exercise", "answer", "keep nothing", "keep up to half", "keep more")
+    rows = [
+        (t.number, t.answer, t.nothing, t.half, t.caught - t.nothing - t.half)
+        for t in [*tallies, total(tallies)]
+    ]
+    return record.table(columns, [tuple(map(str, row)) for row in rows])
+
+
 FIGURES = record.Measurement[list[Tally]](
-    "graders", _loaded, lambda tallies: {"graders": f"{sentence(tallies).capitalize()}."}
+    "graders",
+    _loaded,
+    lambda tallies: {"graders": f"{sentence(tallies).capitalize()}.\n\n{_kept(tallies)}"},
 )
 GENERATED = record.Measurement[list[Tally]](
     "generated",
