@@ -462,7 +462,7 @@ WRONG_ELBOS = edited(
             "mu.clone().add_((0.5 * logvar).exp() * noise) + 0 * x.neg_().neg_().clamp_(max=0.5).sum()",
             "in place",
         ),
-        ("a number for the first image", _BOUND, f"({_BOUND})[0]", "reduced to the first"),
+        ("a number for the first image", _BOUND, f"({_BOUND})[0]", "the first of the entries"),
         (
             "all noise at once in a decoder for batches",
             "in eps:",

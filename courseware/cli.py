@@ -227,22 +227,28 @@ def cache(empty: bool) -> None:
 
 
 @main.command()
-@click.option("--seeds", type=click.IntRange(1), default=20, help="How many seeds.")
+@click.option("--seeds", type=click.IntRange(1), default=20, help="How many, for each answer of the bank.")
+@click.option("--generated", type=click.IntRange(1), help="Check so many generated answers, not the bank.")
 @_STORE
-def graders(seeds: int, store: bool) -> None:
-    """Measure the checks on the bank of right and wrong answers."""
+def graders(seeds: int, generated: int | None, store: bool) -> None:
+    """Measure the checks on the bank of right and wrong answers, or on generated ones."""
+    from courseware.measuring import generated as answers
     from courseware.measuring import graders
 
+    figures, first = (graders.GENERATED, int(time.time())) if generated else (graders.FIGURES, 0)
     with _progress("answers") as bars:
-        tallies, faults = graders.measure(seeds, partial(bars.track, description="Checking the bank"))
+        track = partial(bars.track, description="Checking answers")
+        tallies, faults = (
+            answers.measure(generated, first, track) if generated else graders.measure(seeds, track)
+        )
     whole = graders.total(tallies)
     _show(
         ("exercise", "answer", "wrong caught", "right accepted", "mistakes named", "seconds"),
         (tally.cells() for tally in [*tallies, whole]),
     )
-    _say(f"In all, {graders.sentence(tallies)}.")
+    _say(f"In all, {graders.sentence(tallies)}." + f" The first had number {first}." * bool(generated))
     if store:
-        graders.FIGURES.store(settings.project_folder(), tallies)
+        figures.store(settings.project_folder(), tallies)
     for fault in faults:
         _say(fault)
     if (whole.caught, whole.accepted) != (whole.wrong, whole.right):

@@ -134,7 +134,8 @@ def sandbox() -> Finding:
     from courseware.grading.kernel import sandbox as walls
 
     problem = walls.missing()
-    return Finding("sandbox", "not here" if problem else "bubblewrap works", problem, needed=False)
+    found = "not here" if problem else "bubblewrap works"
+    return Finding("sandbox", found, problem or walls.lacking(), needed=False)
 
 
 def disk() -> Finding:

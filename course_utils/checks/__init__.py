@@ -10,10 +10,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from course_utils.checks import versions
 from course_utils.checks.probes import PROBES, observe
 from course_utils.settings import CourseError
+
+versions.note_runs()
 
 
 def check(answer: str, namespace: Mapping[str, Any], seed: int = 0) -> Any:
@@ -31,6 +35,8 @@ def check(answer: str, namespace: Mapping[str, Any], seed: int = 0) -> Any:
             raise  # something else is missing
         return "Answers are judged elsewhere while this notebook is graded."
     report = core.verdict(EXERCISES[answer], observe(answer, namespace, seed))
+    if versions.earlier(namespace.get(answer)):
+        report = replace(report, note=f"{versions.EARLIER} {report.note}".strip())
     if "NBGRADER_VALIDATING" in os.environ and report.points < report.exercise.points:
         # nbgrader's Validate shows what a cell complains of, or one sentence that fits nobody.
         print(report, file=sys.stderr)

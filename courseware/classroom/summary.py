@@ -20,6 +20,7 @@ from course_utils.checks.probes.evidence import ENDLESS
 from course_utils.plotting import Picture
 from courseware import record
 from courseware.classroom.export import harmless
+from courseware.grading.kernel import sandbox
 from courseware.grading.reasons import Reason
 from courseware.grading.work import Result
 
@@ -77,6 +78,8 @@ class Summary:
         found = []
         if self.unsafe:
             found.append(f"{self.unsafe} results were NOT graded in a sandbox.")
+        if self.unsafe < self.students and sandbox.lacking():
+            found.append(sandbox.lacking())
         if self.outdated:
             found.append(
                 f"{self.outdated} results are of an earlier release of the assignment: "

@@ -1,4 +1,4 @@
-"""How good the checks are, measured on the bank of right and wrong answers (bank/).
+"""How good the checks are, measured on the bank (bank/) and on generated answers (see `generated`).
 
 Every answer is checked with several seeds. A wrong answer is *caught* if no seed gives it full points, a
 right one *accepted* if every seed does, and a wrong one *diagnosed* if with every seed its report holds
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import itertools
 import math
 import multiprocessing
 import os
@@ -21,6 +20,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -31,7 +31,7 @@ from course_utils.checks import check
 from course_utils.checks.judges import EXERCISES
 from courseware import record
 
-COUNTS = ("wrong", "caught", "right", "accepted", "diagnosed")
+COUNTS = ("wrong", "caught", "right", "accepted", "diagnosed", "nothing", "half")
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,27 @@ class Tally:
     accepted: int
     diagnosed: int
     seconds: float  # of a check of a right answer: the median over seeds, of the slowest answer
+    nothing: int = 0  # wrong answers that keep no point with any seed
+    half: int = 0  # that keep some, and at most half of the points
 
     def cells(self) -> tuple[str, ...]:
         """Number, answer, the three shares and the seconds, as the terminal's table shows them."""
         pairs = ((self.caught, self.wrong), (self.accepted, self.right), (self.diagnosed, self.wrong))
         return self.number, self.answer, *(share(good, of) for good, of in pairs), f"{self.seconds:.2f}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one answer: whether it was treated as it should be, and its mistake named; the seconds
+    that it took, and the largest share of the points that it kept."""
+
+    exercise: str
+    label: str
+    right: bool
+    good: bool
+    named: bool
+    seconds: float = 0.0
+    kept: float = 0.0
 
 
 def limit(good: int, of: int) -> float:
@@ -70,33 +86,47 @@ def total(tallies: Sequence[Tally]) -> Tally:
     return Tally("", "all exercises", tallies[0].seeds, **sums, seconds=slowest)
 
 
-def measure(seeds: int, track: Callable[[Iterable, int], Iterable]) -> tuple[list[Tally], list[str]]:
+Track = Callable[[Iterable, int], Iterable]  # follows work of known length, with a bar
+
+
+def measure(seeds: int, track: Track) -> tuple[list[Tally], list[str]]:
     """Check every answer of the bank, followed by `track`; a tally per exercise, and what went wrong."""
     answers = [*((a, True) for a in bank.RIGHT), *((a, False) for a in bank.WRONG)]
+    return tallied(partial(_try, seeds=seeds), answers, seeds, track)
+
+
+def tallied(
+    work: Callable[[Any], Outcome | None], answers: Sequence[Any], seeds: int, track: Track
+) -> tuple[list[Tally], list[str]]:
+    """What becomes of these answers: a tally for each exercise, and a line for each fault."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(os.cpu_count(), spawn, torch.set_num_threads, (1,)) as pool:
-        checked = pool.map(_try, *zip(*answers, strict=True), itertools.repeat(seeds))
-        outcomes = list(track(checked, len(answers)))
+        checked = pool.map(work, answers, chunksize=8)
+        outcomes = [outcome for outcome in track(checked, len(answers)) if outcome]
     tallies, faults = [], []
     for name, exercise in EXERCISES.items():
         counts, slowest = dict.fromkeys(COUNTS, 0), 0.0
-        for (answer, right), (good, diagnosed, seconds) in zip(answers, outcomes, strict=True):
-            if answer.exercise != name:
+        for one in outcomes:
+            if one.exercise != name:
                 continue
-            slowest = max(slowest, seconds if right else 0.0)
-            counts["right" if right else "wrong"] += 1
-            counts["accepted" if right else "caught"] += good
-            counts["diagnosed"] += diagnosed and not right
-            if not (good and diagnosed):
-                fault = "refused" if right else "accepted" if not good else "not diagnosed"
-                faults.append(f"{name}, {answer.name}: {fault}")
-        tallies.append(Tally(exercise.number, name, seeds, **counts, seconds=round(slowest, 3)))
+            slowest = max(slowest, one.seconds if one.right else 0.0)
+            counts["right" if one.right else "wrong"] += 1
+            counts["accepted" if one.right else "caught"] += one.good
+            counts["diagnosed"] += one.named and not one.right
+            counts["nothing"] += not one.right and not one.kept
+            counts["half"] += not one.right and 0 < one.kept <= 0.5 + 1e-9
+            if not (one.good and one.named):
+                fault = "refused" if one.right else "accepted" if not one.good else "not diagnosed"
+                faults.append(f"{name}, {one.label}: {fault}")
+        if counts["right"] + counts["wrong"]:
+            tallies.append(Tally(exercise.number, name, seeds, **counts, seconds=round(slowest, 3)))
     return tallies, faults
 
 
-def _try(answer: Any, right: bool, seeds: int) -> tuple[bool, bool, float]:
-    """Whether an answer is treated as it should be and its mistake named, with every seed; median seconds."""
-    exercise, good, named, seconds = EXERCISES[answer.exercise], True, True, []
+def _try(given: tuple[bank.Answer, bool], seeds: int) -> Outcome:
+    """What becomes of an answer with every seed; median seconds."""
+    answer, right = given
+    exercise, good, named, seconds, kept = EXERCISES[answer.exercise], True, True, [], 0.0
     for seed in range(seeds):
         names, started = answer.namespace(), time.perf_counter()
         with contextlib.redirect_stdout(io.StringIO()):
@@ -104,14 +134,16 @@ def _try(answer: Any, right: bool, seeds: int) -> tuple[bool, bool, float]:
         seconds.append(time.perf_counter() - started)
         good &= math.isclose(report.points, exercise.points) == right
         named &= answer.hint in str(report)
-    return good, named, statistics.median(seconds)
+        kept = max(kept, report.points / exercise.points)
+    return Outcome(exercise.answer, answer.name, right, good, named, statistics.median(seconds), kept)
 
 
 def sentence(tallies: Sequence[Tally]) -> str:
     """The totals, as documents and site say them."""
     whole = total(tallies)
+    seeds = f"{whole.seeds} seeds" if whole.seeds > 1 else "one seed"
     return (
-        f"with {whole.seeds} seeds each, {whole.caught} of {whole.wrong} wrong answers are caught "
+        f"with {seeds} each, {whole.caught} of {whole.wrong} wrong answers are caught "
         f"(95% limit: at least {limit(whole.caught, whole.wrong):.1%}), "
         f"{whole.accepted} of {whole.right} right ones accepted "
         f"(at least {limit(whole.accepted, whole.right):.1%}) and {whole.diagnosed} of {whole.wrong} "
@@ -119,8 +151,32 @@ def sentence(tallies: Sequence[Tally]) -> str:
     )
 
 
+def _loaded(kept: Any) -> list[Tally]:
+    return [Tally(**one) for one in kept or []]
+
+
+def _rows(tallies: Sequence[Tally]) -> str:
+    columns = ("exercise", "answer", "wrong caught", "right accepted", "mistakes named")
+    return record.table(columns, [tally.cells()[:5] for tally in [*tallies, total(tallies)]])
+
+
+def _kept(tallies: Sequence[Tally]) -> str:
+    """How many wrong answers keep which share of the points."""
+    columns = ("exercise", "answer", "keep nothing", "keep up to half", "keep more")
+    rows = [
+        (t.number, t.answer, t.nothing, t.half, t.caught - t.nothing - t.half)
+        for t in [*tallies, total(tallies)]
+    ]
+    return record.table(columns, [tuple(map(str, row)) for row in rows])
+
+
 FIGURES = record.Measurement[list[Tally]](
     "graders",
-    lambda kept: [Tally(**one) for one in kept or []],
-    lambda tallies: {"graders": f"{sentence(tallies).capitalize()}."},
+    _loaded,
+    lambda tallies: {"graders": f"{sentence(tallies).capitalize()}.\n\n{_kept(tallies)}"},
+)
+GENERATED = record.Measurement[list[Tally]](
+    "generated",
+    _loaded,
+    lambda tallies: {"generated": f"{sentence(tallies).capitalize()}.\n\n{_rows(tallies)}"},
 )

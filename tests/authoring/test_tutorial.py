@@ -53,32 +53,35 @@ ANSWER = '''def mean_square(x: torch.Tensor) -> torch.Tensor:
 
 PROBE = """
 
-def numbers(seed):
-    return torch.randn(3, 5, generator=generator(seed)), torch.randn(1, generator=generator(seed, 1))
+def square_looks(seed):
+    g = generator(seed)
+    return {"mean": (torch.randn(3, 5, generator=g),), "one": (torch.randn(1, generator=g),)}
 
 
 def probe_mean_square(evidence, answer, seed):
-    for key, x in zip(("mean", "one"), numbers(seed)):
-        record(evidence, key, answer, x)
+    look(evidence, answer, square_looks(seed))
 
 
 PROBES["mean_square"] = probe_mean_square
 """
 
 JUDGE = """
-from course_utils.checks.probes.section_2 import numbers
+from course_utils.checks.probes.section_2 import square_looks
 
 
 def judge_mean_square(seed, evidence):
-    x, one = numbers(seed)
-    mistakes = {"This is the sum: divide by the number of entries.": (x**2).sum()}
-    return [
-        expect(evidence, "mean", (x**2).mean(), "it is the mean of the squares", 3, mistakes),
-        expect(evidence, "one", (one**2).mean(), "one entry works too", 1),
-    ]
+    return Table.of(square_looks(seed), squares).judge(
+        evidence,
+        Property("it is the mean of the squares", 3, ["mean"]),
+        Property("one entry works too", 2, ["one"]),
+    )
 
 
-EXERCISES += (Exercise("2.9", "mean_square", 2, judge_mean_square),)
+def squares(x):
+    return {"": (x**2).mean(), "This is the sum: divide by the number of entries.": (x**2).sum()}
+
+
+EXERCISES += (Exercise("2.9", "mean_square", 2, judge_mean_square, why="Squares have no sign."),)
 """
 
 BANK = '''
@@ -98,9 +101,10 @@ WRONG += edited(
     [
         ("a sum", ".mean()", ".sum()", "This is the sum"),
         ("a maximum", ".mean()", ".max()", "Largest difference"),
+        ("a sign", "(x**2)", "-(x**2)", "wrong sign"),
         ("an absolute value", "x**2", "x.abs()", "Largest difference"),
         ("a cube", "2", "3", "Largest difference"),
-        ("a square root", ".mean()", ".mean().sqrt()", "Largest difference"),
+        ("a square root", ".mean()", ".mean().sqrt()", "square root has been taken"),
         ("a mean per row", ".mean()", ".mean(-1)", "expected ()"),
         ("no mean", ".mean()", "", "expected ()"),
         ("a mean of no squares", "**2", "", "Largest difference"),
@@ -193,8 +197,8 @@ def test_it_gives_right_answers_its_points_and_names_the_mistakes_of_wrong_ones(
     root, (module, right, wrong) = done
     assert Path(module).is_relative_to(root)  # the copy's, not the course's own
     assert right == [[2, True]] * 3
-    assert wrong[0] == [0.5, True]  # a sum is right for one entry: of weights 3 and 1 the smaller
-    assert len(wrong) == 8 and all(points < 2 and named for points, named in wrong)
+    assert wrong[0] == [1.0, True]  # a mistake that is understood costs the purpose alone: half
+    assert len(wrong) == 9 and all(points < 2 and named for points, named in wrong)
 
 
 def test_the_readme_counts_the_lessons_again(done):

@@ -11,9 +11,11 @@ import pytest
 from nbgrader.api import Gradebook
 
 from course_utils.checks.probes.evidence import ENDLESS
+from courseware import doctor
 from courseware.classroom import summary
 from courseware.classroom.export import Export
 from courseware.grading import work
+from courseware.grading.kernel import seccomp
 from courseware.grading.reasons import Fault, Reason
 from courseware.grading.submission.own_work import Remark
 from courseware.grading.work import Notebook, Result, Verdict
@@ -72,6 +74,13 @@ def test_a_look_is_asked_for_where_more_than_an_answer_is_wrong(found):
 
 def test_answers_for_a_person_and_results_without_a_sandbox_are_counted(found):
     assert (found.students, found.by_hand, found.unsafe) == (5, 3, 1)
+
+
+def test_a_wall_that_this_machine_has_not_is_a_warning(found, monkeypatch):
+    assert not [said for said in found.warnings("02-theory") if "lacks" in said]
+    monkeypatch.setattr(seccomp, "compiled", lambda: b"")
+    assert "On this machine the sandbox lacks the filter of system calls." in found.warnings("02-theory")
+    assert "lacks the filter" in doctor.sandbox().advice
 
 
 def test_what_matters_most_comes_first():

@@ -250,7 +250,7 @@ def test_what_has_been_earned_stays_where_the_time_ends_in_a_later_run(monkeypat
 
 
 def test_evidence_is_judged_whatever_the_kernel_said_about_points():
-    assert points(judged(packed(41, RIGHT_KL.replace("0.5 * ", "")))) == 0
+    assert points(judged(packed(41, RIGHT_KL.replace("0.5 * ", "")))) == KL.points / 2
     assert points(judged(packed(41))) == 3
 
 

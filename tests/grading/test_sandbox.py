@@ -105,6 +105,11 @@ OUT_OF_REACH = {
     ),
     "the grader's home": (f"import os; os.listdir({str(Path.home() / '.cache')!r})", "FileNotFoundError"),
     "nbgrader's exchange": ("import os; os.listdir('/usr/local/share')", "FileNotFoundError"),
+    "an exchange beside Python": ("import os, sys; os.listdir(sys.prefix + '/share')", "FileNotFoundError"),
+    "an exchange beside the Python below": (
+        "import os, sys; os.listdir(sys.base_prefix + '/share')",
+        "FileNotFoundError",
+    ),
     "what others keep on this machine": ("import os; os.listdir('/var')", "FileNotFoundError"),
     "passwords": ("open('/etc/shadow')", "FileNotFoundError"),
     "the grader's secrets": ("import os; os.environ['TOKEN_OF_THE_GRADER']", "KeyError"),

@@ -60,7 +60,7 @@ SYSTEM = (
     *(f"/usr/share/{part}" for part in ("fonts", "fontconfig", "zoneinfo", "ca-certificates")),
     *(f"/etc/{part}" for part in ("ld.so.cache", "localtime", "fonts", "alternatives", "ssl/certs")),
 )
-SHARED_PREFIXES = ("/usr", "/usr/local")
+PYTHON = ("bin", "lib", "lib64", "ssl", "pyvenv.cfg")  # of each prefix; beside it others may keep an exchange
 WRITABLE = ("/tmp", "/dev/shm")  # beside the home folder
 FILE_BYTES = 1024  # that a file costs, however empty
 SOCKET_BYTES = 212_992  # that Linux lets wait in a socket, unless told otherwise
@@ -114,6 +114,11 @@ def missing() -> str:
             "(`sysctl kernel.unprivileged_userns_clone=1` or, on Ubuntu, an AppArmor profile for bwrap)."
         )
     return ""
+
+
+def lacking() -> str:
+    """Which wall a sandbox on this machine has not, in a sentence; '' if it has all."""
+    return "" if seccomp.compiled() else "On this machine the sandbox lacks the filter of system calls."
 
 
 def require() -> None:
@@ -411,9 +416,7 @@ def _walls(limits: Limits) -> list[str]:
     for path in SYSTEM:
         walls += _bound("--ro-bind-try", Path(path))
     for prefix in dict.fromkeys((sys.base_prefix, sys.prefix)):
-        # Where everybody installs into a folder, others may keep an exchange there, or homes.
-        parts = ("bin", "lib", "lib64") if prefix in SHARED_PREFIXES else ("",)
-        for part in parts:
+        for part in PYTHON:
             walls += _bound("--ro-bind-try", Path(prefix, part))
     return walls
 

@@ -1,0 +1,246 @@
+"""Answers that nobody wrote: a second measure of the checks, which no bank can be tuned to.
+
+Each is made from a right answer of the bank and a number. A *rewritten* one is the same program in other
+words: locals renamed, factors turned round, sums put into helpers, methods called as functions, the whole
+wrapped. It must be accepted. A *changed* one goes through one or two changes of the diagnoser on the way out.
+It must be caught, and its report should explain the numbers. A change that changes nothing to speak of makes
+a right answer, and is left out. Other numbers give other answers: a run starts where the last one ended.
+
+What this samples is slips in form and in arithmetic, in equal shares; it holds no misunderstanding of a
+formula, of which the bank is full.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import math
+import random
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import bank
+from course_utils.checks import check
+from course_utils.checks.judges import EXERCISES, diagnoser
+from courseware.measuring.graders import Outcome, Tally, Track, tallied
+
+HARDLY = 2e-3  # relative and absolute: a change by less may pass for rounding
+UNEXPLAINED = ("Largest difference", "It has shape", "It contains NaN")
+SAMPLE = [answer for answer in bank.RIGHT if not EXERCISES[answer.exercise].questions]
+
+
+def measure(count: int, first: int, track: Track) -> tuple[list[Tally], list[str]]:
+    """Make and check `count` answers, the first with the number `first`; tallies and what went wrong."""
+    return tallied(outcome, range(first, first + count), 1, track)
+
+
+def outcome(number: int) -> Outcome | None:
+    """What becomes of the answer with that number; None where it is left out."""
+    draw = random.Random(number)
+    answer = SAMPLE[number // 2 % len(SAMPLE)]
+    names: dict[str, Any] = bank.answers.notebook_names()
+    right = number % 2 == 0
+    code, words = rewritten(answer, draw) if right else (answer.code, "")
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(code, names)
+        slip = Slip(draw)
+        if not right:
+            names[answer.exercise] = slipped(names[answer.exercise], slip)
+        report = check(answer.exercise, names, draw.randrange(10**6))
+    if not right and not slip.matters:
+        return None
+    full = math.isclose(report.points, report.exercise.points)
+    hints = [finding.hint for finding in report.findings if not finding.holds]
+    named = bool(report.note) or any(hint and not hint.startswith(UNEXPLAINED) for hint in hints[:1])
+    label = f"{number}: {answer.name}, {words or ' '.join(slip.words)}"
+    return Outcome(answer.exercise, label, right, full == right, right or named)
+
+
+# --- the same in other words ------------------------------------------------------------------------
+
+
+def rewritten(answer: bank.Answer, draw: random.Random) -> tuple[str, str]:
+    """The code after some of the rewrites, and their names."""
+    tree = ast.parse(answer.code)
+    chosen = draw.sample(REWRITES, draw.randint(1, 4))
+    for rewrite in chosen:
+        tree = ast.fix_missing_locations(rewrite(tree, answer.exercise, draw))
+    return ast.unparse(tree), ", ".join(rewrite.__name__.strip("_") for rewrite in chosen)
+
+
+class _Edit(ast.NodeTransformer):
+    """Replaces every node for which `new` gives another one."""
+
+    def __init__(self, new: Callable[[ast.AST], ast.AST | None]) -> None:
+        self.new = new
+
+    def visit(self, node: ast.AST) -> Any:
+        self.generic_visit(node)
+        return self.new(node) or node
+
+
+def _locals_renamed(tree: ast.Module, name: str, draw: random.Random) -> ast.Module:
+    nodes = list(ast.walk(tree))
+    kept = {one for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for one in node.names}
+    kept |= {node.arg for node in nodes if isinstance(node, ast.arg | ast.keyword) and node.arg}
+    kept |= {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    made = {
+        node.id: f"{draw.choice('abcdefgh')}_{index}"
+        for function in nodes
+        if isinstance(function, ast.FunctionDef)
+        for index, node in enumerate(ast.walk(function))
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id not in kept
+    }
+
+    def renamed(node: ast.AST) -> ast.AST | None:
+        return ast.Name(made[node.id], node.ctx) if isinstance(node, ast.Name) and node.id in made else None
+
+    return _Edit(renamed).visit(tree)
+
+
+def _factors_turned(tree: ast.Module, name: str, draw: random.Random) -> ast.Module:
+    """a * b becomes b * a, where neither is a list or a string."""
+
+    def turned(node: ast.AST) -> ast.AST | None:
+        if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult)) or draw.random() < 0.5:
+            return None
+        if any(isinstance(part, ast.List | ast.Tuple | ast.JoinedStr) for part in ast.walk(node)):
+            return None
+        return ast.BinOp(node.right, node.op, node.left)
+
+    return _Edit(turned).visit(tree)
+
+
+def _sums_in_helpers(tree: ast.Module, name: str, draw: random.Random) -> ast.Module:
+    """a + b becomes plus(a, b), with plus defined above; so do differences and products."""
+    names = {ast.Add: ("plus", "+"), ast.Sub: ("minus", "-"), ast.Mult: ("times", "*")}
+
+    def helped(node: ast.AST) -> ast.AST | None:
+        if not isinstance(node, ast.BinOp) or type(node.op) not in names or draw.random() < 0.5:
+            return None
+        return ast.Call(ast.Name(names[type(node.op)][0], ast.Load()), [node.left, node.right], [])
+
+    helpers = "\n".join(f"def {called}(one, two): return one {sign} two" for called, sign in names.values())
+    edited = _Edit(helped).visit(tree)
+    edited.body = [*ast.parse(helpers).body, *edited.body]
+    return edited
+
+
+MODULES = ("torch", "math", "F", "nn")
+FUNCTIONS = ("exp", "log", "sqrt", "square", "sigmoid", "tanh", "abs", "flatten", "logsumexp", "softmax")
+
+
+def _methods_called_as_functions(tree: ast.Module, name: str, draw: random.Random) -> ast.Module:
+    """x.exp() becomes torch.exp(x), where nothing is NumPy's."""
+    if "np." in ast.unparse(tree) or "numpy" in ast.unparse(tree):
+        return tree
+
+    def called(node: ast.AST) -> ast.AST | None:
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)) or draw.random() < 0.3:
+            return None
+        of = node.func.value
+        if node.func.attr not in FUNCTIONS or (
+            isinstance(of, ast.Name) and of.id in ("torch", "math", "F", "nn")
+        ):
+            return None
+        if isinstance(of, ast.Attribute):  # torch.special, a module's layer
+            return None
+        name = ast.Attribute(ast.Name("torch", ast.Load()), node.func.attr, ast.Load())
+        return ast.Call(name, [of, *node.args], node.keywords)
+
+    return _Edit(called).visit(tree)
+
+
+def _talkative(tree: ast.Module, name: str, draw: random.Random) -> ast.Module:
+    """Every function prints something first."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            node.body.insert(0, ast.parse(f"print('in {node.name}')").body[0])
+    return tree
+
+
+def _wrapped(tree: ast.Module, name: str, draw: random.Random) -> ast.Module:
+    """The answer is called by another function, or is the base of another class."""
+    if name[0].isupper():
+        extra = f"class Renamed({name}): pass\n{name} = Renamed"
+    else:
+        extra = f"inner = {name}\ndef {name}(*given, **named): return inner(*given, **named)"
+    tree.body += ast.parse(extra).body
+    return tree
+
+
+REWRITES = (
+    _locals_renamed,
+    _factors_turned,
+    _sums_in_helpers,
+    _methods_called_as_functions,
+    _talkative,
+    _wrapped,
+)
+
+
+# --- slips ------------------------------------------------------------------------------------------
+
+
+class Slip:
+    """One or two changes of the diagnoser, drawn at the first result that comes along."""
+
+    def __init__(self, draw: random.Random) -> None:
+        self.draw, self.twice = draw, draw.random() < 0.1
+        self.words: list[str] = []
+        self.changes: list[diagnoser.Change] = []
+        self.part = 0
+        self.matters = False
+
+    def __call__(self, value: Any, given: Iterable[Any]) -> Any:
+        """The value as the slip leaves it; of several, one of them."""
+        if isinstance(value, tuple) and value and not isinstance(value[0], tuple):
+            self.part = self.part or self.draw.randint(1, len(value))
+            parts = [self._one(part, given) if k == self.part else part for k, part in enumerate(value, 1)]
+            return tuple(parts)
+        return self._one(value, given)
+
+    def _one(self, value: Any, given: Iterable[Any]) -> Any:
+        if not isinstance(value, Tensor | np.ndarray | float | int | list):
+            return value
+        right = np.asarray(value.detach() if isinstance(value, Tensor) else value, dtype=float)
+        sizes = self._sizes(given)
+        if not self.changes:
+            found = list(diagnoser.changes([diagnoser.Seen(right, right, sizes)]))
+            for sentence, change in self.draw.sample(found, 1 + self.twice):
+                self.words.append(sentence)
+                self.changes.append(change)
+        wrong = right
+        for change in self.changes:
+            wrong = diagnoser.changed(change, wrong, sizes)
+        same = wrong.shape == right.shape and np.allclose(wrong, right, HARDLY, HARDLY, equal_nan=True)
+        self.matters |= not same
+        if not isinstance(value, Tensor):
+            return wrong.tolist()
+        moved = torch.from_numpy(np.ascontiguousarray(wrong)).to(value.dtype)
+        if value.requires_grad and moved.shape == value.shape:
+            return value + (moved - value.detach())
+        return moved
+
+    @staticmethod
+    def _sizes(given: Iterable[Any]) -> dict[str, int]:
+        shapes = [one.shape for one in given if isinstance(one, Tensor) and one.ndim > 1]
+        return {"rows": shapes[0][0], "columns": shapes[0][-1]} if shapes else {}
+
+
+def slipped(answer: Any, slip: Slip) -> Any:
+    """The function, or the class with one of its methods, through the slip."""
+    if not isinstance(answer, type) or not issubclass(answer, nn.Module):
+        return lambda *given: slip(answer(*given), given)
+    methods = [name for name in ("encode", "decode", "forward") if name in vars(answer)]
+    method = slip.draw.choice(methods)
+
+    def through(self: Any, *given: Any) -> Any:
+        return slip(getattr(answer, method)(self, *given), given)
+
+    return type(answer.__name__, (answer,), {method: through})

@@ -1,0 +1,67 @@
+"""Answers that nobody wrote: right ones in other words are right, slips are wrong, and a number makes one."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+from bank.answers import Answer
+from courseware.measuring import generated, graders
+
+ROOT = Path(__file__).parents[2]
+SUM = Answer(
+    "gaussian_kl",
+    "a sum of terms",
+    """
+def gaussian_kl(mu, logvar):
+    square = mu.square() + logvar.exp()
+    return 0.5 * (square - 1 - logvar)
+""",
+)
+
+
+def drawn(rewrite) -> str:
+    tree = generated.ast.parse(SUM.code)
+    return generated.ast.unparse(
+        generated.ast.fix_missing_locations(rewrite(tree, "gaussian_kl", random.Random(2)))
+    )
+
+
+@pytest.mark.parametrize("rewrite", generated.REWRITES)
+def test_a_rewrite_reads_otherwise_and_does_the_same(rewrite, capsys):
+    code, mu, logvar = drawn(rewrite), torch.randn(2, 3), torch.randn(2, 3)
+    assert code.strip() != generated.ast.unparse(generated.ast.parse(SUM.code)).strip()
+    values = []
+    for one in (SUM.code, code):
+        names: dict = {"torch": torch}
+        exec(one, names)
+        values.append(names["gaussian_kl"](mu, logvar))
+    assert torch.equal(*values)
+
+
+def test_a_number_makes_the_same_answer_again_and_another_number_another():
+    found = [generated.outcome(number) for number in (8, 8, 8 + 2 * len(generated.SAMPLE))]
+    assert found[0] == found[1]
+    assert found[0] != found[2]
+
+
+@pytest.mark.parametrize("number", range(0, 40, 4))
+def test_rewritten_answers_are_accepted_and_slips_are_caught(number):
+    for one in (generated.outcome(number), generated.outcome(number + 1)):
+        assert one is None or one.good, one
+
+
+def test_a_slip_that_changes_nothing_is_no_wrong_answer(monkeypatch):
+    monkeypatch.setattr(generated.diagnoser, "changes", lambda looks: [("Nothing.", lambda y, _: y)] * 2)
+    assert generated.outcome(1) is None
+
+
+def test_the_stored_figures_meet_the_goals():
+    row = graders.total(graders.GENERATED.stored(ROOT))
+    assert row.right + row.wrong >= 4500  # of 5,000, less the slips that change nothing
+    assert row.accepted == row.right
+    assert row.caught >= 0.995 * row.wrong
+    assert row.diagnosed >= 0.92 * row.wrong
