@@ -356,7 +356,7 @@ WRONG_STEPS = edited(
     "train_step",
     STEP,
     [
-        ("gradients never cleared", "optimizer.zero_grad()", "pass", "still in the second"),
+        ("gradients never cleared", "optimizer.zero_grad()", "pass", "still in a later one"),
         ("backward forgotten", "loss.backward()", "pass", "do not move"),
         ("step forgotten", "optimizer.step()", "pass", "do not move"),
         (
@@ -378,7 +378,7 @@ WRONG_STEPS = edited(
             "do not move",
         ),
         ("loss returned with its graph", "loss.item()", "loss", "holds on to its graph"),
-        ("loss returned as a tensor", "loss.item()", "loss.detach()", "makes it a number"),
+        ("loss returned as a tensor", "loss.item()", "loss.detach()", "makes it a plain number"),
         ("nothing returned", "return loss.item()", "loss.item()", "returned None"),
         ("loss rounded", "loss.item()", "round(loss.item(), 2)", "It is rounded"),
         ("logits compared with pixels", "logits.sigmoid()", "logits", "compare their sigmoid"),
@@ -409,24 +409,34 @@ WRONG_STEPS = edited(
             "optimizer.step()\n    model.eval()",
             "evaluation mode",
         ),
-        ("half of the mean", _LOSS, f"{_LOSS} / 2", "half of the mean"),
-        ("summed over the batch in the end", "loss.item()", "loss.item() * len(images)", "size of the batch"),
+        ("half of the mean", _LOSS, f"{_LOSS} / 2", "counts half"),
+        (
+            "summed over the batch in the end",
+            "loss.item()",
+            "loss.item() * len(images)",
+            "summed over the batch",
+        ),
         ("tanh for the sigmoid", "sigmoid()", "tanh()", "tanh of the logits"),
         ("sigmoid twice", "sigmoid()", "sigmoid().sigmoid()", "taken twice"),
         (
             "error of each pixel",
             _LOSS,
             "F.mse_loss(logits.sigmoid(), images, reduction='none')",
-            "the mean is over all",
+            "Take the mean first",
         ),
-        ("pixels and images crossed", "images)\n    opt", "images.transpose(2, 3))\n    opt", "in its place"),
+        (
+            "pixels and images crossed",
+            "images)\n    opt",
+            "images.transpose(2, 3))\n    opt",
+            "Rows and columns",
+        ),
         ("two steps", "optimizer.step()", "optimizer.step()\n    optimizer.step()", "steps twice"),
-        ("up the hill", "loss.backward()", "(-loss).backward()", "go up the gradient"),
+        ("up the hill", "loss.backward()", "(-loss).backward()", "goes uphill"),
         (
             "another loss descended",
             "loss.backward()",
             "(len(images) * loss).backward()",
-            "descends another loss",
+            "summed over the batch",
         ),
         (
             "a step by hand of a size of its own",
@@ -438,9 +448,9 @@ WRONG_STEPS = edited(
             "gradient clipped",
             "optimizer.step()",
             "nn.utils.clip_grad_norm_(model.parameters(), 1e-3)\n    optimizer.step()",
-            "optimizer handed in",
+            "is it clipped",
         ),
-        ("logits detached", "model(images)", "model(images).detach()", "is something detached"),
+        ("logits detached", "model(images)", "model(images).detach()", "Is something detached"),
         ("images rescaled in place", "logits =", "images.mul_(2).sub_(1)\n    logits =", "given in place"),
         ("loss and images returned", "loss.item()", "loss.item(), logits.detach()", "plain number"),
         ("loss in a list", "loss.item()", "[loss.item()]", "It returned a list"),
@@ -448,13 +458,13 @@ WRONG_STEPS = edited(
             "loss measured after the step",
             "loss.item()",
             "F.mse_loss(model(images).sigmoid(), images).item()",
-            "taken after the step",
+            "the loss after the step",
         ),
         (
             "an optimiser of its own",
             "logits = model",
             "optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)\n    logits = model",
-            "do not make a new one",
+            "not by a `step` of the optimizer handed in",
         ),
         (
             "no_grad around the step",
@@ -605,9 +615,9 @@ WRONG_STEPS += [
         "train_step",
         f"nothing is done, {value} returned",
         f"def train_step(model, optimizer, x):\n    return {value}\n",
-        hint,
+        "`encode` is never called",
     )
-    for value, hint in (("None", "is a `return` missing?"), ("0.0", "The weights do not move"))
+    for value in ("None", "0.0")
 ]
 
 WRONG = WRONG_AUTOENCODERS + WRONG_STEPS + WRONG_SHARES

@@ -287,7 +287,7 @@ WRONG_SAMPLES = edited(
             "noise drawn with sigma and scaled again",
             "torch.randn_like(mu)",
             "torch.normal(0.0, sigma)",
-            "standard normal?",
+            "looks like exp(logvar)",
         ),
         (
             "a posterior drawn and shifted again",

@@ -479,12 +479,13 @@ def vae_train_step(model, optimizer, x):
 def vae_train_step(model, optimizer, x):
     mu, logvar = model.encode(x)
     q = Normal(mu, (logvar / 2).exp())
-    log_likelihood = Bernoulli(logits=model.decode(q.rsample())).log_prob(x).flatten(1).sum(1)
+    p = Bernoulli(logits=model.decode(q.rsample()), validate_args=False)
+    log_likelihood = p.log_prob(x).flatten(1).sum(1)
     loss = -(log_likelihood - kl_divergence(q, Normal(0.0, 1.0)).sum(1)).mean()
     loss.backward()
     optimizer.step()
     optimizer.zero_grad()
-    return loss.detach()
+    return float(loss)
 """,
     ),
     Answer(
@@ -558,7 +559,7 @@ def vae_train_step(model, optimizer, x):
     loss = loss - 0.5 * (1 + logvar - mu**2 - logvar.exp()).sum() / len(x)
     loss.backward()
     optimizer.step()
-    return loss.detach().numpy()
+    return loss.detach().numpy()[()]
 """,
     ),
 ]
@@ -594,7 +595,7 @@ WRONG_STEPS = edited(
             "(len(x) * loss).backward()",
             "summed over the batch",
         ),
-        ("gradients never cleared", "optimizer.zero_grad()", "pass", "gradient of the first step is still"),
+        ("gradients never cleared", "optimizer.zero_grad()", "pass", "gradient of an earlier step is still"),
         ("pixels averaged", '"sum") / len(x)', '"mean")', "The reconstruction is a mean over pixels"),
         (
             "the reconstruction summed over the batch",
@@ -603,9 +604,9 @@ WRONG_STEPS = edited(
             "The reconstruction is summed over the batch",
         ),
         ("latent dimensions averaged", "sum(1).mean()", "mean()", "The KL is a mean over latent"),
-        ("the KL forgotten", "reconstruction + kl", "reconstruction", "The KL term is missing"),
+        ("the KL forgotten", "reconstruction + kl", "reconstruction", "The KL is missing"),
         ("the KL subtracted", "reconstruction + kl", "reconstruction - kl", "The KL has the wrong sign"),
-        ("the 1/2 of the KL forgotten", "(0.5 * (mu", "((mu", "The KL lacks its 1/2"),
+        ("the 1/2 of the KL forgotten", "(0.5 * (mu", "((mu", "is its 1/2 missing?"),
         ("nothing returned", "return loss.item()", "loss.item()", "returned None"),
         ("the graph kept", "return loss.item()", "return loss", "`.item()` makes it a number"),
         ("both parts returned", "return loss.item()", "return loss.item(), kl.item()", "returned a tuple"),
@@ -619,7 +620,7 @@ WRONG_STEPS = edited(
             "the reconstruction returned",
             "return loss.item()",
             "return reconstruction.item()",
-            "KL term is missing",
+            "The KL is missing",
         ),
         (
             "the loss after the step",
@@ -656,7 +657,7 @@ WRONG_STEPS = edited(
             "one noise for the whole batch",
             "torch.randn_like(mu)",
             "torch.randn(mu.shape[1])",
-            "Several images get the same noise",
+            "Every image gets the same noise",
         ),
         (
             "one noise for all dimensions",
@@ -670,26 +671,26 @@ WRONG_STEPS = edited(
             "    torch.manual_seed(0)\n    mu, logvar",
             "Every call draws the same noise",
         ),
-        ("noise too wide", "torch.randn_like(mu)", "4 * torch.randn_like(mu)", "is no normal noise"),
+        ("noise too wide", "torch.randn_like(mu)", "4 * torch.randn_like(mu)", "is it standard normal?"),
         (
             "evaluation mode",
             "    mu, logvar",
             "    model.eval()\n    mu, logvar",
-            "It is in evaluation mode",
+            "put into evaluation mode",
         ),
         (
             "an optimiser of its own",
             "    mu, logvar",
             "    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)\n    mu, logvar",
-            "not that of the optimizer handed in",
+            "not by a `step` of the optimizer handed in",
         ),
         (
             "plain gradient descent by its own rate",
             "    mu, logvar",
             "    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)\n    mu, logvar",
-            "the length is not",
+            "not by a `step` of the optimizer handed in",
         ),
-        ("two steps", "optimizer.step()", "optimizer.step()\n    optimizer.step()", "the length is not"),
+        ("two steps", "optimizer.step()", "optimizer.step()\n    optimizer.step()", "steps twice"),
         (
             "a model of its own",
             "    mu, logvar",
@@ -701,7 +702,7 @@ WRONG_STEPS = edited(
             "the batch changed in place",
             "    mu, logvar",
             "    x.mul_(0.5)\n    mu, logvar",
-            "changes the batch in place",
+            "given in place",
         ),
     ],
 )
@@ -737,7 +738,8 @@ def test_elbo(model, images, batch_size):
         x = images[start:start + batch_size]
         mu, logvar = model.encode(x)
         q = Normal(mu, (logvar / 2).exp())
-        log_likelihood = Bernoulli(logits=model.decode(q.sample())).log_prob(x).sum((1, 2, 3))
+        p = Bernoulli(logits=model.decode(q.sample()), validate_args=False)
+        log_likelihood = p.log_prob(x).sum((1, 2, 3))
         values[start:start + batch_size] = log_likelihood - kl_divergence(q, Normal(0.0, 1.0)).sum(1)
     model.train(was_training)
     return torch.stack([values.mean(), values.std() / len(values) ** 0.5])
@@ -822,7 +824,7 @@ WRONG_EVALUATIONS = [
                 "the batch size ignored",
                 "images.split(batch_size)",
                 "[images]",
-                "More images go through at once",
+                "images go through at once",
             ),
             ("the standard deviation", _ERROR, "elbo.std()", "That is the standard deviation"),
             ("divided by N, not by its root", "math.sqrt(len(elbo))", "len(elbo)", "divides by sqrt(N)"),
@@ -840,8 +842,8 @@ WRONG_EVALUATIONS = [
                 "(torch.stack([v.mean() for v in values]).std() / math.sqrt(len(values)))",
                 "This is an error over batches",
             ),
-            ("the KL forgotten", _VALUE, "-objectives.bernoulli_nll(x_logits, x)", "KL term is missing"),
-            ("the KL added", "x) - kl", "x) + kl", "The KL is added"),
+            ("the KL forgotten", _VALUE, "-objectives.bernoulli_nll(x_logits, x)", "The KL is missing"),
+            ("the KL added", "x) - kl", "x) + kl", "The KL has the wrong sign"),
             (
                 "latent dimensions averaged",
                 "logvar).sum(1)",
@@ -901,7 +903,7 @@ WRONG_EVALUATIONS = [
                 "another model",
                 "    model.eval()",
                 "    model = models.VAE(6).eval()",
-                "`decode` is never called",
+                "`encode` is never called",
             ),
         ],
     ),
@@ -1053,7 +1055,7 @@ WRONG_LIKELIHOODS = edited(
             "log_likelihood + (log_prior - log_q) / z.shape[1]",
             "means over dimensions",
         ),
-        ("noise of its own", _SAMPLE, "objectives.reparameterize(mu, logvar)", "draw none of your own"),
+        ("noise of its own", _SAMPLE, "objectives.reparameterize(mu, logvar)", "does it draw"),
         ("the variance for sigma", _SAMPLE, "mu + logvar.exp() * noise", "looks like exp(logvar)"),
         ("logvar for sigma", _SAMPLE, "mu + logvar * noise", "looks like logvar itself"),
         ("no noise", _SAMPLE, "mu", "this is mu itself"),
@@ -1064,11 +1066,11 @@ WRONG_LIKELIHOODS = edited(
             "objectives.reparameterize(mu, logvar, -noise)",
             "it should be added",
         ),
-        ("one sample alone", "in eps:", "in eps[:1]:", "`decode` gets"),
+        ("one sample alone", "in eps:", "in eps[:1]:", "Only the first noise counts"),
         ("the noise changed in place", "for noise", "eps *= 1.5\n    for noise", "in place"),
         ("the negative log-likelihood", _BOUND, f"-({_BOUND})", "negative log-likelihood"),
-        ("averaged over images", _BOUND, f"({_BOUND}).mean()", "Averaged over images"),
-        ("summed over images", _BOUND, f"({_BOUND}).sum()", "Summed over images"),
+        ("averaged over images", _BOUND, f"({_BOUND}).mean()", "averaged over all of them"),
+        ("summed over images", _BOUND, f"({_BOUND}).sum()", "summed over all of them"),
         ("the samples kept", _BOUND, "torch.stack(log_w)", "One value per sample and image"),
         ("nothing returned", "return", "result =", "returned None"),
         ("a list given to logsumexp", "torch.stack(log_w)", "log_w", "TypeError"),
@@ -1122,7 +1124,7 @@ WRONG_EVALUATIONS += edited(
     "test_elbo",
     _EVALUATED,
     [
-        ("batch_size batches", ".split(", ".chunk(", "More images go through at once"),
+        ("batch_size batches", ".split(", ".chunk(", "images go through at once"),
         (
             "encode outside no_grad",
             "        with torch.no_grad():\n            mu, logvar = model.encode(x)",
@@ -1146,7 +1148,7 @@ def test_elbo(model, images, batch_size):
     values = -torch.cat(nll) - objectives.gaussian_kl(mu, logvar).sum(1)
     return values.mean(), values.std() / len(values) ** 0.5
 """,
-        "More images go through at once",
+        "images go through at once",
     )
 )
 WRONG_VAES += [

@@ -566,9 +566,9 @@ WRONG_MEANS = edited(
         ("only the first batch", _APPEND, f"{_APPEND}\n            break", "Only the first batch"),
         ("only the last batch", _APPEND, "means = [mu]", "Only the last batch"),
         ("a gradient kept", "torch.no_grad()", "torch.enable_grad()", "still carry a gradient"),
-        ("training mode", "model.eval()", "pass", "encodes in training mode"),
+        ("training mode", "model.eval()", "pass", "It is in training mode"),
         ("left in evaluation mode", _RESTORE, "pass", "left in evaluation mode"),
-        ("always back to training mode", _RESTORE, "model.train()", "always ends in training mode"),
+        ("always back to training mode", _RESTORE, "model.train()", "came in evaluation mode"),
         (
             "samples in place of means",
             _APPEND,
@@ -578,21 +578,21 @@ WRONG_MEANS = edited(
         ("log-variances in place of means", _APPEND, "means.append(logvar)", "These are log-variances"),
         ("nothing returned", "return", "all_means =", "returned None"),
         ("a list of batches", "torch.cat(means)", "means", "return one tensor"),
-        ("all images at once", "images.split(batch_size)", "[images]", "More than batch_size"),
+        ("all images at once", "images.split(batch_size)", "[images]", "images go through at once"),
         ("in another order", "images.split", "images.flip(0).split", "in another order"),
         (
             "gradients switched off for good",
             "with torch.no_grad():",
             "torch.set_grad_enabled(False)\n    if True:",
-            "switched off after the call",
+            "leaves gradients switched off",
         ),
         (
             "the model frozen",
             "with torch.no_grad():",
             "model.requires_grad_(False)\n    if True:",
-            "switched off after the call",
+            "stay frozen after the call",
         ),
-        ("the mode turned round", _RESTORE, "model.train(not was_training)", "turned round"),
+        ("the mode turned round", _RESTORE, "model.train(not was_training)", "came in training mode"),
         ("averaged over the batch", _APPEND, "means.append(mu.mean(0, keepdim=True))", "one row per image"),
     ],
 )
@@ -752,7 +752,7 @@ RIGHT = CVAES + REQUESTS + COUNTS + ALL_MEANS + MATRICES
 WRONG_MEANS += edited(
     "posterior_means",
     MEANS,
-    [("batch_size batches", ".split(", ".chunk(", "More than batch_size images are encoded at once")],
+    [("batch_size batches", ".split(", ".chunk(", "images go through at once")],
 )
 WRONG_REQUESTS += [
     Answer(

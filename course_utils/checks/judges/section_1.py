@@ -1,34 +1,33 @@
 """Section 1: the autoencoder, one training step, the share of holes.
 
-Oracles: matrix products and gradients written out in NumPy, in float64. The autoencoder is judged with
-weights that the judge knows (see `layers`); the training step with plain gradient descent instead of
-Adam, because the first step of Adam looks the same for a gradient of any size.
+Oracles: matrix products in NumPy, in float64; for the training step autograd, in float64 (see `gradients`).
+The autoencoder is judged with weights that the judge knows (see `layers`).
 """
 
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
 
 import numpy as np
 from torch import Tensor
+from torch.nn import functional as F
 
 from course_utils.checks.judges import gradients, layers
-from course_utils.checks.judges.core import Exercise, Finding, close, expect, is_fact, problem_with, unless
+from course_utils.checks.judges.core import Exercise, Finding, expect, is_fact, unless
 from course_utils.checks.judges.layers import Map, Network, advised, relu, same, sigmoid
 from course_utils.checks.judges.predictions import prediction
 from course_utils.checks.probes.evidence import Evidence, as_array
 from course_utils.checks.probes.section_1 import (
     CLAIMS,
-    CODE,
     HOLES_OFFERED,
     LATENT,
-    PIXELS,
     Pair,
+    autoencoder_batches,
     hole_calls,
     images_and_codes,
     small_autoencoder,
 )
+from course_utils.checks.probes.witness import Witness
 
 # --- 1.1 MyAutoencoder ------------------------------------------------------------------------------
 
@@ -145,122 +144,44 @@ def _part(
 
 
 # --- 1.2 train_step ---------------------------------------------------------------------------------
-Loss = tuple[float, np.ndarray]  # its value and its gradient
 
 
-def _losses(logits: np.ndarray, x: np.ndarray) -> dict[str, Loss]:
-    """The right loss under '' and likely wrong ones under their hints, each with d loss / d logits."""
-    n, (b, pixels), pi, tanh = x.size, x.shape, sigmoid(logits), np.tanh(logits)
-    twice, step = sigmoid(pi), pi * (1 - pi)
-    entropy = np.logaddexp(0, logits) - x * logits
-
-    def squared(image: np.ndarray, step: np.ndarray | float) -> Loss:
-        """The mean squared error of an image that moves by `step` for each logit."""
-        return ((image - x) ** 2).mean(), 2 * (image - x) * step / n
-
-    mse, slope = squared(pi, step)
-    bounded = squared(tanh, 1 - tanh**2)
-    return {
-        "": (mse, slope),
-        "The squares are summed over everything: take their mean.": (n * mse, n * slope),
-        "The squares are summed over pixels: take the mean over pixels too.": (pixels * mse, pixels * slope),
-        "The mean is multiplied by the size of the batch: return the mean itself.": (b * mse, b * slope),
-        "This is half of the mean squared error.": (mse / 2, slope / 2),
-        "This is the root of the mean squared error.": (mse**0.5, slope / (2 * mse**0.5)),
-        "The model returns logits: compare their sigmoid with the images.": squared(logits, 1),
-        "This is the tanh of the logits; their sigmoid lies in [0, 1], as the images do.": bounded,
-        "The sigmoid is taken twice.": squared(twice, twice * (1 - twice) * step),
-        "This is the cross-entropy; the mean squared error is asked for.": (entropy.mean(), (pi - x) / n),
-        "This is the absolute error; square it.": (np.abs(pi - x).mean(), np.sign(pi - x) * step / n),
+def _losses(model: Witness, x: Tensor, _: Tensor) -> gradients.Parts:
+    """The right loss under '' and likely wrong ones under their hints."""
+    logits = model(x)
+    x_hat = logits.sigmoid()
+    losses = {
+        "": F.mse_loss(x_hat, x),
+        "This is the root of the mean squared error.": F.mse_loss(x_hat, x).sqrt(),
+        "The model returns logits: compare their sigmoid with the images.": F.mse_loss(logits, x),
+        "This is the tanh of the logits; their sigmoid lies in [0, 1], as the images do.": (
+            F.mse_loss(logits.tanh(), x)
+        ),
+        "The sigmoid is taken twice.": F.mse_loss(x_hat.sigmoid(), x),
+        "This is the cross-entropy; the mean squared error is asked for.": (
+            F.binary_cross_entropy_with_logits(logits, x)
+        ),
+        "This is the absolute error; square it.": F.l1_loss(x_hat, x),
+        "The images are rounded before they are compared: keep their greys.": F.mse_loss(x_hat, x.round()),
+        "Rows and columns of the images are swapped before they are compared.": F.mse_loss(x_hat, x.mT),
+        "Only the first image is compared: take the mean over all of them.": F.mse_loss(x_hat[:1], x[:1]),
+        "Only the last image is compared: take the mean over all of them.": F.mse_loss(x_hat[-1:], x[-1:]),
     }
-
-
-def _gradients(flat: np.ndarray, x: np.ndarray) -> dict[str, Loss]:
-    """Loss and gradient with respect to all weights, by the chain rule, for the losses of `_losses`."""
-    down, up, shift = np.split(flat, [CODE * PIXELS, 2 * CODE * PIXELS])
-    down, up = down.reshape(CODE, PIXELS), up.reshape(PIXELS, CODE)
-    z = x @ down.T
-    result = {}
-    for hint, (loss, slope) in _losses(z @ up.T + shift, x).items():
-        parts = [(slope @ up).T @ x, slope.T @ z, slope.sum(0)]
-        result[hint] = (loss, np.concatenate([part.ravel() for part in parts]))
-    return result
-
-
-def _descended(move: np.ndarray, losses: dict[str, Loss]) -> list[tuple[str, float]]:
-    """The losses, by their hints, down whose gradient the weights move, each with its learning rate."""
-    rates = {hint: -(move @ gradient) / (gradient @ gradient) for hint, (_, gradient) in losses.items()}
-    return [
-        (hint, rate)
-        for hint, rate in rates.items()
-        if rate and gradients.alike(move, -rate * losses[hint][1], 1e-3)
-    ]
+    return {hint: {"squared error" if not hint else "loss": loss} for hint, loss in losses.items()}
 
 
 def judge_train_step(seed: int, evidence: Evidence) -> list[Finding]:
-    parameters, batches, rate = small_autoencoder(seed)
-    start = np.concatenate([p.ravel() for p in parameters]).astype(np.float64)
-    x = [b.reshape(-1, PIXELS).astype(np.float64) for b in batches]
-    first = _gradients(start, x[0])
-    loss, gradient = first[""]
-
-    mistakes = {hint: value for hint, (value, _) in first.items() if hint}
-    later = _gradients(start - rate * gradient, x[0])[""][0]
-    mistakes["The loss is taken after the step: return the one that the step was computed from."] = later
-    for digits in (2, 3, 4):
-        mistakes[f"It is rounded to {digits} digits: return it in full."] = round(loss, digits)
-    claim = "it returns the mean squared error of the batch"
-    moves = "the weights move by one step of the optimizer, down the gradient of the loss"
-    advice = "Each number of the sigmoid meets the number of the image in its place; the mean is over all."
-    if "does not require grad" in problem_with(evidence, "loss0"):
-        advice = "No gradient can flow: is something detached, or under `no_grad`?"
-    mode = "The model is put into evaluation mode, or never called: a training step trains it."
-    claim_plain = "what it returns is a plain number"
-    plain = is_fact(evidence, "plain", seed, claim_plain, 0.5, "It is no plain number.")
-    values = [loss, *mistakes.values()]
-    unclear = problem_with(evidence, "loss0")
-    if plain.holds and not unclear and not any(close(evidence["loss0"], value, 1e-5) for value in values):
-        plain = replace(plain, holds=False, hint="It is a number, but no loss of this batch.")
+    walk = gradients.Walk(
+        evidence, lambda: small_autoencoder(seed), *autoencoder_batches(seed), _losses
+    ).judged()
     return [
-        advised(expect(evidence, "loss0", loss, claim, 0.5, mistakes, tolerance=1e-5), advice),
-        plain,
-        unless(moves, 0.5, _move_hint(evidence, first, rate)),
-        unless("the next step starts from cleared gradients", 1, _cleared_hint(evidence, start, x)),
-        is_fact(evidence, "training", seed, "the model stays in training mode", 0.5, mode),
+        unless(
+            "the weights take one step of the optimizer, down the gradient of the squared error", 3, walk.step
+        ),
+        unless("each step starts from cleared gradients, whatever the size of the batch", 1, walk.later),
+        unless("it returns the mean squared error before the step, as a plain number", 0.75, walk.value),
+        walk.unmoved(is_fact(evidence, "mode", seed, "the model stays in training mode", 0.25, "")),
     ]
-
-
-def _move_hint(evidence: Evidence, first: dict[str, Loss], rate: float) -> str:
-    """'' where the step follows the right loss, or the one that was returned: that is said elsewhere."""
-    problem = problem_with(evidence, "move0")
-    if problem:
-        return problem
-    move = evidence["move0"]
-    if move.shape != first[""][1].shape:
-        return "The weights change their shapes."
-    if not move.any():
-        return gradients.NOT_MOVED
-    descended = _descended(move, first)
-    for hint, its_rate in descended:
-        if close(np.array(its_rate), rate, 1e-3):
-            returned = not problem_with(evidence, "loss0") and close(evidence["loss0"], first[hint][0], 1e-5)
-            return "" if returned or not hint else f"The step descends another loss. {hint}"
-    if descended and descended[0][1] < 0:
-        return "The weights go up the gradient: the loss itself is sent backwards, not its negative."
-    if descended and close(np.array(descended[0][1]), 2 * rate, 1e-3):
-        return "The optimizer steps twice, or the gradient is counted twice."
-    return "The step is not that of the optimizer handed in: do not make a new one, and step once."
-
-
-def _cleared_hint(evidence: Evidence, start: np.ndarray, x: list[np.ndarray]) -> str:
-    """'' where the second step follows the second batch alone, by whichever loss the first step used."""
-    problem = problem_with(evidence, "move0") or problem_with(evidence, "move1")
-    if problem:  # torch complains where weights change between the loss and its backward
-        return "`step` comes before `backward`." if "inplace operation" in problem else problem
-    first, second = _gradients(start, x[0]), _gradients(start + evidence["move0"], x[1])
-    rates = _descended(evidence["move0"], first)
-    steps = [(-rate * first[hint][1], -rate * second[hint][1]) for hint, rate in rates]
-    return gradients.cleared(evidence["move1"], steps, 1e-3)
 
 
 # --- 1.3 hole_share ---------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Normal
 from torch.nn.functional import binary_cross_entropy
 
+from course_utils.checks.judges import noise
 from course_utils.checks.judges.core import Exercise, Finding, close, expect, problem_with, unless
 from course_utils.checks.judges.gaussians import (
     BOUNDS,
@@ -22,12 +23,11 @@ from course_utils.checks.judges.gaussians import (
     altered,
     kls,
     posterior,
-    standard_normal,
     wrong_kls,
 )
 from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction
-from course_utils.checks.probes.evidence import SEED_SET, Evidence
+from course_utils.checks.probes.evidence import Evidence
 from course_utils.checks.probes.section_2 import (
     DRAWS,
     GAP_OFFERED,
@@ -142,36 +142,15 @@ def _own_gradients(evidence: Evidence, mu: Tensor, finding: Finding) -> Finding:
 
 
 def _noise_hint(seed: int, evidence: Evidence) -> str:
-    """'' where the noise drawn by the answer itself is standard normal and new for every number.
-
-    Of the first call's 20,000 numbers a right answer fails with probability below 10^-8. Uniform noise of
-    mean 0 and variance 1 lies 16 standard errors off in its mean absolute value, Laplace noise 21; no noise,
-    one noise for several numbers and `rand` are patterns that need no statistics. (Noise
-    within 2.5 standard deviations is called uniform; normal noise is, with probability 10^-108.)
-    """
+    """'' where the noise drawn by the answer itself is standard normal and new for every number."""
     problem = problem_with(evidence, "drawn")
     if problem:
         return problem
-    z = torch.as_tensor(evidence["drawn"]).double()
+    z = torch.as_tensor(evidence["drawn"])
     if z.shape != (2, *DRAWS):
         return f"It has shape {tuple(z.shape[1:])}; expected {DRAWS}."
-    mu, logvar = (t.double() for t in wide_posterior(seed))
-    noise, again = (z - mu) / (logvar / 2).exp()
-    if (noise - again).abs().max() < 1e-6:
-        silent = noise.abs().max() < 1e-6
-        return "No noise is drawn." if silent else SEED_SET
-    if noise.std(0).max() < 1e-3:
-        return "Every image gets the same noise: draw it in the shape of mu."
-    if noise.std(1).max() < 1e-3:
-        return "All dimensions share one noise: draw it in the shape of mu."
-    if noise.min() > -1e-3 and noise.max() < 1 + 1e-3:
-        return "The noise lies in [0, 1]: use torch.randn, not torch.rand."
-    if noise.abs().max() < 2.5 * noise.std():
-        return (
-            f"The noise never leaves [{noise.min():.1f}, {noise.max():.1f}]: is it normal, as torch.randn's?"
-        )
-    shown = f"Your noise has mean {noise.mean():.2f} and std {noise.std():.2f}; is it standard normal?"
-    return "" if standard_normal(noise) else shown
+    distribution, shared = noise.judged(z, *wide_posterior(seed))
+    return shared or distribution
 
 
 # --- 2.3 monte_carlo_elbo ---------------------------------------------------------------------------
@@ -229,7 +208,7 @@ def _elbos(decoder: Linear, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) 
         "sigma is missing: this is mu + eps.": log_likelihood(mu + eps).mean(0),
         "The noise is subtracted; it should be added.": log_likelihood(mu - sigma * eps).mean(0),
         "The mean is missing: z = mu + sigma * eps.": log_likelihood(sigma * eps).mean(0),
-        **{hint: likelihood.mean(0) for hint, likelihood in _unsafe(logits(z), x).items()},
+        **{hint: likelihood.mean(0) for hint, likelihood in unsafe(logits(z), x).items()},
     }
     wrong_kl_terms = {
         "The KL is added; the ELBO subtracts it.": -kl,
@@ -253,7 +232,7 @@ def _elbos(decoder: Linear, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) 
     return {"": mean - kl} | mistakes | harmless
 
 
-def _unsafe(logits: Tensor, x: Tensor) -> dict[str, Tensor]:
+def unsafe(logits: Tensor, x: Tensor) -> dict[str, Tensor]:
     """log p(x|z) (samples, n) by formulas that lose large logits: in float32, as an answer would have it."""
     p, x = logits.float().sigmoid(), x.float()
     values = {

@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from course_utils.checks.judges import layers
+from course_utils.checks.judges import gradients, layers
 from course_utils.checks.judges.core import (
     Exercise,
     Finding,
     close,
     expect,
+    is_fact,
     problem_with,
     unless,
 )
@@ -29,19 +30,17 @@ from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction
 from course_utils.checks.probes.evidence import Evidence
 from course_utils.checks.probes.section_7 import (
-    BATCH,
     CASES,
     DIMENSIONS_OFFERED,
-    IN_TRAINING,
     LABEL_OFFERED,
-    TOO_MANY,
     count_looks,
-    drawn_images,
     label_looks,
     labelled,
+    means_looks,
     request_looks,
     shifts,
 )
+from course_utils.checks.probes.witness import Witness
 
 # --- 7.1 MyCVAE -------------------------------------------------------------------------------------
 
@@ -323,43 +322,51 @@ def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
 
 
 def judge_posterior_means(seed: int, evidence: Evidence) -> list[Finding]:
-    mu = 4 * drawn_images(seed)[:, 0, 0, :3].double().numpy()
-    averaged = [mu[i : i + BATCH].mean(0) for i in range(0, 97, BATCH)]
-    mistakes = {
-        "The last, smaller batch is missing.": mu[: 97 - 97 % BATCH],
-        "Only the first batch is there: collect every batch before you return.": mu[:BATCH],
-        "Only the last batch is there: collect every batch, then join them.": mu[97 - 97 % BATCH :],
-        "These are log-variances: encode returns mu first.": mu - 5,
-        "More than batch_size images are encoded at once.": mu + TOO_MANY,
-        "Averaged over each batch: keep one row per image.": averaged,
+    looks = means_looks(seed)
+    found = Table.of(looks, _means, lambda _, x, __: {"images": len(x)}).judge(
+        evidence,
+        Property("it returns the mean of every image, in order", 3, ["all"]),
+        Property("one image works, alone or as the last batch", 0.25, ["few", "one", "last one"]),
+    )
+    model, x, _ = looks["all"]
+    mu, logvar = (part.detach().numpy() for part in model.encode(x.double()))
+    if not (found[0].holds or problem_with(evidence, "all")) and evidence["all"].shape == mu.shape:
+        seen, hint = evidence["all"], found[0].hint
+        # A sample's 198 noises have standard deviation 1 up to 6 standard errors.
+        if 0.7 < np.std((seen - mu) / np.exp(logvar / 2)) < 1.3:
+            hint = "These look like samples z: return the mean itself."
+        if close(np.sort(seen, 0), np.sort(mu, 0), 1e-4):
+            hint = "All means are there, but in another order than the images."
+        found[0] = replace(found[0], hint=hint)
+    facts = {
+        "mode": ("it encodes in evaluation mode", 0.5),
+        "restored": ("afterwards the model's mode is what it was", 0.5),
+        "kept": ("no gradient is kept, and the weights stay as they were", 0.5),
+        "batches": ("at most batch_size images go through at a time", 0.25),
     }
-    actual = evidence.get("all", np.zeros(0))
-    if actual.shape == mu.shape:
-        # A sample's 291 noises have standard deviation 1 up to 7 standard errors.
-        if 0.7 < np.std((actual - mu) / np.exp((mu - 5) / 2)) < 1.3:
-            mistakes["These look like samples z: return the mean itself."] = actual
-        if close(np.sort(actual, 0), np.sort(mu, 0), 1e-4):
-            mistakes["All means are there, but in another order than the images."] = actual
-    kept = {
-        "The means still carry a gradient: encode without recording one.": mu + 1,
-        "Gradients stay switched off after the call: leave the model as it is and use a context manager.": (
-            mu + 2
-        ),
+    return [*found, *(is_fact(evidence, key, seed, *fact, "") for key, fact in facts.items())]
+
+
+def _means(model: Witness, x: Tensor, size: int) -> dict[str, Any]:
+    """The means and what mistakes would give."""
+    n = len(x)
+    mu, logvar = (part.detach() for part in model.encode(x.double()))
+    parts = mu.split(size)
+    return {
+        "": mu,
+        "The last, smaller batch is missing.": mu[: n - n % size],
+        "Only the first batch is there: collect every batch before you return.": parts[0],
+        "Only the last batch is there: collect every batch, then join them.": parts[-1],
+        "These are log-variances: encode returns mu first.": logvar,
+        "These are standard deviations: return the means.": (logvar / 2).exp(),
+        "Averaged over each batch: keep one row per image.": torch.stack([part.mean(0) for part in parts]),
+        "The batches come in reverse order.": torch.cat(parts[::-1]),
+        "mu and logvar stand beside each other: return the means alone.": torch.cat([mu, logvar], 1),
+        **{
+            f"The images are {hint}: encode them as they are.": model.encode(change(x.double()))[0].detach()
+            for hint, change in gradients.CHANGED.items()
+        },
     }
-    on = {"The model encodes in training mode: switch to evaluation mode first.": mu + IN_TRAINING}
-    after = {
-        "The model is left in evaluation mode: put back the mode it came in.": [mu, mu],
-        "The model always ends in training mode: put back the mode it came in.": 2 * [mu + IN_TRAINING],
-        "The mode is turned round: put back the mode it came in.": [mu, mu + IN_TRAINING],
-    }
-    restored = [mu + IN_TRAINING, mu]
-    return [
-        expect(evidence, "all", mu, "97 images in batches of 20: every mean, in order", 1, mistakes),
-        expect(evidence, "one", mu[:1], "it works for one image and a larger batch size", 0.5),
-        expect(evidence, "gradient", mu, "no gradient is kept", 0.5, kept),
-        expect(evidence, "training", mu, "it encodes in evaluation mode", 0.5, on),
-        expect(evidence, "modes", restored, "afterwards the model's mode is what it was", 0.5, after),
-    ]
 
 
 # --- 7.7 confusion ----------------------------------------------------------------------------------

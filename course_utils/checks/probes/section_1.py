@@ -1,7 +1,7 @@
 """Section 1: the autoencoder, one training step, the share of holes.
 
-The autoencoder is looked at with weights that the judge knows (see `layers`); the training step with plain
-gradient descent instead of Adam, because the first step of Adam looks the same for a gradient of any size.
+The autoencoder is looked at with weights that the judge knows (see `layers`), the training step with a small
+one that notes what it is asked (see `witness`).
 """
 
 from __future__ import annotations
@@ -14,12 +14,21 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parameters_to_vector
 
 from course_utils.checks.probes import layers
-from course_utils.checks.probes.evidence import Evidence, NotNumbers, alone, as_array, called, record
-from course_utils.checks.probes.inputs import fact, generator
+from course_utils.checks.probes.evidence import (
+    AGAIN,
+    Evidence,
+    NotNumbers,
+    alone,
+    as_array,
+    called,
+    note,
+    record,
+)
+from course_utils.checks.probes.inputs import generator
 from course_utils.checks.probes.predictions import prediction
+from course_utils.checks.probes.witness import Witness, greys, steps
 
 # --- 1.1 MyAutoencoder ------------------------------------------------------------------------------
 
@@ -69,76 +78,28 @@ def _first_slopes(model: nn.Module, x: Tensor, directions: np.ndarray) -> Tensor
 # --- 1.2 train_step ---------------------------------------------------------------------------------
 
 
-PIXELS = 784
-CODE = 4
+def small_autoencoder(seed: int) -> Witness:
+    return Witness(seed, 4, heads=False)
 
 
-def small_autoencoder(seed: int) -> tuple[list[np.ndarray], list[np.ndarray], float]:
-    """Weights of a small linear autoencoder (down, up, bias), batches of 5 images and of 1, learning rate."""
-    g = generator(seed, 2)
-    scales = {(CODE, PIXELS): 0.07, (PIXELS, CODE): 0.7, (PIXELS,): 0.7}
-    parameters = [scale * torch.randn(shape, generator=g) for shape, scale in scales.items()]
-    batches = [torch.rand(n, 1, 28, 28, generator=g) for n in (5, 1)]
-    rate = float(0.2 + 0.2 * torch.rand((), generator=g))
-    return [p.numpy() for p in parameters], [b.numpy() for b in batches], rate
-
-
-class _Small(nn.Module):
-    """The small autoencoder; it notes whether it was in training mode when it was called."""
-
-    def __init__(self, parameters: list[np.ndarray]) -> None:
-        super().__init__()
-        self.down, self.up, self.shift = (nn.Parameter(torch.tensor(p)) for p in parameters)
-        self.modes: list[bool] = []
-
-    def encode(self, x: Tensor) -> Tensor:
-        self.modes.append(self.training)
-        return x.flatten(1) @ self.down.T
-
-    def decode(self, z: Tensor) -> Tensor:
-        return (z @ self.up.T + self.shift).view(-1, 1, 28, 28)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.decode(self.encode(x))
+def autoencoder_batches(seed: int) -> tuple[list[Tensor], float]:
+    """Batches of 5, 1 and 3 images, and a rate at which even the gradient of a sum makes a small step."""
+    rate = (1 + torch.rand((), generator=generator(seed, 2)).item()) / 2e3
+    return [greys(seed, n, 30 + n) for n in (5, 1, 3)], rate
 
 
 def probe_train_step(evidence: Evidence, answer: Any, seed: int) -> None:
-    parameters, batches, rate = small_autoencoder(seed)
-    model = _Small(parameters)
-    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
-    returned: list[Any] = []
-
-    def step(images: np.ndarray, move: str) -> Any:
-        def counted(x: Tensor) -> Any:
-            before = parameters_to_vector(model.parameters()).detach().clone()
-            returned.append(answer(model, optimizer, x))
-            evidence[move] = as_array(parameters_to_vector(model.parameters()) - before)
-            return returned[-1]
-
-        return called(evidence, counted, torch.tensor(images))
-
-    for index, images in enumerate(batches):
-        record(evidence, f"loss{index}", step, images, f"move{index}")
-        evidence.setdefault(f"move{index}", evidence[f"loss{index}"])  # what stopped the step
-    if not returned:
-        evidence.update(plain=evidence["loss0"], training=evidence["loss0"])
-        return
-    record(evidence, "plain", lambda: fact(seed, "plain", _is_plain(returned[0])))
-    in_training = model.training and bool(model.modes) and all(model.modes)
-    record(evidence, "training", fact, seed, "training", in_training)
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether it is a plain number; NotNumbers says what else it is."""
-    if isinstance(value, Tensor) and value.requires_grad:
-        raise NotNumbers(
-            "It is a tensor that still holds on to its graph, and with it to the memory of the whole step."
-        )
-    if isinstance(value, Tensor | np.ndarray):
-        raise NotNumbers("It is a tensor: `.item()` makes it a number.")
-    if not isinstance(value, int | float | np.number):
-        raise NotNumbers(f"It returned a {type(value).__name__}; is the `return` right?")
-    return True
+    model, again, (batches, rate) = (
+        small_autoencoder(seed),
+        small_autoencoder(seed),
+        autoencoder_batches(seed),
+    )
+    steps(evidence, answer, model, batches, rate)
+    record(evidence, "mode", model.in_mode, seed, True)
+    second: Evidence = {}
+    steps(second, answer, again, batches[:1], rate)
+    if not np.array_equal(second["move0"], evidence["move0"]):
+        note(evidence, AGAIN)
 
 
 # --- 1.3 hole_share ---------------------------------------------------------------------------------

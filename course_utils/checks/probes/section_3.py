@@ -1,6 +1,6 @@
 """Section 3: the VAE, its loss, its training step, its test ELBO and its log-likelihood.
 
-The tiny linear VAE handed to the answers notes the codes z that it decodes.
+The small VAE that is handed to the answers notes what it is asked (see `witness`).
 """
 
 from __future__ import annotations
@@ -8,18 +8,25 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parameters_to_vector
 
 from course_utils.checks.probes import layers
-from course_utils.checks.probes.evidence import Evidence, NotNumbers, alone, as_array, called, one, record
-from course_utils.checks.probes.inputs import fact, generator, seed_draws
+from course_utils.checks.probes.evidence import (
+    Evidence,
+    NotNumbers,
+    alone,
+    called,
+    look,
+    one,
+    record,
+)
+from course_utils.checks.probes.inputs import fact, generator
 from course_utils.checks.probes.predictions import prediction
+from course_utils.checks.probes.witness import Witness, greys, pair, steps
 
 # --- shared by the exercises ------------------------------------------------------------------------
 
@@ -57,61 +64,6 @@ def _record_parts(evidence: Evidence, keys: tuple[str, ...], answer: Callable[[]
             record(evidence, key, parts.__getitem__, index)
         else:
             evidence[key] = evidence[keys[0]]
-
-
-class Linear(nn.Module):
-    """A VAE of three matrices, sigma between about 0.1 and 2.
-
-    It notes the codes that it decodes, and of every call its mode, the size of the batch and whether
-    gradients were tracked.
-    """
-
-    def __init__(self, seed: int, latent_dim: int, contrast: float = 0.5) -> None:
-        super().__init__()
-        g = generator(seed, 11)
-
-        def matrix(scale: float, *shape: int) -> nn.Parameter:
-            return nn.Parameter(scale * torch.randn(*shape, generator=g).double())  # so that small moves show
-
-        self.to_mu, self.to_logvar = matrix(0.1, 784, latent_dim), matrix(0.05, 784, latent_dim)
-        self.to_logits = matrix(contrast, latent_dim, 784)
-        self.codes: list[Tensor] = []
-        self.modes: list[bool] = []
-        self.sizes: list[int] = []
-        self.tracked: list[bool] = []
-
-    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        flat = x.flatten(1)
-        mu, logvar = flat @ self.to_mu.to(x.dtype), flat @ self.to_logvar.to(x.dtype) - 2
-        self._note(mu)
-        return mu, logvar
-
-    def decode(self, z: Tensor) -> Tensor:
-        x_logits = (z @ self.to_logits.to(z.dtype)).view(-1, 1, 28, 28)
-        self.codes.append(z.detach().clone().reshape(-1, z.shape[-1]))
-        self._note(x_logits)
-        return x_logits
-
-    def _note(self, output: Tensor) -> None:
-        self.modes.append(self.training)
-        self.sizes.append(len(output))
-        self.tracked.append(output.requires_grad)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.decode(self.encode(x)[0])
-
-    def decoded(self) -> Tensor:
-        """All codes so far, one in each row."""
-        if not self.codes:
-            raise NotNumbers("The model's `decode` is never called.")
-        return torch.cat(self.codes)
-
-
-def _always(seed: int, name: str, notes: list[bool], wanted: bool) -> float:
-    """The fact that the model noted `wanted` in every call."""
-    if not notes:
-        raise NotNumbers("The model is never called.")
-    return fact(seed, name, all(note == wanted for note in notes))
 
 
 # --- 3.1 MyVAE --------------------------------------------------------------------------------------
@@ -208,91 +160,81 @@ def probe_vae_loss(evidence: Evidence, answer: Any, seed: int) -> None:
 # --- 3.3 vae_train_step -----------------------------------------------------------------------------
 
 
-NOISY = (80, 6)  # images and latent dimensions where noise is judged
+NOISY = (40, 12)  # images and latent dimensions where noise is judged
 
 
-def training(seed: int) -> tuple[Linear, list[Tensor], float]:
-    """The model, two batches of unequal size, and a learning rate at which the second step stays small."""
-    batches = [images(seed, _between(4, 6, seed, 5), 14), images(seed, _between(2, 3, seed, 6), 15)]
-    rate = (1 + 2 * torch.rand((), generator=generator(seed, 7)).item()) / 1e4
-    return Linear(seed, 3), batches, rate
+def training_model(seed: int) -> Witness:
+    return Witness(seed, 3)
+
+
+def training(seed: int) -> tuple[list[Tensor], float]:
+    """Batches of 5, 1 and 3 images, and a learning rate at which the later steps stay small."""
+    rate = (1 + 2 * torch.rand((), generator=generator(seed, 7)).item()) / 5e4
+    return [greys(seed, n, 30 + n) for n in (5, 1, 3)], rate
+
+
+def noisy(seed: int) -> tuple[Witness, Tensor]:
+    return Witness(seed, NOISY[1]), greys(seed, NOISY[0], 29)
 
 
 def probe_vae_train_step(evidence: Evidence, answer: Any, seed: int) -> None:
-    model, batches, rate = training(seed)
-    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
-
-    def step(index: int) -> Any:
-        model.codes.clear()
-        before = parameters_to_vector(model.parameters()).detach().clone()
-        x = batches[index].clone()
-        value = answer(model, optimizer, x)
-        evidence[f"move{index}"] = as_array(parameters_to_vector(model.parameters()) - before)
-        record(evidence, f"z{index}", model.decoded)
-        if not torch.equal(x, batches[index]):
-            raise NotNumbers("It changes the batch in place: compute with new tensors instead.")
-        if isinstance(value, Tensor) and value.requires_grad:
-            raise NotNumbers("It returned a tensor that holds on to its graph: `.item()` makes it a number.")
-        return alone(value)
-
-    def noise() -> Tensor:
-        fresh = Linear(seed, NOISY[1])
-        answer(fresh, torch.optim.SGD(fresh.parameters(), lr=rate), images(seed, NOISY[0]))
-        return fresh.decoded()
-
-    seed_draws(seed)
-    for index in range(2):
-        record(evidence, f"loss{index}", step, index)
-        for key in (f"move{index}", f"z{index}"):
-            evidence.setdefault(key, evidence[f"loss{index}"])
-    record(evidence, "noise0", noise)
-    record(evidence, "noise1", noise)
-    record(evidence, "training", _always, seed, "training", model.modes, True)
+    model, (batches, rate) = training_model(seed), training(seed)
+    steps(evidence, answer, model, batches, rate)
+    record(evidence, "mode", model.in_mode, seed, True)
+    for call in range(2):
+        fresh, x = noisy(seed)
+        steps({}, answer, fresh, [x], rate)
+        fresh.asked(evidence, f" noisy{call}")
 
 
 # --- 3.4 test_elbo ----------------------------------------------------------------------------------
 
 
-def test_set(seed: int) -> tuple[Tensor, int]:
-    """Images, and a batch size that leaves a much smaller last batch, of the brightest images.
+def test_set(seed: int) -> tuple[Witness, Tensor, int]:
+    """The model, images, and a batch size that leaves a much smaller last batch, of the brightest images.
 
     There are more batches than images in one: who takes batch_size for the number of batches shows.
     """
-    batch_size = _between(9, 12, seed, 8)
-    return images(seed, batch_size * (batch_size + 2) + _between(2, 4, seed, 9)), batch_size
+    size = _between(5, 6, seed, 8)
+    return Witness(seed, 16), greys(seed, size * (size + 2) + _between(2, 3, seed, 9), 28), size
 
 
 def probe_test_elbo(evidence: Evidence, answer: Any, seed: int) -> None:
-    x, batch_size = test_set(seed)
-    seed_draws(seed)
-    for prefix, size in (("", batch_size), ("whole ", 2 * len(x))):
-        model = Linear(seed, 6)
-        call = partial(called, evidence, answer, model, x.clone(), size)
-        _record_parts(evidence, (f"{prefix}mean", f"{prefix}error"), call)
-        record(evidence, f"{prefix}z", model.decoded)
-        small = [found <= size for found in model.sizes]
-        if not prefix:
-            record(evidence, "batches", _always, seed, "batches", small, True)
-    record(evidence, "evaluation", _always, seed, "evaluation", model.modes, False)
-    record(evidence, "no gradients", _always, seed, "no gradients", model.tracked, False)
+    _, x, size = test_set(seed)
+    for name, most in (("", size), (" whole", 2 * len(x))):
+        model, *_ = test_set(seed)
+        record(evidence, f"estimate{name}", pair(answer), model, x, most)
+        model.asked(evidence, name)
+        if not name:
+            record(evidence, "batches", model.in_batches, seed, size)
+            record(evidence, "mode", model.in_mode, seed, False)
+            record(evidence, "gradients", model.untracked, seed)
 
 
 # --- 3.5 estimate_log_likelihood --------------------------------------------------------------------
 
 
-def likelihood_inputs(seed: int, single: bool = False) -> tuple[Linear, Tensor, Tensor]:
-    """The model, binary images (N, 1, 28, 28) and noise (K, N, 2); N, K and 2 differ."""
-    n, k = (1, 1) if single else (_between(3, 5, seed, 12), _between(6, 9, seed, 13))
-    eps = torch.randn(k, n, 2, generator=generator(seed, 16))
-    model = Linear(seed, 2, contrast=0.2)  # so pale that no sample outweighs the rest
-    return model, images(seed, n, 17), eps
+def likelihood_looks(seed: int) -> dict[str, tuple[Witness, Tensor, Tensor]]:
+    """The model, binary images (N, 1, 28, 28) and noise (K, N, 2). In "bold" the logits lie between about -60
+    and 60; as in the lesson no gradients are tracked."""
+    g = generator(seed, 16)
+
+    def given(contrast: float, k: int, n: int) -> tuple[Witness, Tensor, Tensor]:
+        x = images(seed, n, 17 + n)
+        return Witness(seed, 2, contrast).requires_grad_(False), x, torch.randn(k, n, 2, generator=g)
+
+    n, k = _between(3, 5, seed, 12), _between(6, 9, seed, 13)
+    return {
+        "bound": given(0.2, k, n),  # so pale that no sample outweighs the rest
+        "one image": given(0.2, k, 1),
+        "one sample": given(0.2, 1, n),
+        "one": given(0.2, 1, 1),
+        "bold": given(8.0, k, n),
+    }
 
 
 def probe_estimate_log_likelihood(evidence: Evidence, answer: Any, seed: int) -> None:
-    model, x, eps = likelihood_inputs(seed)
-    record(evidence, "bound", one(answer), model, x, eps)
-    record(evidence, "z", model.decoded)
-    record(evidence, "single", one(answer), *likelihood_inputs(seed, single=True))
+    look(evidence, one(answer), likelihood_looks(seed))
 
 
 WIDE_OFFERED = {

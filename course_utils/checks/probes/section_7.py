@@ -26,8 +26,9 @@ from course_utils.checks.probes.evidence import (
     one,
     record,
 )
-from course_utils.checks.probes.inputs import generator
+from course_utils.checks.probes.inputs import fact, generator
 from course_utils.checks.probes.predictions import prediction
+from course_utils.checks.probes.witness import NEVER, Witness, greys
 
 # --- 7.1 MyCVAE -------------------------------------------------------------------------------------
 
@@ -224,50 +225,51 @@ def probe_count_active(evidence: Evidence, answer: Any, seed: int) -> None:
 
 
 BATCH = 7  # less than there are batches: who takes it for their number shows
-IN_TRAINING, TOO_MANY = 100.0, 50.0  # what an encoder adds to mu when it is called in the wrong way
 
 
-class _Encoder(nn.Module):
-    """mu and logvar (N, 3) from three pixels; training mode and a batch above `limit` move mu."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.tensor(4.0))
-        self.limit = limit
-
-    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        moved = IN_TRAINING * self.training + TOO_MANY * (len(x) > self.limit)
-        mu = self.scale * x[:, 0, 0, :3] + moved
-        return mu, mu - 5
-
-
-def drawn_images(seed: int) -> Tensor:
-    return torch.rand(97, 1, 28, 28, generator=generator(seed, 3))
+def means_looks(seed: int) -> dict[str, tuple[Witness, Tensor, int]]:
+    """A model in evaluation mode, images (N, 1, 28, 28) and a batch size; in "last one" the last batch is a
+    single image."""
+    x = greys(seed, 66, 3)
+    looks = {"all": (x, BATCH), "few": (x[:5], 500), "one": (x[:1], 500), "last one": (x[:22], BATCH)}
+    return {key: (Witness(seed, 3).eval(), *given) for key, given in looks.items()}
 
 
 def probe_posterior_means(evidence: Evidence, answer: Any, seed: int) -> None:
-    images = drawn_images(seed)
+    look(evidence, one(answer), means_looks(seed))
+    came = {True: Witness(seed, 3).train(), False: Witness(seed, 3).eval()}
+    x = greys(seed, 66, 4)
 
-    def gradient() -> np.ndarray:
-        """The means, moved by 1 if they carry a gradient, by 2 if gradients are switched off for good."""
-        model = _Encoder(97).eval()
-        means = alone(answer(model, images, 97))
-        carried = bool(getattr(means, "requires_grad", False))
-        lasting = not (torch.is_grad_enabled() and model.scale.requires_grad)
-        return as_array(means) + carried + 2 * lasting
+    def kept() -> float:
+        """The fact that neither the means nor the model show that gradients were on or off."""
+        means = [alone(called(evidence, answer, model, x, BATCH)) for model in came.values()]
+        if any(getattr(part, "requires_grad", False) for part in means):
+            raise NotNumbers("The means still carry a gradient: encode without recording one.")
+        if not all(weight.requires_grad for model in came.values() for weight in model.parameters()):
+            raise NotNumbers("The weights stay frozen after the call: leave them as they are.")
+        return fact(seed, "kept", bool(came[True].modes))
 
-    def modes() -> Tensor:
-        """What a model that came in training mode and one in evaluation mode encode after a call."""
-        models = [_Encoder(97).train(), _Encoder(97).eval()]
-        for model in models:
-            as_array(alone(answer(model, images, 97)))
-        return torch.stack([model.encode(images)[0] for model in models])
+    def restored() -> float:
+        for mode, model in came.items():
+            if not model.modes:
+                raise NotNumbers(NEVER)
+            if model.training != mode:
+                raise NotNumbers(
+                    f"The model came in {MODES[mode]} mode and is left in {MODES[not mode]} mode."
+                )
+            if model.inside.training != mode:
+                raise NotNumbers(
+                    "The mode is put back on top only: model.train(mode) reaches what is inside."
+                )
+        return fact(seed, "restored", True)
 
-    record(evidence, "all", one(answer), _Encoder(BATCH).eval(), images, BATCH)
-    record(evidence, "one", one(answer), _Encoder(500).eval(), images[:1], 500)
-    record(evidence, "gradient", gradient)
-    record(evidence, "training", one(answer), _Encoder(97).train(), images, 97)
-    record(evidence, "modes", modes)
+    record(evidence, "kept", kept)
+    record(evidence, "mode", came[True].in_mode, seed, False)
+    record(evidence, "batches", came[True].in_batches, seed, BATCH)
+    record(evidence, "restored", restored)
+
+
+MODES = {True: "training", False: "evaluation"}
 
 
 # --- 7.7 confusion ----------------------------------------------------------------------------------

@@ -1,0 +1,171 @@
+"""A small known model that notes what it is asked, for answers that are handed a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector
+
+from course_utils.checks.probes.evidence import Evidence, NotNumbers, as_array, record
+from course_utils.checks.probes.inputs import fact, generator
+
+NEVER = "The model is never called."
+
+
+def greys(seed: int, n: int, stream: int) -> Tensor:
+    """Images (n, 1, 28, 28) in [0, 1], black, grey and white, brighter along the batch: so they differ."""
+    share = torch.linspace(0.7, 1.7, n).view(n, 1, 1, 1)
+    return (share * torch.rand(n, 1, 28, 28, generator=generator(seed, stream)) ** 2).clamp(max=1)
+
+
+class Witness(nn.Module):
+    """A VAE of three matrices; sigma is between about 0.1 and 2. Without heads it is an autoencoder.
+
+    It notes the images that it encodes and the codes that it decodes, and of every call its own flag
+    `training` and that of a module inside, the size of the batch, and whether gradients were tracked.
+    """
+
+    def __init__(self, seed: int, latent_dim: int, contrast: float = 0.5, heads: bool = True) -> None:
+        super().__init__()
+        g = generator(seed, 11)
+
+        def matrix(scale: float, *shape: int) -> nn.Parameter:
+            return nn.Parameter(scale * torch.randn(*shape, generator=g).double())  # so that small moves show
+
+        self.to_mu = matrix(0.1, 784, latent_dim)
+        self.to_logvar = matrix(0.05, 784, latent_dim) if heads else None
+        self.to_logits = matrix(contrast, latent_dim, 784)
+        self.inside = nn.Identity()
+        self.images: list[Tensor] = []
+        self.codes: list[Tensor] = []
+        self.modes: list[tuple[bool, bool]] = []
+        self.sizes: list[int] = []
+        self.tracked: list[bool] = []
+
+    def encode(self, x: Tensor) -> Any:
+        self.images.append(x.detach().clone().reshape(-1, 784))
+        flat = self.inside(x.flatten(1))
+        mu = flat @ self.to_mu.to(x.dtype)
+        self._note(mu)
+        return mu if self.to_logvar is None else (mu, flat @ self.to_logvar.to(x.dtype) - 2)
+
+    def decode(self, z: Tensor) -> Tensor:
+        x_logits = (z @ self.to_logits.to(z.dtype)).view(-1, 1, 28, 28)
+        self.codes.append(z.detach().clone().reshape(-1, z.shape[-1]))
+        self._note(x_logits)
+        return x_logits
+
+    def forward(self, x: Tensor) -> Tensor:
+        code = self.encode(x)
+        return self.decode(code if self.to_logvar is None else code[0])
+
+    @property
+    def mode(self) -> tuple[bool, bool]:
+        return self.training, self.inside.training
+
+    def _note(self, output: Tensor) -> None:
+        self.modes.append(self.mode)
+        self.sizes.append(len(output))
+        self.tracked.append(output.requires_grad)
+
+    def asked(self, evidence: Evidence, suffix: object = "") -> None:
+        """Keep the images that were encoded (n, 784) and the codes that were decoded, one in each row."""
+        for key, notes in (("images", self.images), ("codes", self.codes)):
+            missing = (
+                f"The model's `{key.replace('images', 'en').replace('codes', 'de')}code` is never called."
+            )
+            evidence[f"{key}{suffix}"] = as_array(torch.cat(notes)) if notes else np.array(missing)
+
+    def in_mode(self, seed: int, training: bool) -> float:
+        """The fact that it was in this mode whenever it was called, and in training mode afterwards too."""
+        modes = [*self.modes, *([self.mode] if training else [])]
+        if not self.modes:
+            raise NotNumbers(NEVER)
+        if training and not all(map(all, modes)):
+            raise NotNumbers("It is put into evaluation mode, in which nothing is trained.")
+        if not training and any(own for own, _ in modes):
+            raise NotNumbers("It is in training mode: call model.eval() first.")
+        if not training and any(map(any, modes)):
+            raise NotNumbers(
+                "Only the model's own flag is turned: model.eval() reaches the modules inside too."
+            )
+        return fact(seed, "mode", True)
+
+    def in_batches(self, seed: int, most: int) -> float:
+        """The fact that no batch was larger."""
+        if not self.sizes:
+            raise NotNumbers(NEVER)
+        if max(self.sizes) > most:
+            raise NotNumbers(f"{max(self.sizes)} images go through at once, {most} are allowed: split them.")
+        return fact(seed, "batches", True)
+
+    def untracked(self, seed: int) -> float:
+        """The fact that it never ran with gradients tracked."""
+        if not self.tracked:
+            raise NotNumbers(NEVER)
+        if any(self.tracked):
+            raise NotNumbers("Each step is kept for backward: use torch.no_grad().")
+        return fact(seed, "gradients", True)
+
+
+def steps(
+    evidence: Evidence, answer: Callable[..., Any], model: Witness, batches: Sequence[Tensor], rate: float
+) -> None:
+    """Let the answer step on each batch, with plain gradient descent: the first step of Adam would look the
+    same for a gradient of any size.
+
+    Kept per step i: what it returned as "loss i", how the weights moved as "move i", "images i", "codes i",
+    and as "optimizer i" how often the optimizer stepped and its learning rate afterwards.
+    """
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
+    taken: list[int] = []
+    optimizer.register_step_post_hook(lambda *_: taken.append(1))
+    for index, batch in enumerate(batches):
+
+        def step(x: Tensor, index: int = index) -> Any:
+            model.images.clear()
+            model.codes.clear()
+            before, began = parameters_to_vector(model.parameters()).detach().clone(), len(taken)
+            value = answer(model, optimizer, x)
+            evidence[f"move{index}"] = as_array(parameters_to_vector(model.parameters()) - before)
+            model.asked(evidence, index)
+            rate = optimizer.param_groups[0]["lr"]
+            evidence[f"optimizer{index}"] = as_array([len(taken) - began, rate])
+            return plain(value)
+
+        record(evidence, f"loss{index}", step, batch)
+        for key in ("move", "images", "codes", "optimizer"):
+            evidence.setdefault(f"{key}{index}", evidence[f"loss{index}"])  # what stopped the step
+
+
+def plain(value: Any) -> Any:
+    """The value, if it is a plain number; NotNumbers says what else it is."""
+    if value is None or isinstance(value, int | float | np.number):
+        return value
+    if isinstance(value, Tensor) and value.requires_grad:
+        raise NotNumbers(
+            "It returned a tensor that still holds on to its graph, and with it to the memory of the whole "
+            "step: `.item()` makes it a number."
+        )
+    if isinstance(value, Tensor | np.ndarray) and value.ndim == 0:
+        raise NotNumbers("It returned a tensor or an array: `.item()` makes it a plain number.")
+    raise NotNumbers(f"It returned a {type(value).__name__}: the loss alone is asked for, as a plain number.")
+
+
+def pair(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, for answers that return two numbers."""
+
+    def both(*args: Any) -> Any:
+        value = function(*args)
+        single = not isinstance(value, tuple | list | Tensor | np.ndarray) or not np.shape(value)
+        if isinstance(value, Mapping) or (not single and len(value) != 2):
+            raise NotNumbers(f"It returned {len(value)} values; 2 are asked for.")
+        if value is not None and single:
+            raise NotNumbers("It returned one value; 2 are asked for.")
+        return value
+
+    return both
