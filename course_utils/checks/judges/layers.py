@@ -692,12 +692,15 @@ def judge_vae(
     latent_dim = cases["main"].sizes[0]
     heads = {key: (key, [512, 256, latent_dim]) for key in ("mu", "logvar")}
     found = Networks(seed, evidence, cases, heads | {"logits": ("the logits", [256, 512, 784])})
+    batches = found.batches()
+    if "without the last class" in batches and "cannot be multiplied" in batches:
+        batches += ". Does F.one_hot know the number of classes?"
     return [
         unless(claims["trunk"], 0.75, _trunk(found)),
         unless("a linear layer each leads on to mu and logvar, with nothing after it", 0.75, _heads(found)),
         unless(claims["decode"], 1.5, found.whole("logits")),
         unless(claims["sizes"], 1, found.sizes()),
-        unless(claims["batches"], 0.5, found.batches()),
+        unless(claims["batches"], 0.5, batches),
         unless("gradients reach all weights and the codes", 0.5, found.gradients()),
     ]
 
