@@ -145,6 +145,9 @@ class MyVAE(nn.Module):
 """,
     ),
 ]
+VAES.append(
+    Answer("MyVAE", "no biases in the heads", VAE.replace(", latent_dim)", ", latent_dim, bias=False)"))
+)
 
 _DECODE = "return self.decoder(z).view(-1, 1, 28, 28)"
 _HEADS = "return self.fc_mu(hidden), self.fc_logvar(hidden)"
@@ -181,7 +184,7 @@ WRONG_VAES = edited(
             "sigma returned",
             "self.fc_logvar(hidden)",
             "(0.5 * self.fc_logvar(hidden)).exp()",
-            "an exp(... / 2) on logvar",
+            "an exp of the half on logvar",
         ),
         (
             "softplus on logvar",
@@ -193,36 +196,49 @@ WRONG_VAES = edited(
             "minus softplus on logvar",
             "self.fc_logvar(hidden)",
             "-F.softplus(self.fc_logvar(hidden))",
-            "logvar does not come from them and ReLU alone",
+            "a minus softplus on logvar",
         ),
         (
             "logvar made of mu",
             "self.fc_logvar(hidden)",
             "self.fc_logvar(hidden) + self.fc_mu(hidden)",
-            "logvar does not come from them and ReLU alone",
+            "logvar depends on the layer that gives mu",
         ),
         ("no ReLU anywhere", "nn.ReLU()", "nn.Identity()", "Nothing stands between"),
         (
             "no ReLU before the heads",
             "nn.Linear(512, 256), nn.ReLU())",
             "nn.Linear(512, 256))",
-            "no ReLU after the second layer",
+            "ReLU after layer 2 of 3 is missing",
         ),
         ("sigmoid inside", "nn.ReLU()", "nn.Sigmoid()", "inside is a sigmoid"),
-        ("tanh inside the decoder", _UP, _UP.replace("ReLU", "Tanh"), "inside is tanh"),
-        ("leaky ReLU inside", "nn.ReLU()", "nn.LeakyReLU()", "not come from them and ReLU alone"),
-        ("dropout", _DOWN, f"{_DOWN}, nn.Dropout(0.2)", "not come from them and ReLU alone"),
-        ("sigmoid at the end", _DECODE, f"{_DECODE}.sigmoid()", "a sigmoid at the end"),
-        ("ReLU at the end", _DECODE, f"{_DECODE}.relu()", "a ReLU at the end"),
-        ("tanh at the end", _DECODE, f"{_DECODE}.tanh()", "a tanh at the end"),
+        ("tanh inside the decoder", _UP, _UP.replace("ReLU", "Tanh"), "inside is a tanh"),
+        ("leaky ReLU inside", "nn.ReLU()", "nn.LeakyReLU()", "inside is a leaky ReLU"),
+        ("dropout", _DOWN, f"{_DOWN}, nn.Dropout(0.2)", "is there dropout"),
+        ("sigmoid at the end", _DECODE, f"{_DECODE}.sigmoid()", "a sigmoid on the logits"),
+        ("ReLU at the end", _DECODE, f"{_DECODE}.relu()", "a ReLU on the logits"),
+        ("tanh at the end", _DECODE, f"{_DECODE}.tanh()", "a tanh on the logits"),
         (
             "a layer of the decoder left out",
             _UP,
             "nn.Linear(latent_dim, 512), nn.ReLU(), nn.Linear(512, 784)",
-            "your linear layers are: 784 to 512",
+            "3 layers are asked for",
         ),
         ("a width mistyped", "(512, 256)", "(512, 265)", "Your code stopped"),
-        ("no bias", "256, latent_dim)", "256, latent_dim, bias=False)", "has no bias"),
+        (
+            "two trunks",
+            "        self.fc_mu = nn.Linear(256, latent_dim)\n",
+            """        self.fc_mu = nn.Sequential(
+            nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, latent_dim)
+        )
+        self.fc_mu.register_forward_pre_hook(lambda layer, given: (self.pixels,))
+        self.encoder.register_forward_pre_hook(lambda layer, given: setattr(self, "pixels", given[0]))
+""",
+            "hidden layers of their own",
+        ),
+        ("MNIST's mean taken off", "x.flatten(1)", "(x.flatten(1) - 0.1307) / 0.3081", "mean 0.1307"),
+        ("grey made black or white", "x.flatten(1)", "x.flatten(1).round()", "black or white"),
+        ("300 units for 512", "512", "300", "give 300, 256, 20 numbers"),
         ("flat images", ".view(-1, 1, 28, 28)", "", "no images: give them the shape"),
         ("no channel", ".view(-1, 1, 28, 28)", ".view(-1, 28, 28)", "The channel is missing"),
         ("images decoded on their side", _DECODE, f"{_DECODE}.mT", "Rows and columns"),
@@ -233,13 +249,13 @@ WRONG_VAES = edited(
             "dimensions of size 1 squeezed away",
             "self.fc_mu(hidden)",
             "self.fc_mu(hidden).squeeze()",
-            "mu has shape ()",
+            "its shape is ()",
         ),
         ("images not flattened", "x.flatten(1)", "x", "Your code stopped"),
         ("mu detached", "self.fc_mu(hidden), ", "self.fc_mu(hidden).detach(), ", "is something detached"),
         ("hidden units detached", "x.flatten(1))", "x.flatten(1)).detach()", "is something detached"),
-        ("a sample returned as well", _HEADS, _HEADS + ", torch.randn(3)", "It returned 3 values; 2 are"),
-        ("one tensor returned", _HEADS, "return self.fc_mu(hidden)", "It returned 5 values; 2 are"),
+        ("a sample returned as well", _HEADS, _HEADS + ", torch.randn(3)", "It returned 3 values; mu"),
+        ("one tensor returned", _HEADS, "return self.fc_mu(hidden)", "It returned 1 value; mu"),
         ("encode returns nothing", _HEADS, "self.fc_mu(hidden), self.fc_logvar(hidden)", "returned None"),
         ("super().__init__() forgotten", "super().__init__()", "pass", "Your code stopped"),
         ("no nn.Module", "MyVAE(nn.Module)", "MyVAE", "The class is no nn.Module"),
@@ -1154,6 +1170,24 @@ def test_elbo(model, images, batch_size):
 WRONG_VAES += [
     Answer(
         "MyVAE",
+        "the decoder's layers in a plain list",
+        VAE.replace("self.decoder = nn.Sequential(", "self.layers = (").replace(
+            "self.decoder(", "nn.Sequential(*self.layers)("
+        ),
+        "a plain list hides it",
+    ),
+    Answer(
+        "MyVAE",
+        "logvar made of mu by one more layer",
+        VAE.replace("self.fc_logvar = nn.Linear(256,", "self.fc_logvar = nn.Linear(latent_dim,").replace(
+            "self.fc_logvar(hidden)", "self.fc_logvar(self.fc_mu(hidden))"
+        ),
+        "logvar comes out of mu",
+    ),
+]
+WRONG_VAES += [
+    Answer(
+        "MyVAE",
         f"logvar clamped to {name}",
         f"""
 class MyVAE(models.VAE):
@@ -1161,9 +1195,13 @@ class MyVAE(models.VAE):
         mu, logvar = super().encode(x)
         return mu, logvar.clamp({name})
 """,
-        "logvar does not come from them and ReLU alone",
+        hint,
     )
-    for name in ("-2, 2", "max=1")
+    for name, hint in (
+        ("-2, 2", "a clamp to -2 and 2"),
+        ("max=1", "a bound of 1 above"),
+        ("-10, 10", "a clamp"),
+    )
 ]
 
 WRONG = WRONG_VAES + WRONG_LOSSES + WRONG_STEPS + WRONG_EVALUATIONS + WRONG_LIKELIHOODS

@@ -234,6 +234,27 @@ class ConvDecoder(nn.Module):
 """,
     ),
 ]
+DECODERS += [
+    Answer("ConvDecoder", "no biases", DECODER.replace("padding=1)", "padding=1, bias=False)")),
+    Answer(
+        "ConvDecoder",
+        "parameters of its own, the first stored as (in, out)",
+        """
+class ConvDecoder(nn.Module):
+    def __init__(self, latent_dim=20):
+        super().__init__()
+        self.w0 = nn.Parameter(torch.randn(latent_dim, 3136))
+        self.w1, self.b1 = nn.Parameter(torch.randn(64, 32, 4, 4)), nn.Parameter(torch.zeros(32))
+        self.w2, self.b2 = nn.Parameter(torch.randn(32, 1, 4, 4)), nn.Parameter(torch.zeros(1))
+        self.b0 = nn.Parameter(torch.zeros(1, 3136))
+
+    def forward(self, z):
+        maps = torch.relu(z @ self.w0 + self.b0).unflatten(1, (64, 7, 7))
+        maps = F.conv_transpose2d(maps, self.w1, self.b1, stride=2, padding=1).clamp_min(0)
+        return F.conv_transpose2d(maps, self.w2, self.b2, 2, 1)
+""",
+    ),
+]
 
 _HIDDEN = "F.relu(self.fc_decode(z)).view(-1, 64, 7, 7)"
 _OUT = "return self.decoder(hidden)"
@@ -244,11 +265,11 @@ WRONG_DECODERS = [
         "ConvDecoder",
         DECODER,
         [
-            ("sigmoid at the end", _LAST, f"{_LAST} nn.Sigmoid()", "logits are asked for"),
-            ("ReLU at the end", _LAST, f"{_LAST} nn.ReLU()", "logits may be negative"),
-            ("tanh at the end", _LAST, f"{_LAST} nn.Tanh()", "unbounded"),
-            ("no ReLU after the linear layer", "F.relu", "", "ReLU after `fc_decode`"),
-            ("no ReLU between the convolutions", "nn.ReLU()", "nn.Identity()", "between the two"),
+            ("sigmoid at the end", _LAST, f"{_LAST} nn.Sigmoid()", "a sigmoid on the logits"),
+            ("ReLU at the end", _LAST, f"{_LAST} nn.ReLU()", "a ReLU on the logits"),
+            ("tanh at the end", _LAST, f"{_LAST} nn.Tanh()", "a tanh on the logits"),
+            ("no ReLU after the linear layer", "F.relu", "", "ReLU after layer 1 of 3"),
+            ("no ReLU between the convolutions", "nn.ReLU()", "nn.Identity()", "ReLU after layer 2 of 3"),
             (
                 "height and width of the map swapped",
                 _HIDDEN,
@@ -268,12 +289,41 @@ WRONG_DECODERS = [
                 "swapped too",
             ),
             ("image transposed", _OUT, f"{_OUT}.transpose(2, 3)", "Rows and columns"),
-            ("sigmoid after the linear layer", "F.relu", "torch.sigmoid", "nothing else"),
-            ("ReLU before the linear layer too", "fc_decode(z)", "fc_decode(z.relu())", "before the linear"),
-            ("leaky ReLU", "nn.ReLU()", "nn.LeakyReLU(0.2)", "nothing else"),
-            ("dropout", "nn.ReLU()", "nn.ReLU(), nn.Dropout2d(0.3)", "nothing else"),
-            ("no bias", "padding=1)", "padding=1, bias=False)", "no bias"),
-            ("convolutions instead", "nn.ConvTranspose2d", "nn.Conv2d", "convolution 64 to 32"),
+            (
+                "sigmoid after the linear layer",
+                "F.relu",
+                "torch.sigmoid",
+                "After layer 1 of 3 stands a sigmoid",
+            ),
+            (
+                "ReLU before the linear layer too",
+                "fc_decode(z)",
+                "fc_decode(z.relu())",
+                "a ReLU before the first layer",
+            ),
+            ("leaky ReLU", "nn.ReLU()", "nn.LeakyReLU(0.2)", "After layer 2 of 3 stands a leaky ReLU (0.2)"),
+            ("dropout", "nn.ReLU()", "nn.ReLU(), nn.Dropout2d(0.3)", "is there dropout"),
+            ("logits clamped", _OUT, f"{_OUT}.clamp(-10, 10)", "a clamp to -10 and 10"),
+            (
+                "the latent size is the lesson's",
+                "(latent_dim, 64",
+                "(20, 64",
+                "With one image and latent_dim = 1",
+            ),
+            ("noise on the codes", "fc_decode(z)", "fc_decode(z + torch.randn_like(z))", "does it draw"),
+            (
+                "upsampling and convolutions",
+                "nn.ConvTranspose2d(32, 1, 4, stride=2, padding=1)",
+                "nn.Upsample(scale_factor=2), nn.Conv2d(32, 1, 3, padding=1)",
+                "An upsampling before it",
+            ),
+            (
+                "the last layer made in every call",
+                _OUT,
+                "return nn.ConvTranspose2d(32, 1, 4, 2, 1)(self.decoder[:2](hidden))",
+                "Only 2 of 3 layers belong",
+            ),
+            ("convolutions instead", "nn.ConvTranspose2d", "nn.Conv2d", "in place of a transposed one"),
             ("latent code detached", "fc_decode(z)", "fc_decode(z.detach())", "is something detached"),
             (
                 "forward under no_grad",
@@ -286,21 +336,21 @@ WRONG_DECODERS = [
                 "channels fixed to one batch",
                 ".view(-1, 64, 7, 7)",
                 ".view(64, -1, 7, 7).transpose(0, 1)",
-                "nothing else",
+                "the other images of the batch",
             ),
             ("logits and map returned", _OUT, f"{_OUT}, hidden", "return one tensor"),
-            ("flat image", _OUT, f"{_OUT}.flatten(1)", "image is flat"),
+            ("flat image", _OUT, f"{_OUT}.flatten(1)", "no images"),
             ("no channel", _OUT, f"{_OUT}.squeeze(1)", "channel is missing"),
-            ("batch size fixed", "view(-1", "view(5", "fixed somewhere"),
-            ("latent size fixed", "nn.Linear(latent_dim", "nn.Linear(3", "fixed somewhere"),
-            ("no reshape", ".view(-1, 64, 7, 7)", "", "ReLU, 64 x 7 x 7"),
+            ("batch size fixed", "view(-1", "view(5", "number of images written"),
+            ("latent size fixed", "nn.Linear(latent_dim", "nn.Linear(3", "Your code stopped"),
+            ("no reshape", ".view(-1, 64, 7, 7)", "", "Your code stopped"),
             (
                 "kernel 3 with output padding",
                 "4, stride=2, padding=1",
                 "3, 2, 1, output_padding=1",
                 "kernel 3, stride 2, padding 1",
             ),
-            ("16 channels in between", "32", "16", "transposed 64 to 16"),
+            ("16 channels in between", "32", "16", "give 3136, 16, 1 numbers"),
             ("decode defined, forward not", "def forward", "def decode", "no method `forward`"),
             ("nothing returned", "return ", "x_logits = ", "returned None"),
         ],
@@ -309,13 +359,13 @@ WRONG_DECODERS = [
         "ConvDecoder",
         "no ReLU at all",
         DECODER.replace("F.relu", "").replace("nn.ReLU()", "nn.Identity()"),
-        "Both ReLUs",
+        "Nothing stands between",
     ),
     Answer(
         "ConvDecoder",
         "sigmoids inside",
         DECODER.replace("F.relu", "torch.sigmoid").replace("nn.ReLU", "nn.Sigmoid"),
-        "are sigmoids, not ReLU",
+        "inside is a sigmoid",
     ),
     Answer(
         "ConvDecoder",

@@ -147,6 +147,36 @@ class MyCVAE(nn.Module):
         CVAE_EYE,
     ),
 ]
+CVAES += [
+    Answer("MyCVAE", "no bias at the end", CVAE.replace("(512, 784)", "(512, 784, bias=False)")),
+    Answer(
+        "MyCVAE",
+        "parameters of its own in an nn.ParameterDict",
+        """
+class MyCVAE(nn.Module):
+    def __init__(self, latent_dim=20, num_classes=10):
+        super().__init__()
+        sizes = [(784 + num_classes, 512), (512, 256), (256, latent_dim), (256, latent_dim),
+                 (latent_dim + num_classes, 256), (256, 512), (512, 784)]
+        self.p = nn.ParameterDict()
+        for i, (a, b) in enumerate(sizes):
+            self.p[f"w{i}"], self.p[f"b{i}"] = torch.randn(a, b) / a**0.5, torch.zeros(b)
+        self.rows = torch.eye(num_classes)
+
+    def through(self, i, x):
+        return x @ self.p[f"w{i}"] + self.p[f"b{i}"]
+
+    def encode(self, x, y):
+        h = self.through(0, torch.cat([self.rows[y], x.reshape(len(x), -1)], 1)).relu()
+        h = self.through(1, h).relu()
+        return self.through(2, h), self.through(3, h)
+
+    def decode(self, z, y):
+        h = self.through(4, torch.cat([z, self.rows[y]], 1)).relu()
+        return self.through(6, self.through(5, h).relu()).view(len(z), 1, 28, 28)
+""",
+    ),
+]
 
 _NO_LABEL_IN_ENCODER = CVAE.replace("784 + num_classes", "784").replace(
     "torch.cat([x.flatten(1), self.label(y)], dim=1)", "x.flatten(1)"
@@ -154,6 +184,26 @@ _NO_LABEL_IN_ENCODER = CVAE.replace("784 + num_classes", "784").replace(
 _NO_LABEL_IN_DECODER = ("torch.cat([z, self.label(y)], dim=1)", "z")
 
 WRONG_CVAES = [
+    Answer(
+        "MyCVAE",
+        "decode joins the label of the last encode",
+        CVAE.replace("hidden =", "self.last = self.label(y)\n        hidden =").replace(
+            "[z, self.label(y)]", "[z, self.last[: len(z)]]"
+        ),
+        "keep something from before",
+    ),
+    Answer(
+        "MyCVAE",
+        "the label joins the hidden units of the encoder",
+        CVAE.replace("784 + num_classes", "784")
+        .replace("256, latent_dim)", "256 + num_classes, latent_dim)")
+        .replace("torch.cat([x.flatten(1), self.label(y)], dim=1))", "x.flatten(1))")
+        .replace(
+            "return self.fc_mu",
+            "hidden = torch.cat([hidden, self.label(y)], dim=1)\n        return self.fc_mu",
+        ),
+        "joins after the first layer",
+    ),
     Answer(
         "MyCVAE",
         "label in the encoder alone",
@@ -179,10 +229,10 @@ WRONG_CVAES = [
         "MyCVAE",
         CVAE,
         [
-            ("sigmoid at the end", "28, 28)", "28, 28).sigmoid()", "a sigmoid at the end"),
-            ("a tanh at the end", "28, 28)", "28, 28).tanh()", "a tanh at the end"),
-            ("a ReLU at the end", "28, 28)", "28, 28).relu()", "a ReLU at the end"),
-            ("rows of pixels, no images", ".view(-1, 1, 28, 28)", "", "not yet images"),
+            ("sigmoid at the end", "28, 28)", "28, 28).sigmoid()", "a sigmoid on the logits"),
+            ("a tanh at the end", "28, 28)", "28, 28).tanh()", "a tanh on the logits"),
+            ("a ReLU at the end", "28, 28)", "28, 28).relu()", "a ReLU on the logits"),
+            ("rows of pixels, no images", ".view(-1, 1, 28, 28)", "", "no images"),
             ("the channel lost", "view(-1, 1, 28", "view(-1, 28", "The channel is missing"),
             ("swapped height and width", "28, 28)", "28, 28).mT", "swapped"),
             (
@@ -193,71 +243,77 @@ WRONG_CVAES = [
             ),
             ("classes counted in the batch", "F.one_hot(y, self.num_classes)", "F.one_hot(y)", "F.one_hot"),
             ("batch size fixed", "view(-1", "view(128", "number of images written"),
-            ("no activation", "nn.ReLU()", "nn.Identity()", "A ReLU is missing"),
-            ("heads on a linear layer", "256), nn.ReLU()\n", "256)\n", "A ReLU is missing"),
-            ("one activation in the decoder", "512), nn.ReLU(), nn", "512), nn", "A ReLU is missing"),
-            ("tanh inside", "nn.ReLU()", "nn.Tanh()", "inside is tanh"),
+            ("no activation", "nn.ReLU()", "nn.Identity()", "Nothing stands between"),
+            ("heads on a linear layer", "256), nn.ReLU()\n", "256)\n", "ReLU after layer 2 of 3"),
+            ("one activation in the decoder", "512), nn.ReLU(), nn", "512), nn", "ReLU after layer 2 of 3"),
+            ("tanh inside", "nn.ReLU()", "nn.Tanh()", "inside is a tanh"),
             ("sigmoid inside", "nn.ReLU()", "nn.Sigmoid()", "inside is a sigmoid"),
-            ("no bias", "nn.Linear(512, 784)", "nn.Linear(512, 784, bias=False)", "has no bias"),
+            ("pixels times 255", "[x.flatten(1)", "[255 * x.flatten(1)", "multiplied by 255"),
+            (
+                "labels smoothed",
+                "classes).float()",
+                "classes) * 0.9 + 0.1 / self.num_classes",
+                "smoothed by 0.1",
+            ),
             (
                 "dropout",
                 "256), nn.ReLU()\n",
                 "256), nn.ReLU(), nn.Dropout(0.5)\n",
-                "Two calls give two answers",
+                "is there dropout",
             ),
             (
                 "a sample in place of mu",
                 "return self.fc_mu(hidden), ",
                 "return self.fc_mu(hidden) + torch.randn(len(x), 1), ",
-                "Two calls give two answers",
+                "does it draw",
             ),
             (
                 "layer normalisation",
                 "nn.Linear(512, 256), nn.ReLU()\n",
                 "nn.Linear(512, 256), nn.LayerNorm(256), nn.ReLU()\n",
-                "what stands between the layers",
+                "LayerNorm",
             ),
             (
                 "one head for both",
                 "self.fc_logvar = nn.Linear(256, latent_dim)",
                 "self.fc_logvar = self.fc_mu",
-                "head each",
+                "a layer each",
             ),
             (
                 "softplus on logvar",
                 "self.fc_logvar(hidden)",
                 "F.softplus(self.fc_logvar(hidden))",
-                "a softplus after a head",
+                "a softplus on logvar",
             ),
             (
                 "sigma in place of logvar",
                 "self.fc_logvar(hidden)",
                 "(self.fc_logvar(hidden) / 2).exp()",
-                "an exp of the half after a head",
+                "an exp of the half on logvar",
             ),
             (
                 "the variance in place of logvar",
                 "self.fc_logvar(hidden)",
                 "self.fc_logvar(hidden).exp()",
-                "an exp after",
+                "an exp on logvar",
             ),
             (
                 "ReLU on both heads",
                 "self.fc_mu(hidden), self.fc_logvar(hidden)",
                 "F.relu(self.fc_mu(hidden)), F.relu(self.fc_logvar(hidden))",
-                "a ReLU after a head",
+                "a ReLU on mu",
             ),
             (
                 "both heads in one tensor",
                 "self.fc_mu(hidden), self.fc_logvar(hidden)",
                 "torch.cat([self.fc_mu(hidden), self.fc_logvar(hidden)], dim=1)",
-                "return two tensors",
+                "It returned 1 value; mu",
             ),
             (
                 "a sample as well",
                 "self.fc_mu(hidden), ",
                 "self.fc_mu(hidden), self.fc_mu(hidden), ",
-                "return two tensors",
+                "It returned 3 values; mu",
             ),
             (
                 "the first image's label for all",
@@ -284,14 +340,19 @@ WRONG_CVAES = [
                 "No gradient comes back",
             ),
             ("no label in the call", "def decode(self, z, y)", "def decode(self, z)", "Your code stopped"),
-            ("encode returns nothing", "return self.fc_mu(hidden), ", "self.fc_mu(hidden), ", "NoneType"),
+            (
+                "encode returns nothing",
+                "return self.fc_mu(hidden), ",
+                "self.fc_mu(hidden), ",
+                "returned None",
+            ),
         ],
     ),
     Answer(
         "MyCVAE",
         "256 and 512 hidden units in place of 512 and 256",
         CVAE.replace("512", "wide").replace("256", "512").replace("wide", "256"),
-        "your linear layers are",
+        "give 256, 512, 20 numbers",
     ),
     Answer(
         "MyCVAE",
@@ -666,7 +727,12 @@ WRONG_MATRICES = [
                 "return counts / counts.sum(1, keepdim=True).clamp(min=1)",
                 "shares of each row",
             ),
-            ("shares of all images", "return counts", "return counts / len(true)", "too small as there are images"),
+            (
+                "shares of all images",
+                "return counts",
+                "return counts / len(true)",
+                "too small as there are images",
+            ),
             (
                 "the diagonal alone",
                 "return counts",

@@ -7,24 +7,34 @@ The autoencoder is judged with weights that the judge knows (see `layers`).
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from course_utils.checks.judges import gradients, layers
-from course_utils.checks.judges.core import Exercise, Finding, expect, is_fact, unless
-from course_utils.checks.judges.layers import Map, Network, advised, relu, same, sigmoid
+from course_utils.checks.judges.core import (
+    Exercise,
+    Finding,
+    diagnosis,
+    expect,
+    is_fact,
+    problem_with,
+    unless,
+)
+from course_utils.checks.judges.layers import advised, sigmoid
 from course_utils.checks.judges.predictions import prediction
-from course_utils.checks.probes.evidence import Evidence, as_array
+from course_utils.checks.probes.evidence import AGAIN, CHANGED, STEADY, Evidence
+from course_utils.checks.probes.layers import DROPOUT, SINGLE
 from course_utils.checks.probes.section_1 import (
     CLAIMS,
     HOLES_OFFERED,
-    LATENT,
     Pair,
     autoencoder_batches,
+    autoencoders,
     hole_calls,
-    images_and_codes,
     small_autoencoder,
 )
 from course_utils.checks.probes.witness import Witness
@@ -32,115 +42,53 @@ from course_utils.checks.probes.witness import Witness
 # --- 1.1 MyAutoencoder ------------------------------------------------------------------------------
 
 
-INSIDE = layers.activations(
-    "Nothing stands between the linear layers: put a ReLU between each two.",
-    "The ReLU between the first two layers is missing.",
-    "The ReLU between the last two layers is missing.",
-)
-
-
-def _insides(seed: int, *sizes: int) -> dict[str, Map]:
-    """Linear layers of these three sizes, right and with likely mistakes in the activations between them."""
-
-    def chain(*inside: Map) -> Map:
-        def output(x: np.ndarray) -> np.ndarray:
-            for size, after in zip(sizes, (*inside, same), strict=True):
-                x = after(layers.affine(x, seed, size))
-            return x
-
-        return output
-
-    return {hint: chain(*inside) for hint, *inside in INSIDE}
-
-
-SQUASHED = "A sigmoid has been applied already: logits are asked for."
-
-
-def _encoder(seed: int, latent_dim: int) -> Network:
-    ends: dict[str, Map] = {
-        "": same,
-        "There is a ReLU on the code itself: the last layer stays linear.": relu,
-        "There is a sigmoid on the code: the last layer stays linear.": sigmoid,
-        "There is a tanh on the code: the last layer stays linear.": np.tanh,
-    }
-    return Network(_insides(seed, 256, 128, latent_dim), ends)
-
-
-def _image(flat: np.ndarray) -> np.ndarray:
-    return flat.reshape(-1, 1, 28, 28)
-
-
-def _decoder(seed: int) -> Network:
-    insides = _insides(seed, 128, 256, 784)
-    right = insides[""]
-    before = "There is an activation before decode's first layer: the code goes in as it is."
-    insides[before] = lambda z: right(relu(z))
-    ends: dict[str, Map] = {
-        "": _image,
-        SQUASHED: lambda flat: _image(sigmoid(flat)),
-        "The numbers are right but not yet images: give them the shape (N, 1, 28, 28).": same,
-        "The channel is missing: the shape is (N, 1, 28, 28).": lambda flat: flat.reshape(-1, 28, 28),
-        "Rows and columns of the image are swapped.": lambda flat: _image(flat).swapaxes(2, 3),
-        "There is a ReLU after the last layer: logits may be negative.": lambda flat: _image(relu(flat)),
-        "There is a tanh after the last layer: logits are unbounded.": lambda flat: _image(np.tanh(flat)),
-    }
-    return Network(insides, ends)
-
-
 def judge_my_autoencoder(seed: int, evidence: Evidence) -> list[Finding]:
-    """`forward` is held to be decode after encode, as the answer has these two; so a mistake counts once."""
-    images, codes, directions = images_and_codes(seed)
-    x, z = (as_array(t).astype(np.float64).reshape(5, -1) for t in (images, codes))
-    sizes = (784, 256), (256, 128), (128, LATENT), (LATENT, 128), (128, 256), (256, 784)
-    wanted = [(0, *pair, 0, 0, 0) for pair in sizes]
-    claim = f"the layers are 784-256-128-latent and back, with biases (looked at with latent size {LATENT})"
-    built = layers.same_layers(seed, evidence, "layers", wanted, claim, 0.5)
-    advice = (
-        "Each image or code is one row of numbers; between two linear layers stands a ReLU and nothing else."
-    )
-    if not built.holds:
-        advice = layers.OTHER_LAYERS
-    claim = "encode gives the code of each image, ReLU inside and nothing after the last layer"
-    encoding, encode_seen = _part(evidence, "code", _encoder(seed, LATENT), x, claim, advice)
-    claim = "decode gives logits of shape (N, 1, 28, 28), ReLU inside and nothing after the last layer"
-    decoding, decode_seen = _part(evidence, "logits", _decoder(seed), z, claim, advice)
-
-    def whole(latent_dim: int) -> Network:
-        encode = _encoder(seed, latent_dim).version(encode_seen)
-        decode = _decoder(seed).version(decode_seen)
-        insides: dict[str, Map] = {
-            "": lambda x: decode(encode(x)),
-            "There is a ReLU on the code in forward: decode it as it is.": lambda x: decode(relu(encode(x))),
-            "forward returns the code: decode it as well.": encode,
-        }
-        return Network(insides, {"": same, SQUASHED: sigmoid})
-
-    claim = "forward decodes the code of the image and returns logits"
-    advice = "It does what encode does, then what decode does, and nothing else."
-    if not (encoding.holds and decoding.holds):
-        advice = layers.FIRST
-    forward, seen = _part(evidence, "forward", whole(LATENT), x, claim, advice)
-    right = whole(1).version(seen)(x[:1])
-    moved = layers.differences(whole(LATENT).version(seen), x, directions)
-    single = expect(evidence, "single", right, "one image and a code of one number work too", 0.5)
+    cases = autoencoders(seed)
+    asked = {
+        "code": ("the code", [256, 128, *cases["main"].sizes]),
+        "logits": ("the logits", [128, 256, 784]),
+    }
+    found = layers.Networks(seed, evidence, cases, asked)
+    encode, decode = map(found.whole, asked)
+    forward = encode if encode and decode else _forward_hint(evidence, found, "main")
+    single = "" if forward else _forward_hint(evidence, found, SINGLE)
     return [
-        built,
-        encoding,
-        decoding,
-        forward,
-        advised(single, layers.FIXED_SIZE if seen else layers.FIRST),
-        layers.smooth(evidence, "slopes", moved.sum(0), "gradients reach the first layer", 0.5),
+        unless("encode gives the code: ReLU after each hidden layer, nothing at the end", 1.25, encode),
+        unless("decode gives logits (N, 1, 28, 28), ReLU inside and nothing at the end", 1.25, decode),
+        unless("forward decodes the code of the image", 0.5, forward),
+        unless("the layers are 784-256-128-latent_dim and back", 1, found.sizes()),
+        unless("one image and a code of one number work too", 0.5, found.batches() or single),
+        unless("gradients reach all weights", 0.5, found.gradients() or _cut_off(seed, evidence, forward)),
     ]
 
 
-def _part(
-    evidence: Evidence, key: str, network: Network, x: np.ndarray, claim: str, advice: str
-) -> tuple[Finding, tuple[str, str] | None]:
-    """A finding that evidence[key] is what `network` gives from x; beside it the version seen, if any."""
-    version = network.seen(evidence, key, x)
-    if version is None:
-        return advised(expect(evidence, key, network.version()(x), claim, 0.5), advice), None
-    return unless(claim, 0.5, " ".join(part for part in version if part)), version
+def _forward_hint(evidence: Evidence, found: layers.Networks, case: str) -> str:
+    """'' where forward gives what the answer's own decode makes of what its own encode gives."""
+    key, both = f"forward {case}", f"both {case}"
+    problem = problem_with(evidence, key) or problem_with(evidence, both)
+    if problem:
+        return layers.with_question(problem, 5 if case == "main" else 1)
+    right, code = evidence[both], evidence[f"code {case}"]
+    mistakes = {"forward returns the code: decode it as well.": code}
+    for name, change in layers.ENDS.items():
+        hint = f"There is {name} on what forward gives: logits are asked for."
+        mistakes |= {hint: change(torch.as_tensor(right)).numpy()} if name else {}
+    given, way = found.given("logits"), found.ways["logits"]
+    if case == "main" and way:
+        for hint, change in given.starts.items():
+            rows = change(torch.as_tensor(code).double())
+            mistakes[f"In forward: {hint}"] = way.value(found.known, replace(given, rows=rows))
+    hint = diagnosis(evidence, key, {"": right, **mistakes}, 1e-3)
+    complaint = problem_with(evidence, STEADY)
+    if hint is None and complaint in (AGAIN, CHANGED, DROPOUT):
+        return complaint
+    return expect(evidence, key, right, "", 0, tolerance=1e-3).hint if hint is None else hint
+
+
+def _cut_off(seed: int, evidence: Evidence, forward: str) -> str:
+    """'' where gradients come through forward, or where it is no forward."""
+    held = is_fact(evidence, "gradients forward", seed, "", 0, "").holds
+    return "" if held or forward else f"forward: {layers.CUT_OFF}"
 
 
 # --- 1.2 train_step ---------------------------------------------------------------------------------

@@ -35,18 +35,16 @@ from course_utils.checks.judges.gaussians import kls, posterior, wrong_kls
 from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction
 from course_utils.checks.judges.section_2 import unsafe
-from course_utils.checks.probes.evidence import Evidence, as_array
+from course_utils.checks.probes.evidence import Evidence
 from course_utils.checks.probes.section_3 import (
-    HEADS,
     WIDE_OFFERED,
-    head,
     likelihood_looks,
-    looks,
     loss_inputs,
     noisy,
     test_set,
     training,
     training_model,
+    vaes,
 )
 from course_utils.checks.probes.witness import Witness
 
@@ -78,113 +76,14 @@ FRESH = "z = mu + sigma * eps, with noise of its own for every image, dimension 
 # --- 3.1 MyVAE --------------------------------------------------------------------------------------
 
 
-# The activations after the two hidden layers, of encoder and decoder alike.
-INSIDE = layers.activations(
-    "Nothing stands between the linear layers: put a ReLU after each hidden one.",
-    "There is no ReLU after the first layer.",
-    "There is no ReLU after the second layer.",
-)
-AT_THE_END = {"": layers.same} | layers.BENDS | {"an exp(... / 2)": lambda y: np.exp(y / 2)}
-RIGHT_PAIRS = {("mu", "logvar"), ("first", "second"), ("low", "high"), ("even", "odd")}
-
-
-def _hidden(x: np.ndarray, seed: int, sizes: tuple[int, int]) -> dict[str, np.ndarray]:
-    """Two hidden layers with the activations of INSIDE."""
-    first = layers.affine(x, seed, sizes[0])
-    return {hint: g(layers.affine(f(first), seed, sizes[1])) for hint, f, g in INSIDE}
-
-
-def _encoded(x: np.ndarray, seed: int, latent_dim: int) -> dict[tuple[str, str, str], np.ndarray]:
-    """What a head may answer, by the hint for what stands before it, its name, and what stands at its end."""
-    hidden = _hidden(x.reshape(-1, 784), seed, (512, 256))
-    turned = _hidden(x.swapaxes(2, 3).reshape(-1, 784), seed, (512, 256))
-    hidden["Rows and columns of the image are swapped."] = turned[""]
-    outputs: dict[tuple[str, str, str], np.ndarray] = {}
-    for hint, units in hidden.items():
-        joint = layers.affine(units, seed, 2 * latent_dim)  # a layer for both, cut in halves or alternating
-        heads = {"low": joint[:, :latent_dim], "high": joint[:, latent_dim:]}
-        heads |= {
-            "even": joint[:, ::2],
-            "odd": joint[:, 1::2],
-            "only": layers.affine(units, seed, latent_dim),
-        }
-        for name in HEADS:
-            numbers = head(seed, name, latent_dim)
-            heads[name] = units @ numbers[:, :256].T + numbers[:, 256]
-        for name, y in heads.items():
-            outputs.update({(hint, name, end): f(y) for end, f in AT_THE_END.items()})
-    return outputs
-
-
-def _decoded(z: np.ndarray, seed: int) -> dict[str, np.ndarray]:
-    """Logits, the right ones under '', likely wrong ones under their hints."""
-    flat = {hint: layers.affine(units, seed, 784) for hint, units in _hidden(z, seed, (256, 512)).items()}
-    logits = {hint: y.reshape(-1, 1, 28, 28) for hint, y in flat.items()}
-    right = logits[""]
-    for end, f in AT_THE_END.items():
-        logits.setdefault(f"There is {end} at the end: logits may be any real numbers.", f(right))
-    logits["The numbers are right but no images: give them the shape (N, 1, 28, 28)."] = flat[""]
-    logits["The channel is missing: the shape is (N, 1, 28, 28)."] = right[:, 0]
-    logits["Rows and columns of the image are swapped."] = right.swapaxes(2, 3)
-    return logits
-
-
-def _origins(seed: int, evidence: Evidence, prefix: str) -> tuple[Any, Any, Any]:
-    """How mu, logvar and logits came about; None where no known mistake explains them."""
-    x, z = (as_array(t).astype(np.float64) for t in looks(seed)[prefix])
-    encoded, decoded = _encoded(x, seed, z.shape[1]), _decoded(z, seed)
-    candidates = (("mu", encoded), ("logvar", encoded), ("logits", decoded))
-    mu, logvar, logits = (diagnosis(evidence, prefix + key, outputs) for key, outputs in candidates)
-    return mu, logvar, logits
-
-
 def judge_my_vae(seed: int, evidence: Evidence) -> list[Finding]:
-    mu, logvar, logits = _origins(seed, evidence, "")
-    single = dict(zip(("mu", "logvar", "logits"), _origins(seed, evidence, "single "), strict=True))
-    hints = [origin[0] for origin in (mu, logvar) if origin] or [_unknown(seed, evidence, "", "mu")]
-    unclear = (_unknown(seed, evidence, "single ", key) for key, origin in single.items() if origin is None)
-    decoder = _unknown(seed, evidence, "", "logits") if logits is None else logits
-    sizes = "decode gives logits (N, 1, 28, 28) through latent_dim-256-512-784, ReLU inside"
-    detached = "No gradient comes back: is something detached, or computed under no_grad?"
-    return [
-        unless("the encoder is 784-512-256 with a ReLU after each layer", 0.75, max(hints)),
-        unless(
-            "a linear layer each leads on to mu and logvar", 0.75, _heads_hint(seed, evidence, mu, logvar)
-        ),
-        unless(sizes, 0.75, decoder),
-        unless("one image and one latent dimension work too", 0.5, next(unclear, "")),
-        is_fact(evidence, "gradients", seed, "gradients flow back through both", 0.25, detached),
-    ]
-
-
-def _heads_hint(seed: int, evidence: Evidence, mu: Any, logvar: Any) -> str:
-    """What is wrong with the two heads, whatever stands before them; '' where nothing is."""
-    for key, origin in (("mu", mu), ("logvar", logvar)):
-        if origin is None:
-            return _unknown(seed, evidence, "", key)
-        if origin[2]:
-            return f"There is {origin[2]} on {key}: a head ends without an activation."
-    pair = mu[1], logvar[1]
-    if pair[0] == pair[1]:
-        return "mu and logvar are the same numbers: they need a layer each."
-    if pair == ("logvar", "mu"):
-        return "mu and logvar have changed places: `encode` returns mu first."
-    return "" if {pair, pair[::-1]} & RIGHT_PAIRS else "mu and logvar mix the outputs of two heads."
-
-
-def _unknown(seed: int, evidence: Evidence, prefix: str, key: str) -> str:
-    """What can be said of an output that no known mistake explains."""
-    problem = problem_with(evidence, prefix + key) or problem_with(evidence, f"{prefix}layers")
-    if problem:
-        return problem
-    n, d = looks(seed)[prefix][1].shape
-    shape, found = (n, 1, 28, 28) if key == "logits" else (n, d), evidence[prefix + key].shape
-    if found != shape:
-        return f"{key} has shape {found}; expected {shape}."
-    rest = [(784, 512), (512, 256), (d, 256), (256, 512), (512, 784)]
-    wanted = [[*rest, *heads] for heads in ([(256, d)] * 2, [(256, 2 * d)])]
-    other = layers.other_linear(evidence, f"{prefix}layers", wanted, f"latent_dim = {d}")
-    return other or f"The layers have the right sizes, but {key} does not come from them and ReLU alone."
+    claims = {
+        "trunk": "hidden layers with a ReLU after each lead from the pixels to both heads",
+        "decode": "decode gives logits (N, 1, 28, 28), ReLU inside and nothing at the end",
+        "sizes": "the layers are 784-512-256 to latent_dim twice, and latent_dim-256-512-784",
+        "batches": "one image and one latent dimension work too",
+    }
+    return layers.judge_vae(seed, evidence, vaes(seed), claims)
 
 
 # --- 3.2 vae_loss -----------------------------------------------------------------------------------

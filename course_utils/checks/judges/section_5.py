@@ -17,16 +17,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from course_utils.checks.judges import layers
-from course_utils.checks.judges.core import Exercise, Finding, expect
-from course_utils.checks.judges.layers import Map, Network, advised, relu, same, sigmoid
+from course_utils.checks.judges.core import Exercise, Finding, unless
 from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction
-from course_utils.checks.probes.evidence import Evidence, as_array
+from course_utils.checks.probes.evidence import Evidence
 from course_utils.checks.probes.section_5 import (
     CONV_OFFERED,
-    LATENT,
     Stack,
-    drawn_codes,
+    decoders,
     drawn_stacks,
     feature_looks,
 )
@@ -156,91 +154,21 @@ def _size_lists(stack: Stack, run: range) -> dict[str, Any]:
 
 
 # --- 5.2 ConvDecoder --------------------------------------------------------------------------------
-LAYERS = [(0, LATENT, 3136, 0, 0, 0), (2, 64, 32, 4, 2, 1), (2, 32, 1, 4, 2, 1)]
-PARTS = (
-    ("inside stand a ReLU, 64 maps of 7 x 7 in torch's order, and a ReLU between the convolutions", 1.0),
-    ("what comes out are logits of shape (N, 1, 28, 28), as the last layer gives them", 0.5),
-)
-
-
-def _upwards(x: np.ndarray, seed: int, channels: int) -> np.ndarray:
-    """A transposed convolution with kernel 4, stride 2, padding 1: each input paints a 4 x 4 patch."""
-    n, inside, height, width = x.shape
-    weight = layers.weights(seed, inside, channels, 4, 4)
-    out = np.zeros((n, channels, 2 * height + 2, 2 * width + 2))
-    for a, b in np.ndindex(4, 4):
-        patch = np.einsum("nchw,cd->ndhw", x, weight[:, :, a, b], optimize=True)
-        out[:, :, a : a + 2 * height : 2, b : b + 2 * width : 2] += patch
-    return out[:, :, 1:-1, 1:-1] + layers.bias(seed, channels)[:, None, None]
-
-
-def _in_order(hidden: np.ndarray) -> np.ndarray:
-    return hidden.reshape(-1, 64, 7, 7)
-
-
-def _decoder(seed: int) -> Network:
-    """Codes (N, latent_dim) to logits, right and with likely mistakes."""
-
-    def inside(reshape: Map = _in_order, first: Map = relu, second: Map = relu) -> Map:
-        def decode(z: np.ndarray) -> np.ndarray:
-            hidden = reshape(first(layers.affine(z, seed, 3136)))
-            return _upwards(second(_upwards(hidden, seed, 32)), seed, 1)
-
-        return decode
-
-    insides = {
-        "": inside(),
-        "There is a ReLU before the linear layer: the code goes in as it is.": lambda z: inside()(relu(z)),
-        "The ReLU after `fc_decode` is missing.": inside(first=same),
-        "The ReLU between the two transposed convolutions is missing.": inside(second=same),
-        "Both ReLUs are missing.": inside(first=same, second=same),
-        "The activations inside are sigmoids, not ReLU.": inside(first=sigmoid, second=sigmoid),
-        "The activations inside are tanh, not ReLU.": inside(first=np.tanh, second=np.tanh),
-        "Height and width of the 7 x 7 map are swapped.": inside(lambda h: _in_order(h).swapaxes(2, 3)),
-        "The reshape reads 7 x 7 x 64; the order is channels, height, width.": inside(
-            lambda h: h.reshape(-1, 7, 7, 64).transpose(0, 3, 1, 2)
-        ),
-        "The reshape reads 7 x 7 x 64, and height and width are swapped too.": inside(
-            lambda h: h.reshape(-1, 7, 7, 64).transpose(0, 3, 2, 1)
-        ),
-    }
-    ends: dict[str, Map] = {
-        "": same,
-        "A sigmoid has been applied already: logits are asked for.": sigmoid,
-        "There is a ReLU after the last layer: logits may be negative.": relu,
-        "There is a tanh after the last layer: logits are unbounded.": np.tanh,
-        "Rows and columns of the image are swapped.": lambda logits: logits.swapaxes(2, 3),
-        "The image is flat: keep the shape (N, 1, 28, 28).": lambda logits: logits.reshape(-1, 784),
-        "The channel is missing: the shape is (N, 1, 28, 28).": lambda logits: logits[:, 0],
-    }
-    return Network(insides, ends)
 
 
 def judge_conv_decoder(seed: int, evidence: Evidence) -> list[Finding]:
-    """Inside and end earn apart; the later findings are held to the version that these two saw."""
-    z, one = (as_array(drawn_codes(seed, *shape)).astype(np.float64) for shape in ((LATENT, 5), (1, 1)))
-    decoder = _decoder(seed)
-    seen = decoder.seen(evidence, "logits", z)
-    whole = decoder.version(seen)
-    claim = (
-        f"the layers are latent to 64 x 7 x 7, then transposed 64-32-1 (looked at with latent size {LATENT})"
-    )
-    built = layers.same_layers(seed, evidence, "layers", LAYERS, claim, 0.5)
-    advice = "In order: linear layer, ReLU, 64 x 7 x 7, convolution, ReLU, convolution; nothing else."
-    parts = []
-    for place, (claim, weight) in enumerate(PARTS):
-        finding = expect(evidence, "logits", whole(z), claim, weight)
-        if seen:
-            finding = Finding(claim, not seen[place], weight, seen[place])
-        parts.append(advised(finding, advice if built.holds else layers.OTHER_LAYERS))
-    single = expect(evidence, "single", whole(one), "one code of one number works too", 0.5)
+    asked = {"logits": ("the logits", [3136, 32, 1])}
+    found = layers.Networks(seed, evidence, decoders(seed), asked)
+    inside = "inside stand a ReLU, 64 maps of 7 x 7 in torch's order, transposed convolutions and a ReLU"
+    sizes = "latent_dim to 64 x 7 x 7, then 64-32-1 with kernel 4, stride 2 and padding 1"
     return [
-        built,
-        *parts,
-        advised(single, layers.FIXED_SIZE if seen else layers.FIRST),
-        layers.smooth(
-            evidence, "slopes", layers.differences(whole, z, np.eye(LATENT)), "gradients reach the codes", 0.5
+        unless(inside, 2, found.inside("logits")),
+        unless(
+            "what comes out are logits (N, 1, 28, 28), as the last layer gives them", 1, found.end("logits")
         ),
+        unless(sizes, 1, found.sizes() or found.kernels("logits")),
+        unless("one code of one number works too", 0.5, found.batches()),
+        unless("gradients reach all weights and the codes", 0.5, found.gradients()),
     ]
 
 

@@ -7,8 +7,7 @@ plain numbers for the rest. The decoder and the encoder that an answer is given 
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -21,183 +20,35 @@ from course_utils.checks.judges.core import (
     Exercise,
     Finding,
     close,
-    expect,
     is_fact,
     problem_with,
-    unless,
 )
-from course_utils.checks.judges.layers import Map, sigmoid
+from course_utils.checks.judges.layers import sigmoid
 from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction
 from course_utils.checks.probes.evidence import Evidence
 from course_utils.checks.probes.section_7 import (
-    CASES,
     DIMENSIONS_OFFERED,
     LABEL_OFFERED,
     count_looks,
+    cvaes,
     label_looks,
-    labelled,
     means_looks,
     request_looks,
-    shifts,
 )
 from course_utils.checks.probes.witness import Witness
 
 # --- 7.1 MyCVAE -------------------------------------------------------------------------------------
 
 
-Formula = tuple[str, np.ndarray]  # the hint, '' for what is right, and what comes out
-
-
-class _Oracle:
-    """What a CVAE with the known weights answers to one case: every right way, and likely wrong ones.
-
-    The lists of two cases go in step, so that an answer's formula for one can be held against the other.
-    """
-
-    def __init__(self, seed: int, case: str) -> None:
-        self.seed, (self.latent_dim, self.classes, _) = seed, CASES[case]
-        x, z, y = labelled(seed, case)
-        self.x, self.z, self.y = x.flatten(1).double().numpy(), z.double().numpy(), y.numpy()
-        self.shifts = shifts(seed, self.latent_dim)
-
-    def linear(self, x: np.ndarray, size: int) -> np.ndarray:
-        return layers.affine(x, self.seed, size)
-
-    def joined(self, first: np.ndarray, size: int) -> Iterator[Formula]:
-        """The first layer's output: label behind or before `first`, or through a layer of its own."""
-        label, number = np.eye(self.classes)[self.y], self.y[:, None].astype(float)
-        apart = self.linear(first, size) + label @ layers.weights(self.seed, size, self.classes).T
-        yield "", self.linear(np.hstack([first, label]), size)
-        yield "", self.linear(np.hstack([label, first]), size)
-        yield "", apart
-        yield "", apart + layers.bias(self.seed, size)
-        single = "The label joins as a single number, but classes have no order: use one-hot."
-        yield single, self.linear(np.hstack([first, number]), size)
-        yield single, self.linear(np.hstack([number, first]), size)
-        first_label = np.repeat(label[:1], len(label), 0)
-        for hint, wrong in {
-            "There is room for 10 labels, whatever num_classes is.": np.eye(10)[self.y],
-            "Every row gets the label of one image: join along dim 1, row by row.": first_label,
-            "The label goes through a layer before it joins: join it one-hot.": (
-                label @ layers.weights(self.seed, self.classes, self.classes).T
-            ),
-        }.items():
-            yield hint, self.linear(np.hstack([first, wrong]), size)
-        yield "The label is not used: encoder and decoder both need it.", self.linear(first, size)
-
-    def hidden(self, first: np.ndarray, sizes: tuple[int, int]) -> Iterator[Formula]:
-        """Both hidden layers; a mistake in one place at most."""
-        missing = "A ReLU is missing: put one after each hidden layer."
-        activations = layers.activations(missing, missing, missing)
-        for hint, before in self.joined(first, sizes[0]):
-            for other, inside, outside in activations if not hint else activations[:1]:
-                yield hint or other, outside(self.linear(inside(before), sizes[1]))
-
-    def encoded(self) -> Iterator[Formula]:
-        """mu and logvar (2, N, latent_dim) from two heads, or from one of twice the size cut in two."""
-        for hint, hidden in self.hidden(self.x, (512, 256)):
-            mu, logvar, first, second = self.linear(hidden, self.latent_dim) + self.shifts[:, None]
-            joint = self.linear(hidden, 2 * self.latent_dim)
-            halves = np.split(joint, 2, axis=1)
-            right = [(mu, logvar), (first, second), (second, first), halves, (joint[:, ::2], joint[:, 1::2])]
-            for pair in right:
-                yield hint, np.stack(pair)
-            if hint:
-                continue
-            yield "mu and logvar have changed places: encode returns mu first.", np.stack([logvar, mu])
-            for head in (mu, logvar, first, second):
-                yield "mu and logvar come out of the same layer: a head each.", np.stack([head, head])
-            for name, bend in _BENDS.items():
-                wrong = f"There is {name} after a head: mu and logvar may be any real number."
-                for one, two in right:
-                    yield wrong, np.stack([one, bend(two)])
-                    yield wrong, np.stack([bend(one), bend(two)])
-
-    def decoded(self) -> Iterator[Formula]:
-        """Logits (N, 1, 28, 28)."""
-        for hint, hidden in self.hidden(self.z, (256, 512)):
-            flat = self.linear(hidden, 784)
-            image = flat.reshape(-1, 1, 28, 28)
-            yield hint, image
-            if hint:
-                continue
-            for name, bend in _BENDS.items():
-                yield f"There is {name} at the end: the loss takes logits, any real numbers.", bend(image)
-            yield "The numbers are right but not yet images: give them the shape (N, 1, 28, 28).", flat
-            yield "The channel is missing: the shape is (N, 1, 28, 28).", image[:, 0]
-            yield "Rows and columns of the image are swapped.", image.swapaxes(2, 3)
-
-
-_BENDS: dict[str, Map] = layers.BENDS | {"an exp of the half": lambda x: np.exp(x / 2)}
-
-
-@functools.lru_cache(maxsize=2)
-def _known_formulas(seed: int) -> tuple[dict[str, list[Formula]], dict[str, list[Formula]]]:
-    """What encode and decode answer to every case."""
-    oracles = {case: _Oracle(seed, case) for case in CASES}
-    return (
-        {case: list(oracle.encoded()) for case, oracle in oracles.items()},
-        {case: list(oracle.decoded()) for case, oracle in oracles.items()},
-    )
-
-
 def judge_my_cvae(seed: int, evidence: Evidence) -> list[Finding]:
-    encoded, decoded = _known_formulas(seed)
-    encoder = "the one-hot label joins the pixels, and 512 and 256 units with ReLU lead to mu and logvar"
-    decoder = "the one-hot label joins z, and 256 and 512 units with ReLU lead to logits (N, 1, 28, 28)"
-    return [
-        *_half(evidence, "encode", encoded, encoder),
-        *_half(evidence, "decode", decoded, decoder),
-    ]
-
-
-def _half(
-    evidence: Evidence, half: str, formulas: dict[str, list[Formula]], claim: str
-) -> tuple[Finding, Finding]:
-    """Is the formula right, and does it hold, right or wrong, for other batches as well?"""
-    problem = problem_with(evidence, f"{half} main")
-    places = [] if problem else _matches(evidence[f"{half} main"], formulas["main"])
-    hint = problem
-    if not problem:
-        hint = formulas["main"][places[0]][0] if places else _unlike(evidence, half, formulas["main"])
-    if not places:
-        places = [place for place, (mistake, _) in enumerate(formulas["main"]) if not mistake]
-    other = problem or _other_batch(evidence, half, formulas, places)
-    batches = f"{half} takes any batch, a single image or none of some class, and lets gradients through"
-    return unless(claim, 1, _advised(hint)), unless(batches, 0.5, _advised(other))
-
-
-def _matches(actual: np.ndarray, formulas: list[Formula]) -> list[int]:
-    return [place for place, (_, value) in enumerate(formulas) if close(actual, value, 1e-4)]
-
-
-def _other_batch(evidence: Evidence, half: str, formulas: dict[str, list[Formula]], places: list[int]) -> str:
-    """What is wrong with the other batches, '' if each follows one of the formulas at `places`."""
-    for case in ("absent", "one"):
-        key, wanted = f"{half} {case}", [formulas[case][place] for place in places]
-        problem = problem_with(evidence, key)
-        if case == "absent" and "shapes cannot be multiplied" in problem:
-            return "It fails for a batch without the last class: tell F.one_hot the number of classes."
-        if problem or not _matches(evidence[key], wanted):
-            return problem or expect(evidence, key, wanted[0][1], "", 0).hint
-    return ""
-
-
-def _advised(hint: str) -> str:
-    fixed = "is invalid for input of size" in hint
-    return hint + ". Is the number of images written into a shape? Let -1 stand there." * fixed
-
-
-def _unlike(evidence: Evidence, half: str, formulas: list[Formula]) -> str:
-    """A hint for what follows no known formula: the layers, if those are others than asked for."""
-    if not problem_with(evidence, "layers"):
-        wanted = [(788, 512), (512, 256), (256, 3), (256, 3), (7, 256), (256, 512), (512, 784)]
-        hint = layers.other_linear(evidence, "layers", [wanted], "3 latent dimensions and 4 classes")
-        if hint:
-            return hint
-    other = expect(evidence, f"{half} main", formulas[0][1], "", 0).hint
-    return f"{other} See what stands between the layers, and how the label joins."
+    claims = {
+        "trunk": "pixels and one-hot label go through hidden layers, a ReLU after each, to both heads",
+        "decode": "z and one-hot label become logits (N, 1, 28, 28), ReLU inside and nothing at the end",
+        "sizes": "the hidden layers have 512 and 256 units, then 256 and 512",
+        "batches": "any batch works: without some class, of one image, with other sizes",
+    }
+    return layers.judge_vae(seed, evidence, cvaes(seed), claims)
 
 
 # --- 7.2 request_digits -----------------------------------------------------------------------------

@@ -1,80 +1,284 @@
-"""Models whose weights the judge knows without having seen them.
+"""Networks with weights that the judge knows without having seen them.
 
-A probe overwrites a model's layers with numbers that depend on the seed and on a layer's shape alone; a judge
-draws the same numbers.
+A probe overwrites every parameter of a model with numbers that depend on the seed and on the parameter's
+place among them, so that no two are alike. A judge that is told their shapes draws the same numbers, and
+finds out from what comes out which of them plays which part.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
-from course_utils.checks.probes.evidence import NotNumbers, alone, as_array
-from course_utils.checks.probes.inputs import generator
+from course_utils.checks.probes.evidence import (
+    AGAIN,
+    STEADY,
+    Evidence,
+    NotNumbers,
+    alone,
+    as_array,
+    look,
+    record,
+)
+from course_utils.checks.probes.inputs import fact, generator, seed_draws
 
-KNOWN = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+SINGLE = "one image and latent_dim = 1"  # the name of that case
+DROPOUT = "In training mode each call gives something else, in evaluation mode it does not: is there dropout?"
 
-# --- known weights ----------------------------------------------------------------------------------
-
-
-def weights(seed: int, *shape: int) -> np.ndarray:
-    """A layer's weight in float64, scaled so that activations stay near 1."""
-    fan_in = math.prod(shape[1:]) if len(shape) == 2 else shape[0]
-    return math.sqrt(2 / fan_in) * _normal(seed, *shape)
-
-
-def bias(seed: int, size: int) -> np.ndarray:
-    """A layer's bias in float64, too large to go missing unseen."""
-    return 0.5 * _normal(seed, size)
-
-
-@functools.lru_cache(maxsize=32)
-def _normal(seed: int, *shape: int) -> np.ndarray:
-    stream = sum(side * 1009**place for place, side in enumerate(shape))
-    return torch.randn(*shape, generator=generator(seed, stream), dtype=torch.float64).numpy()
+# --- what is asked of a model -----------------------------------------------------------------------
 
 
-def fill(model: nn.Module, seed: int, **examples: tuple[Tensor, ...]) -> None:
-    """Overwrite the layers of `model`, after a call of these methods, by which lazy layers take shape."""
+@dataclass(frozen=True)
+class Call:
+    """One output of a model: the method, its arguments, and which part of what it returns (None: all).
+
+    The method 'both' is decode after encode.
+    """
+
+    method: str
+    args: tuple[Tensor, ...]
+    part: int | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a class is made with, the latent size first, and what its model is then asked, by key."""
+
+    sizes: tuple[int, ...]
+    calls: Mapping[str, Call]
+
+
+def of_vae(images: tuple[Tensor, ...], codes: tuple[Tensor, ...]) -> dict[str, Call]:
+    """The outputs of a VAE from these arguments of encode and decode."""
+    return {
+        "mu": Call("encode", images, 0),
+        "logvar": Call("encode", images, 1),
+        "logits": Call("decode", codes),
+    }
+
+
+def images(seed: int, n: int) -> Tensor:
+    """Grey images (n, 1, 28, 28), from a dark one to a bright one."""
+    brightness = torch.linspace(1, 0.1, n).view(n, 1, 1, 1)
+    return brightness * torch.rand(n, 1, 28, 28, generator=generator(seed, 32))
+
+
+def codes(seed: int, n: int, latent_dim: int) -> Tensor:
+    """Codes (n, latent_dim), from large ones to small ones."""
+    return torch.logspace(1, -1, n)[:, None] * torch.randn(n, latent_dim, generator=generator(seed, 33))
+
+
+# --- known numbers ----------------------------------------------------------------------------------
+
+
+def numbers(seed: int, place: int, shape: tuple[int, ...]) -> Tensor:
+    """What the parameter at this place gets: so large that outputs reach about 50, and clamps show."""
+    drawn = torch.randn(shape, generator=generator(seed, 1000 + place))
+    if len(shape) < 2:
+        return drawn
+    side = math.sqrt(math.prod(shape[2:])) / 2 if len(shape) > 2 else 1.0  # of a kernel, by a stride of 2
+    return drawn * 4 * math.sqrt(2 / (shape[0] + shape[1])) / side
+
+
+@dataclass(frozen=True)
+class Known:
+    """A parameter: `registered` says whether torch finds it; `says` is 1 where its name speaks of a mean and
+    2 where it speaks of a variance; stride, padding and output padding are those of its convolution."""
+
+    value: Tensor
+    registered: bool
+    says: int
+    geometry: tuple[int, int, int]
+
+
+def parameters(model: nn.Module) -> list[Known]:
+    """All that can be trained: what torch finds, then what lies in plain lists and the like."""
+    registered = {id(parameter) for parameter in model.parameters()}
+    found: dict[int, Known] = {}
+    for name, owner, value in _leaves(model):
+        if value.requires_grad and not is_lazy(value) and value.ndim <= 4:
+            says = 1 if "mu" in name or "mean" in name else 2 if "var" in name or "sig" in name else 0
+            known = Known(value, id(value) in registered, says, _geometry(owner))
+            found.setdefault(id(value), known)
+    return sorted(found.values(), key=lambda known: not known.registered)
+
+
+def _leaves(model: nn.Module) -> Iterator[tuple[str, nn.Module, Tensor]]:
+    """Name, owner and value of every parameter, in plain lists and dicts as well."""
+    modules = dict((module, name) for name, module in model.named_modules())
+    waiting = list(modules)
+    for module in waiting:
+        for name, value in module.named_parameters(recurse=False):
+            yield f"{modules[module]}.{name}".lower(), module, value
+        for name, attribute in vars(module).items():
+            for thing in _inside(attribute) if name[0] != "_" else ():
+                if isinstance(thing, nn.Module):
+                    new = [one for one in thing.modules() if one not in modules]
+                    modules |= dict.fromkeys(new, name)
+                    waiting += new
+                elif isinstance(thing, Tensor) and thing.is_leaf:
+                    yield name.lower(), module, thing
+
+
+def _inside(value: Any) -> Iterator[Any]:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    yield value
+    for part in parts:
+        yield from _inside(part)
+
+
+def _geometry(layer: nn.Module) -> tuple[int, int, int]:
+    if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) or isinstance(layer.padding, str):
+        return 2, 1, 0
+    outer = layer.output_padding if isinstance(layer, nn.ConvTranspose2d) else (0,)
+    return layer.stride[0], layer.padding[0], outer[0]
+
+
+def known(model: Any, seed: int, calls: Mapping[str, Call]) -> nn.Module:
+    """The model with known numbers, after these calls, by which lazy layers take shape."""
     if not isinstance(model, nn.Module):
-        raise NotNumbers("The class is no nn.Module")
-    for method, example in examples.items():
-        with contextlib.suppress(Exception), torch.no_grad():
-            getattr(model, method)(*example)
+        raise NotNumbers("The class is no nn.Module.")
+    for call in calls.values():
+        with contextlib.suppress(Exception), torch.no_grad(), contextlib.redirect_stdout(io.StringIO()):
+            output(model, call.method, None, *(arg.clone() for arg in call.args))
     with torch.no_grad():
-        for layer in model.modules():
-            if isinstance(layer, KNOWN):
-                layer.weight.copy_(torch.from_numpy(weights(seed, *layer.weight.shape)))
-                if layer.bias is not None:
-                    layer.bias.copy_(torch.from_numpy(bias(seed, len(layer.bias))))
+        for place, one in enumerate(parameters(model)):
+            one.value.copy_(numbers(seed, place, tuple(one.value.shape)))
+    return model
 
 
-# --- calling ----------------------------------------------------------------------------------------
+# --- the probe of every network -----------------------------------------------------------------------
 
 
-def calls(model: nn.Module, x: Tensor) -> Any:
-    """What the model answers to `x`; says so where it has no `forward` of its own."""
-    if type(model).forward is nn.Module.forward:
-        raise NotNumbers("The class has no method `forward`")
-    return alone(model(x))
+def output(model: nn.Module, method: str, part: int | None, *args: Tensor) -> Any:
+    """What the model answers to one call."""
+    if method == "both":
+        return alone(model.decode(alone(model.encode(*args))))
+    if method == "forward" and type(model).forward is nn.Module.forward:
+        raise NotNumbers("The class has no method `forward`.")
+    value = (model if method == "forward" else getattr(model, method))(*args)
+    if part is None:
+        return alone(value)
+    if value is None:
+        return value  # there is a sentence for it
+    found = len(value) if isinstance(value, tuple | list | dict) else 1
+    if found != 2:
+        raise NotNumbers(f"It returned {found} value{'s' * (found > 1)}; mu and logvar are asked for.")
+    return value[part]
 
 
-def slopes(output: Any, start: Tensor) -> Tensor:
-    """Gradient of the sum of all outputs with respect to `start`; says so where none arrives."""
-    as_array(output)  # says what else it is
-    gradient = None
-    if isinstance(output, Tensor) and output.requires_grad:
-        (gradient,) = torch.autograd.grad(output.sum(), start, allow_unused=True)
-    if gradient is None:
-        raise NotNumbers("No gradient comes through: is something detached, or under `no_grad`?")
-    return gradient
+def probe(evidence: Evidence, answer: Any, seed: int, cases: Mapping[str, Case]) -> None:
+    """Record what every case gives, its parameters, and for the case 'main' on which of them each output
+    depends and whether gradients reach these."""
+
+    @functools.cache
+    def made(sizes: tuple[int, ...]) -> nn.Module:
+        """One for each of the sizes; an error in the constructor comes up in every finding."""
+        calls = next(case.calls for case in cases.values() if case.sizes == sizes)
+        return known(answer(*sizes), seed, calls)
+
+    def model(case: str) -> nn.Module:
+        return made(cases[case].sizes)
+
+    asked = {
+        f"{key} {case}": (case, call.method, call.part, *call.args)
+        for case, one in cases.items()
+        for key, call in one.calls.items()
+    }
+
+    def answered(case: str, *call: Any) -> Any:
+        return output(model(case), *call)
+
+    look(evidence, answered, asked)
+    for case in cases:
+        record(evidence, f"parameters {case}", lambda case=case: _rows(model(case)))
+    for key, call in cases["main"].calls.items():
+        if call.method == "both":
+            continue
+        first = (arg[:1] for arg in call.args)
+        record(evidence, f"alone {key}", answered, "main", call.method, call.part, *first)
+        record(evidence, f"used {key}", lambda call=call: _used(model("main"), call, seed))
+        flows = f"gradients {key}"
+        record(evidence, flows, lambda call=call, flows=flows: _flows(model("main"), flows, call, seed))
+        with contextlib.suppress(Exception):
+            evidence[f"others {key}"] = np.array(", ".join(_other_layers(model("main"), call)))
+    if str(evidence.get(STEADY)) == AGAIN:
+        calm: Evidence = {}
+        for case in cases:
+            model(case).eval()
+        look(calm, answered, asked)
+        if STEADY not in calm:
+            evidence |= {STEADY: np.array(DROPOUT)} | {f"calm {key}": value for key, value in calm.items()}
+
+
+def _rows(model: nn.Module) -> np.ndarray:
+    """A row for each parameter: registered, says, stride, padding, output padding, and its shape."""
+    rows = [
+        (one.registered, one.says, *one.geometry, *one.value.shape, *[0] * (4 - one.value.ndim))
+        for one in parameters(model)
+    ]
+    return np.array(rows, dtype=np.int64).reshape(-1, 9)
+
+
+PLAIN = {"Linear", "Conv2d", "ConvTranspose2d", "Embedding", "Flatten", "Unflatten", "ReLU", "Identity"}
+
+
+def _other_layers(model: nn.Module, call: Call) -> list[str]:
+    """The kinds of torch's layers that play a part in an output and in no network of the course."""
+    kinds: set[str] = set()
+
+    def note(layer: nn.Module, *_: Any) -> None:
+        if type(layer).__module__.startswith("torch.nn."):
+            kinds.add(type(layer).__name__)
+
+    handle = nn.modules.module.register_module_forward_hook(note)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            output(model, call.method, call.part, *(arg.clone() for arg in call.args))
+    finally:
+        handle.remove()
+    return sorted(kinds - PLAIN - {"Sequential"})
+
+
+def _used(model: nn.Module, call: Call, seed: int) -> list[bool]:
+    """For each parameter, whether the output changes with its sign."""
+
+    def value() -> np.ndarray:
+        seed_draws(seed)
+        return as_array(output(model, call.method, call.part, *(arg.clone() for arg in call.args)))
+
+    used = []
+    with torch.no_grad(), contextlib.redirect_stdout(io.StringIO()):
+        before = value()
+        for one in parameters(model):
+            one.value.neg_()
+            now = value()
+            one.value.neg_()
+            used.append(not np.allclose(now, before, rtol=1e-5, atol=1e-6, equal_nan=True))
+    return used
+
+
+def _flows(model: nn.Module, name: str, call: Call, seed: int) -> float:
+    """The fact that gradients reach every parameter that the output depends on, and the codes."""
+    args = [arg.clone().requires_grad_(arg.ndim == 2) for arg in call.args]
+    used = zip(parameters(model), _used(model, call, seed), strict=True)
+    needed = [one.value for one, part in used if part] + [arg for arg in args if arg.ndim == 2]
+    with contextlib.redirect_stdout(io.StringIO()):
+        value = output(model, call.method, call.part, *(arg.clone() for arg in args))
+    gradients: Any = [None]
+    if isinstance(value, Tensor) and value.requires_grad:
+        gradients = torch.autograd.grad(value.sum(), needed, allow_unused=True)
+    return fact(seed, name, all(one is not None and bool(one.any()) for one in gradients))
 
 
 def of_loss(loss: Callable[..., Any], *leaves: Tensor) -> Tensor:
@@ -85,30 +289,3 @@ def of_loss(loss: Callable[..., Any], *leaves: Tensor) -> Tensor:
         value.sum().backward()
     parts = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
     return torch.cat([part.flatten() for part in parts])
-
-
-# --- layers as evidence -----------------------------------------------------------------------------
-
-
-def described(model: nn.Module) -> list[tuple[float, ...]]:
-    """For each layer its kind, inputs, outputs, kernel, stride, padding and the sums of weight and bias."""
-    rows = []
-    for layer in model.modules():
-        if isinstance(layer, nn.Linear):
-            shape: tuple[Any, ...] = (0, layer.in_features, layer.out_features, 0, 0, 0)
-        elif isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            padding = 0 if isinstance(layer.padding, str) else layer.padding[0]
-            kind = 1 + isinstance(layer, nn.ConvTranspose2d)
-            channels = (layer.in_channels, layer.out_channels)
-            shape = (kind, *channels, layer.kernel_size[0], layer.stride[0], padding)
-        else:
-            continue
-        total_bias = 0.0 if layer.bias is None else layer.bias.sum().item()
-        rows.append((*shape, layer.weight.sum().item(), total_bias))
-    return rows
-
-
-def linear(model: nn.Module) -> list[tuple[int, int, bool]]:
-    """For each linear layer its inputs, its outputs and whether it has a bias."""
-    layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
-    return [(layer.in_features, layer.out_features, layer.bias is not None) for layer in layers]

@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from course_utils.checks.probes import layers
 from course_utils.checks.probes.evidence import (
     AGAIN,
     Evidence,
-    NotNumbers,
     alone,
     as_array,
     called,
@@ -33,46 +32,25 @@ from course_utils.checks.probes.witness import Witness, greys, steps
 # --- 1.1 MyAutoencoder ------------------------------------------------------------------------------
 
 
-LATENT = 16  # enough for codes of either sign: a ReLU on them must show
+def autoencoders(seed: int) -> dict[str, layers.Case]:
+    """The autoencoder of two sizes; what `forward` gives is held to decode after encode."""
 
+    def case(latent_dim: int, n: int) -> layers.Case:
+        x, z = layers.images(seed, n), layers.codes(seed, n, latent_dim)
+        asked = {
+            "code": ("encode", x),
+            "logits": ("decode", z),
+            "forward": ("forward", x),
+            "both": ("both", x),
+        }
+        calls = {key: layers.Call(method, (given,)) for key, (method, given) in asked.items()}
+        return layers.Case((latent_dim,), calls)
 
-def images_and_codes(seed: int) -> tuple[Tensor, Tensor, np.ndarray]:
-    """Images (5, 1, 28, 28) in [0, 1], codes (5, 16) and directions (784, 16) for slopes."""
-    g = generator(seed, 1)
-    directions = torch.randn(784, 16, generator=g, dtype=torch.float64).numpy()
-    return torch.rand(5, 1, 28, 28, generator=g), 2 * torch.randn(5, LATENT, generator=g), directions
+    return {"main": case(32, 5), layers.SINGLE: case(1, 1)}
 
 
 def probe_my_autoencoder(evidence: Evidence, answer: Any, seed: int) -> None:
-    x, z, directions = images_and_codes(seed)
-
-    @functools.cache
-    def model(latent_dim: int) -> Any:
-        """One for each latent size; an error in the constructor comes up in every finding."""
-        made = answer(latent_dim)
-        layers.fill(made, seed, forward=(x,))
-        return made
-
-    record(evidence, "layers", lambda: layers.described(model(LATENT)))
-    record(evidence, "code", lambda: alone(called(evidence, model(LATENT).encode, x)))
-    record(evidence, "logits", lambda: alone(called(evidence, model(LATENT).decode, z)))
-    record(evidence, "forward", lambda: layers.calls(model(LATENT), x))
-    record(evidence, "single", lambda: layers.calls(model(1), x[:1]))
-    record(evidence, "slopes", lambda: _first_slopes(model(LATENT), x, directions))
-
-
-def _first_slopes(model: nn.Module, x: Tensor, directions: np.ndarray) -> Tensor:
-    """Derivative of the sum of all outputs when the images move along `directions` (784, k): (k,).
-
-    It is taken at the first layer, W x + b, where it equals that of b along W times a direction: an answer
-    may do to its images what it likes, but it must train this layer.
-    """
-    linear = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
-    first = next((layer for layer in linear if layer.in_features == 784 and layer.bias is not None), None)
-    if first is None:
-        raise NotNumbers("There is no linear layer with 784 inputs and a bias.")
-    slopes = layers.slopes(layers.calls(model, x), first.bias)
-    return slopes @ first.weight.detach() @ torch.from_numpy(directions).to(first.weight)
+    layers.probe(evidence, answer, seed, autoencoders(seed))
 
 
 # --- 1.2 train_step ---------------------------------------------------------------------------------

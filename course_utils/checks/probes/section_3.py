@@ -6,25 +6,22 @@ The small VAE that is handed to the answers notes what it is asked (see `witness
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from course_utils.checks.probes import layers
 from course_utils.checks.probes.evidence import (
     Evidence,
     NotNumbers,
-    alone,
     called,
     look,
     one,
     record,
 )
-from course_utils.checks.probes.inputs import fact, generator
+from course_utils.checks.probes.inputs import generator
 from course_utils.checks.probes.predictions import prediction
 from course_utils.checks.probes.witness import Witness, greys, pair, steps
 
@@ -67,71 +64,20 @@ def _record_parts(evidence: Evidence, keys: tuple[str, ...], answer: Callable[[]
 
 
 # --- 3.1 MyVAE --------------------------------------------------------------------------------------
-# Two heads of one shape get weights of their own: by their names where those tell them apart.
-HEADS = ("mu", "logvar", "first", "second")
 
 
-def looks(seed: int) -> dict[str, tuple[Tensor, Tensor]]:
-    """Images (n, 1, 28, 28) and codes (n, latent_dim) of two looks, by the prefix of their evidence."""
-    g = generator(seed, 1)
-    return {
-        prefix: (torch.rand(n, 1, 28, 28, generator=g), 2 * torch.randn(n, d, generator=g))
-        for prefix, n, d in (("", 5, _between(2, 9, seed, 2)), ("single ", 1, 1))
-    }
+def vaes(seed: int) -> dict[str, layers.Case]:
+    """The VAE of two sizes."""
 
+    def case(latent_dim: int, n: int) -> layers.Case:
+        x, z = (layers.images(seed, n),), (layers.codes(seed, n, latent_dim),)
+        return layers.Case((latent_dim,), layers.of_vae(x, z))
 
-def head(seed: int, name: str, latent_dim: int) -> np.ndarray:
-    """Weight and, as a last column, bias: (latent_dim, 257). Two rows each answer with opposite signs."""
-    g = generator(seed, 20 + HEADS.index(name))
-    rows = torch.randn(latent_dim, 257, generator=g).numpy() / 3  # so large that a clamp shows
-    rows[1::2] = -rows[: len(rows) - 1 : 2]
-    return rows
+    return {"main": case(20, 5), layers.SINGLE: case(1, 1)}
 
 
 def probe_my_vae(evidence: Evidence, answer: Any, seed: int) -> None:
-    for prefix, (x, z) in looks(seed).items():
-        _look(evidence, answer, seed, prefix, x, z)
-
-
-def _look(evidence: Evidence, answer: Any, seed: int, prefix: str, x: Tensor, z: Tensor) -> None:
-    @functools.cache
-    def model() -> Any:
-        """One instance; an error in the constructor comes up in every finding."""
-        network = answer(z.shape[1])
-        if not isinstance(network, nn.Module):
-            raise NotNumbers("The class is no nn.Module.")
-        layers.fill(network, seed, encode=(x,), decode=(z,), forward=(x,))
-        _tell_heads_apart(network, seed, z.shape[1])
-        return network
-
-    def gradients() -> float:
-        """With all weights frozen, a gradient can only be one that goes on to what came in."""
-        frozen = model().requires_grad_(False)
-        outputs = [*frozen.encode(x.clone().requires_grad_()), frozen.decode(z.clone().requires_grad_())]
-        return fact(seed, "gradients", all(output.requires_grad for output in outputs))
-
-    _record_parts(evidence, (f"{prefix}mu", f"{prefix}logvar"), lambda: model().encode(x))
-    record(evidence, f"{prefix}logits", lambda: alone(model().decode(z)))
-    record(evidence, f"{prefix}layers", lambda: layers.linear(model()))
-    record(evidence, f"{prefix}gradients", gradients)
-
-
-def _tell_heads_apart(network: nn.Module, seed: int, latent_dim: int) -> None:
-    heads = {
-        name.lower(): layer
-        for name, layer in network.named_modules()
-        if isinstance(layer, nn.Linear) and layer.weight.shape == (latent_dim, 256)
-    }
-    if len(heads) != 2:
-        return
-    is_mu = ["mu" in name or "mean" in name for name in heads]
-    names = HEADS[2:] if is_mu[0] == is_mu[1] else HEADS[:2] if is_mu[0] else HEADS[1::-1]
-    with torch.no_grad():
-        for layer, name in zip(heads.values(), names, strict=True):
-            numbers = torch.from_numpy(head(seed, name, latent_dim))
-            layer.weight.copy_(numbers[:, :256])
-            if layer.bias is not None:
-                layer.bias.copy_(numbers[:, 256])
+    layers.probe(evidence, answer, seed, vaes(seed))
 
 
 # --- 3.2 vae_loss -----------------------------------------------------------------------------------

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from course_utils.checks.probes import layers
-from course_utils.checks.probes.evidence import Evidence, NotNumbers, as_array, called, look, one, record
+from course_utils.checks.probes.evidence import Evidence, NotNumbers, as_array, called, look, one
 from course_utils.checks.probes.inputs import generator
 from course_utils.checks.probes.predictions import prediction
 
@@ -58,28 +56,18 @@ def probe_conv_sizes(evidence: Evidence, answer: Any, seed: int) -> None:
 # --- 5.2 ConvDecoder --------------------------------------------------------------------------------
 
 
-LATENT = 3
+def decoders(seed: int) -> dict[str, layers.Case]:
+    """The decoder of two sizes."""
 
+    def case(latent_dim: int, n: int) -> layers.Case:
+        calls = {"logits": layers.Call("forward", (layers.codes(seed, n, latent_dim),))}
+        return layers.Case((latent_dim,), calls)
 
-def drawn_codes(seed: int, latent_dim: int, n: int) -> Tensor:
-    return 2 * torch.randn(n, latent_dim, generator=generator(seed, 2))
+    return {"main": case(20, 5), layers.SINGLE: case(1, 1)}
 
 
 def probe_conv_decoder(evidence: Evidence, answer: Any, seed: int) -> None:
-    z = drawn_codes(seed, LATENT, 5)
-
-    @functools.cache
-    def model(latent_dim: int) -> Any:
-        """One for each latent size; an error in the constructor comes up in every finding."""
-        made = answer(latent_dim)
-        layers.fill(made, seed, forward=(drawn_codes(seed, latent_dim, 5),))
-        return made
-
-    record(evidence, "layers", lambda: layers.described(model(LATENT)))
-    record(evidence, "logits", lambda: called(evidence, lambda z: layers.calls(model(LATENT), z), z))
-    record(evidence, "single", lambda: layers.calls(model(1), drawn_codes(seed, 1, 1)))
-    leaf = z.clone().requires_grad_()
-    record(evidence, "slopes", lambda: layers.slopes(layers.calls(model(LATENT), leaf.clone()), leaf))
+    layers.probe(evidence, answer, seed, decoders(seed))
 
 
 # --- 5.3 fixed_feature_map --------------------------------------------------------------------------

@@ -6,8 +6,6 @@ The decoder and the encoder that an answer is given are tiny and known exactly.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -33,106 +31,25 @@ from course_utils.checks.probes.witness import NEVER, Witness, greys
 # --- 7.1 MyCVAE -------------------------------------------------------------------------------------
 
 
-CASES: dict[str, tuple[int, int, list[int]]] = {  # latent dimensions, classes, labels of the batch
-    "main": (3, 4, [2, 0, 3, 1, 0, 2]),
-    "absent": (3, 4, [1, 0, 1]),
-    "one": (1, 2, [0]),
-}
+def cvaes(seed: int) -> dict[str, layers.Case]:
+    """The conditional VAE, also for a batch without the last class, for one image and for two classes.
 
-NO_GRADIENT = "No gradient comes back: is something detached, or under no_grad?"
+    Images and codes come with labels of their own: who remembers one of the two, shows."""
 
+    def case(sizes: tuple[int, int], of_images: list[int], of_codes: list[int]) -> layers.Case:
+        x, z = layers.images(seed, len(of_images)), layers.codes(seed, len(of_codes), sizes[0])
+        calls = layers.of_vae((x, torch.tensor(of_images)), (z, torch.tensor(of_codes)))
+        return layers.Case(sizes, calls)
 
-def labelled(seed: int, case: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Images (N, 1, 28, 28), codes z (N, latent_dim) and labels (N,)."""
-    latent_dim, _, labels = CASES[case]
-    g = generator(seed)
-    x, z = torch.rand(len(labels), 1, 28, 28, generator=g), torch.randn(len(labels), latent_dim, generator=g)
-    return x, 2 * z, torch.tensor(labels)
-
-
-def shifts(seed: int, latent_dim: int) -> np.ndarray:
-    """What the biases of two heads of one shape get besides, (4, latent_dim): the heads of mu and of logvar
-    where their names tell, otherwise the first and the second.
-
-    They are larger than what a head gives by itself, and of both signs: whatever bends or clamps shows."""
-    size = 5 + 3 * torch.rand(4, latent_dim, generator=generator(seed, 5), dtype=torch.float64)
-    return (size * (1 - 2 * (torch.arange(latent_dim) % 2))).numpy()
-
-
-def _known(model: Any, seed: int, case: str) -> Any:
-    """The model with weights that the judge knows; an embedding of labels counts as a linear layer."""
-    if not isinstance(model, nn.Module):
-        raise NotNumbers("The class is no nn.Module.")
-    latent_dim, _, _ = CASES[case]
-    x, z, y = labelled(seed, case)
-    layers.fill(model, seed, encode=(x, y), decode=(z, y))
-    heads = [
-        (name.lower(), layer)
-        for name, layer in model.named_modules()
-        if isinstance(layer, nn.Linear) and layer.out_features == latent_dim and layer.bias is not None
-    ]
-    heads.sort(key=lambda head: "mu" not in head[0] and "mean" not in head[0])
-    named = ["mu" in name or "mean" in name for name, _ in heads] == [True, False]
-    with torch.no_grad():
-        for (_, head), shift in zip(heads, shifts(seed, latent_dim)[0 if named else 2 :], strict=False):
-            head.bias.add_(torch.from_numpy(shift))
-        for layer in model.modules():
-            if isinstance(layer, nn.Embedding) and layer.weight.requires_grad:
-                layer.weight.copy_(torch.from_numpy(layers.weights(seed, *layer.weight.T.shape).T))
-    return model
+    return {
+        "main": case((20, 4), [2, 0, 3, 1, 0], [1, 3, 0, 2, 3]),
+        "a batch without the last class": case((20, 4), [1, 0, 1], [0, 2, 0]),
+        "one image, latent_dim = 1 and two classes": case((1, 2), [0], [1]),
+    }
 
 
 def probe_my_cvae(evidence: Evidence, answer: Any, seed: int) -> None:
-    @functools.cache
-    def model(case: str) -> Any:
-        """One for each case; an error in the constructor comes up in every finding."""
-        latent_dim, classes, _ = CASES[case]
-        return _known(answer(latent_dim, classes), seed, case)
-
-    def encode(case: str) -> np.ndarray:
-        """mu and logvar: (2, N, latent_dim)."""
-        x, _, y = labelled(seed, case)
-        parts = model(case).encode(x.requires_grad_(case == "one"), y)
-        if isinstance(parts, Tensor) or len(parts) != 2:
-            raise NotNumbers("encode has to return two tensors, mu and logvar.")
-        mu, logvar = (as_array(part) for part in parts)
-        if mu.shape != logvar.shape:
-            raise NotNumbers(f"mu has shape {mu.shape}, logvar {logvar.shape}; they should be alike.")
-        _must_depend(x, parts, case)
-        return np.stack([mu, logvar])
-
-    def decode(case: str) -> np.ndarray:
-        _, z, y = labelled(seed, case)
-        logits = alone(model(case).decode(z.requires_grad_(case == "one"), y))
-        _must_depend(z, [logits], case)
-        return as_array(logits)
-
-    record(evidence, "layers", lambda: layers.linear(model("main")))
-    for case in CASES:
-        record(evidence, f"encode {case}", _steady, encode, case)
-        record(evidence, f"decode {case}", _steady, decode, case)
-
-
-def _steady(half: Callable[[str], np.ndarray], case: str) -> np.ndarray:
-    """What two calls agree on. Raises NotNumbers where they do not."""
-    first, again = half(case), half(case)
-    if not np.allclose(first, again, rtol=1e-4, atol=1e-4, equal_nan=True):
-        raise NotNumbers("Two calls give two answers: is there dropout inside, or a sample drawn?")
-    return first
-
-
-def _must_depend(given: Tensor, outputs: Iterable[Any], case: str) -> None:
-    """Raise NotNumbers where, in the case 'one', a gradient of an output does not reach what was given."""
-    if case == "one" and not all(_flows(output, given) for output in outputs):
-        raise NotNumbers(NO_GRADIENT)
-
-
-def _flows(output: Any, given: Tensor) -> bool:
-    """Does a gradient of the output reach what was given?"""
-    if not isinstance(output, Tensor) or not output.requires_grad:
-        return False
-    (gradient,) = torch.autograd.grad(output.sum(), given, retain_graph=True, allow_unused=True)
-    return gradient is not None
+    layers.probe(evidence, answer, seed, cvaes(seed))
 
 
 # --- 7.2 request_digits -----------------------------------------------------------------------------
