@@ -73,7 +73,7 @@ class Table:
         """Is the answer one number throughout, where it should not be? Nothing follows from that."""
         seen = [evidence[key].ravel() for key in looked.keys if not problem_with(evidence, key)]
         several = [array for array in seen if array.size > 1] or [np.concatenate(seen or [np.zeros(0)])]
-        return all(array.size > 1 and (array == array[0]).all() for array in several)
+        return all(array.size > 1 and np.unique(array).size == 1 for array in several)
 
     def _right(self, key: str) -> Any:
         return self.formulas[key][""]
