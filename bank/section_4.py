@@ -301,7 +301,7 @@ WRONG_GRIDS = edited(
             "run from 0.01",
         ),
         ("quantiles of N(0, 3^2)", "c = ", "c = 3 * ", "quantiles of N(0, 3^2)"),
-        ("rounded", _C, f"{_C}.mul(100).round() / 100", "rounded to 2 digits"),
+        ("rounded", _C, f"{_C}.mul(100).round() / 100", "rounded to two digits"),
         ("both run down", "c = ", "c = -", "both should grow"),
         ("pairs without order", _POINTS, "torch.combinations(c, with_replacement=True)", "stands there once"),
         ("probabilities from 0", "+ 0.5) / n", "+ 0.0) / n", "Probability 0 has no finite"),

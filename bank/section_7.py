@@ -727,12 +727,7 @@ WRONG_MATRICES = [
                 "return counts / counts.sum(1, keepdim=True).clamp(min=1)",
                 "shares of each row",
             ),
-            (
-                "shares of all images",
-                "return counts",
-                "return counts / len(true)",
-                "too small as there are images",
-            ),
+            ("shares of all images", "return counts", "return counts / len(true)", "as there are images"),
             (
                 "the diagonal alone",
                 "return counts",

@@ -263,7 +263,6 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     },
     "count_active": {
         "int((mu.var(dim=0) > threshold).sum()) -> (mu.var(dim=0) > threshold).sum()": NUMBER,
-        "mu.var(dim=0) > threshold -> mu.var(dim=0) >= threshold": "no variance is exactly the threshold",
     },
 }
 

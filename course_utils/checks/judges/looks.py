@@ -59,7 +59,7 @@ class Table:
         """A finding for each property; the first is the purpose."""
         purpose, *others = properties
         hint, own = self._explained(evidence, purpose)
-        if hint and self._idle(evidence, purpose):
+        if hint and self._idle(evidence, [key for looked in properties for key in looked.keys]):
             own = None
         findings = [Finding(purpose.claim, not hint, purpose.weight, hint)]
         for other in others:
@@ -69,11 +69,11 @@ class Table:
             findings.append(Finding(other.claim, not hint, other.weight, hint))
         return findings
 
-    def _idle(self, evidence: Evidence, looked: Property) -> bool:
-        """Is the answer one number throughout, where it should not be? Nothing follows from that."""
-        seen = [evidence[key].ravel() for key in looked.keys if not problem_with(evidence, key)]
+    def _idle(self, evidence: Evidence, keys: Sequence[str]) -> bool:
+        """Is every look one number throughout, where it should not be? Nothing follows from that."""
+        seen = [evidence[key].ravel() for key in keys if not problem_with(evidence, key)]
         several = [array for array in seen if array.size > 1] or [np.concatenate(seen or [np.zeros(0)])]
-        return all(array.size > 1 and (array == array[0]).all() for array in several)
+        return all(array.size > 1 and np.unique(array).size == 1 for array in several)
 
     def _right(self, key: str) -> Any:
         return self.formulas[key][""]

@@ -348,11 +348,12 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
         "This is the whole KL in closed form: take densities at the samples z.": np.full(2, exact),
         "This is what is left of the closed form: take densities at the samples z.": exact - right[::-1],
         "These are bits: take natural logarithms.": right / math.log(2),
-        "Every density is 0 here after `exp`: stay with logs, and use torch.logsumexp.": np.full(2, np.nan),
+        NOTHING: np.full(2, np.nan),
     } | {hint: _means(own, aggregate, log_p) for hint, aggregate in aggregates.items()}
 
 
 UNDERFLOW = "exp(log q) is 0 here: use torch.logsumexp"
+NOTHING = "It is NaN: are densities 0 here after `exp`? Stay with logs, and use torch.logsumexp."
 
 
 def judge_kl_decomposition(seed: int, evidence: Evidence) -> list[Finding]:
@@ -363,8 +364,9 @@ def judge_kl_decomposition(seed: int, evidence: Evidence) -> list[Finding]:
     }
     seen = _seen(evidence, USUAL)
     usual = {name: seen if seen.dtype.kind == "U" else seen[:, part] for part, name in enumerate(PARTS)}
-    # Where a property is hurt already, later ones are held to the formula that was seen there.
+    # Where a property is hurt already, later ones are held to the formula that was seen there, if it is one.
     own = [diagnosis(usual, name, formulas[name]) or "" for name in PARTS]
+    own = ["" if hint == NOTHING else hint for hint in own]
 
     def later(claim: str, cases: Sequence[str]) -> Finding:
         def each(hints: Sequence[str]) -> np.ndarray:
