@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from course_utils.checks.judges.core import Finding, close, problem_with
 from course_utils.checks.judges.diagnoser import Seen, Sizes, changed, described, diagnose
 from course_utils.checks.probes.evidence import AGAIN, CHANGED, STEADY, Evidence, as_array
@@ -57,12 +59,21 @@ class Table:
         """A finding for each property; the first is the purpose."""
         purpose, *others = properties
         hint, own = self._explained(evidence, purpose)
+        if hint and self._idle(evidence, purpose):
+            own = None
         findings = [Finding(purpose.claim, not hint, purpose.weight, hint)]
         for other in others:
             follows = self._holds(evidence, other, own or self._right)
-            hint = "" if follows else self._explained(evidence, other)[0]
+            # Fewer looks agree with a mistake by chance: none is named that the purpose's looks do not have.
+            hint = "" if follows else self._explained(evidence, other, bool(own))[0]
             findings.append(Finding(other.claim, not hint, other.weight, hint))
         return findings
+
+    def _idle(self, evidence: Evidence, looked: Property) -> bool:
+        """Is the answer one number throughout, where it should not be? Nothing follows from that."""
+        seen = [evidence[key].ravel() for key in looked.keys if not problem_with(evidence, key)]
+        several = [array for array in seen if array.size > 1] or [np.concatenate(seen or [np.zeros(0)])]
+        return all(array.size > 1 and (array == array[0]).all() for array in several)
 
     def _right(self, key: str) -> Any:
         return self.formulas[key][""]
@@ -76,7 +87,9 @@ class Table:
             for value in [formula(key)]
         )
 
-    def _explained(self, evidence: Evidence, looked: Property) -> tuple[str, Callable[[str], Any] | None]:
+    def _explained(
+        self, evidence: Evidence, looked: Property, named: bool = True
+    ) -> tuple[str, Callable[[str], Any] | None]:
         """'' where the property holds, otherwise what is wrong, and the formula that the answer follows."""
         problem = next(filter(None, (problem_with(evidence, key) for key in looked.keys)), "")
         if problem:
@@ -85,7 +98,7 @@ class Table:
         if not off:
             return "", self._right
         for keys in (off, off[:1]):  # one mistake explains all, or at least the first
-            found = self._mistake(evidence, keys)
+            found = self._mistake(evidence, keys) if named else None
             if found:
                 return found
         complaint = problem_with(evidence, STEADY)
