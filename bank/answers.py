@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable
 import numpy as np
 import torch
-from torch import nn
+from torch import distributions, nn
 from torch.distributions import Bernoulli, Normal, kl_divergence
 from torch.nn import functional as F
 from course_utils import evaluation, models, objectives

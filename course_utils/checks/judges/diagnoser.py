@@ -169,10 +169,15 @@ def _bounds(looks: Sequence[Seen]) -> Iterator[tuple[str, Change]]:
         yield constant, _plain(lambda y: np.full_like(y, low))
     if low == high:
         return
-    yield f"Nothing lies below {low:.4g}: is it clamped?", _plain(lambda y: np.maximum(y, low))
-    yield f"Nothing lies above {high:.4g}: is it clamped?", _plain(lambda y: np.minimum(y, high))
-    both = f"All lies between {low:.4g} and {high:.4g}: is it clamped?"
-    yield both, _plain(lambda y: np.clip(y, low, high))
+    # One number at the edge is no bound: there always is one.
+    under, over = (np.isclose(numbers, edge, 1e-6, 0).sum() > 1 for edge in (low, high))
+    if under:
+        yield f"Nothing lies below {low:.4g}: is it clamped?", _plain(lambda y: np.maximum(y, low))
+    if over:
+        yield f"Nothing lies above {high:.4g}: is it clamped?", _plain(lambda y: np.minimum(y, high))
+    if under and over:
+        both = f"All lies between {low:.4g} and {high:.4g}: is it clamped?"
+        yield both, _plain(lambda y: np.clip(y, low, high))
 
 
 def _pairs(looks: Sequence[Seen]) -> Iterator[tuple[str, Change]]:

@@ -72,8 +72,8 @@ class Table:
     def _idle(self, evidence: Evidence, looked: Property) -> bool:
         """Is the answer one number throughout, where it should not be? Nothing follows from that."""
         seen = [evidence[key].ravel() for key in looked.keys if not problem_with(evidence, key)]
-        several = [array for array in seen if array.size > 1] or [np.concatenate(seen or [np.zeros(0)])]
-        return all(array.size > 1 and (array == array[0]).all() for array in several)
+        numbers = np.concatenate([*seen, np.zeros(0)])
+        return numbers.size > 1 and bool((numbers == numbers[0]).all())
 
     def _right(self, key: str) -> Any:
         return self.formulas[key][""]

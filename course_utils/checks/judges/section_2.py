@@ -13,18 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Normal
-from torch.nn.functional import binary_cross_entropy
 
+from course_utils.checks.judges import losses
 from course_utils.checks.judges.core import Exercise, Finding, close, expect, problem_with, unless
-from course_utils.checks.judges.gaussians import (
-    BOUNDS,
-    EPSILONS,
-    altered,
-    kls,
-    posterior,
-    standard_normal,
-    wrong_kls,
-)
+from course_utils.checks.judges.gaussians import altered, kls, posterior, standard_normal, wrong_kls
 from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction
 from course_utils.checks.probes.evidence import SEED_SET, Evidence
@@ -116,8 +108,13 @@ def _samples(mu: Tensor, logvar: Tensor, eps: Tensor) -> dict[str, Any]:
         "Your sigma looks like exp(logvar); it should be exp(logvar / 2).": mu + logvar.exp() * eps,
         "Your sigma looks like logvar itself; take exp(logvar / 2).": mu + logvar * eps,
         "Your sigma looks like logvar / 2: the exponential is missing.": mu + logvar / 2 * eps,
+        "Your sigma looks like exp(-logvar / 2): the exponent has the wrong sign.": mu + eps / sigma,
+        "Your sigma looks like exp(logvar / 4): one root too many.": mu + sigma.sqrt() * eps,
+        "Your sigma looks like exp(2 * logvar); it should be exp(logvar / 2).": mu + sigma**4 * eps,
+        "Your sigma is half of what it should be.": mu + sigma * eps / 2,
         "The mean is missing: z = mu + sigma * eps.": sigma * eps,
         "sigma is missing: this is mu + eps.": mu + eps,
+        "mu and sigma have changed places.": sigma + mu * eps,
         "The noise is missing: this is mu itself.": mu,
         "The noise is missing: this is mu + sigma.": mu + sigma,
         "The noise is subtracted; it should be added.": mu - sigma * eps,
@@ -194,7 +191,7 @@ def judge_monte_carlo_elbo(seed: int, evidence: Evidence) -> list[Finding]:
 def _elbos(decoder: Linear, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -> dict[str, Tensor]:
     """The ELBO per image in float64, and what mistakes would give."""
     x, mu, logvar, eps = (given.double() for given in (x, mu, logvar, eps))
-    sigma, s = (logvar / 2).exp(), len(eps)
+    sigma, s, n = (logvar / 2).exp(), len(eps), len(x)
 
     def log_likelihood(z: Tensor) -> Tensor:
         """log p(x|z) for codes (samples, n, 2): (samples, n)."""
@@ -211,6 +208,9 @@ def _elbos(decoder: Linear, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) 
     sampled = (posterior(mu, logvar).log_prob(z) - Normal(0.0, 1.0).log_prob(z)).sum(2).mean(0)
     log_of_mean = log_p.logsumexp(0) - math.log(s)
     swapped = Bernoulli(logits=x, validate_args=False).log_prob(logits(mu + sigma * eps)).sum((2, 3, 4))
+    # codes put one after the other, images repeated the other way
+    mixed = Bernoulli(logits=logits(z).flatten(0, 1)).log_prob(x.repeat_interleave(s, 0))
+    mixed = mixed.sum((1, 2, 3)).unflatten(0, (s, n))
     wrong_means = {
         "The cross-entropy is -log p(x|z): the first term has the wrong sign.": -mean,
         "Averaged over pixels: log p(x|z) is a sum over pixels.": mean / 784,
@@ -229,7 +229,12 @@ def _elbos(decoder: Linear, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) 
         "sigma is missing: this is mu + eps.": log_likelihood(mu + eps).mean(0),
         "The noise is subtracted; it should be added.": log_likelihood(mu - sigma * eps).mean(0),
         "The mean is missing: z = mu + sigma * eps.": log_likelihood(sigma * eps).mean(0),
-        **{hint: likelihood.mean(0) for hint, likelihood in _unsafe(logits(z), x).items()},
+        "The codes are averaged over samples before they are decoded.": log_likelihood(z.mean(0, True))[0],
+        "Samples and images are mixed up: look at which axis of the flat result is which.": (
+            log_p.reshape(n, s).mean(1)
+        ),
+        "Samples and images are mixed up: the codes of one image are compared with another.": mixed.mean(0),
+        **{hint: -wrong.sum((2, 3, 4)).mean(0) for hint, wrong in losses.unsafe(logits(z), x).items()},
     }
     wrong_kl_terms = {
         "The KL is added; the ELBO subtracts it.": -kl,
@@ -251,25 +256,6 @@ def _elbos(decoder: Linear, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) 
     }
     harmless = altered(lambda mu, logvar: mean - kls(mu, logvar).sum(1), mu, logvar)
     return {"": mean - kl} | mistakes | harmless
-
-
-def _unsafe(logits: Tensor, x: Tensor) -> dict[str, Tensor]:
-    """log p(x|z) (samples, n) by formulas that lose large logits: in float32, as an answer would have it."""
-    p, x = logits.float().sigmoid(), x.float()
-    values = {
-        "A sigmoid comes before the cross-entropy, which is exact with logits only.": (
-            -binary_cross_entropy(p, x.expand_as(p), reduction="none")
-        )
-    }
-    for epsilon in EPSILONS[:9]:
-        hint = f"{epsilon:.0e} is added to probabilities before the logarithm: use the loss with logits."
-        values[hint] = x * (p + epsilon).log() + (1 - x) * (1 - p + epsilon).log()
-        hint = f"Probabilities are kept {epsilon:.0e} away from 0 and 1: use the loss with logits."
-        values[hint] = Bernoulli(p.clamp(epsilon, 1 - epsilon), validate_args=False).log_prob(x)
-    for bound in BOUNDS:
-        hint = f"Logits are kept between -{bound:g} and {bound:g}: they may be any numbers."
-        values[hint] = Bernoulli(logits=logits.clamp(-bound, bound)).log_prob(x)
-    return {hint: value.double().sum((2, 3, 4)) for hint, value in values.items()}
 
 
 # --- 2.4 importance_weighted_bound ------------------------------------------------------------------
@@ -305,6 +291,13 @@ def _bounds(log_w: Tensor) -> dict[str, Any]:
         "The - log K is missing: log-mean-exp, not log-sum-exp.": bound + log_k,
         "log K is added; dividing by K subtracts it.": bound + 2 * log_k,
         "K is subtracted, not its logarithm.": bound + log_k - k,
+        "log K has base 2: the bound is in nats.": bound + log_k - math.log2(k),
+        "log K has base 10: the bound is in nats.": bound + log_k - math.log10(k),
+        "K - 1 divides the sum of the weights: it is K.": bound + log_k - math.log(k - 1)
+        if k > 1
+        else math.inf,
+        "K + 1 divides the sum of the weights: it is K.": bound + log_k - math.log(k + 1),
+        "The bound is in bits: take natural logarithms.": bound / math.log(2),
         "K divides the logarithm; it divides the sum inside it.": (bound + log_k) / k,
         "This is the mean of the log-weights, the ELBO: take the log of the mean weight.": log_w.mean(0),
         "This is the sum of the log-weights: take the log of the mean weight.": log_w.sum(0),
@@ -353,6 +346,9 @@ def _betas(reconstruction: str, kl: str, pixels: int, latent_dim: int, sigma: fl
         "": beta,
         "This is the inverse: how much too heavy is the KL term?": 1 / beta,
         "beta is not always 1: see what the reductions divide by.": 1.0,
+        "Two means do not cancel: one divides by pixels, the other by latent dimensions.": (
+            1 / squares if of_pixels > 1 and of_kl > 1 else beta
+        ),
         "The reductions count for a squared error as well.": beta if sigma is None else 1 / squares,
         "sum and mean are taken the wrong way round.": turned,
         "784 pixels are hard-coded: use the number that is given.": beta
@@ -381,17 +377,50 @@ def _betas(reconstruction: str, kl: str, pixels: int, latent_dim: int, sigma: fl
 
 
 EXERCISES = (
-    Exercise("2.1", "gaussian_kl", 3, judge_gaussian_kl, ("objectives.gaussian_kl",)),
-    Exercise("2.2", "reparameterize", 3, judge_reparameterize, ("objectives.reparameterize",)),
-    Exercise("2.3", "monte_carlo_elbo", 3, judge_monte_carlo_elbo),
+    Exercise(
+        "2.1",
+        "gaussian_kl",
+        3,
+        judge_gaussian_kl,
+        ("objectives.gaussian_kl",),
+        why="The KL needs no logarithm and no root: logvar is at hand, so it stays finite however narrow "
+        "q becomes. It is 0 only at the prior, and each dimension pays for itself.",
+    ),
+    Exercise(
+        "2.2",
+        "reparameterize",
+        3,
+        judge_reparameterize,
+        ("objectives.reparameterize",),
+        why="The noise comes from outside and depends on no weight, so mu and sigma enter the sample by a "
+        "sum and a product, which have gradients. Drawing itself has none.",
+    ),
+    Exercise(
+        "2.3",
+        "monte_carlo_elbo",
+        3,
+        judge_monte_carlo_elbo,
+        why="The mean over samples is unbiased for any number of them, one included; that is what "
+        "training uses. The KL is known exactly, so sampling it would only add noise.",
+    ),
     Exercise(
         "2.4",
         "importance_weighted_bound",
         3,
         judge_importance_weighted_bound,
         ("objectives.importance_weighted_bound",),
+        why="Weights of images lie hundreds of nats below 1, where exp gives 0; logsumexp takes the largest out "
+        "first. With one sample the bound is the ELBO's, with more it can only rise, on average.",
     ),
-    Exercise("2.5", "what_is_my_beta", 3, judge_what_is_my_beta, ("objectives.real_beta",)),
+    Exercise(
+        "2.5",
+        "what_is_my_beta",
+        3,
+        judge_what_is_my_beta,
+        ("objectives.real_beta",),
+        why="Only the ratio of the two terms is learnt from, so every mean and every sigma hides in beta. Two papers "
+        "with the same number in front of the KL may be thousands apart.",
+    ),
     prediction(
         "2.7",
         "predict_gap",
