@@ -1105,6 +1105,32 @@ WRONG_LOSSES += edited(
         ),
     ],
 )
+_PIXELS = 'F.binary_cross_entropy_with_logits(x_logits, x, reduction="none")'
+_LOG = "-(x * (p + 1e-7).log() + (1 - x) * (1 - p + 1e-7).log())"
+WRONG_LOSSES += edited(  # from strangers' answers
+    "vae_loss",
+    LOSS,
+    [
+        ("images binarised", "logits(x_logits, x", "logits(x_logits, (x > 0.5).float()", "black and white"),
+        (
+            "a sigmoid, then the cross-entropy",
+            "_with_logits(x_logits",
+            "(x_logits.sigmoid()",
+            "A sigmoid comes before",
+        ),
+        (
+            "logarithms with an epsilon",
+            f"pixels = {_PIXELS}",
+            f"p = x_logits.sigmoid()\n    pixels = {_LOG}",
+            "1e-07",
+        ),
+        ("logits clamped", "logits(x_logits, x", "logits(x_logits.clamp(-10, 10), x", "between -10 and 10"),
+        ("logvar clamped", "    kl =", "    logvar = logvar.clamp(-8, 8)\n    kl =", "between -8 and 8"),
+        ("bits", ".sum(1).mean()", ".sum(1).mean() / math.log(2)", "in bits"),
+        ("free bits", "- logvar)).sum(1)", "- logvar)).clamp(min=0.25).sum(1)", "free bits"),
+        ("the KL twice", "return reconstruction + kl", "return reconstruction + 2 * kl", "twice"),
+    ],
+)
 _EVALUATED = """
 def test_elbo(model, images, batch_size):
     model.eval()

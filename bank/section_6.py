@@ -579,5 +579,48 @@ def mutual_information_gap(codes, factors):
     ),
 ]
 
+# From strangers' answers.
+WRONG_LOSSES += edited(
+    "beta_loss",
+    LOSS,
+    [
+        ("beta held below 1", "beta *", "min(beta, 1.0) *", "beta is held below 1"),
+        ("rows only", "reconstruction.sum(1)", "12 * reconstruction.mean(1)", "down the columns"),
+        (
+            "images binarised",
+            "_logits(x_logits, x,",
+            "_logits(x_logits, (x > 0.5).float(),",
+            "black and white",
+        ),
+        (
+            "logits clamped",
+            "_logits(x_logits, x,",
+            "_logits(x_logits.clamp(-20, 20), x,",
+            "between -20 and 20",
+        ),
+        ("a normalised beta", "beta *", "mu.shape[1] / x[0].numel() * beta *", "another convention"),
+    ],
+)
+WRONG_RISES += edited(
+    "warm_up",
+    RISE,
+    [
+        ("an epsilon of a hundredth", "t / share", "t / (share + 0.01)", "0.01 is added to `share`"),
+        ("a percentage", "t / share", "t / 100 / share", "percentage"),
+        ("a constant", _RISE, "2.0", "whatever it is given"),
+    ],
+)
+WRONG_GAPS += edited(
+    "mutual_information_gap",
+    GAP,
+    [
+        ("the first two codes alone", "codes.T]", "codes.T[:2]]", "Only the first two codes are looked at"),
+        ("every pair once", "p = joint / n", "p = joint.sign() / joint.sign().sum()", "counts once"),
+        ("one added to each pair", "p = joint / n", "p = (joint + 1) / (joint + 1).sum()", "1 is added"),
+        ("the third in place of the second", "ranked[1]", "ranked[min(2, len(ranked) - 1)]", "third largest"),
+        ("0.5, as in the example", "torch.stack(scores).mean().item()", "0.5", "whatever it is given"),
+    ],
+)
+
 RIGHT = LOSSES + RISES + GAPS
 WRONG = WRONG_LOSSES + WRONG_RISES + WRONG_GAPS

@@ -14,7 +14,7 @@ from torch.nn.functional import binary_cross_entropy, softplus
 
 from course_utils.checks.judges import gradients
 from course_utils.checks.judges.core import Finding, problem_with
-from course_utils.checks.judges.gaussians import BOUNDS, EPSILONS, altered, kls, wrong_kls
+from course_utils.checks.judges.gaussians import BOUNDS, EPSILONS, altered, floored, kls, wrong_kls
 from course_utils.checks.probes.evidence import Evidence
 
 Terms = Callable[[Tensor, Tensor], Tensor]  # what an answer makes of its reconstruction and its KL
@@ -32,8 +32,11 @@ def unsafe(x_logits: Tensor, x: Tensor) -> dict[str, Tensor]:
         "A sigmoid comes before the cross-entropy, which is exact with logits only.": binary_cross_entropy(
             p, x, reduction="none"
         ),
-        "A sigmoid comes before the logarithm: far out it is 0 or 1, and the logarithm infinite.": (
+        "A sigmoid comes before the logarithm: far out it is 0 or 1, and 0 times log 0 is NaN.": (
             -x * p.log() - (1 - x) * (1 - p).log()
+        ),
+        "A sigmoid comes before the logarithm: far out it is 0 or 1, and the loss infinite.": (
+            -torch.xlogy(x, p) - torch.xlogy(1 - x, 1 - p)
         ),
     }
     for epsilon in EPSILONS[:9]:
@@ -103,11 +106,16 @@ def divergences(mu: Tensor, logvar: Tensor, pixels: int) -> dict[str, Tensor]:
         "The KL is one value per dimension: sum over them.": parts.mean(0),
         "The KL is in bits: take natural logarithms.": k / math.log(2),
     } | {hint: part.sum(1).mean() for hint, part in wrong_kls(mu, logvar).items()}
-    for floor in (0.05, 0.1, 0.125, 0.2, 0.25, 0.5, 1, 2, 3, 5):
-        hint = f"A dimension costs {floor:g} nats at least: free bits are not asked for."
-        values[f"{hint[:-1]}, for each image."] = parts.clamp(min=floor).sum(1).mean()
-        values[hint] = parts.mean(0).clamp(min=floor).sum()
-    return values
+    floors = {hint: part.sum(1).mean() for hint, part in floored(parts).items()}
+    means = {
+        f"On average, {hint[0].lower()}{hint[1:]}": part.sum()
+        for hint, part in floored(parts.mean(0)).items()
+    }
+    return (
+        values
+        | floors
+        | {f"On average over images, {h[0].lower()}{h[1:]}": m.sum() for h, m in means.items()}
+    )
 
 
 def sizes(_: Tensor, x: Tensor, mu: Tensor, *__: object) -> dict[str, int]:

@@ -7,7 +7,6 @@ Adam, because the first step of Adam looks the same for a gradient of any size.
 
 from __future__ import annotations
 
-import functools
 from dataclasses import replace
 from typing import Any
 
@@ -374,8 +373,9 @@ EXERCISES = (
         3,
         judge_hole_share,
         ("evaluation.hole_share",),
-        why="What an encoder has never met it cannot name, so the round trip lands elsewhere. Dividing by the "
-        "image's own energy lets bright and dark images be judged alike; it would bite where an image is black.",
+        why="What an encoder has never met it cannot name, so the round trip lands elsewhere. Dividing by "
+        "the image's own energy lets bright and dark images be judged alike; it would bite where an "
+        "image is black.",
     ),
     prediction(
         "1.5",

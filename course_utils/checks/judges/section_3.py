@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Normal
-from torch.nn import functional as F
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from course_utils.checks.judges import gradients, layers, losses
@@ -554,8 +553,9 @@ EXERCISES = (
         3,
         judge_vae_loss,
         ("objectives.negative_elbo",),
-        why="Both terms are sums within an image, so neither outweighs the other by a factor that nobody chose, "
-        "and the number is minus the ELBO. A mean over pixels would make the KL 784 times as heavy.",
+        why="Both terms are sums within an image, so neither outweighs the other by a factor that nobody "
+        "chose, and the number is minus the ELBO. A mean over pixels would make the KL 784 times as "
+        "heavy.",
     ),
     Exercise("3.3", "vae_train_step", 2, judge_vae_train_step),
     Exercise("3.4", "test_elbo", 3, judge_test_elbo, ("evaluation.test_elbo",)),

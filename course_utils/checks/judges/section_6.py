@@ -48,7 +48,7 @@ def judge_beta_loss(seed: int, evidence: Evidence) -> list[Finding]:
 
 
 def _beta_losses(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, *betas: float) -> dict[str, Tensor]:
-    """The losses of all betas, and what mistakes would give: (betas,), or (betas, n) for one of each image."""
+    """The losses of all betas, and what mistakes would give: (betas,), or (betas, n)."""
     beta = torch.tensor(betas, dtype=torch.float64)
 
     def of_all(r: Tensor, k: Tensor) -> Tensor:
@@ -310,7 +310,7 @@ def _scores(codes: np.ndarray, factors: np.ndarray) -> dict[str, Any]:
         ),
         "`codes` was reshaped, which mixes its columns: transpose it.": _score(turned[0], factors),
         "`factors` was reshaped, which mixes its columns: transpose it.": _score(codes, turned[1]),
-        "Reshaping mixes the columns of `codes` and `factors`: transpose them.": _score(*turned),
+        "Reshaping mixes the columns of `codes` and `factors`: transpose them.": _score(turned[0], turned[1]),
     }
     if len(entropy) > 1:
         hint = "The gap is taken over factors: for each factor compare the codes."
@@ -318,13 +318,17 @@ def _scores(codes: np.ndarray, factors: np.ndarray) -> dict[str, Any]:
     pairs = [a * (b.max() + 1) + b for a in codes.T for b in factors.T]
     if any(len(np.unique(pair)) <= pair.max() for pair in pairs):
         values["0 log 0 is NaN: a value or a pair that never occurs adds nothing."] = np.nan
-    values |= {hint: _score(codes, factors, count) for hint, count in COUNTS.items()}
+    for hint, count in COUNTS.items():
+        values[hint] = _score(codes, factors, count)
+        values[f"{hint} The entropy is right."] = (
+            _gaps(_information(codes, factors, count)) / entropy
+        ).mean()
     for bins in (5, 10, 16, 20):
         cut = [
             np.stack([np.digitize(column, np.histogram(column, bins)[1][1:-1]) for column in t.T], 1)
             for t in (codes, factors)
         ]
-        values[f"{bins} bins are too few: every value is a bin of its own."] = _score(*cut)
+        values[f"{bins} bins are too few: every value is a bin of its own."] = _score(cut[0], cut[1])
         values[f"{bins} bins are too few for codes: every value is a bin of its own."] = _score(
             cut[0], factors
         )
@@ -357,8 +361,9 @@ EXERCISES = (
         3,
         judge_beta_loss,
         ("objectives.negative_elbo",),
-        why="beta is the price of a nat of KL, paid in nats of reconstruction. It says that only while both terms "
-        "are sums: with a mean in either, the same number means another price for another size of image.",
+        why="beta is the price of a nat of KL, paid in nats of reconstruction. It says that only while "
+        "both terms are sums: with a mean in either, the same number means another price for another "
+        "size of image.",
     ),
     Exercise(
         "6.2",
@@ -366,8 +371,9 @@ EXERCISES = (
         3,
         judge_warm_up,
         ("training.warm_up",),
-        why="While the KL costs little, codes can become useful before they have to be cheap. Only what is left at "
-        "t = 1 is the objective: with `share` = 1 the model meets the full price at the very end.",
+        why="While the KL costs little, codes can become useful before they have to be cheap. Only what "
+        "is left at t = 1 is the objective: with `share` = 1 the model meets the full price at the "
+        "very end.",
     ),
     Exercise(
         "6.3",
@@ -375,8 +381,9 @@ EXERCISES = (
         3,
         judge_mutual_information_gap,
         ("evaluation.mutual_information_gap",),
-        why="The gap asks that one code alone knows a factor; dividing by the entropy makes factors of 2 and of 40 "
-        "values comparable. Two codes that share a factor between them score 0, however good they are.",
+        why="The gap asks that one code alone knows a factor; dividing by the entropy makes factors of 2 "
+        "and of 40 values comparable. Two codes that share a factor between them score 0, however "
+        "good they are.",
     ),
     _PREDICTION,
 )

@@ -57,14 +57,14 @@ def loss_looks(seed: int, *sides: int) -> dict[str, tuple[Tensor, Tensor, Tensor
         return x_logits, x, mu, low + (high - low) * torch.rand(n, d, generator=g)
 
     sizes = between(4, 7), between(9, 14)
-    grey, (x_logits, x, *q) = batch(*sizes), batch(*sizes)
+    grey, (x_logits, x, mu, logvar) = batch(*sizes), batch(*sizes)
     pale, edged, *narrow = batch(3, 4)
     bold = torch.linspace(-60, 60, pale.numel())[torch.randperm(pale.numel(), generator=g)].view(pale.shape)
     return {
         "grey": grey,
-        "binary": (x_logits, (x > 0.6).float(), *q),
+        "binary": (x_logits, (x > 0.6).float(), mu, logvar),
         "one": batch(1, 1),
-        "bold": (bold, (1.4 * edged - 0.2).clamp(0, 1), *narrow),
+        "bold": (bold, (1.4 * edged - 0.2).clamp(0, 1), narrow[0], narrow[1]),
         "narrow": batch(3, 8, -60, 0),
         "wide": batch(3, 2, 4, 20),
     }
