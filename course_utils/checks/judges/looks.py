@@ -73,7 +73,7 @@ class Table:
         """Is the answer one number throughout, where it should not be? Nothing follows from that."""
         seen = [evidence[key].ravel() for key in looked.keys if not problem_with(evidence, key)]
         numbers = np.concatenate([*seen, np.zeros(0)])
-        return numbers.size > 1 and bool((numbers == numbers[0]).all())
+        return numbers.size > 1 and len(np.unique(numbers)) == 1
 
     def _right(self, key: str) -> Any:
         return self.formulas[key][""]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -106,16 +106,9 @@ def divergences(mu: Tensor, logvar: Tensor, pixels: int) -> dict[str, Tensor]:
         "The KL is one value per dimension: sum over them.": parts.mean(0),
         "The KL is in bits: take natural logarithms.": k / math.log(2),
     } | {hint: part.sum(1).mean() for hint, part in wrong_kls(mu, logvar).items()}
-    floors = {hint: part.sum(1).mean() for hint, part in floored(parts).items()}
-    means = {
-        f"On average, {hint[0].lower()}{hint[1:]}": part.sum()
-        for hint, part in floored(parts.mean(0)).items()
-    }
-    return (
-        values
-        | floors
-        | {f"On average over images, {h[0].lower()}{h[1:]}": m.sum() for h, m in means.items()}
-    )
+    each = {hint: part.sum(1).mean() for hint, part in floored(parts).items()}
+    means = {f"Averaged over images: {hint}": part.sum() for hint, part in floored(parts.mean(0)).items()}
+    return values | each | means
 
 
 def sizes(_: Tensor, x: Tensor, mu: Tensor, *__: object) -> dict[str, int]:
@@ -138,12 +131,14 @@ def combined(combine: Terms, x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Te
 
 
 def gradients_reach(
-    evidence: Evidence, loss: Finding, look: tuple[Tensor, Tensor, Tensor, Tensor]
+    evidence: Evidence, findings: Sequence[Finding], look: tuple[Tensor, Tensor, Tensor, Tensor]
 ) -> Finding:
-    """The finding that gradients reach logits, mu and logvar; of a wrong loss, that there are any."""
+    """The finding that gradients reach logits, mu and logvar; of a mistake that is named, the first of
+    `findings`, only that there are any."""
     finding = gradients.reach(evidence, *look)
     arrives = not problem_with(evidence, "gradients") and bool(evidence["gradients"].any())
-    holds = finding.holds or (arrives and not loss.holds)
+    named = not findings[0].holds and any(other.holds for other in findings)
     known = not finding.hint.startswith("Largest difference")
     hint = finding.hint if known else "The gradients are not those of this loss, though its value is right."
+    holds = finding.holds or (arrives and named)
     return replace(finding, holds=holds, weight=1, hint="" if holds else hint)

@@ -91,8 +91,9 @@ def judge_reparameterize(seed: int, evidence: Evidence) -> list[Finding]:
     claim = "gradients reach mu and logvar, with eps given and without"
     wrong = {hint: torch.stack(parts) for hint, parts in gradients.items()}
     reached = expect(evidence, "gradients", torch.stack([one, derivative]), claim, 1, wrong)
-    if not given.holds and not problem_with(evidence, "gradients") and evidence["gradients"].any():
-        reached = replace(reached, holds=True)  # of what is wrong anyway, only that there are any
+    named = not given.holds and given.hint in _samples(mu, logvar, eps)
+    if named and not problem_with(evidence, "gradients") and evidence["gradients"].any():
+        reached = replace(reached, holds=True)  # what follows from a mistake is counted once
     claim = "without eps it draws its own standard normal noise, a new one for every image and dimension"
     return [
         given,

@@ -44,7 +44,7 @@ def judge_beta_loss(seed: int, evidence: Evidence) -> list[Finding]:
         ),
         Property("one image, one dimension and any logvar work too", 0.5, ["one", "narrow", "wide"]),
     )
-    return [*findings, losses.gradients_reach(evidence, findings[0], looks["grey"][:4])]
+    return [*findings, losses.gradients_reach(evidence, findings, looks["grey"][:4])]
 
 
 def _beta_losses(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, *betas: float) -> dict[str, Tensor]:
