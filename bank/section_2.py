@@ -778,4 +778,51 @@ def what_is_my_beta(reconstruction, kl, pixels, latent_dim, sigma=None):
     )
 ]
 
+# From strangers' answers.
+_KL_FLOOR = "(0.5 * (mu**2 + logvar.exp() - 1 - logvar)).clamp(min=0.5)"
+_MEAN = "torch.stack(log_likelihoods).mean(0)"
+_MIXED = "torch.stack(log_likelihoods).view(len(x), -1).mean(1)"
+WRONG_KLS += edited(
+    "gaussian_kl",
+    KL,
+    [
+        ("free bits", "0.5 * (mu**2 + logvar.exp() - 1 - logvar)", _KL_FLOOR, "free bits"),
+        ("log sigma for log sigma^2", " - logvar", " - (logvar / 2).exp().log()", "which is logvar itself"),
+    ],
+)
+WRONG_SAMPLES += edited(
+    "reparameterize",
+    SAMPLE,
+    [
+        ("the exponent negative", "0.5 * logvar", "-0.5 * logvar", "exponent has the wrong sign"),
+        (
+            "the mean where gradients are off",
+            "    sigma =",
+            "    if not torch.is_grad_enabled():\n        return mu\n    sigma =",
+            "The noise is missing",
+        ),
+    ],
+)
+WRONG_ELBOS += edited(
+    "monte_carlo_elbo",
+    ELBO,
+    [
+        ("samples of one image taken for images", _MEAN, _MIXED, "Samples and images are mixed up"),
+        (
+            "codes averaged",
+            "for noise in eps",
+            "for noise in eps.mean(0, True)",
+            "averaged over samples before",
+        ),
+    ],
+)
+WRONG_BOUNDS += edited(
+    "importance_weighted_bound",
+    BOUND,
+    [
+        ("the logarithm to base 2", _K, "math.log2(len(log_w))", "has base 2"),
+        ("K + 1", _K, "math.log(len(log_w) + 1)", "K + 1 divides"),
+    ],
+)
+
 WRONG = WRONG_KLS + WRONG_SAMPLES + WRONG_ELBOS + WRONG_BOUNDS + WRONG_BETAS

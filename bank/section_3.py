@@ -289,7 +289,7 @@ def vae_loss(x_logits, x, mu, logvar):
         "torch.distributions, a list returned",
         """
 def vae_loss(x_logits, x, mu, logvar):
-    r = -Bernoulli(logits=x_logits).log_prob(x).sum((1, 2, 3)).mean()
+    r = -Bernoulli(logits=x_logits, validate_args=False).log_prob(x).sum((1, 2, 3)).mean()
     k = kl_divergence(Normal(mu, (logvar / 2).exp()), Normal(0.0, 1.0)).sum(-1).mean()
     return [r + k, r, k]
 """,
@@ -327,7 +327,7 @@ def vae_loss(x_logits, x, mu, logvar):
         "the mean times the number of pixels, a tensor of three",
         """
 def vae_loss(x_logits, x, mu, logvar, beta=1.0):
-    r = 784 * F.binary_cross_entropy(torch.sigmoid(x_logits), x)
+    r = 784 * F.binary_cross_entropy_with_logits(x_logits, x)
     k = objectives.gaussian_kl(mu, logvar).mean() * mu.size(1)
     return torch.stack([r + beta * k, r, k])
 """,
@@ -370,16 +370,17 @@ WRONG_LOSSES = edited(
             "a sigmoid before the loss",
             "logits(x_logits, x",
             "logits(x_logits.sigmoid(), x",
-            "A sigmoid stands before",
+            "through a sigmoid twice",
         ),
-        ("logits and images swapped", "(x_logits, x, r", "(x, x_logits, r", "Logits and images"),
-        ("white pixels only", "pixels.flatten", "(x * pixels).flatten", "Only white pixels"),
+        ("logits and images swapped", "(x_logits, x, r", "(x, x_logits, r", "Images and logits"),
+        ("white pixels only", "pixels.flatten", "(-x * F.logsigmoid(x_logits)).flatten", "Only white pixels"),
+        ("weighted by the image", "pixels.flatten", "(x * pixels).flatten", "multiplied by the image"),
         ("the log-likelihood", "pixels.flatten", "-pixels.flatten", "minus the log-likelihood"),
         (
             "the squared error",
             'F.binary_cross_entropy_with_logits(x_logits, x, reduction="none")',
             "(x_logits.sigmoid() - x) ** 2",
-            "This is the squared error",
+            "This is a squared error",
         ),
         (
             "the mean squared error",
@@ -391,19 +392,19 @@ WRONG_LOSSES = edited(
             "the KL's -1 forgotten",
             " - 1 - logvar",
             " - logvar",
-            "The KL lacks its -1",
+            "The -1 seems to be missing",
         ),
         (
             "logvar read as log sigma",
             "logvar.exp() - 1 - logvar",
             "(2 * logvar).exp() - 1 - 2 * logvar",
-            "The KL reads logvar as log sigma",
+            "read it as log sigma",
         ),
         (
             "the KL turned round",
             "(0.5 * (mu**2 + logvar.exp() - 1 - logvar))",
             "kl_divergence(Normal(0 * mu, 1.0), Normal(mu, (logvar / 2).exp()))",
-            "distributions of the KL are swapped",
+            "two distributions are swapped",
         ),
         ("exp in place", "logvar.exp()", "logvar.exp_()", "in place"),
         (
@@ -429,9 +430,9 @@ WRONG_LOSSES = edited(
             "the KL weighted",
             "return reconstruction + kl",
             "return reconstruction + 4 * kl",
-            "the sum of the two",
+            "four times",
         ),
-        ("the 1/2 of the KL forgotten", "0.5 * ", "", "lacks its 1/2"),
+        ("the 1/2 of the KL forgotten", "0.5 * ", "", "is the 1/2 in front missing"),
         ("the KL negative", "0.5", "-0.5", "wrong sign"),
         ("the KL subtracted", "reconstruction + kl", "reconstruction - kl", "subtracts the KL"),
         (
@@ -445,7 +446,7 @@ WRONG_LOSSES = edited(
             "the loss alone",
             "return reconstruction + kl, reconstruction, kl",
             "return reconstruction + kl",
-            "It returned one value; 3 are asked for",
+            "It returned one value",
         ),
         ("the loss forgotten in the triple", "kl, reconstruction, kl", "kl, kl", "It returned 2 values"),
         (
@@ -1120,6 +1121,32 @@ WRONG_LOSSES += edited(
             "return r.detach() + k,",
             "No gradient reaches the logits",
         ),
+    ],
+)
+_PIXELS = 'F.binary_cross_entropy_with_logits(x_logits, x, reduction="none")'
+_LOG = "-(x * (p + 1e-7).log() + (1 - x) * (1 - p + 1e-7).log())"
+WRONG_LOSSES += edited(  # from strangers' answers
+    "vae_loss",
+    LOSS,
+    [
+        ("images binarised", "logits(x_logits, x", "logits(x_logits, (x > 0.5).float()", "black and white"),
+        (
+            "a sigmoid, then the cross-entropy",
+            "_with_logits(x_logits",
+            "(x_logits.sigmoid()",
+            "A sigmoid comes before",
+        ),
+        (
+            "logarithms with an epsilon",
+            f"pixels = {_PIXELS}",
+            f"p = x_logits.sigmoid()\n    pixels = {_LOG}",
+            "1e-07",
+        ),
+        ("logits clamped", "logits(x_logits, x", "logits(x_logits.clamp(-10, 10), x", "between -10 and 10"),
+        ("logvar clamped", "    kl =", "    logvar = logvar.clamp(-8, 8)\n    kl =", "between -8 and 8"),
+        ("bits", ".sum(1).mean()", ".sum(1).mean() / math.log(2)", "in bits"),
+        ("free bits", "- logvar)).sum(1)", "- logvar)).clamp(min=0.25).sum(1)", "free bits"),
+        ("the KL twice", "return reconstruction + kl", "return reconstruction + 2 * kl", "twice"),
     ],
 )
 _EVALUATED = """

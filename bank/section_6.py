@@ -29,7 +29,7 @@ def beta_loss(x_logits, x, mu, logvar, beta):
         "torch.distributions",
         """
 def beta_loss(x_logits, x, mu, logvar, beta):
-    nll = -Bernoulli(logits=x_logits).log_prob(x).sum((1, 2, 3)).mean()
+    nll = -Bernoulli(logits=x_logits, validate_args=False).log_prob(x).sum((1, 2, 3)).mean()
     kl = kl_divergence(Normal(mu, (logvar / 2).exp()), Normal(0.0, 1.0)).sum(-1).mean()
     return nll + beta * kl
 """,
@@ -79,14 +79,19 @@ WRONG_LOSSES = edited(
             "beta on both",
             _RETURN,
             "return beta * (reconstruction.sum(1) + kl.sum(1)).mean()",
-            "nothing is left",
+            "stands at both terms",
         ),
-        ("pixels averaged", "reconstruction.sum(1)", "reconstruction.mean(1)", "averaged over pixels"),
-        ("latent dimensions averaged", "kl.sum(1)", "kl.mean(1)", "averaged over latent"),
-        ("summed over the batch", "kl.sum(1)).mean()", "kl.sum(1)).sum()", "Summed over the batch"),
-        ("the KL subtracted", "+ beta", "- beta", "subtracted"),
+        ("pixels averaged", "reconstruction.sum(1)", "reconstruction.mean(1)", "a mean over pixels"),
+        ("latent dimensions averaged", "kl.sum(1)", "kl.mean(1)", "a mean over latent"),
+        (
+            "summed over the batch",
+            "kl.sum(1)).mean()",
+            "kl.sum(1)).sum()",
+            "The reconstruction is a sum over the batch",
+        ),
+        ("the KL subtracted", "+ beta", "- beta", "The KL has the wrong sign"),
         ("the ELBO in place of its negative", "return (", "return -(", "minus the log-l"),
-        ("beta ignored", "beta * kl", "kl", "is beta used"),
+        ("beta ignored", "beta * kl", "kl", "makes no difference"),
         ("one loss per image", "kl.sum(1)).mean()", "kl.sum(1))", "average over the batch"),
         ("the 1/2 of the KL forgotten", "0.5 * ", "", "1/2"),
         ("beta squared", "beta *", "beta**2 *", "beta squared"),
@@ -103,22 +108,22 @@ WRONG_LOSSES = edited(
             "everything averaged",
             _RETURN,
             "return reconstruction.mean() + beta * kl.mean()",
-            "averaged over pixels",
+            "a mean over pixels",
         ),
-        ("the KL averaged over all numbers", "beta * kl.sum(1)", "beta * kl.mean()", "averaged over latent"),
+        ("the KL averaged over all numbers", "beta * kl.sum(1)", "beta * kl.mean()", "a mean over latent"),
         (
             "784 pixels assumed",
             "reconstruction.sum(1)",
             "784 * reconstruction.mean(1)",
             "784 pixels are hard-coded",
         ),
-        ("a batch of 128 assumed", ".mean()", ".sum() / 128", "batch size is hard-coded"),
+        ("a batch of 128 assumed", ".mean()", ".sum() / 128", "divided by 128"),
         ("images flattened to 784", ".flatten(1)", ".view(-1, 784)", "RuntimeError"),
         (
             "the KL summed over the batch",
             "beta * kl.sum(1)",
             "beta * kl.sum()",
-            "KL is summed over the batch",
+            "KL is a sum over the batch",
         ),
         (
             "the KL divided by the pixels",
@@ -184,7 +189,7 @@ WRONG_LOSSES = edited(
         ("mu detached", "mu**2", "mu.detach()**2", "No gradient reaches mu."),
         ("divided by beta", "beta * kl.sum(1)", "kl.sum(1) / beta", "divided by beta"),
         ("beta added", "beta * kl.sum(1)", "kl.sum(1) + beta", "beta is added"),
-        ("one beta for all", "beta * kl", "4.0 * kl", "is beta used"),
+        ("one beta for all", "beta * kl", "4.0 * kl", "makes no difference"),
         ("mu changed in place", "mu**2", "mu.pow_(2)", "in place"),
         ("logvar changed in place", "- 1 - logvar", "- 1 - logvar.clone() + 0 * logvar.exp_()", "in place"),
         (
@@ -197,7 +202,7 @@ WRONG_LOSSES = edited(
             "the latent dimensions kept",
             _RETURN,
             "return reconstruction.sum(1).mean() + (beta * kl).mean(0)",
-            "keeps the latent dimensions",
+            "one value per dimension",
         ),
     ],
 )
@@ -287,12 +292,12 @@ WRONG_RISES = edited(
         ("a square", "min(1.0, t / share)", "min(1.0, t / share) ** 2", "in a curve"),
         ("a root", "min(1.0, t / share)", "min(1.0, t / share) ** 0.5", "in a curve"),
         ("a cosine", _RISE, "top * (1 - math.cos(math.pi * min(1.0, t / share))) / 2", "in a curve"),
-        ("a sigmoid", _RISE, "top / (1 + math.exp(-10 * (t / share - 0.5)))", "With share"),
-        ("steps of a tenth", "t / share", "round(t / share, 1)", "With share"),
+        ("a sigmoid", _RISE, "top / (1 + math.exp(-10 * (t / share - 0.5)))", "sigmoid of 10"),
+        ("steps of a tenth", "t / share", "round(t / share, 1)", "rounded to 1/10"),
         ("whole numbers", "t / share", "t // share", "jumps"),
-        ("does not begin at 0", _RISE, "0.01 + (top - 0.01) * min(1.0, t / share)", "t = 0.00 gives 0.01"),
-        ("only for the last line's share", "t / share", "t / 0.5", "With share"),
-        ("only for the last line's top", "top *", "4.0 *", "With share"),
+        ("does not begin at 0", _RISE, "0.01 + (top - 0.01) * min(1.0, t / share)", "starts at 0.01"),
+        ("only for the last line's share", "t / share", "t / 0.5", "whatever `share` is"),
+        ("only for the last line's top", "top *", "4.0 *", "whatever `top` is"),
     ],
 )
 
@@ -573,6 +578,49 @@ def mutual_information_gap(codes, factors):
         ],
     ),
 ]
+
+# From strangers' answers.
+WRONG_LOSSES += edited(
+    "beta_loss",
+    LOSS,
+    [
+        ("beta held below 1", "beta *", "min(beta, 1.0) *", "beta is held below 1"),
+        ("rows only", "reconstruction.sum(1)", "12 * reconstruction.mean(1)", "down the columns"),
+        (
+            "images binarised",
+            "_logits(x_logits, x,",
+            "_logits(x_logits, (x > 0.5).float(),",
+            "black and white",
+        ),
+        (
+            "logits clamped",
+            "_logits(x_logits, x,",
+            "_logits(x_logits.clamp(-20, 20), x,",
+            "between -20 and 20",
+        ),
+        ("a normalised beta", "beta *", "mu.shape[1] / x[0].numel() * beta *", "another convention"),
+    ],
+)
+WRONG_RISES += edited(
+    "warm_up",
+    RISE,
+    [
+        ("an epsilon of a hundredth", "t / share", "t / (share + 0.01)", "0.01 is added to `share`"),
+        ("a percentage", "t / share", "t / 100 / share", "percentage"),
+        ("a constant", _RISE, "2.0", "whatever it is given"),
+    ],
+)
+WRONG_GAPS += edited(
+    "mutual_information_gap",
+    GAP,
+    [
+        ("the first two codes alone", "codes.T]", "codes.T[:2]]", "Only the first two codes are looked at"),
+        ("every pair once", "p = joint / n", "p = joint.sign() / joint.sign().sum()", "counts once"),
+        ("one added to each pair", "p = joint / n", "p = (joint + 1) / (joint + 1).sum()", "1 is added"),
+        ("the third in place of the second", "ranked[1]", "ranked[min(2, len(ranked) - 1)]", "third largest"),
+        ("0.5, as in the example", "torch.stack(scores).mean().item()", "0.5", "whatever it is given"),
+    ],
+)
 
 RIGHT = LOSSES + RISES + GAPS
 WRONG = WRONG_LOSSES + WRONG_RISES + WRONG_GAPS

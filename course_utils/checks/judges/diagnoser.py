@@ -239,7 +239,7 @@ def described(look: Seen, tolerance: float = 1e-4) -> str:
     largest = f"Largest difference: {off.max():.3g}"
     if off.size > 1:
         with np.errstate(all="ignore"):
-            factor, shift = (abs(part.std() / part.mean()) for part in (actual / right, step))
+            factor, shift = (abs(part.std() / part.mean()) for part in (actual / right - 1, step))
         if shift < min(factor, 1e-3):
             return f"{largest}. Every number is off by the same {step.mean():.4g}."
         if factor < 1e-3:

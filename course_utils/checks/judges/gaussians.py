@@ -37,6 +37,22 @@ def wrong_kls(mu: Tensor, logvar: Tensor) -> dict[str, Tensor]:
         "The mean enters the KL squared.": kl + 0.5 * (mu - mu**2),
         "The mean is missing: a mean far from 0 has its price in the KL.": kl - 0.5 * mu**2,
         "log sigma^2 has the wrong sign in the KL.": kl + logvar,
+        "The logarithm is missing: a narrow q has its price in the KL.": kl + logvar / 2,
+        "The logarithm in the KL is that of sigma^2, which is logvar itself.": kl + logvar / 4,
+        "The logarithm counts double in the KL.": kl - logvar / 2,
+        "The variance is missing: a wide q has its price in the KL.": kl - logvar.exp() / 2,
+        "The variance in the KL is exp(logvar); exp(2 logvar) is its square.": (
+            kl + ((2 * logvar).exp() - logvar.exp()) / 2
+        ),
+        "The 1/2 stands before the first term only.": 2 * kl - mu**2 / 2,
+    }
+
+
+def floored(parts: Tensor) -> dict[str, Tensor]:
+    """KLs where somebody gives away free bits."""
+    return {
+        f"A dimension costs {floor:g} nats at least: free bits are not asked for.": parts.clamp(min=floor)
+        for floor in (0.05, 0.1, 0.125, 0.2, 0.25, 0.5, 1, 2, 3, 5)
     }
 
 

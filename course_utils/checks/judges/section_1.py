@@ -6,8 +6,8 @@ The autoencoder is judged with weights that the judge knows (see `layers`).
 
 from __future__ import annotations
 
-import functools
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,17 +24,17 @@ from course_utils.checks.judges.core import (
     problem_with,
     unless,
 )
-from course_utils.checks.judges.layers import advised, sigmoid
+from course_utils.checks.judges.layers import sigmoid
+from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction
 from course_utils.checks.probes.evidence import AGAIN, CHANGED, STEADY, Evidence
 from course_utils.checks.probes.layers import DROPOUT, SINGLE
 from course_utils.checks.probes.section_1 import (
-    CLAIMS,
     HOLES_OFFERED,
     Pair,
     autoencoder_batches,
     autoencoders,
-    hole_calls,
+    hole_looks,
     small_autoencoder,
 )
 from course_utils.checks.probes.witness import Witness
@@ -135,74 +135,100 @@ def judge_train_step(seed: int, evidence: Evidence) -> list[Finding]:
 # --- 1.3 hole_share ---------------------------------------------------------------------------------
 
 
-def _errors(pair: Pair, z: Tensor) -> dict[str, np.ndarray]:
+def judge_hole_share(seed: int, evidence: Evidence) -> list[Finding]:
+    table = Table.of(hole_looks(seed), _shares, lambda *calls: {"codes": len(calls[0][1])}, 1e-6)
+    return table.judge(
+        evidence,
+        Property("it is the share of codes that lose more than the threshold of their image", 3, ["shares"]),
+        Property("it works for one code, and for a code of one number", 1, ["single"]),
+        Property("who loses exactly the threshold is no hole", 1, ["ties"]),
+    )
+
+
+def _shares(*calls: tuple[Pair, Tensor, float]) -> dict[str, np.ndarray]:
+    """The share of each call under '', and what likely mistakes would give under their hints."""
+    each = [_share(*call) for call in calls]
+    return {hint: np.stack([shares[hint] for shares in each]) for hint in each[0]}
+
+
+def _share(pair: Pair, z: Tensor, threshold: float) -> dict[str, Any]:
+    errors = _errors(pair, z.numpy())
+    right = errors[""]
+    beyond, reached = right > threshold, right >= threshold
+    shares = {hint: (error > threshold).mean() for hint, error in errors.items()} | {
+        "A code that loses exactly the threshold is no hole: more than that is asked for.": reached.mean(),
+        "The threshold is always 0.1: use the one handed in.": (right > 0.1).mean(),
+        "This is the share of codes that are no holes.": 1 - beyond.mean(),
+        "This is the number of holes: divide by the number of codes.": beyond.sum(),
+        "This is a percentage: return a share between 0 and 1.": 100 * beyond.mean(),
+        "One truth value per code: return their mean.": beyond,
+        "One loss per code: count those beyond the threshold.": right,
+        "This is the mean loss: count the codes beyond the threshold instead.": right.mean(),
+    }
+    for size in (2, 3, 4, 5, 8, 10, 16, 20, 25, 32, 50, 64):
+        parts = [beyond[i : i + size].mean() for i in range(0, len(beyond), size)]
+        hint = f"It is the mean of shares of {size} codes each, but fewer are left for the last: count once."
+        shares[hint] = np.mean(parts)
+    for size in (4, 100, 1000, 2000):
+        shares[f"The number of codes is taken to be {size}: it may be any."] = beyond.sum() / size
+    return shares
+
+
+def _errors(pair: Pair, codes: np.ndarray) -> dict[str, np.ndarray]:
     """What each code loses on the round trip: right under '', and likely wrong ones under their hints."""
-    codes = z.numpy()
     x = pair.image(codes)
     code = pair.code(x)
     again = pair.image(code)
-    dim = sigmoid(x)
-    dim_again = sigmoid(pair.image(pair.code(dim)))
+    dim, dark, flat = sigmoid(x), (x > 0.5).astype(float), x.reshape(-1, *pair.sides)
+    dim_again, dark_again = sigmoid(pair.image(pair.code(dim))), pair.image(pair.code(dark))
+    flat_again = again.reshape(flat.shape)
     lost, energy, none = ((again - x) ** 2).sum(1), (x**2).sum(1), np.zeros(len(x))
-    of_batch, averaged = none + lost.sum() / energy.sum(), none + (lost / energy).mean()
 
-    per_pixel, per_mean_energy = lost / len(x[0]), lost / energy.mean()
+    def relative(a: np.ndarray, b: np.ndarray, power: int = 2, axis: int = 1) -> np.ndarray:
+        return (np.abs(a - b) ** power).sum(axis) / (np.abs(b) ** power).sum(axis)
 
-    def relative(a: np.ndarray, b: np.ndarray, power: int = 2) -> np.ndarray:
-        return (np.abs(a - b) ** power).sum(1) / (np.abs(b) ** power).sum(1)
-
-    return {
+    errors = {
         "": relative(again, x),
-        "The error is divided by the number of pixels: divide it by the image's energy |x|^2.": per_pixel,
+        "The error is divided by the number of pixels: divide it by the image's energy |x|^2.": (
+            lost / len(x[0])
+        ),
         "The error is not divided by anything: divide it by the image's energy |x|^2.": lost,
         "This compares norms: the error and the energy are both squared.": np.sqrt(lost / energy),
         "This takes absolute values: the error and the energy are sums of squares.": relative(again, x, 1),
         "This compares codes: decode again and compare images.": relative(code, codes),
         "This compares an image with itself: encode it and decode once more.": none,
+        "The error is divided by itself: is x changed in place before its energy is taken?": lost / lost,
         "`decode` gives images already: no sigmoid on top of it.": relative(dim_again, dim),
+        "The images are rounded to black and white: they are grey.": relative(dark_again > 0.5, dark),
+        "The first images are rounded to black and white: they are grey.": relative(dark_again, dark),
+        "Both images are rounded before they are compared: they are grey.": relative(again > 0.5, dark),
         "The energy is missing its square: divide by |x|^2.": lost / np.sqrt(energy),
         "The energy is that of the second image: divide by that of the first.": lost / (again**2).sum(1),
-        "The energy is that of the whole batch: divide each point's error by its own.": lost / energy.sum(),
-        "The energy is an average over the batch: divide each point's error by its own.": per_mean_energy,
-        "All points get one verdict together: compare each point's own error.": of_batch,
-        "The errors are averaged first: compare each point's own error.": averaged,
+        "1 is added to the energy: divide by the energy itself.": lost / (energy + 1),
+        "The energy is taken around the image's mean: it is the sum of squares.": (
+            lost / ((x - x.mean(1, keepdims=True)) ** 2).sum(1)
+        ),
+        "The error is that of the largest pixel: sum over all.": ((again - x) ** 2).max(1) / energy,
+        "Each pixel is divided by its own square: sum both first.": (((again - x) / x) ** 2).mean(1),
+        "The energy is that of the whole batch: divide each code's error by its own.": lost / energy.sum(),
+        "The energy is an average over the batch: divide each code's error by its own.": lost / energy.mean(),
+        "All codes get one verdict together: compare each code's own error.": lost.sum() / energy.sum()
+        + none,
+        "The errors are averaged first: compare each code's own error.": none + (lost / energy).mean(),
     }
-
-
-def _shares(pair: Pair, z: Tensor, threshold: float) -> dict[str, np.ndarray]:
-    """The right share under '' and likely wrong answers under their hints."""
-    errors = _errors(pair, z)
-    right = errors[""]
-    beyond, reached = right > threshold, right >= threshold
-    return {hint: (error > threshold).mean() for hint, error in errors.items()} | {
-        "A point that loses exactly the threshold is no hole: more than that is asked for.": reached.mean(),
-        "The threshold is always 0.1: use the one handed in.": (right > 0.1).mean(),
-        "This is the share of points that are no holes.": 1 - beyond.mean(),
-        "This is the number of holes: divide by the number of points.": beyond.sum(),
-        "This is a percentage: return a share between 0 and 1.": 100 * beyond.mean(),
-        "One truth value per point: return their mean.": beyond,
-        "This is the mean error: count the points beyond the threshold instead.": right.mean(),
+    columns = "The sums run along the columns of an image only: they run over all of it."
+    rows = "The sums run along the rows of an image only: they run over all of it."
+    pixels = "There is a verdict for every pixel: sum over an image's pixels first."
+    if len(x) == 1:
+        squeezed = "With one code there is one verdict for each row of pixels: is its axis squeezed away?"
+        errors[squeezed] = relative(flat_again, flat, axis=2)
+    errors |= {
+        rows: relative(flat_again, flat, axis=2),
+        columns: relative(flat_again, flat, axis=1),
+        pixels: ((again - x) / x) ** 2,
+        "The sums run over the batch: they run over the pixels of each image.": relative(again, x, axis=0),
     }
-
-
-@functools.lru_cache(maxsize=2)
-def _known_shares(seed: int) -> dict[str, dict[str, np.ndarray]]:
-    """Of every call, the right share under '' and likely wrong answers under their hints."""
-    each = {key: [_shares(*call) for call in called] for key, called in hole_calls(seed).items()}
-    return {
-        key: {hint: np.stack([shares[hint] for shares in called]) for hint in called[0]}
-        for key, called in each.items()
-    }
-
-
-def judge_hole_share(seed: int, evidence: Evidence) -> list[Finding]:
-    advice = "Square, sum over each image's own pixels, divide, compare; the batch may have any size."
-    findings = []
-    for key, shares in _known_shares(seed).items():
-        mistakes = {hint: share for hint, share in shares.items() if hint}
-        finding = expect(evidence, key, shares[""], *CLAIMS[key], mistakes, 1e-6)
-        findings.append(advised(finding, advice))
-    return findings
+    return errors
 
 
 EXERCISES = (
@@ -210,7 +236,16 @@ EXERCISES = (
     Exercise(
         "1.2", "train_step", 3, judge_train_step, ("training.fit", "engine.fast.fit", "engine.cache.fit")
     ),
-    Exercise("1.3", "hole_share", 3, judge_hole_share, ("evaluation.hole_share",)),
+    Exercise(
+        "1.3",
+        "hole_share",
+        3,
+        judge_hole_share,
+        ("evaluation.hole_share",),
+        why="What an encoder has never met it cannot name, so the round trip lands elsewhere. Dividing by "
+        "the image's own energy lets bright and dark images be judged alike; it would bite where an "
+        "image is black.",
+    ),
     prediction(
         "1.5",
         "predict_holes",

@@ -13,14 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Normal
-from torch.nn.functional import binary_cross_entropy
 
-from course_utils.checks.judges import noise
+from course_utils.checks.judges import losses, noise
 from course_utils.checks.judges.core import Exercise, Finding, close, expect, problem_with, unless
 from course_utils.checks.judges.gaussians import (
-    BOUNDS,
-    EPSILONS,
     altered,
+    floored,
     kls,
     posterior,
     wrong_kls,
@@ -36,7 +34,6 @@ from course_utils.checks.probes.section_2 import (
     bound_looks,
     elbo_looks,
     kl_looks,
-    parameters,
     sample_looks,
     wide_posterior,
 )
@@ -74,6 +71,7 @@ def _kls(mu: Tensor, logvar: Tensor) -> dict[str, Any]:
         "It contains NaN: is a logarithm taken of `logvar`, which may be negative?": (
             (mu**2 + logvar - 1 - logvar.log()) / 2
         ),
+        **floored(kl),
         **altered(kls, mu, logvar),
     }
 
@@ -83,10 +81,10 @@ def _kls(mu: Tensor, logvar: Tensor) -> dict[str, Any]:
 
 def judge_reparameterize(seed: int, evidence: Evidence) -> list[Finding]:
     looks = sample_looks(seed)
-    table = Table.of(looks, _samples, _sizes)
-    mu, logvar = (t.double() for t in parameters(seed))
-    eps, sigma = looks["given"][2].double(), (logvar / 2).exp()
-    one, derivative = torch.ones_like(mu), eps * sigma / 2
+    claim = "with eps given, z = mu + sigma * eps, also where eps is 0 and where gradients are off"
+    (given,) = Table.of(looks, _samples, _sizes).judge(evidence, Property(claim, 3, list(looks)))
+    mu, logvar, eps = (t.double() for t in looks["given"])
+    one, derivative = torch.ones_like(mu), eps * (logvar / 2).exp() / 2
     gradients = {
         "No gradient arrives: is the sample detached, or drawn under no_grad?": (0 * one, 0 * one),
         "Only mu gets a gradient: sigma or the noise term is detached.": (one, 0 * one),
@@ -99,11 +97,13 @@ def judge_reparameterize(seed: int, evidence: Evidence) -> list[Finding]:
     claim = "gradients reach mu and logvar, with eps given and without"
     wrong = {hint: torch.stack(parts) for hint, parts in gradients.items()}
     reached = expect(evidence, "gradients", torch.stack([one, derivative]), claim, 1, wrong)
+    named = not given.holds and given.hint in _samples(mu, logvar, eps)
+    if named and not problem_with(evidence, "gradients") and evidence["gradients"].any():
+        reached = replace(reached, holds=True)  # what follows from a mistake is counted once
     claim = "without eps it draws its own standard normal noise, a new one for every image and dimension"
-    given = Property("with eps given, z = mu + sigma * eps, also where eps is 0", 3, list(looks))
     return [
-        *table.judge(evidence, given),
-        _own_gradients(evidence, mu, reached),
+        given,
+        _own_gradients(evidence, mu, reached) if given.holds else reached,
         unless(claim, 1, _noise_hint(seed, evidence)),
     ]
 
@@ -116,8 +116,13 @@ def _samples(mu: Tensor, logvar: Tensor, eps: Tensor) -> dict[str, Any]:
         "Your sigma looks like exp(logvar); it should be exp(logvar / 2).": mu + logvar.exp() * eps,
         "Your sigma looks like logvar itself; take exp(logvar / 2).": mu + logvar * eps,
         "Your sigma looks like logvar / 2: the exponential is missing.": mu + logvar / 2 * eps,
+        "Your sigma looks like exp(-logvar / 2): the exponent has the wrong sign.": mu + eps / sigma,
+        "Your sigma looks like exp(logvar / 4): one root too many.": mu + sigma.sqrt() * eps,
+        "Your sigma looks like exp(2 * logvar); it should be exp(logvar / 2).": mu + sigma**4 * eps,
+        "Your sigma is half of what it should be.": mu + sigma * eps / 2,
         "The mean is missing: z = mu + sigma * eps.": sigma * eps,
         "sigma is missing: this is mu + eps.": mu + eps,
+        "mu and sigma have changed places.": sigma + mu * eps,
         "The noise is missing: this is mu itself.": mu,
         "The noise is missing: this is mu + sigma.": mu + sigma,
         "The noise is subtracted; it should be added.": mu - sigma * eps,
@@ -173,7 +178,7 @@ def judge_monte_carlo_elbo(seed: int, evidence: Evidence) -> list[Finding]:
 def _elbos(decoder: Linear, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -> dict[str, Tensor]:
     """The ELBO per image in float64, and what mistakes would give."""
     x, mu, logvar, eps = (given.double() for given in (x, mu, logvar, eps))
-    sigma, s = (logvar / 2).exp(), len(eps)
+    sigma, s, n = (logvar / 2).exp(), len(eps), len(x)
 
     def log_likelihood(z: Tensor) -> Tensor:
         """log p(x|z) for codes (samples, n, 2): (samples, n)."""
@@ -190,6 +195,9 @@ def _elbos(decoder: Linear, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) 
     sampled = (posterior(mu, logvar).log_prob(z) - Normal(0.0, 1.0).log_prob(z)).sum(2).mean(0)
     log_of_mean = log_p.logsumexp(0) - math.log(s)
     swapped = Bernoulli(logits=x, validate_args=False).log_prob(logits(mu + sigma * eps)).sum((2, 3, 4))
+    # codes put one after the other, images repeated the other way
+    mixed = Bernoulli(logits=logits(z).flatten(0, 1)).log_prob(x.repeat_interleave(s, 0))
+    mixed = mixed.sum((1, 2, 3)).unflatten(0, (s, n))
     wrong_means = {
         "The cross-entropy is -log p(x|z): the first term has the wrong sign.": -mean,
         "Averaged over pixels: log p(x|z) is a sum over pixels.": mean / 784,
@@ -208,7 +216,12 @@ def _elbos(decoder: Linear, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) 
         "sigma is missing: this is mu + eps.": log_likelihood(mu + eps).mean(0),
         "The noise is subtracted; it should be added.": log_likelihood(mu - sigma * eps).mean(0),
         "The mean is missing: z = mu + sigma * eps.": log_likelihood(sigma * eps).mean(0),
-        **{hint: likelihood.mean(0) for hint, likelihood in unsafe(logits(z), x).items()},
+        "The codes are averaged over samples before they are decoded.": log_likelihood(z.mean(0, True))[0],
+        "Samples and images are mixed up: look at which axis of the flat result is which.": (
+            log_p.reshape(n, s).mean(1)
+        ),
+        "Samples and images are mixed up: the codes of one image are compared with another.": mixed.mean(0),
+        **{hint: -wrong.sum((2, 3, 4)).mean(0) for hint, wrong in losses.unsafe(logits(z), x).items()},
     }
     wrong_kl_terms = {
         "The KL is added; the ELBO subtracts it.": -kl,
@@ -230,25 +243,6 @@ def _elbos(decoder: Linear, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) 
     }
     harmless = altered(lambda mu, logvar: mean - kls(mu, logvar).sum(1), mu, logvar)
     return {"": mean - kl} | mistakes | harmless
-
-
-def unsafe(logits: Tensor, x: Tensor) -> dict[str, Tensor]:
-    """log p(x|z) (samples, n) by formulas that lose large logits: in float32, as an answer would have it."""
-    p, x = logits.float().sigmoid(), x.float()
-    values = {
-        "A sigmoid comes before the cross-entropy, which is exact with logits only.": (
-            -binary_cross_entropy(p, x.expand_as(p), reduction="none")
-        )
-    }
-    for epsilon in EPSILONS[:9]:
-        hint = f"{epsilon:.0e} is added to probabilities before the logarithm: use the loss with logits."
-        values[hint] = x * (p + epsilon).log() + (1 - x) * (1 - p + epsilon).log()
-        hint = f"Probabilities are kept {epsilon:.0e} away from 0 and 1: use the loss with logits."
-        values[hint] = Bernoulli(p.clamp(epsilon, 1 - epsilon), validate_args=False).log_prob(x)
-    for bound in BOUNDS:
-        hint = f"Logits are kept between -{bound:g} and {bound:g}: they may be any numbers."
-        values[hint] = Bernoulli(logits=logits.clamp(-bound, bound)).log_prob(x)
-    return {hint: value.double().sum((2, 3, 4)) for hint, value in values.items()}
 
 
 # --- 2.4 importance_weighted_bound ------------------------------------------------------------------
@@ -284,6 +278,13 @@ def _bounds(log_w: Tensor) -> dict[str, Any]:
         "The - log K is missing: log-mean-exp, not log-sum-exp.": bound + log_k,
         "log K is added; dividing by K subtracts it.": bound + 2 * log_k,
         "K is subtracted, not its logarithm.": bound + log_k - k,
+        "log K has base 2: the bound is in nats.": bound + log_k - math.log2(k),
+        "log K has base 10: the bound is in nats.": bound + log_k - math.log10(k),
+        "K - 1 divides the sum of the weights: it is K.": bound + log_k - math.log(k - 1)
+        if k > 1
+        else math.inf,
+        "K + 1 divides the sum of the weights: it is K.": bound + log_k - math.log(k + 1),
+        "The bound is in bits: take natural logarithms.": bound / math.log(2),
         "K divides the logarithm; it divides the sum inside it.": (bound + log_k) / k,
         "This is the mean of the log-weights, the ELBO: take the log of the mean weight.": log_w.mean(0),
         "This is the sum of the log-weights: take the log of the mean weight.": log_w.sum(0),
@@ -331,6 +332,9 @@ def _betas(reconstruction: str, kl: str, pixels: int, latent_dim: int, sigma: fl
     values = {
         "": beta,
         "This is the inverse: how much too heavy is the KL term?": 1 / beta,
+        "Two means do not cancel: one divides by pixels, the other by latent dimensions.": (
+            1 / squares if of_pixels > 1 and of_kl > 1 else beta
+        ),
         "beta is not always 1: see what the reductions divide by.": 1.0,
         "The reductions count for a squared error as well.": beta if sigma is None else 1 / squares,
         "sum and mean are taken the wrong way round.": turned,
@@ -360,17 +364,51 @@ def _betas(reconstruction: str, kl: str, pixels: int, latent_dim: int, sigma: fl
 
 
 EXERCISES = (
-    Exercise("2.1", "gaussian_kl", 3, judge_gaussian_kl, ("objectives.gaussian_kl",)),
-    Exercise("2.2", "reparameterize", 3, judge_reparameterize, ("objectives.reparameterize",)),
-    Exercise("2.3", "monte_carlo_elbo", 3, judge_monte_carlo_elbo),
+    Exercise(
+        "2.1",
+        "gaussian_kl",
+        3,
+        judge_gaussian_kl,
+        ("objectives.gaussian_kl",),
+        why="The KL needs no logarithm and no root: logvar is at hand, so it stays finite however narrow "
+        "q becomes. It is 0 only at the prior, and each dimension pays for itself.",
+    ),
+    Exercise(
+        "2.2",
+        "reparameterize",
+        3,
+        judge_reparameterize,
+        ("objectives.reparameterize",),
+        why="The noise comes from outside and depends on no weight, so mu and sigma enter the sample by a "
+        "sum and a product, which have gradients. Drawing itself has none.",
+    ),
+    Exercise(
+        "2.3",
+        "monte_carlo_elbo",
+        3,
+        judge_monte_carlo_elbo,
+        why="The mean over samples is unbiased for any number of them, one included; that is what "
+        "training uses. The KL is known exactly, so sampling it would only add noise.",
+    ),
     Exercise(
         "2.4",
         "importance_weighted_bound",
         3,
         judge_importance_weighted_bound,
         ("objectives.importance_weighted_bound",),
+        why="Weights of images lie hundreds of nats below 1, where exp gives 0; logsumexp takes the "
+        "largest out first. With one sample the bound is the ELBO's, with more it can only rise, on "
+        "average.",
     ),
-    Exercise("2.5", "what_is_my_beta", 3, judge_what_is_my_beta, ("objectives.real_beta",)),
+    Exercise(
+        "2.5",
+        "what_is_my_beta",
+        3,
+        judge_what_is_my_beta,
+        ("objectives.real_beta",),
+        why="Only the ratio of the two terms is learnt from, so every mean and every sigma hides in beta. "
+        "Two papers with the same number in front of the KL may be thousands apart.",
+    ),
     prediction(
         "2.7",
         "predict_gap",

@@ -17,15 +17,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributions import Bernoulli, Normal, kl_divergence
+from torch.distributions import Bernoulli, Normal
 from torch.nn import functional as F
 
-from course_utils.checks.judges import gradients, layers, noise
+from course_utils.checks.judges import gradients, layers, losses, noise
 from course_utils.checks.judges.core import (
     Exercise,
     Finding,
     close,
-    diagnosis,
     expect,
     is_fact,
     problem_with,
@@ -34,16 +33,15 @@ from course_utils.checks.judges.core import (
 from course_utils.checks.judges.gaussians import kls, posterior, wrong_kls
 from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction
-from course_utils.checks.judges.section_2 import unsafe
 from course_utils.checks.probes.evidence import Evidence
 from course_utils.checks.probes.section_3 import (
     WIDE_OFFERED,
     likelihood_looks,
-    loss_inputs,
     noisy,
     test_set,
     training,
     training_model,
+    vae_loss_looks,
     vaes,
 )
 from course_utils.checks.probes.witness import Witness
@@ -90,63 +88,49 @@ def judge_my_vae(seed: int, evidence: Evidence) -> list[Finding]:
 
 
 def judge_vae_loss(seed: int, evidence: Evidence) -> list[Finding]:
-    x_logits, x, mu, logvar = (t.double() for t in loss_inputs(seed))
-    pixels, latents = _loss_terms(x_logits, x, mu, logvar)
-    n, d = mu.shape
-    p, r, k = x_logits.sigmoid(), pixels.sum() / n, latents.sum() / n
-    turned = kl_divergence(Normal(0.0, 1.0), posterior(mu, logvar))
-    clamped = F.binary_cross_entropy(x_logits.clamp(0, 1), x, reduction="sum")
-    reconstructions = {
-        "The reconstruction is a sum over the batch: divide by the number of images.": n * r,
-        "The reconstruction is divided by 128: divide by the number of images that come in.": n * r / 128,
-        "The reconstruction is a mean over pixels: sum over the 784 pixels.": r / 784,
-        "The reconstruction is one value per image: average over the batch.": pixels.sum((1, 2, 3)),
-        "The reconstruction has the wrong sign: it is minus the log-likelihood.": -r,
-        "A sigmoid stands before a loss that has its own: hand it logits.": (F.softplus(p) - x * p).sum() / n,
-        "The logits are treated as probabilities: use the loss 'with logits'.": clamped / n,
-        "Logits and images have changed places.": (F.softplus(x) - x * x_logits).sum() / n,
-        "Only white pixels count: a black one costs -log(1 - p).": (x * pixels).sum() / n,
-        "This is the squared error: take the cross-entropy.": (p - x).square().sum() / n,
-        "This is the mean squared error: take the cross-entropy.": (p - x).square().mean(),
-        "Reconstruction and KL have changed places.": k,
-    }  # fmt: skip
-    divergences = {
-        "The KL is a sum over the batch: divide by the number of images.": n * k,
-        "The KL is divided by 128: divide by the number of images that come in.": n * k / 128,
-        "The KL is a mean over latent dimensions: sum over them.": k / d,
-        "The KL is one value per image: average over the batch.": latents.sum(1),
-        "The KL lacks its 1/2.": 2 * k,
-        "The KL has the wrong sign.": -k,
-        "The KL lacks its -1: KL of N(0, I) to itself must be 0.": k + d / 2,
-        "The two distributions of the KL are swapped.": turned.sum() / n,
-        "The KL reads logvar as log sigma; it is log sigma^2.": kls(mu, 2 * logvar).sum() / n,
-        "Reconstruction and KL have changed places.": r,
-    }  # fmt: skip
-    # The sum is held to the answer's own terms where those are understood.
-    own_r = reconstructions.get(diagnosis(evidence, "reconstruction", reconstructions), r)
-    own_k = divergences.get(diagnosis(evidence, "kl", divergences), k)
-    total = r + k if diagnosis(evidence, "loss", {"right": r + k}) else own_r + own_k
-    totals = {
-        "The loss subtracts the KL; the ELBO does, its negative adds it.": own_r - own_k,
-        "This is the ELBO: the loss is minus that.": -own_r - own_k,
-        "This is the reconstruction: the loss comes first, then reconstruction and KL.": r,
-        "This is the KL: the loss comes first, then reconstruction and KL.": k,
+    looks = vae_loss_looks(seed)
+    findings = Table.of(looks, _three, losses.sizes).judge(
+        evidence,
+        Property(
+            "loss, reconstruction and KL are in nats per image, for grey and for binary images",
+            3,
+            ["grey", "binary"],
+        ),
+        Property("it stays exact for logits from -60 to 60", 0.5, ["bold"]),
+        Property("one image, one dimension and any logvar work too", 0.5, ["one", "narrow", "wide"]),
+    )
+    return [*findings, losses.gradients_reach(evidence, findings, looks["grey"])]
+
+
+def _three(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, Tensor]:
+    """Loss, reconstruction and KL, and what mistakes would give: (3,), or (3, n) for one of each image."""
+
+    def three(r: Tensor, k: Tensor) -> Tensor:
+        return torch.stack(torch.broadcast_tensors(r + k, r, k))
+
+    values = losses.combined(three, x_logits, x, mu, logvar)
+    loss, r, k = values[""]
+    others = {
+        "The loss subtracts the KL; the ELBO does, its negative adds it.": (r - k, r, k),
+        "This is the ELBO: the loss is minus that.": (-loss, r, k),
+        "This is the ELBO, and its two terms: the loss is minus that.": (-loss, -r, k),
+        "The KL is missing in the loss, which is the sum of both terms.": (r, r, k),
+        "The reconstruction is missing in the loss, which is the sum of both terms.": (k, r, k),
+        "The loss has half the KL in it: it is the sum of both terms.": (r + k / 2, r, k),
+        "The loss has the KL in it twice: it is the sum of both terms.": (r + 2 * k, r, k),
+        "The loss has the KL in it four times: it is the sum of both terms.": (r + 4 * k, r, k),
+        "The loss is the mean of the two terms: it is their sum.": (loss / 2, r, k),
+        "Reconstruction and KL have changed places.": (loss, k, r),
     }
-    in_nats = "the reconstruction is in nats per image"
-    r1, k1 = (term.sum() for term in _loss_terms(*(t.double() for t in loss_inputs(seed, single=True))))
-    single = "a single image and latent dimension work too, and the inputs stay as they were"
-    return [
-        expect(evidence, "reconstruction", r, in_nats, 0.75, reconstructions),
-        expect(evidence, "kl", k, "the KL is in nats per image", 0.75, divergences),
-        expect(evidence, "loss", total, "the loss is the sum of the two", 0.5, totals),
-        expect(evidence, "single", torch.stack([r1 + k1, r1, k1]), single, 0.5),
-        gradients.reach(evidence, *loss_inputs(seed)),
-    ]  # fmt: skip
-
-
-def _loss_terms(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> tuple[Tensor, Tensor]:
-    """-log p(x|z) per pixel and the KL per latent dimension, nats."""
-    return -Bernoulli(logits=x_logits).log_prob(x), kls(mu, logvar)
+    orders = {
+        "reconstruction, KL, loss": (r, k, loss),
+        "reconstruction, loss, KL": (r, loss, k),
+        "KL, loss, reconstruction": (k, loss, r),
+        "KL, reconstruction, loss": (k, r, loss),
+    }
+    for order, parts in orders.items():
+        others[f"The order is {order}: the loss comes first, then reconstruction and KL."] = parts
+    return values | {hint: torch.stack(parts) for hint, parts in others.items()}
 
 
 # --- 3.3 vae_train_step -----------------------------------------------------------------------------
@@ -454,7 +438,10 @@ def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
         "Only the last noise counts: average over all K.": log_w[-1],
         **{hint: of(centre + spread * eps) for hint, (centre, spread) in samples.items() if hint},
         "The logits go through a sigmoid twice.": bound(twice + prior - own),
-        **{hint: bound(value + prior - own) for hint, value in unsafe(logits, x).items()},
+        **{
+            hint: bound(prior - own - wrong.sum((2, 3, 4)))
+            for hint, wrong in losses.unsafe(logits, x).items()
+        },
         **{
             f"K is fixed at {size}: take the number of noises.": total - math.log(size)
             for size in (5, 10, 20, 32, 50, 64, 100, 128, 1000)
@@ -464,7 +451,16 @@ def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
 
 EXERCISES = (
     Exercise("3.1", "MyVAE", 3, judge_my_vae, ("models.VAE",)),
-    Exercise("3.2", "vae_loss", 3, judge_vae_loss, ("objectives.negative_elbo",)),
+    Exercise(
+        "3.2",
+        "vae_loss",
+        3,
+        judge_vae_loss,
+        ("objectives.negative_elbo",),
+        why="Both terms are sums within an image, so neither outweighs the other by a factor that nobody "
+        "chose, and the number is minus the ELBO. A mean over pixels would make the KL 784 times as "
+        "heavy.",
+    ),
     Exercise("3.3", "vae_train_step", 2, judge_vae_train_step),
     Exercise("3.4", "test_elbo", 3, judge_test_elbo, ("evaluation.test_elbo",)),
     Exercise(

@@ -36,3 +36,35 @@ def posterior_parameters(g: torch.Generator, n: int, latent_dim: int) -> tuple[T
     """mu and logvar (n, latent_dim) with sigma between about 0.1 and 5."""
     mu = 2 * torch.randn(n, latent_dim, generator=g)
     return mu, -4.5 + 7.5 * torch.rand(n, latent_dim, generator=g)
+
+
+def loss_looks(seed: int, *sides: int) -> dict[str, tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """x_logits and x (n, 1, *sides), mu and logvar (n, d), by look.
+
+    "grey", "binary" and "one", a single image and dimension, are as in a lesson; "bold" has logits from -60
+    to 60, "narrow" has logvar down to -60, "wide" up to 20.
+    """
+    g = generator(seed, 12)
+
+    def between(low: int, high: int) -> int:
+        return int(torch.randint(low, high + 1, (), generator=g))
+
+    def batch(n: int, d: int, low: float = -3.0, high: float = 1.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        x_logits = 2 * torch.randn(n, 1, *sides, generator=g)
+        # images grow brighter along the batch, so that their losses differ
+        x = torch.rand(n, 1, *sides, generator=g) ** torch.linspace(3, 0.5, n).view(-1, 1, 1, 1)
+        mu = 2 * torch.randn(n, d, generator=g)
+        return x_logits, x, mu, low + (high - low) * torch.rand(n, d, generator=g)
+
+    sizes = between(4, 7), between(9, 14)
+    grey, (x_logits, x, mu, logvar) = batch(*sizes), batch(*sizes)
+    pale, edged, *narrow = batch(3, 4)
+    bold = torch.linspace(-60, 60, pale.numel())[torch.randperm(pale.numel(), generator=g)].view(pale.shape)
+    return {
+        "grey": grey,
+        "binary": (x_logits, (x > 0.6).float(), mu, logvar),
+        "one": batch(1, 1),
+        "bold": (bold, (1.4 * edged - 0.2).clamp(0, 1), narrow[0], narrow[1]),
+        "narrow": batch(3, 8, -60, 0),
+        "wide": batch(3, 2, 4, 20),
+    }

@@ -22,6 +22,7 @@ from course_utils.checks.probes.evidence import (
     alone,
     as_array,
     called,
+    look,
     note,
     record,
 )
@@ -83,33 +84,37 @@ def probe_train_step(evidence: Evidence, answer: Any, seed: int) -> None:
 # --- 1.3 hole_share ---------------------------------------------------------------------------------
 
 
-CLAIMS = {
-    "shares": ("it is the share of points that lose more than the threshold", 2.0),
-    "single": ("it works for one point and a code of one number", 0.5),
-    "ties": ("who loses exactly the threshold is no hole", 0.5),
-}
-
-
 @dataclass(frozen=True)
 class Pair:
-    """A decoder, codes (N, d) to images (N, pixels) in [0, 1], and an encoder that undoes it badly."""
+    """A decoder, codes (N, d) to images (N, 1, *sides) in [0, 1], and an encoder that undoes it badly.
 
+    Like those of the lesson they take these shapes and no others.
+    """
+
+    latent_dim: int
+    sides: tuple[int, int]
     image: Callable[[np.ndarray], np.ndarray]
     code: Callable[[np.ndarray], np.ndarray]
-    sides: tuple[int, int]
 
     def decode(self, z: Tensor) -> Tensor:
-        return torch.from_numpy(self.image(as_array(z).astype(np.float64))).view(-1, 1, *self.sides)
+        return self._through(self.image, "decode", z, (self.latent_dim,), (1, *self.sides))
 
     def encode(self, x: Tensor) -> Tensor:
-        return torch.from_numpy(self.code(as_array(x.flatten(1)).astype(np.float64)))
+        return self._through(self.code, "encode", x, (1, *self.sides), (self.latent_dim,))
+
+    def _through(self, function: Any, name: str, given: Tensor, takes: Any, gives: Any) -> Tensor:
+        if given.shape[1:] != takes or not given.ndim:
+            wanted = ", ".join(map(str, takes))
+            raise ValueError(f"`{name}` takes the shape (N, {wanted}); it was given {tuple(given.shape)}")
+        flat = as_array(given).astype(np.float64).reshape(len(given), -1)
+        return torch.from_numpy(function(flat)).view(-1, *gives)
 
 
 def _blurred(seed: int, latent_dim: int) -> Pair:
     """A layer with a sigmoid, and one that goes back too far."""
     up = torch.randn(latent_dim, 30, generator=generator(seed, 3), dtype=torch.float64).numpy()
     down = 1.5 * np.linalg.pinv(up)
-    return Pair(lambda z: 1 / (1 + np.exp(-z @ up)), lambda x: (x - 0.5) @ down, (6, 5))
+    return Pair(latent_dim, (6, 5), lambda z: 1 / (1 + np.exp(-z @ up)), lambda x: (x - 0.5) @ down)
 
 
 def _exact() -> Pair:
@@ -119,43 +124,36 @@ def _exact() -> Pair:
         place = np.abs(z).astype(int)
         return np.where(np.arange(32) == place, np.where(z > 0, 1.0, 1 - place / 32), 0.0)
 
-    return Pair(image, lambda x: -x.argmax(1)[:, None].astype(np.float64), (4, 8))
+    return Pair(1, (4, 8), image, lambda x: -x.argmax(1)[:, None].astype(np.float64))
 
 
 @functools.lru_cache(maxsize=2)
-def hole_calls(seed: int) -> dict[str, list[tuple[Pair, Tensor, float]]]:
+def hole_looks(seed: int) -> dict[str, tuple[tuple[Pair, Tensor, float], ...]]:
     """Decoder and encoder, codes and threshold of every call; those of 'ties' equal an error exactly."""
     g = generator(seed, 4)
 
     def draw(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=g, dtype=torch.float64)
 
-    def thresholds(low: float, high: float, count: int) -> list[float]:
-        return (low * (high / low) ** draw(count)).tolist()
-
-    pair, z = _blurred(seed, 3), 2 * torch.randn(97, 3, generator=g, dtype=torch.float64)
-    short = _blurred(seed, 1)
-    points = (1 + 2 * draw(60, 1, 1)) * torch.where(draw(60, 1, 1) < 0.5, -1, 1)  # far from 0: no loss there
-    codes = torch.randint(1, 17, (61, 1), generator=g).double()
-    steps = [t for low in np.geomspace(2e-4, 20, 12) for t in thresholds(low, 2 * low, 2)]
+    pair, short, exact = _blurred(seed, 3), _blurred(seed, 1), _exact()
+    near, far = (s * torch.randn(53, 3, generator=g, dtype=torch.float64) for s in (1, 2))
+    points = (1 + 2 * draw(16, 1, 1)) * torch.where(draw(16, 1, 1) < 0.5, -1, 1)  # far from 0: no loss there
+    codes = torch.randint(1, 17, (31, 1), generator=g).double()
+    steps = (np.geomspace(2e-4, 20, 10) * (1 + draw(10).numpy())).tolist()
+    limits = (0.05 * 5 ** draw(16)).tolist()
     return {
-        "shares": [(pair, z, t) for t in steps],
-        "single": [(short, p, t) for p, t in zip(points, thresholds(0.05, 0.25, 60), strict=True)],
-        "ties": [(_exact(), codes, (k / 32) ** 2) for k in range(1, 17)],
+        "shares": tuple((pair, z, t) for t in steps for z in (near, far)),
+        "single": tuple((short, p, t) for p, t in zip(points, limits, strict=True)),
+        "ties": tuple((exact, codes, (k / 32) ** 2) for k in range(1, 17)),
     }
 
 
 def probe_hole_share(evidence: Evidence, answer: Any, seed: int) -> None:
-    def shares(key: str) -> np.ndarray:
-        return np.stack(
-            [
-                as_array(alone(called(evidence, answer, p.decode, p.encode, z, t)))
-                for p, z, t in hole_calls(seed)[key]
-            ]
-        )
+    def share(pair: Pair, z: Tensor, threshold: float) -> np.ndarray:
+        value = called(evidence, answer, pair.decode, pair.encode, z, threshold)
+        return as_array(value if isinstance(value, list) else alone(value))
 
-    for key in CLAIMS:
-        record(evidence, key, shares, key)
+    look(evidence, lambda *calls: np.stack([share(*call) for call in calls]), hole_looks(seed))
 
 
 HOLES_OFFERED = {

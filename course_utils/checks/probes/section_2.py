@@ -61,7 +61,10 @@ def wide_posterior(seed: int) -> tuple[Tensor, Tensor]:
 
 
 def sample_looks(seed: int) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
-    """mu, logvar and eps; "zero" has no noise, in "single" all have one dimension only."""
+    """mu, logvar and eps; "zero" has no noise, in "single" all have one dimension only.
+
+    The last two are looked at with gradients off, as where a model is judged.
+    """
     g = generator(seed, 1)
     mu, logvar = extreme_parameters(seed)
     return {
@@ -73,7 +76,10 @@ def sample_looks(seed: int) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
 
 
 def probe_reparameterize(evidence: Evidence, answer: Any, seed: int) -> None:
-    look(evidence, one(answer), sample_looks(seed))
+    looks = sample_looks(seed)
+    off = {key: looks.pop(key) for key in ("single", "extreme")}
+    look(evidence, one(answer), looks)
+    look(evidence, torch.no_grad()(one(answer)), off)
 
     def gradients(eps: Tensor | None) -> list[Tensor]:
         """z, and the gradients of its sum by mu and logvar, each (n, latent_dim)."""

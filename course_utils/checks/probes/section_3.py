@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,12 +17,12 @@ from course_utils.checks.probes import layers
 from course_utils.checks.probes.evidence import (
     Evidence,
     NotNumbers,
-    called,
+    as_array,
     look,
     one,
     record,
 )
-from course_utils.checks.probes.inputs import generator
+from course_utils.checks.probes.inputs import generator, loss_looks
 from course_utils.checks.probes.predictions import prediction
 from course_utils.checks.probes.witness import Witness, greys, pair, steps
 
@@ -83,19 +84,24 @@ def probe_my_vae(evidence: Evidence, answer: Any, seed: int) -> None:
 # --- 3.2 vae_loss -----------------------------------------------------------------------------------
 
 
-def loss_inputs(seed: int, single: bool = False) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """x_logits and x (n, 1, 28, 28), mu and logvar (n, d), sigma between about 0.2 and 1.6."""
-    n, d = (1, 1) if single else (_between(4, 7, seed, 3), _between(9, 14, seed, 4))
-    g = generator(seed, 12)
-    x_logits = 2 * torch.randn(n, 1, 28, 28, generator=g)
-    mu = 2 * torch.randn(n, d, generator=g)
-    return x_logits, images(seed, n), mu, -3 + 4 * torch.rand(n, d, generator=g)
+def vae_loss_looks(seed: int) -> dict[str, tuple[Tensor, Tensor, Tensor, Tensor]]:
+    return loss_looks(seed, 28, 28)
 
 
 def probe_vae_loss(evidence: Evidence, answer: Any, seed: int) -> None:
-    _record_parts(evidence, ("loss", "reconstruction", "kl"), lambda: answer(*loss_inputs(seed)))
-    record(evidence, "single", lambda: list(called(evidence, answer, *loss_inputs(seed, single=True))))
-    x_logits, x, mu, logvar = loss_inputs(seed)
+    def three(*given: Tensor) -> np.ndarray:
+        """Loss, reconstruction and KL; where they are no scalars, as many of each: (3,) or (3, n)."""
+        value = answer(*given)
+        several = isinstance(value, tuple | list) or (isinstance(value, Tensor) and value.ndim > 0)
+        parts = list(value) if several else [value]
+        if len(parts) != 3 and value is not None:
+            found = f"{len(parts)} values" if several else f"one value, a {type(value).__name__}"
+            raise NotNumbers(f"It returned {found}; 3 are asked for: loss, reconstruction and KL.")
+        return np.stack(np.broadcast_arrays(*map(as_array, parts)))
+
+    looks = vae_loss_looks(seed)
+    look(evidence, three, looks)
+    x_logits, x, mu, logvar = looks["grey"]
 
     def loss(x_logits: Tensor, mu: Tensor, logvar: Tensor) -> Any:
         return answer(x_logits, x, mu, logvar)[0]

@@ -4,49 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from course_utils.checks.probes import layers
-from course_utils.checks.probes.evidence import Evidence, NotNumbers, alone, as_array, one, record
-from course_utils.checks.probes.inputs import generator, posterior_parameters
+from course_utils.checks.probes.evidence import Evidence, NotNumbers, alone, as_array, called, look, record
+from course_utils.checks.probes.inputs import generator, loss_looks
 from course_utils.checks.probes.predictions import prediction
-
-TWICE = (0, 1)  # a loss or a score is one number, which another run may have by chance: look at two
-
 
 # --- 6.1 beta_loss ----------------------------------------------------------------------------------
 
 
-def loss_batch(
-    seed: int, time: int, n: int = 5, latent_dim: int = 3
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Logits and binary images (n, 1, 12, 7), mu and logvar (n, latent_dim), sigma from 0.1 to 5."""
-    g = generator(seed, 60 + time)
-    x_logits = 2 * torch.randn(n, 1, 12, 7, generator=g)
-    x = (torch.rand(n, 1, 12, 7, generator=g) < 0.3).float()
-    return x_logits, x, *posterior_parameters(g, n, latent_dim)
-
-
-def loss_single(seed: int, time: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return loss_batch(seed, 2 + time, n=1, latent_dim=1)
-
-
-def drawn_beta(seed: int) -> float:
-    """Between 2 and 6."""
-    return 2 + 4 * torch.rand((), generator=generator(seed, 64)).item()
+def beta_loss_looks(seed: int) -> dict[str, tuple[Any, ...]]:
+    """Logits and images (n, 1, 12, 7), mu and logvar (n, latent_dim), and the betas with which they are
+    looked at: one above 1 and one below; none in "zero"."""
+    below, above = torch.rand(2, generator=generator(seed, 64)).tolist()
+    looks = loss_looks(seed, 12, 7)
+    betas = {"zero": (0.0,)} | dict.fromkeys(looks, (0.2 + 0.6 * below, 2 + 4 * above))
+    return {key: (*(looks | {"zero": looks["grey"]})[key], *betas[key]) for key in betas}
 
 
 def probe_beta_loss(evidence: Evidence, answer: Any, seed: int) -> None:
-    beta = drawn_beta(seed)
+    def losses(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, *betas: float) -> Any:
+        """One for each beta."""
+        return [as_array(alone(called(evidence, answer, x_logits, x, mu, logvar, beta))) for beta in betas]
 
-    for time in TWICE:
-        record(evidence, f"without{time}", one(answer), *loss_batch(seed, time), 0.0)
-        record(evidence, f"with{time}", one(answer), *loss_batch(seed, time), beta)
-        record(evidence, f"single{time}", one(answer), *loss_single(seed, time), 1 / beta)
-
-    x_logits, x, mu, logvar = loss_batch(seed, 0)
+    looks = beta_loss_looks(seed)
+    look(evidence, losses, looks)
+    x_logits, x, mu, logvar, beta, _ = looks["grey"]
 
     def loss(x_logits: Tensor, mu: Tensor, logvar: Tensor) -> Any:
         return alone(answer(x_logits, x, mu, logvar, beta))
@@ -57,20 +42,22 @@ def probe_beta_loss(evidence: Evidence, answer: Any, seed: int) -> None:
 # --- 6.2 warm_up ------------------------------------------------------------------------------------
 
 
-def schedules(seed: int) -> dict[str, tuple[float, float]]:
-    """share and top, by the evidence's key."""
-    a, b, c, d, e = torch.rand(5, generator=generator(seed, 65), dtype=torch.float64).tolist()
-    return {
-        "first": (0.3 + 0.4 * a, 2 + 6 * b),
+def schedule_looks(seed: int) -> dict[str, tuple[float, ...]]:
+    """share, top and the times t at which the schedule is looked at: 0, `share`, 1 and nine numbers on each
+    side of `share`."""
+    g = generator(seed, 65)
+    a, b, c, d, e = torch.rand(5, generator=g, dtype=torch.float64).tolist()
+    schedules = {
+        "usual": (0.3 + 0.4 * a, 2 + 6 * b),
         "early": (0.1 + 0.15 * c, 0.3 + 0.5 * d),
         "whole": (1.0, 5 + 10 * e),
     }
 
+    def times(share: float) -> list[float]:
+        before, after = torch.rand(2, 9, generator=g, dtype=torch.float64).numpy()
+        return [0.0, *(share * before), share, *(share + (1 - share) * after), 1.0]
 
-def drawn_times(seed: int, share: float) -> np.ndarray:
-    """t, the share of training done: 0, `share`, 1 and four numbers on each side of `share`, sorted."""
-    before, after = torch.rand(2, 4, generator=generator(seed, 66), dtype=torch.float64).numpy()
-    return np.sort(np.concatenate([[0, share, 1], share * before, share + (1 - share) * after]))
+    return {key: (share, top, *map(float, times(share))) for key, (share, top) in schedules.items()}
 
 
 def probe_warm_up(evidence: Evidence, answer: Any, seed: int) -> None:
@@ -80,23 +67,24 @@ def probe_warm_up(evidence: Evidence, answer: Any, seed: int) -> None:
             raise NotNumbers(f"It returned {weight.size} numbers for one t; return one.")
         return float(weight.item())
 
-    def schedule(share: float, top: float) -> list[float]:
-        return [one(t, share, top) for t in drawn_times(seed, share).tolist()]
+    def schedule(share: float, top: float, *times: float) -> list[float]:
+        return [one(t, share, top) for t in times]
 
-    for key, (share, top) in schedules(seed).items():
-        record(evidence, key, schedule, share, top)
+    look(evidence, schedule, schedule_looks(seed))
 
 
 # --- 6.3 mutual_information_gap ---------------------------------------------------------------------
 
 
-def codes_and_factors(seed: int, time: int) -> dict[str, tuple[Tensor, Tensor]]:
-    """Codes (N, d) and factors (N, k) by the evidence's key, all of N, d, k and the levels unequal.
+def gap_looks(seed: int) -> dict[str, tuple[Tensor, Tensor]]:
+    """Codes (N, d) and factors (N, k), all of N, d, k and the numbers of values unequal.
 
-    "one" has a single factor and two codes, the better one last. "several" has two copies of one code.
-    In both every pair of values occurs; in "sparse" most pairs, and many values, never do.
+    "one" has a single factor and two codes, the better one last; in "last" the best two codes are the last of
+    five; "several" has two copies of one code. In these every pair of values occurs; in "sparse" most pairs,
+    and many values, never do. "many" has more values than 20, more pairs than 256, and one of these more
+    often than 256 times.
     """
-    g = generator(seed, 67 + time)
+    g = generator(seed, 67)
 
     def factor(n: int, levels: int) -> Tensor:
         return torch.multinomial(0.6 + torch.rand(levels, generator=g), n, replacement=True, generator=g)
@@ -106,27 +94,28 @@ def codes_and_factors(seed: int, time: int) -> dict[str, tuple[Tensor, Tensor]]:
         lost = torch.rand(len(values), generator=g) < noise + 0.1 * torch.rand((), generator=g)
         return torch.where(lost, torch.randint(levels, (len(values),), generator=g), values % levels)
 
-    a = factor(900, 3)
-    one = [noisy(a, 4, 0.6), noisy(a, 5, 0.3)]
-
-    b = [factor(2000, levels) for levels in (2, 3, 5)]
+    a, b = factor(400, 3), [factor(900, levels) for levels in (2, 3, 5)]
     twice = noisy(b[0], 3, 0.4)
     several = [noisy(b[2], 6, 0.7), twice, twice, noisy(b[2], 5, 0.3), noisy(b[1], 4, 0.5)]
-
+    e = [factor(600, levels) for levels in (4, 6)]
+    mixed = (e[0] + e[1]) % 6
+    last = [noisy(mixed, 5, 0.8), noisy(e[1], 3, 0.75), noisy(mixed, 6, 0.7), noisy(mixed, 6, 0.25)]
     c = [torch.tensor([0, 2, 3, 6])[factor(90, 4)], torch.tensor([1, 4, 5])[factor(90, 3)]]
     copy = torch.tensor([5, 0, 6, 7, 0, 0, 60])[c[0]]
     sparse = [3 + (c[1] > 1), copy, 30 + (c[0] > 2), 20 + noisy(c[1], 27, 0.4)]
+    f = factor(1200, 23) * (torch.rand(1200, generator=g) < 0.7)
+    many = [noisy(f, 23, 0.1), noisy(f, 31, 0.3), torch.randint(41, (1200,), generator=g)]
     return {
-        "one": (torch.stack(one, 1), a.unsqueeze(1)),
+        "one": (torch.stack([noisy(a, 4, 0.6), noisy(a, 5, 0.3)], 1), a.unsqueeze(1)),
+        "last": (torch.stack([*last, noisy(e[0], 7, 0.4)], 1), torch.stack(e, 1)),
         "several": (torch.stack(several, 1), torch.stack(b, 1)),
         "sparse": (torch.stack(sparse, 1).long(), torch.stack(c, 1)),
+        "many": (torch.stack(many, 1), f.unsqueeze(1)),
     }
 
 
 def probe_mutual_information_gap(evidence: Evidence, answer: Any, seed: int) -> None:
-    for time in TWICE:
-        for key, tensors in codes_and_factors(seed, time).items():
-            record(evidence, f"{key}{time}", answer, *tensors)
+    look(evidence, answer, gap_looks(seed))
 
 
 # --- 6.5 predict_beta (before 6.2 in the lesson) -----------------------------------------------------
