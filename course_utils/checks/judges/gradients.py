@@ -152,6 +152,9 @@ def explained(found: np.ndarray, moment: Moment) -> Rule | None:
 
 
 def _rule(hint: str, factors: Mapping[str, float], moment: Moment) -> Rule:
+    first, *others = factors.values()
+    if np.allclose(others, first, rtol=1e-3):  # the first term's gradient is the largest
+        factors = dict.fromkeys(factors, first)
     named = {name: _named(factor, moment.sizes) for name, factor in factors.items()}
 
     def total(at: Mapping[str, Any], sizes: Sizes) -> Any:
@@ -162,11 +165,11 @@ def _rule(hint: str, factors: Mapping[str, float], moment: Moment) -> Rule:
 
     phrases = {name: phrase for name, (phrase, _) in named.items()}
     length = float(np.linalg.norm(gradient(moment)))
-    first, *others = set(phrases.values())
-    unknown = not others and ("times in" in first or first.startswith("is divided by"))
+    phrase, *different = set(phrases.values())
+    unknown = not different and ("times in" in phrase or phrase.startswith("is divided by"))
     if unknown and np.isclose(length, float(f"{length:.0e}"), rtol=1e-4):
         said = f"The gradient has length {length:.1g}, whatever the loss: is it clipped?"
-        return Rule(said, lambda at: _cut(sum(at.gradients[hint].values()), length), _whole)
+        return Rule(said, lambda at: _cut(np.sum([*at.gradients[hint].values()], axis=0), length), _whole)
     said = sentence(hint, phrases)
     if set(phrases.values()) == {"has the wrong sign"}:
         said = "The step goes uphill: check the sign of the loss."
@@ -183,10 +186,10 @@ def _named(factor: float, sizes: Sizes) -> tuple[str, Factor]:
         with contextlib.suppress(KeyError):  # not every model has latent dimensions
             if np.isclose(factor, of(sizes), rtol=1e-3, atol=2e-5):
                 return phrase, of
-    for images, words in ((1, "once more"), (sizes["images"], "whatever the number of images")):
+    for images, words in ((1, " once more"), (sizes["images"], ", whatever the number of images")):
         fixed = images / factor if factor else 0
         if 2 < fixed < 1025 and abs(fixed - round(fixed)) < 2e-5 * fixed:
-            said = f"is divided by {fixed:.0f}, {words}"
+            said = f"is divided by {fixed:.0f}{words}"
             return (
                 said,
                 lambda n, fixed=fixed, images=images: (n["images"] if images > 1 else 1) / round(fixed),
@@ -204,6 +207,21 @@ def _fit(found: np.ndarray, terms: Sequence[np.ndarray]) -> list[float] | None:
     return (factors / np.where(scale, scale, np.inf)).tolist()
 
 
+def _penalty(
+    name: str,
+    pull: Callable[[np.ndarray], np.ndarray],
+    share: float,
+    factor: float,
+    right: Callable[[Moment], np.ndarray],
+) -> Rule:
+    """A penalty whose gradient is factor * pull(weights), and whose value is a share of that times them."""
+    return Rule(
+        f"The loss has a penalty on the {name} of the weights, which is not asked for.",
+        lambda at: right(at) + factor * pull(at.weights),
+        lambda at: _whole(at) + factor * share * (pull(at.weights) * at.weights).sum(),
+    )
+
+
 def _changed(found: np.ndarray, moment: Moment) -> Rule | None:
     """The rule where something is added to the right gradient, or numbers of it are changed."""
 
@@ -211,17 +229,14 @@ def _changed(found: np.ndarray, moment: Moment) -> Rule | None:
         return np.sum(list(at.gradients[""].values()), axis=0)
 
     gradient, largest = right(moment), np.abs(found).max()
-    for name, pull, price in (
-        ("squares", lambda weights: weights, lambda weights: (weights**2).sum() / 2),
-        ("absolute values", np.sign, lambda weights: np.abs(weights).sum()),
-    ):
+    penalties: tuple[tuple[str, Callable[[np.ndarray], np.ndarray], float], ...] = (
+        ("squares", lambda weights: weights, 0.5),
+        ("absolute values", np.sign, 1.0),
+    )
+    for name, pull, share in penalties:
         factors = _fit(found, [gradient, pull(moment.weights)])
         if factors is not None and np.isclose(factors[0], 1, 1e-3):
-            return Rule(
-                f"The loss has a penalty on the {name} of the weights, which is not asked for.",
-                lambda at, pull=pull, c=factors[1]: right(at) + c * pull(at.weights),
-                lambda at, price=price, c=factors[1]: _whole(at) + c * price(at.weights),
-            )
+            return _penalty(name, pull, share, factors[1], right)
     if largest < 0.999 * np.abs(gradient).max() and alike(found, gradient.clip(-largest, largest), 1e-3):
         hint = f"No number of the gradient is beyond {largest:.3g}: is it clipped?"
         return Rule(hint, lambda at: right(at).clip(-largest, largest))
@@ -260,9 +275,9 @@ class Walk:
             return Judged(problem, problem, problem)
         other, moments = self._moments(0)
         rules = [explained(self._gradient(0), at) for at in moments]
-        known = [i for i, rule in enumerate(rules) if rule]
-        used = min(known, key=lambda i: rules[i].hint != "", default=0)  # the pass that is descended
-        rule = rules[used] if known else None
+        known = {i: rule for i, rule in enumerate(rules) if rule}
+        used = min(known, key=lambda i: known[i].hint != "", default=0)  # the pass that is descended
+        rule = known.get(used)
         step = other or self._by_another() or (rule.hint if rule else self._unlike(moments))
         later = self._later(rule, moments[used]) if rule else step
         value = self._value(moments, rule, used)

@@ -263,7 +263,13 @@ def judge_hole_share(seed: int, evidence: Evidence) -> list[Finding]:
 EXERCISES = (
     Exercise("1.1", "MyAutoencoder", 3, judge_my_autoencoder, ("models.Autoencoder",)),
     Exercise(
-        "1.2", "train_step", 3, judge_train_step, ("training.fit", "engine.fast.fit", "engine.cache.fit")
+        "1.2",
+        "train_step",
+        3,
+        judge_train_step,
+        ("training.fit", "engine.fast.fit", "engine.cache.fit"),
+        why="Where the gradients are cleared is free, if only each step sees those of its own batch alone. "
+        "That `backward` adds has its use: several small batches before one step make a large one.",
     ),
     Exercise("1.3", "hole_share", 3, judge_hole_share, ("evaluation.hole_share",)),
     prediction(

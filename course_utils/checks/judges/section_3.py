@@ -603,14 +603,31 @@ def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
 EXERCISES = (
     Exercise("3.1", "MyVAE", 3, judge_my_vae, ("models.VAE",)),
     Exercise("3.2", "vae_loss", 3, judge_vae_loss, ("objectives.negative_elbo",)),
-    Exercise("3.3", "vae_train_step", 2, judge_vae_train_step),
-    Exercise("3.4", "test_elbo", 3, judge_test_elbo, ("evaluation.test_elbo",)),
+    Exercise(
+        "3.3",
+        "vae_train_step",
+        2,
+        judge_vae_train_step,
+        why="The decoder's error reaches the encoder through z = mu + sigma * eps. The loss is a mean over "
+        "images, so a learning rate that suits one size of batch does for others.",
+    ),
+    Exercise(
+        "3.4",
+        "test_elbo",
+        3,
+        judge_test_elbo,
+        ("evaluation.test_elbo",),
+        why="One mean over all images weighs each the same, however they are cut. The noise of z "
+        "is a part of the spread, so that the error bar covers it as well.",
+    ),
     Exercise(
         "3.5",
         "estimate_log_likelihood",
         3,
         judge_estimate_log_likelihood,
         ("evaluation.log_likelihood", "objectives.log_weights"),
+        why="The mean weight is p(x) on average, whatever q is; the closer q is to the posterior, the fewer "
+        "samples do. The logarithm of a mean that is right on average is too small on average: a bound.",
     ),
     prediction(
         "3.7",
