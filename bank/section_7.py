@@ -654,6 +654,11 @@ WRONG_MEANS = edited(
             "stay frozen after the call",
         ),
         ("the mode turned round", _RESTORE, "model.train(not was_training)", "came in training mode"),
+        ("half precision", _APPEND, "means.append(mu.half().float())", "half precision"),
+        ("the flag on top alone", "model.eval()", "model.training = False", "Only the model's own flag"),
+        ("the flag put back alone", _RESTORE, "model.training = was_training", "put back on top only"),
+        ("images rounded", "encode(batch)", "encode(batch.round())", "rounded to black and white"),
+        ("squeezed", _APPEND, "means.append(mu.squeeze())", "same number of dimensions"),
         ("averaged over the batch", _APPEND, "means.append(mu.mean(0, keepdim=True))", "one row per image"),
     ],
 )

@@ -81,10 +81,11 @@ FACTORS: tuple[tuple[str, Factor], ...] = (
     ("counts half", lambda _: 0.5),
     ("is summed over the batch: average over images", lambda n: n["images"]),
     ("is divided by the number of images once more", lambda n: 1 / n["images"]),
-    ("is summed over pixels: take their mean", lambda n: n["pixels"]),
     ("is a mean over pixels: sum over them", lambda n: 1 / n["pixels"]),
-    ("is summed over everything: take the mean", lambda n: n["images"] * n["pixels"]),
     ("is a mean over pixels, and over images once more", lambda n: 1 / n["images"] / n["pixels"]),
+    ("is summed over pixels: take their mean", lambda n: n["averaged pixels"]),
+    ("is divided by the number of pixels once more", lambda n: 1 / n["averaged pixels"]),
+    ("is summed over everything: take the mean", lambda n: n["images"] * n["averaged pixels"]),
     ("is summed over the batch and averaged over pixels", lambda n: n["images"] / n["pixels"]),
     ("is a mean over latent dimensions: sum over them", lambda n: 1 / n["latent dimensions"]),
     ("is counted once for each latent dimension", lambda n: n["latent dimensions"]),
@@ -151,6 +152,9 @@ def explained(found: np.ndarray, moment: Moment) -> Rule | None:
 
 
 def _rule(hint: str, factors: Mapping[str, float], moment: Moment) -> Rule:
+    first, *others = factors.values()
+    if np.allclose(others, first, rtol=1e-3):  # the first term's gradient is the largest
+        factors = dict.fromkeys(factors, first)
     named = {name: _named(factor, moment.sizes) for name, factor in factors.items()}
 
     def total(at: Mapping[str, Any], sizes: Sizes) -> Any:
@@ -161,12 +165,15 @@ def _rule(hint: str, factors: Mapping[str, float], moment: Moment) -> Rule:
 
     phrases = {name: phrase for name, (phrase, _) in named.items()}
     length = float(np.linalg.norm(gradient(moment)))
-    first, *others = set(phrases.values())
-    unknown = not others and first.startswith(("counts 0", "is divided by"))
+    phrase, *different = set(phrases.values())
+    unknown = not different and ("times in" in phrase or phrase.startswith("is divided by"))
     if unknown and np.isclose(length, float(f"{length:.0e}"), rtol=1e-4):
         said = f"The gradient has length {length:.1g}, whatever the loss: is it clipped?"
-        return Rule(said, lambda at: _cut(sum(at.gradients[hint].values()), length), _whole)
-    return Rule(sentence(hint, phrases), gradient, lambda at: total(at.values[hint], at.sizes))
+        return Rule(said, lambda at: _cut(np.sum([*at.gradients[hint].values()], axis=0), length), _whole)
+    said = sentence(hint, phrases)
+    if set(phrases.values()) == {"has the wrong sign"}:
+        said = "The step goes uphill: check the sign of the loss."
+    return Rule(said, gradient, lambda at: total(at.values[hint], at.sizes))
 
 
 def _cut(gradient: np.ndarray, length: float) -> np.ndarray:
@@ -179,12 +186,14 @@ def _named(factor: float, sizes: Sizes) -> tuple[str, Factor]:
         with contextlib.suppress(KeyError):  # not every model has latent dimensions
             if np.isclose(factor, of(sizes), rtol=1e-3, atol=2e-5):
                 return phrase, of
-    fixed = sizes["images"] / factor
-    if 7.5 < fixed < 1025 and abs(fixed - round(fixed)) < 2e-5 * fixed:
-        return (
-            f"is divided by {fixed:.0f}, whatever the number of images",
-            lambda n: n["images"] / round(fixed),
-        )
+    for images, words in ((1, " once more"), (sizes["images"], ", whatever the number of images")):
+        fixed = images / factor if factor else 0
+        if 2 < fixed < 1025 and abs(fixed - round(fixed)) < 2e-5 * fixed:
+            said = f"is divided by {fixed:.0f}{words}"
+            return (
+                said,
+                lambda n, fixed=fixed, images=images: (n["images"] if images > 1 else 1) / round(fixed),
+            )
     return f"counts {factor:.4g} times in the gradient", lambda _: factor
 
 
@@ -198,6 +207,21 @@ def _fit(found: np.ndarray, terms: Sequence[np.ndarray]) -> list[float] | None:
     return (factors / np.where(scale, scale, np.inf)).tolist()
 
 
+def _penalty(
+    name: str,
+    pull: Callable[[np.ndarray], np.ndarray],
+    share: float,
+    factor: float,
+    right: Callable[[Moment], np.ndarray],
+) -> Rule:
+    """A penalty whose gradient is factor * pull(weights), and whose value is a share of that times them."""
+    return Rule(
+        f"The loss has a penalty on the {name} of the weights, which is not asked for.",
+        lambda at: right(at) + factor * pull(at.weights),
+        lambda at: _whole(at) + factor * share * (pull(at.weights) * at.weights).sum(),
+    )
+
+
 def _changed(found: np.ndarray, moment: Moment) -> Rule | None:
     """The rule where something is added to the right gradient, or numbers of it are changed."""
 
@@ -205,18 +229,15 @@ def _changed(found: np.ndarray, moment: Moment) -> Rule | None:
         return np.sum(list(at.gradients[""].values()), axis=0)
 
     gradient, largest = right(moment), np.abs(found).max()
-    for name, pull, price in (
-        ("squares", lambda weights: weights, lambda weights: (weights**2).sum() / 2),
-        ("absolute values", np.sign, lambda weights: np.abs(weights).sum()),
-    ):
+    penalties: tuple[tuple[str, Callable[[np.ndarray], np.ndarray], float], ...] = (
+        ("squares", lambda weights: weights, 0.5),
+        ("absolute values", np.sign, 1.0),
+    )
+    for name, pull, share in penalties:
         factors = _fit(found, [gradient, pull(moment.weights)])
         if factors is not None and np.isclose(factors[0], 1, 1e-3):
-            return Rule(
-                f"The loss has a penalty on the {name} of the weights, which is not asked for.",
-                lambda at, pull=pull, c=factors[1]: right(at) + c * pull(at.weights),
-                lambda at, price=price, c=factors[1]: _whole(at) + c * price(at.weights),
-            )
-    if alike(found, gradient.clip(-largest, largest)):
+            return _penalty(name, pull, share, factors[1], right)
+    if largest < 0.999 * np.abs(gradient).max() and alike(found, gradient.clip(-largest, largest), 1e-3):
         hint = f"No number of the gradient is beyond {largest:.3g}: is it clipped?"
         return Rule(hint, lambda at: right(at).clip(-largest, largest))
     if (np.abs(found)[gradient != 0] > 0.9 * largest).mean() > 0.95:
@@ -254,9 +275,9 @@ class Walk:
             return Judged(problem, problem, problem)
         other, moments = self._moments(0)
         rules = [explained(self._gradient(0), at) for at in moments]
-        known = [i for i, rule in enumerate(rules) if rule]
-        used = min(known, key=lambda i: rules[i].hint != "", default=0)  # the pass that is descended
-        rule = rules[used] if known else None
+        known = {i: rule for i, rule in enumerate(rules) if rule}
+        used = min(known, key=lambda i: known[i].hint != "", default=0)  # the pass that is descended
+        rule = known.get(used)
         step = other or self._by_another() or (rule.hint if rule else self._unlike(moments))
         later = self._later(rule, moments[used]) if rule else step
         value = self._value(moments, rule, used)
@@ -279,9 +300,9 @@ class Walk:
         through the model."""
         hint, x = given(self.evidence[f"images{index}"], self.batches[index])
         model, codes = self._model(index + after), torch.as_tensor(self.evidence[f"codes{index}"])
-        sizes = {"images": len(x), "pixels": 784}
+        sizes = {"images": len(x), "averaged pixels": 784}
         if model.to_logvar is not None:
-            sizes["latent dimensions"] = codes.shape[1]
+            sizes = {"images": len(x), "pixels": 784, "latent dimensions": codes.shape[1]}
         weights = [weight for weight in model.parameters()]
         passes = [some for some in codes.split(len(x)) if len(some) == len(x)]
         few = f"`decode` gets {len(codes)} codes for {len(x)} images." if not passes else ""
@@ -321,10 +342,11 @@ class Walk:
         if not moments:
             return "The model decodes other codes than those of these images."
         found, right = self._gradient(0), sum(moments[0].gradients[""].values())
+        several = f" {len(moments)} passes go through the model." if len(moments) > 1 else ""
         cosine = found @ right / np.linalg.norm(found) / np.linalg.norm(right)
         return (
             f"The step does not go down the gradient of the loss: the cosine of their angle is {cosine:.2f}, "
-            f"the step is {np.linalg.norm(found) / np.linalg.norm(right):.3g} times as long."
+            f"the step is {np.linalg.norm(found) / np.linalg.norm(right):.3g} times as long.{several}"
         )
 
     def _later(self, rule: Rule, moment: Moment) -> str:
@@ -336,10 +358,10 @@ class Walk:
                 return problem
             found, (other, moments) = self._gradient(index), self._moments(index)
             own = [rule.gradient(at) for at in moments]
-            if not any(alike(found, gradient) for gradient in own):
+            if not any(alike(found, gradient, 1e-3) for gradient in own):
                 if not found.any():
                     return "Later the weights do not move."
-                if any(alike(found, gradient + before) for gradient in own):
+                if any(alike(found, gradient + before, 1e-3) for gradient in own):
                     return KEPT
                 rules = [found_rule for at in moments if (found_rule := explained(found, at))]
                 hint = other or (rules[0].hint if rules else self._unlike(moments))
@@ -390,7 +412,7 @@ def rounded(numbers: np.ndarray) -> str:
     """What is wrong with numbers that have all few digits; '' where they have many."""
     for digits in range(6):
         fine = 10.0**-digits > 1000 * np.spacing(np.abs(numbers).max())  # or float32 has no more digits
-        if fine and np.allclose(numbers, numbers.round(digits), rtol=1e-12, atol=0):
+        if fine and numbers.any() and np.allclose(numbers, numbers.round(digits), rtol=1e-12, atol=0):
             return f"It is rounded to {digits or 'no'} digits: return it in full."
     return ""
 
@@ -404,12 +426,10 @@ def _equal(found: Any, right: Any) -> bool:
     return bool(np.allclose(found, right, rtol=1e-5, atol=1e-6))
 
 
-def sentence(hint: str, phrases: Mapping[str, str]) -> str:
+def sentence(hint: str, phrases: Mapping[str, str], whole: str = "loss") -> str:
     """The hint of a loss, and what is wrong with its terms: all of them at once where that is the same."""
-    if len(set(phrases.values())) == 1:
-        phrases = {"loss" if len(phrases) > 1 else next(iter(phrases)): next(iter(phrases.values()))}
-        if "has the wrong sign" in phrases.values():
-            return "The step goes uphill: check the sign of the loss."
+    if len(set(phrases.values())) == 1 and len(phrases) > 1:
+        phrases = {whole: next(iter(phrases.values()))}
     said = [f"The {name} {phrase}." for name, phrase in phrases.items() if phrase]
     return " ".join(filter(None, (hint, *said))).replace("?.", "?")
 

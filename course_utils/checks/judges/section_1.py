@@ -105,6 +105,9 @@ def _losses(model: Witness, x: Tensor, _: Tensor) -> gradients.Parts:
         "This is the tanh of the logits; their sigmoid lies in [0, 1], as the images do.": (
             F.mse_loss(logits.tanh(), x)
         ),
+        "This is the ReLU of the logits; the sigmoid is asked for.": F.mse_loss(logits.relu(), x),
+        "The logits are cut off at 0 and 1; the sigmoid is asked for.": F.mse_loss(logits.clamp(0, 1), x),
+        "The square is missing: errors of both signs cancel.": (x_hat - x).mean(),
         "The sigmoid is taken twice.": F.mse_loss(x_hat.sigmoid(), x),
         "This is the cross-entropy; the mean squared error is asked for.": (
             F.binary_cross_entropy_with_logits(logits, x)
@@ -234,7 +237,13 @@ def _errors(pair: Pair, codes: np.ndarray) -> dict[str, np.ndarray]:
 EXERCISES = (
     Exercise("1.1", "MyAutoencoder", 3, judge_my_autoencoder, ("models.Autoencoder",)),
     Exercise(
-        "1.2", "train_step", 3, judge_train_step, ("training.fit", "engine.fast.fit", "engine.cache.fit")
+        "1.2",
+        "train_step",
+        3,
+        judge_train_step,
+        ("training.fit", "engine.fast.fit", "engine.cache.fit"),
+        why="Where the gradients are cleared is free, if only each step sees those of its own batch alone. "
+        "That `backward` adds has its use: several small batches before one step make a large one.",
     ),
     Exercise(
         "1.3",

@@ -30,7 +30,7 @@ from course_utils.checks.judges.core import (
     problem_with,
     unless,
 )
-from course_utils.checks.judges.gaussians import kls, posterior, wrong_kls
+from course_utils.checks.judges.gaussians import EPSILONS, kls, posterior, wrong_kls
 from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction
 from course_utils.checks.probes.evidence import Evidence
@@ -60,11 +60,14 @@ def _noise(evidence: Evidence, names: Sequence[str], model: Witness, x: Tensor) 
     problem = next(filter(None, (problem_with(evidence, key) for key in keys)), "")
     if problem:
         return problem, problem
-    _, x = gradients.given(evidence[keys[0]], x)
-    codes = [torch.as_tensor(evidence[key])[: len(x)] for key in keys[2:]]
-    if min(map(len, codes)) < len(x):
-        return f"`decode` gets {min(map(len, codes))} codes for {len(x)} images.", ""
-    mu, logvar = (part.detach() for part in model.encode(x.double()))
+    batches = [gradients.given(evidence[key], x)[1].double() for key in keys[:2]]  # each in its own order
+    n = min(map(len, batches))
+    codes = [torch.as_tensor(evidence[key])[:n] for key in keys[2:]]
+    if min(map(len, codes)) < n:
+        return f"`decode` gets {min(map(len, codes))} codes for {n} images.", ""
+    mu, logvar = (
+        torch.stack(part).detach() for part in zip(*(model.encode(x[:n]) for x in batches), strict=True)
+    )
     return noise.judged(torch.stack(codes), mu, logvar)
 
 
@@ -152,8 +155,21 @@ def _losses(sampler: str) -> Callable[[Witness, Tensor, Tensor], gradients.Parts
             "Through z only mu gets a gradient: do not detach sigma.": mu + (codes - mu).detach(),
             **ways,
         }
+        halves = {
+            hint: (c + s * ((codes - mu) / (logvar / 2).exp()).detach(), kls(*moments).sum(1).mean())
+            for hint, moments in {
+                "No gradient reaches mu: do not detach it.": (mu.detach(), logvar),
+                "No gradient reaches logvar: do not detach it.": (mu, logvar.detach()),
+            }.items()
+            for c, s in [(moments[0], (moments[1] / 2).exp())]
+        }
         kl = kls(mu, logvar).sum(1).mean()
-        return {hint: {"reconstruction": _nll(model, x, z).mean(), "KL": kl} for hint, z in ways.items()}
+        terms = {hint: (z, kl) for hint, z in ways.items()} | halves
+        squares = (model.decode(ways[""]).sigmoid() - x).square().sum() / len(x)
+        return {
+            hint: {"reconstruction": _nll(model, x, z).mean(), "KL": its_kl}
+            for hint, (z, its_kl) in terms.items()
+        } | {"The reconstruction is no cross-entropy.": {"squared error": squares, "KL": kl}}
 
     return parts
 
@@ -189,8 +205,8 @@ def judge_test_elbo(seed: int, evidence: Evidence) -> list[Finding]:
     claim = "the mean is that of the ELBO over all images, each with one sample of q(z|x)"
     return [
         unless(claim, 3, mean or sampler or whole_mean),
-        unless("the standard error is that of these values", 0.75, error or whole_error),
-        unless(FRESH, 0.5, stopped or shared),
+        unless("the standard error is that of these values", 0.75, error or whole_error * (not mean)),
+        unless(FRESH, 0.5, stopped or shared * (not problem_with(evidence, "estimate whole"))),
         *(
             unless(claim, 0.25, stopped) if stopped else is_fact(evidence, key, seed, claim, 0.25, "")
             for key, claim in facts.items()
@@ -219,7 +235,7 @@ def _estimate(evidence: Evidence, name: str, model: Witness, x: Tensor, size: in
         hint = known.get(len(x), hint)
     elif len(z) != n:
         hint = f"`decode` gets {len(z)} codes for {n} images: one sample of z is asked for."
-    if hint := hint or gradients.rounded(found):
+    if hint or (hint := gradients.rounded(found[:1])):
         return hint, ""
     values = _values(model, x.double(), z, size)
     right, sizes = values[0][1], {"images": len(x), "pixels": 784, "batches": -(-len(x) // size)}
@@ -235,7 +251,7 @@ def _estimate(evidence: Evidence, name: str, model: Witness, x: Tensor, size: in
             (what, how)
             for what, value in values
             for how, reduce in kinds
-            if np.isclose(number, reduce(value, size), rtol=close)
+            if np.isclose(number, reduce(value, size), rtol=1e-6 if what and how else close)
         ]
         return sorted(pairs, key=lambda pair: sum(map(bool, pair)))
 
@@ -249,7 +265,9 @@ def _estimate(evidence: Evidence, name: str, model: Witness, x: Tensor, size: in
     own = [what for what, _ in means] or [""]
     errors = known_as(found[1], [value for value in values if value[0] in own], _ERRORS, 1e-3)
     errors = [(what * (what != own[0]), how) for what, how in errors]
-    return said(means, found[0], mean), said(sorted(errors), found[1], error)
+    hint, other = said(means, found[0], mean), gradients.rounded(found[1:])
+    other = other or said(sorted(errors), found[1], error)
+    return hint, other * (other != hint)
 
 
 def _batches(value: Tensor, size: int) -> Tensor:
@@ -286,7 +304,7 @@ _MEANS: tuple[Reduction, ...] = (
 _ERRORS: tuple[Reduction, ...] = (
     ("", lambda value, _: value.std() / len(value) ** 0.5),
     ("", lambda value, _: value.std(correction=0) / len(value) ** 0.5),
-    ("", lambda value, _: value.std(correction=0) / (len(value) - 1) ** 0.5),
+    ("This divides by sqrt(N - 1): s / sqrt(N) is asked for.", lambda v, _: v.std() / (len(v) - 1) ** 0.5),
     ("That is the standard deviation; the standard error is smaller by sqrt(N).", lambda v, _: v.std()),
     ("That is the standard deviation; the error is smaller by sqrt(N).", lambda v, _: v.std(correction=0)),
     ("The standard error divides by sqrt(N), not by N.", lambda value, _: value.std() / len(value)),
@@ -342,13 +360,12 @@ def _values(model: Witness, x: Tensor, z: Tensor, size: int) -> list[Named]:
             "This is a squared error: log p(x|z) is minus the cross-entropy.",
             -(logits.sigmoid() - x).square().sum((1, 2, 3)) - kl,
         ),
-        *((hint, right - wrong.sum(1)) for hint, wrong in wrong_kls(mu, logvar).items()),
     ]
     for (p, of_p), (k, of_k) in itertools.product(gradients.FACTORS, repeat=2):
         with contextlib.suppress(KeyError):  # the images of a batch come above
-            sentence = gradients.sentence("", {"log p(x|z)": p, "KL": k})
+            sentence = gradients.sentence("", {"log p(x|z)": p, "KL": k}, "ELBO")
             values.append((sentence, of_p(sizes) * right - of_k(sizes) * kl))
-    return values
+    return [*values, *((hint, right - wrong.sum(1)) for hint, wrong in wrong_kls(mu, logvar).items())]
 
 
 # --- 3.5 estimate_log_likelihood --------------------------------------------------------------------
@@ -358,7 +375,7 @@ def judge_estimate_log_likelihood(seed: int, evidence: Evidence) -> list[Finding
     def sizes(_: Witness, x: Tensor, eps: Tensor) -> dict[str, int]:
         return {"images": len(x), "samples": len(eps), "latent dimensions": eps.shape[2], "pixels": 784}
 
-    table = Table.of(likelihood_looks(seed), _bounds, sizes)
+    table = Table.of(likelihood_looks(seed), _bounds, sizes, 4e-6)
     return table.judge(
         evidence,
         Property("it is the log of the mean weight p(x|z) p(z) / q(z|x), per image", 3, ["bound"]),
@@ -389,7 +406,8 @@ def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
     log_w = likelihood + prior - own
     total, softmax = torch.logsumexp(log_w, 0), log_w.softmax(0) * log_w
     logits = torch.stack([model.decode(row) for row in z])
-    half, wide, thrice = (Normal(mu, (f * logvar).exp()).log_prob(z).sum(2) for f in (0.25, 1.0, 2.0))
+    half, wide = (Normal(mu, (f * logvar).exp()).log_prob(z).sum(2) for f in (0.25, 1.0))
+    twofold = Normal(mu, (logvar.exp() / 2).exp()).log_prob(z).sum(2)
     at_one = Normal(0.0, math.exp(0.5)).log_prob(z).sum(2)
     mixed = -torch.stack([_nll(model, x, row) for row in z]).reshape(n, k).T
     samples = noise.samplers(mu, logvar)
@@ -424,7 +442,20 @@ def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
         "The prior is that of logvar = 1: log 1 = 0 is that of N(0, 1).": bound(likelihood + at_one - own),
         "The logvar of q(z|x) is halved in its density.": bound(likelihood + prior - half),
         "The density of q(z|x) takes exp(logvar) for its sigma.": bound(likelihood + prior - wide),
-        "The logvar of q(z|x) is doubled in its density, and more.": bound(likelihood + prior - thrice),
+        "The density of q(z|x) takes exp(logvar) for its logvar.": bound(likelihood + prior - twofold),
+        "The density of q(z|x) has mean 0: its mean is mu.": (
+            bound(likelihood + prior - Normal(0.0, sigma).log_prob(z).sum(2))
+        ),
+        "p(x|z) counts twice.": bound(2 * likelihood + prior - own),
+        "log p(x|z) is averaged over the batch: each image has its own.": (
+            bound(likelihood.mean(1, keepdim=True) + prior - own)
+        ),
+        "log p(x|z) is summed over the batch: each image has its own.": (
+            bound(likelihood.sum(1, keepdim=True) + prior - own)
+        ),
+        "log K is the natural logarithm.": total - math.log2(k),
+        "K is subtracted, not its logarithm.": total - k,
+        "This is the median of the log-weights: average the weights.": log_w.median(0).values,
         "Images and samples are mixed up where rows of all are cut apart.": bound(mixed + prior - own),
         "The log of a mean is the log of the sum minus log K, not a K-th of it.": total / k,
         "This is the negative log-likelihood: return log p(x) itself.": -bound(log_w),
@@ -441,6 +472,12 @@ def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
         **{
             hint: bound(prior - own - wrong.sum((2, 3, 4)))
             for hint, wrong in losses.unsafe(logits, x).items()
+        },
+        **{
+            f"exp(log_w) underflows to 0 here, and {epsilon:.0e} is left: use torch.logsumexp.": (
+                (log_w.exp().mean(0) + epsilon).log()
+            )
+            for epsilon in EPSILONS
         },
         **{
             f"K is fixed at {size}: take the number of noises.": total - math.log(size)
@@ -461,14 +498,31 @@ EXERCISES = (
         "chose, and the number is minus the ELBO. A mean over pixels would make the KL 784 times as "
         "heavy.",
     ),
-    Exercise("3.3", "vae_train_step", 2, judge_vae_train_step),
-    Exercise("3.4", "test_elbo", 3, judge_test_elbo, ("evaluation.test_elbo",)),
+    Exercise(
+        "3.3",
+        "vae_train_step",
+        2,
+        judge_vae_train_step,
+        why="The decoder's error reaches the encoder through z = mu + sigma * eps. The loss is a mean over "
+        "images, so a learning rate that suits one size of batch does for others.",
+    ),
+    Exercise(
+        "3.4",
+        "test_elbo",
+        3,
+        judge_test_elbo,
+        ("evaluation.test_elbo",),
+        why="One mean over all images weighs each the same, however they are cut. The noise of z "
+        "is a part of the spread, so that the error bar covers it as well.",
+    ),
     Exercise(
         "3.5",
         "estimate_log_likelihood",
         3,
         judge_estimate_log_likelihood,
         ("evaluation.log_likelihood", "objectives.log_weights"),
+        why="The mean weight is p(x) on average, whatever q is; the closer q is to the posterior, the fewer "
+        "samples do. The logarithm of a mean that is right on average is too small on average: a bound.",
     ),
     prediction(
         "3.7",

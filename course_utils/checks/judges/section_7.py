@@ -325,7 +325,15 @@ EXERCISES = (
         why="Only what differs between images can tell the decoder which one is meant. The variance says "
         "nothing of the noise, though: where sigma stays near 1, a mean that just passes says little.",
     ),
-    Exercise("7.6", "posterior_means", 3, judge_posterior_means, ("evaluation.codes",)),
+    Exercise(
+        "7.6",
+        "posterior_means",
+        3,
+        judge_posterior_means,
+        ("evaluation.codes",),
+        why="Dropout and batch normalisation read the flag of their own module: hence `eval` goes through "
+        "all of them. Put back, the mode lets a training go on as if nobody had looked.",
+    ),
     Exercise(
         "7.7",
         "confusion",

@@ -155,35 +155,47 @@ def means_looks(seed: int) -> dict[str, tuple[Witness, Tensor, int]]:
 def probe_posterior_means(evidence: Evidence, answer: Any, seed: int) -> None:
     look(evidence, one(answer), means_looks(seed))
     came = {True: Witness(seed, 3).train(), False: Witness(seed, 3).eval()}
-    x = greys(seed, 66, 4)
+    facts = {
+        "kept": lambda: _kept(seed, [*came.values()], carried),
+        "mode": lambda: came[True].in_mode(seed, False),
+        "batches": lambda: came[True].in_batches(seed, BATCH),
+        "restored": lambda: _restored(seed, came),
+    }
+    carried: list[bool] = []
 
-    def kept() -> float:
-        """The fact that neither the means nor the model show that gradients were on or off."""
-        means = [alone(called(evidence, answer, model, x, BATCH)) for model in came.values()]
-        if any(getattr(part, "requires_grad", False) for part in means):
-            raise NotNumbers("The means still carry a gradient: encode without recording one.")
-        if not all(weight.requires_grad for model in came.values() for weight in model.parameters()):
-            raise NotNumbers("The weights stay frozen after the call: leave them as they are.")
-        return fact(seed, "kept", bool(came[True].modes))
+    def means(model: Witness) -> Any:
+        value = alone(called(evidence, answer, model, greys(seed, 66, 4), BATCH))
+        carried.append(getattr(value, "requires_grad", False))
+        return value
 
-    def restored() -> float:
-        for mode, model in came.items():
-            if not model.modes:
-                raise NotNumbers(NEVER)
-            if model.training != mode:
-                raise NotNumbers(
-                    f"The model came in {MODES[mode]} mode and is left in {MODES[not mode]} mode."
-                )
-            if model.inside.training != mode:
-                raise NotNumbers(
-                    "The mode is put back on top only: model.train(mode) reaches what is inside."
-                )
-        return fact(seed, "restored", True)
+    for model in came.values():
+        record(evidence, "means", means, model)
+        if not model.modes:
+            evidence["means"] = np.array(NEVER)
+        if evidence["means"].dtype.kind == "U":
+            evidence.update(dict.fromkeys(facts, evidence["means"]))
+            return
+    for name, found in facts.items():
+        record(evidence, name, found)
 
-    record(evidence, "kept", kept)
-    record(evidence, "mode", came[True].in_mode, seed, False)
-    record(evidence, "batches", came[True].in_batches, seed, BATCH)
-    record(evidence, "restored", restored)
+
+def _kept(seed: int, models: list[Witness], carried: list[bool]) -> float:
+    """The fact that neither the means nor the models show that gradients were on or off."""
+    if any(carried):
+        raise NotNumbers("The means still carry a gradient: encode without recording one.")
+    if not all(weight.requires_grad for model in models for weight in model.parameters()):
+        raise NotNumbers("The weights stay frozen after the call: leave them as they are.")
+    return fact(seed, "kept", True)
+
+
+def _restored(seed: int, came: dict[bool, Witness]) -> float:
+    """The fact that each model is in the mode that it came in."""
+    for mode, model in came.items():
+        if model.training != mode:
+            raise NotNumbers(f"The model came in {MODES[mode]} mode and is left in {MODES[not mode]} mode.")
+        if model.inside.training != mode:
+            raise NotNumbers("The mode is put back on top only: model.train(mode) reaches what is inside.")
+    return fact(seed, "restored", True)
 
 
 MODES = {True: "training", False: "evaluation"}
