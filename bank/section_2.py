@@ -120,7 +120,12 @@ WRONG_KLS = [
                 "returned a list",
             ),
             ("the batch averaged", "1 - logvar)", "1 - logvar).mean(0)", "Averaged over the batch"),
-            ("the first dimension alone", "1 - logvar)", "1 - logvar)[:, :1]", "expected (5, 3)"),
+            (
+                "the first dimension alone",
+                "1 - logvar)",
+                "1 - logvar)[:, :1]",
+                "Only the first entry along the second axis",
+            ),
         ],
     ),
     Answer(

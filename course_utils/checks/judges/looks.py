@@ -70,10 +70,9 @@ class Table:
         return findings
 
     def _idle(self, evidence: Evidence, keys: Sequence[str]) -> bool:
-        """Is every look one number throughout, where it should not be? Nothing follows from that."""
+        """Is the answer one and the same number in every look? Nothing follows from that."""
         seen = [evidence[key].ravel() for key in keys if not problem_with(evidence, key)]
-        several = [array for array in seen if array.size > 1] or [np.concatenate(seen or [np.zeros(0)])]
-        return all(array.size > 1 and np.unique(array).size == 1 for array in several)
+        return bool(seen) and np.unique(np.concatenate(seen)).size == 1
 
     def _right(self, key: str) -> Any:
         return self.formulas[key][""]
