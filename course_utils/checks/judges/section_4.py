@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from course_utils.checks.judges.core import Exercise, Finding, close, diagnosis, expect, problem_with
-from course_utils.checks.judges.gaussians import EPSILONS, kls, posterior
+from course_utils.checks.judges.gaussians import altered, EPSILONS, kls, posterior
 from course_utils.checks.judges.looks import Formulas, Property, Table
 from course_utils.checks.judges.predictions import prediction
 from course_utils.checks.probes.evidence import Evidence
@@ -349,6 +349,7 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
         "This is what is left of the closed form: take densities at the samples z.": exact - right[::-1],
         "These are bits: take natural logarithms.": right / math.log(2),
         NOTHING: np.full(2, np.nan),
+        **altered(lambda mu, logvar: of(*_log_densities(z, mu, logvar)), mu, logvar),
     } | {hint: _means(own, aggregate, log_p) for hint, aggregate in aggregates.items()}
 
 
@@ -382,7 +383,7 @@ def judge_kl_decomposition(seed: int, evidence: Evidence) -> list[Finding]:
             Property("first comes the mutual information, the mean of log q(z|x) - log q(z)", 3, PARTS[:1]),
             Property("then comes the marginal KL, the mean of log q(z) - log p(z)", 1, PARTS[1:]),
         ),
-        later("both stay right in 150 dimensions, where the densities are too small for exp", ["wide"]),
+        later("both stay right in 150 dimensions, and for very narrow and wide q(z|x)", ["wide", "narrow"]),
         later("so they do for one image in one dimension, and where they fall below 0", ["one", "near"]),
     ]
 

@@ -77,6 +77,7 @@ CASES = {  # images and latent dimensions
     "flat": (8, 1),
     "near": (6, 2),  # posteriors near the prior, codes such that both estimates fall below 0
     "wide": (5, 150),  # densities far below what exp can hold in float32
+    "narrow": (5, 3),  # densities of which some are enormous
     "one": (1, 1),
 }
 
@@ -91,6 +92,8 @@ def samples(seed: int, case: str) -> tuple[Tensor, Tensor, Tensor]:
         return -0.3 * mu, 0.5 * mu, 0.4 + 0.2 * torch.rand(n, latent_dim, generator=g)
     mu, shared = mu + 1.8, 2 * torch.rand(latent_dim, generator=g) - 2
     logvar = shared + spread * (torch.rand(n, latent_dim, generator=g) - 0.5)
+    if case == "narrow":
+        logvar = torch.linspace(-16, 9, latent_dim) + logvar
     noise = torch.randn(n, latent_dim, generator=g).clamp(-1.5, 1.5)
     return mu + (logvar / 2).exp() * noise, mu, logvar
 

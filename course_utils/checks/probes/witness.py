@@ -47,6 +47,8 @@ class Witness(nn.Module):
         self.tracked: list[bool] = []
 
     def encode(self, x: Tensor) -> Any:
+        if x.shape[1:] != (1, 28, 28):
+            raise ValueError(f"encode takes images (N, 1, 28, 28) and got {tuple(x.shape)}")
         self.images.append(x.detach().clone().reshape(-1, 784))
         flat = self.inside(x.flatten(1))
         mu = flat @ self.to_mu.to(x.dtype)
