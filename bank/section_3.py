@@ -718,8 +718,8 @@ WRONG_STEPS = edited(
         ),
         (
             "the loss of a second pass",
-            "    optimizer.step()\n    return loss.item()",
-            "    other = objectives.negative_elbo(model, x)[0]\n    optimizer.step()\n    return float(other)",
+            "optimizer.step()\n    return loss.item()",
+            "other = objectives.negative_elbo(model, x)[0]\n    optimizer.step()\n    return float(other)",
             "another pass",
         ),
         ("no_grad around the step", "def vae", "@torch.no_grad()\ndef vae", "Your code stopped"),

@@ -240,7 +240,7 @@ def _changed(found: np.ndarray, moment: Moment) -> Rule | None:
     if largest < 0.999 * np.abs(gradient).max() and alike(found, gradient.clip(-largest, largest), 1e-3):
         hint = f"No number of the gradient is beyond {largest:.3g}: is it clipped?"
         return Rule(hint, lambda at: right(at).clip(-largest, largest))
-    if (np.abs(found)[gradient != 0] > 0.9 * largest).mean() > 0.95:
+    if ((found * np.sign(gradient))[gradient != 0] > 0.9 * largest).mean() > 0.95:
         hint = "All weights move by the same: this is not the step of the optimizer handed in, but Adam's?"
         return Rule(hint, lambda at: largest * right(at) / (np.abs(right(at)) + 1e-8))
     return None
