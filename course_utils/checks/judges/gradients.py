@@ -240,7 +240,7 @@ def _changed(found: np.ndarray, moment: Moment) -> Rule | None:
     if largest < 0.999 * np.abs(gradient).max() and alike(found, gradient.clip(-largest, largest), 1e-3):
         hint = f"No number of the gradient is beyond {largest:.3g}: is it clipped?"
         return Rule(hint, lambda at: right(at).clip(-largest, largest))
-    if (np.abs(found)[gradient != 0] > 0.9 * largest).mean() > 0.95:
+    if ((found * np.sign(gradient))[gradient != 0] > 0.9 * largest).mean() > 0.95:
         hint = "All weights move by the same: this is not the step of the optimizer handed in, but Adam's?"
         return Rule(hint, lambda at: largest * right(at) / (np.abs(right(at)) + 1e-8))
     return None
@@ -281,7 +281,7 @@ class Walk:
         step = other or self._by_another() or (rule.hint if rule else self._unlike(moments))
         later = self._later(rule, moments[used]) if rule else step
         value = self._value(moments, rule, used)
-        if self._by_another():  # the rest follows from that
+        if rule and self._by_another():  # the rest follows from that
             return Judged(step, KEPT if later == KEPT else "", problem_with(self.evidence, "loss0"))
         return Judged(step, later, value)
 
@@ -434,6 +434,7 @@ def sentence(hint: str, phrases: Mapping[str, str], whole: str = "loss") -> str:
     return " ".join(filter(None, (hint, *said))).replace("?.", "?")
 
 
+OTHERS = "The model gets other images than those handed in."
 CHANGED: dict[str, Callable[[Tensor], Tensor]] = {
     "rounded to black and white": lambda x: (x > 0.5).to(x),
     "stretched to [-1, 1]": lambda x: 2 * x - 1,
@@ -458,4 +459,4 @@ def given(found: np.ndarray, x: Tensor) -> tuple[str, Tensor]:
     for hint, change in CHANGED.items():
         if len(rows) == len(x) and torch.allclose(rows, change(wanted), atol=1e-4):
             return f"The images are {hint}: the model is to get them as they are.", images
-    return "The model gets other images than those handed in.", images
+    return OTHERS, images

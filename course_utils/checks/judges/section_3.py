@@ -182,7 +182,7 @@ def judge_vae_train_step(seed: int, evidence: Evidence) -> list[Finding]:
             "the weights take one step of the optimizer, down the gradient of -ELBO", 3, walk.step or sampler
         ),
         unless("each step starts from cleared gradients, whatever the size of the batch", 0.75, walk.later),
-        walk.unmoved(unless(FRESH, 0.5, shared)),
+        walk.unmoved(unless(FRESH, 0.5, shared or walk.step * (walk.step == walk.later))),
         unless("it returns the loss before the step, in nats per image, as a Python number", 0.5, walk.value),
         walk.unmoved(is_fact(evidence, "mode", seed, "the model stays in training mode", 0.25, "")),
     ]
@@ -206,7 +206,13 @@ def judge_test_elbo(seed: int, evidence: Evidence) -> list[Finding]:
     return [
         unless(claim, 3, mean or sampler or whole_mean),
         unless("the standard error is that of these values", 0.75, error or whole_error * (not mean)),
-        unless(FRESH, 0.5, stopped or shared * (not problem_with(evidence, "estimate whole"))),
+        unless(
+            FRESH,
+            0.5,
+            stopped
+            or (mean if mean and error else "")
+            or shared * (not problem_with(evidence, "estimate whole")),
+        ),
         *(
             unless(claim, 0.25, stopped) if stopped else is_fact(evidence, key, seed, claim, 0.25, "")
             for key, claim in facts.items()
@@ -235,6 +241,8 @@ def _estimate(evidence: Evidence, name: str, model: Witness, x: Tensor, size: in
         hint = known.get(len(x), hint)
     elif len(z) != n:
         hint = f"`decode` gets {len(z)} codes for {n} images: one sample of z is asked for."
+    if hint == gradients.OTHERS:
+        return hint, hint
     if hint or (hint := gradients.rounded(found[:1])):
         return hint, ""
     values = _values(model, x.double(), z, size)
