@@ -74,13 +74,18 @@ class Table:
         seen = [evidence[key].ravel() for key in keys if not problem_with(evidence, key)]
         return bool(seen) and np.unique(np.concatenate(seen)).size == 1
 
+    @property
+    def loose(self) -> float:
+        """A mistake may lose more digits than what is right: its numbers may be larger on the way."""
+        return 5 * self.tolerance
+
     def _right(self, key: str) -> Any:
         return self.formulas[key][""]
 
     def _holds(self, evidence: Evidence, looked: Property, formula: Callable[[str], Any]) -> bool:
         """Does each look of a property follow the formula, or what is right?"""
         return not any(problem_with(evidence, key) for key in looked.keys) and all(
-            close(evidence[key], value, self.tolerance)
+            close(evidence[key], value, self.loose)
             for key in looked.keys
             if not close(evidence[key], self._right(key), self.tolerance)
             for value in [formula(key)]
@@ -114,7 +119,7 @@ class Table:
         if number and seen.actual.shape != seen.right.shape:
             return f"The number is right, its shape is not. {described(seen)}", self._right
         for hint in self.formulas[keys[0]]:
-            if all(close(evidence[key], self._by(hint, key), self.tolerance) for key in keys):
+            if all(close(evidence[key], self._by(hint, key), self.loose) for key in keys):
                 return hint, partial(self._by, hint)
         found = diagnose([self._seen(evidence, key) for key in keys], self.tolerance)
         if not found:

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from course_utils.checks.judges.core import Exercise, Finding, close, diagnosis, expect, problem_with
-from course_utils.checks.judges.gaussians import altered, EPSILONS, kls, posterior
+from course_utils.checks.judges.gaussians import EPSILONS, altered, kls, posterior
 from course_utils.checks.judges.looks import Formulas, Property, Table
 from course_utils.checks.judges.predictions import prediction
 from course_utils.checks.probes.evidence import Evidence

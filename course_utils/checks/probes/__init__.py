@@ -20,6 +20,7 @@ from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 import torch
+from torch.distributions import Bernoulli, constraints
 
 from course_utils.checks.probes.evidence import STEADY, Evidence, as_array, pack, quiet, sentence
 from course_utils.checks.probes.inputs import fact, seed_draws
@@ -134,8 +135,13 @@ def undisturbed() -> Iterator[None]:
     dtype, here = torch.get_default_dtype(), torch.get_default_device().type == "cpu"
     torch.set_default_dtype(torch.float32)
     device = contextlib.nullcontext() if here else torch.device("cpu")  # which every call would pass through
+    # The lessons' grey images are no samples of a Bernoulli distribution; who asks for its log_prob all the
+    # same gets it.
+    support = Bernoulli.support
+    Bernoulli.support = constraints.unit_interval  # type: ignore[assignment]
     try:
         with device, torch.random.fork_rng(), torch.enable_grad():
             yield
     finally:
         torch.set_default_dtype(dtype)
+        Bernoulli.support = support

@@ -1,0 +1,151 @@
+"""Tables of looks, the diagnoser, and what an answer leaves behind."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from course_utils.checks.judges import core
+from course_utils.checks.judges.diagnoser import Seen, changes, described, diagnose
+from course_utils.checks.judges.looks import Property, Table
+from course_utils.checks.probes import evidence, inputs
+
+RIGHT = np.array([[1.3, -2.0, 0.7], [4.1, 0.2, -1.1]])
+SIZES = {"images": 2, "latent dimensions": 3}
+PROPERTIES = (Property("the purpose", 3, ["a", "b"]), Property("one too", 2, ["one"]))
+
+
+def table() -> Table:
+    """y = 3 x on three looks, of which the last is a single number."""
+    looks = {"a": (RIGHT,), "b": (RIGHT + 1,), "one": (np.array([5.0]),)}
+    return Table.of(looks, lambda x: {"": 3 * x, "It is x + 3.": x + 3}, lambda x: {"images": len(x)})
+
+
+def judged(answer: Callable[[np.ndarray], Any]) -> list[tuple[bool, str]]:
+    seen = {
+        key: np.asarray(answer(x)) for key, x in {"a": RIGHT, "b": RIGHT + 1, "one": np.array([5.0])}.items()
+    }
+    return [(finding.holds, finding.hint) for finding in table().judge(seen, *PROPERTIES)]
+
+
+# --- tables -----------------------------------------------------------------------------------------
+
+
+def test_what_is_right_in_every_look_holds() -> None:
+    assert judged(lambda x: 3 * x) == [(True, ""), (True, "")]
+
+
+def test_a_known_mistake_is_named_and_costs_the_purpose_alone() -> None:
+    assert judged(lambda x: x + 3) == [(False, "It is x + 3."), (True, "")]
+
+
+def test_a_change_that_learners_make_costs_the_purpose_alone() -> None:
+    assert judged(lambda x: -3 * x) == [(False, "It has the wrong sign."), (True, "")]
+
+
+def test_a_mistake_in_one_look_is_named_by_that_look() -> None:
+    assert judged(lambda x: x + 3 if len(x) == 1 else 3 * x) == [(True, ""), (False, "It is x + 3.")]
+
+
+def test_what_nothing_explains_is_described_and_keeps_nothing() -> None:
+    (purpose, said), (other, _) = judged(lambda x: x**2 + np.sin(9 * x))
+    assert not purpose and not other
+    assert said.startswith("Largest difference")
+
+
+def test_a_hint_needs_the_numbers_of_every_look_that_is_wrong() -> None:
+    assert judged(lambda x: x + 3.01)[0][1] != "It is x + 3."
+
+
+# --- the diagnoser ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("sentence", "change"), list(changes([Seen(RIGHT, RIGHT, SIZES)])))
+def test_every_change_is_explained_by_one_that_gives_the_same(sentence: str, change: Any) -> None:
+    with np.errstate(all="ignore"):
+        actual = np.asarray(change(RIGHT, SIZES), dtype=float)
+    if not np.isfinite(actual).all() or (actual.shape == RIGHT.shape and np.allclose(actual, RIGHT)):
+        return  # a root of a negative number; a clip that changes nothing
+    found = diagnose([Seen(actual, RIGHT, SIZES)])
+    assert found is not None, sentence
+    np.testing.assert_allclose(found[1](RIGHT, SIZES), actual, rtol=1e-4, atol=1e-4)
+
+
+def test_two_changes_are_explained_where_one_is_a_sign_or_a_factor_of_two() -> None:
+    found = diagnose([Seen(-2 * RIGHT.T, RIGHT, {})])
+    assert found is None or "wrong sign" in found[0]
+    assert diagnose([Seen(-RIGHT.T, RIGHT, {})])[0].startswith("It has the wrong sign. Besides:")
+
+
+def test_one_number_is_held_to_seven_digits_so_that_nothing_is_named_by_chance() -> None:
+    rng, named = np.random.default_rng(0), 0
+    for _ in range(300):
+        actual, right = np.exp(rng.normal(size=2))
+        named += diagnose([Seen(np.array(actual), np.array(right), SIZES)]) is not None
+    assert named <= 1
+
+
+@pytest.mark.parametrize(
+    ("actual", "said"),
+    [
+        (RIGHT[:, :2], "It has shape (2, 2); expected (2, 3)."),
+        (np.where(RIGHT > 4, np.nan, RIGHT), "It contains NaN or infinity (1 of 6 numbers)"),
+        (1.37 * RIGHT, "Every number is 1.37 times what it should be."),
+        (RIGHT + 0.37, "off by the same 0.37"),
+        (RIGHT * [[1.0], [1.4]] + [[0.0], [0.9]], "Along the first axis only entry 1 of 0 to 1 is wrong."),
+        (RIGHT + np.array([1e-3, -9e-4, 8e-4]), "That is little"),
+    ],
+    ids=["a shape", "no number", "a factor", "a step", "one row", "little"],
+)
+def test_what_cannot_be_explained_is_described(actual: np.ndarray, said: str) -> None:
+    assert said in described(Seen(actual, RIGHT))
+
+
+# --- what an answer leaves behind -------------------------------------------------------------------
+
+KEPT: list[int] = []
+
+
+def switch(call: Callable[[], object]) -> Callable[[torch.Tensor], torch.Tensor]:
+    def answer(x: torch.Tensor) -> torch.Tensor:
+        call()
+        return 2 * x
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [
+        (lambda x: 2 * x, None),
+        (lambda x: x.mul_(2), evidence.CHANGED),
+        (lambda x: 2 * x + len(KEPT) * (KEPT.append(1) is None), evidence.AGAIN),
+        (lambda x: torch.randn_like(x), evidence.AGAIN),
+        (switch(lambda: torch.set_grad_enabled(False)), "gradients switched off"),
+        (switch(lambda: torch.manual_seed(0)), evidence.SEED_SET),
+        (switch(lambda: torch.set_default_dtype(torch.float64)), "another default dtype"),
+        (switch(lambda: torch.autograd.set_detect_anomaly(True)), "anomaly detection"),
+        (switch(lambda: warnings.simplefilter("error")), "warnings into errors"),
+    ],
+    ids=["nothing", "in place", "kept", "drawn", "gradients", "seed", "dtype", "anomaly", "warnings"],
+)
+def test_what_an_answer_leaves_behind_is_noted_and_put_back(answer: Any, complaint: str | None) -> None:
+    before = torch.is_grad_enabled(), torch.get_default_dtype(), torch.is_anomaly_enabled()
+    kept: evidence.Evidence = {}
+    with warnings.catch_warnings(), torch.random.fork_rng():
+        inputs.seed_draws(0)
+        evidence.look(kept, answer, {"a": (torch.ones(2),), "b": (torch.zeros(3, 1),)})
+    assert (torch.is_grad_enabled(), torch.get_default_dtype(), torch.is_anomaly_enabled()) == before
+    said = core.problem_with(kept, evidence.STEADY) if evidence.STEADY in kept else None
+    assert said == complaint or (complaint and said and complaint in said)
+
+
+def test_an_answer_gets_what_the_look_has_strides_and_gradients_too() -> None:
+    seen = []
+    evidence.record({}, "it", lambda x: seen.append(x) or 0, torch.ones(2, 3, requires_grad=True).T)
+    assert seen[0].stride() == (1, 3) and seen[0].requires_grad
