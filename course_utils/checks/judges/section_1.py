@@ -285,7 +285,15 @@ def judge_hole_share(seed: int, evidence: Evidence) -> list[Finding]:
 
 
 EXERCISES = (
-    Exercise("1.1", "MyAutoencoder", 3, judge_my_autoencoder, ("models.Autoencoder",)),
+    Exercise(
+        "1.1",
+        "MyAutoencoder",
+        3,
+        judge_my_autoencoder,
+        ("models.Autoencoder",),
+        why="Without a ReLU between them, linear layers collapse into a single one, which can do little more "
+        "than a principal component analysis. At the end a ReLU would forbid negative codes and logits.",
+    ),
     Exercise(
         "1.2", "train_step", 3, judge_train_step, ("training.fit", "engine.fast.fit", "engine.cache.fit")
     ),

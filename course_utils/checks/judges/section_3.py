@@ -458,7 +458,15 @@ def _noise_hint(seed: int, evidence: Evidence) -> str:
 
 
 EXERCISES = (
-    Exercise("3.1", "MyVAE", 3, judge_my_vae, ("models.VAE",)),
+    Exercise(
+        "3.1",
+        "MyVAE",
+        3,
+        judge_my_vae,
+        ("models.VAE",),
+        why="Because the second head gives log sigma^2, any real number that it puts out stands for a positive "
+        "variance: no activation has to see to that.",
+    ),
     Exercise("3.2", "vae_loss", 3, judge_vae_loss, ("objectives.negative_elbo",)),
     Exercise("3.3", "vae_train_step", 2, judge_vae_train_step),
     Exercise("3.4", "test_elbo", 3, judge_test_elbo, ("evaluation.test_elbo",)),

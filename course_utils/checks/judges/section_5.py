@@ -209,7 +209,15 @@ def judge_fixed_feature_map(seed: int, evidence: Evidence) -> list[Finding]:
 
 EXERCISES = (
     Exercise("5.1", "conv_sizes", 2, judge_conv_sizes),
-    Exercise("5.2", "ConvDecoder", 3, judge_conv_decoder, ("models.ConvVAE",)),
+    Exercise(
+        "5.2",
+        "ConvDecoder",
+        3,
+        judge_conv_decoder,
+        ("models.ConvVAE",),
+        why="With kernel 4 and stride 2 every pixel inside is painted equally often, because 2 divides 4; kernel "
+        "3 would leave a pattern like a chessboard.",
+    ),
     Exercise("5.3", "fixed_feature_map", 3, judge_fixed_feature_map),
     prediction(
         "5.5",
