@@ -464,7 +464,7 @@ EXERCISES = (
         3,
         judge_my_vae,
         ("models.VAE",),
-        why="Because the second head gives log sigma^2, any real number that it puts out stands for a positive "
+        why="Because the second head gives log sigma^2, any real number stands for a positive "
         "variance: no activation has to see to that.",
     ),
     Exercise("3.2", "vae_loss", 3, judge_vae_loss, ("objectives.negative_elbo",)),

@@ -215,8 +215,8 @@ EXERCISES = (
         3,
         judge_conv_decoder,
         ("models.ConvVAE",),
-        why="With kernel 4 and stride 2 every pixel inside is painted equally often, because 2 divides 4; kernel "
-        "3 would leave a pattern like a chessboard.",
+        why="With kernel 4 and stride 2 every pixel inside is painted equally often, because 2 divides 4; "
+        "kernel 3 would leave a pattern like a chessboard.",
     ),
     Exercise("5.3", "fixed_feature_map", 3, judge_fixed_feature_map),
     prediction(
