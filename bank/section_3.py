@@ -213,7 +213,7 @@ WRONG_VAES = edited(
         ),
         ("sigmoid inside", "nn.ReLU()", "nn.Sigmoid()", "inside is a sigmoid"),
         ("tanh inside the decoder", _UP, _UP.replace("ReLU", "Tanh"), "inside is a tanh"),
-        ("leaky ReLU inside", "nn.ReLU()", "nn.LeakyReLU()", "inside is a leaky ReLU"),
+        ("leaky ReLU inside", "nn.ReLU()", "nn.LeakyReLU()", "inside is a leaky ReLU (0.01)"),
         ("dropout", _DOWN, f"{_DOWN}, nn.Dropout(0.2)", "is there dropout"),
         ("sigmoid at the end", _DECODE, f"{_DECODE}.sigmoid()", "a sigmoid on the logits"),
         ("ReLU at the end", _DECODE, f"{_DECODE}.relu()", "a ReLU on the logits"),

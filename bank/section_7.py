@@ -319,7 +319,7 @@ WRONG_CVAES = [
                 "the first image's label for all",
                 "self.num_classes).float()",
                 "self.num_classes).float()[:1].expand(len(y), -1)",
-                "the label of one image",
+                "the label of the first image",
             ),
             (
                 "the heads changed places",

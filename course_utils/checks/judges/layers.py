@@ -69,64 +69,55 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 BENDS: dict[str, Map] = {
-    "a ReLU": F.relu,
-    "nothing": same,
-    "a sigmoid": torch.sigmoid,
-    "a tanh": torch.tanh,
-    "a leaky ReLU": partial(F.leaky_relu, negative_slope=0.01),
-    "a leaky ReLU (0.1)": partial(F.leaky_relu, negative_slope=0.1),
-    "a leaky ReLU (0.2)": partial(F.leaky_relu, negative_slope=0.2),
-    "a softplus": F.softplus,
-    "an ELU": F.elu,
-    "a GELU": F.gelu,
-    "a SiLU": F.silu,
-    "a ReLU6": F.relu6,
+    "a ReLU": F.relu, "nothing": same, "a sigmoid": torch.sigmoid, "a tanh": torch.tanh,
+    **{f"a leaky ReLU ({a})": partial(F.leaky_relu, negative_slope=a) for a in (0.01, 0.1, 0.2)},
+    "a softplus": F.softplus, "an ELU": F.elu, "a GELU": F.gelu, "a SiLU": F.silu, "a ReLU6": F.relu6,
     "a softmax": partial(F.softmax, dim=1),
-}
+}  # fmt: skip
 ENDS: dict[str, Map] = {
-    "": same,
-    **{name: bend for name, bend in BENDS.items() if name != "nothing"},
-    "an exp": torch.exp,
-    "an exp of the half": lambda y: (y / 2).exp(),
-    "a minus softplus": lambda y: -F.softplus(y),
-    "a log-sigmoid": F.logsigmoid,
-    "a sigmoid of a sigmoid": lambda y: y.sigmoid().sigmoid(),
-}
+    "": same, **{name: bend for name, bend in BENDS.items() if name != "nothing"},
+    "an exp": torch.exp, "an exp of the half": lambda y: (y / 2).exp(),
+    "a minus softplus": lambda y: -F.softplus(y), "a log-sigmoid": F.logsigmoid,
+    "a normalisation to length 1": F.normalize,
+}  # fmt: skip
 STARTS: dict[str, Map] = {
     "": same,
-    "Pixels are multiplied by 255: they go in as they are.": lambda x: 255 * x,
+    "Pixels are multiplied by 255: an image goes in as it is.": lambda x: 255 * x,
     "Pixels are divided by 255: they lie between 0 and 1 already.": lambda x: x / 255,
-    "Pixels are moved to -1 to 1: they go in as they are.": lambda x: 2 * x - 1,
-    "1/2 is subtracted from pixels: they go in as they are.": lambda x: x - 0.5,
-    "Pixels are normalised with the mean 0.1307 of MNIST: they go in as they are.": lambda x: (
-        (x - 0.1307) / 0.3081
-    ),
+    "Pixels are moved to -1 to 1: an image goes in as it is.": lambda x: 2 * x - 1,
+    "1/2 is subtracted from pixels: an image goes in as it is.": lambda x: x - 0.5,
+    "The mean 0.1307 of MNIST is taken off: an image goes in as it is.": lambda x: (x - 0.1307) / 0.3081,
     "Pixels are made black or white: grey ones go in as they are.": lambda x: (x > 0.5).double(),
     "Every pixel above 0 is made white: grey ones go in as they are.": lambda x: (x > 0).double(),
-    "Black and white are exchanged: pixels go in as they are.": lambda x: 1 - x,
+    "Black and white are exchanged: an image goes in as it is.": lambda x: 1 - x,
+    "The image plays no part.": lambda x: 0 * x,
     "Rows and columns of the image are swapped.": lambda x: x.view(-1, 28, 28).mT.flatten(1),
 }
-STARTS_OF_CODES: dict[str, Map] = {
-    "": same,
-    **{f"There is {name} before the first layer: the code goes in as it is.": bend
-       for name, bend in ENDS.items() if name},
-    "The code is scaled to length 1: it goes in as it is.": F.normalize,
-    **{f"The code is kept between -{bound} and {bound}: it goes in as it is.": partial(
-        torch.clamp, min=-bound, max=bound) for bound in (1, 2, 3, 4, 5)},
-}  # fmt: skip
+_CODES: dict[str, Map] = {
+    **{f"There is {name} before the first layer": bend for name, bend in ENDS.items() if name},
+    **{f"There is a factor of {a} before the first layer": partial(torch.mul, a) for a in (2, 0.5, -1)},
+    **{f"The code is kept between -{a} and {a}": partial(torch.clamp, min=-a, max=a) for a in range(1, 6)},
+}
+STARTS_OF_CODES = {"": same} | {f"{hint}: it goes in as it is.": start for hint, start in _CODES.items()}
+
+
+def _smoothed(e: float, y: Tensor, c: int) -> Tensor:
+    return torch.eye(c)[y] * (1 - e) + e / c
+
+
 LABELS: dict[str, Callable[[Tensor, int], Tensor]] = {
     "": lambda y, c: torch.eye(c)[y],
     "The label joins as a single number, but classes have no order: use one-hot.": lambda y, c: y[:, None],
-    "The label joins as a single number, divided by the number of classes: use one-hot.": lambda y, c: (
-        y[:, None] / c
-    ),
+    "The label joins as a single number between 0 and 1: use one-hot.": lambda y, c: y[:, None] / c,
     "There is room for 10 labels, whatever num_classes is.": lambda y, c: torch.eye(max(10, c))[y],
-    "Every row gets the label of one image: join along dim 1, row by row.": lambda y, c: (
-        torch.eye(c)[y[:1]].expand(len(y), -1)
-    ),
+    "Every row gets the label of the first image.": lambda y, c: torch.eye(c)[y[:1]].expand(len(y), -1),
     "The label is one class too far: classes count from 0.": lambda y, c: torch.eye(c)[(y + 1) % c],
-    **{f"The label is smoothed by {e}: one-hot means 0 and 1.": lambda y, c, e=e: (
-        torch.eye(c)[y] * (1 - e) + e / c) for e in (0.01, 0.05, 0.1, 0.2)},
+    "One class has no place of its own: the label has num_classes numbers.": lambda y, c: torch.eye(c)[y, 1:],
+    "The label is twice as large: one-hot means 0 and 1.": lambda y, c: 2 * torch.eye(c)[y],
+    "The label is made of -1 and 1: one-hot means 0 and 1.": lambda y, c: 2 * torch.eye(c)[y] - 1,
+    "The label plays no part: it is 0 throughout.": lambda y, c: 0 * torch.eye(c)[y],
+    **{f"The label is smoothed by {e}: one-hot means 0 and 1.": partial(_smoothed, e)
+       for e in (0.01, 0.05, 0.1, 0.2)},
 }  # fmt: skip
 NO_LABEL = "The label is not used: encoder and decoder both need it."
 LATE = "The label joins after the first layer: it joins what goes in."
@@ -323,17 +314,14 @@ def _convolved(h: Tensor, stage: Stage, known: Known) -> Tensor:
 def explain(actual: np.ndarray, known: Sequence[Known], used: Sequence[bool], given: Given) -> Way | None:
     """The way that gives `actual`, of those that go through all used parameters the one with the fewest
     mistakes; None where none does."""
-    forms: dict[str | None, np.ndarray] = {None: actual}
-    if actual.ndim != 2 or actual.shape[1] == 784:
-        rows = torch.zeros(len(given.rows), 784)
-        forms = {
-            form: actual for form, shaped in FORMS.items() if shaped(rows).shape == actual.shape
-        } or forms
-    for form, shaped in forms.items():
-        flat = shaped.swapaxes(2, 3) if form == TURNED else shaped
-        if flat.ndim > 1 and len(flat) == len(given.rows):
-            flat = flat.reshape(len(flat), -1)
-            way = _explained(flat, known, used, given, bool(form))
+    rows = torch.zeros(len(given.rows), 784)
+    images = actual.ndim != 2 or actual.shape[1] == 784
+    shapes = {form: shaped(rows).shape for form, shaped in FORMS.items() if images}
+    fitting: list[str | None] = [form for form, shape in shapes.items() if shape == actual.shape]
+    for form in fitting or [None]:
+        if actual.ndim > 1 and len(actual) == len(given.rows):
+            flat = (actual.swapaxes(2, 3) if form == TURNED else actual).reshape(len(actual), -1)
+            way = _explained(flat, known, used, given, form == TURNED)
             if way:
                 return replace(way, form=form)
     return None
@@ -349,23 +337,26 @@ def _explained(
     def plans(labels: int) -> list[tuple[Stage, ...]]:
         return list(itertools.islice(_plans(known, used, given.rows.shape[1], labels), 24))
 
-    for start, label, fold, bends in _deviations(given):
+    for start, label, fold, bends in _deviations(given, plain):
         for stages in plans(few.joined(label).shape[1]):
-            inside = sum(stage.kind != "label" for stage in stages) - 1
-            for bent in bends(inside):
+            if fold and all(stage.kind == "linear" for stage in stages):
+                continue
+            for bent in bends(_hidden(stages)):
                 way = Way(stages, bent, start, label, fold)
                 for one in _ended(way, actual[:2], way.raw(known, few), actual):
                     if _alike(actual, one.value(known, given), one.end):
                         return one
-        if plain:
-            return None
     for stages in plans(few.joined("").shape[1])[:4]:
-        way = Way(stages, ("a ReLU",) * (sum(stage.kind != "label" for stage in stages) - 1))
+        way = Way(stages, ("a ReLU",) * _hidden(stages))
         right = way.raw(known, given).numpy()
         found = diagnose([Seen(actual, right)], 1e-3) if right.shape == actual.shape else None
         if found:
             return replace(way, end=found[0], change=partial(_changed, found[1]))
     return None
+
+
+def _hidden(stages: Sequence[Stage]) -> int:
+    return sum(stage.kind != "label" for stage in stages) - 1
 
 
 def _changed(change: Change, rows: Tensor) -> Tensor:
@@ -375,8 +366,8 @@ def _changed(change: Change, rows: Tensor) -> Tensor:
 Bends = Callable[[int], Iterable[tuple[str, ...]]]
 
 
-def _deviations(given: Given) -> Iterator[tuple[str, str, str, Bends]]:
-    """Start, label, fold and activations, of which one at most is not as asked for."""
+def _deviations(given: Given, plain: bool) -> Iterator[tuple[str, str, str, Bends]]:
+    """Start, label, fold and activations, of which one at most is not as asked for; where `plain`, none."""
 
     def relus(n: int) -> list[tuple[str, ...]]:
         return [("a ReLU",) * n]
@@ -385,9 +376,11 @@ def _deviations(given: Given) -> Iterator[tuple[str, str, str, Bends]]:
         names = [name for name in BENDS if name != "a ReLU"]
         yield from ((name,) * n for name in names)
         for place in range(n) if n > 1 else ():
-            yield from ((*relus(place)[0], name, *relus(n - place - 1)[0]) for name in names)
+            yield from ((*relus(place)[0], name, *relus(n - place - 1)[0]) for name in names[:6])
 
     yield "", "", "", relus
+    if plain:
+        return
     yield "", "", "", others
     yield from ((start, "", "", relus) for start in given.starts if start)
     if given.label is not None:
@@ -407,10 +400,25 @@ def _ended(way: Way, actual: np.ndarray, raw: Tensor, whole: np.ndarray) -> Iter
     }
     for cut in cuts:
         rows = CUTS[cut](raw) if cut else raw
-        for end, change in (ENDS | clamps).items():
+        # an end keeps the largest the largest, or makes it the least: this alone refuses most
+        first, top = actual[0], actual[0, int(rows[0].argmax())]
+        near = 1e-3 * np.ptp(first) if np.isfinite(first).all() else 0
+        if not (top >= first.max() - near or top <= first.min() + near):
+            continue
+        for end, change in (ENDS | clamps | _line(rows.numpy(), actual)).items():
             if _alike(actual, change(rows).numpy(), end):
                 yield replace(way, cut=cut, end=end, change=change)
                 break
+
+
+def _line(x: np.ndarray, y: np.ndarray) -> dict[str, Map]:
+    """The factor and the shift that lead from x to y, if it is a straight line."""
+    if x.size < 3 or not np.isfinite(y).all():
+        return {}
+    factor, shift = (float(f"{number:.4g}") for number in np.polyfit(x.ravel(), y.ravel(), 1))
+    factor, shift = (1.0 if abs(factor - 1) < 1e-3 else factor), (0.0 if abs(shift) < 1e-2 else shift)
+    words = [f"a factor of {factor:g}"] * (factor != 1) + [f"a shift by {shift:g}"] * (shift != 0)
+    return {" and ".join(words): lambda y: factor * y + shift} if words else {}
 
 
 def _alike(actual: np.ndarray, value: np.ndarray, end: str = "") -> bool:
@@ -436,7 +444,7 @@ def _plans(
     is_bias = [math.prod(shape) == max(shape, default=1) for shape in shapes]
     weights = tuple(place for place, bias in enumerate(is_bias) if used[place] and not bias)
     biases = [place for place, bias in enumerate(is_bias) if used[place] and bias]
-    for stages in _orders(shapes, weights, width, labels, False):
+    for stages in _orders(shapes, weights, (width, labels, False)):
         takers = [[i for i, s in enumerate(stages) if s.out == math.prod(shapes[place])] for place in biases]
         for taken in itertools.product(*takers):
             yield tuple(
@@ -448,45 +456,39 @@ def _plans(
 Shapes = Sequence[tuple[int, ...]]
 
 
-def _orders(
-    shapes: Shapes, places: tuple[int, ...], width: int, labels: int, maps: bool, first: bool = True
-) -> Iterator[tuple[Stage, ...]]:
-    """The orders of these weights from `width` numbers, or where `maps` from maps of so many channels."""
+State = tuple[int, int, bool]  # how many numbers go in next, or maps of so many channels; the label's width
+
+
+def _orders(shapes: Shapes, places: tuple[int, ...], state: State) -> Iterator[tuple[Stage, ...]]:
+    """The orders of these weights in which each fits what comes before it."""
     if not places:
         yield ()
     for place in places:
         rest = tuple(other for other in places if other != place)
-        for stage, left, wide in _stages(shapes, place, rest, width, labels, maps):
-            if stage.kind != "label":
-                more = _orders(shapes, left, stage.out, labels, stage.kind != "linear", False)
-            elif first:
-                more = _orders(shapes, left, width, wide, maps, False)
-            else:
-                continue
-            yield from ((stage, *later) for later in more)
+        for stage, left, after in _stages(shapes, place, rest, state):
+            yield from ((stage, *later) for later in _orders(shapes, left, after))
 
 
 def _stages(
-    shapes: Shapes, place: int, rest: tuple[int, ...], width: int, labels: int, maps: bool
-) -> Iterator[tuple[Stage, tuple[int, ...], int]]:
-    """What the weight at this place may do next, the weights that are left, and the label's width."""
-    shape = shapes[place]
+    shapes: Shapes, place: int, rest: tuple[int, ...], state: State
+) -> Iterator[tuple[Stage, tuple[int, ...], State]]:
+    """What the weight at this place may do next, the weights that are left, and what comes out."""
+    shape, (width, labels, maps) = shapes[place], state
     if len(shape) == 4:
         for stage in _convolutions(place, shape, width, maps):
-            yield stage, rest, labels
+            yield stage, rest, (stage.out, labels, True)
     elif len(shape) == 2 and not maps:
         for turned, (out, into) in ((False, shape), (True, shape[::-1])):
-            stage = Stage(place, out, turned=turned)
+            stage, after = Stage(place, out, turned=turned), (out, labels, False)
             if into == width:
-                yield stage, rest, labels
+                yield stage, rest, after
                 for apart in _apart(shapes, rest, out, labels):
                     left = tuple(one for one in rest if one != apart[0])
-                    yield replace(stage, apart=apart), left, labels
+                    yield replace(stage, apart=apart), left, after
             if labels and into == width + labels:
-                yield replace(stage, joins=1), rest, labels
-                yield replace(stage, joins=-1), rest, labels
-            if labels and into == labels:
-                yield replace(stage, kind="label"), rest, out
+                yield from ((replace(stage, joins=joins), rest, after) for joins in (1, -1))
+            if labels and into == labels and any(width + out in shapes[one] for one in rest):
+                yield replace(stage, kind="label"), rest, (width, out, False)
 
 
 def _convolutions(place: int, shape: tuple[int, ...], width: int, maps: bool) -> Iterator[Stage]:
@@ -534,15 +536,23 @@ class Networks:
         """The way to an output; where none is found, that in evaluation mode, or that of one image alone."""
         given, used = self.given(key), self.used(key)
         kinds = {f"{key} main": ("", given), f"calm {key} main": (DROPOUT, given)}
-        if problem_with(self.evidence, STEADY) != AGAIN:
+        if self._mixed(key):
             kinds[f"alone {key}"] = (MIXED, given.first(1))
-        for place, (reason, rows) in kinds.items():
+        for place, (self.reasons[key], rows) in kinds.items():
             if not problem_with(self.evidence, place) and any(used):
                 way = explain(self.evidence[place], self.known, used, rows)
                 if way:
-                    self.reasons[key] = reason
                     return way
         return None
+
+    def _mixed(self, key: str) -> bool:
+        """Does the first image alone give something else than in its batch?"""
+        places = f"alone {key}", f"{key} main"
+        problems = [problem_with(self.evidence, place) for place in places]
+        if problem_with(self.evidence, STEADY) == AGAIN or any(problems):
+            return False
+        alone, whole = (self.evidence[place] for place in places)
+        return whole.ndim > 0 and not _alike(alone, whole[:1])
 
     def used(self, key: str) -> list[bool]:
         """On which parameters an output depends, as far as was seen."""
@@ -561,11 +571,9 @@ class Networks:
 
     def _shares(self, key: str) -> bool:
         """Does decode use a weight of encode?"""
-        before = {
-            stage.weight for one, way in self.ways.items() if way and one != key for stage in way.stages
-        }
-        way = self.ways[key]
-        return key == "logits" and way is not None and any(stage.weight in before for stage in way.stages)
+        weights = {one: set(_weights(way)) for one, way in self.ways.items() if way}
+        own = weights.pop(key)
+        return key == "logits" and any(own & others for others in weights.values())
 
     def end(self, key: str) -> str:
         """What stands at the end of an output, or ''."""
@@ -603,21 +611,14 @@ class Networks:
         if complaint in (AGAIN, CHANGED, DROPOUT):
             few = len(weights) < len(self.asked[key]) and complaint == AGAIN
             return complaint + FEW.format(len(weights), len(self.asked[key])) * few
-        alone = self.evidence.get(f"alone {key}", np.array(""))
-        if alone.dtype.kind != "U" and not _alike(alone, self.evidence[place][:1]):
-            return MIXED
-        used = zip(self.known, self.used(key), strict=False)
-        weights = [" x ".join(map(str, one.value.shape)) for one, part in used if part and one.value.ndim > 1]
         if not weights:
-            return (
-                f"No weight of the model plays a part in {name}: is a layer made where torch does not see it?"
-            )
+            return f"No weight of the model plays a part in {name}: are its layers out of torch's sight?"
         others = self.evidence.get(f"others {key}", np.array(""))
         if others.dtype.kind == "U" and others.item():
             return f"On the way to {name} stand layers of other kinds: {others.item()}."
-        return (
-            f"Linear layers and ReLU alone do not give {name}. Weights of {', '.join(weights)} play a part."
-        )
+        found = ", ".join(weights)
+        mixed = MIXED if self._mixed(key) else f"Linear layers and ReLU alone do not give {name}."
+        return f"{mixed} Weights of {found} play a part."
 
     # Each of these is a hint that fits all outputs that could be explained.
 
@@ -625,25 +626,18 @@ class Networks:
         for key, way in self.ways.items():
             if way and len(way.sizes) == len(self.asked[key]) and way.sizes != self.asked[key]:
                 found, asked = (", ".join(map(str, sizes)) for sizes in (way.sizes, self.asked[key]))
-                return (
-                    f"The layers that lead to {self.names[key]} give {found} numbers; asked for are {asked}."
-                )
+                return f"The layers up to {self.names[key]} give {found} numbers; asked for are {asked}."
         return self._any()
 
     def kernels(self, key: str) -> str:
         """What is wrong with kernel, stride and padding of the convolutions."""
-        way, wanted = self.ways[key], (4, 2, 1, 0)
-        for stage in way.stages if way else ():
-            if stage.kind != "transposed":
-                continue
-            one = self.known[stage.weight]
+        way = self.ways[key]
+        stages = [stage for stage in way.stages if stage.kind == "transposed"] if way else []
+        for one in (self.known[stage.weight] for stage in stages):
             kernel = one.value.shape[-1], *one.geometry
-            if kernel != wanted:
-                outer = f", output padding {kernel[3]}" if kernel[3] else ""
-                return (
-                    f"A transposed convolution has kernel {kernel[0]}, stride {kernel[1]}, "
-                    f"padding {kernel[2]}{outer}; asked for are 4, 2 and 1."
-                )
+            if kernel != (4, 2, 1, 0):
+                found = "kernel {}, stride {}, padding {} and output padding {}".format(*kernel)
+                return f"A transposed convolution has {found}; asked for are 4, 2, 1 and 0."
         return self._any()
 
     def batches(self) -> str:
@@ -707,14 +701,14 @@ def judge_vae(
 
 def _trunk(found: Networks) -> str:
     """What is wrong with the hidden layers of the encoder."""
-    mu, logvar = ways = found.ways["mu"], found.ways["logvar"]
+    mu, logvar = found.ways["mu"], found.ways["logvar"]
     explained = [key for key in ("mu", "logvar") if found.ways[key]]
     if not explained:
         return found.unknown("mu")
     if mu and logvar and _weights(mu) == _weights(logvar)[: len(mu.stages)] != _weights(logvar):
         return found.inside("mu")  # logvar comes out of mu: that is said of the heads
     hint = next(filter(None, map(found.inside, explained)), "")
-    if not hint and all(ways) and _weights(mu)[:-1] != _weights(logvar)[:-1]:
+    if not hint and mu and logvar and _weights(mu)[:-1] != _weights(logvar)[:-1]:
         return "mu and logvar come through hidden layers of their own: one encoder leads to both heads."
     return hint
 

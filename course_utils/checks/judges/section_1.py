@@ -235,7 +235,15 @@ def _errors(pair: Pair, codes: np.ndarray) -> dict[str, np.ndarray]:
 
 
 EXERCISES = (
-    Exercise("1.1", "MyAutoencoder", 3, judge_my_autoencoder, ("models.Autoencoder",)),
+    Exercise(
+        "1.1",
+        "MyAutoencoder",
+        3,
+        judge_my_autoencoder,
+        ("models.Autoencoder",),
+        why="Without a ReLU between them, linear layers collapse into a single one, which can do little more "
+        "than a principal component analysis. At the end a ReLU would forbid negative codes and logits.",
+    ),
     Exercise(
         "1.2",
         "train_step",

@@ -495,7 +495,15 @@ def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
 
 
 EXERCISES = (
-    Exercise("3.1", "MyVAE", 3, judge_my_vae, ("models.VAE",)),
+    Exercise(
+        "3.1",
+        "MyVAE",
+        3,
+        judge_my_vae,
+        ("models.VAE",),
+        why="Because the second head gives log sigma^2, any real number stands for a positive "
+        "variance: no activation has to see to that.",
+    ),
     Exercise(
         "3.2",
         "vae_loss",

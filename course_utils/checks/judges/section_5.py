@@ -235,7 +235,15 @@ EXERCISES = (
         why="The last window has to fit, so sizes may come out alike: here 27 and 28 both give 14. A "
         "transposed convolution cannot know which of the two it was, and gives one of them.",
     ),
-    Exercise("5.2", "ConvDecoder", 3, judge_conv_decoder, ("models.ConvVAE",)),
+    Exercise(
+        "5.2",
+        "ConvDecoder",
+        3,
+        judge_conv_decoder,
+        ("models.ConvVAE",),
+        why="With kernel 4 and stride 2 every pixel inside is painted equally often, because 2 divides 4; "
+        "kernel 3 would leave a pattern like a chessboard.",
+    ),
     Exercise(
         "5.3",
         "fixed_feature_map",

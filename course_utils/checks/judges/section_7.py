@@ -307,7 +307,15 @@ _DIMENSIONS = prediction(
 
 
 EXERCISES = (
-    Exercise("7.1", "MyCVAE", 3, judge_my_cvae, ("models.CVAE",)),
+    Exercise(
+        "7.1",
+        "MyCVAE",
+        3,
+        judge_my_cvae,
+        ("models.CVAE",),
+        why="Joining a one-hot label to the input of a linear layer adds one learned vector for each class "
+        "to its output. As the decoder is told the class, z is free to hold what else differs: style.",
+    ),
     Exercise(
         "7.2",
         "request_digits",

@@ -118,8 +118,8 @@ def _leaves(model: nn.Module) -> Iterator[tuple[str, nn.Module, Tensor]]:
     modules = dict((module, name) for name, module in model.named_modules())
     waiting = list(modules)
     for module in waiting:
-        for name, value in module.named_parameters(recurse=False):
-            yield f"{modules[module]}.{name}".lower(), module, value
+        for own, parameter in module.named_parameters(recurse=False):
+            yield f"{modules[module]}.{own}".lower(), module, parameter
         for name, attribute in vars(module).items():
             for thing in _inside(attribute) if name[0] != "_" else ():
                 if isinstance(thing, nn.Module):
@@ -160,7 +160,7 @@ def known(model: Any, seed: int, calls: Mapping[str, Call]) -> nn.Module:
 # --- the probe of every network -----------------------------------------------------------------------
 
 
-def output(model: nn.Module, method: str, part: int | None, *args: Tensor) -> Any:
+def output(model: Any, method: str, part: int | None, *args: Tensor) -> Any:
     """What the model answers to one call."""
     if method == "both":
         return alone(model.decode(alone(model.encode(*args))))
