@@ -61,11 +61,12 @@ class Table:
         hint, own = self._explained(evidence, purpose)
         if hint and self._idle(evidence, [key for looked in properties for key in looked.keys]):
             own = None
+        understood = own is not None or not hint
         findings = [Finding(purpose.claim, not hint, purpose.weight, hint)]
         for other in others:
-            follows = self._holds(evidence, other, own or self._right)
+            follows = self._holds(evidence, other, own)
             # Fewer looks agree with a mistake by chance: none is named that the purpose's looks do not have.
-            hint = "" if follows else self._explained(evidence, other, bool(own))[0]
+            hint = "" if follows else self._explained(evidence, other, understood)[0]
             findings.append(Finding(other.claim, not hint, other.weight, hint))
         return findings
 
@@ -82,13 +83,12 @@ class Table:
     def _right(self, key: str) -> Any:
         return self.formulas[key][""]
 
-    def _holds(self, evidence: Evidence, looked: Property, formula: Callable[[str], Any]) -> bool:
-        """Does each look of a property follow the formula, or what is right?"""
+    def _holds(self, evidence: Evidence, looked: Property, own: Callable[[str], Any] | None) -> bool:
+        """Is each look of a property right, or what the answer's own formula gives?"""
         return not any(problem_with(evidence, key) for key in looked.keys) and all(
-            close(evidence[key], value, self.loose)
+            close(evidence[key], self._right(key), self.tolerance)
+            or (own is not None and close(evidence[key], own(key), self.loose))
             for key in looked.keys
-            if not close(evidence[key], self._right(key), self.tolerance)
-            for value in [formula(key)]
         )
 
     def _explained(
@@ -100,7 +100,7 @@ class Table:
             return problem, None
         off = [key for key in looked.keys if not close(evidence[key], self._right(key), self.tolerance)]
         if not off:
-            return "", self._right
+            return "", None
         for keys in (off, off[:1]):  # one mistake explains all, or at least the first
             found = self._mistake(evidence, keys) if named else None
             if found:
@@ -110,16 +110,18 @@ class Table:
             return complaint, None
         return f"{described(self._seen(evidence, off[0]), self.tolerance)} {looked.otherwise}".strip(), None
 
-    def _mistake(self, evidence: Evidence, keys: Sequence[str]) -> tuple[str, Callable[[str], Any]] | None:
+    def _mistake(
+        self, evidence: Evidence, keys: Sequence[str]
+    ) -> tuple[str, Callable[[str], Any] | None] | None:
         """The mistake that gives what is seen in all of these looks, and what it gives in any."""
         seen = self._seen(evidence, keys[0])
         number = seen.right.size == 1 and close(
             seen.actual.reshape(-1), seen.right.reshape(-1), self.tolerance
         )
         if number and seen.actual.shape != seen.right.shape:
-            return f"The number is right, its shape is not. {described(seen)}", self._right
+            return f"The number is right, its shape is not. {described(seen)}", None
         for hint in self.formulas[keys[0]]:
-            if all(close(evidence[key], self._by(hint, key), self.loose) for key in keys):
+            if hint and all(close(evidence[key], self._by(hint, key), self.loose) for key in keys):
                 return hint, partial(self._by, hint)
         found = diagnose([self._seen(evidence, key) for key in keys], self.tolerance)
         if not found:
