@@ -266,7 +266,7 @@ EXERCISES = (
         judge_my_cvae,
         ("models.CVAE",),
         why="Joining a one-hot label to the input of a linear layer adds one learned vector for each class "
-        "to its output. As the decoder is told the class, z is free to hold what else differs, such as style.",
+        "to its output. As the decoder is told the class, z is free to hold what else differs: style.",
     ),
     Exercise("7.2", "request_digits", 2, judge_request_digits),
     Exercise("7.4", "count_active", 3, judge_count_active, ("evaluation.active_units",)),
