@@ -18,6 +18,7 @@ from course_utils.checks.judges.core import Finding, close, problem_with
 from course_utils.checks.judges.diagnoser import Seen, Sizes, changed, described, diagnose
 from course_utils.checks.probes.evidence import AGAIN, CHANGED, STEADY, Evidence, as_array
 
+Formula = Callable[[str], Any]  # what a look with this key should give
 Formulas = Mapping[str, Any]  # what one look gives: the right value under '', each mistake's under its hint
 
 
@@ -83,7 +84,7 @@ class Table:
     def _right(self, key: str) -> Any:
         return self.formulas[key][""]
 
-    def _holds(self, evidence: Evidence, looked: Property, own: Callable[[str], Any] | None) -> bool:
+    def _holds(self, evidence: Evidence, looked: Property, own: Formula | None) -> bool:
         """Is each look of a property right, or what the answer's own formula gives?"""
         return not any(problem_with(evidence, key) for key in looked.keys) and all(
             close(evidence[key], self._right(key), self.tolerance)
@@ -93,7 +94,7 @@ class Table:
 
     def _explained(
         self, evidence: Evidence, looked: Property, named: bool = True
-    ) -> tuple[str, Callable[[str], Any] | None]:
+    ) -> tuple[str, Formula | None]:
         """'' where the property holds, otherwise what is wrong, and the formula that the answer follows."""
         problem = next(filter(None, (problem_with(evidence, key) for key in looked.keys)), "")
         if problem:
@@ -110,9 +111,7 @@ class Table:
             return complaint, None
         return f"{described(self._seen(evidence, off[0]), self.tolerance)} {looked.otherwise}".strip(), None
 
-    def _mistake(
-        self, evidence: Evidence, keys: Sequence[str]
-    ) -> tuple[str, Callable[[str], Any] | None] | None:
+    def _mistake(self, evidence: Evidence, keys: Sequence[str]) -> tuple[str, Formula | None] | None:
         """The mistake that gives what is seen in all of these looks, and what it gives in any."""
         seen = self._seen(evidence, keys[0])
         number = seen.right.size == 1 and close(

@@ -315,7 +315,6 @@ EXERCISES = (
         ("models.CVAE",),
         why="Joining a one-hot label to the input of a linear layer adds one learned vector for each class "
         "to its output. As the decoder is told the class, z is free to hold what else differs: style.",
-    ),
     Exercise(
         "7.2",
         "request_digits",
@@ -342,13 +341,6 @@ EXERCISES = (
         why="Dropout and batch normalisation read the flag of their own module: hence `eval` goes through "
         "all of them. Put back, the mode lets a training go on as if nobody had looked.",
     ),
-    Exercise(
-        "7.7",
-        "confusion",
-        2,
-        judge_confusion,
-        why="An accuracy is one number; here each kind of error has its own. A large one off the diagonal "
-        "names two classes that look alike, and a full column a class that is guessed too often.",
     ),
     _LABEL,
     _DIMENSIONS,
