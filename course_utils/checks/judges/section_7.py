@@ -315,6 +315,7 @@ EXERCISES = (
         ("models.CVAE",),
         why="Joining a one-hot label to the input of a linear layer adds one learned vector for each class "
         "to its output. As the decoder is told the class, z is free to hold what else differs: style.",
+    ),
     Exercise(
         "7.2",
         "request_digits",
@@ -340,7 +341,6 @@ EXERCISES = (
         ("evaluation.codes",),
         why="Dropout and batch normalisation read the flag of their own module: hence `eval` goes through "
         "all of them. Put back, the mode lets a training go on as if nobody had looked.",
-    ),
     ),
     _LABEL,
     _DIMENSIONS,
