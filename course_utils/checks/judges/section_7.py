@@ -342,6 +342,14 @@ EXERCISES = (
         why="Dropout and batch normalisation read the flag of their own module: hence `eval` goes through "
         "all of them. Put back, the mode lets a training go on as if nobody had looked.",
     ),
+    Exercise(
+        "7.7",
+        "confusion",
+        2,
+        judge_confusion,
+        why="An accuracy is one number; here each kind of error has its own. A large one off the diagonal "
+        "names two classes that look alike, and a full column a class that is guessed too often.",
+    ),
     _LABEL,
     _DIMENSIONS,
 )
