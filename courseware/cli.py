@@ -227,7 +227,7 @@ def cache(empty: bool) -> None:
 
 
 @main.command()
-@click.option("--seeds", type=click.IntRange(1), default=20, help="How many, for each answer of the bank.")
+@click.option("--seeds", type=click.IntRange(1), default=11, help="How many, for each answer of the bank.")
 @click.option("--generated", type=click.IntRange(1), help="Check so many generated answers, not the bank.")
 @_STORE
 def graders(seeds: int, generated: int | None, store: bool) -> None:

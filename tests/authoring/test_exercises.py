@@ -33,7 +33,7 @@ FAULTS = {
         "a linear layer wants another shape.",
         "a question as its first hint",
     ),
-    "expected number": ("expected are\n`torch", "the sizes are\n`torch", "an expected figure or number"),
+    "expected number": ("expected are `torch", "the sizes are `torch", "an expected figure or number"),
     "solution": ("    ### BEGIN SOLUTION\n    pixels", "    pixels", "a solution"),
     "docstring": (
         '    """784-512-256 to mu and logvar; latent_dim-256-512-784 to logits."""\n',

@@ -70,7 +70,7 @@ from course_utils.checks.probes.section_2 import square_looks
 
 
 def judge_mean_square(seed, evidence):
-    return Table.of(square_looks(seed), squares).judge(
+    return Table.of(square_looks, seed, squares).judge(
         evidence,
         Property("it is the mean of the squares", 3, ["mean"]),
         Property("one entry works too", 2, ["one"]),

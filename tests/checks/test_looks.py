@@ -23,7 +23,9 @@ PROPERTIES = (Property("the purpose", 3, ["a", "b"]), Property("one too", 2, ["o
 def table() -> Table:
     """y = 3 x on three looks, of which the last is a single number."""
     looks = {"a": (RIGHT,), "b": (RIGHT + 1,), "one": (np.array([5.0]),)}
-    return Table.of(looks, lambda x: {"": 3 * x, "It is x + 3.": x + 3}, lambda x: {"images": len(x)})
+    return Table.of(
+        lambda _: looks, 0, lambda x: {"": 3 * x, "It is x + 3.": x + 3}, lambda x: {"images": len(x)}
+    )
 
 
 def judged(answer: Callable[[np.ndarray], Any]) -> list[tuple[bool, str]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -44,17 +44,15 @@ class Table:
     @classmethod
     def of(
         cls,
-        looks: Mapping[str, Sequence[Any]],
+        looks: Callable[[int], Mapping[str, Sequence[Any]]],
+        seed: int,
         formulas: Callable[..., Formulas],
         sizes: Callable[..., Sizes] = lambda *_: {},
         tolerance: float = 1e-4,
     ) -> Table:
-        """The table of these looks: arguments by key."""
-        return cls(
-            {key: formulas(*given) for key, given in looks.items()},
-            {key: sizes(*given) for key, given in looks.items()},
-            tolerance,
-        )
+        """The table of the looks, arguments by key, that belong to this seed."""
+        counted = {key: sizes(*given) for key, given in looks(seed).items()}
+        return cls(_worked_out(looks, seed, formulas), counted, tolerance)
 
     def judge(self, evidence: Evidence, *properties: Property) -> list[Finding]:
         """A finding for each property; the first is the purpose."""
@@ -133,3 +131,11 @@ class Table:
 
     def _seen(self, evidence: Evidence, key: str) -> Seen:
         return Seen(evidence[key], as_array(self._right(key)), self.sizes[key])
+
+
+@lru_cache(maxsize=8)
+def _worked_out(
+    looks: Callable[[int], Mapping[str, Sequence[Any]]], seed: int, formulas: Callable[..., Formulas]
+) -> dict[str, Formulas]:
+    """What each look gives by each formula: the same for all answers that are judged with this seed."""
+    return {key: formulas(*given) for key, given in looks(seed).items()}

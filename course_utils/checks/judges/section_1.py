@@ -139,7 +139,7 @@ def judge_train_step(seed: int, evidence: Evidence) -> list[Finding]:
 
 
 def judge_hole_share(seed: int, evidence: Evidence) -> list[Finding]:
-    table = Table.of(hole_looks(seed), _shares, lambda *calls: {"codes": len(calls[0][1])}, 1e-6)
+    table = Table.of(hole_looks, seed, _shares, lambda *calls: {"codes": len(calls[0][1])}, 1e-6)
     return table.judge(
         evidence,
         Property("it is the share of codes that lose more than the threshold of their image", 3, ["shares"]),

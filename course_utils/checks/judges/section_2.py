@@ -42,7 +42,7 @@ from course_utils.checks.probes.section_2 import (
 
 
 def judge_gaussian_kl(seed: int, evidence: Evidence) -> list[Finding]:
-    table = Table.of(kl_looks(seed), _kls, _sizes)
+    table = Table.of(kl_looks, seed, _kls, _sizes)
     return table.judge(
         evidence,
         Property("it equals the KL of torch.distributions, entry by entry", 3, ["kl", "turned"]),
@@ -82,7 +82,7 @@ def _kls(mu: Tensor, logvar: Tensor) -> dict[str, Any]:
 def judge_reparameterize(seed: int, evidence: Evidence) -> list[Finding]:
     looks = sample_looks(seed)
     claim = "with eps given, z = mu + sigma * eps, also where eps is 0 and where gradients are off"
-    (given,) = Table.of(looks, _samples, _sizes).judge(evidence, Property(claim, 3, list(looks)))
+    (given,) = Table.of(sample_looks, seed, _samples, _sizes).judge(evidence, Property(claim, 3, list(looks)))
     mu, logvar, eps = (t.double() for t in looks["given"])
     one, derivative = torch.ones_like(mu), eps * (logvar / 2).exp() / 2
     gradients = {
@@ -165,7 +165,7 @@ def judge_monte_carlo_elbo(seed: int, evidence: Evidence) -> list[Finding]:
     def sizes(_: Linear, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -> dict[str, int]:
         return _sizes(mu) | {"samples": len(eps), "pixels": 784}
 
-    table = Table.of(elbo_looks(seed), _elbos, sizes)
+    table = Table.of(elbo_looks, seed, _elbos, sizes)
     return table.judge(
         evidence,
         Property("it is the mean of log p(x|z) over samples, minus the KL, per image", 3, ["elbo", "prior"]),
@@ -252,7 +252,7 @@ def judge_importance_weighted_bound(seed: int, evidence: Evidence) -> list[Findi
     def sizes(log_w: Tensor) -> dict[str, int]:
         return {"samples": len(log_w), "images": log_w.shape[1]}
 
-    table = Table.of(bound_looks(seed), _bounds, sizes, 1e-6)
+    table = Table.of(bound_looks, seed, _bounds, sizes, 1e-6)
     return table.judge(
         evidence,
         Property("it is the log of the mean weight, per image", 3, ["bound", "float32"]),
@@ -313,7 +313,7 @@ def _bounds(log_w: Tensor) -> dict[str, Any]:
 
 def judge_what_is_my_beta(seed: int, evidence: Evidence) -> list[Finding]:
     looks = beta_looks(seed)
-    table = Table.of(looks, _betas, tolerance=1e-6)
+    table = Table.of(beta_looks, seed, _betas, tolerance=1e-6)
     entropy, square = ([key for key in looks if key.startswith(kind)] for kind in ("cross", "square"))
     return table.judge(
         evidence,

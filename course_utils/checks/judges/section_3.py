@@ -92,7 +92,7 @@ def judge_my_vae(seed: int, evidence: Evidence) -> list[Finding]:
 
 def judge_vae_loss(seed: int, evidence: Evidence) -> list[Finding]:
     looks = vae_loss_looks(seed)
-    findings = Table.of(looks, _three, losses.sizes).judge(
+    findings = Table.of(vae_loss_looks, seed, _three, losses.sizes).judge(
         evidence,
         Property(
             "loss, reconstruction and KL are in nats per image, for grey and for binary images",
@@ -383,7 +383,7 @@ def judge_estimate_log_likelihood(seed: int, evidence: Evidence) -> list[Finding
     def sizes(_: Witness, x: Tensor, eps: Tensor) -> dict[str, int]:
         return {"images": len(x), "samples": len(eps), "latent dimensions": eps.shape[2], "pixels": 784}
 
-    table = Table.of(likelihood_looks(seed), _bounds, sizes, 4e-6)
+    table = Table.of(likelihood_looks, seed, _bounds, sizes, 4e-6)
     return table.judge(
         evidence,
         Property("it is the log of the mean weight p(x|z) p(z) / q(z|x), per image", 3, ["bound"]),

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import combinations, combinations_with_replacement
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -51,6 +53,11 @@ def _smooth(t: np.ndarray) -> np.ndarray:
     return 3 * t**2 - 2 * t**3
 
 
+def _every_walk(seed: int) -> dict[str, Any]:
+    """The looks of all kinds, by their keys."""
+    return {key: walk for walks in walk_looks(seed).values() for key, walk in walks.items()}
+
+
 def judge_interpolate(seed: int, evidence: Evidence) -> list[Finding]:
     looks = walk_looks(seed)
     claims = {
@@ -59,8 +66,7 @@ def judge_interpolate(seed: int, evidence: Evidence) -> list[Finding]:
         "parallel": ("between ends of the same direction the spherical walk is the straight line", 0.5),
         "narrow": ("it also works in one dimension", 0.5),
     }
-    every = {key: walk for walks in looks.values() for key, walk in walks.items()}
-    table = Table.of(every, _walks, lambda a, b, steps, *_: {"steps": steps})
+    table = Table.of(_every_walk, seed, _walks, lambda a, b, steps, *_: {"steps": steps})
     return table.judge(evidence, *(Property(*claim, list(looks[kind])) for kind, claim in claims.items()))
 
 
@@ -357,8 +363,14 @@ UNDERFLOW = "exp(log q) is 0 here: use torch.logsumexp"
 NOTHING = "It is NaN: are densities 0 here after `exp`? Stay with logs, and use torch.logsumexp."
 
 
+@lru_cache(maxsize=4)
+def _parts_of(seed: int) -> dict[str, dict[str, np.ndarray]]:
+    """Both parts of each case by every formula."""
+    return {case: _parts(*samples(seed, case)) for case in CASES}
+
+
 def judge_kl_decomposition(seed: int, evidence: Evidence) -> list[Finding]:
-    values = {case: _parts(*samples(seed, case)) for case in CASES}
+    values = _parts_of(seed)
     formulas = {
         name: {hint: np.array([values[case][hint][part] for case in USUAL]) for hint in values["main"]}
         for part, name in enumerate(PARTS)

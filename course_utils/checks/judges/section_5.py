@@ -130,7 +130,7 @@ def judge_conv_sizes(seed: int, evidence: Evidence) -> list[Finding]:
         "mixed": ("the sizes after a mixture of both, each layer from the one before", 1),
     }
     properties = [Property(*claim, [k for k in looks if k.startswith(key)]) for key, claim in claims.items()]
-    return Table.of(looks, _size_lists, tolerance=1e-6).judge(evidence, *properties)
+    return Table.of(drawn_stacks, seed, _size_lists, tolerance=1e-6).judge(evidence, *properties)
 
 
 def _size_lists(stack: Stack, run: range) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def judge_conv_decoder(seed: int, evidence: Evidence) -> list[Finding]:
 
 
 def judge_fixed_feature_map(seed: int, evidence: Evidence) -> list[Finding]:
-    table = Table.of(feature_looks(seed), _maps, lambda hidden, *_: {"images": len(hidden)}, 1e-6)
+    table = Table.of(feature_looks, seed, _maps, lambda hidden, *_: {"images": len(hidden)}, 1e-6)
     return table.judge(
         evidence,
         Property(

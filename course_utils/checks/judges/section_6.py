@@ -32,7 +32,7 @@ from course_utils.checks.probes.section_6 import (
 
 def judge_beta_loss(seed: int, evidence: Evidence) -> list[Finding]:
     looks = beta_loss_looks(seed)
-    findings = Table.of(looks, _beta_losses, losses.sizes).judge(
+    findings = Table.of(beta_loss_looks, seed, _beta_losses, losses.sizes).judge(
         evidence,
         Property(
             "it is cross-entropy plus beta times KL, nats per image, for beta above and below 1",
@@ -95,7 +95,7 @@ def _beta_losses(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, *betas
 
 def judge_warm_up(seed: int, evidence: Evidence) -> list[Finding]:
     looks = schedule_looks(seed)
-    table = Table.of(looks, _schedules, tolerance=1e-5)
+    table = Table.of(schedule_looks, seed, _schedules, tolerance=1e-5)
 
     def point(key: str) -> str:
         """The first point of a curve that is wrong."""
@@ -177,16 +177,17 @@ def _schedules(share: float, top: float, *times: float) -> dict[str, np.ndarray]
 # --- 6.3 mutual_information_gap ---------------------------------------------------------------------
 
 
+def _gap_scores(codes: Tensor, factors: Tensor) -> dict[str, Any]:
+    return _scores(codes.numpy(), factors.numpy())
+
+
 def judge_mutual_information_gap(seed: int, evidence: Evidence) -> list[Finding]:
     def sizes(codes: Tensor, factors: Tensor) -> dict[str, int]:
         return {"images": len(codes), "codes": codes.shape[1], "factors": factors.shape[1]}
 
-    def scores(codes: Tensor, factors: Tensor) -> dict[str, Any]:
-        return _scores(codes.numpy(), factors.numpy())
-
     advice = "Try its parts alone, against `sklearn.metrics.mutual_info_score` of two columns."
     claim = "it is the gap between the best two codes, a share of the factor's entropy, averaged over factors"
-    return Table.of(gap_looks(seed), scores, sizes, 1e-5).judge(
+    return Table.of(gap_looks, seed, _gap_scores, sizes, 1e-5).judge(
         evidence,
         Property(claim, 3, ["last", "several"], advice),
         Property("values and pairs of values may be missing", 1, ["sparse"], advice),

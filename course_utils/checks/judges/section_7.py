@@ -55,7 +55,7 @@ def judge_my_cvae(seed: int, evidence: Evidence) -> list[Finding]:
 
 
 def judge_request_digits(seed: int, evidence: Evidence) -> list[Finding]:
-    table = Table.of(request_looks(seed), _requests, lambda _, y, z: {"labels": len(y), "codes": len(z)})
+    table = Table.of(request_looks, seed, _requests, lambda _, y, z: {"labels": len(y), "codes": len(z)})
     return table.judge(
         evidence,
         Property("the images are in [0, 1], one row per z, one column per label", 3, ["grid", "square"]),
@@ -118,7 +118,7 @@ def _scaled(logits: np.ndarray) -> np.ndarray:
 
 
 def judge_count_active(seed: int, evidence: Evidence) -> list[Finding]:
-    table = Table.of(count_looks(seed), _counts, lambda mu, _: {"images": mu.shape[1]})
+    table = Table.of(count_looks, seed, _counts, lambda mu, _: {"images": mu.shape[1]})
     return table.judge(
         evidence,
         Property("it counts the means that vary over images", 3, ["count"]),
@@ -175,7 +175,7 @@ def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
 
 def judge_posterior_means(seed: int, evidence: Evidence) -> list[Finding]:
     looks = means_looks(seed)
-    found = Table.of(looks, _means, lambda _, x, __: {"images": len(x)}).judge(
+    found = Table.of(means_looks, seed, _means, lambda _, x, __: {"images": len(x)}).judge(
         evidence,
         Property("it returns the mean of every image, in order", 3, ["all"]),
         Property("one image works, alone or as the last batch", 0.25, ["few", "one", "last one"]),
@@ -226,7 +226,9 @@ def _means(model: Witness, x: Tensor, size: int) -> dict[str, Any]:
 
 def judge_confusion(seed: int, evidence: Evidence) -> list[Finding]:
     looks = label_looks(seed)
-    table = Table.of(looks, _matrices, lambda true, _, classes: {"images": len(true), "classes": classes})
+    table = Table.of(
+        label_looks, seed, _matrices, lambda true, _, classes: {"images": len(true), "classes": classes}
+    )
     return table.judge(
         evidence,
         Property("each pair counts: rows are true classes, columns predicted ones", 3, ["counts", "again"]),
