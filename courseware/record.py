@@ -1,7 +1,7 @@
 """Measured figures on their way to the reader: kept as JSON, put into tables, quoted by the documents.
 
-Nobody types a figure into docs/measurements.md: it stands between `<!-- NAME -->` and `<!-- /NAME -->`, which
-the rendered page does not show, and the command that measures it puts it there.
+Nobody types a figure into docs/measurements.md or README.md: it stands between `<!-- NAME -->` and
+`<!-- /NAME -->`, which the rendered page does not show, and the command that measures it puts it there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from course_utils import files
 from course_utils.settings import CourseError
 
-DOCUMENT = Path("docs") / "measurements.md"
+DOCUMENTS = (Path("docs") / "measurements.md", Path("README.md"))
 Figures = TypeVar("Figures")
 
 
@@ -65,20 +65,27 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def quote(root: Path, name: str, text: str) -> None:
-    """Put `text` at that place of docs/measurements.md; CourseError where there is no such place."""
-    if quoted(root, name) is None:
-        raise CourseError(f"{DOCUMENT} has no place <!-- {name} --> ... <!-- /{name} -->: put one in.")
-    document = root / DOCUMENT
-    said = _place(name).sub(lambda found: f"{found[1]}\n{text}\n{found[3]}", document.read_text("utf-8"))
-    with files.whole(document) as part:
-        part.write_text(said, encoding="utf-8")
+    """Put `text` at that place of a document; CourseError where none has such a place."""
+    for document in _with_place(root, name):
+        said = _place(name).sub(lambda found: f"{found[1]}\n{text}\n{found[3]}", document.read_text("utf-8"))
+        with files.whole(document) as part:
+            part.write_text(said, encoding="utf-8")
+        return
+    places = " and ".join(map(str, DOCUMENTS))
+    raise CourseError(f"{places} have no place <!-- {name} --> ... <!-- /{name} -->: put one in.")
 
 
 def quoted(root: Path, name: str) -> str | None:
-    """What stands at that place of docs/measurements.md, None if there is no such place."""
-    file = root / DOCUMENT
-    found = _place(name).search(file.read_text("utf-8")) if file.is_file() else None
-    return found[2].strip("\n") if found else None
+    """What stands at that place of a document, None if there is no such place."""
+    for document in _with_place(root, name):
+        found = _place(name).search(document.read_text("utf-8"))
+        return found[2].strip("\n") if found else None
+    return None
+
+
+def _with_place(root: Path, name: str) -> list[Path]:
+    documents = [root / document for document in DOCUMENTS if (root / document).is_file()]
+    return [document for document in documents if _place(name).search(document.read_text("utf-8"))]
 
 
 def _place(name: str) -> re.Pattern[str]:

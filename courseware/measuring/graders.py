@@ -173,10 +173,16 @@ def _kept(tallies: Sequence[Tally]) -> str:
 FIGURES = record.Measurement[list[Tally]](
     "graders",
     _loaded,
-    lambda tallies: {"graders": f"{sentence(tallies).capitalize()}.\n\n{_kept(tallies)}"},
+    lambda tallies: {
+        "graders": f"{sentence(tallies).capitalize()}.\n\n{_kept(tallies)}",
+        "graders in short": f"On the bank of answers that we wrote: {sentence(tallies)}.",
+    },
 )
 GENERATED = record.Measurement[list[Tally]](
     "generated",
     _loaded,
-    lambda tallies: {"generated": f"{sentence(tallies).capitalize()}.\n\n{_rows(tallies)}"},
+    lambda tallies: {
+        "generated": f"{sentence(tallies).capitalize()}.\n\n{_rows(tallies)}",
+        "generated in short": f"On generated ones, slips in form and arithmetic: {sentence(tallies)}.",
+    },
 )

@@ -30,7 +30,7 @@ every_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXE
 
 
 def over_seeds(answers: list[Answer], first: int, *others: int) -> pytest.MarkDecorator:
-    """Every answer with these seeds, of which 0 is the students'; `course graders` takes twenty."""
+    """Every answer with these seeds, of which 0 is the students'; `course graders` takes eleven."""
     return pytest.mark.parametrize(
         ("answer", "seed"),
         [

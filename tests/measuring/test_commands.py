@@ -20,7 +20,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A course in which nothing has been measured, and measuring that gives what is stored in this one."""
     (tmp_path / "nbgrader_config.py").touch()
     (tmp_path / "docs").mkdir()
-    shutil.copy(ROOT / record.DOCUMENT, tmp_path / "docs")
+    for document in record.DOCUMENTS:
+        shutil.copy(ROOT / document, tmp_path / document)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
         graders, "measure", lambda *_: (graders.FIGURES.stored(ROOT), ["gaussian_kl, a fault"])
@@ -60,4 +61,5 @@ def test_figures_are_printed_and_kept_only_where_asked_to(words, name, said, pro
         assert said in " ".join(done.output.split())
         assert file.is_file() == bool(store)
         shutil.rmtree(project / "build", ignore_errors=True)
-    assert (project / record.DOCUMENT).read_text("utf-8") == (ROOT / record.DOCUMENT).read_text("utf-8")
+    for document in record.DOCUMENTS:
+        assert (project / document).read_text("utf-8") == (ROOT / document).read_text("utf-8")

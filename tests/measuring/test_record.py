@@ -45,7 +45,7 @@ def test_a_table_has_its_columns_and_its_rows():
 @pytest.fixture
 def document(tmp_path: Path) -> Path:
     (tmp_path / "docs").mkdir()
-    file = tmp_path / record.DOCUMENT
+    file = tmp_path / record.DOCUMENTS[0]
     file.write_text("one\n<!-- a -->old\n<!-- /a -->\ntwo <!-- b --><!-- /b -->")
     return file
 
@@ -56,10 +56,16 @@ def test_a_figure_is_put_at_its_place_and_nothing_else_changes(document, tmp_pat
     assert record.quoted(tmp_path, "a") == r"new \1 | text"
 
 
+def test_a_place_of_the_readme_is_filled_as_well(document, tmp_path):
+    (tmp_path / "README.md").write_text("<!-- c --><!-- /c -->")
+    record.quote(tmp_path, "c", "text")
+    assert record.quoted(tmp_path, "c") == "text"
+
+
 def test_a_document_without_the_place_is_left_as_it_is(document, tmp_path):
     before = document.read_text()
-    with pytest.raises(CourseError, match="no place <!-- c -->"):
-        record.quote(tmp_path, "c", "text")
+    with pytest.raises(CourseError, match="no place <!-- d -->"):
+        record.quote(tmp_path, "d", "text")
     assert document.read_text() == before
 
 
@@ -78,7 +84,7 @@ def test_a_measurement_without_its_place_is_kept_all_the_same(tmp_path):
     assert SUMS.stored(tmp_path) == [1, 2]
 
 
-MEASURED = (graders.FIGURES, literature.FIGURES, loops.FIGURES, speed.FIGURES)
+MEASURED = (graders.FIGURES, graders.GENERATED, literature.FIGURES, loops.FIGURES, speed.FIGURES)
 
 
 @pytest.mark.parametrize("measured", MEASURED, ids=lambda one: one.name)
@@ -97,7 +103,8 @@ def test_what_is_stored_is_read_as_it_was_and_written_as_it_is(measured, tmp_pat
 
 
 def test_every_place_of_the_document_is_one_that_a_command_fills():
-    places = re.findall(r"<!-- /(.+?) -->", (ROOT / record.DOCUMENT).read_text("utf-8"))
+    texts = [(ROOT / document).read_text("utf-8") for document in record.DOCUMENTS]
+    places = [place for text in texts for place in re.findall(r"<!-- /(.+?) -->", text)]
     known = [place for measured in MEASURED for place in measured.texts(measured.stored(ROOT))]
     assert sorted(places) == sorted([*known, "results", "grading scale"])
 

@@ -225,10 +225,10 @@ def _means(model: Witness, x: Tensor, size: int) -> dict[str, Any]:
 
 
 def judge_confusion(seed: int, evidence: Evidence) -> list[Finding]:
-    looks = label_looks(seed)
-    table = Table.of(
-        label_looks, seed, _matrices, lambda true, _, classes: {"images": len(true), "classes": classes}
-    )
+    def sizes(true: Tensor, _: Tensor, classes: int) -> dict[str, int]:
+        return {"images": len(true), "classes": classes}
+
+    table = Table.of(label_looks, seed, _matrices, sizes)
     return table.judge(
         evidence,
         Property("each pair counts: rows are true classes, columns predicted ones", 3, ["counts", "again"]),
