@@ -133,7 +133,7 @@ class Table:
         return Seen(evidence[key], as_array(self._right(key)), self.sizes[key])
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def _worked_out(
     looks: Callable[[int], Mapping[str, Sequence[Any]]], seed: int, formulas: Callable[..., Formulas]
 ) -> dict[str, Formulas]:

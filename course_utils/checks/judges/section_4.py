@@ -363,7 +363,7 @@ UNDERFLOW = "exp(log q) is 0 here: use torch.logsumexp"
 NOTHING = "It is NaN: are densities 0 here after `exp`? Stay with logs, and use torch.logsumexp."
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _parts_of(seed: int) -> dict[str, dict[str, np.ndarray]]:
     """Both parts of each case by every formula."""
     return {case: _parts(*samples(seed, case)) for case in CASES}
