@@ -235,7 +235,7 @@ def graders(seeds: int, generated: int | None, store: bool) -> None:
     from courseware.measuring import generated as answers
     from courseware.measuring import graders
 
-    figures, first = (graders.GENERATED, int(time.time())) if generated else (graders.FIGURES, 0)
+    figures, first = (graders.GENERATED, time.time_ns() // 10**6) if generated else (graders.FIGURES, 0)
     with _progress("answers") as bars:
         track = partial(bars.track, description="Checking answers")
         tallies, faults = (

@@ -33,10 +33,10 @@ class Seen:
 def diagnose(looks: Sequence[Seen], tolerance: float = 1e-4) -> tuple[str, Change] | None:
     """The sentence for the change that explains every look, and the change; None where none does.
 
-    A few numbers may agree by chance: then they are held to 2e-6, as float32 has them.
+    One number may agree by chance: it is held to 2e-6, about as float32 has it.
     """
     numbers = sum(look.actual.size for look in looks)
-    tolerance = min(tolerance, 2e-6) if numbers < 4 else tolerance
+    tolerance = min(tolerance, 2e-6) if numbers < 2 else tolerance
     if not looks or not all(np.isfinite(look.actual).all() for look in looks):
         return None
     several = _pairs(looks) if numbers > 3 else ()
