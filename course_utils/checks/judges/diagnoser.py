@@ -116,9 +116,9 @@ BY_SIZE: dict[str, Callable[[np.ndarray, int], Any]] = {
 REDUCED: dict[str, Callable[..., Any]] = {
     "the sum": np.sum,
     "the mean": np.mean,
-    "the largest": np.max,
     "the first": lambda y, axis: y.take(0, axis),
     "the last": lambda y, axis: y.take(-1, axis),
+    "the largest": np.max,
 }
 ORDINAL = ("first", "second", "third", "fourth", "fifth")
 
