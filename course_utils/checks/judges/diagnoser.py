@@ -244,7 +244,7 @@ def described(look: Seen, tolerance: float = 1e-4) -> str:
             return f"{largest}. Every number is off by the same {step.mean():.4g}."
         if factor < 1e-3:
             return f"{largest}. Every number is {(actual / right).mean():.4g} times what it should be."
-    if (off <= 5e-3 * (1 + np.abs(right))).all():
+    if (off <= 1e-3 * (1 + np.abs(right))).all():
         return f"{largest}. That is little: rounding, half precision, or a small constant inside?"
     wrong = off > tolerance * (1 + np.abs(right))
     if off.ndim and wrong.any() and not wrong.all():
