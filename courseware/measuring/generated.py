@@ -167,6 +167,8 @@ def _talkative(tree: ast.Module, name: str, draw: random.Random) -> ast.Module:
 
 def _wrapped(tree: ast.Module, name: str, draw: random.Random) -> ast.Module:
     """The answer is called by another function, or is the base of another class."""
+    if f"super({name}" in ast.unparse(tree):
+        return tree  # it looks itself up by a name that would mean another class
     if name[0].isupper():
         extra = f"class Renamed({name}): pass\n{name} = Renamed"
     else:
@@ -219,7 +221,7 @@ class Slip:
         wrong = right
         for change in self.changes:
             wrong = diagnoser.changed(change, wrong, sizes)
-        if wrong.size == right.size == 1:  # one number in a list is taken for the number
+        if not right.ndim and wrong.size == 1:  # one number in a list is taken for the number
             wrong = wrong.reshape(right.shape)
         same = wrong.shape == right.shape and np.allclose(wrong, right, HARDLY, HARDLY, equal_nan=True)
         self.matters |= not same
