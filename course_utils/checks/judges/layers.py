@@ -746,7 +746,8 @@ def _weights(way: Way) -> list[int]:
 def _wide(end: str) -> bool:
     """Is this a bound so far away that no variance in use meets it?"""
     bounds = [float(word) for word in re.findall(r"-?\d[\d.]*", end)]
-    return end.startswith(("a clamp", "a bound")) and all(abs(bound) >= 20 for bound in bounds)
+    bounded = ("a clamp", "a bound", "All lies between", "Nothing lies")
+    return end.startswith(bounded) and all(abs(bound) >= 20 for bound in bounds)
 
 
 def with_question(problem: str, n: int) -> str:
