@@ -1,7 +1,6 @@
 """`course doctor`: is this machine ready for the course, and if not, what to do about it.
 
-Every line is a look at one thing, and what a command could fail at is tried: a page is rendered, a
-gradebook made in memory. Whatever is not right comes with one sentence of advice. Nothing is changed,
+What a command could fail at is tried: a page is rendered, a gradebook made in memory. Nothing is changed,
 downloaded or sent.
 """
 

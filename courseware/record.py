@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -66,10 +66,10 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def quote(root: Path, name: str, text: str) -> None:
     """Put `text` at that place of a document; CourseError where none has such a place."""
-    for document in _with_place(root, name):
-        said = _place(name).sub(lambda found: f"{found[1]}\n{text}\n{found[3]}", document.read_text("utf-8"))
+    for document, found in _places(root, name):
+        before, after = found.string[: found.start()], found.string[found.end() :]
         with files.whole(document) as part:
-            part.write_text(said, encoding="utf-8")
+            part.write_text(f"{before}\n{text}\n{after}", encoding="utf-8")
         return
     places = " and ".join(map(str, DOCUMENTS))
     raise CourseError(f"{places} have no place <!-- {name} --> ... <!-- /{name} -->: put one in.")
@@ -77,16 +77,12 @@ def quote(root: Path, name: str, text: str) -> None:
 
 def quoted(root: Path, name: str) -> str | None:
     """What stands at that place of a document, None if there is no such place."""
-    for document in _with_place(root, name):
-        found = _place(name).search(document.read_text("utf-8"))
-        return found[2].strip("\n") if found else None
-    return None
+    return next((found[0].strip("\n") for _, found in _places(root, name)), None)
 
 
-def _with_place(root: Path, name: str) -> list[Path]:
-    documents = [root / document for document in DOCUMENTS if (root / document).is_file()]
-    return [document for document in documents if _place(name).search(document.read_text("utf-8"))]
-
-
-def _place(name: str) -> re.Pattern[str]:
-    return re.compile(rf"(<!-- {name} -->)(.*?)(<!-- /{name} -->)", re.DOTALL)
+def _places(root: Path, name: str) -> Iterator[tuple[Path, re.Match[str]]]:
+    """The documents that have a place of this name, and what stands there."""
+    place = re.compile(rf"(?<=<!-- {name} -->).*?(?=<!-- /{name} -->)", re.DOTALL)
+    for document in filter(Path.is_file, (root / document for document in DOCUMENTS)):
+        if found := place.search(document.read_text("utf-8")):
+            yield document, found

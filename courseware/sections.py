@@ -69,10 +69,7 @@ SECTIONS = (
 
 
 def lessons(numbers: tuple[int, ...] = ()) -> list[Lesson]:
-    """The notebooks of the sections with these numbers, of all sections if none is named.
-
-    Raises CourseError for a number that no section has.
-    """
+    """The notebooks of the sections with these numbers, of all sections if none is named."""
     known = [str(section.number) for section in SECTIONS]
     for number in numbers:
         settings.one_of("section", str(number), known)

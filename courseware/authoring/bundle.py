@@ -1,10 +1,8 @@
 """The archive to hand out: what a student needs and nothing that an instructor keeps.
 
 Students get the notebooks twice, to work in (notebooks/) and as they were (release/), `course_utils`, of
-`courseware` what checks their own work, and a README and a Makefile of their own. `course_utils` shows
-references for some of its exercises, as the lessons need them; answers, mark schemes and tests stay outside.
-
-The same course gives the same bytes: names are sorted, times and rights fixed.
+`courseware` what checks their own work, and a README and a Makefile of their own. The same course gives the
+same bytes: names are sorted, times and rights fixed.
 """
 
 from __future__ import annotations
@@ -49,10 +47,7 @@ EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a ZIP file knows
 
 
 def write(root: Path, file: Path) -> int:
-    """Write the archive, whole or not at all; the number of files in it.
-
-    Raises CourseError where notebooks/ is not what solutions/ gives, and where `file` cannot be written.
-    """
+    """Write the archive, whole or not at all, where notebooks/ are current; the number of files in it."""
     release.require_current(root)
     found = contents(root)
     with whole(file) as part, zipfile.ZipFile(part, "w") as archive:

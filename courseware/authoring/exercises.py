@@ -3,8 +3,7 @@
 A statement with difficulty, minutes, points and two hints folded away; then, for an exercise checked by
 program, a stub with a typed signature and a docstring around a solution, and a graded cell (below a
 prediction the cells that measure come first); for a question graded by hand, a model answer with a mark
-scheme. Statement, graded cell and check must name the same points. `course build` refuses to release a
-notebook in which something is missing.
+scheme. Statement, graded cell and check must name the same points.
 """
 
 from __future__ import annotations

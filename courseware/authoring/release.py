@@ -1,8 +1,4 @@
-"""Student notebooks from solutions, made by nbgrader itself.
-
-`build` runs nbgrader's generate_assignment for every section: solutions/ -> notebooks/. Nothing in
-notebooks/ is ever edited; `drift` tells where it is not what nbgrader would make today.
-"""
+"""Student notebooks from solutions, made by nbgrader itself: its generate_assignment, for every section."""
 
 from __future__ import annotations
 
@@ -42,10 +38,9 @@ def build(root: Path) -> list[str]:
     """Generate the student edition of every section: into notebooks/, and into the gradebook of `root`.
 
     The new edition is made beside the former one and takes its place when it is whole; README.md and docs/
-    then quote its numbers. Where a section is worth other points than its graded submissions, the gradebook
-    keeps the old ones until everybody is graded anew; the sentences that say so are returned. Raises
-    CourseError, and changes nothing, where something is wrong with solutions/, nbgrader refuses a section or
-    one has other exercises than its graded submissions.
+    then quote its numbers. Nothing changes where anything is wrong with solutions/. Where a section is worth
+    other points than its graded submissions, the gradebook keeps the old ones until everybody is graded anew;
+    the sentences that say so are returned.
     """
     if found := [*_faults(root), *bank.lacks()]:
         raise CourseError("solutions/ cannot be released: " + "; ".join(found) + ".")
@@ -122,10 +117,7 @@ def _made(
 
 
 def enter(assignment: str, config: Config) -> None:
-    """Enter an assignment into the gradebook as it is in solutions/; notebooks/ stays as it is.
-
-    Raises CourseError where nbgrader refuses it.
-    """
+    """Enter an assignment into the gradebook as it is in solutions/; notebooks/ stays as it is."""
     _made(config, [assignment], entered=True)
 
 
@@ -202,10 +194,7 @@ def outdated(root: Path) -> dict[Path, str]:
 
 
 def drift(root: Path) -> list[str]:
-    """The student notebooks whose content is not what nbgrader makes of solutions/ now.
-
-    Cells and metadata count, bytes do not: a clone may end its lines as its system does.
-    """
+    """The student notebooks that are not, in cells and metadata, what nbgrader makes of solutions/ now."""
     released, made = root / "notebooks", _made(settings(root))
     fresh = {Path(name, f"{stem}.ipynb"): nb for name, found in made.items() for stem, nb in found.items()}
     paths = fresh.keys() | {path.relative_to(released) for path in released.glob(f"{FOLDERS}/*.ipynb")}

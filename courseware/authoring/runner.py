@@ -1,11 +1,9 @@
 """Executing the course: every notebook in a fresh kernel, several at once, resumable.
 
-nbclient runs the notebooks; what is ours is the bookkeeping. Each finished notebook is stored under a
-key made of its source, the package's source and the settings, so a run that was interrupted goes on
-where it stopped and a run that would repeat the last one is instant.
-
-Small models train faster side by side with one thread each than one after the other with all threads,
-so the cores are shared out among the notebooks.
+nbclient runs the notebooks; what is ours is the bookkeeping. Each finished notebook is stored under a key
+made of its source, the package's source and the settings, so a run that was interrupted goes on where it
+stopped. The cores are shared out among the notebooks: small models train faster side by side with one thread
+each than one after the other with all threads.
 """
 
 from __future__ import annotations
@@ -84,8 +82,7 @@ def execute(run: Run, lessons: list[Lesson], on_progress: Progress) -> list[Exec
     """Run the notebooks and store each in `run.target` as soon as it is done; results in given order.
 
     `on_progress(lesson, cells done, cells in all)` is called after every cell. A notebook whose cell
-    fails is reported in its `failure` and not stored; the others go on. Raises CourseError where `run.target`
-    cannot be written.
+    fails is reported in its `failure` and not stored; the others go on.
     """
     with writable(run.target / "notebooks"), tempfile.TemporaryFile(dir=run.target):
         pass  # better told now than after the first notebook

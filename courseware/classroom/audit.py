@@ -2,8 +2,7 @@
 
 A result's record says what decided it: what was handed in, seed, rules, versions. With these the same work
 gives the same scores and, where the answer draws no random numbers from generators that checks do not seed
-(numpy's and Python's global ones), the very same evidence. Where other evidence came, only the scores are
-compared: what a report says of other numbers may differ.
+(numpy's and Python's global ones), the very same evidence. Of other evidence only the scores are compared.
 """
 
 from __future__ import annotations
@@ -44,11 +43,7 @@ ANEW, UNGRADED = "handed in anew, not verified", "not graded yet"
 def verify(
     course: Course, name: str, crew: Crew, students: list[str], unsafe: bool = False
 ) -> Iterator[Comparison]:
-    """Grade an assignment again, with the stored seeds and rules, and compare; nothing is stored.
-
-    Raises CourseError where nothing is handed in or released, and where a result came about without a
-    sandbox unless that is allowed again.
-    """
+    """Grade an assignment again, with the stored seeds and rules, and compare; nothing is stored."""
     assignment = course.assignment(name)
     stored: dict[str, Result] = {}
     for student in students:
@@ -74,10 +69,7 @@ def verify(
 def regrade(
     course: Course, name: str, rules: Rules, crew: Crew, students: Sequence[str], approve: Callable[[], None]
 ) -> Iterator[Comparison]:
-    """Grade these students' submissions anew and compare; nothing is kept before `approve` has returned.
-
-    Points given by hand stay. Raises CourseError as `batch.grade` does.
-    """
+    """Grade these students' submissions anew and compare; nothing is kept before `approve` has returned."""
     assignment = course.assignment(name)
     chosen = batch.chosen(course, name, students)
     with (

@@ -1,10 +1,9 @@
 """`nbgrader autograde`, and formgrader's button, read submissions as `course grade` does.
 
-What nbgrader opens is a clean copy of what was handed in, as `collect` and `repair` make it: every notebook
-of the assignment under its name, sound, with its faults in the metadata, and nothing else but nbgrader's own
-two files. nbgrader has no setting for that, but one for its exporter. nbgrader_config.py names the one below:
-so this module is loaded where submissions are graded, and nowhere else. It replaces the step in which
-nbgrader looks for notebooks by their ending, and stops where a student has none.
+What nbgrader opens is a clean copy of what was handed in: every notebook of the assignment under its name,
+repaired, with its faults in the metadata, and nothing else but nbgrader's own two files. nbgrader has no
+setting for that, but one for its exporter: nbgrader_config.py names the one below, so this module is loaded
+where submissions are graded, and nowhere else. It replaces the step in which nbgrader looks for notebooks.
 """
 
 from __future__ import annotations
@@ -30,10 +29,7 @@ Exporter = NotebookExporter  # nbgrader's own
 
 
 def init_notebooks(autograde: Autograde) -> None:
-    """Let clean copies of the submissions that were asked for be graded.
-
-    Raises NbGraderException, with the reason in the log, where there are none, or no such assignment.
-    """
+    """Let clean copies of the submissions that were asked for be graded."""
     autograde.notebooks, autograde.assignments = [], {}
     try:
         _read(autograde)

@@ -1,8 +1,7 @@
 """A class graded: the coordinator, which alone reads submissions and writes gradebook and files.
 
-What nbgrader calls autograding and feedback is done for everything below submitted/ that is not graded yet:
-notebooks go to autograded/, pages to feedback/, scores to nbgrader's own gradebook, and formgrader and
-`nbgrader export` go on from there.
+Notebooks go to autograded/, pages to feedback/, scores to nbgrader's own gradebook, and formgrader and
+`nbgrader export` go on from there. Nobody is entered who has handed nothing in.
 
 Never half done. A submission's files are put in place as whole folders, its record last: `pending.json`
 until the gradebook has the scores, `result.json` from then on. A batch that is killed at any moment goes on
@@ -10,8 +9,6 @@ from these: what is recorded stays, what is pending is entered (again, with the 
 graded. A record is of one digest of what was handed in, so a resubmission is graded anew, and it alone;
 where no more than the time of submission has changed, or when it was due, or the policy, what lateness costs
 is entered anew.
-
-One batch of a course runs at a time. Nobody is entered who has handed nothing in.
 """
 
 from __future__ import annotations
@@ -53,8 +50,7 @@ def grade(
     """Grade what is not graded yet and enter it; yields every result as it is entered.
 
     Where the machine failed, and not the student, the result is yielded and nothing else: no points follow
-    from it, and the next batch grades that submission. Raises CourseError where an assignment is unknown or
-    nothing is handed in, where somebody else grades, and where something cannot be written.
+    from it, and the next batch grades that submission.
     """
     wanted = {assignment: chosen(course, assignment, students) for assignment in assignments}
     todo: list[tuple[Assignment, str]] = []

@@ -1,9 +1,8 @@
 """Students' pages, made of the autograded notebooks and of what the gradebook says of them now.
 
-A page ends with a stamp of all that it was told: points, comments, and what lateness costs. So a page that
-the gradebook has moved on from, by points or comments given by hand or by another due date, is found without
-making it anew. Beside its pages a folder below feedback/ holds the two files by which nbgrader's exchange
-gives them to their student, and nothing else.
+A page ends with a stamp of all that it was told, so one that the gradebook has moved on from, by points or
+comments given by hand or by another due date, is found without making it anew. Beside its pages a folder
+below feedback/ holds the two files by which nbgrader's exchange gives them to their student.
 """
 
 from __future__ import annotations
@@ -64,10 +63,7 @@ def _graded(course: Course, student: str, assignment: str, known: Iterable[str])
 
 
 def renew(course: Course, book: Gradebook, assignment: str, student: str) -> bool:
-    """Make a student's pages anew. Raises CourseError where they cannot be written.
-
-    Where an autograded notebook is damaged, what is there stays, and False comes back.
-    """
+    """Make a student's pages anew; where an autograded notebook is damaged they stay: False comes back."""
     known = said(book, assignment, student)[student]
     graded = _graded(course, student, assignment, known)
     found = {name: nb for name, file in graded.items() if (nb := notebooks.kept(file))}

@@ -23,11 +23,10 @@ Scores = dict[str, dict[str, dict[str, float | None]]]  # by student, notebook a
 
 @contextmanager
 def opened(course: Course, assignments: Sequence[str], anew: Collection[str] = ()) -> Iterator[Gradebook]:
-    """The gradebook, with the assignments in it. Raises CourseError for an unknown one.
+    """The gradebook, with the assignments in it, also where it is new: nbgrader makes its tables itself.
 
-    Also for one released with other points since, unless everybody is among those to be graded `anew`.
-    `c.CourseDirectory.db_url` may name any database: an empty one is all that nbgrader needs, it makes its
-    tables itself. For PostgreSQL: `postgresql+psycopg://...` and the extra `postgres`.
+    Raises CourseError for an unknown assignment, and for one released with other points since, unless
+    everybody is among those to be graded `anew`.
     """
     with _written():
         book = Gradebook(course.directory.db_url, course.directory.course_id)

@@ -1,10 +1,10 @@
 """Many jobs done by few workers, of which any may die.
 
-`outcomes` hands jobs to a crew, a few at a time, and yields each with its result as it comes. A job whose
-worker dies or hangs is done again, ATTEMPTS times in all, and then given up: its outcome is None. On one
-machine the crew is a process pool of Pebble's, in which a worker that dies costs its own job alone; one that
-dies while none has a job breaks the pool, and the next job is given to a new one. With `course grade
---scheduler` the crew is a cluster of Dask's, which replaces workers and gives jobs up by itself.
+`outcomes` hands jobs to a crew, a few at a time. A job whose worker dies or hangs is done again, ATTEMPTS
+times in all, and then given up. On one machine the crew is a process pool of Pebble's, in which a worker that
+dies costs its own job alone; one that dies while none has a job breaks the pool, and the next job is given to
+a new one. With `course grade --scheduler` the crew is a cluster of Dask's, which replaces workers and gives
+jobs up by itself.
 """
 
 from __future__ import annotations
@@ -45,10 +45,7 @@ class Crew(NamedTuple):
 def outcomes(
     work: Callable[[J], R], jobs: Iterable[J], crew: Crew
 ) -> Generator[tuple[J, R | None], None, None]:
-    """Every job with its result, None where it could not be had.
-
-    An error that `work` itself raises is raised, and CourseError where the scheduler of a cluster has gone.
-    """
+    """Every job with its result, None where it could not be had; what `work` itself raises is raised."""
     waiting = iter(jobs)
     running: dict[Future, tuple[J, int]] = {}
     while True:
@@ -79,10 +76,7 @@ def _result(future: Future[R]) -> R | None:
 
 @contextmanager
 def local(count: int | None = None, start: str = START) -> Iterator[Crew]:
-    """Processes on this machine, one per core unless told, with one thread each, that end with the context.
-
-    Where they are forked, what their work needs is imported once for all.
-    """
+    """Processes on this machine, one per core unless told, of one thread each; they end with the context."""
     count = count or joblib.cpu_count()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     context: Any = multiprocessing.get_context(start)
@@ -129,8 +123,6 @@ def dask(address: str, patience: float = 10) -> Iterator[Crew]:
     """The workers of a Dask cluster, which grade one submission at a time, however many threads they have.
 
     An address that begins with tls:// takes the certificates that Dask's own configuration names.
-    Raises CourseError where Dask is missing, and where within `patience` seconds no scheduler with workers
-    answers.
     """
     try:
         from distributed import Client

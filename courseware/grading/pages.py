@@ -1,8 +1,7 @@
-"""What readers see of a graded notebook, made harmless.
+"""What readers see of a graded notebook, made harmless: a student's code is untrusted, and so is its output.
 
-A student's code is untrusted, and so is what it displays. EXPORTER sets up nbconvert for the feedback page,
-`nbgrader generate_feedback` and formgrader (nbgrader_config.py): HTML passes bleach with the short lists
-below, and nothing is loaded from the network.
+EXPORTER sets up nbconvert for the feedback page, `nbgrader generate_feedback` and formgrader
+(nbgrader_config.py): HTML passes bleach with the short lists below, and nothing is loaded from the network.
 """
 
 from __future__ import annotations
@@ -245,10 +244,7 @@ def _exporter() -> HTMLExporter:
 def page(
     nb: NotebookNode, scores: Scores, comments: dict[str, str], *, title: str, late_penalty: float = 0.0
 ) -> str:
-    """The feedback page of a graded notebook; its total is of all `scores`.
-
-    It begins with what reading and running the notebook met, and its contents name the exercises.
-    """
+    """The feedback page of a graded notebook, with what grading met; its total is of all `scores`."""
     faults = [Fault.of(plain) for plain in nb.metadata.get("course", {}).get("faults", [])]
     checks = {cell.metadata.nbgrader.grade_id: asked(cell.source) for cell in nb.cells if is_grade(cell)}
     nb, _ = Inert().preprocess(copy.deepcopy(nb), {})  # before nbconvert looks whether all is well-formed

@@ -83,8 +83,7 @@ class Probe(Execute):
     the student's own harms nobody. After a cell that takes the kernel with it the notebook is run anew
     without that cell, so that the other exercises still count; when the time for the whole notebook is over,
     what has been earned stays. A kernel that simply ended may have been killed by the system or a person:
-    the cell is blamed when that happens there ATTEMPTS times, or when there is no time to try again. The
-    kernel runs in a sandbox; where none can be made, CourseError says what to install.
+    the cell is blamed when that happens there ATTEMPTS times, or when there is no time to try again.
     """
 
     unsafe = Bool(help="Run students' code with your own rights, outside the sandbox.").tag(config=True)

@@ -1,8 +1,7 @@
 """What a student may know before handing in: their own notebook, graded as the instructor will.
 
-The same steps with the same limits (`work`); only the seed is the one that the notebook itself uses, 0. Code
-runs in a sandbox where one can be made, and otherwise as it runs in Jupyter: it is the student's own, on a
-machine of their own, which may be one with Windows or macOS.
+The same steps with the same limits (`work`); only the seed is the one that the notebook itself uses. Code
+runs in a sandbox where one can be made, and otherwise as it runs in Jupyter: it is the student's own.
 """
 
 from __future__ import annotations
@@ -127,10 +126,7 @@ def _content(path: Path) -> bytes:
 
 
 def _released(path: Path, raw: bytes, lesson: sections.Lesson) -> tuple[NotebookNode, str]:
-    """The notebook as it was handed out, and a remark where only the student's own copy is there.
-
-    Raises CourseError outside the course's folder.
-    """
+    """The notebook as it was handed out, and a remark where only the student's own copy is there."""
     present = _copies(lesson)
     if not present:
         raise CourseError(

@@ -137,9 +137,8 @@ _one_at_a_time = threading.Lock()  # seeds travel in the environment, which thre
 def grade(job: Job) -> Result:
     """Grade one submission. Never raises for anything that a student can hand in.
 
-    A regular expression that backtracks without end in what a student has written can be interrupted by
-    nothing: a signal ends this process when it has taken OWN_SECONDS. `pool` does once more what a process
-    that ended had to do, and then gives it up.
+    A regular expression that backtracks without end can be interrupted by nothing: a signal ends this process
+    when it has taken OWN_SECONDS. `pool` does once more what it had to do, and then gives it up.
     """
     with _one_at_a_time, preprocessors.environment(ENVIRONMENT), _limited(OWN_SECONDS):
         return _grade(job)

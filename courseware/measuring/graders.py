@@ -151,11 +151,8 @@ def sentence(tallies: Sequence[Tally]) -> str:
     )
 
 
-def _loaded(kept: Any) -> list[Tally]:
-    return [Tally(**one) for one in kept or []]
-
-
-def _rows(tallies: Sequence[Tally]) -> str:
+def _treated(tallies: Sequence[Tally]) -> str:
+    """How many answers were treated as they should be."""
     columns = ("exercise", "answer", "wrong caught", "right accepted", "mistakes named")
     return record.table(columns, [tally.cells()[:5] for tally in [*tallies, total(tallies)]])
 
@@ -163,26 +160,25 @@ def _rows(tallies: Sequence[Tally]) -> str:
 def _kept(tallies: Sequence[Tally]) -> str:
     """How many wrong answers keep which share of the points."""
     columns = ("exercise", "answer", "keep nothing", "keep up to half", "keep more")
+    kept = [(one, one.nothing, one.half) for one in [*tallies, total(tallies)]]
     rows = [
-        (t.number, t.answer, t.nothing, t.half, t.caught - t.nothing - t.half)
-        for t in [*tallies, total(tallies)]
+        (one.number, one.answer, nothing, half, one.caught - nothing - half) for one, nothing, half in kept
     ]
     return record.table(columns, [tuple(map(str, row)) for row in rows])
 
 
-FIGURES = record.Measurement[list[Tally]](
-    "graders",
-    _loaded,
-    lambda tallies: {
-        "graders": f"{sentence(tallies).capitalize()}.\n\n{_kept(tallies)}",
-        "graders in short": f"On the bank of answers that we wrote: {sentence(tallies)}.",
-    },
-)
-GENERATED = record.Measurement[list[Tally]](
-    "generated",
-    _loaded,
-    lambda tallies: {
-        "generated": f"{sentence(tallies).capitalize()}.\n\n{_rows(tallies)}",
-        "generated in short": f"On generated ones, slips in form and arithmetic: {sentence(tallies)}.",
-    },
-)
+def _figures(
+    name: str, sample: str, rows: Callable[[Sequence[Tally]], str]
+) -> record.Measurement[list[Tally]]:
+    return record.Measurement(
+        name,
+        lambda kept: [Tally(**one) for one in kept or []],
+        lambda tallies: {
+            name: f"{sentence(tallies).capitalize()}.\n\n{rows(tallies)}",
+            f"{name} in short": f"On {sample}: {sentence(tallies)}.",
+        },
+    )
+
+
+FIGURES = _figures("graders", "the bank of answers that we wrote", _kept)
+GENERATED = _figures("generated", "generated ones, slips in form and arithmetic", _treated)

@@ -98,8 +98,7 @@ def after(
 
 
 def on_few_images(dataset: Dataset, seed: int, *, network: Callable[[], Model]) -> list[float]:
-    """After 30 epochs on the first 5,000 training images: -ELBO, reconstruction and KL with batches of 64,
-    -ELBO with batches of 128."""
+    """-ELBO, reconstruction and KL with batches of 64, -ELBO with batches of 128: 5,000 images, 30 epochs."""
     small, large = (
         grey(dataset, seed, network=network, epochs=30, images=5000, batch_size=size) for size in (64, 128)
     )
@@ -152,10 +151,7 @@ def few_images(latents: int, total: float, reconstruction: float, kl: float) -> 
 
 
 def experiments(epochs: int = SHORT, names: tuple[str, ...] = ()) -> list[Experiment]:
-    """All of them, the cheap ones first, or those of these names, Burda's networks with so many epochs.
-
-    Raises CourseError for unknown names.
-    """
+    """All of them, the cheap ones first, or those of these names, Burda's networks with so many epochs."""
     small, twenty = partial(Mlp, (400,), 20, nn.ReLU), partial(models.VAE, 20)
     example = (Published("784-400-20, 10 epochs", 105.6, EXAMPLE),)
     course = (

@@ -15,9 +15,9 @@ import multiprocessing
 import os
 import platform
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -54,10 +54,7 @@ def _limits(kind: str) -> dict[str, float]:
 
 
 def measure(kind: str, data_name: str, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """All figures for one network, kept in `folder` as they come; what is there already is not repeated.
-
-    Raises CourseError for an unknown network.
-    """
+    """All figures for one network, kept in `folder` as they come; what is there already is not repeated."""
     settings.one_of("network", kind, list(KINDS))
     file = folder / f"{kind}-{data_name}.json"
     device, images = settings.device().type, len(data.load(data_name, download=False).train_images)
@@ -67,7 +64,15 @@ def measure(kind: str, data_name: str, folder: Path, say: Callable[[str], None])
     names = [name for name in EQUAL if name != "pythae" or importlib.util.find_spec("pythae")]
     if "pythae" not in names:
         say("pythae is not installed: left out (`make bench` installs it).")
-    with _processes(names) as call:
+    spawn, threads = multiprocessing.get_context("spawn"), (torch.get_num_threads(),)
+    with ExitStack() as stack:
+        pools = {name: ProcessPoolExecutor(1, spawn, torch.set_num_threads, threads) for name in names}
+        for pool in pools.values():
+            stack.enter_context(pool)
+
+        def call(name: str, function: Callable, *arguments: Any) -> Any:
+            return pools[name].submit(function, *arguments).result()
+
         while len(figures["rounds"]) < ROUNDS:
             round_ = {"limits": call("fast", _limits, kind)}
             for name in names:
@@ -81,17 +86,6 @@ def measure(kind: str, data_name: str, folder: Path, say: Callable[[str], None])
             say(f"{name}: {curve['negative_elbo'][-1]:.2f} nats after {curve['seconds'][-1]:.0f} s")
             record.keep(file, figures)
     return figures
-
-
-@contextmanager
-def _processes(names: list[str]) -> Iterator[Callable[..., Any]]:
-    """A process for each contestant, and what calls a function in one: `call(name, function, *arguments)`."""
-    spawn, threads = multiprocessing.get_context("spawn"), (torch.get_num_threads(),)
-    with ExitStack() as stack:
-        pools = {name: ProcessPoolExecutor(1, spawn, torch.set_num_threads, threads) for name in names}
-        for pool in pools.values():
-            stack.enter_context(pool)
-        yield lambda name, function, *arguments: pools[name].submit(function, *arguments).result()
 
 
 def machine() -> str:
@@ -172,10 +166,8 @@ class Comparison:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return (
-            "loop", "s per epoch", "times textbook", "share of float32 limit", "test -ELBO",
-            f"s to {self.target:.2f} nats", "GiB",
-        )  # fmt: skip
+        figures = ("s per epoch", "times textbook", "share of float32 limit", "test -ELBO")
+        return "loop", *figures, f"s to {self.target:.2f} nats", "GiB"
 
     @property
     def place(self) -> str:

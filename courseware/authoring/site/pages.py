@@ -1,8 +1,7 @@
 """The executed course as a web site: one folder of files that asks nothing of any other machine.
 
-`rendering` makes the bodies of the lessons; here stand the pages around them: a home page, explorers and
-animations, the numbers, and an index to search in. Without scripts all of it can be read; site.js adds
-search, enlarged figures and the choice between light and dark.
+`rendering` makes the bodies of the lessons; here stand the pages around them. Without scripts all of it can
+be read; site.js adds search, enlarged figures and the choice between light and dark.
 """
 
 from __future__ import annotations
@@ -65,8 +64,7 @@ def write(
     """Render executed lessons into `target`, whole or not at all, and return the path of its index page.
 
     `graders` are the measured figures of the checks, `literature` published figures with ours. Of students'
-    notebooks, in the folder `released`, it makes the students' edition: no answers, no mark schemes. Raises
-    CourseError where the folder cannot be written.
+    notebooks, in the folder `released`, it makes the students' edition: no answers, no mark schemes.
     """
     with writable(target), tempfile.TemporaryDirectory(prefix=".site-", dir=target.parent) as part:
         shown = _rendered(executed, released)

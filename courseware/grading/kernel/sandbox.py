@@ -1,23 +1,14 @@
-"""Kernels for code that nobody here has read: Jupyter's kernels inside bubblewrap.
+"""Kernels for code that nobody here has read: Jupyter's kernels inside bubblewrap (github.com/containers).
 
-A kernel in the sandbox has no network, is not root, sees its own processes only, and of the file system the
-system's programs, Python, what the lessons import and its notebook's folder, all read-only. What it writes
-goes to memory of limited size and is gone with it. Judges, solutions, gradebook, other submissions, the home
-folder and the environment of the grader are not there at all, which is stronger than not being readable. Some
-system calls are refused (`seccomp`).
+docs/graders.md says what they can see, reach and take, and by which wall. For jupyter_client this is a kernel
+provisioner, so nbclient, nbgrader and formgrader work as before. bubblewrap makes a room with a process in it
+that does nothing; the kernel, forked from a process that has imported everything (`zygote`), steps in.
+Messages travel over sockets in a folder that grader and kernel share.
 
-For jupyter_client this is a kernel provisioner, so nbclient, nbgrader and formgrader work as before.
-bubblewrap makes a room with a process in it that does nothing; the kernel, forked from a process that has
-imported everything (`zygote`), steps in. Messages travel over sockets in a folder that grader and kernel
-share.
-
-What is limited, and by what: address space, processor time, processes, open files and the size of a file by
-resource limits, for every process; memory (with files, sockets and pipes), processes and the shared folder,
-in sum, by a thread that looks at them twice a second and ends a kernel that takes more; writable memory also
-by the size of its file systems. Time is the affair of whoever runs the cells; `waited`
-says how much of it the kernel spent on waiting for a processor.
-
-Linux only. bubblewrap: github.com/containers/bubblewrap.
+What holds for each process is left to resource limits, what it writes to file systems of limited size; what
+holds in sum (memory with files, sockets and pipes; processes; the shared folder) to a thread that looks twice
+a second and ends a kernel that takes more. Time is the affair of whoever runs the cells; `waited` says how
+much of it the kernel spent on waiting for a processor.
 """
 
 from __future__ import annotations
@@ -435,6 +426,5 @@ def _writable(path: Path, limits: Limits) -> list[str]:
 
 
 def _nobody_else() -> int:
-    """A user of its own for every kernel: the system counts processes by user, so two that shared one would
-    share a limit, and one could use up the other's."""
+    """A user of its own for every kernel: the system counts processes by user: two would share a limit."""
     return 2**30 + secrets.randbelow(2**30)

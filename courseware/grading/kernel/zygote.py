@@ -1,11 +1,9 @@
 """A process that has imported what notebooks import, and forks kernels that are ready at once.
 
-A kernel spends seconds on importing torch and the rest; a fork of this process has them already. It runs no
-notebook, holds no secret and is given no environment but the little that kernels may know. For each kernel it
-forks a keeper, and the keeper
+It runs no notebook, holds no secret and is given no environment but the little that kernels may know. For
+each kernel it forks a keeper, and the keeper
 
 - reads what is asked of it, from a socket of its own: one kernel's request is in no other's memory;
-
 - joins the namespaces of a room that bubblewrap has made (`setns` with a pidfd, Linux 5.8): from here on
   file system, network and processes are the room's;
 - forks the kernel, which gives up every privilege, takes the limits upon itself and runs ipykernel;

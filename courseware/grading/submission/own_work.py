@@ -1,10 +1,9 @@
 """Reading a submission for what an instructor should look at; nothing here changes a score.
 
-Four kinds of remarks, each with the line that shows it: an answer that uses the package's own solution of
-the exercise, an answer that is the instructor's but for names, code that reaches for the checks, the
-solutions or the machinery underneath, and code that hides what it calls. Code is read (`ast`), never run. A
-remark is a reason to look, no proof: two students may write the same three lines. The shortest answers are
-therefore compared word for word only.
+An answer that uses the package's own solution of the exercise, an answer that is the instructor's but for
+names, code that reaches for the checks, the solutions or the machinery underneath, and code that hides what
+it calls: each is remarked on, with the line that shows it. Code is read (`ast`), never run. Two students may
+write the same three lines, so the shortest answers are compared word for word only.
 """
 
 from __future__ import annotations
