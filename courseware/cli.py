@@ -1,7 +1,5 @@
 """The `course` command, and nothing clever."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Iterable, Sequence

@@ -4,8 +4,6 @@ What a command could fail at is tried: a page is rendered, a gradebook made in m
 downloaded or sent.
 """
 
-from __future__ import annotations
-
 import importlib.metadata
 import platform
 import shutil

@@ -4,8 +4,6 @@ Formulas are MathML, which browsers draw themselves; latex2mathml makes it, and 
 reads otherwise than TeX. templates/base/math.css goes with it.
 """
 
-from __future__ import annotations
-
 import functools
 import html
 import re

@@ -1,7 +1,5 @@
 """Notebooks from disk and back, each whole or not at all."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import nbformat

@@ -4,8 +4,6 @@ Nobody types a figure into docs/measurements.md or README.md: it stands between 
 `<!-- /NAME -->`, which the rendered page does not show, and the command that measures it puts it there.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence

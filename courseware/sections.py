@@ -1,7 +1,5 @@
 """The table of contents: which notebooks make up the course, in order."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

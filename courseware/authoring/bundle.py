@@ -5,8 +5,6 @@ Students get the notebooks twice, to work in (notebooks/) and as they were (rele
 same bytes: names are sorted, times and rights fixed.
 """
 
-from __future__ import annotations
-
 import zipfile
 from pathlib import Path
 

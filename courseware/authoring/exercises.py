@@ -6,8 +6,6 @@ prediction the cells that measure come first); for a question graded by hand, a 
 scheme. Statement, graded cell and check must name the same points.
 """
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Student notebooks from solutions, made by nbgrader itself: its generate_assignment, for every section."""
 
-from __future__ import annotations
-
 import copy
 import os
 import re

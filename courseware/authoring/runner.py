@@ -6,8 +6,6 @@ stopped. The cores are shared out among the notebooks: small models train faster
 each than one after the other with all threads.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import os

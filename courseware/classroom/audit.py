@@ -5,8 +5,6 @@ gives the same scores and, where the answer draws no random numbers from generat
 (numpy's and Python's global ones), the very same evidence. Of other evidence only the scores are compared.
 """
 
-from __future__ import annotations
-
 import pickle
 import tempfile
 from collections.abc import Callable, Iterator, Sequence

@@ -6,8 +6,6 @@ setting for that, but one for its exporter: nbgrader_config.py names the one bel
 where submissions are graded, and nowhere else. It replaces the step in which nbgrader looks for notebooks.
 """
 
-from __future__ import annotations
-
 import copy
 from fnmatch import fnmatchcase
 from logging import Logger

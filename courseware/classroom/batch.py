@@ -11,8 +11,6 @@ where no more than the time of submission has changed, or when it was due, or th
 is entered anew.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

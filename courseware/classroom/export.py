@@ -3,8 +3,6 @@
 nbgrader's own plug-in joins texts with commas as they are: a name with a comma moves the grades behind it.
 """
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterator
 from typing import Any

@@ -5,8 +5,6 @@ comments given by hand or by another due date, is found without making it anew. 
 below feedback/ holds the two files by which nbgrader's exchange gives them to their student.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from contextlib import closing

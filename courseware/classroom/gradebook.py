@@ -1,7 +1,5 @@
 """nbgrader's gradebook of a course: assignments, scores, comments, and what lateness costs."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 

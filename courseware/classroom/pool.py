@@ -7,8 +7,6 @@ a new one. With `course grade --scheduler` the crew is a cluster of Dask's, whic
 jobs up by itself.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import re

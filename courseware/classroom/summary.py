@@ -3,8 +3,6 @@
 Everything is read from the records that `batch` left beside the autograded notebooks, one at a time.
 """
 
-from __future__ import annotations
-
 import csv
 import html
 import re

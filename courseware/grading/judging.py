@@ -4,8 +4,6 @@ It is computed here, in the grader's own process. Whatever else the student's ke
 patched, the one result that nbgrader reads was written by `Judge`.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from typing import Any

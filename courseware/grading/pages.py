@@ -4,8 +4,6 @@ EXPORTER sets up nbconvert for the feedback page, `nbgrader generate_feedback` a
 (nbgrader_config.py): HTML passes bleach with the short lists below, and nothing is loaded from the network.
 """
 
-from __future__ import annotations
-
 import copy
 import functools
 import hashlib

@@ -3,8 +3,6 @@
 The student's kernel only hands over evidence; what follows from it is the affair of `judging`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 import os

@@ -4,8 +4,6 @@ The same steps with the same limits (`work`); only the seed is the one that the 
 runs in a sandbox where one can be made, and otherwise as it runs in Jupyter: it is the student's own.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 from contextlib import ExitStack

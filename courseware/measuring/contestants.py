@@ -4,8 +4,6 @@ Batches of 128 and Adam at 0.001, unless said. pythae is Chadebec, Vincent & All
 (arXiv:2206.08309).
 """
 
-from __future__ import annotations
-
 import os
 import resource
 import sys

@@ -8,8 +8,6 @@ The limits are one-sided 95% Clopper-Pearson limits with one trial per answer: t
 no random sample of what students write, but they, not the seeds, are what there are few of.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import math

@@ -12,8 +12,6 @@ Each training is kept by `cache` and each result at once in `build/reproduce/`: 
 goes on from there.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 import statistics

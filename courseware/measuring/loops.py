@@ -7,8 +7,6 @@ rounds. Judging the model is not timed. What is measured is kept at once in `bui
 an interruption measures what is missing.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import itertools
 import multiprocessing

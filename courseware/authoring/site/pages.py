@@ -4,8 +4,6 @@
 be read; site.js adds search, enlarged figures and the choice between light and dark.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import os

@@ -5,8 +5,6 @@ latent explorer or animation becomes a page of its own, to which the lesson link
 answers and model answers folded away; students no answers.
 """
 
-from __future__ import annotations
-
 import base64
 import copy
 import functools

@@ -3,8 +3,6 @@
 It is started for the first kernel, anew where it was killed, and ends with this process.
 """
 
-from __future__ import annotations
-
 import atexit
 import contextlib
 import json

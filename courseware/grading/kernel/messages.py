@@ -6,8 +6,6 @@ ends a kernel that sends more than its share. It waits as long as it is told and
 to a busy machine, for as long again as the kernel waited for a processor.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable

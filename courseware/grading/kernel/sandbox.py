@@ -11,8 +11,6 @@ a second and ends a kernel that takes more. Time is the affair of whoever runs t
 much of it the kernel spent on waiting for a processor.
 """
 
-from __future__ import annotations
-
 import functools
 import os
 import re

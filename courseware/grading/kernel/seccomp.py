@@ -6,8 +6,6 @@ more memory; other calls are known for holes in the kernel, and two families of 
 filter (seccomp) answers all of them with an error.
 """
 
-from __future__ import annotations
-
 import ctypes
 import errno
 import os

@@ -16,8 +16,6 @@ What makes forking safe is done here: nothing in this process has started a thre
 Run as `python -m courseware.grading.kernel.zygote FD`, FD being a socket on which `forked` sends requests.
 """
 
-from __future__ import annotations
-
 import ctypes
 import importlib
 import json

@@ -5,8 +5,6 @@ cells say, under any name, one folder down or in an archive, and taken if there 
 followed out of the folder, unpacked to disk or run. What lies there and is not used becomes a fault.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

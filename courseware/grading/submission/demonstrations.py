@@ -6,13 +6,9 @@ those that still stand as they were released, and has every cell run as soon as 
 `doubts` tells `course build` where a tag is wrong or missing. Code is compiled, never run.
 
 Cells are compared by the global names that they load and bind. What a demonstration does to an object that
-another cell has made is for its author to know: of that, `doubts` sees assignments to parts of it only.
-
-Random numbers are left out of account: what runs decides how far torch's generator has gone, else no cell
-could be left out. Checks seed it; what an answer draws beforehand may be other numbers of the same kind.
+another cell has made is for its author to know: of that, `doubts` sees assignments to parts of it only. How
+far torch's generator has gone is left out of account: checks seed it.
 """
-
-from __future__ import annotations
 
 import ast
 import dis
@@ -58,11 +54,8 @@ def needed(nb: NotebookNode, release: NotebookNode) -> set[int]:
     released = [cell for cell in release.cells if cell.cell_type == "code"]
     shown = {plain(cell.source) for cell in released if _shows(cell)}
     other = {plain(cell.source) for cell in released if not _shows(cell)}
-    left_out = {
-        place
-        for place, cell in code.items()
-        if plain(cell.source) in shown - other and "nbgrader" not in cell.metadata
-    }
+    unmarked = {place: plain(cell.source) for place, cell in code.items() if "nbgrader" not in cell.metadata}
+    left_out = {place for place, source in unmarked.items() if source in shown - other}
     try:
         demonstrations = _Names(code[place] for place in left_out)
         running = _Names(code[place] for place in whole - left_out)
@@ -92,11 +85,11 @@ def doubts(solution: NotebookNode) -> list[str]:
         # In a lesson, `vars(x)` shows what a result holds.
         reach = names.unseen - made - {"vars"} | {word for word in names.words if STATE.fullmatch(word)}
         changes = [f"`{word}` there may change what others find" for word in sorted(reach)]
-        marked = ["it is an answer or graded"] if "nbgrader" in cell.metadata else []
+        marked = ["it is an answer or graded"] * ("nbgrader" in cell.metadata)
+        whys = [*marked, *users, *changes]
         if TAG in cell.metadata.get("tags", []):
-            whys = [*marked, *users, *changes][:1]
-            found += [f"cell {cell.id} is tagged `{TAG}`, but {why}: take the tag away" for why in whys]
-        elif not (marked or users or changes):
+            found += [f"cell {cell.id} is tagged `{TAG}`, but {why}: take the tag away" for why in whys[:1]]
+        elif not whys:
             found.append(
                 f"cell {cell.id} binds no name that an answer, a check or another cell without the tag "
                 f"`{TAG}` reads: tag it, or join it to the cell whose result it changes"

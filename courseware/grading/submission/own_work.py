@@ -6,8 +6,6 @@ it calls: each is remarked on, with the line that shows it. Code is read (`ast`)
 write the same three lines, so the shortest answers are compared word for word only.
 """
 
-from __future__ import annotations
-
 import ast
 import functools
 import re

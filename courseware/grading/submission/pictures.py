@@ -1,7 +1,5 @@
 """Pictures that came from a student: small PNG and JPEG files, and nothing that only says it is one."""
 
-from __future__ import annotations
-
 import base64
 import warnings
 from io import BytesIO

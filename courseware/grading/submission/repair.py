@@ -5,8 +5,6 @@ mark, by its id, or where an editor has taken both away, by what it says and whe
 becomes a fault instead of an exception. Code is parsed where a cell has to be recognised, and never run.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter, deque
