@@ -448,7 +448,8 @@ def check(notebook: Path) -> None:
         notes = "\n".join([one.note, *hints] if one.note else hints)
         rows.append((one.exercise, one.answer, f"{one.points:g} of {one.of:g}", notes))
     _show(("exercise", "answer", "points", "what to look at"), rows, notebook.name)
-    _say(f"Points that programs give: {found.points:g} of {found.of:g}.")
+    points, of = sum(one.points for one in found.verdicts), sum(one.of for one in found.verdicts)
+    _say(f"Points that programs give: {points:g} of {of:g}.")
     for answer in found.by_hand:
         state = "answered" if answer.answered else "NOT ANSWERED"
         _say(f"Graded by hand: {answer.grade_id}, {answer.points:g} points, {state}.")

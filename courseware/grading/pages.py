@@ -219,16 +219,11 @@ class Inert(Preprocessor):
                 # Only a graded cell that is not the student's own answer holds a report.
                 graded = is_grade(cell) and not is_solution(cell)
                 clean_outputs(cell, ("text/html", "text/plain") if graded else ("text/plain",))
-                for output in cell.outputs:
-                    _describe(output)
+                for output in (one for one in cell.outputs if "image/png" in one.get("data", {})):
+                    # This course's figures describe themselves by the text that stands beside them.
+                    said = output.data.get("text/plain", "").strip()[:MOST_ALT] or UNDESCRIBED
+                    output.metadata.setdefault("image/png", NotebookNode())["alt"] = said
         return nb, resources
-
-
-def _describe(output: NotebookNode) -> None:
-    """A picture's alternative text is what stands beside it: this course's figures describe themselves."""
-    if "image/png" in output.get("data", {}):
-        said = output.data.get("text/plain", "").strip()[:MOST_ALT] or UNDESCRIBED
-        output.metadata.setdefault("image/png", NotebookNode())["alt"] = said
 
 
 @functools.cache

@@ -7,8 +7,8 @@ runs in a sandbox where one can be made, and otherwise as it runs in Jupyter: it
 import hashlib
 import logging
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 from nbformat import NotebookNode
@@ -27,8 +27,7 @@ from courseware.grading.work import Job, Rules, Verdict
 SEED = 0  # what checks take in the notebook
 
 
-@dataclass(frozen=True)
-class ByHand:
+class ByHand(NamedTuple):
     """An answer that a person will grade."""
 
     grade_id: str
@@ -36,8 +35,7 @@ class ByHand:
     answered: bool
 
 
-@dataclass(frozen=True)
-class Rehearsal:
+class Rehearsal(NamedTuple):
     """What a program finds in a notebook, and what is left to a person."""
 
     verdicts: list[Verdict]
@@ -46,16 +44,6 @@ class Rehearsal:
     sandboxed: bool
     remark: str  # on what could not be looked at, or ''
 
-    @property
-    def points(self) -> float:
-        """What programs give."""
-        return sum(verdict.points for verdict in self.verdicts)
-
-    @property
-    def of(self) -> float:
-        """What programs could give."""
-        return sum(verdict.of for verdict in self.verdicts)
-
 
 def rehearse(path: Path) -> Rehearsal:
     """Grade the notebook at `path`. Raises CourseError where it is none of the course's, or no notebook."""
@@ -63,9 +51,8 @@ def rehearse(path: Path) -> Rehearsal:
     lesson = _lesson(path, raw)
     released, remark = _released(path, raw, lesson)
     _, faults = repair(raw, released, lesson.name)
-    for fault in faults:
-        if fault.reason is Reason.NOT_A_NOTEBOOK:
-            raise CourseError(f"{path} is no notebook that can be checked: {fault.detail}.")
+    if [fault.reason for fault in faults] == [Reason.NOT_A_NOTEBOOK]:
+        raise CourseError(f"{path} is no notebook that can be checked: {faults[0].detail}.")
     sandboxed = not sandbox.missing()
     # What the student changed counts as released where there is no other copy: then every cell is run.
     rules = Rules(sandboxed=sandboxed, whole=bool(remark))
@@ -78,12 +65,10 @@ def rehearse(path: Path) -> Rehearsal:
         stack.callback(log.setLevel, log.level)
         log.setLevel(logging.ERROR)  # warnings are for instructors: what they say is among the faults
         result = work.grade(Job(submission, {lesson.name: nbformat.writes(released)}, {}, SEED, rules))
-    graded = result.notebooks[lesson.name]
+    scores = result.notebooks[lesson.name].scores
     marks = [cell.metadata.nbgrader for cell in released.cells if is_grade(cell) and is_solution(cell)]
-    by_hand = [
-        ByHand(mark.grade_id, float(mark.points), graded.scores[mark.grade_id] is None) for mark in marks
-    ]
-    return Rehearsal(graded.verdicts, by_hand, result.faults, sandboxed, remark)
+    by_hand = [ByHand(mark.grade_id, float(mark.points), scores[mark.grade_id] is None) for mark in marks]
+    return Rehearsal(result.verdicts, by_hand, result.faults, sandboxed, remark)
 
 
 def _lesson(path: Path, raw: bytes) -> sections.Lesson:
@@ -104,8 +89,7 @@ def _lesson(path: Path, raw: bytes) -> sections.Lesson:
 
 def _copies(lesson: sections.Lesson) -> list[Path]:
     """The notebook as it was handed out, in the folders where it may be."""
-    root = settings.project_folder()
-    copies = [root / edition / lesson.path for edition in ("release", "notebooks")]
+    copies = (settings.project_folder() / edition / lesson.path for edition in ("release", "notebooks"))
     return [copy for copy in copies if copy.is_file()]
 
 
@@ -127,10 +111,8 @@ def _released(path: Path, raw: bytes, lesson: sections.Lesson) -> tuple[Notebook
     """The notebook as it was handed out, and a remark where only the student's own copy is there."""
     present = _copies(lesson)
     if not present:
-        raise CourseError(
-            f"There is neither release/ nor notebooks/ with {lesson.path} here: call this command inside the "
-            "course's folder."
-        )
+        missing = f"There is neither release/ nor notebooks/ with {lesson.path} here"
+        raise CourseError(f"{missing}: call this command inside the course's folder.")
     pristine = next((copy for copy in present if not copy.samefile(path)), None)
     try:
         if pristine:
@@ -138,11 +120,7 @@ def _released(path: Path, raw: bytes, lesson: sections.Lesson) -> tuple[Notebook
         own = nbformat.reads(raw.decode("utf-8-sig"), as_version=4)
         repair(raw, own, lesson.name)
     except Exception as problem:  # nbformat promises no closed list
-        raise CourseError(
-            f"{pristine or path} is no notebook that can be read ({type(problem).__name__}): "
-            "take it anew from what was handed out."
-        ) from None
-    return own, (
-        f"{path} is the only copy here, so whether cells of the assignment were changed or deleted cannot be "
-        "told."
-    )
+        why = f"{pristine or path} is no notebook that can be read ({type(problem).__name__})"
+        raise CourseError(f"{why}: take it anew from what was handed out.") from None
+    alone = f"{path} is the only copy here, so whether cells of the assignment were changed or deleted"
+    return own, f"{alone} cannot be told."

@@ -169,7 +169,11 @@ def _grade(job: Job) -> Result:
             notebooks[name], _ = _notebook(nothing, name, nbformat.reads(released, as_version=4))
         faults += found
     audit = {
-        "versions": versions(),
+        "versions": {
+            "vae-course": __version__,
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in PACKAGES},
+        },
         "platform": platform.platform(),
         "terms": vars(job.rules),
         "limits": limits(job.rules),
@@ -193,15 +197,6 @@ def _told(problem: Exception) -> str:
         return type(problem).__name__
 
 
-def versions() -> dict[str, str]:
-    """Of this package, of Python and of what the results rest on."""
-    return {
-        "vae-course": __version__,
-        "python": platform.python_version(),
-        **{name: metadata.version(name) for name in PACKAGES},
-    }
-
-
 def limits(rules: Rules) -> dict[str, int]:
     """What a notebook may take beside its rules: of time and output, and in a sandbox of everything else."""
     always = {"graded_cell_seconds": preprocessors.GRADED_SECONDS, "output_bytes": Probe().output_bytes}
@@ -216,13 +211,10 @@ def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, li
         exercises = [EXERCISES[answer] for cell in nb.cells if (answer := asked_of(cell)) in EXERCISES]
         return _result(nb, name, [(Report(one, (), NOTHING), "") for one in exercises], found), [*repairs]
     names = {"student": job.submission.student, "assignment": job.submission.assignment, "notebook": name}
-    probe = Probe(
-        unsafe=not job.rules.sandboxed,
-        timeout=job.rules.cell_seconds,
-        seconds_in_all=job.rules.notebook_seconds,
-        log=logging.getLogger("course.grading"),
-    )
-    probe.relevant = None if job.rules.whole else demonstrations.needed(nb, released)
+    rules, log = job.rules, logging.getLogger("course.grading")
+    seconds = {"timeout": rules.cell_seconds, "seconds_in_all": rules.notebook_seconds}
+    probe = Probe(unsafe=not rules.sandboxed, log=log, **seconds)
+    probe.relevant = None if rules.whole else demonstrations.needed(nb, released)
     # Windows keeps a folder for a while after the kernel that ran there has ended.
     with tempfile.TemporaryDirectory(prefix=sandbox.own_prefix(), ignore_cleanup_errors=True) as folder:
         resources = {"nbgrader": names, "course_seed": job.seed, "metadata": {"path": folder}}
@@ -238,14 +230,18 @@ def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, li
 
 def _result(nb: NotebookNode, name: str, reports: list[tuple[Report, str]], found: list[Remark]) -> Notebook:
     """Scores, comments and page of a judged notebook."""
-    marked = {cell.metadata.nbgrader.grade_id: cell for cell in nb.cells if "nbgrader" in cell.metadata}
-    scores = {grade_id: _score(cell) for grade_id, cell in marked.items() if utils.is_grade(cell)}
-    comments = {grade_id: _comment(cell) for grade_id, cell in marked.items() if utils.is_solution(cell)}
-    points = {
-        grade_id: (scores.get(grade_id), float(cell.metadata.nbgrader.points))
-        for grade_id, cell in marked.items()
-        if utils.is_grade(cell) or utils.is_task(cell)
-    }
+    scores: dict[str, float | None] = {}
+    comments: dict[str, str | None] = {}
+    points: pages.Scores = {}
+    for cell in (cell for cell in nb.cells if "nbgrader" in cell.metadata):
+        mark = cell.metadata.nbgrader
+        if utils.is_solution(cell):
+            unchanged = mark.get("checksum") == utils.compute_checksum(cell)
+            comments[mark.grade_id] = "No response." if unchanged and not utils.is_task(cell) else None
+        if utils.is_grade(cell):
+            scores[mark.grade_id] = _score(cell)
+        if utils.is_grade(cell) or utils.is_task(cell):
+            points[mark.grade_id] = scores.get(mark.grade_id), float(mark.points)
     said = {grade_id: comment for grade_id, comment in comments.items() if comment}
     page = pages.page(nb, points, said, title=name)
     executed, page = (text.encode("utf-8", "replace").decode() for text in (nbformat.writes(nb), page))
@@ -254,14 +250,8 @@ def _result(nb: NotebookNode, name: str, reports: list[tuple[Report, str]], foun
 
 def _score(cell: NotebookNode) -> float | None:
     """nbgrader's own reading of a graded cell; a check that was not run is worth nothing."""
-    if cell.cell_type == "code" and not utils.is_solution(cell) and not cell.outputs:
-        return 0.0
-    return utils.determine_grade(cell)[0]
-
-
-def _comment(cell: NotebookNode) -> str | None:
-    unchanged = cell.metadata.nbgrader.get("checksum") == utils.compute_checksum(cell)
-    return "No response." if unchanged and not utils.is_task(cell) else None
+    not_run = cell.cell_type == "code" and not utils.is_solution(cell) and not cell.outputs
+    return 0.0 if not_run else utils.determine_grade(cell)[0]
 
 
 def _verdict(report: Report, digest: str) -> Verdict:
