@@ -52,14 +52,11 @@ def verify(
             yield Comparison(student, ANEW)
         elif not found[0].audit["terms"]["sandboxed"] and not unsafe:
             raise CourseError(
-                f"{student}'s {name} was graded without a sandbox: add --unsafe to do so again."
+                f"{student}'s {name} was graded without a sandbox: add --unsafe to do it again."
             )
         else:
             stored[student] = found[0]
-    jobs = (
-        assignment.job(student, Rules(**result.audit["terms"]), result.seed)
-        for student, result in stored.items()
-    )
+    jobs = (assignment.job(who, Rules(**one.audit["terms"]), one.seed) for who, one in stored.items())
     for job, outcome in pool.outcomes(work.grade, jobs, crew):
         yield compare(stored[job.submission.student], outcome or batch.lost(job))
 
@@ -101,7 +98,10 @@ def _changed(before: Result, after: Result) -> list[tuple[str, str, str]]:
     """What has another score: its name, the score then and now."""
     changed = []
     for name in sorted(before.notebooks.keys() & after.notebooks.keys()):
-        then, now = (_shown(result.notebooks[name].scores) for result in (before, after))
+        then, now = (
+            {what: "by hand" if score is None else f"{score:g}" for what, score in one.scores.items()}
+            for one in (before.notebooks[name], after.notebooks[name])
+        )
         for grade_id in sorted(then.keys() | now.keys()):
             pair = then.get(grade_id, "not there"), now.get(grade_id, "not there")
             changed += [(grade_id, *pair)] * (pair[0] != pair[1])
@@ -122,9 +122,7 @@ def compare(before: Result, after: Result) -> Comparison:
             continue
         verdicts = {verdict.answer: verdict for verdict in again.verdicts}
         for verdict in one.verdicts:
-            other = verdicts.get(verdict.answer)
-            if other is None or other == verdict:
-                continue
+            other = verdicts.get(verdict.answer, verdict)
             if other.evidence != verdict.evidence:
                 notes.append(f"{verdict.answer}: other evidence, so only its score was compared")
             elif replace(other, points=verdict.points) != verdict:
@@ -137,10 +135,6 @@ def compare(before: Result, after: Result) -> Comparison:
     differences += [f"{fault} now, not then" for fault in sorted(now - then)]
     notes += _circumstances(before.audit, after.audit)
     return Comparison(before.student, DIFFERS if differences else REPRODUCED, differences, notes, scores)
-
-
-def _shown(scores: dict[str, float | None]) -> dict[str, str]:
-    return {grade_id: "by hand" if score is None else f"{score:g}" for grade_id, score in scores.items()}
 
 
 def _circumstances(then: dict[str, Any], now: dict[str, Any]) -> list[str]:

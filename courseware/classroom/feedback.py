@@ -69,25 +69,20 @@ def renew(course: Course, book: Gradebook, assignment: str, student: str) -> boo
     if sound:
         made = {f"{name}.html": pages.page(nb, title=name, **known[name]) for name, nb in found.items()}
         folder = course.folder("autograded", student, assignment)
-        time, secret = (_text(folder / name) for name in (TIMESTAMP, SECRET))
-        files = carried(course, student, assignment, time, secret) | made
-        course.replace(course.folder("feedback", student, assignment), files)
+        files = {name: folder / name for name in (TIMESTAMP, SECRET) if (folder / name).is_file()}
+        told = {name: file.read_text("utf-8", "replace") for name, file in files.items()}
+        whole = carried(course, student, assignment, told.get(TIMESTAMP), told.get(SECRET)) | made
+        course.replace(course.folder("feedback", student, assignment), whole)
     return sound
 
 
-def _text(file: Path) -> str:
-    return file.read_text("utf-8", "replace") if file.is_file() else ""
-
-
-def carried(
-    course: Course, student: str, assignment: str, time: str | None, secret: str | None
-) -> dict[str, str]:
+def carried(course: Course, student: str, name: str, time: str | None, secret: str | None) -> dict[str, str]:
     """The files that go with a submission all the way.
 
     nbgrader's exchange stops in the middle of a class at one who lacks them, as those do who hand in by
     another way: their time is empty, and their secret is one that nobody knows.
     """
-    unknown = course.derived(f"{SECRET}\n{student}\n{assignment}").hex()
+    unknown = course.derived(f"{SECRET}\n{student}\n{name}").hex()
     return {TIMESTAMP: time or "", SECRET: secret or unknown}
 
 

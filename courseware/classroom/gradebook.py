@@ -106,17 +106,12 @@ def enter(course: Course, book: Gradebook, result: Result) -> bool:
         for entry in submission.notebooks:
             book.db.refresh(entry)  # its score is a sum that the database forms
             entry.late_submission_penalty = _penalty(course, entry, submission.total_seconds_late)
-        more = any(map(_has_more_than_programs_said, submission.notebooks))
+        grades = [grade for entry in submission.notebooks for grade in entry.grades]
+        by_hand = [given for grade in grades for given in (grade.manual_score, grade.extra_credit)]
+        by_hand += [comment.manual_comment for entry in submission.notebooks for comment in entry.comments]
+        late = any(entry.late_submission_penalty for entry in submission.notebooks)
         book.db.commit()
-    return more
-
-
-def _has_more_than_programs_said(entry: SubmittedNotebook) -> bool:
-    by_hand = [(grade.manual_score, grade.extra_credit) for grade in entry.grades]
-    comments = [(comment.manual_comment,) for comment in entry.comments]
-    return bool(entry.late_submission_penalty) or any(
-        given is not None for one in by_hand + comments for given in one
-    )
+    return late or any(given is not None for given in by_hand)
 
 
 def enter_lateness(course: Course, book: Gradebook, assignment: str) -> None:

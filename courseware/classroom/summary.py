@@ -64,12 +64,8 @@ class Summary:
     @property
     def mistakes(self) -> list[tuple[int, str, str]]:
         """How often, in which exercise, what: the most frequent first."""
-        found = [
-            (count, exercise.number, mistake)
-            for exercise in self.exercises
-            for mistake, count in exercise.mistakes.items()
-        ]
-        return sorted(found, key=lambda one: (-one[0], one[1], one[2]))[:SHOWN]
+        found = [(-n, one.number, mistake) for one in self.exercises for mistake, n in one.mistakes.items()]
+        return [(-negative, number, mistake) for negative, number, mistake in sorted(found)[:SHOWN]]
 
     def warnings(self, assignment: str) -> list[str]:
         """What has to be known before the scores are used."""
@@ -79,15 +75,12 @@ class Summary:
         if self.unsafe < self.students and sandbox.lacking():
             found.append(sandbox.lacking())
         if self.outdated:
-            found.append(
-                f"{self.outdated} results are of an earlier release of the assignment: "
-                f"`course regrade {assignment}` grades anew."
-            )
+            old = f"{self.outdated} results are of an earlier release of the assignment"
+            found.append(f"{old}: `course regrade {assignment}` grades anew.")
         if self.stale:
-            found.append(
-                f"{len(self.stale)} students' pages say something else than the gradebook now: "
-                f"`course feedback {assignment}` renews them. These are {', '.join(self.stale)}."
-            )
+            pages = f"{len(self.stale)} students' pages say something else than the gradebook now"
+            who = f"`course feedback {assignment}` renews them. These are {', '.join(self.stale)}."
+            found.append(f"{pages}: {who}")
         return found
 
     def markdown(self, assignment: str) -> str:
@@ -107,10 +100,9 @@ class Summary:
         """How many students have all points, some and none: a bar per exercise, from top to bottom."""
         names = [f"{one.number} {one.answer}" for one in self.exercises]
         shares = np.array([one.shares() for one in self.exercises])
-        said = "; ".join(
-            f"{name}: {', '.join(f'{part} {share:.0%}' for part, share in zip(PARTS, row, strict=True))}"
-            for name, row in zip(names, shares, strict=True)
-        )
+        bars = [zip(PARTS, row, strict=True) for row in shares]
+        texts = [", ".join(f"{part} {share:.0%}" for part, share in bar) for bar in bars]
+        said = "; ".join(f"{name}: {text}" for name, text in zip(names, texts, strict=True))
         title = f"{assignment}: {self.students} students"
         picture = Picture(plotting.WIDTH, 1.3 + 0.3 * len(names), title, f"Divided bars. {said}.")
         axes = picture.subplots()

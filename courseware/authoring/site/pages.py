@@ -64,18 +64,6 @@ def write(
     `graders` are the measured figures of the checks, `literature` published figures with ours. Of students'
     notebooks, in the folder `released`, it makes the students' edition: no answers, no mark schemes.
     """
-    with writable(target), tempfile.TemporaryDirectory(prefix=".site-", dir=target.parent) as part:
-        shown = _rendered(executed, released)
-        summary = runner.summary(executed)
-        pages = _pages(shown, summary, graders, literature, for_students=released is not None)
-        made = Path(part) / "site"
-        _write_files(made, pages, _figures(shown), summary)
-        shutil.rmtree(target, ignore_errors=True)
-        os.replace(made, target)
-    return target / "index.html"
-
-
-def _rendered(executed: list[Executed], released: Path | None) -> Shown:
     shown: Shown = []
     numbers = Counter[str]()
     for one in executed:
@@ -84,7 +72,14 @@ def _rendered(executed: list[Executed], released: Path | None) -> Shown:
         else:
             notebook = rendering.for_instructors(one)
         shown.append((one, rendering.render(notebook, Path(page_name(one.lesson)).stem, numbers)))
-    return shown
+    summary = runner.summary(executed)
+    pages = _pages(shown, summary, graders, literature, for_students=released is not None)
+    with writable(target), tempfile.TemporaryDirectory(prefix=".site-", dir=target.parent) as part:
+        made = Path(part) / "site"
+        _write_files(made, pages, _figures(shown), summary)
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(made, target)
+    return target / "index.html"
 
 
 def _figures(shown: Shown) -> list[Figure]:
@@ -134,21 +129,15 @@ def _cards(shown: Shown) -> list[dict[str, Any]]:
     cards = []
     for section, own in itertools.groupby(shown, lambda pair: pair[0].lesson.section):
         lessons = list(own)
-        figures = _figures(lessons)
+        figures, pages = _figures(lessons), []
+        for one, _ in lessons:
+            said = TIME.search("".join(cell.source for cell in one.notebook.cells[:1]))
+            time, title = " ".join(said[1].split()) if said else "", one.lesson.title.partition(" ")[2]
+            pages.append({"file": page_name(one.lesson), "title": title, "time": time})
         covers = [figure for figure in figures if figure.cell == section.cover] or figures
-        pages = [
-            {"file": page_name(one.lesson), "title": one.lesson.title.partition(" ")[2], "time": _time(one)}
-            for one, _ in lessons
-        ]
         figure = next(iter(covers), None)
         cards.append({**vars(section), "number": section.number, "figure": figure, "pages": pages})
     return cards
-
-
-def _time(one: Executed) -> str:
-    """How long the lesson says that it takes, '' if it does not say."""
-    found = TIME.search("".join(cell.source for cell in one.notebook.cells[:1]))
-    return " ".join(found[1].split()) if found else ""
 
 
 def _scene_page(scene: Scene, lesson: str, others: list[Scene]) -> Page:

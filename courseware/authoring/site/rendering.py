@@ -134,7 +134,11 @@ def render(notebook: NotebookNode, stem: str, numbers: Counter[str]) -> Body:
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if "image/png" in data:
-                figures.append(_figure(cell.id, output, f"figures/{stem}-{len(figures) + 1}.png"))
+                content = base64.b64decode(data["image/png"])
+                width, height = struct.unpack(">II", content[16:24])  # where every PNG has them
+                alt = output.metadata.get("image/png", {}).get("alt") or markup.UNDESCRIBED
+                file = f"figures/{stem}-{len(figures) + 1}.png"
+                figures.append(Figure(cell.id, file, alt, width, height, content))
                 output.metadata["figure"] = figures[-1]
             for kind, door in DOORS.items():
                 if f'class="{kind}-saved"' in data.get("text/html", ""):
@@ -163,13 +167,6 @@ def _spoken(formula: re.Match[str]) -> str:
     """A formula's LaTeX, as one would type it into a search field."""
     latex = html.unescape(formula[1]).replace(r"\mid", "|")
     return f" {html.escape(LATEX.sub(' ', latex))} "
-
-
-def _figure(cell: str, output: NotebookNode, file: str) -> Figure:
-    content = base64.b64decode(output.data["image/png"])
-    width, height = struct.unpack(">II", content[16:24])  # where every PNG has them
-    alt = output.metadata.get("image/png", {}).get("alt") or markup.UNDESCRIBED
-    return Figure(cell, file, alt, width, height, content)
 
 
 def _scene(kind: str, file: str, saved: str) -> Scene:

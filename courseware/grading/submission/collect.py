@@ -162,26 +162,22 @@ class _Files:
 
     def _search(self, directory: int, names: list[str], missing: list[str]) -> list[str]:
         """Look for the missing notebooks in files of these names; what is left of all that lies there."""
-        lying = list(self._inside(directory, names))
-        files = {at: content for at, (_, content) in enumerate(lying) if isinstance(content, bytes)}
-        known = {at: recognised(lying[at][0], content, self.known) for at, content in files.items()}
-        taken: set[int] = set()
+        left = dict(enumerate(self._inside(directory, names)))  # an archive may name two files alike
+        files = {at: content for at, (_, content) in left.items() if isinstance(content, bytes)}
+        known = {at: recognised(left[at][0], content, self.known) for at, content in files.items()}
         for stem in missing:
             mine = [at for at, (which, _) in known.items() if which == stem]
             mine = [at for at in mine if known[at][1]] or mine
-            paths = [shown(lying[at][0]) for at in mine]
-            taken.update(mine)
+            paths = [shown(left.pop(at)[0]) for at in mine]
+            reason, what = Reason.SEVERAL_NOTEBOOKS, f"{listed(paths)}: leave one, and call it {stem}.ipynb"
             if len({files[at] for at in mine}) == 1:
                 self.notebooks[stem] = files[mine[0]]
-                self._blame(Reason.WRONG_NAME, stem, f"{paths[0]} was taken for {stem}.ipynb")
-            elif mine:
-                what = f"{listed(paths)}: leave one, and call it {stem}.ipynb"
-                self._blame(Reason.SEVERAL_NOTEBOOKS, stem, what)
-            else:
+                reason, what = Reason.WRONG_NAME, f"{paths[0]} was taken for {stem}.ipynb"
+            elif not mine:
+                reason = Reason.MISSING_NOTEBOOK
                 what = f"{stem}.ipynb is not there: hand in the notebook itself, under this name"
-                self._blame(Reason.MISSING_NOTEBOOK, stem, what)
-        left = [one for at, one in enumerate(lying) if at not in taken]
-        return [_told(path, content if isinstance(content, str) else "") for path, content in left]
+            self._blame(reason, stem, what)
+        return [_told(path, content if isinstance(content, str) else "") for path, content in left.values()]
 
     def _blame(self, reason: Reason, stem: str, detail: str) -> None:
         self.faults.append(Fault(reason, stem, detail))
@@ -194,11 +190,9 @@ class _Files:
                 archives[path] = content
             else:
                 yield path, content
-        for path, content in archives.items():
-            if len(archives) > 1:
-                yield path, "one of several archives"
-            else:
-                yield from self._unpacked(path, content)
+        if len(archives) == 1:
+            yield from self._unpacked(*archives.popitem())
+        yield from ((path, "one of several archives") for path in archives)
 
     def _flat(self, directory: int, names: list[str], above: str = "") -> Iterator[tuple[str, bytes | str]]:
         """Files in an open directory, and those one level down."""

@@ -82,18 +82,11 @@ class Remark:
 def remarks(submitted: NotebookNode, source: NotebookNode) -> list[Remark]:
     """Everything to look at in a submission, in the order of its cells."""
     released = {plain(cell.source) for cell in source.cells if not _answers(cell)}
-    solutions = {
-        name: _parse(cell.source)
-        for cell in source.cells
-        if _answers(cell)
-        and (name := _exercise_of(cell.source))
-        and not EXERCISES[name].questions  # two who predict alike have copied nothing
-    }
-    trees = [
-        (place, cell, _parse(cell.source))
-        for place, cell in enumerate(submitted.cells, 1)
-        if cell.cell_type == "code" and not is_grade(cell)
-    ]
+    solved = {_exercise_of(cell.source): cell.source for cell in source.cells if _answers(cell)}
+    # Two who predict alike have copied nothing.
+    solutions = {name: _parse(solved[name]) for name in solved if name and not EXERCISES[name].questions}
+    cells = [(place, cell) for place, cell in enumerate(submitted.cells, 1) if cell.cell_type == "code"]
+    trees = [(place, cell, _parse(cell.source)) for place, cell in cells if not is_grade(cell)]
     names = _Names([tree for _, _, tree in trees])
     references = {f"course_utils.{path}": name for name in solutions for path in EXERCISES[name].reference}
     found = []
@@ -177,8 +170,7 @@ class _Names:
             defaults = [*node.defaults, *node.kw_defaults]  # those of the last arguments
             last = [*node.posonlyargs, *node.args, *node.kwonlyargs][-len(defaults) :]
             for argument, default in zip(last, defaults, strict=False):
-                if default is not None:
-                    self._assign(ast.Name(argument.arg, ast.Store()), default)
+                self._assign(ast.Name(argument.arg, ast.Store()), default or ast.Constant(None))
 
     def _assign(self, target: ast.expr, value: ast.expr) -> None:
         if isinstance(target, ast.Tuple | ast.List) and isinstance(value, ast.Tuple | ast.List):
@@ -270,15 +262,10 @@ def _says(node: ast.AST) -> Iterator[str]:
         yield f"reaches for `{node.attr}`"
     elif isinstance(node, ast.Name) and node.id in BY_TEXT:
         yield BY_TEXT[node.id]
-    elif isinstance(node, ast.Call) and _calls(node, *LOOKS) and not _plain_look(node.args):
-        yield "computes the name of what it uses"
-
-
-def _plain_look(arguments: list[ast.expr]) -> bool:
-    """Whether an attribute is looked up by a name that can be read; vars() takes an object of one's own."""
-    if len(arguments) < 2:
-        return len(arguments) == 1 and getattr(arguments[0], "id", "") == "self"
-    return isinstance(arguments[1], ast.Constant)
+    elif isinstance(node, ast.Call) and _calls(node, *LOOKS):
+        of_itself = [getattr(argument, "id", "") for argument in node.args] == ["self"]  # as vars(self)
+        if not (of_itself or any(isinstance(name, ast.Constant) for name in node.args[1:2])):
+            yield "computes the name of what it uses"
 
 
 def _calls(node: ast.AST, *names: str) -> bool:
@@ -301,14 +288,13 @@ def _patches(node: ast.AST, names: _Names) -> Iterator[str]:
 def _copies(tree: ast.Module, solutions: dict[str, ast.Module]) -> Iterator[tuple[int, str]]:
     """Where an answer is the instructor's word for word or, if long enough, has its syntax."""
     for name, solution in solutions.items():
-        theirs = [node for node in solution.body if getattr(node, "name", None) == name]
-        ours = [node for node in tree.body if getattr(node, "name", None) == name]
-        if not theirs or not ours:
-            continue
-        if ast.dump(ours[-1]) == ast.dump(theirs[0]):
-            yield ours[-1].lineno, "is the instructor's solution word for word"
-        elif len(list(ast.walk(theirs[0]))) >= COMPARED_NODES and _shape(ours[-1]) == _shape(theirs[0]):
-            yield ours[-1].lineno, "is the instructor's solution but for names"
+        theirs = [node for node in solution.body if getattr(node, "name", None) == name][:1]
+        ours = [node for node in tree.body if getattr(node, "name", None) == name][-1:]
+        for our, their in zip(ours, theirs, strict=False):
+            if ast.dump(our) == ast.dump(their):
+                yield our.lineno, "is the instructor's solution word for word"
+            elif len(list(ast.walk(their))) >= COMPARED_NODES and _shape(our) == _shape(their):
+                yield our.lineno, "is the instructor's solution but for names"
 
 
 def _shape(node: ast.AST) -> str:

@@ -69,22 +69,25 @@ def repair(raw: bytes, release: NotebookNode, name: str) -> tuple[NotebookNode, 
     cells, recognised = _recognised(cells, release)
     cells, duplicated = _without_duplicates(cells, released)
     cells = _answered_below(cells, release)
-    changed = [cell.grade_id for cell in cells if _is_changed(cell, released)]
+    fixed = ((cell, released[cell.grade_id]) for cell in cells if cell.grade_id)
+    changed = [
+        cell.grade_id
+        for cell, origin in fixed
+        if not is_solution(origin)
+        and (cell.kind, plain(cell.source)) != (origin.cell_type, plain(origin.source))
+    ]
     missing = _put_back(cells, released)
     _order(cells, released)
     result.cells, too_long, left_out = _nodes(cells, released)
 
-    large = {
-        f"{len(found):,} cells; those after the first {MOST_CELLS:,} were left out": len(found) > MOST_CELLS,
-        f"more than {LONGEST:,} bytes, emptied: {listed(too_long)}": too_long,
-    }
-    not_used = {
-        f"{unknown} cells of no known type": unknown,
-        f"pictures that are no PNG or JPEG, or too large: {listed(left_out)}": left_out,
-    }
+    many = f"{len(found):,} cells; those after the first {MOST_CELLS:,} were left out"
+    large = [many] * (len(found) > MOST_CELLS)
+    large += [f"more than {LONGEST:,} bytes, emptied: {listed(too_long)}"] * bool(too_long)
+    not_used = [f"{unknown} cells of no known type"] * bool(unknown)
+    not_used += [f"pictures that are no PNG or JPEG, or too large: {listed(left_out)}"] * bool(left_out)
     concerned = {
-        Reason.TOO_LARGE: "; ".join(what for what, so in large.items() if so),
-        Reason.LEFT_OUT: "; ".join(what for what, so in not_used.items() if so),
+        Reason.TOO_LARGE: "; ".join(large),
+        Reason.LEFT_OUT: "; ".join(not_used),
         Reason.UNMARKED_CELLS: ", ".join(recognised),
         Reason.MISSING_CELLS: ", ".join(missing),
         Reason.DUPLICATED_CELLS: ", ".join(duplicated),
@@ -118,12 +121,10 @@ def cells_of(raw: bytes) -> list[Any]:
     try:
         notebook = json.loads(raw.decode("utf-8-sig"))
         version, cells = _item(notebook, "nbformat"), _item(notebook, "cells")
-        if isinstance(version, int) and version < 4:
-            why = "its format is an old one"
-        elif isinstance(version, int) and isinstance(cells, list):
+        old = isinstance(version, int) and version < 4
+        if isinstance(version, int) and isinstance(cells, list) and not old:
             return cells
-        else:
-            why = "its JSON is not that of a notebook"
+        why = "its format is an old one" if old else "its JSON is not that of a notebook"
     except RecursionError:
         why = "its JSON is nested too deeply"
     except ValueError as problem:  # of the encoding, of JSON, or a number with too many digits
@@ -173,14 +174,10 @@ def _cell(value: Any, released: Collection[str]) -> _Cell | None:
     source = re.sub(r"[\0\ud800-\udfff]", "\ufffd", re.sub(r"\r\n?", "\n", source))
     grade_id = _grade_id(value)
     ids = (_item(value, "id"), _item(_item(value, "metadata"), "id"))  # the latter on Colab
+    cell_id = next((one for one in ids if isinstance(one, str)), "")
     attached = _item(value, "attachments") if kind == "markdown" else None
-    return _Cell(
-        kind,
-        source,
-        grade_id if grade_id in released else "",
-        next((one for one in ids if isinstance(one, str)), ""),
-        attached if isinstance(attached, dict) else {},
-    )
+    pictures = attached if isinstance(attached, dict) else {}
+    return _Cell(kind, source, grade_id if grade_id in released else "", cell_id, pictures)
 
 
 # --- which cell is which ----------------------------------------------------------------------------------
@@ -289,25 +286,21 @@ def _without_duplicates(cells: list[_Cell], released: Released) -> tuple[list[_C
 def _answered_below(cells: list[_Cell], release: NotebookNode) -> list[_Cell]:
     """Texts that stand in cells of the student's own, directly below a stub that was left, as its answer."""
     texts = {plain(cell.source) for cell in release.cells}
-    stubs = {
-        cell.metadata.nbgrader.grade_id: {"", plain(cell.source)}
-        for cell in release.cells
-        if is_solution(cell) and cell.cell_type == "markdown"
-    }
+    answers = [cell for cell in release.cells if is_solution(cell) and cell.cell_type == "markdown"]
+    stubs = {cell.metadata.nbgrader.grade_id: {"", plain(cell.source)} for cell in answers}
     result: list[_Cell] = []
     rest = deque(cells)
     while rest:
         cell = rest.popleft()
         if plain(cell.source) in stubs.get(cell.grade_id, ()):
-            below: list[_Cell] = []
-            pictures = dict(cell.pictures)
+            told, pictures = [], dict(cell.pictures)
             while rest and rest[0].kind == "markdown" and _is_own(rest[0], texts):
                 if pictures.keys() & rest[0].pictures.keys():
                     break
-                below.append(rest.popleft())
-                pictures |= below[-1].pictures
-            told = "\n\n".join(one.source for one in below if plain(one.source))
-            cell = replace(cell, source=told or cell.source, pictures=pictures)
+                pictures |= rest[0].pictures
+                told.append(rest.popleft().source)
+            whole = "\n\n".join(source for source in told if plain(source))
+            cell = replace(cell, source=whole or cell.source, pictures=pictures)
         result.append(cell)
     return result
 
@@ -317,24 +310,15 @@ def _is_own(cell: _Cell, released: Collection[str]) -> bool:
     return not cell.grade_id and plain(cell.source) not in released
 
 
-def _is_changed(cell: _Cell, released: Released) -> bool:
-    """Whether it is a cell of the assignment that no student is to change, and was changed."""
-    origin = released.get(cell.grade_id)
-    if origin is None or is_solution(origin):
-        return False
-    return (cell.kind, plain(cell.source)) != (origin.cell_type, plain(origin.source))
-
-
 def _put_back(cells: list[_Cell], released: Released) -> list[str]:
     """Insert every cell of the assignment that is missing behind the one before it; returns their names."""
     missing, behind = [], 0
     for grade_id, origin in released.items():
-        place = next((place for place, cell in enumerate(cells) if cell.grade_id == grade_id), None)
-        if place is None:
-            place = behind
-            cells.insert(place, _Cell(origin.cell_type, origin.source, grade_id))
+        places = [place for place, cell in enumerate(cells) if cell.grade_id == grade_id]
+        if not places:
+            cells.insert(behind, _Cell(origin.cell_type, origin.source, grade_id))
             missing.append(grade_id)
-        behind = place + 1
+        behind = min(places, default=behind) + 1
     return missing
 
 
@@ -379,7 +363,9 @@ def _nodes(cells: list[_Cell], released: Released) -> tuple[list[NotebookNode], 
             node = NEW_CELL[cell.kind](source, id=f"student-{own:04}")
         nodes.append(node)
         for name, bundle in cell.pictures.items() if node.cell_type == "markdown" else ():
-            taken = _picture(bundle)
+            # The first of an attachment's kinds that a page can show.
+            kinds = ((mime, picture(_item(bundle, mime), kind)) for mime, kind in PICTURES.items())
+            taken = next(({mime: encoded} for mime, encoded in kinds if encoded), {})
             size = sum(map(len, taken.values()))
             if taken and size <= room and len(name) <= 200 and name.isprintable():
                 node.setdefault("attachments", NotebookNode())[name] = NotebookNode(taken)
@@ -387,9 +373,3 @@ def _nodes(cells: list[_Cell], released: Released) -> tuple[list[NotebookNode], 
             else:
                 left_out.append(shown(name))
     return nodes, too_long, left_out
-
-
-def _picture(bundle: Any) -> dict[str, str]:
-    """The first of an attachment's kinds that a page can show, {} if there is none."""
-    found = ((mime, picture(_item(bundle, mime), kind)) for mime, kind in PICTURES.items())
-    return next(({mime: encoded} for mime, encoded in found if encoded), {})
