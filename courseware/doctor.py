@@ -46,8 +46,9 @@ def examine() -> Iterator[Finding]:
 def python() -> Finding:
     own = sys.prefix != sys.base_prefix or (Path(sys.prefix) / "conda-meta").is_dir()
     advice = "Use an environment of the course's own (`make .venv/.ready`), not the system's Python."
-    found = f"{platform.python_version()} in {sys.prefix}"
-    return Finding("Python", found, "" if own else advice, needed=False)
+    return Finding(
+        "Python", f"{platform.python_version()} in {sys.prefix}", "" if own else advice, needed=False
+    )
 
 
 def packages() -> Finding:
@@ -58,11 +59,10 @@ def packages() -> Finding:
     for one in wanted:
         try:
             version = importlib.metadata.version(one.name)
+            if not one.specifier.contains(version, prereleases=True):
+                wrong.append(f"{one.name} is {version}, wanted {one.specifier}")
         except importlib.metadata.PackageNotFoundError:
             wrong.append(f"{one.name} is missing")
-            continue
-        if not one.specifier.contains(version, prereleases=True):
-            wrong.append(f"{one.name} is {version}, wanted {one.specifier}")
     return Finding("packages", "; ".join(wrong) or f"all {len(wanted)} there", REINSTALL if wrong else "")
 
 
@@ -130,9 +130,8 @@ def data() -> Finding:
 def sandbox() -> Finding:
     from courseware.grading.kernel import sandbox as walls
 
-    problem = walls.missing()
-    found = "not here" if problem else "bubblewrap works"
-    return Finding("sandbox", found, problem or walls.lacking(), needed=False)
+    found = "not here" if walls.missing() else "bubblewrap works"
+    return Finding("sandbox", found, walls.missing() or walls.lacking(), needed=False)
 
 
 def disk() -> Finding:

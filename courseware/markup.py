@@ -62,11 +62,10 @@ def mathml(latex: str, block: bool = False) -> str:
             _mend(element)
         for row in root.iter("mrow"):
             _space(row)
-        (formula,) = root
-        root.remove(formula)
-        semantics = SubElement(root, "semantics")
-        semantics.append(formula)
+        semantics = Element("semantics")
+        semantics.extend(root)
         SubElement(semantics, "annotation", encoding="application/x-tex").text = latex.strip()
+        root[:] = [semantics]
         return ElementTree.tostring(root, encoding="unicode")
     except Exception:  # LaTeX of a student's
         return html.escape(source)

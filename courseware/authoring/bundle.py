@@ -29,12 +29,7 @@ SHIPPED = (
     "pyproject.toml",
     "vae.py",
     "course_utils/**/*",
-    "courseware/__init__.py",
-    "courseware/cli.py",
-    "courseware/doctor.py",
-    "courseware/markup.py",
-    "courseware/notebooks.py",
-    "courseware/sections.py",
+    *(f"courseware/{name}.py" for name in ("__init__", "cli", "doctor", "markup", "notebooks", "sections")),
     "courseware/grading/**/*",  # for `course check`
     "courseware/jupyterlab/*",
     "courseware/templates/**/*",
@@ -65,8 +60,7 @@ def contents(root: Path) -> dict[str, bytes]:
             found[name] = path.read_bytes()
     for lesson in sections.lessons():
         content = (root / "notebooks" / lesson.path).read_bytes()
-        for edition in ("notebooks", "release"):
-            found[f"{edition}/{lesson.path.as_posix()}"] = content
+        found |= {f"{edition}/{lesson.path.as_posix()}": content for edition in ("notebooks", "release")}
     return found | {name: text.encode() for name, text in _own(root).items()}
 
 
@@ -74,12 +68,11 @@ def _own(root: Path) -> dict[str, str]:
     """What students get in an edition of their own."""
     templates = Environment(loader=FileSystemLoader(TEMPLATES), keep_trailing_newline=True)
     conda = (root / "environment.yml").read_text("utf-8")
-    setup = (root / "Makefile").read_text("utf-8").partition("\n$(READY):")
+    _, mark, below = (root / "Makefile").read_text("utf-8").partition("\n$(READY):")
+    setup = f"{mark}{below}".strip().replace("'.[test]'", ".")
     return {
         "README.md": templates.get_template("README.md.j2").render(rows=_rows(root)),
-        "Makefile": templates.get_template("Makefile.j2").render(
-            setup="".join(setup[1:]).strip().replace("'.[test]'", ".")
-        ),
+        "Makefile": templates.get_template("Makefile.j2").render(setup=setup),
         "environment.yml": conda.replace(".[test]", ".").replace("course run", "jupyter lab"),
     }
 

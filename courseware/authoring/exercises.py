@@ -8,7 +8,6 @@ scheme. Statement, graded cell and check must name the same points.
 
 import ast
 import re
-from collections.abc import Iterator
 
 from nbformat import NotebookNode
 from nbgrader.utils import is_grade, is_solution
@@ -60,17 +59,15 @@ def disagreements(notebook: NotebookNode) -> list[str]:
     return found
 
 
-def _exercises(notebook: NotebookNode) -> Iterator[tuple[str, list[NotebookNode]]]:
+def _exercises(notebook: NotebookNode) -> list[tuple[str, list[NotebookNode]]]:
     """Each statement with the cells below it; first '' with those above all statements."""
-    statement = ""
-    below: list[NotebookNode] = []
+    parts: list[tuple[str, list[NotebookNode]]] = [("", [])]
     for cell in notebook.cells:
         if cell.cell_type == "markdown" and HEADING.search(cell.source):
-            yield statement, below
-            statement, below = cell.source, []
+            parts.append((cell.source, []))
         else:
-            below.append(cell)
-    yield statement, below
+            parts[-1][1].append(cell)
+    return parts
 
 
 def _statement(text: str) -> list[str]:
@@ -99,12 +96,11 @@ def _stub(source: str) -> list[str]:
     except SyntaxError as problem:
         return [*missing, f"code that Python can read (line {problem.lineno}: {problem.msg})"]
     defined = [node for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
-    functions = [f for node in defined for f in ast.walk(node) if isinstance(f, ast.FunctionDef)]
     if not defined or not ast.get_docstring(defined[0]):
         missing.append("a docstring")
-    for function in functions:
-        arguments = [a for a in function.args.args if a.arg != "self"]
-        if not all(a.annotation for a in arguments) or function.returns is None:
+    for function in (f for node in defined for f in ast.walk(node) if isinstance(f, ast.FunctionDef)):
+        typed = all(argument.annotation for argument in function.args.args if argument.arg != "self")
+        if not typed or function.returns is None:
             missing.append(f"types in the signature of `{function.name}`")
     return missing
 

@@ -66,16 +66,15 @@ def build(root: Path) -> list[str]:
 
 def _faults(root: Path) -> Iterator[str]:
     """One sentence for each thing in solutions/ that keeps it from being released."""
-    source = root / "solutions"
+    source, contents = root / "solutions", "the table of contents, courseware/sections.py"
     wanted = [lesson.path for lesson in sections.lessons()]
     there = {path.relative_to(source) for path in source.glob(f"{FOLDERS}/*.ipynb")}
-    for path in sorted(there.difference(wanted)):
-        yield f"{path} has no place in the table of contents, courseware/sections.py"
+    yield from (f"{path} has no place in {contents}" for path in sorted(there.difference(wanted)))
     for path in wanted:
         if path in there:
             yield from (f"{path}: {sentence}" for sentence in _lacks(notebooks.read(source / path)))
         else:
-            yield f"{path} is in the table of contents, courseware/sections.py, and not in solutions/"
+            yield f"{path} is in {contents}, and not in solutions/"
 
 
 def _lacks(notebook: NotebookNode) -> list[str]:
@@ -121,14 +120,12 @@ def enter(assignment: str, config: Config) -> None:
 
 def generate(assignment: str, config: Config) -> None:
     """Run nbgrader's generate_assignment; CourseError with the reason from its log if it fails."""
-    course = CourseDirectory(config=config)
-    result = NbGraderAPI(course, config=config).generate_assignment(assignment)
-    if result["success"]:
-        return
-    # The exception that matters is the first one in the log; others point back to it.
-    raised = re.search(r"^ {4}(?:[\w.]+\.)?(\w+: .+)$", result.get("log", ""), re.MULTILINE)
-    reason = raised[1].removeprefix("CourseError: ").rstrip(".") if raised else "it gave no reason"
-    raise CourseError(f"nbgrader could not release {assignment} ({reason}); mend it in solutions/.")
+    result = NbGraderAPI(CourseDirectory(config=config), config=config).generate_assignment(assignment)
+    if not result["success"]:
+        # The exception that matters is the first one in the log; others point back to it.
+        raised = re.search(r"^ {4}(?:[\w.]+\.)?(\w+: .+)$", result.get("log", ""), re.MULTILINE)
+        reason = raised[1].removeprefix("CourseError: ").rstrip(".") if raised else "it gave no reason"
+        raise CourseError(f"nbgrader could not release {assignment} ({reason}); mend it in solutions/.")
 
 
 def revaluation(book: Gradebook, assignment: str, released: Mapping[str, NotebookNode]) -> str:
@@ -157,13 +154,12 @@ def revaluation(book: Gradebook, assignment: str, released: Mapping[str, Noteboo
             "`course build`, or begin a new gradebook (the old one has the points given by hand)."
         )
     points = [f"{one}: {now[one]:g}, before {before[one]:g}" for one in now if now[one] != before[one]]
-    if not points:
-        return ""
-    return (
+    said = (
         f"{assignment} is worth other points than its {count} submissions were graded by "
         f"({'; '.join(points)}): `course build`, then `course regrade {assignment}` grades everybody by the "
         "new ones."
     )
+    return said if points else ""
 
 
 def outdated(root: Path) -> dict[Path, str]:

@@ -114,11 +114,10 @@ def _graded(
     if result.timestamp != submission.timestamp:
         result, whole = retimed(assignment.course, result, submission), False
     entered = scores.get(student, {})
+    known = all(one.scores.items() <= entered.get(name, {}).items() for name, one in result.notebooks.items())
     if not whole:
         enter(assignment.course, book, result)
-    elif not all(
-        one.scores.items() <= entered.get(name, {}).items() for name, one in result.notebooks.items()
-    ):
+    elif not known:
         gradebook.enter(assignment.course, book, result)
     return result
 
@@ -154,14 +153,14 @@ def enter(course: Course, book: Gradebook, result: Result) -> None:
 
 def retimed(course: Course, result: Result, submission: Submission) -> Result:
     """The result of what was handed in again unchanged, pending; its old record goes when it is entered."""
-    result = replace(result, timestamp=submission.timestamp, secret=submission.secret)
+    now = {"timestamp": submission.timestamp, "secret": submission.secret}
+    result = replace(result, **now)
     for kind in ("feedback", "autograded"):
         folder = course.folder(kind, result.student, result.assignment)
         for name, text in _carried(course, result).items():
             with whole(folder / name, MEND) as part:
                 part.write_text(text, encoding="utf-8")
-    plain = record.kept(folder / RECORDED) or record.kept(folder / PENDING)
-    record.keep(folder / PENDING, plain | {"timestamp": result.timestamp, "secret": result.secret})
+    record.keep(folder / PENDING, (record.kept(folder / RECORDED) or record.kept(folder / PENDING)) | now)
     return result
 
 
@@ -199,5 +198,4 @@ def _result(plain: dict[str, Any]) -> Result:
         verdicts = [Verdict(**verdict) for verdict in one["verdicts"]]
         remarks = [Remark(**remark) for remark in one["remarks"]]
         notebooks[name] = Notebook("", "", one["scores"], one["comments"], verdicts, remarks)
-    faults = [Fault.of(one) for one in plain["faults"]]
-    return Result(**{**plain, "notebooks": notebooks, "faults": faults})
+    return Result(**{**plain, "notebooks": notebooks, "faults": list(map(Fault.of, plain["faults"]))})

@@ -59,16 +59,15 @@ class Course:
 
     def students(self, assignment: str) -> list[str]:
         """Everybody who handed something in. Raises CourseError where nobody did."""
-        names = list(self._handed_in(assignment))
+        names = self._handed_in(assignment)
         if not names:
             raise CourseError(
                 f"Nothing is handed in for {assignment}: {self.directory.submitted_directory}/STUDENT/"
                 f"{assignment}/ is where nbgrader puts it (`nbgrader collect`, `nbgrader zip_collect`)."
             )
-        named = sorted(name for name in names if _can_be_kept(name))
-        if not named:
+        if not any(map(_can_be_kept, names)):
             raise CourseError(" ".join(self.nameless(assignment)))
-        return named
+        return list(filter(_can_be_kept, names))
 
     def nameless(self, assignment: str) -> list[str]:
         """One sentence for each folder whose name no student can have: what is in it is not graded."""
@@ -76,20 +75,18 @@ class Course:
             f"The gradebook cannot hold a student called {name!a}, whose submission is not graded: give the "
             f"folder below {self.directory.submitted_directory}/ a name of at most {LONGEST_NAME} letters, "
             "all of which can be seen, without < > & and double quotes."
-            for name in sorted(self._handed_in(assignment))
+            for name in self._handed_in(assignment)
             if not _can_be_kept(name)
         ]
 
     def has(self, assignment: str) -> bool:
-        return any(self._handed_in(assignment))
+        return bool(self._handed_in(assignment))
 
-    def _handed_in(self, assignment: str) -> Iterator[str]:
+    def _handed_in(self, assignment: str) -> list[str]:
         """Students; hidden folders are nobody, as they are for nbgrader."""
-        submitted = self.root / self.directory.submitted_directory
-        for folder in submitted.iterdir() if submitted.is_dir() else ():
-            # a link that leads nowhere has been handed in as well
-            if not folder.name.startswith(".") and os.path.lexists(folder / assignment):
-                yield folder.name
+        folders = (self.root / self.directory.submitted_directory).glob("[!.]*")
+        # A link that leads nowhere has been handed in as well.
+        return sorted(folder.name for folder in folders if os.path.lexists(folder / assignment))
 
     def notebooks(self, kind: str, assignment: str) -> dict[str, str]:
         """The assignment's notebooks by name, as JSON: `release` or `source`."""
@@ -106,11 +103,11 @@ class Course:
     def tidy(self, assignment: str) -> None:
         """Remove what a batch has not come to put in place."""
         for kind in (self.directory.autograded_directory, self.directory.feedback_directory):
-            for leftover in self.root.glob(f"{kind}/*/.{assignment}.*"):
+            folder = self.root / kind
+            for leftover in folder.glob(f"*/.{assignment}.*"):
                 shutil.rmtree(leftover, ignore_errors=True)
-            for pattern in (".*.part", f"*/{assignment}/.*.part"):
-                for leftover in (self.root / kind).glob(pattern):
-                    leftover.unlink()
+            for leftover in (*folder.glob(".*.part"), *folder.glob(f"*/{assignment}/.*.part")):
+                leftover.unlink()
 
     @cached_property
     def secret(self) -> bytes:

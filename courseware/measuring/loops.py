@@ -8,11 +8,11 @@ an interruption measures what is missing.
 """
 
 import importlib.util
-import itertools
 import multiprocessing
 import os
 import platform
 import re
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -183,14 +183,13 @@ class Comparison:
 
     def sentence(self) -> str:
         level, quick = f"{self.target:.2f} nats", self.loop("fast")
-        if quick.seconds_to_target is None:
-            sooner = f"does not reach {level}"
-        elif self.sooner is None:
-            sooner = f"reaches {level} after {quick.seconds_to_target:.1f} s, the textbook loop never"
-        else:
+        sooner = f"does not reach {level}"
+        if self.sooner:
             sooner = f"reaches {level} {self.sooner:.1f} times sooner than the textbook loop"
+        elif quick.seconds_to_target:
+            sooner = f"reaches {level} after {quick.seconds_to_target:.1f} s, the textbook loop never"
         batches = self.recipe["batch_size"]
-        sizes = ", ".join(f"{size} for {len(list(run))}" for size, run in itertools.groupby(batches))
+        sizes = ", ".join(f"{size} for {n}" for size, n in Counter(batches).items())
         return (
             f"{self.kind} on {self.data}: the fast path {sooner}; it takes {len(batches)} epochs (batches of "
             f"{sizes}; a learning rate that rises to {self.recipe['learning_rate']} and falls again). "
@@ -225,10 +224,8 @@ def store(root: Path, found: Comparison) -> None:
     FIGURES.store(root, list({one.place: one for one in [*FIGURES.stored(root), found]}.values()))
 
 
-FIGURES = record.Measurement[list[Comparison]](
-    "bench",
-    lambda kept: [
-        Comparison(**one | {"loops": tuple(Loop(**loop) for loop in one["loops"])}) for one in kept or []
-    ],
-    lambda found: {one.place: one.markdown() for one in found},
-)
+def _loaded(kept: Any) -> list[Comparison]:
+    return [Comparison(**one | {"loops": tuple(Loop(**loop) for loop in one["loops"])}) for one in kept or []]
+
+
+FIGURES = record.Measurement("bench", _loaded, lambda found: {one.place: one.markdown() for one in found})
