@@ -147,8 +147,7 @@ def markdown(
     # In the parsed tree, not in the text: a formula may stand in an attribute, where a tag would end it.
     tree = BeautifulSoup(clean(MarkdownWithMath(renderer=renderer).render(source)), "html.parser")
     for mark in tree.select("span.formula"):
-        drawn = mathml(mark.get_text(), "block" in mark["class"])
-        mark.replace_with(BeautifulSoup(drawn, "html.parser"))
+        mark.replace_with(BeautifulSoup(mathml(mark.get_text(), "block" in mark["class"]), "html.parser"))
     for picture in tree.select("img:not([alt])"):
         picture["alt"] = UNDESCRIBED
     return tree

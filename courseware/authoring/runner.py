@@ -64,8 +64,7 @@ class Run:
     def key(self, lesson: Lesson) -> str:
         """Changes whenever the outputs of the notebook might."""
         cells = [(cell.cell_type, cell.source) for cell in notebooks.read(self.source / lesson.path).cells]
-        modules = sorted(Path(course_utils.__file__).parent.rglob("*.py"))
-        package = [module.read_bytes() for module in modules]
+        package = [one.read_bytes() for one in sorted(Path(course_utils.__file__).parent.rglob("*.py"))]
         return str(joblib.hash([cells, package, self.environment, torch.__version__]))
 
 
@@ -150,8 +149,7 @@ def summary(executed: list[Executed]) -> str:
     printed = "".join(output.text for output in outputs if output.output_type == "stream")
     used = sorted(set(re.findall(r"^([a-z-]+): [\d,]+ training and", printed, re.MULTILINE)))
     budgets = sorted(set(re.findall(r"^(budget '.+); device: ", printed, re.MULTILINE)))
-    data = [f"Data: {', '.join(used)}"] if used else []
-    return "; ".join([*data, *budgets, "seed 0"]) + "."
+    return "; ".join([f"Data: {', '.join(used)}"] * bool(used) + [*budgets, "seed 0"]) + "."
 
 
 COLUMNS = ("section", "model", "data", "test -ELBO", "reconstruction", "KL")
@@ -159,18 +157,12 @@ COLUMNS = ("section", "model", "data", "test -ELBO", "reconstruction", "KL")
 
 def rows(executed: list[Executed]) -> list[tuple[str, ...]]:
     """What the notebooks' models come to, as COLUMNS say: nats per test image."""
-    return [
-        (
-            one.lesson.title,
-            row["model"],
-            row["data"],
-            f"{row['negative_elbo']:.2f} ± {row['standard_error']:.2f}",
-            f"{row['reconstruction']:.2f}",
-            f"{row['kl']:.2f}",
-        )
-        for one in executed
-        for row in one.results
-    ]
+    found = []
+    for title, row in ((one.lesson.title, row) for one in executed for row in one.results):
+        whole = f"{row['negative_elbo']:.2f} ± {row['standard_error']:.2f}"
+        parts = f"{row['reconstruction']:.2f}", f"{row['kl']:.2f}"
+        found.append((title, row["model"], row["data"], whole, *parts))
+    return found
 
 
 def markdown(executed: list[Executed]) -> str:

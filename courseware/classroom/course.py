@@ -180,8 +180,7 @@ class Assignment:
     solved: dict[str, str]
 
     def submission(self, student: str) -> Submission:
-        folder = self.course.folder("submitted", student, self.name)
-        return collect(folder, student, self.name, self._known)
+        return collect(self.course.folder("submitted", student, self.name), student, self.name, self._known)
 
     @cached_property
     def _known(self) -> dict[str, set[str]]:

@@ -82,8 +82,7 @@ def carried(course: Course, student: str, name: str, time: str | None, secret: s
     nbgrader's exchange stops in the middle of a class at one who lacks them, as those do who hand in by
     another way: their time is empty, and their secret is one that nobody knows.
     """
-    unknown = course.derived(f"{SECRET}\n{student}\n{name}").hex()
-    return {TIMESTAMP: time or "", SECRET: secret or unknown}
+    return {TIMESTAMP: time or "", SECRET: secret or course.derived(f"{SECRET}\n{student}\n{name}").hex()}
 
 
 def after_nbgrader(assignment: str, student: str, notebooks: list[str]) -> None:

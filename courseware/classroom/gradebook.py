@@ -53,8 +53,7 @@ def require_same_points(course: Course, book: Gradebook, assignment: str, anew: 
             "them agree in solutions/, then call `course build`."
         )
     if sentence := release.revaluation(book, assignment, released):
-        entered = {one.student.id for one in book.assignment_submissions(assignment)}
-        left = sorted(entered.difference(anew))
+        left = sorted({one.student.id for one in book.assignment_submissions(assignment)}.difference(anew))
         if left:
             raise CourseError(f"{sentence} Not among them now: {', '.join(left)}." if anew else sentence)
 

@@ -107,8 +107,7 @@ def _clean(output: Any, most: int, texts: tuple[str, ...]) -> tuple[NotebookNode
         if size := _size(output.get("metadata")):
             metadata["image/png"] = size
     if not shown:
-        left_out = sorted(str(mime)[:40] for mime in data)
-        shown = {"text/plain": f"[left out: {', '.join(left_out[:5])}]"}
+        shown = {"text/plain": f"[left out: {', '.join(sorted(str(mime)[:40] for mime in data)[:5])}]"}
     clean = _displayed(shown, metadata)
     if kind == "execute_result":
         count = output.get("execution_count")
@@ -144,6 +143,7 @@ TAGS = ALLOWED_TAGS | {
 }
 # fmt: on
 STYLES = ["color", "font-style", "font-weight", "list-style", "padding-left", "text-align"]
+PROTOCOLS = ["http", "https", "mailto", "data"]
 VALUES = {
     "href": r"(https?://|mailto:|#).*",
     "src": r"data:image/(png|jpeg|gif);base64,[A-Za-z0-9+/=]*",  # nothing that would be fetched
@@ -166,8 +166,7 @@ def _allowed(tag: str, name: str, value: str) -> bool:
 def clean_html(source: str) -> str:
     """HTML in which nothing runs and nothing is loaded; forbidden tags are shown as text."""
     styles = CSSSanitizer(allowed_css_properties=STYLES)
-    protocols = ["http", "https", "mailto", "data"]
-    return bleach.clean(source, TAGS, _allowed, protocols, css_sanitizer=styles)
+    return bleach.clean(source, TAGS, _allowed, PROTOCOLS, css_sanitizer=styles)
 
 
 @pass_context

@@ -24,8 +24,8 @@ from courseware.authoring import runner
 from courseware.authoring.runner import Executed
 from courseware.authoring.site import rendering
 from courseware.authoring.site.rendering import Body, Figure, Scene
-from courseware.measuring import graders as measured
-from courseware.measuring import literature as published
+from courseware.measuring.graders import Tally, sentence
+from courseware.measuring.literature import COLUMNS, Reproduction, notes
 from courseware.sections import Lesson
 
 TEMPLATES = Path(__file__).parent / "templates" / "site"
@@ -54,8 +54,8 @@ def page_name(lesson: Lesson) -> str:
 def write(
     executed: list[Executed],
     target: Path,
-    graders: Sequence[measured.Tally] = (),
-    literature: Sequence[published.Reproduction] = (),
+    graders: Sequence[Tally] = (),
+    literature: Sequence[Reproduction] = (),
     *,
     released: Path | None = None,
 ) -> Path:
@@ -89,8 +89,8 @@ def _figures(shown: Shown) -> list[Figure]:
 def _pages(
     shown: Shown,
     summary: str,
-    graders: Sequence[measured.Tally],
-    literature: Sequence[published.Reproduction],
+    graders: Sequence[Tally],
+    literature: Sequence[Reproduction],
     for_students: bool,
 ) -> list[Page]:
     explorers = [scene for _, body in shown for scene in body.scenes if scene.kind == "explorer"]
@@ -109,10 +109,10 @@ def _pages(
         results=runner.rows([one for one, _ in shown]),
         reports=reports,
         graders={row.answer: row.cells()[2:5] for row in graders},
-        measured=measured.sentence(graders) if graders else "",
-        columns=published.COLUMNS,
+        measured=sentence(graders) if graders else "",
+        columns=COLUMNS,
         literature=[row.cells() for row in literature],
-        notes=published.notes(literature),
+        notes=notes(literature),
         for_students=for_students,
     )
     pages = [Page("index.html", "Home", home)]

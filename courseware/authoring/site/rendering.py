@@ -199,10 +199,6 @@ def _markdown(context: Any, source: str) -> str:
 @functools.cache
 def _exporter() -> markup.Exporter:
     """One for all lessons: its templates are compiled once."""
-    return markup.Exporter(
-        template_name="lesson",
-        extra_template_basedirs=[str(TEMPLATES)],
-        exclude_input_prompt=True,
-        exclude_output_prompt=True,
-        filters={"markdown2html": _markdown},
-    )
+    without_prompts = {"exclude_input_prompt": True, "exclude_output_prompt": True}
+    own: Any = {"extra_template_basedirs": [str(TEMPLATES)], "filters": {"markdown2html": _markdown}}
+    return markup.Exporter(template_name="lesson", **without_prompts, **own)

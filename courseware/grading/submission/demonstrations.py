@@ -85,8 +85,7 @@ def doubts(solution: NotebookNode) -> list[str]:
         # In a lesson, `vars(x)` shows what a result holds.
         reach = names.unseen - made - {"vars"} | {word for word in names.words if STATE.fullmatch(word)}
         changes = [f"`{word}` there may change what others find" for word in sorted(reach)]
-        marked = ["it is an answer or graded"] * ("nbgrader" in cell.metadata)
-        whys = [*marked, *users, *changes]
+        whys = ["it is an answer or graded"] * ("nbgrader" in cell.metadata) + users + changes
         if TAG in cell.metadata.get("tags", []):
             found += [f"cell {cell.id} is tagged `{TAG}`, but {why}: take the tag away" for why in whys[:1]]
         elif not whys:
