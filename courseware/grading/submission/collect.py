@@ -25,9 +25,10 @@ import nbformat
 from nbformat import NotebookNode
 from nbgrader.utils import gettz, parse_utc
 
+from course_utils.checks.probes.evidence import printable
 from courseware.grading.reasons import Fault, Reason, Refused
 from courseware.grading.submission.own_work import Remark, remarks
-from courseware.grading.submission.repair import grade_ids, listed, repair, shown
+from courseware.grading.submission.repair import LONGEST_NAME, grade_ids, listed, repair
 
 LARGEST = 16 * 2**20  # bytes of a notebook; a submission may have four times as many
 MOST_FILES = 200  # that are looked at, of a folder or an archive
@@ -135,7 +136,7 @@ class _Files:
                     with _opened(directory, name) as file:
                         self._take(name, stem, file)
                 except Refused as refusal:
-                    self._blame(refusal.reason, stem, f"{shown(name)} {refusal.why}")
+                    self._blame(refusal.reason, stem, f"{printable(name, LONGEST_NAME)} {refusal.why}")
             elif not UNHEEDED.fullmatch(name):
                 lying.append(name)
         missing = [stem for name, stem in stems.items() if name not in present]
@@ -168,7 +169,7 @@ class _Files:
         for stem in missing:
             mine = [at for at, (which, _) in known.items() if which == stem]
             mine = [at for at in mine if known[at][1]] or mine
-            paths = [shown(left.pop(at)[0]) for at in mine]
+            paths = [printable(left.pop(at)[0], LONGEST_NAME) for at in mine]
             reason, what = Reason.SEVERAL_NOTEBOOKS, f"{listed(paths)}: leave one, and call it {stem}.ipynb"
             if len({files[at] for at in mine}) == 1:
                 self.notebooks[stem] = files[mine[0]]
@@ -290,4 +291,4 @@ def _timestamp(content: bytes) -> tuple[str | None, str]:
 def _told(name: str, why: str = "") -> str:
     """A file's name and what is known of it."""
     said = why.removeprefix("is ") or KINDS.get(os.path.splitext(name)[1].lower(), "")
-    return f"{shown(name)} ({said})" if said else shown(name)
+    return printable(name, LONGEST_NAME) + (f" ({said})" if said else "")

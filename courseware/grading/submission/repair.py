@@ -17,6 +17,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_raw_cell
 from nbgrader.utils import is_solution
 
+from course_utils.checks.probes.evidence import printable
 from courseware.grading.reasons import Fault, Reason, Refused
 from courseware.grading.submission.own_work import defines
 from courseware.grading.submission.pictures import picture
@@ -100,11 +101,6 @@ def listed(names: Collection[str]) -> str:
     """Names for a fault: the first of them, and how many more there are."""
     some = list(dict.fromkeys(names))
     return ", ".join(some[:SHOWN]) + (f" and {len(some) - SHOWN} more" if len(some) > SHOWN else "")
-
-
-def shown(name: str) -> str:
-    """A file's name as it may be printed."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in name[:LONGEST_NAME])
 
 
 def asked(check: str) -> str:
@@ -371,5 +367,5 @@ def _nodes(cells: list[_Cell], released: Released) -> tuple[list[NotebookNode], 
                 node.setdefault("attachments", NotebookNode())[name] = NotebookNode(taken)
                 room -= size
             else:
-                left_out.append(shown(name))
+                left_out.append(printable(name, LONGEST_NAME))
     return nodes, too_long, left_out
