@@ -21,14 +21,12 @@ from courseware import sections
 
 console = Console()
 LISTED = 20  # names at once
-_STUDENTS_EDITION = (
-    "This is the students' edition of the course; that needs the instructor's, with solutions/."
-)
+_NOT_HERE = "This is the students' edition of the course; that needs the instructor's, with solutions/."
 MISSING = {  # what it means that a module cannot be imported
     "fcntl": "A class is graded on Linux: on Windows, in its subsystem for Linux.",
     "resource": "Loops are timed on Linux or macOS: on Windows, in its subsystem for Linux.",
-    "courseware": _STUDENTS_EDITION,
-    "bank": _STUDENTS_EDITION,
+    "courseware": _NOT_HERE,
+    "bank": _NOT_HERE,
 }
 
 
@@ -423,12 +421,10 @@ def feedback(assignment: str) -> None:
             with _progress("students") as bars:
                 tracked = bars.track(stale, description=one)
                 renewed = [student for student in tracked if feedback.renew(course, book, one, student)]
-            of, damaged = len(book.assignment_submissions(one)), sorted({*stale} - {*renewed})
+            of, broken = len(book.assignment_submissions(one)), sorted({*stale} - {*renewed})
             _say(f"{one}: pages of {len(renewed)} of {of} students renewed{_listed(renewed)}.")
-            if damaged:
-                _say(
-                    f"Notebooks in autograded/ are damaged; their pages stay as they were{_listed(damaged)}."
-                )
+            if broken:
+                _say(f"Notebooks in autograded/ are damaged; their pages stay as they were{_listed(broken)}.")
             _say(f"To give them to students: `nbgrader release_feedback {one}`.")
 
 

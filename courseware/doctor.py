@@ -9,8 +9,8 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from packaging.requirements import Requirement
 
@@ -21,8 +21,7 @@ DISK, MEMORY = 2 * GB, 4 * GB  # what a run of the whole course takes, with room
 REINSTALL = "Run `pip install -c constraints.txt -e .` once more."
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """What was looked at, what was found, and what to do: '' where all is well."""
 
     name: str

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from course_utils import settings
 from course_utils.settings import CourseError
@@ -26,8 +27,7 @@ class Section:
         return self.names or (self.folder.partition("-")[2].replace("-", "_"),)
 
 
-@dataclass(frozen=True)
-class Lesson:
+class Lesson(NamedTuple):
     section: Section
     name: str
 

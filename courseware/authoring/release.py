@@ -197,10 +197,8 @@ def drift(root: Path) -> list[str]:
 
 def require_current(root: Path) -> None:
     """Raises CourseError where notebooks/ has drifted."""
-    if differing := drift(root):
-        raise CourseError(
-            f"notebooks/ is not what solutions/ gives: {', '.join(differing)}; run `course build`."
-        )
+    if found := drift(root):
+        raise CourseError(f"notebooks/ is not what solutions/ gives: {', '.join(found)}; run `course build`.")
 
 
 class AddsUp(NbGraderPreprocessor):

@@ -89,11 +89,9 @@ def enter(course: Course, book: Gradebook, result: Result) -> bool:
     """
     with _written():
         book.update_or_create_student(result.student)
-        timestamp = parse_utc(result.timestamp) if result.timestamp else None
+        when = parse_utc(result.timestamp) if result.timestamp else None
         with book.db.no_autoflush:  # nbgrader's objects are not in the session yet when it asks for others
-            submission = book.update_or_create_submission(
-                result.assignment, result.student, timestamp=timestamp
-            )
+            submission = book.update_or_create_submission(result.assignment, result.student, timestamp=when)
         for entry in submission.notebooks:
             one = result.notebooks[entry.name]
             for grade in entry.grades:

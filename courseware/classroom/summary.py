@@ -68,7 +68,6 @@ class Summary:
         return [(-negative, number, mistake) for negative, number, mistake in sorted(found)[:SHOWN]]
 
     def warnings(self, assignment: str) -> list[str]:
-        """What has to be known before the scores are used."""
         found = []
         if self.unsafe:
             found.append(f"{self.unsafe} results were NOT graded in a sandbox.")

@@ -236,9 +236,7 @@ class Probe(Execute):
         excess = getattr(self.km.provisioner, "excess", None) if self.km else None
         return Fault(excess or otherwise, self.notebook, f"cell {name}{detail and f': {detail}'}")
 
-    def process_message(
-        self, msg: dict[str, Any], cell: NotebookNode, cell_index: int
-    ) -> NotebookNode | None:
+    def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> Any:
         """As ever, for what cells show; widgets, later changes and what is malformed are dropped."""
         kind, content = msg["msg_type"], msg["content"]
         if kind not in MESSAGES:

@@ -104,7 +104,6 @@ class Result:
 
     @classmethod
     def of(cls, job: Job, faults: list[Fault], notebooks: dict[str, Notebook], audit: dict) -> Result:
-        """What has come of a job."""
         one = job.submission
         who = (one.student, one.assignment, one.digest, one.timestamp)
         return cls(*who, job.seed, faults, notebooks, audit, one.secret)
@@ -122,7 +121,6 @@ class Result:
 
     @property
     def verdicts(self) -> list[Verdict]:
-        """Of all notebooks."""
         return [verdict for notebook in self.notebooks.values() for verdict in notebook.verdicts]
 
     @property

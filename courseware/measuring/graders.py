@@ -150,7 +150,6 @@ def sentence(tallies: Sequence[Tally]) -> str:
 
 
 def _treated(tallies: Sequence[Tally]) -> str:
-    """How many answers were treated as they should be."""
     columns = ("exercise", "answer", "wrong caught", "right accepted", "mistakes named")
     return record.table(columns, [tally.cells()[:5] for tally in [*tallies, total(tallies)]])
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -50,8 +50,7 @@ class Published:
     why: str = "The published figure is of a single run, whose seed is not given."
 
 
-@dataclass(frozen=True)
-class Experiment:
+class Experiment(NamedTuple):
     """One training and the published figures it should meet; `train` gives the same number of them."""
 
     name: str

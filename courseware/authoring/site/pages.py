@@ -12,9 +12,8 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader
 
@@ -36,8 +35,7 @@ Shown = list[tuple[Executed, Body]]  # what a run has left of each lesson, and i
 TIME = re.compile(r"\*\*Time\*\*\s+(.+?)[,.]", re.DOTALL)  # in the opening of every lesson
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(NamedTuple):
     """One page: its file, its name in navigation and search, and what stands in it."""
 
     file: str

@@ -14,7 +14,7 @@ import struct
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bs4 import BeautifulSoup, Tag
 from jinja2 import pass_context
@@ -58,8 +58,7 @@ class Figure:
     content: bytes
 
 
-@dataclass(frozen=True)
-class Scene:
+class Scene(NamedTuple):
     """An explorer or animation that a cell has left in a notebook: PARTS of it, for a page around them."""
 
     kind: str  # of DOORS
@@ -67,8 +66,7 @@ class Scene:
     parts: dict[str, str]
 
 
-@dataclass(frozen=True)
-class Passage:
+class Passage(NamedTuple):
     """A heading with its anchor, and the words below it up to the next heading."""
 
     level: int
@@ -77,10 +75,7 @@ class Passage:
     text: str
 
 
-@dataclass(frozen=True)
-class Body:
-    """A rendered lesson."""
-
+class Body(NamedTuple):
     html: str
     figures: list[Figure]
     scenes: list[Scene]

@@ -11,9 +11,8 @@ each kernel it forks a keeper, and the keeper
   the room's only other process reads, which ends too.
 
 What makes forking safe is done here: nothing in this process has started a thread or computed with a tensor
-(a child of a process with threads can hang), and each kernel draws random numbers of its own.
-
-Run as `python -m courseware.grading.kernel.zygote FD`, FD being a socket on which `forked` sends requests.
+(a child of a process with threads can hang), and each kernel draws random numbers of its own. `forked` runs
+it as a program, with the descriptor of the socket on which it sends requests.
 """
 
 import ctypes
