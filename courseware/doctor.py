@@ -45,9 +45,8 @@ def examine() -> Iterator[Finding]:
 def python() -> Finding:
     own = sys.prefix != sys.base_prefix or (Path(sys.prefix) / "conda-meta").is_dir()
     advice = "Use an environment of the course's own (`make .venv/.ready`), not the system's Python."
-    return Finding(
-        "Python", f"{platform.python_version()} in {sys.prefix}", "" if own else advice, needed=False
-    )
+    found = f"{platform.python_version()} in {sys.prefix}"
+    return Finding("Python", found, "" if own else advice, needed=False)
 
 
 def packages() -> Finding:

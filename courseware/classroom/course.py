@@ -84,9 +84,11 @@ class Course:
 
     def _handed_in(self, assignment: str) -> list[str]:
         """Students; hidden folders are nobody, as they are for nbgrader."""
-        folders = (self.root / self.directory.submitted_directory).glob("[!.]*")
+        submitted = self.root / self.directory.submitted_directory
+        folders = submitted.iterdir() if submitted.is_dir() else ()
         # A link that leads nowhere has been handed in as well.
-        return sorted(folder.name for folder in folders if os.path.lexists(folder / assignment))
+        named = (folder.name for folder in folders if os.path.lexists(folder / assignment))
+        return sorted(name for name in named if not name.startswith("."))
 
     def notebooks(self, kind: str, assignment: str) -> dict[str, str]:
         """The assignment's notebooks by name, as JSON: `release` or `source`."""

@@ -21,10 +21,11 @@ Scores = dict[str, dict[str, dict[str, float | None]]]  # by student, notebook a
 
 @contextmanager
 def opened(course: Course, assignments: Sequence[str], anew: Collection[str] = ()) -> Iterator[Gradebook]:
-    """The gradebook, with the assignments in it, also where it is new: nbgrader makes its tables itself.
+    """The gradebook, with the assignments in it. Raises CourseError for an unknown one.
 
-    Raises CourseError for an unknown assignment, and for one released with other points since, unless
-    everybody is among those to be graded `anew`.
+    Also for one released with other points since, unless everybody is among those to be graded `anew`.
+    `c.CourseDirectory.db_url` may name any empty database: nbgrader makes its tables itself. For PostgreSQL:
+    `postgresql+psycopg://...` and the extra `postgres`.
     """
     with _written():
         book = Gradebook(course.directory.db_url, course.directory.course_id)

@@ -1,4 +1,4 @@
-"""Kernels for code that nobody here has read: Jupyter's kernels inside bubblewrap (github.com/containers).
+"""Kernels for code that nobody here has read: Jupyter's kernels inside bubblewrap, on Linux only.
 
 docs/graders.md says what they can see, reach and take, and by which wall. For jupyter_client this is a kernel
 provisioner, so nbclient, nbgrader and formgrader work as before. bubblewrap makes a room with a process in it
