@@ -207,7 +207,8 @@ def bundle() -> None:
 
     root = sections.folder("solutions").parent
     file = root / "build" / f"{bundle.TOP}.zip"
-    _say(f"{file}: {bundle.write(root, file)} files, {file.stat().st_size / 2**20:.2f} MiB.")
+    count = bundle.write(root, file)
+    _say(f"{file}: {count} files, {file.stat().st_size / 2**20:.2f} MiB.")
 
 
 @main.command()

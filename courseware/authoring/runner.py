@@ -149,7 +149,8 @@ def summary(executed: list[Executed]) -> str:
     printed = "".join(output.text for output in outputs if output.output_type == "stream")
     used = sorted(set(re.findall(r"^([a-z-]+): [\d,]+ training and", printed, re.MULTILINE)))
     budgets = sorted(set(re.findall(r"^(budget '.+); device: ", printed, re.MULTILINE)))
-    return "; ".join([f"Data: {', '.join(used)}"] * bool(used) + [*budgets, "seed 0"]) + "."
+    data = [f"Data: {', '.join(used)}"] if used else []
+    return "; ".join([*data, *budgets, "seed 0"]) + "."
 
 
 COLUMNS = ("section", "model", "data", "test -ELBO", "reconstruction", "KL")

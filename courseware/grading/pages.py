@@ -107,7 +107,8 @@ def _clean(output: Any, most: int, texts: tuple[str, ...]) -> tuple[NotebookNode
         if size := _size(output.get("metadata")):
             metadata["image/png"] = size
     if not shown:
-        shown = {"text/plain": f"[left out: {', '.join(sorted(str(mime)[:40] for mime in data)[:5])}]"}
+        left_out = sorted(str(mime)[:40] for mime in data)
+        shown = {"text/plain": f"[left out: {', '.join(left_out[:5])}]"}
     clean = _displayed(shown, metadata)
     if kind == "execute_result":
         count = output.get("execution_count")

@@ -220,7 +220,8 @@ def _uses(tree: ast.Module, names: _Names, references: dict[str, str]) -> Iterat
 def _paths(node: ast.AST, names: _Names) -> list[str]:
     """The dotted paths that a node imports or stands for."""
     if isinstance(node, ast.Import | ast.ImportFrom):
-        return [f"{getattr(node, 'module', None) or ''}.{alias.name}".lstrip(".") for alias in node.names]
+        module = getattr(node, "module", None) or ""
+        return [f"{module}.{alias.name}".lstrip(".") for alias in node.names]
     path = names.of(node) if isinstance(node, ast.Attribute | ast.Name | ast.Call) else ""
     return [path] * bool(path)
 
