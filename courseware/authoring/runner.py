@@ -158,7 +158,7 @@ COLUMNS = ("section", "model", "data", "test -ELBO", "reconstruction", "KL")
 
 def rows(executed: list[Executed]) -> list[tuple[str, ...]]:
     """What the notebooks' models come to, as COLUMNS say: nats per test image."""
-    found = []
+    found: list[tuple[str, ...]] = []
     for title, row in ((one.lesson.title, row) for one in executed for row in one.results):
         whole = f"{row['negative_elbo']:.2f} ± {row['standard_error']:.2f}"
         parts = f"{row['reconstruction']:.2f}", f"{row['kl']:.2f}"

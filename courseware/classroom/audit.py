@@ -52,7 +52,7 @@ def verify(
             yield Comparison(student, ANEW)
         elif not found[0].audit["terms"]["sandboxed"] and not unsafe:
             raise CourseError(
-                f"{student}'s {name} was graded without a sandbox: add --unsafe to repeat that."
+                f"{student}'s {name} was graded without a sandbox: add --unsafe to do so again."
             )
         else:
             stored[student] = found[0]

@@ -153,7 +153,7 @@ def enter(course: Course, book: Gradebook, result: Result) -> None:
 
 def retimed(course: Course, result: Result, submission: Submission) -> Result:
     """The result of what was handed in again unchanged, pending; its old record goes when it is entered."""
-    now = {"timestamp": submission.timestamp, "secret": submission.secret}
+    now: Any = {"timestamp": submission.timestamp, "secret": submission.secret}
     result = replace(result, **now)
     for kind in ("feedback", "autograded"):
         folder = course.folder(kind, result.student, result.assignment)

@@ -111,7 +111,7 @@ def pythae(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
     encoder.layers = model  # registers the weights, once
     config = VAEConfig(input_dim=(1, 28, 28), latent_dim=model.latent_dim, reconstruction_loss="bce")
     vae = PythaeVAE(config, encoder=encoder, decoder=decoder)
-    how = {"num_epochs": epochs, "per_device_train_batch_size": BATCH}
+    how: Any = {"num_epochs": epochs, "per_device_train_batch_size": BATCH}
     how |= {"learning_rate": 1e-3, "optimizer_cls": "Adam", "no_cuda": not dataset.train_images.is_cuda}
     with tempfile.TemporaryDirectory() as folder:
         plan = BaseTrainerConfig(output_dir=folder, **how)
@@ -123,14 +123,15 @@ def pythae(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
 
 def plain(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
     """The loop that students read."""
-    how: Any = {"epochs": epochs, "batch_size": BATCH, "observers": [laps]}
-    training.fit(model, dataset.train_images, objectives.negative_elbo, **how)
+    images, loss = dataset.train_images, objectives.negative_elbo
+    training.fit(model, images, loss, epochs=epochs, batch_size=BATCH, observers=[laps])
 
 
 def quick(model: Model, dataset: Dataset, epochs: int, laps: Laps, **recipe: Any) -> None:
     """The fast path, at the plain settings unless told otherwise."""
-    how = {"epochs": epochs, "observers": [laps], "precision": best_precision(dataset.train_images.device)}
-    fast.fit(model, dataset.train_images, objectives.negative_elbo, **how, **recipe)
+    images, loss = dataset.train_images, objectives.negative_elbo
+    recipe["precision"] = best_precision(images.device)
+    fast.fit(model, images, loss, epochs=epochs, observers=[laps], **recipe)
 
 
 def by_recipe(model: Model, dataset: Dataset, _epochs: int, laps: Laps) -> None:
