@@ -52,7 +52,7 @@ def running(folder: Path, **environment: str) -> Iterator[str]:
         cwd=folder, env=inherited | own | environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        for _ in range(120):
+        while server.poll() is None:  # a busy machine takes minutes
             with contextlib.suppress(OSError):
                 urllib.request.urlopen(f"{address}/api/status?token=T")
                 break
@@ -73,7 +73,7 @@ def opened(chromium: Any, address: str, path: str = "", requests: list[str] | No
     The addresses that the page asks for are appended to `requests`.
     """
     page = chromium.new_context(viewport={"width": 1300, "height": 1000}).new_page()
-    page.set_default_timeout(90_000)
+    page.set_default_timeout(600_000)
     if requests is not None:
         page.on("request", lambda request: requests.append(request.url))
     own = f"lab/workspaces/auto-{time.monotonic_ns()}/tree/{path}"

@@ -1,7 +1,8 @@
 """The verdict on a graded cell, by the evidence that its kernel handed over: nbgrader's step after the run.
 
 It is computed here, in the grader's own process. Whatever else the student's kernel printed, displayed or
-patched, the one result that nbgrader reads was written by `Judge`.
+patched, the one result that nbgrader reads was written by `Judge`. It leaves a notebook that asks nothing of
+other machines when a person opens it.
 """
 
 import re
@@ -11,11 +12,12 @@ from typing import Any
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader.preprocessors import NbGraderPreprocessor
-from nbgrader.utils import is_solution
+from nbgrader.utils import is_grade, is_solution
 
 from course_utils.checks.judges import EXERCISES, core
 from course_utils.checks.probes import EVIDENCE_MIME, Observation, evidence
 from course_utils.settings import CourseError
+from courseware.grading import pages
 from courseware.grading.preprocessors import Processed, Resources, asked_of, note, seed_of
 from courseware.grading.reasons import Fault, Reason
 from courseware.grading.submission.own_work import Remark
@@ -42,6 +44,10 @@ class Judge(NbGraderPreprocessor):
         name, grade_id = asked_of(cell), cell.metadata.get("nbgrader", {}).get("grade_id", "")
         if cell.cell_type == "code" and is_solution(cell):
             self.errors.update((grade_id, one) for one in cell.outputs if one.output_type == "error")
+        if cell.cell_type == "code" and not is_grade(cell):
+            pages.clean_outputs(cell)
+        elif cell.cell_type == "markdown":
+            cell.source = pages.loading_nothing(cell.source)
         if name in EXERCISES:
             seed = seed_of(resources["course_seed"], name)
             report, reason, seen = judged(EXERCISES[name], cell.outputs, seed)

@@ -135,6 +135,18 @@ def _size(metadata: Any) -> dict[str, int]:
     return {key: size[key] for key in ("width", "height") if type(size.get(key)) is int and size[key] > 0}
 
 
+# --- Markdown ---------------------------------------------------------------------------------------
+
+
+def loading_nothing(source: str) -> str:
+    """Markdown for which JupyterLab asks no other machine: pictures from elsewhere become links, tags text.
+
+    Attached pictures and tags without attributes stay.
+    """
+    source = re.sub(r"!(?=\[)(?!\[[^\]\n]*\]\((attachment:|data:image/))", "", source)
+    return re.sub(r"<(?=[a-zA-Z][^>]*=[^>]*>)", "&lt;", source)
+
+
 # --- HTML -------------------------------------------------------------------------------------------
 
 # fmt: off

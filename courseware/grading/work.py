@@ -217,9 +217,6 @@ def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, li
     with tempfile.TemporaryDirectory(prefix=sandbox.own_prefix(), ignore_cleanup_errors=True) as folder:
         resources = {"nbgrader": names, "course_seed": job.seed, "metadata": {"path": folder}}
         nb, _ = probe.preprocess(nb, resources)
-    for cell in nb.cells:
-        if cell.cell_type == "code" and not utils.is_grade(cell):
-            pages.clean_outputs(cell)
     judge = Judge()
     nb, _ = judge.preprocess(nb, resources)
     found += judge.remarks

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import lab
+import nbformat
 import pytest
 
 from courseware.grading.kernel import sandbox
@@ -23,10 +24,11 @@ class Formgrader:
     """Somebody who has opened formgrader from JupyterLab's menu."""
 
     def __init__(self, chromium: Any, address: str) -> None:
+        self.chromium, self.address = chromium, address
         self.foreign: list[str] = []
         self.errors: list[str] = []
         self.page = chromium.new_context(viewport={"width": 1300, "height": 1000}).new_page()
-        self.page.set_default_timeout(90_000)
+        self.page.set_default_timeout(600_000)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on(
             "request",
@@ -40,6 +42,14 @@ class Formgrader:
         self.page.get_by_role("menuitem", name="Nbgrader").click()
         self.page.get_by_role("menuitem", name="Formgrader", exact=True).click()
         self.frame = self.page.frame_locator("#formgrader-iframe iframe")
+
+    def look_at(self, notebook: Path) -> None:
+        """Open a notebook of the course's folder in JupyterLab."""
+        asked: list[str] = []
+        page = lab.opened(self.chromium, self.address, notebook.as_posix(), asked)
+        page.wait_for_timeout(2000)
+        self.foreign += [url for url in asked if not url.startswith((self.address, "data:", "blob:"))]
+        page.context.close()
 
     def press(self, column: str) -> None:
         """Click the symbol in the table's only row and wait until formgrader reports success."""
@@ -114,12 +124,22 @@ def feedback(course: Path) -> str:
     return page.read_text("utf-8")
 
 
+def calling_out(solved: str) -> str:
+    """The notebook with a cell that shows pictures from another machine, and one that has it shown."""
+    notebook, pictures = nbformat.reads(solved, 4), "![x](http://192.0.2.1/a) <img src='http://192.0.2.1/b'>"
+    show = f"from IPython.display import *\ndisplay(HTML({pictures!r}), Markdown({pictures!r}))"
+    notebook.cells += [nbformat.v4.new_markdown_cell(pictures), nbformat.v4.new_code_cell(show)]
+    return nbformat.writes(notebook)
+
+
 def test_from_release_to_feedback(course: Path, instructor: Any, tmp_path: Path) -> None:
     formgrader = instructor()
     formgrader.press("assign")
     formgrader.press("release")
     shutil.copytree(course / "solutions" / ASSIGNMENT, tmp_path / "student" / ASSIGNMENT)
     shutil.copy(course / "nbgrader_config.py", tmp_path / "student")
+    notebook = tmp_path / "student" / ASSIGNMENT / "theory.ipynb"
+    notebook.write_text(calling_out(notebook.read_text("utf-8")), encoding="utf-8")
     call(tmp_path / "student", "nbgrader", "submit", ASSIGNMENT)
     formgrader.press("collect")
     formgrader.frame.locator("td.num-submissions a").click()
@@ -127,6 +147,7 @@ def test_from_release_to_feedback(course: Path, instructor: Any, tmp_path: Path)
     formgrader.frame.locator("td.score", has_text=f"{BY_PROGRAM} / {BY_PROGRAM + BY_HAND}").wait_for()
     (graded,) = (course / "autograded").glob(f"*/{ASSIGNMENT}/theory.ipynb")
     assert "budget 'smoke'" in graded.read_text("utf-8")  # though JupyterLab has another
+    formgrader.look_at(graded.relative_to(course))
 
     formgrader.grade_by_hand(3, "Well argued.")
     formgrader.go("Manual Grading")

@@ -22,6 +22,7 @@ from nbgrader.server_extensions.formgrader.formgrader import FormgradeExtension
 from PIL import Image
 
 from course_utils.checks.judges import EXERCISES, core
+from courseware import markup
 from courseware.grading import pages
 from courseware.grading.reasons import Fault, Reason
 from courseware.grading.submission import pictures
@@ -154,6 +155,36 @@ def poisoned(source: str = "", outputs: tuple[object, ...] = ()) -> NotebookNode
 
 
 # --- outputs ----------------------------------------------------------------------------------------
+
+
+FAR = "http://192.0.2.1/x.png"
+LOADED = {
+    "a picture": f"![x]({FAR})",
+    "a picture in a link": f"[![x]({FAR})](#a)",
+    "a picture by its name": f"![x][far]\n\n[far]: {FAR}",
+    "a picture in HTML": f"a <img src={FAR}> b",
+    "a picture behind a line's end": f'<img\nsrc="{FAR}">',
+    "a film": f'<video poster="{FAR}"></video>',
+    "a background": f"<div style='background:url({FAR})'>x</div>",
+}
+KEPT = [
+    "![mine](attachment:mine.png)",
+    "a < b, c > d, x = y",
+    "<details><summary>s</summary></details>",
+    "!important",
+]
+
+
+@pytest.mark.parametrize("source", LOADED.values(), ids=LOADED)
+def test_nothing_in_markdown_is_loaded_from_elsewhere(source):
+    shown = BeautifulSoup(markup.markdown(pages.loading_nothing(source)).decode(), "html.parser")
+    assert not [tag for tag in shown.find_all(True) if {"src", "poster", "style"} & set(tag.attrs)]
+    assert FAR in str(shown)
+
+
+@pytest.mark.parametrize("source", KEPT)
+def test_other_markdown_stays_as_it_is(source):
+    assert pages.loading_nothing(source) == source
 
 
 @pytest.mark.parametrize("name", POISONED_OUTPUTS)

@@ -107,7 +107,11 @@ def missing() -> str:
 
 def lacking() -> str:
     """Which wall a sandbox on this machine has not, in a sentence; '' if it has all."""
-    return "" if seccomp.compiled() else "On this machine the sandbox lacks the filter of system calls."
+    if seccomp.compiled():
+        return ""
+    return (
+        "Here the sandbox lacks its filter of system calls: install libseccomp (Debian, Ubuntu: libseccomp2)."
+    )
 
 
 def require() -> None:
