@@ -54,6 +54,10 @@ def told(folder: Path) -> int:
     return os.getpid()
 
 
+def told_or_square(job: Path | int) -> int:
+    return square(job) if isinstance(job, int) else told(job)
+
+
 def in_a_kernel(folder: Path) -> None:
     """Runs a sandboxed kernel that never ends, and says in which process."""
     (folder / f"{os.getpid()}.pid").touch()

@@ -1,10 +1,12 @@
 """Many jobs done by few workers, of which any may die.
 
-`outcomes` hands jobs to a crew, a few at a time. A job whose worker dies or hangs is done again, ATTEMPTS
-times in all, and then given up. On one machine the crew is a process pool of Pebble's, in which a worker that
-dies costs its own job alone; one that dies while none has a job breaks the pool, and the next job is given to
-a new one. With `course grade --scheduler` the crew is a cluster of Dask's, which replaces workers and gives
-jobs up by itself.
+`outcomes` hands jobs to a crew, a few at a time. A job has a turn of some seconds: one that is not done by
+then goes behind all that have not had theirs, and so does a job whose worker died. So a few that are slow, on
+purpose perhaps, keep nobody waiting. After ATTEMPTS dead workers, or its longest turn, a job is given up.
+
+On one machine the crew is a process pool of Pebble's, in which a worker that dies costs its own job alone;
+one that dies while none has a job breaks the pool, and the next job is given to a new one. On a cluster of
+Dask's (`course grade --scheduler`) there are no turns; it replaces workers and gives jobs up by itself.
 """
 
 import multiprocessing
@@ -12,10 +14,11 @@ import os
 import re
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, TimeoutError, wait
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple, TypeVar
 
 import joblib
@@ -28,15 +31,15 @@ R = TypeVar("R")
 
 ATTEMPTS = 3
 AHEAD = 2  # jobs per worker that are under way or wait for one
-LONGEST = 7200  # seconds from a job's start, however busy the machine: a worker that hangs is ended
-LOST = (ProcessExpired, TimeoutError, BrokenExecutor)
+TURNS = (30, 300, 7200)  # seconds from a job's start; a worker that takes longer is ended
+DIED = (ProcessExpired, BrokenExecutor)
 START = "forkserver" if sys.platform == "linux" else "spawn"  # elsewhere forks of what has libraries may hang
 
 
 class Crew(NamedTuple):
-    """Workers: how a piece of work and a job for it are handed to them, and how many they are."""
+    """Workers: how work, a job and the seconds of its turn are handed to them, and how many they are."""
 
-    submit: Callable[[Callable[[Any], Any], Any], Future]
+    submit: Callable[[Callable[[Any], Any], Any, float], Future]
     workers: int
 
 
@@ -45,16 +48,21 @@ def outcomes(
 ) -> Generator[tuple[J, R | None], None, None]:
     """Every job with its result, None where it could not be had; what `work` itself raises is raised."""
     waiting = iter(jobs)
-    running: dict[Future, tuple[J, int]] = {}
+    behind: deque[tuple[J, int, int]] = deque()  # with the turn that they are to have, and their dead workers
+    running: dict[Future, tuple[J, int, int]] = {}
     while True:
-        for job in islice(waiting, AHEAD * crew.workers - len(running)):
-            running[crew.submit(work, job)] = job, 1
+        line = chain(((job, 0, 0) for job in waiting), (behind.popleft() for _ in range(len(behind))))
+        for job, turn, died in islice(line, AHEAD * crew.workers - len(running)):
+            running[crew.submit(work, job, TURNS[turn])] = job, turn, died
         if not running:
             return
         for future in wait(running, return_when=FIRST_COMPLETED).done:
-            job, attempt = running.pop(future)
-            if attempt < ATTEMPTS and not future.cancelled() and isinstance(future.exception(), LOST):
-                running[crew.submit(work, job)] = job, attempt + 1
+            job, turn, died = running.pop(future)
+            error = None if future.cancelled() else future.exception()
+            if isinstance(error, TimeoutError) and turn + 1 < len(TURNS):
+                behind.append((job, turn + 1, died))
+            elif isinstance(error, DIED) and died + 1 < ATTEMPTS:
+                behind.append((job, turn, died + 1))
             else:
                 yield job, _result(future)
 
@@ -67,7 +75,9 @@ def _result(future: Future[R]) -> R | None:
             "same command again."
         )
     error = future.exception()
-    if isinstance(error, LOST) or type(error).__name__ == "KilledWorker":  # Dask's, after several workers
+    if (
+        isinstance(error, (*DIED, TimeoutError)) or type(error).__name__ == "KilledWorker"
+    ):  # Dask's, after several workers
         return None
     return future.result()
 
@@ -85,13 +95,13 @@ def local(count: int | None = None, start: str = START) -> Iterator[Crew]:
             pools[-1].stop()
             pools.pop().join()
 
-    def submit(work: Callable[[J], R], job: J) -> Future[R]:
+    def submit(work: Callable[[J], R], job: J, seconds: float) -> Future[R]:
         if pools and not pools[-1].active:
             end()
         if not pools:
             multiprocessing.set_forkserver_preload([work.__module__])
             pools.append(ProcessPool(count, initializer=_begin, initargs=[work], context=context))
-        return pools[-1].schedule(work, [job], timeout=LONGEST)
+        return pools[-1].schedule(work, [job], timeout=seconds)
 
     try:
         yield Crew(submit, count)
@@ -138,6 +148,6 @@ def dask(address: str, patience: float = 10) -> Iterator[Crew]:
                 f"(`dask worker {address} --nthreads 1`)."
             )
         try:
-            yield Crew(executor.submit, workers)
+            yield Crew(lambda work, job, _: executor.submit(work, job), workers)
         finally:
             executor.shutdown(wait=False)

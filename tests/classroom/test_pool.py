@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 import psutil
@@ -27,6 +28,7 @@ from jobs import (
     stuck,
     tells_its_workers,
     told,
+    told_or_square,
     two_workers,
 )
 
@@ -91,15 +93,24 @@ def test_a_job_that_takes_more_processor_time_than_it_may_is_given_up():
 
 @pytest.mark.slow
 def test_a_job_that_hangs_is_given_up(monkeypatch):
-    monkeypatch.setattr(pool, "LONGEST", 0.5)
+    monkeypatch.setattr(pool, "TURNS", (0.2, 0.5))
     assert dict(found([KILLER], stuck)) == {KILLER: None}
 
 
-def test_a_job_that_waits_for_a_worker_is_not_taken_for_one_that_hangs(monkeypatch, tmp_path):
+def test_jobs_that_take_long_keep_nobody_waiting(monkeypatch, tmp_path):
+    """None of the four that come first ends before the others are all done."""
+    monkeypatch.setattr(pool, "TURNS", (3, PATIENCE))
+    with two_workers() as crew:
+        outcomes = pool.outcomes(told_or_square, [*[tmp_path] * 4, *range(6)], crew)
+        assert sorted(islice(outcomes, 6)) == [(n, n**2) for n in range(6)]
+        (tmp_path / "go").touch()
+        assert [job for job, _ in outcomes] == [tmp_path] * 4
+
+
+def test_a_job_that_waits_for_a_worker_is_not_taken_for_one_that_hangs(tmp_path):
     """Time counts from the moment at which a worker has the job."""
-    monkeypatch.setattr(pool, "LONGEST", 30)
     with pool.local(1, "forkserver") as crew:
-        first, second = crew.submit(told, tmp_path), crew.submit(own_pid, 0)
+        first, second = crew.submit(told, tmp_path, 60), crew.submit(own_pid, 0, 60)
         at_work(tmp_path, 1)
         assert not second.running()
         (tmp_path / "go").touch()
@@ -141,7 +152,7 @@ def test_workers_killed_from_outside_lose_nothing(tmp_path):
 def test_workers_that_all_die_while_there_is_nothing_to_do_are_replaced():
     """Pebble's pool breaks then."""
     with two_workers() as crew:
-        workers = {crew.submit(own_pid, 0).result()}
+        workers = {crew.submit(own_pid, 0, 60).result()}
         outcomes = pool.outcomes(own_pid, [1, 2, 3], crew)
         for worker in [
             child for child in psutil.Process(*workers).parent().children() if child.pid in workers
@@ -167,7 +178,9 @@ def test_jobs_are_taken_as_they_are_needed():
             yield number
 
     with ThreadPoolExecutor(2) as threads:
-        for done, _ in enumerate(pool.outcomes(square, jobs(), pool.Crew(threads.submit, 2)), 1):
+        for done, _ in enumerate(
+            pool.outcomes(square, jobs(), pool.Crew(lambda work, job, _: threads.submit(work, job), 2)), 1
+        ):
             ahead.append(int(repr(taken)[6:-1]) - done)
     assert max(ahead) <= pool.AHEAD * 2
 
@@ -177,7 +190,7 @@ def test_workers_end_when_nobody_waits_for_the_rest(error, tmp_path):
     """What Ctrl-C and a full disk come to."""
     with pytest.raises(error), two_workers() as crew:
         for _ in range(2):
-            crew.submit(told, tmp_path)
+            crew.submit(told, tmp_path, 60)
         workers = at_work(tmp_path, 2)
         raise error
     assert not any(map(runs, workers))
@@ -187,13 +200,16 @@ def test_workers_end_when_nobody_waits_for_the_rest(error, tmp_path):
 @pytest.mark.skipif(bool(sandbox.missing()), reason=sandbox.missing())
 def test_a_worker_that_is_ended_leaves_no_kernel_behind_and_nothing_to_fork_one_from(tmp_path):
     def kernel() -> list[psutil.Process]:
-        zygotes = [
-            child for child in psutil.Process(worker).children() if "zygote" in " ".join(child.cmdline())
-        ]
-        return [kernel for one in zygotes for keeper in one.children() for kernel in keeper.children()]
+        try:
+            zygotes = [
+                child for child in psutil.Process(worker).children() if "zygote" in " ".join(child.cmdline())
+            ]
+            return [kernel for one in zygotes for keeper in one.children() for kernel in keeper.children()]
+        except psutil.Error:  # one of them has just ended
+            return []
 
     with pool.local(1, "forkserver") as crew:
-        crew.submit(in_a_kernel, tmp_path)
+        crew.submit(in_a_kernel, tmp_path, 600)
         (worker,) = at_work(tmp_path, 1)
         assert becomes_true(kernel)
         below = {child.pid for child in psutil.Process(worker).children(recursive=True)}
@@ -215,7 +231,7 @@ def failed(error: BaseException) -> pool.Crew:
     """A cluster of Dask's that answers so, and runs nothing."""
     future: Future = Future()
     future.set_exception(error)
-    return pool.Crew(lambda work, job: future, 1)
+    return pool.Crew(lambda work, job, _: future, 1)
 
 
 class KilledWorker(Exception):
@@ -231,4 +247,4 @@ def test_a_scheduler_that_drops_its_jobs_stops_the_batch_with_one_sentence():
     future.cancel()
     future.set_running_or_notify_cancel()
     with pytest.raises(CourseError, match="see whether it still runs, then give the same command again"):
-        list(pool.outcomes(square, [1], pool.Crew(lambda work, job: future, 1)))
+        list(pool.outcomes(square, [1], pool.Crew(lambda work, job, _: future, 1)))
