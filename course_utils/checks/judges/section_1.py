@@ -18,7 +18,6 @@ from course_utils.checks.judges import gradients, layers
 from course_utils.checks.judges.core import (
     Exercise,
     Finding,
-    diagnosis,
     expect,
     is_fact,
     problem_with,
@@ -68,21 +67,21 @@ def _forward_hint(evidence: Evidence, found: layers.Networks, case: str) -> str:
     problem = problem_with(evidence, key) or problem_with(evidence, both)
     if problem:
         return layers.with_question(problem, 5 if case == "main" else 1)
-    right, code = evidence[both], evidence[f"code {case}"]
+    right, code = torch.as_tensor(evidence[both]), evidence[f"code {case}"]
     mistakes = {"forward returns the code: decode it as well.": code}
     for name, change in layers.ENDS.items():
-        hint = f"There is {name} on what forward gives: logits are asked for."
-        mistakes |= {hint: change(torch.as_tensor(right)).numpy()} if name else {}
-    given, way = found.given("logits"), found.ways["logits"]
+        if name:
+            hint = f"There is {name} on what forward gives: logits are asked for."
+            mistakes[hint] = change(right).numpy()
+    way = found.ways["logits"]
     if case == "main" and way:
-        for hint, change in given.starts.items():
-            rows = change(torch.as_tensor(code).double())
-            mistakes[f"In forward: {hint}"] = way.value(found.known, replace(given, rows=rows))
-    hint = diagnosis(evidence, key, {"": right, **mistakes}, 1e-3)
+        given = replace(found.given("logits"), rows=torch.as_tensor(code).double())
+        for start in layers.STARTS:
+            mistakes[f"In forward: {start}"] = replace(way, start=start).value(found.known, given)
+    hint = expect(evidence, key, right, "", 0, mistakes, 1e-3).hint
     complaint = problem_with(evidence, STEADY)
-    if hint is None and complaint in (AGAIN, CHANGED, DROPOUT):
-        return complaint
-    return expect(evidence, key, right, "", 0, tolerance=1e-3).hint if hint is None else hint
+    unexplained = hint and hint not in mistakes and complaint in (AGAIN, CHANGED, DROPOUT)
+    return complaint if unexplained else hint
 
 
 def _cut_off(seed: int, evidence: Evidence, forward: str) -> str:
