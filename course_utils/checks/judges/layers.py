@@ -569,17 +569,12 @@ class Networks:
             if way and len(way.sizes) == len(self.asked[key]) and way.sizes != self.asked[key]:
                 found, asked = (", ".join(map(str, sizes)) for sizes in (way.sizes, self.asked[key]))
                 return f"The layers up to {self.names[key]} give {found} numbers; asked for are {asked}."
-        return self._any()
-
-    def kernels(self, key: str) -> str:
-        """What is wrong with kernel, stride and padding of the convolutions."""
-        way = self.ways[key]
-        stages = [stage for stage in way.stages if stage.kind == "transposed"] if way else []
-        for one in (self.known[stage.weight] for stage in stages):
-            kernel = one.value.shape[-1], *one.geometry
-            if kernel != (4, 2, 1, 0):
-                found = "kernel {}, stride {}, padding {} and output padding {}".format(*kernel)
-                return f"A transposed convolution has {found}; asked for are 4, 2, 1 and 0."
+            for stage in way.stages if way else ():
+                one = self.known[stage.weight]
+                kernel = one.value.shape[-1], *one.geometry
+                if stage.kind == "transposed" and kernel != (4, 2, 1, 0):
+                    found = "kernel {}, stride {}, padding {} and output padding {}".format(*kernel)
+                    return f"A transposed convolution has {found}; asked for are 4, 2, 1 and 0."
         return self._any()
 
     def batches(self) -> str:

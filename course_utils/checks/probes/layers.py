@@ -103,37 +103,29 @@ class Known:
 def parameters(model: nn.Module) -> list[Known]:
     """All that can be trained: what torch finds, then what lies in plain lists and the like."""
     registered = {id(parameter) for parameter in model.parameters()}
-    found: dict[int, Known] = {}
-    for name, owner, value in _leaves(model):
-        if value.requires_grad and not is_lazy(value) and value.ndim <= 4:
+    found: list[Known] = []
+    for name, owner, value in _tensors(model, "", model, set()):
+        if value.is_leaf and value.requires_grad and not is_lazy(value) and value.ndim <= 4:
             says = 1 if "mu" in name or "mean" in name else 2 if "var" in name or "sig" in name else 0
-            known = Known(value, id(value) in registered, says, _geometry(owner))
-            found.setdefault(id(value), known)
-    return sorted(found.values(), key=lambda known: not known.registered)
+            found.append(Known(value, id(value) in registered, says, _geometry(owner)))
+    return sorted(found, key=lambda known: not known.registered)
 
 
-def _leaves(model: nn.Module) -> Iterator[tuple[str, nn.Module, Tensor]]:
-    """Name, owner and value of every parameter, in plain lists and dicts as well."""
-    names = {module: name for name, module in model.named_modules()}
-    waiting = list(names)
-    for module in waiting:  # which grows meanwhile
-        for own, parameter in module.named_parameters(recurse=False):
-            yield f"{names[module]}.{own}".lower(), module, parameter
-        for name, attribute in vars(module).items():
-            for thing in _inside(attribute) if name[0] != "_" else ():
-                if isinstance(thing, nn.Module):
-                    new = [one for one in thing.modules() if one not in names]
-                    names |= dict.fromkeys(new, name)
-                    waiting += new
-                elif isinstance(thing, Tensor) and thing.is_leaf:
-                    yield name.lower(), module, thing
-
-
-def _inside(value: Any) -> Iterator[Any]:
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-    yield value
-    for part in parts:
-        yield from _inside(part)
+def _tensors(
+    thing: Any, name: str, owner: nn.Module, seen: set[int]
+) -> Iterator[tuple[str, nn.Module, Tensor]]:
+    """Each tensor in there once, with its name and its module, in plain lists and dicts as well."""
+    if id(thing) in seen:
+        return
+    seen.add(id(thing))
+    if isinstance(thing, Tensor):
+        yield name.lower(), owner, thing
+    owner = thing if isinstance(thing, nn.Module) else owner
+    parts = vars(thing) if owner is thing else thing if isinstance(thing, dict) else {}
+    if isinstance(thing, list | tuple):
+        parts = dict(enumerate(thing))
+    for key, part in parts.items():
+        yield from _tensors(part, f"{name}.{key}", owner, seen)
 
 
 def _geometry(layer: nn.Module) -> tuple[int, int, int]:
