@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -143,25 +143,13 @@ CUTS: dict[str, Map] = {  # out of a layer of twice the width
 # --- ways ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Given:
-    """What goes in: rows (N, D) in float64, and for some a label (N,) of so many classes."""
+class Given(NamedTuple):
+    """A model's parameters and what goes in, in float64: rows (N, D), and the label as it joins them by hint,
+    (N, classes) or what a mistake makes of it."""
 
+    known: Sequence[Known]
     rows: Tensor
-    label: Tensor | None
-    classes: int
-
-    @classmethod
-    def of(cls, case: Case, key: str, n: int | None = None) -> Given:
-        """What that output's call is given; where `n` is, the first n rows of it."""
-        first, *rest = case.calls[key].args
-        return cls(first.double().flatten(1)[:n], rest[0][:n] if rest else None, case.sizes[-1])
-
-    def joined(self, hint: str) -> Tensor:
-        """The label as it joins, (N, classes) or what a mistake makes of it."""
-        if self.label is None:
-            return self.rows[:, :0]
-        return LABELS[hint](self.label, self.classes).double()
+    labels: Mapping[str, Tensor]
 
 
 Part = tuple[int, bool]  # the place of a weight, and whether it is stored as (in, out)
@@ -215,28 +203,28 @@ class Way:
     end: str = ""
     change: Map = same  # what `end` does
 
-    def raw(self, known: Sequence[Known], given: Given) -> Tensor:
+    def raw(self, given: Given) -> Tensor:
         """What the last weight gives: (N, D)."""
-        h, label = STARTS.get(self.start, same)(given.rows), given.joined(self.label)
+        h, label = STARTS.get(self.start, same)(given.rows), given.labels[self.label]
         for stage in self.stages:
-            bias = sum((known[place].value.flatten() for place in stage.biases), torch.zeros(1))
+            bias = sum((given.known[place].value.flatten() for place in stage.biases), torch.zeros(1))
             if stage.kind == "label":
-                label = stage.linear(label, known) + bias
+                label = stage.linear(label, given.known) + bias
                 continue
             if stage.kind == "linear":
                 h = torch.cat([h, label][:: stage.joins], 1) if stage.joins else h
-                h = stage.linear(h, known) + bias
+                h = stage.linear(h, given.known) + bias
             else:
-                weight = known[stage.weight]
+                weight = given.known[stage.weight]
                 channels = weight.value.shape[stage.kind == "convolution"]
                 h = FOLDS[self.fold](h, channels) if h.ndim == 2 else h
                 h = stage.convolved(h, weight) + bias.view(-1, 1, 1)
             h = BENDS[stage.bend](h)
         return h.flatten(1)
 
-    def value(self, known: Sequence[Known], given: Given) -> np.ndarray:
+    def value(self, given: Given) -> np.ndarray:
         """What the network gives, in its shape."""
-        rows = self.change(CUTS[self.cut](self.raw(known, given)))
+        rows = self.change(CUTS[self.cut](self.raw(given)))
         return (rows if self.form is None else FORMS[self.form](rows)).numpy()
 
     @property
@@ -259,16 +247,16 @@ class Way:
         stages = (replace(stage, bend=bend) if i in places else stage for i, stage in enumerate(self.stages))
         return replace(self, stages=tuple(stages))
 
-    def hint(self, known: Sequence[Known], given: Given, inside: int) -> str:
+    def hint(self, given: Given, inside: int) -> str:
         """What is wrong before the end, where `inside` layers should stand before the last one; but for
         their sizes."""
         places = [place for stage in self.stages for place in (stage.weight, *stage.biases)]
-        if not all(known[place].registered for place in places):
+        if not all(given.known[place].registered for place in places):
             return HIDDEN
         kinds, joins = {stage.kind for stage in self.stages}, [stage.joins != 0 for stage in self.stages]
         if "label" in kinds:
             return THROUGH
-        if given.label is not None and not any(joins):
+        if len(given.labels) > 1 and not any(joins):
             return NO_LABEL
         if any(joins[1:]):
             return LATE
@@ -307,22 +295,22 @@ class Way:
 # --- the search -----------------------------------------------------------------------------------------
 
 
-def explain(actual: np.ndarray, known: Sequence[Known], used: Sequence[bool], given: Given) -> Way | None:
+def explain(actual: np.ndarray, used: Sequence[bool], given: Given) -> Way | None:
     """The way that gives `actual`, of those that go through all used parameters one with the fewest
     mistakes; None where none does."""
     if actual.ndim < 2 or len(actual) != len(given.rows):
         return None
     rows = torch.zeros(len(actual), 784)
     form = next((form for form, shaped in FORMS.items() if shaped(rows).shape == actual.shape), None)
-    for way in _ways(known, used, given, form):
-        flat, raw = _flat(actual, way.form), way.raw(known, given)
+    for way in _ways(used, given, form):
+        flat, raw = _flat(actual, way.form), way.raw(given)
         for cut in (cut for cut, part in CUTS.items() if part(raw).shape == flat.shape):
             rows = CUTS[cut](raw)
             for end, change in (ENDS | _bounds(flat) | _line(rows.numpy(), flat)).items():
                 if _alike(flat, change(rows).numpy(), end):
                     return replace(way, cut=cut, end=end, change=change)
-    for way in itertools.islice(_ways(known, used, given, form), 4):
-        found = diagnose([Seen(_flat(actual, form), way.raw(known, given).numpy())], 1e-3)
+    for way in itertools.islice(_ways(used, given, form), 4):
+        found = diagnose([Seen(_flat(actual, form), way.raw(given).numpy())], 1e-3)
         if found:
             return replace(way, end=found[0], change=partial(_changed, found[1]))
     return None
@@ -337,11 +325,11 @@ def _changed(change: Change, rows: Tensor) -> Tensor:
     return torch.as_tensor(changed(change, rows.numpy(), {}))
 
 
-def _ways(known: Sequence[Known], used: Sequence[bool], given: Given, form: str | None) -> Iterator[Way]:
+def _ways(used: Sequence[bool], given: Given, form: str | None) -> Iterator[Way]:
     """All ways through the used parameters, those without a mistake first, then those with one."""
 
     def plain(label: str) -> list[Way]:
-        plans = _plans(known, used, given.rows.shape[1], given.joined(label).shape[1])
+        plans = _plans(given.known, used, given.rows.shape[1], given.labels[label].shape[1])
         return [Way(stages, form, label=label) for stages in itertools.islice(plans, 24)]
 
     right = plain("")
@@ -354,8 +342,7 @@ def _ways(known: Sequence[Known], used: Sequence[bool], given: Given, form: str 
             yield from (replace(way, fold=fold) for fold in FOLDS)
         if form == "":
             yield replace(way, form=TURNED)
-    if given.label is not None:
-        yield from itertools.chain.from_iterable(map(plain, LABELS))
+    yield from itertools.chain.from_iterable(map(plain, given.labels))
 
 
 def _bounds(actual: np.ndarray) -> dict[str, Map]:
@@ -404,11 +391,8 @@ def _plans(
     for stages in _orders(shapes, weights, (width, labels, False)):
         takers = [[stage for stage in stages if stage.out == math.prod(shapes[bias])] for bias in biases]
         for taken in itertools.product(*takers):
-            of = {
-                stage: [bias for bias, one in zip(biases, taken, strict=True) if one is stage]
-                for stage in stages
-            }
-            yield tuple(replace(stage, biases=tuple(of[stage])) for stage in stages)
+            of = list(zip(biases, taken, strict=True))
+            yield tuple(replace(one, biases=tuple(bias for bias, its in of if its is one)) for one in stages)
 
 
 Shapes = Sequence[tuple[int, ...]]
@@ -484,44 +468,40 @@ class Networks:
         self.reasons: dict[str, str] = {}  # why an output was explained by its evidence of another kind
         self.ways = {key: self._way(key) for key in asked}
 
-    def given(self, key: str, case: str = "main") -> Given:
-        return Given.of(self.cases[case], key)
+    def given(self, key: str, case: str = "main", n: int | None = None) -> Given:
+        """What is given to the call of an output; where `n` is, the first n rows of it."""
+        first, *label = self.cases[case].calls[key].args
+        rows, classes = first.double().flatten(1)[:n], self.cases[case].sizes[-1]
+        labels = {hint: joined(label[0][:n], classes).double() for hint, joined in LABELS.items() if label}
+        return Given(parameters(self.seed, self.evidence, case), rows, labels or {"": rows[:, :0]})
 
     def _way(self, key: str) -> Way | None:
         """The way to an output; where none is found, that in evaluation mode, or that of one image alone."""
-        given, used = self.given(key), self.used(key)
-        kinds = [("", f"{key} main", given), (DROPOUT, f"calm {key} main", given)]
+        used, kinds = self.used(key), [("", f"{key} main", None), (DROPOUT, f"calm {key} main", None)]
         if problem_with(self.evidence, STEADY) != AGAIN:
-            kinds.append((MIXED, f"alone {key}", Given.of(self.cases["main"], key, 1)))
-        for self.reasons[key], place, rows in kinds if any(used) else []:
-            if problem_with(self.evidence, f"{key} main"):
-                break
+            kinds.append((MIXED, f"alone {key}", 1))
+        if problem_with(self.evidence, f"{key} main") or not any(used):
+            return None
+        for self.reasons[key], place, n in kinds:
             if not problem_with(self.evidence, place):
-                way = explain(self.evidence[place], self.known, used, rows)
+                way = explain(self.evidence[place], used, self.given(key, n=n))
                 if way:
                     return way
         return None
 
     def used(self, key: str) -> list[bool]:
         """On which parameters an output depends, as far as was seen."""
-        place = f"used {key}"
-        if problem_with(self.evidence, place) or self.evidence[place].shape != (len(self.known),):
-            return []
-        return [bool(one) for one in self.evidence[place]]
+        return [] if problem_with(self.evidence, f"used {key}") else self.evidence[f"used {key}"].tolist()
 
     def inside(self, key: str) -> str:
         """What is wrong with an output before its end, or ''."""
         way = self.ways[key]
         if not way:
             return self.unknown(key)
-        hint = way.hint(self.known, self.given(key), len(self.asked[key]) - 1)
-        return self.reasons[key] or hint or (SHARED if self._shares(key) else "")
-
-    def _shares(self, key: str) -> bool:
-        """Does decode use a weight of encode?"""
+        hint = way.hint(self.given(key), len(self.asked[key]) - 1)
         others = {place for one, way in self.ways.items() if one != key and way for place in way.weights}
-        way = self.ways[key]
-        return key == "logits" and way is not None and not others.isdisjoint(way.weights)
+        shares = key == "logits" and not others.isdisjoint(way.weights)
+        return self.reasons[key] or hint or SHARED * shares
 
     def end(self, key: str) -> str:
         """What stands at the end of an output, or ''."""
@@ -580,21 +560,20 @@ class Networks:
     def batches(self) -> str:
         """Do the other cases go the same ways?"""
         for case in self.cases:
-            known = parameters(self.seed, self.evidence, case)
             for key, way in self.ways.items():
                 if case == "main" or not way or self.reasons[key] or way.sizes[-1] != self.asked[key][-1]:
                     continue
-                hint = self._same_way(key, case, way, known)
+                hint = self._same_way(key, case, way)
                 if hint:
                     return f"With {case}, {self.names[key]}: {hint}"
         return self._any()
 
-    def _same_way(self, key: str, case: str, way: Way, known: Sequence[Known]) -> str:
+    def _same_way(self, key: str, case: str, way: Way) -> str:
         given, problem = self.given(key, case), problem_with(self.evidence, f"{key} {case}")
         if problem:
             return with_question(problem, len(given.rows))
         try:
-            value = way.value(known, given)
+            value = way.value(given)
         except (RuntimeError, IndexError):
             return "its parameters are others than those of the first batch."
         found = self.evidence[f"{key} {case}"]

@@ -51,13 +51,15 @@ def judge_my_autoencoder(seed: int, evidence: Evidence) -> list[Finding]:
     encode, decode = map(found.whole, asked)
     forward = encode if encode and decode else _forward_hint(evidence, found, "main")
     single = "" if forward else _forward_hint(evidence, found, SINGLE)
+    flows = forward or is_fact(evidence, "gradients forward", seed, "", 0, "").holds
+    cut_off = "" if flows else f"forward: {layers.CUT_OFF}"
     return [
         unless("encode gives the code: ReLU after each hidden layer, nothing at the end", 1.25, encode),
         unless("decode gives logits (N, 1, 28, 28), ReLU inside and nothing at the end", 1.25, decode),
         unless("forward decodes the code of the image", 0.5, forward),
         unless("the layers are 784-256-128-latent_dim and back", 1, found.sizes()),
         unless("one image and a code of one number work too", 0.5, found.batches() or single),
-        unless("gradients reach all weights", 0.5, found.gradients() or _cut_off(seed, evidence, forward)),
+        unless("gradients reach all weights", 0.5, found.gradients() or cut_off),
     ]
 
 
@@ -69,25 +71,17 @@ def _forward_hint(evidence: Evidence, found: layers.Networks, case: str) -> str:
         return layers.with_question(problem, 5 if case == "main" else 1)
     right, code = torch.as_tensor(evidence[both]), evidence[f"code {case}"]
     mistakes = {"forward returns the code: decode it as well.": code}
-    for name, change in layers.ENDS.items():
-        if name:
-            hint = f"There is {name} on what forward gives: logits are asked for."
-            mistakes[hint] = change(right).numpy()
+    for end in filter(None, layers.ENDS):
+        mistakes[f"There is {end} on what forward gives: logits are asked for."] = layers.ENDS[end](right)
     way = found.ways["logits"]
     if case == "main" and way:
-        given = replace(found.given("logits"), rows=torch.as_tensor(code).double())
+        given = found.given("logits")._replace(rows=torch.as_tensor(code).double())
         for start in layers.STARTS:
-            mistakes[f"In forward: {start}"] = replace(way, start=start).value(found.known, given)
+            mistakes[f"In forward: {start}"] = replace(way, start=start).value(given)
     hint = expect(evidence, key, right, "", 0, mistakes, 1e-3).hint
     complaint = problem_with(evidence, STEADY)
     unexplained = hint and hint not in mistakes and complaint in (AGAIN, CHANGED, DROPOUT)
     return complaint if unexplained else hint
-
-
-def _cut_off(seed: int, evidence: Evidence, forward: str) -> str:
-    """'' where gradients come through forward, or where it is no forward."""
-    held = is_fact(evidence, "gradients forward", seed, "", 0, "").holds
-    return "" if held or forward else f"forward: {layers.CUT_OFF}"
 
 
 # --- 1.2 train_step ---------------------------------------------------------------------------------
@@ -178,16 +172,17 @@ def _errors(pair: Pair, codes: np.ndarray) -> dict[str, np.ndarray]:
     code = pair.code(x)
     again = pair.image(code)
     dim, dark = sigmoid(x), (x > 0.5).astype(float)
-    dim_again, dark_again = sigmoid(pair.image(pair.code(dim))), pair.image(pair.code(dark)) > 0.5
+    dim_again, dark_again = sigmoid(pair.image(pair.code(dim))), pair.image(pair.code(dark))
     rows, rows_again = x.reshape(-1, *pair.sides), again.reshape(-1, *pair.sides)
     lost, energy, each = ((again - x) ** 2).sum(1), (x**2).sum(1), np.ones(len(x))
 
     def relative(a: np.ndarray, b: np.ndarray, power: int = 2, axis: int = 1) -> np.ndarray:
         return (np.abs(a - b) ** power).sum(axis) / (np.abs(b) ** power).sum(axis)
 
-    along_rows = "The sums run along the rows of an image only: they run over all of it."
-    if len(x) == 1:
-        along_rows = "With one code there is one verdict for each row of pixels: is its axis squeezed away?"
+    along_rows = relative(rows_again, rows, axis=2)
+    squeezed = {
+        "With one code there is one verdict for each row of pixels: is its axis squeezed away?": along_rows
+    }
     return {
         "": relative(again, x),
         "The error is divided by the number of pixels: divide it by the image's energy |x|^2.": (
@@ -200,7 +195,7 @@ def _errors(pair: Pair, codes: np.ndarray) -> dict[str, np.ndarray]:
         "This compares an image with itself: encode it and decode once more.": 0 * each,
         "The error is divided by itself: is x changed in place before its energy is taken?": lost / lost,
         "`decode` gives images already: no sigmoid on top of it.": relative(dim_again, dim),
-        "The images are rounded to black and white: they are grey.": relative(dark_again, dark),
+        "The first images are rounded to black and white: they are grey.": relative(dark_again, dark),
         "The energy is missing its square: divide by |x|^2.": lost / np.sqrt(energy),
         "The energy is that of the second image: divide by that of the first.": lost / (again**2).sum(1),
         "1 is added to the energy: divide by the energy itself.": lost / (energy + 1),
@@ -210,7 +205,8 @@ def _errors(pair: Pair, codes: np.ndarray) -> dict[str, np.ndarray]:
             lost.sum() / energy.sum() * each
         ),
         "The errors are averaged first: compare each code's own error.": (lost / energy).mean() * each,
-        along_rows: relative(rows_again, rows, axis=2),
+        **(squeezed if len(x) == 1 else {}),
+        "The sums run along the rows of an image only: they run over all of it.": along_rows,
         "The sums run along the columns of an image only: they run over all of it.": (
             relative(rows_again, rows, axis=1)
         ),

@@ -210,6 +210,9 @@ def _maps(hidden: Tensor, channels: int, height: int, width: int) -> dict[str, n
         "Height and width are swapped before the reshape: the list runs through rows first.": (
             swapped.transpose(0, 3, 2, 1)
         ),
+        "Height and width are swapped in the reshape: the list runs through rows first.": (
+            swapped.transpose(0, 3, 1, 2)
+        ),
         "The axes are swapped and then renamed: a reshape cannot put rows and columns back in order.": (
             last.transpose(0, 3, 2, 1).reshape(right.shape)
         ),

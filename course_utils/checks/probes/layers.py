@@ -77,6 +77,14 @@ def codes(seed: int, n: int, latent_dim: int) -> Tensor:
     return torch.logspace(1, -1, n)[:, None] * torch.randn(n, latent_dim, generator=generator(seed, 33))
 
 
+def two_sizes(
+    seed: int, latent_dim: int, calls: Callable[[Tensor, Tensor], dict[str, Call]]
+) -> dict[str, Case]:
+    """Five images and codes of this size, and one with a code of one number; `calls` makes calls of them."""
+    sizes = {"main": (latent_dim, 5), SINGLE: (1, 1)}
+    return {name: Case((d,), calls(images(seed, n), codes(seed, n, d))) for name, (d, n) in sizes.items()}
+
+
 # --- known numbers ----------------------------------------------------------------------------------
 
 
@@ -229,13 +237,13 @@ def _rows(model: nn.Module) -> np.ndarray:
 
 
 PLAIN = {"Linear", "Conv2d", "ConvTranspose2d", "Embedding", "Flatten", "Unflatten", "ReLU", "Identity"}
-HOLDING = {"Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict"}
+PLAIN |= {"Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict"}
 
 
 def _other_layers(model: nn.Module) -> list[str]:
     """The kinds of torch's layers that play a part in no network of the course."""
     kinds = {type(one).__name__ for one in model.modules() if type(one).__module__.startswith("torch.nn.")}
-    return sorted(kinds - PLAIN - HOLDING)
+    return sorted(kinds - PLAIN)
 
 
 def _used(model: nn.Module, call: Call, seed: int) -> list[bool]:

@@ -27,17 +27,16 @@ from course_utils.checks.probes.witness import Witness, greys, steps
 def autoencoders(seed: int) -> dict[str, layers.Case]:
     """The autoencoder of two sizes; what `forward` gives is held to decode after encode."""
 
-    def case(latent_dim: int, n: int) -> layers.Case:
-        x, z = layers.images(seed, n), layers.codes(seed, n, latent_dim)
-        calls = {
-            "code": layers.Call("encode", (x,)),
-            "logits": layers.Call("decode", (z,)),
-            "forward": layers.Call("forward", (x,)),
-            "both": layers.Call("both", (x,)),
+    def calls(x: Tensor, z: Tensor) -> dict[str, layers.Call]:
+        methods = {
+            "code": ("encode", x),
+            "logits": ("decode", z),
+            "forward": ("forward", x),
+            "both": ("both", x),
         }
-        return layers.Case((latent_dim,), calls)
+        return {key: layers.Call(method, (given,)) for key, (method, given) in methods.items()}
 
-    return {"main": case(32, 5), layers.SINGLE: case(1, 1)}
+    return layers.two_sizes(seed, 32, calls)
 
 
 def probe_my_autoencoder(evidence: Evidence, answer: Any, seed: int) -> None:
