@@ -93,7 +93,10 @@ STARTS: dict[str, Map] = {
     "Pixels are moved to -1 to 1: an image goes in as it is.": lambda x: 2 * x - 1,
     "The mean 0.1307 of MNIST is taken off: an image goes in as it is.": lambda x: (x - 0.1307) / 0.3081,
     "Pixels are made black or white: grey ones go in as they are.": lambda x: (x > 0.5).double(),
-    **{f"There is {name} before the first layer: it goes in as it is.": ENDS[name] for name in ENDS if name},
+    **{
+        f"There is {name} before the first layer: it goes in as it is.": BENDS[name]
+        for name in ("a ReLU", "a sigmoid", "a tanh")
+    },
     **{
         f"The code is kept between -{a} and {a}: it goes in as it is.": partial(torch.clamp, min=-a, max=a)
         for a in range(1, 6)
@@ -179,7 +182,10 @@ class Stage:
     def linear(self, h: Tensor, known: Sequence[Known]) -> Tensor:
         """(N, in) to (N, out)"""
         values = [known[place].value if turned else known[place].value.T for place, turned in self.parts]
-        return h @ torch.cat(values)
+        widths = [len(value) for value in values]
+        return sum(
+            (part @ value for part, value in zip(h.split(widths, 1), values, strict=True)), torch.zeros(1)
+        )
 
     def convolved(self, h: Tensor, known: Known) -> Tensor:
         stride, padding, outer = known.geometry
@@ -306,10 +312,14 @@ def explain(actual: np.ndarray, used: Sequence[bool], given: Given) -> Way | Non
         flat, raw = _flat(actual, way.form), way.raw(given)
         for cut in (cut for cut, part in CUTS.items() if part(raw).shape == flat.shape):
             rows = CUTS[cut](raw)
+            # An end keeps the largest the largest, or makes it the least: this alone refuses most.
+            first, top = flat[0], flat[0, int(rows[0].argmax())]
+            if 1e-3 * np.ptp(first) < top - first.min() < 0.999 * np.ptp(first):
+                continue
             for end, change in (ENDS | _bounds(flat) | _line(rows.numpy(), flat)).items():
                 if _alike(flat, change(rows).numpy(), end):
                     return replace(way, cut=cut, end=end, change=change)
-    for way in itertools.islice(_ways(used, given, form), 4):
+    for way in _plain(used, given, form)[:4]:
         found = diagnose([Seen(_flat(actual, form), way.raw(given).numpy())], 1e-3)
         if found:
             return replace(way, end=found[0], change=partial(_changed, found[1]))
@@ -325,16 +335,17 @@ def _changed(change: Change, rows: Tensor) -> Tensor:
     return torch.as_tensor(changed(change, rows.numpy(), {}))
 
 
+def _plain(used: Sequence[bool], given: Given, form: str | None, label: str = "") -> list[Way]:
+    """The ways through the used parameters without a mistake, but for how the label joins."""
+    plans = _plans(given.known, used, given.rows.shape[1], given.labels[label].shape[1])
+    return [Way(stages, form, label=label) for stages in itertools.islice(plans, 24)]
+
+
 def _ways(used: Sequence[bool], given: Given, form: str | None) -> Iterator[Way]:
     """All ways through the used parameters, those without a mistake first, then those with one."""
-
-    def plain(label: str) -> list[Way]:
-        plans = _plans(given.known, used, given.rows.shape[1], given.labels[label].shape[1])
-        return [Way(stages, form, label=label) for stages in itertools.islice(plans, 24)]
-
-    right = plain("")
-    yield from right
-    for way in right:
+    plain = _plain(used, given, form)
+    yield from plain
+    for way in plain:
         for bend in BENDS:
             yield from (way.bent(places, bend) for places in (way.hidden, *([i] for i in way.hidden)))
         yield from (replace(way, start=start) for start in STARTS)
@@ -342,7 +353,8 @@ def _ways(used: Sequence[bool], given: Given, form: str | None) -> Iterator[Way]
             yield from (replace(way, fold=fold) for fold in FOLDS)
         if form == "":
             yield replace(way, form=TURNED)
-    yield from itertools.chain.from_iterable(map(plain, given.labels))
+    for label in given.labels:
+        yield from _plain(used, given, form, label)
 
 
 def _bounds(actual: np.ndarray) -> dict[str, Map]:
@@ -464,7 +476,7 @@ class Networks:
         self.seed, self.evidence, self.cases = seed, evidence, cases
         self.names = {key: name for key, (name, _) in asked.items()}
         self.asked = {key: sizes for key, (_, sizes) in asked.items()}
-        self.known = parameters(seed, evidence, "main")
+        self.known = {case: parameters(seed, evidence, case) for case in cases}
         self.reasons: dict[str, str] = {}  # why an output was explained by its evidence of another kind
         self.ways = {key: self._way(key) for key in asked}
 
@@ -473,15 +485,17 @@ class Networks:
         first, *label = self.cases[case].calls[key].args
         rows, classes = first.double().flatten(1)[:n], self.cases[case].sizes[-1]
         labels = {hint: joined(label[0][:n], classes).double() for hint, joined in LABELS.items() if label}
-        return Given(parameters(self.seed, self.evidence, case), rows, labels or {"": rows[:, :0]})
+        return Given(self.known[case], rows, labels or {"": rows[:, :0]})
 
     def _way(self, key: str) -> Way | None:
         """The way to an output; where none is found, that in evaluation mode, or that of one image alone."""
-        used, kinds = self.used(key), [("", f"{key} main", None), (DROPOUT, f"calm {key} main", None)]
-        if problem_with(self.evidence, STEADY) != AGAIN:
-            kinds.append((MIXED, f"alone {key}", 1))
-        if problem_with(self.evidence, f"{key} main") or not any(used):
+        used, whole = self.used(key), f"{key} main"
+        if problem_with(self.evidence, whole) or not any(used):
             return None
+        kinds: list[tuple[str, str, int | None]] = [("", whole, None), (DROPOUT, f"calm {whole}", None)]
+        first, alone = np.atleast_1d(self.evidence[whole])[:1], self.evidence[f"alone {key}"]
+        if problem_with(self.evidence, STEADY) != AGAIN and not _alike(first, alone):
+            kinds.append((MIXED, f"alone {key}", 1))
         for self.reasons[key], place, n in kinds:
             if not problem_with(self.evidence, place):
                 way = explain(self.evidence[place], used, self.given(key, n=n))
@@ -530,7 +544,7 @@ class Networks:
             return with_question(problem, len(self.given(key).rows))
         if shape := self._shape(key):
             return shape
-        used = zip(self.known, self.used(key), strict=False)
+        used = zip(self.known["main"], self.used(key), strict=False)
         weights = [" x ".join(map(str, one.value.shape)) for one, part in used if part and one.value.ndim > 1]
         complaint, asked = problem_with(self.evidence, STEADY), len(self.asked[key])
         if complaint in (AGAIN, CHANGED, DROPOUT):
@@ -550,7 +564,7 @@ class Networks:
                 found, asked = (", ".join(map(str, sizes)) for sizes in (way.sizes, self.asked[key]))
                 return f"The layers up to {self.names[key]} give {found} numbers; asked for are {asked}."
             for stage in way.stages if way else ():
-                one = self.known[stage.weight]
+                one = self.known["main"][stage.weight]
                 kernel = one.value.shape[-1], *one.geometry
                 if stage.kind == "transposed" and kernel != (4, 2, 1, 0):
                     found = "kernel {}, stride {}, padding {} and output padding {}".format(*kernel)
@@ -644,7 +658,7 @@ def _heads(found: Networks) -> str:
     one, two = mu.weights[-1], logvar.weights[-1]
     if (one, mu.cut) == (two, logvar.cut):
         return "mu and logvar are the same numbers: they need a layer each."
-    if (found.known[one].says, found.known[two].says) == (2, 1):
+    if [found.known["main"][place].says for place in (one, two)] == [2, 1]:
         return "mu and logvar have changed places: `encode` returns mu first."
     return ""
 
