@@ -182,10 +182,8 @@ class Stage:
     def linear(self, h: Tensor, known: Sequence[Known]) -> Tensor:
         """(N, in) to (N, out)"""
         values = [known[place].value if turned else known[place].value.T for place, turned in self.parts]
-        widths = [len(value) for value in values]
-        return sum(
-            (part @ value for part, value in zip(h.split(widths, 1), values, strict=True)), torch.zeros(1)
-        )
+        parts = zip(h.split([len(value) for value in values], 1), values, strict=True)
+        return sum((part @ value for part, value in parts), torch.zeros(1))
 
     def convolved(self, h: Tensor, known: Known) -> Tensor:
         stride, padding, outer = known.geometry
@@ -430,11 +428,10 @@ def _layers(shapes: Shapes, places: Sequence[int], state: State) -> Iterator[Sta
     """The linear layers that may stand next."""
     width, labels, maps = state
     flat = [] if maps else [place for place in places if len(shapes[place]) == 2]
-    matrices = [
-        ((place, turned), *shapes[place][:: 1 if turned else -1])
-        for place in flat
-        for turned in (False, True)
-    ]
+    matrices: list[tuple[Part, int, int]] = []  # with how many numbers go in and come out
+    for place in flat:
+        first, second = shapes[place]
+        matrices += [((place, False), second, first), ((place, True), first, second)]
     for part, into, out in matrices:
         if into == width:
             yield Stage((part,), out)

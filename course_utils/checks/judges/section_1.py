@@ -70,7 +70,7 @@ def _forward_hint(evidence: Evidence, found: layers.Networks, case: str) -> str:
     if problem:
         return layers.with_question(problem, 5 if case == "main" else 1)
     right, code = torch.as_tensor(evidence[both]), evidence[f"code {case}"]
-    mistakes = {"forward returns the code: decode it as well.": code}
+    mistakes: dict[str, Any] = {"forward returns the code: decode it as well.": code}
     for end in filter(None, layers.ENDS):
         mistakes[f"There is {end} on what forward gives: logits are asked for."] = layers.ENDS[end](right)
     way = found.ways["logits"]
