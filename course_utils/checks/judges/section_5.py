@@ -61,7 +61,6 @@ PADDED: dict[str, tuple[Rule, Rule]] = {
     "has the wrong sign: a convolution has it added on both sides, a transposed one cut off, not added": (
         _taking(lambda k, s, p: (k, s, -p))
     ),
-    "is taken to be half the kernel": _taking(lambda k, s, p: (k, s, k // 2)),
 }
 CONV: dict[str, Rule] = {
     **{f"The padding {words}.": rule for words, (rule, _) in PADDED.items()},
@@ -73,7 +72,6 @@ CONV: dict[str, Rule] = {
     "A convolution makes the side smaller: this is the rule of the transposed one.": _transposed,
     "The size is only divided by the stride, and rounded up.": lambda n, k, s, p: -(-n // s),
     "The size is only divided by the stride: kernel and padding count too.": lambda n, k, s, p: n // s,
-    "Convolutions leave the size as it is.": lambda n, k, s, p: n,
 }
 TRANSPOSED: dict[str, Rule] = {
     **{f"Transposed: the padding {words}.": rule for words, (_, rule) in PADDED.items()},
