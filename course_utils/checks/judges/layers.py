@@ -330,7 +330,7 @@ def _flat(actual: np.ndarray, form: str | None) -> np.ndarray:
 
 
 def _changed(change: Change, rows: Tensor) -> Tensor:
-    return torch.as_tensor(changed(change, rows.numpy(), {}))
+    return torch.as_tensor(changed(change, rows.numpy(), {}).copy())  # torch takes no array turned round
 
 
 def _plain(used: Sequence[bool], given: Given, form: str | None, label: str = "") -> list[Way]:
