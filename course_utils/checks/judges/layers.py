@@ -8,14 +8,13 @@ can be gone again with other inputs (`Way.value`), and says what is wrong with i
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from torch.nn import functional as F
 from course_utils.checks.judges.core import Finding, is_fact, problem_with, unless
 from course_utils.checks.judges.diagnoser import Change, Seen, changed, diagnose
 from course_utils.checks.probes.evidence import AGAIN, CHANGED, STEADY, Evidence
-from course_utils.checks.probes.layers import DROPOUT, Call, Case, Known, numbers
+from course_utils.checks.probes.layers import DROPOUT, Case, Known, numbers
 
 Map = Callable[[Tensor], Tensor]
 
@@ -35,26 +34,25 @@ FEW = " Only {} of {} layers belong to the model: is one made anew in every call
 MIXED = "What an image gives depends on the other images of the batch: where do they meet?"
 CUT_OFF = "No gradient comes back: is something detached, or computed under no_grad?"
 HIDDEN = "Torch does not find a layer's weights: a plain list hides it, nn.ModuleList does not."
+NO_LABEL = "The label is not used: encoder and decoder both need it."
+LATE = "The label joins after the first layer: it joins what goes in."
+THROUGH = "The label goes through a layer before it joins: join it one-hot."
 
-# --- the parameters -----------------------------------------------------------------------------------
 
-
-def parameters(seed: int, evidence: Evidence, case: str) -> tuple[Known, ...]:
+def parameters(seed: int, evidence: Evidence, case: str) -> list[Known]:
     """The parameters of one case's model, in float64."""
     if problem_with(evidence, f"parameters {case}"):
-        return ()
-    return _drawn(seed, tuple(map(tuple, evidence[f"parameters {case}"].astype(int).tolist())))
-
-
-@functools.lru_cache(maxsize=4)
-def _drawn(seed: int, rows: tuple[tuple[int, ...], ...]) -> tuple[Known, ...]:
+        return []
+    rows = evidence[f"parameters {case}"].astype(int).tolist()
     shapes = [tuple(side for side in row[5:] if side) for row in rows]
     if sum(map(math.prod, shapes)) > MOST or len(rows) > 99:
-        return ()
-    return tuple(
-        Known(numbers(seed, place, shape).double(), bool(row[0]), row[1], (row[2], row[3], row[4]))
-        for place, (row, shape) in enumerate(zip(rows, shapes, strict=True))
-    )
+        return []
+    return [
+        Known(numbers(seed, place, shape).double(), bool(registered), says, tuple(geometry))
+        for place, ((registered, says, *geometry), shape) in enumerate(
+            zip((row[:5] for row in rows), shapes, strict=True)
+        )
+    ]
 
 
 # --- what may stand on the way --------------------------------------------------------------------------
@@ -69,42 +67,41 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 BENDS: dict[str, Map] = {
-    "a ReLU": F.relu, "nothing": same, "a sigmoid": torch.sigmoid, "a tanh": torch.tanh,
+    "a ReLU": F.relu,
+    "nothing": same,
+    "a sigmoid": torch.sigmoid,
+    "a tanh": torch.tanh,
     **{f"a leaky ReLU ({a})": partial(F.leaky_relu, negative_slope=a) for a in (0.01, 0.1, 0.2)},
-    "a softplus": F.softplus, "an ELU": F.elu, "a GELU": F.gelu, "a SiLU": F.silu, "a ReLU6": F.relu6,
-    "a softmax": partial(F.softmax, dim=1),
-}  # fmt: skip
+    "a softplus": F.softplus,
+    "an ELU": F.elu,
+    "a GELU": F.gelu,
+    "a SiLU": F.silu,
+}
 ENDS: dict[str, Map] = {
-    "": same, **{name: bend for name, bend in BENDS.items() if name != "nothing"},
-    "an exp": torch.exp, "an exp of the half": lambda y: (y / 2).exp(),
-    "a minus softplus": lambda y: -F.softplus(y), "a log-sigmoid": F.logsigmoid,
-    "a normalisation to length 1": F.normalize,
-}  # fmt: skip
-STARTS: dict[str, Map] = {
     "": same,
+    **{name: bend for name, bend in BENDS.items() if name != "nothing"},
+    "a softmax": partial(F.softmax, dim=1),
+    "an exp": torch.exp,
+    "an exp of the half": lambda y: (y / 2).exp(),
+    "a minus softplus": lambda y: -F.softplus(y),
+}
+TURNED = "Rows and columns of the image are swapped."
+STARTS: dict[str, Map] = {
+    TURNED: lambda x: x.view(-1, 28, 28).mT.flatten(1) if x.shape[1] == 784 else x,  # codes have no rows
     "Pixels are multiplied by 255: an image goes in as it is.": lambda x: 255 * x,
     "Pixels are divided by 255: they lie between 0 and 1 already.": lambda x: x / 255,
     "Pixels are moved to -1 to 1: an image goes in as it is.": lambda x: 2 * x - 1,
-    "1/2 is subtracted from pixels: an image goes in as it is.": lambda x: x - 0.5,
     "The mean 0.1307 of MNIST is taken off: an image goes in as it is.": lambda x: (x - 0.1307) / 0.3081,
     "Pixels are made black or white: grey ones go in as they are.": lambda x: (x > 0.5).double(),
-    "Every pixel above 0 is made white: grey ones go in as they are.": lambda x: (x > 0).double(),
-    "Black and white are exchanged: an image goes in as it is.": lambda x: 1 - x,
-    "The image plays no part.": lambda x: 0 * x,
-    "Rows and columns of the image are swapped.": lambda x: x.view(-1, 28, 28).mT.flatten(1),
+    **{
+        f"There is {name} before the first layer: it goes in as it is.": BENDS[name]
+        for name in ("a ReLU", "a sigmoid", "a tanh")
+    },
+    **{
+        f"The code is kept between -{a} and {a}: it goes in as it is.": partial(torch.clamp, min=-a, max=a)
+        for a in range(1, 6)
+    },
 }
-_CODES: dict[str, Map] = {
-    **{f"There is {name} before the first layer": bend for name, bend in ENDS.items() if name},
-    **{f"There is a factor of {a} before the first layer": partial(torch.mul, a) for a in (2, 0.5, -1)},
-    **{f"The code is kept between -{a} and {a}": partial(torch.clamp, min=-a, max=a) for a in range(1, 6)},
-}
-STARTS_OF_CODES = {"": same} | {f"{hint}: it goes in as it is.": start for hint, start in _CODES.items()}
-
-
-def _smoothed(e: float, y: Tensor, c: int) -> Tensor:
-    return torch.eye(c)[y] * (1 - e) + e / c
-
-
 LABELS: dict[str, Callable[[Tensor, int], Tensor]] = {
     "": lambda y, c: torch.eye(c)[y],
     "The label joins as a single number, but classes have no order: use one-hot.": lambda y, c: y[:, None],
@@ -113,15 +110,8 @@ LABELS: dict[str, Callable[[Tensor, int], Tensor]] = {
     "Every row gets the label of the first image.": lambda y, c: torch.eye(c)[y[:1]].expand(len(y), -1),
     "The label is one class too far: classes count from 0.": lambda y, c: torch.eye(c)[(y + 1) % c],
     "One class has no place of its own: the label has num_classes numbers.": lambda y, c: torch.eye(c)[y, 1:],
-    "The label is twice as large: one-hot means 0 and 1.": lambda y, c: 2 * torch.eye(c)[y],
-    "The label is made of -1 and 1: one-hot means 0 and 1.": lambda y, c: 2 * torch.eye(c)[y] - 1,
-    "The label plays no part: it is 0 throughout.": lambda y, c: 0 * torch.eye(c)[y],
-    **{f"The label is smoothed by {e}: one-hot means 0 and 1.": partial(_smoothed, e)
-       for e in (0.01, 0.05, 0.1, 0.2)},
-}  # fmt: skip
-NO_LABEL = "The label is not used: encoder and decoder both need it."
-LATE = "The label joins after the first layer: it joins what goes in."
-THROUGH = "The label goes through a layer before it joins: join it one-hot."
+    "The label is smoothed by 0.1: one-hot means 0 and 1.": lambda y, c: 0.9 * torch.eye(c)[y] + 0.1 / c,
+}
 
 
 def _maps(h: Tensor, channels: int, last: bool = False) -> Tensor:
@@ -138,7 +128,6 @@ FOLDS: dict[str, Callable[[Tensor, int], Tensor]] = {
     "The reshape reads 7 x 7 x 64; the order is channels, height, width.": lambda h, c: _maps(h, c, True),
     "The reshape reads 7 x 7 x 64, and height and width are swapped too.": lambda h, c: _maps(h, c, True).mT,
 }
-TURNED = "Rows and columns of the image are swapped."
 FORMS: dict[str, Map] = {  # rows of pixels, as a model may return them
     "": lambda flat: flat.reshape(-1, 1, 28, 28),
     "The numbers are right but no images: give them the shape (N, 1, 28, 28).": same,
@@ -147,59 +136,62 @@ FORMS: dict[str, Map] = {  # rows of pixels, as a model may return them
     TURNED: lambda flat: flat.reshape(-1, 1, 28, 28).mT,
 }
 CUTS: dict[str, Map] = {  # out of a layer of twice the width
+    "": same,
     "low": lambda y: y[:, : y.shape[1] // 2],
     "high": lambda y: y[:, y.shape[1] // 2 :],
     "even": lambda y: y[:, ::2],
     "odd": lambda y: y[:, 1::2],
 }
 
-
 # --- ways ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Given:
-    """What goes in, in float64: rows (N, D), and for some a label (N,) of so many classes."""
+class Given(NamedTuple):
+    """A model's parameters and what goes in, in float64: rows (N, D), and the label as it joins them by hint,
+    (N, classes) or what a mistake makes of it."""
 
+    known: Sequence[Known]
     rows: Tensor
-    label: Tensor | None
-    classes: int
-    starts: Mapping[str, Map]
+    labels: Mapping[str, Tensor]
 
-    @classmethod
-    def of(cls, case: Case, call: Call) -> Given:
-        first, *rest = call.args
-        starts, label = STARTS_OF_CODES if first.ndim == 2 else STARTS, rest[0] if rest else None
-        return cls(first.double().flatten(1), label, case.sizes[-1], starts)
 
-    def first(self, n: int) -> Given:
-        label = None if self.label is None else self.label[:n]
-        return replace(self, rows=self.rows[:n], label=label)
-
-    def joined(self, hint: str) -> Tensor:
-        """The label as it joins, (N, classes) or what a mistake makes of it."""
-        if self.label is None:
-            return self.rows[:, :0]
-        return LABELS[hint](self.label, self.classes).double()
+Part = tuple[int, bool]  # the place of a weight, and whether it is stored as (in, out)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One weight's part in a way, and that of its biases.
+    """What one weight does on a way, with its biases and the activation behind it.
 
-    `kind` is 'linear', 'label' (a layer for the label alone), 'transposed' or 'convolution', `turned` says
-    that a linear weight is stored as (in, out). The label may stand behind (`joins` 1) or before (-1) what
-    comes in, or have a weight of its own (`apart`). Before a convolution may stand an upsampling.
+    `kind` is 'linear', 'label' (a layer for the label alone), 'transposed' or 'convolution'. The label may
+    stand behind (`joins` 1) or before (-1) what comes in; it may have a weight of its own, the second part.
+    Before a convolution may stand an upsampling.
     """
 
-    weight: int
+    parts: tuple[Part, ...]
     out: int
     kind: str = "linear"
-    turned: bool = False
     joins: int = 0
-    apart: tuple[int, bool] | None = None
     upsampling: str = ""
     biases: tuple[int, ...] = ()
+    bend: str = "a ReLU"
+
+    @property
+    def weight(self) -> int:
+        return self.parts[0][0]
+
+    def linear(self, h: Tensor, known: Sequence[Known]) -> Tensor:
+        """(N, in) to (N, out)"""
+        values = [known[place].value if turned else known[place].value.T for place, turned in self.parts]
+        parts = zip(h.split([len(value) for value in values], 1), values, strict=True)
+        return sum((part @ value for part, value in parts), torch.zeros(1))
+
+    def convolved(self, h: Tensor, known: Known) -> Tensor:
+        stride, padding, outer = known.geometry
+        if self.kind == "transposed":
+            return F.conv_transpose2d(h, known.value, None, stride, padding, outer)
+        if self.upsampling:
+            h = F.interpolate(h, scale_factor=2, mode=self.upsampling)
+        return F.conv2d(h, known.value, None, stride, padding)
 
 
 @dataclass(frozen=True)
@@ -207,85 +199,95 @@ class Way:
     """How an output comes about. Strings are hints or names of what is not as asked for, '' for what is."""
 
     stages: tuple[Stage, ...]
-    bends: tuple[str, ...]
+    form: str | None  # None for rows that are no images
     start: str = ""
     label: str = ""
     fold: str = ""
     cut: str = ""
     end: str = ""
     change: Map = same  # what `end` does
-    form: str | None = None  # None for rows that are no images
 
-    def raw(self, known: Sequence[Known], given: Given) -> Tensor:
+    def raw(self, given: Given) -> Tensor:
         """What the last weight gives: (N, D)."""
-        h, label = given.starts[self.start](given.rows), given.joined(self.label)
-        bends = iter(self.bends)
+        h, label = STARTS.get(self.start, same)(given.rows), given.labels[self.label]
         for stage in self.stages:
-            weight = known[stage.weight].value
-            bias: Any = sum(known[place].value.flatten() for place in stage.biases)
+            bias = sum((given.known[place].value.flatten() for place in stage.biases), torch.zeros(1))
             if stage.kind == "label":
-                label = label @ _matrix(weight, stage.turned) + bias
+                label = stage.linear(label, given.known) + bias
                 continue
             if stage.kind == "linear":
                 h = torch.cat([h, label][:: stage.joins], 1) if stage.joins else h
-                h = h @ _matrix(weight, stage.turned) + bias
-                if stage.apart:
-                    h = h + label @ _matrix(known[stage.apart[0]].value, stage.apart[1])
+                h = stage.linear(h, given.known) + bias
             else:
-                channels = weight.shape[stage.kind == "convolution"]
+                weight = given.known[stage.weight]
+                channels = weight.value.shape[stage.kind == "convolution"]
                 h = FOLDS[self.fold](h, channels) if h.ndim == 2 else h
-                h = _convolved(h, stage, known[stage.weight]) + (bias.view(-1, 1, 1) if stage.biases else 0)
-            h = BENDS[next(bends, "nothing")](h)
+                h = stage.convolved(h, weight) + bias.view(-1, 1, 1)
+            h = BENDS[stage.bend](h)
         return h.flatten(1)
 
-    def value(self, known: Sequence[Known], given: Given) -> np.ndarray:
+    def value(self, given: Given) -> np.ndarray:
         """What the network gives, in its shape."""
-        rows = self.raw(known, given)
-        rows = self.change(CUTS[self.cut](rows) if self.cut else rows)
+        rows = self.change(CUTS[self.cut](self.raw(given)))
         return (rows if self.form is None else FORMS[self.form](rows)).numpy()
+
+    @property
+    def weights(self) -> list[int]:
+        return [stage.weight for stage in self.stages]
+
+    @property
+    def hidden(self) -> list[int]:
+        """Which stages have an activation behind them."""
+        return [i for i, stage in enumerate(self.stages[:-1]) if stage.kind != "label"]
 
     @property
     def sizes(self) -> list[int]:
         """How many numbers come out of each layer; of convolutions, channels."""
-        *inside, last = [stage.out for stage in self.stages if stage.kind != "label"]
-        return [*inside, last // 2 if self.cut else last]
+        last = self.stages[-1].out
+        return [*(self.stages[i].out for i in self.hidden), last // 2 if self.cut else last]
 
-    def hint(self, known: Sequence[Known], given: Given, inside: int) -> str:
+    def bent(self, places: Sequence[int], bend: str) -> Way:
+        """The way with this activation in these places."""
+        stages = (replace(stage, bend=bend) if i in places else stage for i, stage in enumerate(self.stages))
+        return replace(self, stages=tuple(stages))
+
+    def hint(self, given: Given, inside: int) -> str:
         """What is wrong before the end, where `inside` layers should stand before the last one; but for
         their sizes."""
         places = [place for stage in self.stages for place in (stage.weight, *stage.biases)]
-        if not all(known[place].registered for place in places):
+        if not all(given.known[place].registered for place in places):
             return HIDDEN
-        if given.label is not None and not any(s.joins or s.apart or s.kind == "label" for s in self.stages):
-            return NO_LABEL
-        if any(stage.kind == "label" for stage in self.stages):
+        kinds, joins = {stage.kind for stage in self.stages}, [stage.joins != 0 for stage in self.stages]
+        if "label" in kinds:
             return THROUGH
-        if any(stage.joins or stage.apart for stage in self.stages[1:]):
+        if len(given.labels) > 1 and not any(joins):
+            return NO_LABEL
+        if any(joins[1:]):
             return LATE
         if self.start or self.label:
             return self.start or self.label
-        if len(self.bends) != inside:
+        if len(self.hidden) != inside:
             sizes = ", ".join(map(str, self.sizes))
             return f"{inside + 1} layers are asked for, one after the other; here they give {sizes} numbers."
-        convolutions = [stage for stage in self.stages if stage.kind == "convolution"]
-        if convolutions:
-            before = "An upsampling before it, a" if convolutions[0].upsampling else "A"
+        if "convolution" in kinds:
+            before = "An upsampling before it, a" if any(stage.upsampling for stage in self.stages) else "A"
             return f"{before} convolution stands in place of a transposed one."
         return self._bent() or self.fold
 
     def _bent(self) -> str:
         """What is wrong with the activations inside."""
-        off = [place for place, bend in enumerate(self.bends) if bend != "a ReLU"]
+        bends = [self.stages[i].bend for i in self.hidden]
+        off = [place for place, bend in enumerate(bends) if bend != "a ReLU"]
         if not off:
             return ""
-        found, layers = self.bends[off[0]], len(self.bends) + 1
-        if len(off) == layers - 1 > 1:
+        found, where = bends[off[0]], f"fter layer {off[0] + 1} of {len(bends) + 1}"
+        if len(off) == len(bends) > 1:
             if found == "nothing":
                 return "Nothing stands between the layers: put a ReLU after each hidden one."
             return f"The activation inside is {found}, not a ReLU."
         if found == "nothing":
-            return f"The ReLU after layer {off[0] + 1} of {layers} is missing."
-        return f"After layer {off[0] + 1} of {layers} stands {found}, not a ReLU."
+            return f"The ReLU a{where} is missing."
+        return f"A{where} stands {found}, not a ReLU."
 
     def at_end(self, name: str) -> str:
         """What stands after the last layer of the output of this name."""
@@ -294,121 +296,73 @@ class Way:
         return f"Of {name}: {self.end}" if self.end else ""
 
 
-def _matrix(weight: Tensor, turned: bool) -> Tensor:
-    """(in, out)"""
-    return weight if turned else weight.T
-
-
-def _convolved(h: Tensor, stage: Stage, known: Known) -> Tensor:
-    stride, padding, outer = known.geometry
-    if stage.kind == "transposed":
-        return F.conv_transpose2d(h, known.value, None, stride, padding, outer)
-    if stage.upsampling:
-        h = F.interpolate(h, scale_factor=2, mode=stage.upsampling)
-    return F.conv2d(h, known.value, None, stride, padding)
-
-
 # --- the search -----------------------------------------------------------------------------------------
 
 
-def explain(actual: np.ndarray, known: Sequence[Known], used: Sequence[bool], given: Given) -> Way | None:
-    """The way that gives `actual`, of those that go through all used parameters the one with the fewest
+def explain(actual: np.ndarray, used: Sequence[bool], given: Given) -> Way | None:
+    """The way that gives `actual`, of those that go through all used parameters one with the fewest
     mistakes; None where none does."""
-    rows = torch.zeros(len(given.rows), 784)
-    images = actual.ndim != 2 or actual.shape[1] == 784
-    shapes = {form: shaped(rows).shape for form, shaped in FORMS.items() if images}
-    fitting: list[str | None] = [form for form, shape in shapes.items() if shape == actual.shape]
-    for form in fitting or [None]:
-        if actual.ndim > 1 and len(actual) == len(given.rows):
-            flat = (actual.swapaxes(2, 3) if form == TURNED else actual).reshape(len(actual), -1)
-            way = _explained(flat, known, used, given, form == TURNED)
-            if way:
-                return replace(way, form=form)
-    return None
-
-
-def _explained(
-    actual: np.ndarray, known: Sequence[Known], used: Sequence[bool], given: Given, plain: bool
-) -> Way | None:
-    """The way to these rows; where `plain`, without any other mistake than at the end."""
-    few = given.first(2)
-
-    @functools.cache
-    def plans(labels: int) -> list[tuple[Stage, ...]]:
-        return list(itertools.islice(_plans(known, used, given.rows.shape[1], labels), 24))
-
-    for start, label, fold, bends in _deviations(given, plain):
-        for stages in plans(few.joined(label).shape[1]):
-            if fold and all(stage.kind == "linear" for stage in stages):
+    if actual.ndim < 2 or len(actual) != len(given.rows):
+        return None
+    rows = torch.zeros(len(actual), 784)
+    form = next((form for form, shaped in FORMS.items() if shaped(rows).shape == actual.shape), None)
+    for way in _ways(used, given, form):
+        flat, raw = _flat(actual, way.form), way.raw(given)
+        for cut in (cut for cut, part in CUTS.items() if part(raw).shape == flat.shape):
+            rows = CUTS[cut](raw)
+            # An end keeps the largest the largest, or makes it the least: this alone refuses most.
+            first, top = flat[0], flat[0, int(rows[0].argmax())]
+            if 1e-3 * np.ptp(first) < top - first.min() < 0.999 * np.ptp(first):
                 continue
-            for bent in bends(_hidden(stages)):
-                way = Way(stages, bent, start, label, fold)
-                for one in _ended(way, actual[:2], way.raw(known, few), actual):
-                    if _alike(actual, one.value(known, given), one.end):
-                        return one
-    for stages in plans(few.joined("").shape[1])[:4]:
-        way = Way(stages, ("a ReLU",) * _hidden(stages))
-        right = way.raw(known, given).numpy()
-        found = diagnose([Seen(actual, right)], 1e-3) if right.shape == actual.shape else None
+            for end, change in (ENDS | _bounds(flat) | _line(rows.numpy(), flat)).items():
+                if _alike(flat, change(rows).numpy(), end):
+                    return replace(way, cut=cut, end=end, change=change)
+    for way in _plain(used, given, form)[:4]:
+        found = diagnose([Seen(_flat(actual, form), way.raw(given).numpy())], 1e-3)
         if found:
             return replace(way, end=found[0], change=partial(_changed, found[1]))
     return None
 
 
-def _hidden(stages: Sequence[Stage]) -> int:
-    return sum(stage.kind != "label" for stage in stages) - 1
+def _flat(actual: np.ndarray, form: str | None) -> np.ndarray:
+    """What was returned in this form as rows (N, D)."""
+    return (actual.swapaxes(2, 3) if form == TURNED else actual).reshape(len(actual), -1)
 
 
 def _changed(change: Change, rows: Tensor) -> Tensor:
-    return torch.as_tensor(changed(change, rows.numpy(), {}))
+    return torch.as_tensor(changed(change, rows.numpy(), {}).copy())  # torch takes no array turned round
 
 
-Bends = Callable[[int], Iterable[tuple[str, ...]]]
+def _plain(used: Sequence[bool], given: Given, form: str | None, label: str = "") -> list[Way]:
+    """The ways through the used parameters without a mistake, but for how the label joins."""
+    plans = _plans(given.known, used, given.rows.shape[1], given.labels[label].shape[1])
+    return [Way(stages, form, label=label) for stages in itertools.islice(plans, 24)]
 
 
-def _deviations(given: Given, plain: bool) -> Iterator[tuple[str, str, str, Bends]]:
-    """Start, label, fold and activations, of which one at most is not as asked for; where `plain`, none."""
-
-    def relus(n: int) -> list[tuple[str, ...]]:
-        return [("a ReLU",) * n]
-
-    def others(n: int) -> Iterator[tuple[str, ...]]:
-        names = [name for name in BENDS if name != "a ReLU"]
-        yield from ((name,) * n for name in names)
-        for place in range(n) if n > 1 else ():
-            yield from ((*relus(place)[0], name, *relus(n - place - 1)[0]) for name in names[:6])
-
-    yield "", "", "", relus
-    if plain:
-        return
-    yield "", "", "", others
-    yield from ((start, "", "", relus) for start in given.starts if start)
-    if given.label is not None:
-        yield from (("", label, "", relus) for label in LABELS if label)
-    yield from (("", "", fold, relus) for fold in FOLDS if fold)
+def _ways(used: Sequence[bool], given: Given, form: str | None) -> Iterator[Way]:
+    """All ways through the used parameters, those without a mistake first, then those with one."""
+    plain = _plain(used, given, form)
+    yield from plain
+    for way in plain:
+        for bend in BENDS:
+            yield from (way.bent(places, bend) for places in (way.hidden, *([i] for i in way.hidden)))
+        yield from (replace(way, start=start) for start in STARTS)
+        if any(stage.kind != "linear" for stage in way.stages):
+            yield from (replace(way, fold=fold) for fold in FOLDS)
+        if form == "":
+            yield replace(way, form=TURNED)
+    for label in given.labels:
+        yield from _plain(used, given, form, label)
 
 
-def _ended(way: Way, actual: np.ndarray, raw: Tensor, whole: np.ndarray) -> Iterator[Way]:
-    """The way with the cuts and ends by which the raw numbers become the actual ones."""
-    width = actual.shape[1]
-    cuts: Iterable[str] = [""] if raw.shape[1] == width else CUTS if raw.shape[1] == 2 * width else []
-    low, high = float(whole.min(initial=0)), float(whole.max(initial=0))
-    clamps: dict[str, Map] = {
+def _bounds(actual: np.ndarray) -> dict[str, Map]:
+    """That nothing lies beyond the least and the largest that was seen."""
+    low, high = float(actual.min(initial=0)), float(actual.max(initial=0))
+    return {
         f"a bound of {low:.4g} below": lambda y: y.clamp(min=low),
         f"a bound of {high:.4g} above": lambda y: y.clamp(max=high),
         f"a clamp to {low:.4g} and {high:.4g}": lambda y: y.clamp(low, high),
     }
-    for cut in cuts:
-        rows = CUTS[cut](raw) if cut else raw
-        # an end keeps the largest the largest, or makes it the least: this alone refuses most
-        first, top = actual[0], actual[0, int(rows[0].argmax())]
-        near = 1e-3 * np.ptp(first) if np.isfinite(first).all() else 0
-        if not (top >= first.max() - near or top <= first.min() + near):
-            continue
-        for end, change in (ENDS | clamps | _line(rows.numpy(), actual)).items():
-            if _alike(actual, change(rows).numpy(), end):
-                yield replace(way, cut=cut, end=end, change=change)
-                break
 
 
 def _line(x: np.ndarray, y: np.ndarray) -> dict[str, Map]:
@@ -442,77 +396,72 @@ def _plans(
     """Every order of all used weights in which each takes what the one before it gives, with biases."""
     shapes = [tuple(one.value.shape) for one in known]
     is_bias = [math.prod(shape) == max(shape, default=1) for shape in shapes]
-    weights = tuple(place for place, bias in enumerate(is_bias) if used[place] and not bias)
+    weights = [place for place, bias in enumerate(is_bias) if used[place] and not bias]
     biases = [place for place, bias in enumerate(is_bias) if used[place] and bias]
     for stages in _orders(shapes, weights, (width, labels, False)):
-        takers = [[i for i, s in enumerate(stages) if s.out == math.prod(shapes[place])] for place in biases]
+        takers = [[stage for stage in stages if stage.out == math.prod(shapes[bias])] for bias in biases]
         for taken in itertools.product(*takers):
-            yield tuple(
-                replace(stage, biases=tuple(p for p, at in zip(biases, taken, strict=True) if at == i))
-                for i, stage in enumerate(stages)
-            )
+            of = list(zip(biases, taken, strict=True))
+            yield tuple(replace(one, biases=tuple(bias for bias, its in of if its is one)) for one in stages)
 
 
 Shapes = Sequence[tuple[int, ...]]
-
-
 State = tuple[int, int, bool]  # how many numbers go in next, or maps of so many channels; the label's width
 
 
-def _orders(shapes: Shapes, places: tuple[int, ...], state: State) -> Iterator[tuple[Stage, ...]]:
-    """The orders of these weights in which each fits what comes before it."""
-    if not places:
-        yield ()
-    for place in places:
-        rest = tuple(other for other in places if other != place)
-        for stage, left, after in _stages(shapes, place, rest, state):
-            yield from ((stage, *later) for later in _orders(shapes, left, after))
+def _orders(shapes: Shapes, places: Sequence[int], state: State) -> Iterator[tuple[Stage, ...]]:
+    """The orders of these weights in which each fits what comes before it; nothing stands after the last."""
+    width, labels, maps = state
+    for stage in itertools.chain(_convolutions(shapes, places, state), _layers(shapes, places, state)):
+        left = [place for place in places if place not in dict(stage.parts)]
+        if not left:
+            yield (replace(stage, bend="nothing"),)
+            continue
+        if stage.kind == "label":
+            after = width, stage.out, maps
+        else:
+            after = stage.out, labels, stage.kind != "linear"
+        yield from ((stage, *later) for later in _orders(shapes, left, after))
 
 
-def _stages(
-    shapes: Shapes, place: int, rest: tuple[int, ...], state: State
-) -> Iterator[tuple[Stage, tuple[int, ...], State]]:
-    """What the weight at this place may do next, the weights that are left, and what comes out."""
-    shape, (width, labels, maps) = shapes[place], state
-    if len(shape) == 4:
-        for stage in _convolutions(place, shape, width, maps):
-            yield stage, rest, (stage.out, labels, True)
-    elif len(shape) == 2 and not maps:
-        for turned, (out, into) in ((False, shape), (True, shape[::-1])):
-            stage, after = Stage(place, out, turned=turned), (out, labels, False)
-            if into == width:
-                yield stage, rest, after
-                for apart in _apart(shapes, rest, out, labels):
-                    left = tuple(one for one in rest if one != apart[0])
-                    yield replace(stage, apart=apart), left, after
-            if labels and into == width + labels:
-                yield from ((replace(stage, joins=joins), rest, after) for joins in (1, -1))
-            if labels and into == labels and any(width + out in shapes[one] for one in rest):
-                yield replace(stage, kind="label"), rest, (width, out, False)
+def _layers(shapes: Shapes, places: Sequence[int], state: State) -> Iterator[Stage]:
+    """The linear layers that may stand next."""
+    width, labels, maps = state
+    flat = [] if maps else [place for place in places if len(shapes[place]) == 2]
+    matrices: list[tuple[Part, int, int]] = []  # with how many numbers go in and come out
+    for place in flat:
+        first, second = shapes[place]
+        matrices += [((place, False), second, first), ((place, True), first, second)]
+    for part, into, out in matrices:
+        if into == width:
+            yield Stage((part,), out)
+            for other, label, same_out in matrices:
+                if (label, same_out) == (labels, out) and other[0] != part[0]:
+                    yield Stage((part, other), out, joins=1)
+        if labels and into == width + labels:
+            yield from (Stage((part,), out, joins=joins) for joins in (1, -1))
+        if into == labels and any(width + out in shapes[one] for one in flat):
+            yield Stage((part,), out, "label", bend="nothing")
 
 
-def _convolutions(place: int, shape: tuple[int, ...], width: int, maps: bool) -> Iterator[Stage]:
-    for kind, into, out in (("transposed", shape[0], shape[1]), ("convolution", shape[1], shape[0])):
-        side = math.isqrt(max(width // into, 1))
-        if into == width if maps else into * side * side == width:
-            for upsampling in ("",) if kind == "transposed" else ("", "nearest", "bilinear"):
-                yield Stage(place, out, kind, upsampling=upsampling)
-
-
-def _apart(shapes: Shapes, rest: tuple[int, ...], out: int, labels: int) -> Iterator[tuple[int, bool]]:
-    """The weights that may take the label alone, and whether they are turned."""
-    for other in rest if labels else ():
-        for turned in (False, True):
-            if shapes[other][:: -1 if turned else 1] == (out, labels):
-                yield other, turned
+def _convolutions(shapes: Shapes, places: Sequence[int], state: State) -> Iterator[Stage]:
+    """The convolutions that may stand next."""
+    width, _, maps = state
+    for place in (place for place in places if len(shapes[place]) == 4):
+        first, second, *_ = shapes[place]
+        for kind, into, out in (("transposed", first, second), ("convolution", second, first)):
+            side = math.isqrt(max(width // into, 1))
+            if into == width if maps else into * side * side == width:
+                for upsampling in ("", "nearest", "bilinear") if kind == "convolution" else ("",):
+                    yield Stage(((place, False),), out, kind, upsampling=upsampling)
 
 
 # --- findings -------------------------------------------------------------------------------------------
 
 
 class Networks:
-    """What the models of an answer make of the cases; `names` says what messages call each output, and
-    `asked` how many numbers each of its layers should give."""
+    """What the models of an answer make of the cases; `asked` says what messages call each output, and how
+    many numbers each of its layers should give."""
 
     def __init__(
         self,
@@ -524,56 +473,46 @@ class Networks:
         self.seed, self.evidence, self.cases = seed, evidence, cases
         self.names = {key: name for key, (name, _) in asked.items()}
         self.asked = {key: sizes for key, (_, sizes) in asked.items()}
-        self.known = parameters(seed, evidence, "main")
+        self.known = {case: parameters(seed, evidence, case) for case in cases}
         self.reasons: dict[str, str] = {}  # why an output was explained by its evidence of another kind
         self.ways = {key: self._way(key) for key in asked}
-        self.first = next((self.unknown(key) for key, way in self.ways.items() if not way), "")
 
-    def given(self, key: str, case: str = "main") -> Given:
-        return Given.of(self.cases[case], self.cases[case].calls[key])
+    def given(self, key: str, case: str = "main", n: int | None = None) -> Given:
+        """What is given to the call of an output; where `n` is, the first n rows of it."""
+        first, *label = self.cases[case].calls[key].args
+        rows, classes = first.double().flatten(1)[:n], self.cases[case].sizes[-1]
+        labels = {hint: joined(label[0][:n], classes).double() for hint, joined in LABELS.items() if label}
+        return Given(self.known[case], rows, labels or {"": rows[:, :0]})
 
     def _way(self, key: str) -> Way | None:
         """The way to an output; where none is found, that in evaluation mode, or that of one image alone."""
-        given, used = self.given(key), self.used(key)
-        kinds = {f"{key} main": ("", given), f"calm {key} main": (DROPOUT, given)}
-        if self._mixed(key):
-            kinds[f"alone {key}"] = (MIXED, given.first(1))
-        for place, (self.reasons[key], rows) in kinds.items():
-            if not problem_with(self.evidence, place) and any(used):
-                way = explain(self.evidence[place], self.known, used, rows)
+        used, whole = self.used(key), f"{key} main"
+        if problem_with(self.evidence, whole) or not any(used):
+            return None
+        kinds: list[tuple[str, str, int | None]] = [("", whole, None), (DROPOUT, f"calm {whole}", None)]
+        first, alone = np.atleast_1d(self.evidence[whole])[:1], self.evidence[f"alone {key}"]
+        if problem_with(self.evidence, STEADY) != AGAIN and not _alike(first, alone):
+            kinds.append((MIXED, f"alone {key}", 1))
+        for self.reasons[key], place, n in kinds:
+            if not problem_with(self.evidence, place):
+                way = explain(self.evidence[place], used, self.given(key, n=n))
                 if way:
                     return way
         return None
 
-    def _mixed(self, key: str) -> bool:
-        """Does the first image alone give something else than in its batch?"""
-        places = f"alone {key}", f"{key} main"
-        problems = [problem_with(self.evidence, place) for place in places]
-        if problem_with(self.evidence, STEADY) == AGAIN or any(problems):
-            return False
-        alone, whole = (self.evidence[place] for place in places)
-        return whole.ndim > 0 and not _alike(alone, whole[:1])
-
     def used(self, key: str) -> list[bool]:
         """On which parameters an output depends, as far as was seen."""
-        place = f"used {key}"
-        if problem_with(self.evidence, place) or self.evidence[place].shape != (len(self.known),):
-            return []
-        return [bool(one) for one in self.evidence[place]]
+        return [] if problem_with(self.evidence, f"used {key}") else self.evidence[f"used {key}"].tolist()
 
     def inside(self, key: str) -> str:
         """What is wrong with an output before its end, or ''."""
         way = self.ways[key]
         if not way:
             return self.unknown(key)
-        hint = way.hint(self.known, self.given(key), len(self.asked[key]) - 1)
-        return self.reasons[key] or hint or (SHARED if self._shares(key) else "")
-
-    def _shares(self, key: str) -> bool:
-        """Does decode use a weight of encode?"""
-        weights = {one: set(_weights(way)) for one, way in self.ways.items() if way}
-        own = weights.pop(key)
-        return key == "logits" and any(own & others for others in weights.values())
+        hint = way.hint(self.given(key), len(self.asked[key]) - 1)
+        others = {place for one, way in self.ways.items() if one != key and way for place in way.weights}
+        shares = key == "logits" and not others.isdisjoint(way.weights)
+        return self.reasons[key] or hint or SHARED * shares
 
     def end(self, key: str) -> str:
         """What stands at the end of an output, or ''."""
@@ -589,13 +528,10 @@ class Networks:
     def _shape(self, key: str) -> str:
         """A wrong shape, unless it is that of another latent size, or ''."""
         found, way = self.evidence[f"{key} main"].shape, self.ways[key]
-        right = len(self.given(key).rows), *((1, 28, 28) if self._image(key) else self.asked[key][-1:])
+        right = len(self.given(key).rows), *((1, 28, 28) if key == "logits" else self.asked[key][-1:])
         if found == right or (way and found == (right[0], way.sizes[-1])):
             return ""
         return f"The shape of {self.names[key]} is {found}; expected {right}."
-
-    def _image(self, key: str) -> bool:
-        return self.asked[key][-1] in (1, 784)
 
     def unknown(self, key: str) -> str:
         """What can be said of an output that no way explains."""
@@ -603,22 +539,19 @@ class Networks:
         problem = problem_with(self.evidence, place) or problem_with(self.evidence, f"used {key}")
         if problem:
             return with_question(problem, len(self.given(key).rows))
-        complaint, shape = problem_with(self.evidence, STEADY), self._shape(key)
-        if shape and not (self._image(key) and self.evidence[place].shape[1:] == (784,)):
+        if shape := self._shape(key):
             return shape
-        used = zip(self.known, self.used(key), strict=False)
+        used = zip(self.known["main"], self.used(key), strict=False)
         weights = [" x ".join(map(str, one.value.shape)) for one, part in used if part and one.value.ndim > 1]
+        complaint, asked = problem_with(self.evidence, STEADY), len(self.asked[key])
         if complaint in (AGAIN, CHANGED, DROPOUT):
-            few = len(weights) < len(self.asked[key]) and complaint == AGAIN
-            return complaint + FEW.format(len(weights), len(self.asked[key])) * few
+            return complaint + FEW.format(len(weights), asked) * (complaint == AGAIN and len(weights) < asked)
         if not weights:
             return f"No weight of the model plays a part in {name}: are its layers out of torch's sight?"
-        others = self.evidence.get(f"others {key}", np.array(""))
-        if others.dtype.kind == "U" and others.item():
-            return f"On the way to {name} stand layers of other kinds: {others.item()}."
+        others = problem_with(self.evidence, "others")
+        besides = f" Layers of other kinds belong to the model: {others}." if others else ""
         found = ", ".join(weights)
-        mixed = MIXED if self._mixed(key) else f"Linear layers and ReLU alone do not give {name}."
-        return f"{mixed} Weights of {found} play a part."
+        return f"Linear layers and ReLU alone do not give {name}. Weights of {found} play a part.{besides}"
 
     # Each of these is a hint that fits all outputs that could be explained.
 
@@ -627,41 +560,35 @@ class Networks:
             if way and len(way.sizes) == len(self.asked[key]) and way.sizes != self.asked[key]:
                 found, asked = (", ".join(map(str, sizes)) for sizes in (way.sizes, self.asked[key]))
                 return f"The layers up to {self.names[key]} give {found} numbers; asked for are {asked}."
-        return self._any()
-
-    def kernels(self, key: str) -> str:
-        """What is wrong with kernel, stride and padding of the convolutions."""
-        way = self.ways[key]
-        stages = [stage for stage in way.stages if stage.kind == "transposed"] if way else []
-        for one in (self.known[stage.weight] for stage in stages):
-            kernel = one.value.shape[-1], *one.geometry
-            if kernel != (4, 2, 1, 0):
-                found = "kernel {}, stride {}, padding {} and output padding {}".format(*kernel)
-                return f"A transposed convolution has {found}; asked for are 4, 2, 1 and 0."
+            for stage in way.stages if way else ():
+                one = self.known["main"][stage.weight]
+                kernel = one.value.shape[-1], *one.geometry
+                if stage.kind == "transposed" and kernel != (4, 2, 1, 0):
+                    found = "kernel {}, stride {}, padding {} and output padding {}".format(*kernel)
+                    return f"A transposed convolution has {found}; asked for are 4, 2, 1 and 0."
         return self._any()
 
     def batches(self) -> str:
         """Do the other cases go the same ways?"""
         for case in self.cases:
-            known = parameters(self.seed, self.evidence, case)
             for key, way in self.ways.items():
                 if case == "main" or not way or self.reasons[key] or way.sizes[-1] != self.asked[key][-1]:
                     continue
-                hint = self._same_way(key, case, way, known)
+                hint = self._same_way(key, case, way)
                 if hint:
                     return f"With {case}, {self.names[key]}: {hint}"
         return self._any()
 
-    def _same_way(self, key: str, case: str, way: Way, known: Sequence[Known]) -> str:
+    def _same_way(self, key: str, case: str, way: Way) -> str:
         given, problem = self.given(key, case), problem_with(self.evidence, f"{key} {case}")
         if problem:
             return with_question(problem, len(given.rows))
         try:
-            value = way.value(known, given)
+            value = way.value(given)
         except (RuntimeError, IndexError):
             return "its parameters are others than those of the first batch."
         found = self.evidence[f"{key} {case}"]
-        if way.form is None and self._image(key):
+        if way.form is None and key == "logits":
             found = found.reshape(len(found), -1)
         if found.shape != value.shape:
             return f"its shape is {found.shape}; expected {value.shape}."
@@ -677,7 +604,7 @@ class Networks:
 
     def _any(self) -> str:
         """'' where at least one output is explained: of others nothing holds."""
-        return "" if any(self.ways.values()) else self.first
+        return "" if any(self.ways.values()) else self.unknown(next(iter(self.ways)))
 
 
 def judge_vae(
@@ -703,13 +630,12 @@ def judge_vae(
 def _trunk(found: Networks) -> str:
     """What is wrong with the hidden layers of the encoder."""
     mu, logvar = found.ways["mu"], found.ways["logvar"]
-    explained = [key for key in ("mu", "logvar") if found.ways[key]]
-    if not explained:
-        return found.unknown("mu")
-    if mu and logvar and _weights(mu) == _weights(logvar)[: len(mu.stages)] != _weights(logvar):
-        return found.inside("mu")  # logvar comes out of mu: that is said of the heads
-    hint = next(filter(None, map(found.inside, explained)), "")
-    if not hint and mu and logvar and _weights(mu)[:-1] != _weights(logvar)[:-1]:
+    if not (mu and logvar):
+        return found.inside("logvar" if logvar else "mu")
+    if _goes_on(mu, logvar):
+        return found.inside("mu")  # that is said of the heads
+    hint = found.inside("mu") or found.inside("logvar")
+    if not hint and mu.weights[:-1] != logvar.weights[:-1]:
         return "mu and logvar come through hidden layers of their own: one encoder leads to both heads."
     return hint
 
@@ -717,37 +643,32 @@ def _trunk(found: Networks) -> str:
 def _heads(found: Networks) -> str:
     """What is wrong with the two heads, whatever stands before them."""
     mu, logvar = found.ways["mu"], found.ways["logvar"]
-    if mu and not logvar and not problem_with(found.evidence, "logvar main"):
-        place = mu.stages[-1].weight
-        if not mu.cut and found.used("logvar")[place]:
-            return "logvar depends on the layer that gives mu: each comes out of a layer of its own."
-    for key, way in (("mu", mu), ("logvar", logvar)):
-        harmless = key == "logvar" and way and _wide(way.end)
-        if way is None or (way.end and not harmless):
-            return found.end(key)
-    if mu is None or logvar is None:
-        return ""
-    if _weights(mu) == _weights(logvar)[: len(mu.stages)] != _weights(logvar):
+    own = mu and not mu.cut and not logvar and not problem_with(found.evidence, "logvar main")
+    if mu and own and found.used("logvar")[mu.weights[-1]]:
+        return "logvar depends on the layer that gives mu: each comes out of a layer of its own."
+    if not (mu and logvar) or mu.end:
+        return found.end("mu") or found.end("logvar")
+    if logvar.end and not _wide(logvar):
+        return found.end("logvar")
+    if _goes_on(mu, logvar):
         return "logvar comes out of mu, through one more layer: it takes the same hidden units as mu."
-    one, two = mu.stages[-1], logvar.stages[-1]
-    if (one.weight, mu.cut) == (two.weight, logvar.cut):
+    one, two = mu.weights[-1], logvar.weights[-1]
+    if (one, mu.cut) == (two, logvar.cut):
         return "mu and logvar are the same numbers: they need a layer each."
-    if (found.known[one.weight].says, found.known[two.weight].says) == (2, 1):
+    if [found.known["main"][place].says for place in (one, two)] == [2, 1]:
         return "mu and logvar have changed places: `encode` returns mu first."
-    if {mu.cut, logvar.cut} in ({"low", "even"}, {"low", "odd"}, {"high", "even"}, {"high", "odd"}):
-        return "mu and logvar mix the outputs of one layer."
     return ""
 
 
-def _weights(way: Way) -> list[int]:
-    return [stage.weight for stage in way.stages]
+def _goes_on(mu: Way, logvar: Way) -> bool:
+    """Does logvar come out of mu?"""
+    return mu.weights == logvar.weights[: len(mu.stages)] != logvar.weights
 
 
-def _wide(end: str) -> bool:
-    """Is this a bound so far away that no variance in use meets it?"""
-    bounds = [float(word) for word in re.findall(r"-?\d[\d.]*", end)]
-    bounded = ("a clamp", "a bound", "All lies between", "Nothing lies")
-    return end.startswith(bounded) and all(abs(bound) >= 20 for bound in bounds)
+def _wide(way: Way) -> bool:
+    """Does what stands at the end leave alone all logvar in use, from -20 to 20?"""
+    logvar = torch.linspace(-20, 20, 8, dtype=torch.float64)[:, None]
+    return torch.equal(way.change(logvar), logvar)
 
 
 def with_question(problem: str, n: int) -> str:

@@ -18,7 +18,6 @@ from course_utils.checks.judges import gradients, layers
 from course_utils.checks.judges.core import (
     Exercise,
     Finding,
-    diagnosis,
     expect,
     is_fact,
     problem_with,
@@ -52,13 +51,15 @@ def judge_my_autoencoder(seed: int, evidence: Evidence) -> list[Finding]:
     encode, decode = map(found.whole, asked)
     forward = encode if encode and decode else _forward_hint(evidence, found, "main")
     single = "" if forward else _forward_hint(evidence, found, SINGLE)
+    flows = forward or is_fact(evidence, "gradients forward", seed, "", 0, "").holds
+    cut_off = "" if flows else f"forward: {layers.CUT_OFF}"
     return [
         unless("encode gives the code: ReLU after each hidden layer, nothing at the end", 1.25, encode),
         unless("decode gives logits (N, 1, 28, 28), ReLU inside and nothing at the end", 1.25, decode),
         unless("forward decodes the code of the image", 0.5, forward),
         unless("the layers are 784-256-128-latent_dim and back", 1, found.sizes()),
         unless("one image and a code of one number work too", 0.5, found.batches() or single),
-        unless("gradients reach all weights", 0.5, found.gradients() or _cut_off(seed, evidence, forward)),
+        unless("gradients reach all weights", 0.5, found.gradients() or cut_off),
     ]
 
 
@@ -68,27 +69,19 @@ def _forward_hint(evidence: Evidence, found: layers.Networks, case: str) -> str:
     problem = problem_with(evidence, key) or problem_with(evidence, both)
     if problem:
         return layers.with_question(problem, 5 if case == "main" else 1)
-    right, code = evidence[both], evidence[f"code {case}"]
-    mistakes = {"forward returns the code: decode it as well.": code}
-    for name, change in layers.ENDS.items():
-        hint = f"There is {name} on what forward gives: logits are asked for."
-        mistakes |= {hint: change(torch.as_tensor(right)).numpy()} if name else {}
-    given, way = found.given("logits"), found.ways["logits"]
+    right, code = torch.as_tensor(evidence[both]), evidence[f"code {case}"]
+    mistakes: dict[str, Any] = {"forward returns the code: decode it as well.": code}
+    for end in filter(None, layers.ENDS):
+        mistakes[f"There is {end} on what forward gives: logits are asked for."] = layers.ENDS[end](right)
+    way = found.ways["logits"]
     if case == "main" and way:
-        for hint, change in given.starts.items():
-            rows = change(torch.as_tensor(code).double())
-            mistakes[f"In forward: {hint}"] = way.value(found.known, replace(given, rows=rows))
-    hint = diagnosis(evidence, key, {"": right, **mistakes}, 1e-3)
+        given = found.given("logits")._replace(rows=torch.as_tensor(code).double())
+        for start in layers.STARTS:
+            mistakes[f"In forward: {start}"] = replace(way, start=start).value(given)
+    hint = expect(evidence, key, right, "", 0, mistakes, 1e-3).hint
     complaint = problem_with(evidence, STEADY)
-    if hint is None and complaint in (AGAIN, CHANGED, DROPOUT):
-        return complaint
-    return expect(evidence, key, right, "", 0, tolerance=1e-3).hint if hint is None else hint
-
-
-def _cut_off(seed: int, evidence: Evidence, forward: str) -> str:
-    """'' where gradients come through forward, or where it is no forward."""
-    held = is_fact(evidence, "gradients forward", seed, "", 0, "").holds
-    return "" if held or forward else f"forward: {layers.CUT_OFF}"
+    unexplained = hint and hint not in mistakes and complaint in (AGAIN, CHANGED, DROPOUT)
+    return complaint if unexplained else hint
 
 
 # --- 1.2 train_step ---------------------------------------------------------------------------------
@@ -105,8 +98,6 @@ def _losses(model: Witness, x: Tensor, _: Tensor) -> gradients.Parts:
         "This is the tanh of the logits; their sigmoid lies in [0, 1], as the images do.": (
             F.mse_loss(logits.tanh(), x)
         ),
-        "This is the ReLU of the logits; the sigmoid is asked for.": F.mse_loss(logits.relu(), x),
-        "The logits are cut off at 0 and 1; the sigmoid is asked for.": F.mse_loss(logits.clamp(0, 1), x),
         "The square is missing: errors of both signs cancel.": (x_hat - x).mean(),
         "The sigmoid is taken twice.": F.mse_loss(x_hat.sigmoid(), x),
         "This is the cross-entropy; the mean squared error is asked for.": (
@@ -116,7 +107,6 @@ def _losses(model: Witness, x: Tensor, _: Tensor) -> gradients.Parts:
         "The images are rounded before they are compared: keep their greys.": F.mse_loss(x_hat, x.round()),
         "Rows and columns of the images are swapped before they are compared.": F.mse_loss(x_hat, x.mT),
         "Only the first image is compared: take the mean over all of them.": F.mse_loss(x_hat[:1], x[:1]),
-        "Only the last image is compared: take the mean over all of them.": F.mse_loss(x_hat[-1:], x[-1:]),
     }
     return {hint: {"squared error" if not hint else "loss": loss} for hint, loss in losses.items()}
 
@@ -165,7 +155,6 @@ def _share(pair: Pair, z: Tensor, threshold: float) -> dict[str, Any]:
         "This is the number of holes: divide by the number of codes.": beyond.sum(),
         "This is a percentage: return a share between 0 and 1.": 100 * beyond.mean(),
         "One truth value per code: return their mean.": beyond,
-        "One loss per code: count those beyond the threshold.": right,
         "This is the mean loss: count the codes beyond the threshold instead.": right.mean(),
     }
     for size in (2, 3, 4, 5, 8, 10, 16, 20, 25, 32, 50, 64):
@@ -182,15 +171,19 @@ def _errors(pair: Pair, codes: np.ndarray) -> dict[str, np.ndarray]:
     x = pair.image(codes)
     code = pair.code(x)
     again = pair.image(code)
-    dim, dark, flat = sigmoid(x), (x > 0.5).astype(float), x.reshape(-1, *pair.sides)
+    dim, dark = sigmoid(x), (x > 0.5).astype(float)
     dim_again, dark_again = sigmoid(pair.image(pair.code(dim))), pair.image(pair.code(dark))
-    flat_again = again.reshape(flat.shape)
-    lost, energy, none = ((again - x) ** 2).sum(1), (x**2).sum(1), np.zeros(len(x))
+    rows, rows_again = x.reshape(-1, *pair.sides), again.reshape(-1, *pair.sides)
+    lost, energy, each = ((again - x) ** 2).sum(1), (x**2).sum(1), np.ones(len(x))
 
     def relative(a: np.ndarray, b: np.ndarray, power: int = 2, axis: int = 1) -> np.ndarray:
         return (np.abs(a - b) ** power).sum(axis) / (np.abs(b) ** power).sum(axis)
 
-    errors = {
+    along_rows = relative(rows_again, rows, axis=2)
+    squeezed = {
+        "With one code there is one verdict for each row of pixels: is its axis squeezed away?": along_rows
+    }
+    return {
         "": relative(again, x),
         "The error is divided by the number of pixels: divide it by the image's energy |x|^2.": (
             lost / len(x[0])
@@ -199,39 +192,27 @@ def _errors(pair: Pair, codes: np.ndarray) -> dict[str, np.ndarray]:
         "This compares norms: the error and the energy are both squared.": np.sqrt(lost / energy),
         "This takes absolute values: the error and the energy are sums of squares.": relative(again, x, 1),
         "This compares codes: decode again and compare images.": relative(code, codes),
-        "This compares an image with itself: encode it and decode once more.": none,
+        "This compares an image with itself: encode it and decode once more.": 0 * each,
         "The error is divided by itself: is x changed in place before its energy is taken?": lost / lost,
         "`decode` gives images already: no sigmoid on top of it.": relative(dim_again, dim),
-        "The images are rounded to black and white: they are grey.": relative(dark_again > 0.5, dark),
         "The first images are rounded to black and white: they are grey.": relative(dark_again, dark),
-        "Both images are rounded before they are compared: they are grey.": relative(again > 0.5, dark),
         "The energy is missing its square: divide by |x|^2.": lost / np.sqrt(energy),
         "The energy is that of the second image: divide by that of the first.": lost / (again**2).sum(1),
         "1 is added to the energy: divide by the energy itself.": lost / (energy + 1),
-        "The energy is taken around the image's mean: it is the sum of squares.": (
-            lost / ((x - x.mean(1, keepdims=True)) ** 2).sum(1)
-        ),
-        "The error is that of the largest pixel: sum over all.": ((again - x) ** 2).max(1) / energy,
-        "Each pixel is divided by its own square: sum both first.": (((again - x) / x) ** 2).mean(1),
         "The energy is that of the whole batch: divide each code's error by its own.": lost / energy.sum(),
         "The energy is an average over the batch: divide each code's error by its own.": lost / energy.mean(),
-        "All codes get one verdict together: compare each code's own error.": lost.sum() / energy.sum()
-        + none,
-        "The errors are averaged first: compare each code's own error.": none + (lost / energy).mean(),
-    }
-    columns = "The sums run along the columns of an image only: they run over all of it."
-    rows = "The sums run along the rows of an image only: they run over all of it."
-    pixels = "There is a verdict for every pixel: sum over an image's pixels first."
-    if len(x) == 1:
-        squeezed = "With one code there is one verdict for each row of pixels: is its axis squeezed away?"
-        errors[squeezed] = relative(flat_again, flat, axis=2)
-    errors |= {
-        rows: relative(flat_again, flat, axis=2),
-        columns: relative(flat_again, flat, axis=1),
-        pixels: ((again - x) / x) ** 2,
+        "All codes get one verdict together: compare each code's own error.": (
+            lost.sum() / energy.sum() * each
+        ),
+        "The errors are averaged first: compare each code's own error.": (lost / energy).mean() * each,
+        **(squeezed if len(x) == 1 else {}),
+        "The sums run along the rows of an image only: they run over all of it.": along_rows,
+        "The sums run along the columns of an image only: they run over all of it.": (
+            relative(rows_again, rows, axis=1)
+        ),
+        "There is a verdict for every pixel: sum over an image's pixels first.": ((again - x) / x) ** 2,
         "The sums run over the batch: they run over the pixels of each image.": relative(again, x, axis=0),
     }
-    return errors
 
 
 EXERCISES = (

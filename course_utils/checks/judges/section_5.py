@@ -6,6 +6,7 @@ out in NumPy with known weights; for the feature map, one number at a time.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from functools import partial
@@ -32,28 +33,37 @@ from course_utils.checks.probes.section_5 import (
 # --- 5.1 conv_sizes ---------------------------------------------------------------------------------
 
 
-Rule = Callable[[float, int, int, int], float]  # side, kernel, stride and padding to the next side
+Rule = Callable[[float, int, int, float], float]  # side, kernel, stride and padding to the next side
 
 
-def _strides(n: float, k: int, s: int, p: int) -> float:
+def _strides(n: float, k: int, s: int, p: float) -> float:
     """How many strides the window has to go."""
     return (n + 2 * p - k) / s
 
 
 def _convolved(n: float, k: int, s: int, p: float) -> float:
-    return (n + 2 * p - k) // s + 1
+    return math.floor(_strides(n, k, s, p)) + 1
 
 
 def _transposed(n: float, k: int, s: int, p: float) -> float:
     return (n - 1) * s - 2 * p + k
 
 
+def _taking(taken: Callable[[int, int, float], tuple[int, int, float]]) -> tuple[Rule, Rule]:
+    """Both rules, with kernel, stride and padding as a mistake takes them."""
+    return lambda n, *layer: _convolved(n, *taken(*layer)), lambda n, *layer: _transposed(n, *taken(*layer))
+
+
 # Rules under the mistakes that lead to them.
-WRONG_CONV: dict[str, Rule] = {
-    "The padding counts twice, on either side.": lambda n, k, s, p: _convolved(n, k, s, p / 2),
-    "The padding is added on both sides, not cut off.": lambda n, k, s, p: _convolved(n, k, s, -p),
-    "The padding is left out.": lambda n, k, s, p: _convolved(n, k, s, 0),
-    "The padding is taken to be half the kernel.": lambda n, k, s, p: _convolved(n, k, s, k // 2),
+PADDED: dict[str, tuple[Rule, Rule]] = {
+    "counts twice, on either side": _taking(lambda k, s, p: (k, s, p / 2)),
+    "is left out": _taking(lambda k, s, p: (k, s, 0)),
+    "has the wrong sign: a convolution has it added on both sides, a transposed one cut off, not added": (
+        _taking(lambda k, s, p: (k, s, -p))
+    ),
+}
+CONV: dict[str, Rule] = {
+    **{f"The padding {words}.": rule for words, (rule, _) in PADDED.items()},
     "A window that does not fit is left out: round down, not up.": lambda *by: math.ceil(_strides(*by)) + 1,
     "The number of strides is rounded to the nearest: round down.": lambda *by: round(_strides(*by)) + 1,
     "A part of a window does not count: round down to a whole number.": lambda *by: _strides(*by) + 1,
@@ -62,12 +72,9 @@ WRONG_CONV: dict[str, Rule] = {
     "A convolution makes the side smaller: this is the rule of the transposed one.": _transposed,
     "The size is only divided by the stride, and rounded up.": lambda n, k, s, p: -(-n // s),
     "The size is only divided by the stride: kernel and padding count too.": lambda n, k, s, p: n // s,
-    "Convolutions leave the size as it is.": lambda n, k, s, p: n,
 }
-WRONG_TRANSPOSED: dict[str, Rule] = {
-    "Transposed: the padding counts twice, on either side.": lambda n, k, s, p: _transposed(n, k, s, p / 2),
-    "Transposed: the padding is cut off, not added.": lambda n, k, s, p: _transposed(n, k, s, -p),
-    "Transposed: the padding is left out.": lambda n, k, s, p: _transposed(n, k, s, 0),
+TRANSPOSED: dict[str, Rule] = {
+    **{f"Transposed: the padding {words}.": rule for words, (_, rule) in PADDED.items()},
     "Transposed: n places are n - 1 strides apart, first to last.": lambda n, *by: _transposed(n + 1, *by),
     "Transposed: the kernel adds its whole width.": lambda *by: _transposed(*by) - 1,
     "A transposed convolution goes the other way: it undoes the size of a convolution.": _convolved,
@@ -75,31 +82,22 @@ WRONG_TRANSPOSED: dict[str, Rule] = {
     "Transposed: the stride less 1 is added: is it output padding?": lambda n, k, s, p: n * s - 2 * p + k - 1,
     "Transposed: the size stays; is their kind spelled as in the text?": lambda n, k, s, p: n,
 }
-# Kernel, stride and padding as some mistakes take them, in both rules.
-TAKEN: dict[str, Callable[[int, int, int], tuple[int, int, float]]] = {
-    "The padding counts twice, on either side, in both rules.": lambda k, s, p: (k, s, p / 2),
-    "The padding is left out of both rules.": lambda k, s, p: (k, s, 0),
-    "The stride is left out.": lambda k, s, p: (k, 1, p),
-    "The stride is taken to be 2: use that of the layer.": lambda k, s, p: (k, 2, p),
-    "Kernel and stride are swapped: a layer is (kind, kernel, stride, padding).": lambda k, s, p: (s, k, p),
-}
 RULES: dict[str, tuple[Rule, Rule]] = {
-    **{hint: (rule, _transposed) for hint, rule in WRONG_CONV.items()},
-    **{hint: (_convolved, rule) for hint, rule in WRONG_TRANSPOSED.items()},
-    **{
-        hint: (
-            lambda n, *layer, taken=taken: _convolved(n, *taken(*layer)),
-            lambda n, *layer, taken=taken: _transposed(n, *taken(*layer)),
-        )
-        for hint, taken in TAKEN.items()
-    },
+    **{hint: (rule, _transposed) for hint, rule in CONV.items()},
+    **{hint: (_convolved, rule) for hint, rule in TRANSPOSED.items()},
+    **{f"The padding {words}. Both rules do so.": rules for words, rules in PADDED.items()},
+    "The stride is left out.": _taking(lambda k, s, p: (k, 1, p)),
+    "The stride is taken to be 2: use that of the layer.": _taking(lambda k, s, p: (k, 2, p)),
+    "Kernel and stride are swapped: a layer is (kind, kernel, stride, padding).": _taking(
+        lambda k, s, p: (s, k, p)
+    ),
     "The size is only divided or multiplied by the stride: kernel and padding count too.": (
         lambda n, k, s, p: n // s,
         lambda n, k, s, p: n * s,
     ),
     "The layers of this section are built in: use the numbers of each layer.": (
-        lambda n, k, s, p: _convolved(n, 3, 2, 1),
-        lambda n, k, s, p: _transposed(n, 4, 2, 1),
+        lambda n, *_: _convolved(n, 3, 2, 1),
+        lambda n, *_: _transposed(n, 4, 2, 1),
     ),
     "The two rules are swapped: look at the kind.": (_transposed, _convolved),
 }
@@ -123,14 +121,16 @@ TRUE = (partial(_by_torch, layer=F.conv2d), partial(_by_torch, layer=F.conv_tran
 
 
 def judge_conv_sizes(seed: int, evidence: Evidence) -> list[Finding]:
-    looks = drawn_stacks(seed)
-    claims = {
-        "down": ("the sizes after convolutions", 3),
-        "up": ("the sizes after transposed convolutions", 1),
-        "mixed": ("the sizes after a mixture of both, each layer from the one before", 1),
-    }
-    properties = [Property(*claim, [k for k in looks if k.startswith(key)]) for key, claim in claims.items()]
-    return Table.of(drawn_stacks, seed, _size_lists, tolerance=1e-6).judge(evidence, *properties)
+    return Table.of(drawn_stacks, seed, _size_lists, tolerance=1e-6).judge(
+        evidence,
+        Property("the sizes after convolutions", 3, ["down 0", "down 1", "down 2"]),
+        Property("the sizes after transposed convolutions", 1, ["up 0", "up 1", "up 2"]),
+        Property(
+            "the sizes after a mixture of both, each layer from the one before",
+            1,
+            ["mixed 0", "mixed 1", "mixed 2"],
+        ),
+    )
 
 
 def _size_lists(stack: Stack, run: range) -> dict[str, Any]:
@@ -143,7 +143,6 @@ def _size_lists(stack: Stack, run: range) -> dict[str, Any]:
         "The starting size is no layer's: leave it out of the list.": entering,
         "The size that enters each layer is listed; the one that comes out is asked for.": entering[:, :-1],
         "Only the last size: return one for each layer.": right[:, -1],
-        "Only the last size, in a list: return one for each layer.": right[:, -1:],
         "Only the first layer's size: does the `return` stand inside the loop?": right[:, :1],
         "Each size stands there twice: return one number for each layer.": np.stack([right, right], axis=2),
         "Each layer starts from the first size: it takes what the layer before it gave.": [
@@ -166,7 +165,7 @@ def judge_conv_decoder(seed: int, evidence: Evidence) -> list[Finding]:
         unless(
             "what comes out are logits (N, 1, 28, 28), as the last layer gives them", 1, found.end("logits")
         ),
-        unless(sizes, 1, found.sizes() or found.kernels("logits")),
+        unless(sizes, 1, found.sizes()),
         unless("one code of one number works too", 0.5, found.batches()),
         unless("gradients reach all weights and the codes", 0.5, found.gradients()),
     ]
@@ -198,12 +197,12 @@ def _maps(hidden: Tensor, channels: int, height: int, width: int) -> dict[str, n
         right[:, channel, row, column] = numbers[:, (row * width + column) * channels + channel]
     last = numbers.reshape(n, height, width, channels)
     swapped = numbers.reshape(n, width, height, channels)
-    runs = "the list runs through rows, then columns, then channels."
-    return {
+    sides = {"channels": channels, "rows": height, "columns": width}
+    maps = {
         "": right,
         "Height and width are still swapped.": right.swapaxes(2, 3),
         "This only renames the axes: `view` moves no number, so the channels do not come forward.": (
-            numbers.reshape(n, channels, height, width)
+            numbers.reshape(right.shape)
         ),
         "The channels still stand last.": last,
         "Height and width are swapped before the reshape: the list runs through rows first.": (
@@ -212,18 +211,17 @@ def _maps(hidden: Tensor, channels: int, height: int, width: int) -> dict[str, n
         "Height and width are swapped in the reshape: the list runs through rows first.": (
             swapped.transpose(0, 3, 1, 2)
         ),
-        f"Channels come first in the reshape: {runs}": (
-            numbers.reshape(n, channels, width, height).swapaxes(2, 3)
-        ),
-        f"Channels come between the sides in the reshape: {runs}": (
-            numbers.reshape(n, height, channels, width).swapaxes(1, 2)
-        ),
         "The axes are swapped and then renamed: a reshape cannot put rows and columns back in order.": (
             last.transpose(0, 3, 2, 1).reshape(right.shape)
         ),
         "The rows of each map and its channels have changed places.": last.swapaxes(2, 3),
         "The numbers are moved, but still in a flat list.": right.reshape(n, -1),
     }
+    for order in itertools.permutations(sides):
+        read = numbers.reshape(n, *(sides[side] for side in order))
+        hint = f"The reshape reads {', '.join(order)}: the list runs through rows first, channels last."
+        maps[hint] = read.transpose(0, *(1 + order.index(side) for side in sides))
+    return maps
 
 
 EXERCISES = (

@@ -8,7 +8,6 @@ finds out from what comes out which of them plays which part.
 from __future__ import annotations
 
 import contextlib
-import functools
 import io
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -78,6 +77,14 @@ def codes(seed: int, n: int, latent_dim: int) -> Tensor:
     return torch.logspace(1, -1, n)[:, None] * torch.randn(n, latent_dim, generator=generator(seed, 33))
 
 
+def two_sizes(
+    seed: int, latent_dim: int, calls: Callable[[Tensor, Tensor], dict[str, Call]]
+) -> dict[str, Case]:
+    """Five images and codes of this size, and one with a code of one number; `calls` makes calls of them."""
+    sizes = {"main": (latent_dim, 5), SINGLE: (1, 1)}
+    return {name: Case((d,), calls(images(seed, n), codes(seed, n, d))) for name, (d, n) in sizes.items()}
+
+
 # --- known numbers ----------------------------------------------------------------------------------
 
 
@@ -104,37 +111,29 @@ class Known:
 def parameters(model: nn.Module) -> list[Known]:
     """All that can be trained: what torch finds, then what lies in plain lists and the like."""
     registered = {id(parameter) for parameter in model.parameters()}
-    found: dict[int, Known] = {}
-    for name, owner, value in _leaves(model):
-        if value.requires_grad and not is_lazy(value) and value.ndim <= 4:
+    found: list[Known] = []
+    for name, owner, value in _tensors(model, "", model, set()):
+        if value.is_leaf and value.requires_grad and not is_lazy(value) and value.ndim <= 4:
             says = 1 if "mu" in name or "mean" in name else 2 if "var" in name or "sig" in name else 0
-            known = Known(value, id(value) in registered, says, _geometry(owner))
-            found.setdefault(id(value), known)
-    return sorted(found.values(), key=lambda known: not known.registered)
+            found.append(Known(value, id(value) in registered, says, _geometry(owner)))
+    return sorted(found, key=lambda known: not known.registered)
 
 
-def _leaves(model: nn.Module) -> Iterator[tuple[str, nn.Module, Tensor]]:
-    """Name, owner and value of every parameter, in plain lists and dicts as well."""
-    modules = dict((module, name) for name, module in model.named_modules())
-    waiting = list(modules)
-    for module in waiting:
-        for own, parameter in module.named_parameters(recurse=False):
-            yield f"{modules[module]}.{own}".lower(), module, parameter
-        for name, attribute in vars(module).items():
-            for thing in _inside(attribute) if name[0] != "_" else ():
-                if isinstance(thing, nn.Module):
-                    new = [one for one in thing.modules() if one not in modules]
-                    modules |= dict.fromkeys(new, name)
-                    waiting += new
-                elif isinstance(thing, Tensor) and thing.is_leaf:
-                    yield name.lower(), module, thing
-
-
-def _inside(value: Any) -> Iterator[Any]:
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-    yield value
-    for part in parts:
-        yield from _inside(part)
+def _tensors(
+    thing: Any, name: str, owner: nn.Module, seen: set[int]
+) -> Iterator[tuple[str, nn.Module, Tensor]]:
+    """Each tensor in there once, with its name and its module, in plain lists and dicts as well."""
+    if id(thing) in seen:
+        return
+    seen.add(id(thing))
+    if isinstance(thing, Tensor):
+        yield name.lower(), owner, thing
+    owner = thing if isinstance(thing, nn.Module) else owner
+    parts = vars(thing) if owner is thing else thing if isinstance(thing, dict) else {}
+    if isinstance(thing, list | tuple):
+        parts = dict(enumerate(thing))
+    for key, part in parts.items():
+        yield from _tensors(part, f"{name}.{key}", owner, seen)
 
 
 def _geometry(layer: nn.Module) -> tuple[int, int, int]:
@@ -144,78 +143,85 @@ def _geometry(layer: nn.Module) -> tuple[int, int, int]:
     return layer.stride[0], layer.padding[0], outer[0]
 
 
-def known(model: Any, seed: int, calls: Mapping[str, Call]) -> nn.Module:
-    """The model with known numbers, after these calls, by which lazy layers take shape."""
-    if not isinstance(model, nn.Module):
-        raise NotNumbers("The class is no nn.Module.")
-    for call in calls.values():
-        with contextlib.suppress(Exception), torch.no_grad(), contextlib.redirect_stdout(io.StringIO()):
-            output(model, call.method, None, *(arg.clone() for arg in call.args))
-    with torch.no_grad():
-        for place, one in enumerate(parameters(model)):
-            one.value.copy_(numbers(seed, place, tuple(one.value.shape)))
-    return model
-
-
 # --- the probe of every network -----------------------------------------------------------------------
 
 
-def output(model: Any, method: str, part: int | None, *args: Tensor) -> Any:
-    """What the model answers to one call."""
-    if method == "both":
+def output(model: Any, call: Call, *args: Tensor) -> Any:
+    """What the model answers to a call with these arguments."""
+    if call.method == "both":
         return alone(model.decode(alone(model.encode(*args))))
-    if method == "forward" and type(model).forward is nn.Module.forward:
+    if call.method == "forward" and type(model).forward is nn.Module.forward:
         raise NotNumbers("The class has no method `forward`.")
-    value = (model if method == "forward" else getattr(model, method))(*args)
-    if part is None:
+    value = (model if call.method == "forward" else getattr(model, call.method))(*args)
+    if call.part is None:
         return alone(value)
     if value is None:
         return value  # there is a sentence for it
     found = len(value) if isinstance(value, tuple | list | dict) else 1
     if found != 2:
         raise NotNumbers(f"It returned {found} value{'s' * (found > 1)}; mu and logvar are asked for.")
-    return value[part]
+    return value[call.part]
+
+
+def again(model: Any, call: Call, *args: Tensor) -> Any:
+    """The same from copies of the arguments, or of these, and without a word: it has been seen already."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        return output(model, call, *(arg.clone() for arg in args or call.args))
+
+
+def made(answer: Any, case: Case, seed: int) -> nn.Module:
+    """A model with known numbers, after its calls, by which lazy layers take shape."""
+    model = answer(*case.sizes)
+    if not isinstance(model, nn.Module):
+        raise NotNumbers("The class is no nn.Module.")
+    with torch.no_grad():
+        for call in case.calls.values():
+            with contextlib.suppress(Exception):
+                again(model, call)
+        for place, one in enumerate(parameters(model)):
+            one.value.copy_(numbers(seed, place, tuple(one.value.shape)))
+    return model
 
 
 def probe(evidence: Evidence, answer: Any, seed: int, cases: Mapping[str, Case]) -> None:
     """Record what every case gives, its parameters, and for the case 'main' on which of them each output
     depends and whether gradients reach these."""
+    models: dict[tuple[int, ...], nn.Module] = {}
 
-    @functools.cache
-    def made(sizes: tuple[int, ...]) -> nn.Module:
+    def model(name: str) -> nn.Module:
         """One for each of the sizes; an error in the constructor comes up in every finding."""
-        calls = next(case.calls for case in cases.values() if case.sizes == sizes)
-        return known(answer(*sizes), seed, calls)
-
-    def model(case: str) -> nn.Module:
-        return made(cases[case].sizes)
+        case = cases[name]
+        if case.sizes not in models:
+            models[case.sizes] = made(answer, case, seed)
+        return models[case.sizes]
 
     asked = {
-        f"{key} {case}": (case, call.method, call.part, *call.args)
-        for case, one in cases.items()
-        for key, call in one.calls.items()
+        f"{key} {name}": (name, call, *call.args)
+        for name, case in cases.items()
+        for key, call in case.calls.items()
     }
 
-    def answered(case: str, *call: Any) -> Any:
-        return output(model(case), *call)
+    def answered(name: str, call: Call, *args: Tensor) -> Any:
+        return output(model(name), call, *args)
 
     look(evidence, answered, asked)
-    for case in cases:
-        record(evidence, f"parameters {case}", lambda case=case: _rows(model(case)))
+    for name in cases:
+        record(evidence, f"parameters {name}", lambda name=name: _rows(model(name)))
     for key, call in cases["main"].calls.items():
-        if call.method == "both":
-            continue
-        first = (arg[:1] for arg in call.args)
-        record(evidence, f"alone {key}", answered, "main", call.method, call.part, *first)
-        record(evidence, f"used {key}", lambda call=call: _used(model("main"), call, seed))
-        flows = f"gradients {key}"
-        record(evidence, flows, lambda call=call, flows=flows: _flows(model("main"), flows, call, seed))
-        with contextlib.suppress(Exception):
-            evidence[f"others {key}"] = np.array(", ".join(_other_layers(model("main"), call)))
+        if call.method != "both":
+            record(evidence, f"alone {key}", answered, "main", call, *(arg[:1] for arg in call.args))
+            record(evidence, f"used {key}", lambda call=call: _used(model("main"), call, seed))
+            record(
+                evidence,
+                f"gradients {key}",
+                lambda key=key, call=call: _flows(model("main"), key, call, seed),
+            )
+    with contextlib.suppress(Exception):
+        evidence["others"] = np.array(", ".join(_other_layers(model("main"))))
     if str(evidence.get(STEADY)) == AGAIN:
         calm: Evidence = {}
-        for case in cases:
-            model(case).eval()
+        for name in cases:
+            model(name).eval()
         look(calm, answered, asked)
         if STEADY not in calm:
             evidence |= {STEADY: np.array(DROPOUT)} | {f"calm {key}": value for key, value in calm.items()}
@@ -231,23 +237,13 @@ def _rows(model: nn.Module) -> np.ndarray:
 
 
 PLAIN = {"Linear", "Conv2d", "ConvTranspose2d", "Embedding", "Flatten", "Unflatten", "ReLU", "Identity"}
+PLAIN |= {"Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict"}
 
 
-def _other_layers(model: nn.Module, call: Call) -> list[str]:
-    """The kinds of torch's layers that play a part in an output and in no network of the course."""
-    kinds: set[str] = set()
-
-    def note(layer: nn.Module, *_: Any) -> None:
-        if type(layer).__module__.startswith("torch.nn."):
-            kinds.add(type(layer).__name__)
-
-    handle = nn.modules.module.register_module_forward_hook(note)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            output(model, call.method, call.part, *(arg.clone() for arg in call.args))
-    finally:
-        handle.remove()
-    return sorted(kinds - PLAIN - {"Sequential"})
+def _other_layers(model: nn.Module) -> list[str]:
+    """The kinds of torch's layers that play a part in no network of the course."""
+    kinds = {type(one).__name__ for one in model.modules() if type(one).__module__.startswith("torch.nn.")}
+    return sorted(kinds - PLAIN)
 
 
 def _used(model: nn.Module, call: Call, seed: int) -> list[bool]:
@@ -255,10 +251,10 @@ def _used(model: nn.Module, call: Call, seed: int) -> list[bool]:
 
     def value() -> np.ndarray:
         seed_draws(seed)
-        return as_array(output(model, call.method, call.part, *(arg.clone() for arg in call.args)))
+        return as_array(again(model, call))
 
     used = []
-    with torch.no_grad(), contextlib.redirect_stdout(io.StringIO()):
+    with torch.no_grad():
         before = value()
         for one in parameters(model):
             one.value.neg_()
@@ -268,17 +264,16 @@ def _used(model: nn.Module, call: Call, seed: int) -> list[bool]:
     return used
 
 
-def _flows(model: nn.Module, name: str, call: Call, seed: int) -> float:
+def _flows(model: nn.Module, key: str, call: Call, seed: int) -> float:
     """The fact that gradients reach every parameter that the output depends on, and the codes."""
     args = [arg.clone().requires_grad_(arg.ndim == 2) for arg in call.args]
     used = zip(parameters(model), _used(model, call, seed), strict=True)
     needed = [one.value for one, part in used if part] + [arg for arg in args if arg.ndim == 2]
-    with contextlib.redirect_stdout(io.StringIO()):
-        value = output(model, call.method, call.part, *(arg.clone() for arg in args))
+    value = again(model, call, *args)
     gradients: Any = [None]
     if isinstance(value, Tensor) and value.requires_grad:
         gradients = torch.autograd.grad(value.sum(), needed, allow_unused=True)
-    return fact(seed, name, all(one is not None and bool(one.any()) for one in gradients))
+    return fact(seed, f"gradients {key}", all(one is not None and bool(one.any()) for one in gradients))
 
 
 def of_loss(loss: Callable[..., Any], *leaves: Tensor) -> Tensor:

@@ -16,16 +16,7 @@ import torch
 from torch import Tensor
 
 from course_utils.checks.probes import layers
-from course_utils.checks.probes.evidence import (
-    AGAIN,
-    Evidence,
-    alone,
-    as_array,
-    called,
-    look,
-    note,
-    record,
-)
+from course_utils.checks.probes.evidence import AGAIN, Evidence, alone, as_array, called, look, note, record
 from course_utils.checks.probes.inputs import generator
 from course_utils.checks.probes.predictions import prediction
 from course_utils.checks.probes.witness import Witness, greys, steps
@@ -36,18 +27,16 @@ from course_utils.checks.probes.witness import Witness, greys, steps
 def autoencoders(seed: int) -> dict[str, layers.Case]:
     """The autoencoder of two sizes; what `forward` gives is held to decode after encode."""
 
-    def case(latent_dim: int, n: int) -> layers.Case:
-        x, z = layers.images(seed, n), layers.codes(seed, n, latent_dim)
-        asked = {
+    def calls(x: Tensor, z: Tensor) -> dict[str, layers.Call]:
+        methods = {
             "code": ("encode", x),
             "logits": ("decode", z),
             "forward": ("forward", x),
             "both": ("both", x),
         }
-        calls = {key: layers.Call(method, (given,)) for key, (method, given) in asked.items()}
-        return layers.Case((latent_dim,), calls)
+        return {key: layers.Call(method, (given,)) for key, (method, given) in methods.items()}
 
-    return {"main": case(32, 5), layers.SINGLE: case(1, 1)}
+    return layers.two_sizes(seed, 32, calls)
 
 
 def probe_my_autoencoder(evidence: Evidence, answer: Any, seed: int) -> None:
@@ -68,19 +57,14 @@ def autoencoder_batches(seed: int) -> tuple[list[Tensor], float]:
 
 
 def probe_train_step(evidence: Evidence, answer: Any, seed: int) -> None:
-    model, again, (batches, rate) = (
-        small_autoencoder(seed),
-        small_autoencoder(seed),
-        autoencoder_batches(seed),
-    )
+    model, (batches, rate) = small_autoencoder(seed), autoencoder_batches(seed)
     steps(evidence, answer, model, batches, rate)
     record(evidence, "mode", model.in_mode, seed, True)
     second: Evidence = {}
-    steps(second, answer, again, batches[:1], rate)
+    steps(second, answer, small_autoencoder(seed), batches[:1], rate)
     once, twice = evidence["move0"], second["move0"]
-    if once.dtype.kind == twice.dtype.kind == "f" and not np.allclose(
-        once, twice, 1e-3, np.abs(once).max() / 1e3
-    ):
+    moved = once.dtype.kind == twice.dtype.kind == "f"
+    if moved and not np.allclose(once, twice, 1e-3, np.abs(once).max() / 1e3):
         note(evidence, AGAIN)
 
 

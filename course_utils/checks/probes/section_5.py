@@ -58,12 +58,7 @@ def probe_conv_sizes(evidence: Evidence, answer: Any, seed: int) -> None:
 
 def decoders(seed: int) -> dict[str, layers.Case]:
     """The decoder of two sizes."""
-
-    def case(latent_dim: int, n: int) -> layers.Case:
-        calls = {"logits": layers.Call("forward", (layers.codes(seed, n, latent_dim),))}
-        return layers.Case((latent_dim,), calls)
-
-    return {"main": case(20, 5), layers.SINGLE: case(1, 1)}
+    return layers.two_sizes(seed, 20, lambda _, z: {"logits": layers.Call("forward", (z,))})
 
 
 def probe_conv_decoder(evidence: Evidence, answer: Any, seed: int) -> None:
