@@ -13,14 +13,7 @@ import torch
 from torch import Tensor
 
 from course_utils.checks.probes import layers
-from course_utils.checks.probes.evidence import (
-    Evidence,
-    NotNumbers,
-    as_array,
-    look,
-    one,
-    record,
-)
+from course_utils.checks.probes.evidence import Evidence, NotNumbers, as_array, look, one, record
 from course_utils.checks.probes.inputs import generator, loss_looks
 from course_utils.checks.probes.predictions import prediction
 from course_utils.checks.probes.witness import Witness, greys, steps
