@@ -174,9 +174,10 @@ class Walk:
         rule, foreign = known.get(used), self._by_another()
         step = other or foreign or (rule.hint if rule else self._unlike(moments))
         later = self._later(rule, moments[used]) if rule else step
-        if foreign:  # the rest follows from that
+        value = self._value(moments, rule, used)
+        if foreign and (rule or not value):  # the rest follows from that
             return Judged(step, KEPT if later == KEPT else "", problem_with(self.evidence, "loss0"))
-        return Judged(step, later, self._value(moments, rule, used))
+        return Judged(step, later, value)
 
     def _problem(self, index: int) -> str:
         """What kept this step from being looked at, or ''."""

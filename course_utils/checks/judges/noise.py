@@ -39,13 +39,14 @@ def judged(z: Tensor, mu: Tensor, logvar: Tensor) -> tuple[str, str]:
     if noise.abs().max() < 1e-3:
         return "No noise is drawn: z is mu itself.", ""
     pattern, mean, std = _pattern(noise), noise.mean(), noise.std()
-    wider = (
-        Normal(mu + mean * sigma, std * sigma).log_prob(z).sum()
-    )  # explains some noise better than all below
+
+    def log_likelihood(centre: Tensor, spread: Tensor) -> Tensor:
+        return Normal(centre, spread.abs(), validate_args=False).log_prob(z).sum()
+
+    wider = log_likelihood(mu + mean * sigma, std * sigma)  # with a factor, sigma may pass for something else
     for hint, (centre, spread) in samplers(mu, logvar).items():
         normal = standard_normal((z - centre) / spread)
-        likely = Normal(centre, spread.abs()).log_prob(z).sum() > wider - 18  # six standard errors
-        if (normal and likely) or (pattern and hint == ""):
+        if (normal and log_likelihood(centre, spread) > wider - 18) or (pattern and hint == ""):
             return hint, pattern
     low, high = noise.min(), noise.max()
     if low > -1e-3 and high < 1 + 1e-3:

@@ -175,7 +175,7 @@ def judge_test_elbo(seed: int, evidence: Evidence) -> list[Finding]:
     mean, error = _estimate(evidence, "", model, images, size)
     whole_mean, whole_error = _estimate(evidence, " whole", model, images, 2 * len(images))
     stopped, once = problem_with(evidence, "estimate"), problem_with(evidence, "estimate whole")
-    if not stopped and not once:
+    if not stopped and not once and mean != gradients.OTHERS:
         both = np.stack([evidence["estimate"], evidence["estimate whole"]], 1)
         few, few_of_error = map(gradients.rounded, both)
         mean, error = (few, "") if few else (mean, error or few_of_error)
