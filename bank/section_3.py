@@ -342,7 +342,7 @@ WRONG_LOSSES = edited(
             "both terms summed over the batch",
             "sum(1).mean()",
             "sum()",
-            "The reconstruction is a sum over the batch",
+            "The reconstruction is summed over the batch",
         ),
         (
             "pixels averaged",
@@ -356,13 +356,13 @@ WRONG_LOSSES = edited(
             "the KL summed over the batch",
             "logvar)).sum(1).mean()",
             "logvar)).sum()",
-            "The KL is a sum over the batch",
+            "The KL is summed over the batch",
         ),
         (
             "the reconstruction summed over the batch",
             "flatten(1).sum(1).mean()",
             "sum()",
-            "The reconstruction is a sum over the batch",
+            "The reconstruction is summed over the batch",
         ),
         ("the batch size of training fixed", "flatten(1).sum(1).mean()", "sum() / 128", "divided by 128"),
         ("one value per image", "sum(1).mean()", "sum(1)", "one value per image"),
@@ -417,7 +417,7 @@ WRONG_LOSSES = edited(
             "reconstruction and KL swapped",
             "kl, reconstruction, kl",
             "kl, kl, reconstruction",
-            "changed places",
+            "The order is loss, KL, reconstruction",
         ),
         (
             "the loss last",
@@ -434,7 +434,7 @@ WRONG_LOSSES = edited(
         ),
         ("the 1/2 of the KL forgotten", "0.5 * ", "", "is the 1/2 in front missing"),
         ("the KL negative", "0.5", "-0.5", "wrong sign"),
-        ("the KL subtracted", "reconstruction + kl", "reconstruction - kl", "subtracts the KL"),
+        ("the KL subtracted", "reconstruction + kl", "reconstruction - kl", "The KL is subtracted"),
         (
             "logits clamped into probabilities",
             "binary_cross_entropy_with_logits(x_logits, x",
@@ -956,7 +956,7 @@ WRONG_EVALUATIONS = [
                 f"x_logits = sum(model.decode({_Z}) for _ in range(10)) / 10",
                 "one sample of z",
             ),
-            ("the error forgotten", f", {_ERROR}.item()", "", "It returned one value; 2 are asked for"),
+            ("the error forgotten", f", {_ERROR}.item()", "", "2 are asked for: mean and standard error"),
             (
                 "one value per image",
                 f"elbo.mean().item(), {_ERROR}.item()",

@@ -87,7 +87,7 @@ WRONG_LOSSES = edited(
             "summed over the batch",
             "kl.sum(1)).mean()",
             "kl.sum(1)).sum()",
-            "The reconstruction is a sum over the batch",
+            "The reconstruction is summed over the batch",
         ),
         ("the KL subtracted", "+ beta", "- beta", "The KL has the wrong sign"),
         ("the ELBO in place of its negative", "return (", "return -(", "minus the log-l"),
@@ -123,7 +123,7 @@ WRONG_LOSSES = edited(
             "the KL summed over the batch",
             "beta * kl.sum(1)",
             "beta * kl.sum()",
-            "KL is a sum over the batch",
+            "KL is summed over the batch",
         ),
         (
             "the KL divided by the pixels",

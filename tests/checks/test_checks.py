@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from bank import RIGHT
 from course_utils.checks import check
-from course_utils.checks.judges import EXERCISES, core
+from course_utils.checks.judges import EXERCISES, core, gradients
 from course_utils.checks.probes import EVIDENCE_MIME, Observation, evidence, inputs, observe
 from course_utils.settings import CourseError
 
@@ -257,6 +257,12 @@ def test_expect_tells_the_largest_difference_where_no_mistake_fits() -> None:
 def test_expect_compares_truth_values() -> None:
     assert core.expect({"it": np.array([True, False])}, "it", [True, False], "", 1).holds
     assert not core.expect({"it": np.array([False, True])}, "it", [True, False], "", 1).holds
+
+
+def test_numbers_are_rounded_that_have_few_digits_though_float32_would_hold_others() -> None:
+    assert gradients.rounded(np.array([1247.19, 1243.68])) == "It is rounded to 2 digits: return it in full."
+    assert gradients.rounded(np.array([1247.0, 1244.0])) == "It is rounded to no digits: return it in full."
+    assert not gradients.rounded(np.array([1247.1875, 1243.71875]))  # in float32 few digits come by chance
 
 
 def test_a_fact_holds_under_its_own_seed_and_name_alone() -> None:

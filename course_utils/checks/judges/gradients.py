@@ -1,14 +1,12 @@
-"""Do the gradients of a loss reach all that they should, and what does a training step descend?
+"""What does a training step descend, and of which images?
 
-Of `reach` only directions are judged: the size is that of the loss, which has findings of its own. A step is
-read backwards: which terms of which loss, with which factors, give the very move that was seen.
+A step is read backwards: which terms of which loss, with which factors, give the very move that was seen.
 """
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,77 +17,19 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from course_utils.checks.judges.core import Finding, close, expect, problem_with
 from course_utils.checks.judges.diagnoser import Sizes
+from course_utils.checks.judges.losses import factors, sentence
 from course_utils.checks.probes.evidence import Evidence, as_array
 from course_utils.checks.probes.witness import Witness
 
-
-def reach(evidence: Evidence, x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Finding:
-    """The finding that evidence["gradients"], as `of_loss` gives it, is that of reconstruction and KL.
-
-    By logits, mu and logvar of Bernoulli pixels and the Gaussian KL: sigmoid(logits) - x, mu and
-    (exp(logvar) - 1) / 2, each up to a factor.
-    """
-    x_logits, x, mu, logvar = (tensor.double() for tensor in (x_logits, x, mu, logvar))
-    parts = [x_logits.sigmoid() - x, mu, (logvar.exp() - 1) / 2]
-    claim = "its gradients reach the logits, mu and logvar"
-    problem = problem_with(evidence, "gradients")
-    sizes = [part.numel() for part in parts]
-    if not problem and evidence["gradients"].shape != (sum(sizes),):
-        problem = "Its gradients have another size than its inputs."
-    if problem:
-        return Finding(claim, False, 0.5, problem)
-    found = [_direction(part) for part in torch.as_tensor(evidence["gradients"]).double().split(sizes)]
-    right = [_direction(part.flatten()) for part in parts]
-    none, away = [torch.zeros_like(part) for part in right], [right[0], -right[1], -right[2]]
-    mistakes = {
-        "No gradient arrives: is the loss a plain number, or detached?": none,
-        "No gradient reaches the logits: is the reconstruction detached?": [none[0], *right[1:]],
-        "No gradient reaches mu and logvar: is the KL detached?": [right[0], *none[1:]],
-        "No gradient reaches mu.": [right[0], none[1], right[2]],
-        "No gradient reaches logvar.": [*right[:2], none[2]],
-        "The gradient goes uphill: the loss has the wrong sign.": [-part for part in right],
-        "The KL pushes mu and logvar away from the prior: it has the wrong sign.": away,
-    }
-    wrong = {hint: torch.cat(directions) for hint, directions in mistakes.items()}
-    return expect({"found": torch.cat(found).numpy()}, "found", torch.cat(right), claim, 0.5, wrong)
-
-
-def _direction(gradient: Tensor) -> Tensor:
-    """Of length 1, or 0 where there is none."""
-    return torch.nn.functional.normalize(gradient, dim=0)
-
-
-# --- what a training step descends --------------------------------------------------------------------
-
-
 NOT_MOVED = "The weights do not move: clear the gradients, then `backward`, then `step`, in this order."
 KEPT = "The gradient of an earlier step is still in a later one: clear the gradients in each step."
+PENALTY = "The loss has a penalty on the squares of the weights, which is not asked for."
 ASKED = {  # by what torch says
     "does not require grad": "Is something detached, or under `no_grad`?",
     "only for scalar outputs": "Take the mean first: over all pixels, and over images.",
     "inplace operation": "Does `step` come before `backward`?",
 }
 Parts = Mapping[str, Mapping[str, Tensor]]  # by hint, '' for the right one, a loss's terms by name
-Factor = Callable[[Sizes], float]
-
-# What may stand before a term of the loss, as the end of a sentence.
-FACTORS: tuple[tuple[str, Factor], ...] = (
-    ("", lambda _: 1.0),
-    ("is missing", lambda _: 0.0),
-    ("has the wrong sign", lambda _: -1.0),
-    ("counts twice: is it added twice, or is its 1/2 missing?", lambda _: 2.0),
-    ("counts half", lambda _: 0.5),
-    ("is summed over the batch: average over images", lambda n: n["images"]),
-    ("is divided by the number of images once more", lambda n: 1 / n["images"]),
-    ("is a mean over pixels: sum over them", lambda n: 1 / n["pixels"]),
-    ("is a mean over pixels, and over images once more", lambda n: 1 / n["images"] / n["pixels"]),
-    ("is summed over pixels: take their mean", lambda n: n["averaged pixels"]),
-    ("is divided by the number of pixels once more", lambda n: 1 / n["averaged pixels"]),
-    ("is summed over everything: take the mean", lambda n: n["images"] * n["averaged pixels"]),
-    ("is summed over the batch and averaged over pixels", lambda n: n["images"] / n["pixels"]),
-    ("is a mean over latent dimensions: sum over them", lambda n: 1 / n["latent dimensions"]),
-    ("is counted once for each latent dimension", lambda n: n["latent dimensions"]),
-)
 
 
 @dataclass(frozen=True)
@@ -106,144 +46,96 @@ class Judged:
         return replace(finding, holds=False, hint=self.step) if stays else finding
 
 
-@dataclass(frozen=True)
-class Rule:
-    """What a step descends: a sentence on what is wrong with that, '' for nothing, and at another moment its
-    gradient and its value."""
-
-    hint: str
-    gradient: Callable[[Moment], np.ndarray]
-    value: Callable[[Moment], float] | None = None
+# --- one step -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Moment:
-    """The terms of all losses where a step starts, by hint and name: their values and their gradients."""
+    """The terms of all losses where a step starts, by hint and name: each one row, of its value and then its
+    gradient by all weights."""
 
-    values: Mapping[str, Mapping[str, float]]
-    gradients: Mapping[str, Mapping[str, np.ndarray]]
-    weights: np.ndarray
+    terms: Mapping[str, Mapping[str, np.ndarray]]
     sizes: Sizes
 
     @classmethod
     def of(cls, parts: Parts, weights: Sequence[Tensor], sizes: Sizes) -> Moment:
-        def gradient(term: Tensor) -> np.ndarray:
-            found = torch.autograd.grad(term, weights, retain_graph=True, materialize_grads=True)
-            return as_array(parameters_to_vector(found))
+        def row(term: Tensor) -> np.ndarray:
+            gradient = torch.autograd.grad(term, weights, retain_graph=True, materialize_grads=True)
+            return as_array(torch.cat([term.detach().view(1), parameters_to_vector(gradient)]))
 
-        return cls(
-            {hint: {name: term.item() for name, term in terms.items()} for hint, terms in parts.items()},
-            {hint: {name: gradient(term) for name, term in terms.items()} for hint, terms in parts.items()},
-            as_array(parameters_to_vector(weights)),
-            sizes,
-        )
+        terms = {hint: {name: row(term) for name, term in own.items()} for hint, own in parts.items()}
+        penalty = row(parameters_to_vector(weights).square().sum() / 2)
+        return cls(terms | {PENALTY: terms[""] | {"penalty": penalty}}, sizes)
+
+    @property
+    def right(self) -> np.ndarray:
+        """The right loss and its gradient, in one row."""
+        return np.sum(list(self.terms[""].values()), axis=0)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a step descends: a sentence on what is wrong with that, '' for nothing, how far-fetched it is, and
+    the loss and its gradient at another moment, in one row."""
+
+    hint: str
+    doubt: int
+    row: Callable[[Moment], np.ndarray]
 
 
 def explained(found: np.ndarray, moment: Moment) -> Rule | None:
-    """The rule that gives this gradient: terms of a loss with factors, or what is done to their gradient."""
-    fits = []
-    for hint, terms in moment.gradients.items():
-        factors = _fit(found, list(terms.values()))
-        if factors is not None:
-            fits.append(_rule(hint, dict(zip(terms, factors, strict=True)), moment))
-    # A loss as it is comes before one with factors, and factors that have a name before others.
-    fits.sort(key=lambda rule: (rule.hint not in moment.gradients, " times in" in rule.hint))
-    return fits[0] if fits else _changed(found, moment)
+    """The likeliest rule that gives this gradient: terms of a loss with factors, or the right one clipped."""
+    rules = list(_clipped(found, moment))
+    for hint, terms in moment.terms.items():
+        fitted = _fit(found, [row[1:] for row in terms.values()])
+        if fitted is not None:
+            rules.append(_weighed(hint, dict(zip(terms, fitted, strict=True)), moment.sizes))
+    return min(rules, key=lambda rule: rule.doubt, default=None)
 
 
-def _rule(hint: str, factors: Mapping[str, float], moment: Moment) -> Rule:
-    first, *others = factors.values()
+def _weighed(hint: str, fitted: Mapping[str, float], sizes: Sizes) -> Rule:
+    """The rule that descends this loss, with these factors before its terms."""
+    first, *others = fitted.values()
     if np.allclose(others, first, rtol=1e-3):  # the first term's gradient is the largest
-        factors = dict.fromkeys(factors, first)
-    named = {name: _named(factor, moment.sizes) for name, factor in factors.items()}
+        fitted = dict.fromkeys(fitted, first)
+    known, phrases = factors(sizes), {}
+    for name, factor in fitted.items():
+        like = (phrase for phrase, of in known.items() if np.isclose(factor, of, rtol=1e-3, atol=2e-5))
+        phrases[name] = next(like, f"counts {factor:.4g} times in the gradient")
 
-    def total(at: Mapping[str, Any], sizes: Sizes) -> Any:
-        return sum(factor(sizes) * at[name] for name, (_, factor) in named.items())
+    def row(at: Moment) -> np.ndarray:
+        there = factors(at.sizes)
+        weights = {name: there.get(phrase, fitted[name]) for name, phrase in phrases.items()}
+        return np.sum([weights[name] * term for name, term in at.terms[hint].items()], axis=0)
 
-    def gradient(at: Moment) -> np.ndarray:
-        return total(at.gradients[hint], at.sizes)
-
-    phrases = {name: phrase for name, (phrase, _) in named.items()}
-    length = float(np.linalg.norm(gradient(moment)))
-    phrase, *different = set(phrases.values())
-    unknown = not different and ("times in" in phrase or phrase.startswith("is divided by"))
-    if unknown and np.isclose(length, float(f"{length:.0e}"), rtol=1e-4):
-        said = f"The gradient has length {length:.1g}, whatever the loss: is it clipped?"
-        return Rule(said, lambda at: _cut(np.sum([*at.gradients[hint].values()], axis=0), length), _whole)
-    said = sentence(hint, phrases)
-    if set(phrases.values()) == {"has the wrong sign"}:
+    said, kinds = sentence(hint, phrases), set(phrases.values())
+    if kinds == {"has the wrong sign"}:
         said = "The step goes uphill: check the sign of the loss."
-    return Rule(said, gradient, lambda at: total(at.values[hint], at.sizes))
+    return Rule(said, 0 if kinds == {""} else 1 if kinds <= known.keys() else 3, row)
 
 
-def _cut(gradient: np.ndarray, length: float) -> np.ndarray:
-    return gradient * min(1.0, length / float(np.linalg.norm(gradient)))
-
-
-def _named(factor: float, sizes: Sizes) -> tuple[str, Factor]:
-    """What this factor is, as the end of a sentence, and the factor for other sizes."""
-    for phrase, of in FACTORS:
-        with contextlib.suppress(KeyError):  # not every model has latent dimensions
-            if np.isclose(factor, of(sizes), rtol=1e-3, atol=2e-5):
-                return phrase, of
-    for images, words in ((1, " once more"), (sizes["images"], ", whatever the number of images")):
-        fixed = images / factor if factor else 0
-        if 2 < fixed < 1025 and abs(fixed - round(fixed)) < 2e-5 * fixed:
-            said = f"is divided by {fixed:.0f}{words}"
-            return (
-                said,
-                lambda n, fixed=fixed, images=images: (n["images"] if images > 1 else 1) / round(fixed),
-            )
-    return f"counts {factor:.4g} times in the gradient", lambda _: factor
-
-
-def _fit(found: np.ndarray, terms: Sequence[np.ndarray]) -> list[float] | None:
+def _fit(found: np.ndarray, terms: Sequence[np.ndarray]) -> np.ndarray | None:
     """The factors with which these add up to what was found; None where they do not."""
     columns = np.stack(terms, 1)
     scale = np.abs(columns).max(0)
-    factors = np.linalg.lstsq(columns / np.where(scale, scale, 1), found, rcond=None)[0]
-    if not alike(columns / np.where(scale, scale, 1) @ factors, found):
-        return None
-    return (factors / np.where(scale, scale, np.inf)).tolist()
+    columns /= np.where(scale, scale, 1)
+    fitted = np.linalg.lstsq(columns, found, rcond=None)[0]
+    return fitted / np.where(scale, scale, np.inf) if alike(columns @ fitted, found) else None
 
 
-def _penalty(
-    name: str,
-    pull: Callable[[np.ndarray], np.ndarray],
-    share: float,
-    factor: float,
-    right: Callable[[Moment], np.ndarray],
-) -> Rule:
-    """A penalty whose gradient is factor * pull(weights), and whose value is a share of that times them."""
-    return Rule(
-        f"The loss has a penalty on the {name} of the weights, which is not asked for.",
-        lambda at: right(at) + factor * pull(at.weights),
-        lambda at: _whole(at) + factor * share * (pull(at.weights) * at.weights).sum(),
-    )
+def _clipped(found: np.ndarray, moment: Moment) -> Iterator[Rule]:
+    """The right gradient, cut to a length or to a largest number."""
+    length, largest, right = float(np.linalg.norm(found)), float(np.abs(found).max()), moment.right[1:]
 
+    def rule(said: str, cut: Callable[[np.ndarray], np.ndarray]) -> Iterator[Rule]:
+        if alike(found, cut(right), 1e-3) and not alike(found, right, 1e-3):
+            yield Rule(said, 2, lambda at: np.append(at.right[0], cut(at.right[1:])))
 
-def _changed(found: np.ndarray, moment: Moment) -> Rule | None:
-    """The rule where something is added to the right gradient, or numbers of it are changed."""
-
-    def right(at: Moment) -> np.ndarray:
-        return np.sum(list(at.gradients[""].values()), axis=0)
-
-    gradient, largest = right(moment), np.abs(found).max()
-    penalties: tuple[tuple[str, Callable[[np.ndarray], np.ndarray], float], ...] = (
-        ("squares", lambda weights: weights, 0.5),
-        ("absolute values", np.sign, 1.0),
-    )
-    for name, pull, share in penalties:
-        factors = _fit(found, [gradient, pull(moment.weights)])
-        if factors is not None and np.isclose(factors[0], 1, 1e-3):
-            return _penalty(name, pull, share, factors[1], right)
-    if largest < 0.999 * np.abs(gradient).max() and alike(found, gradient.clip(-largest, largest), 1e-3):
-        hint = f"No number of the gradient is beyond {largest:.3g}: is it clipped?"
-        return Rule(hint, lambda at: right(at).clip(-largest, largest))
-    if ((found * np.sign(gradient))[gradient != 0] > 0.9 * largest).mean() > 0.95:
-        hint = "All weights move by the same: this is not the step of the optimizer handed in, but Adam's?"
-        return Rule(hint, lambda at: largest * right(at) / (np.abs(right(at)) + 1e-8))
-    return None
+    if np.isclose(length, float(f"{length:.0e}"), rtol=1e-4):
+        said = f"The gradient has length {length:.1g}, whatever the loss: is it clipped?"
+        yield from rule(said, lambda gradient: gradient * min(1.0, length / float(np.linalg.norm(gradient))))
+    said = f"No number of the gradient is beyond {largest:.3g}: is it clipped?"
+    yield from rule(said, lambda gradient: gradient.clip(-largest, largest))
 
 
 def alike(found: np.ndarray, right: np.ndarray, tolerance: float = 1e-4) -> bool:
@@ -252,19 +144,21 @@ def alike(found: np.ndarray, right: np.ndarray, tolerance: float = 1e-4) -> bool
     return close(found / scale, right / scale, tolerance)
 
 
-class Walk:
-    """Steps that a probe has recorded: how an answer came from one to the next, and what it says of each."""
+# --- several of them ----------------------------------------------------------------------------------
 
-    def __init__(
-        self,
-        evidence: Evidence,
-        fresh: Callable[[], Witness],
-        batches: Sequence[Tensor],
-        rate: float,
-        parts: Callable[[Witness, Tensor, Tensor], Parts],
-    ) -> None:
-        """`parts` gives the terms of all losses from a model, a batch and the codes that it decoded."""
-        self.evidence, self.fresh, self.batches, self.rate, self.parts = evidence, fresh, batches, rate, parts
+
+@dataclass(frozen=True)
+class Walk:
+    """Steps that a probe has recorded: how an answer came from one to the next, and what it says of each.
+
+    `parts` gives the terms of all losses from a model, a batch and the codes that it decoded.
+    """
+
+    evidence: Evidence
+    fresh: Callable[[], Witness]
+    batches: Sequence[Tensor]
+    rate: float
+    parts: Callable[[Witness, Tensor, Tensor], Parts]
 
     def judged(self) -> Judged:
         """All of it. Weights that stay where they are say all."""
@@ -277,18 +171,18 @@ class Walk:
         rules = [explained(self._gradient(0), at) for at in moments]
         known = {i: rule for i, rule in enumerate(rules) if rule}
         used = min(known, key=lambda i: known[i].hint != "", default=0)  # the pass that is descended
-        rule = known.get(used)
-        step = other or self._by_another() or (rule.hint if rule else self._unlike(moments))
+        rule, foreign = known.get(used), self._by_another()
+        step = other or foreign or (rule.hint if rule else self._unlike(moments))
         later = self._later(rule, moments[used]) if rule else step
         value = self._value(moments, rule, used)
-        if rule and self._by_another():  # the rest follows from that
+        if foreign and (rule or not value):  # the rest follows from that
             return Judged(step, KEPT if later == KEPT else "", problem_with(self.evidence, "loss0"))
         return Judged(step, later, value)
 
     def _problem(self, index: int) -> str:
         """What kept this step from being looked at, or ''."""
-        names = (f"{key}{index}" for key in ("move", "images", "codes", "optimizer"))
-        problem = next(filter(None, (problem_with(self.evidence, name) for name in names)), "")
+        keys = (f"{key}{index}" for key in ("move", "images", "codes", "optimizer"))
+        problem = problem_with(self.evidence, *keys)
         asked = next((question for words, question in ASKED.items() if words in problem), "")
         return f"{problem}. {asked}" if asked else problem
 
@@ -303,9 +197,9 @@ class Walk:
         sizes = {"images": len(x), "averaged pixels": 784}
         if model.to_logvar is not None:
             sizes = {"images": len(x), "pixels": 784, "latent dimensions": codes.shape[1]}
-        weights = [weight for weight in model.parameters()]
         passes = [some for some in codes.split(len(x)) if len(some) == len(x)]
         few = f"`decode` gets {len(codes)} codes for {len(x)} images." if not passes else ""
+        weights = list(model.parameters())
         moments = [Moment.of(self.parts(model, x.double(), some), weights, sizes) for some in passes]
         return hint or few, moments
 
@@ -319,13 +213,10 @@ class Walk:
 
     def _late(self) -> str:
         """What the second step tells where the first has moved nothing."""
-        problem = self._problem(1)
-        if problem or not self.evidence["move1"].any():
+        if self._problem(1) or not self.evidence["move1"].any():
             return ""
-        _, moments = self._moments(0)
-        return "`step` comes before `backward`: the second step goes down the first batch's gradient." * any(
-            explained(self._gradient(1), moment) is not None for moment in moments
-        )
+        late = any(explained(self._gradient(1), moment) for moment in self._moments(0)[1])
+        return "`step` comes before `backward`: the second step goes down the first batch's gradient." * late
 
     def _by_another(self) -> str:
         """Whether somebody else moves the weights, or more than once, or by another rate."""
@@ -341,7 +232,7 @@ class Walk:
         """What can be seen of a step that nothing explains."""
         if not moments:
             return "The model decodes other codes than those of these images."
-        found, right = self._gradient(0), sum(moments[0].gradients[""].values())
+        found, right = self._gradient(0), moments[0].right[1:]
         several = f" {len(moments)} passes go through the model." if len(moments) > 1 else ""
         cosine = found @ right / np.linalg.norm(found) / np.linalg.norm(right)
         return (
@@ -351,19 +242,19 @@ class Walk:
 
     def _later(self, rule: Rule, moment: Moment) -> str:
         """'' where each later step follows its own batch alone, by the rule of the first one."""
-        before = rule.gradient(moment)
+        before = rule.row(moment)[1:]
         for index in range(1, len(self.batches)):
             problem = self._problem(index)
             if problem:
                 return problem
             found, (other, moments) = self._gradient(index), self._moments(index)
-            own = [rule.gradient(at) for at in moments]
+            own = [rule.row(at)[1:] for at in moments]
             if not any(alike(found, gradient, 1e-3) for gradient in own):
                 if not found.any():
                     return "Later the weights do not move."
                 if any(alike(found, gradient + before, 1e-3) for gradient in own):
                     return KEPT
-                rules = [found_rule for at in moments if (found_rule := explained(found, at))]
+                rules = list(filter(None, (explained(found, at) for at in moments)))
                 hint = other or (rules[0].hint if rules else self._unlike(moments))
                 return f"A later batch, of {len(self.batches[index])}: {hint}" if hint else ""
             before = before + own[0]
@@ -373,7 +264,7 @@ class Walk:
         """'' where each step returned its loss, the right one or the one that it descends; `used` is the pass
         through the model that it descends."""
         keys = [f"loss{index}" for index in range(len(self.batches))]
-        problem = next(filter(None, (problem_with(self.evidence, key) for key in keys)), "")
+        problem = problem_with(self.evidence, *keys)
         if problem or not moments:
             return problem or "Of which images this is the loss cannot be seen."
         losses = np.array([self.evidence[key] for key in keys])
@@ -381,57 +272,44 @@ class Walk:
             return hint
         each = [moments, *(self._moments(index)[1] for index in range(1, len(keys)))]
         starts = [passes[min(used, len(passes) - 1)] for passes in each if passes]
-        for value in (_whole, rule.value if rule else None):
-            if value and len(starts) == len(losses) and _equal(losses, [value(at) for at in starts]):
-                return ""
+        descended = [rule.row(at)[0] for at in starts] if rule else []
+        if any(_equal(losses, values) for values in ([at.right[0] for at in starts], descended)):
+            return ""
         return self._mistaken(losses[0], moments, used)
 
     def _mistaken(self, loss: float, moments: Sequence[Moment], used: int) -> str:
         """What a value that is not the first step's loss is instead."""
-        start, right = moments[used], _whole(moments[used])
-        if any(_equal(loss, _whole(at)) for at in moments):
+        start = moments[used]
+        if any(_equal(loss, at.right[0]) for at in moments):
             return "This is the loss of another pass through the model: return the one that is descended."
-        if not problem_with(self.evidence, "move0") and any(
-            _equal(loss, _whole(at)) for at in self._moments(0, after=True)[1]
-        ):
+        if any(_equal(loss, at.right[0]) for at in self._moments(0, after=True)[1]):
             return "This is the loss after the step: return the one that the step came from."
-        for hint, terms in start.values.items():
-            for factors in itertools.product(FACTORS, repeat=len(terms)):
-                with contextlib.suppress(KeyError):
-                    value = sum(
-                        of(start.sizes) * term for (_, of), term in zip(factors, terms.values(), strict=True)
-                    )
-                    if _equal(loss, value):
-                        return sentence(
-                            hint, {name: phrase for name, (phrase, _) in zip(terms, factors, strict=True)}
-                        )
-        return expect({"": np.array(loss)}, "", right, "", 0, tolerance=1e-5, sizes=start.sizes).hint
+        known = factors(start.sizes)
+        for hint, terms in start.terms.items():
+            for phrases in itertools.product(known, repeat=len(terms)):
+                said = dict(zip(terms, phrases, strict=True))
+                if _equal(loss, sum(known[said[name]] * term[0] for name, term in terms.items())):
+                    return sentence(hint, said)
+        return expect({"": np.array(loss)}, "", start.right[0], "", 0, tolerance=1e-5, sizes=start.sizes).hint
+
+
+def _equal(found: Any, right: Any) -> bool:
+    return np.shape(found) == np.shape(right) and bool(np.allclose(found, right, rtol=1e-5, atol=1e-6))
 
 
 def rounded(numbers: np.ndarray) -> str:
-    """What is wrong with numbers that have all few digits; '' where they have many."""
+    """What is wrong with several numbers that have all few digits; '' where they have many.
+
+    A number in float32 may have few by chance: there, only whole ones count.
+    """
     for digits in range(6):
-        fine = 10.0**-digits > 1000 * np.spacing(np.abs(numbers).max())  # or float32 has no more digits
-        if fine and numbers.any() and np.allclose(numbers, numbers.round(digits), rtol=1e-12, atol=0):
+        few = numbers.any() and np.allclose(numbers, numbers.round(digits), rtol=1e-12, atol=0)
+        if few and (not digits or (numbers != numbers.astype(np.float32)).any()):
             return f"It is rounded to {digits or 'no'} digits: return it in full."
     return ""
 
 
-def _whole(at: Moment) -> float:
-    """The right loss."""
-    return sum(at.values[""].values())
-
-
-def _equal(found: Any, right: Any) -> bool:
-    return bool(np.allclose(found, right, rtol=1e-5, atol=1e-6))
-
-
-def sentence(hint: str, phrases: Mapping[str, str], whole: str = "loss") -> str:
-    """The hint of a loss, and what is wrong with its terms: all of them at once where that is the same."""
-    if len(set(phrases.values())) == 1 and len(phrases) > 1:
-        phrases = {whole: next(iter(phrases.values()))}
-    said = [f"The {name} {phrase}." for name, phrase in phrases.items() if phrase]
-    return " ".join(filter(None, (hint, *said))).replace("?.", "?")
+# --- of which images ----------------------------------------------------------------------------------
 
 
 OTHERS = "The model gets other images than those handed in."

@@ -4,20 +4,68 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch.distributions import Bernoulli
-from torch.nn.functional import binary_cross_entropy, softplus
+from torch.nn.functional import binary_cross_entropy, normalize, softplus
 
-from course_utils.checks.judges import gradients
-from course_utils.checks.judges.core import Finding, problem_with
+from course_utils.checks.judges.core import Finding, problem_with, unless
+from course_utils.checks.judges.diagnoser import Sizes
 from course_utils.checks.judges.gaussians import BOUNDS, EPSILONS, altered, floored, kls, wrong_kls
 from course_utils.checks.probes.evidence import Evidence
 
 Terms = Callable[[Tensor, Tensor], Tensor]  # what an answer makes of its reconstruction and its KL
+
+# --- factors before a term ------------------------------------------------------------------------------
+
+
+def factors(sizes: Sizes) -> dict[str, float]:
+    """What may stand before a term of a loss, under the end of a sentence that says so.
+
+    `sizes` counts images, and pixels and latent dimensions that are summed over; "averaged pixels" are those
+    of a term that is a mean over them.
+    """
+    n = sizes["images"]
+    known = {
+        "": 1.0,
+        "is missing": 0.0,
+        "has the wrong sign": -1.0,
+        "counts twice: is it added twice, or is its 1/2 missing?": 2.0,
+        "counts half": 0.5,
+        "is in bits: take natural logarithms": 1 / math.log(2),
+        "is summed over the batch: average over images": n,
+        "is divided by the number of images once more": 1 / n,
+        "is divided by 128 once more": 1 / 128,
+        "is divided by 128: average over the images that there are": n / 128,
+    }
+    if d := sizes.get("latent dimensions"):
+        known["is a mean over latent dimensions: sum over them"] = 1 / d
+    if pixels := sizes.get("pixels"):
+        known["is a mean over pixels: sum over them"] = 1 / pixels
+        known["is a mean over pixels, and over images once more"] = 1 / pixels / n
+    if pixels := sizes.get("averaged pixels"):
+        known["is summed over pixels: take their mean"] = pixels
+        known["is summed over everything: take the mean"] = n * pixels
+        known["is divided by the number of pixels once more"] = 1 / pixels
+    return known
+
+
+def sentence(hint: str, phrases: Mapping[str, str], whole: str = "loss") -> str:
+    """The hint of a loss, and what is wrong with its terms: all of them at once where that is the same."""
+    if len(set(phrases.values())) == 1 and len(phrases) > 1:
+        phrases = {whole: next(iter(phrases.values()))}
+    said = [f"The {name} {phrase}." for name, phrase in phrases.items() if phrase]
+    return " ".join(filter(None, (hint, *said))).replace("?.", "?")
+
+
+def weighed(name: str, term: Tensor, sizes: Sizes) -> dict[str, Tensor]:
+    """The term under '', and with each factor under the sentence that says so."""
+    return {sentence("", {name: phrase}): factor * term for phrase, factor in factors(sizes).items()}
+
+
+# --- the terms --------------------------------------------------------------------------------------------
 
 
 def nll(x_logits: Tensor, x: Tensor) -> Tensor:
@@ -54,36 +102,33 @@ def reconstructions(x_logits: Tensor, x: Tensor) -> dict[str, Tensor]:
     """-log p(x|z) averaged over images under '', and what mistakes would give."""
     x_logits, x, (n, _, height, width) = x_logits.double(), x.double(), x.shape
     pixels, p = nll(x_logits, x), x_logits.sigmoid()
-    of_each, size = pixels.sum((1, 2, 3)), height * width
-    r, squares = of_each.mean(), (p - x).square()
+    of_each, squares = pixels.sum((1, 2, 3)), (p - x).square()
+    r, size = of_each.mean(), height * width
+    sums = {
+        "The logits go through a sigmoid twice.": nll(p, x),
+        "The logits are treated as probabilities: use the loss with logits.": (
+            binary_cross_entropy(x_logits.clamp(0, 1), x, reduction="none")
+        ),
+        "Images and logits have changed places in the cross-entropy.": nll(x, x_logits),
+        "Only white pixels count: a black one costs -log(1 - p).": x * softplus(-x_logits),
+        "The cross-entropy is multiplied by the image: every pixel counts once.": x * pixels,
+        "The images are rounded to black and white: a grey pixel costs a bit of both.": nll(
+            x_logits, x > 0.5
+        ),
+        "This is a squared error: the cross-entropy is asked for.": squares,
+        "This is half a squared error: the cross-entropy is asked for.": squares / 2,
+        "This is an absolute error: the cross-entropy is asked for.": (p - x).abs(),
+        "The squared error of the logits is no cross-entropy.": (x_logits - x).square(),
+    }
     values = {
         "": r,
-        "The reconstruction is a sum over the batch: average over images.": n * r,
-        "The reconstruction is divided by 128: average over the images that there are.": n * r / 128,
-        "The reconstruction is a mean over pixels: sum over them.": r / size,
+        "The reconstruction has the wrong sign: it is minus the log-likelihood.": -r,
         "The reconstruction is one value per image: average over the batch.": of_each,
         "The reconstruction is summed down the columns of an image, then averaged: sum over both.": r / width,
         "The reconstruction is summed along the rows of an image, then averaged: sum over both.": r / height,
-        "The reconstruction has the wrong sign: it is minus the log-likelihood.": -r,
-        "The reconstruction is in bits: take natural logarithms.": r / math.log(2),
-        "The reconstruction is halved: the cross-entropy has no 1/2.": r / 2,
-        "The reconstruction is missing.": 0 * r,
-        "The logits go through a sigmoid twice.": nll(p, x).sum() / n,
-        "The logits are treated as probabilities: use the loss with logits.": (
-            binary_cross_entropy(x_logits.clamp(0, 1), x, reduction="sum") / n
-        ),
-        "Images and logits have changed places in the cross-entropy.": nll(x, x_logits).sum() / n,
-        "Only white pixels count: a black one costs -log(1 - p).": (x * softplus(-x_logits)).sum() / n,
-        "Only black pixels count: a white one costs -log p.": ((1 - x) * softplus(x_logits)).sum() / n,
-        "The cross-entropy is multiplied by the image: every pixel counts once.": (x * pixels).sum() / n,
-        "The images are rounded to black and white: a grey pixel costs a bit of both.": (
-            nll(x_logits, x > 0.5).sum() / n
-        ),
-        "This is a squared error: the cross-entropy is asked for.": squares.sum() / n,
-        "This is half a squared error: the cross-entropy is asked for.": squares.sum() / n / 2,
         "This is the mean squared error: the cross-entropy is asked for.": squares.mean(),
-        "This is an absolute error: the cross-entropy is asked for.": (p - x).abs().sum() / n,
-        "The squared error of the logits is no cross-entropy.": (x_logits - x).square().sum() / n,
+        **{hint: each.sum() / n for hint, each in sums.items()},
+        **weighed("reconstruction", r, {"images": n, "pixels": size}),
     }
     if size != 784:
         values["784 pixels are hard-coded: sum over those that there are."] = r * 784 / size
@@ -93,22 +138,20 @@ def reconstructions(x_logits: Tensor, x: Tensor) -> dict[str, Tensor]:
 def divergences(mu: Tensor, logvar: Tensor, pixels: int) -> dict[str, Tensor]:
     """The KL averaged over images under '', and what mistakes would give."""
     parts = kls(mu, logvar)
-    n, k = len(mu), parts.sum(1).mean()
-    values = {
+    k, (n, d) = parts.sum(1).mean(), mu.shape
+    sums = wrong_kls(mu, logvar) | floored(parts)
+    return {
         "": k,
-        "The KL is missing.": 0 * k,
         "The KL has the wrong sign: a KL is never negative, and the loss adds it.": -k,
-        "The KL is a sum over the batch: average over images.": n * k,
-        "The KL is divided by 128: average over the images that there are.": n * k / 128,
-        "The KL is a mean over latent dimensions: sum over them.": parts.mean(),
         "The KL is divided by the number of pixels: only sum it over dimensions.": k / pixels,
         "The KL is one value per image: average over the batch.": parts.sum(1),
         "The KL is one value per dimension: sum over them.": parts.mean(0),
-        "The KL is in bits: take natural logarithms.": k / math.log(2),
-    } | {hint: part.sum(1).mean() for hint, part in wrong_kls(mu, logvar).items()}
-    each = {hint: part.sum(1).mean() for hint, part in floored(parts).items()}
-    means = {f"Averaged over images: {hint}": part.sum() for hint, part in floored(parts.mean(0)).items()}
-    return values | each | means
+        **{hint: part.sum(1).mean() for hint, part in sums.items()},
+        **weighed("KL", k, {"images": n, "latent dimensions": d}),
+    }
+
+
+# --- losses of both ---------------------------------------------------------------------------------------
 
 
 def sizes(_: Tensor, x: Tensor, mu: Tensor, *__: object) -> dict[str, int]:
@@ -130,15 +173,32 @@ def combined(combine: Terms, x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Te
     return values | far | kept
 
 
+# By the cosines of the gradients by logits, mu and logvar with those that are right.
+REACHED: dict[tuple[float, ...], str] = {
+    (1, 1, 1): "",
+    (0, 0, 0): "No gradient arrives: is the loss a plain number, or detached?",
+    (0, 1, 1): "No gradient reaches the logits: is the reconstruction detached?",
+    (1, 0, 0): "No gradient reaches mu and logvar: is the KL detached?",
+    (1, 0, 1): "No gradient reaches mu.",
+    (1, 1, 0): "No gradient reaches logvar.",
+}
+
+
 def gradients_reach(
     evidence: Evidence, findings: Sequence[Finding], look: tuple[Tensor, Tensor, Tensor, Tensor]
 ) -> Finding:
-    """The finding that gradients reach logits, mu and logvar; of a mistake that is named, the first of
-    `findings`, only that there are any."""
-    finding = gradients.reach(evidence, *look)
-    arrives = not problem_with(evidence, "gradients") and bool(evidence["gradients"].any())
+    """The finding that evidence["gradients"], as `of_loss` gives it, points along sigmoid(logits) - x, mu and
+    (exp(logvar) - 1) / 2; of a mistake that is named, the first of `findings`, only that there are any."""
+    claim = "its gradients reach the logits, mu and logvar"
+    if problem := problem_with(evidence, "gradients"):
+        return unless(claim, 1, problem)
+    x_logits, x, mu, logvar = (tensor.double() for tensor in look)
+    parts = [x_logits.sigmoid() - x, mu, (logvar.exp() - 1) / 2]
+    found = torch.as_tensor(evidence["gradients"]).double().split([part.numel() for part in parts])
+    cosines = tuple(
+        round(float(normalize(seen, dim=0) @ normalize(part.flatten(), dim=0)), 6)
+        for seen, part in zip(found, parts, strict=True)
+    )
+    hint = REACHED.get(cosines, "The gradients are not those of this loss, though its value is right.")
     named = not findings[0].holds and any(other.holds for other in findings)
-    known = not finding.hint.startswith("Largest difference")
-    hint = finding.hint if known else "The gradients are not those of this loss, though its value is right."
-    holds = finding.holds or (arrives and named)
-    return replace(finding, holds=holds, weight=1, hint="" if holds else hint)
+    return unless(claim, 1, "" if named and any(cosines) else hint)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.distributions import Normal
 
 from course_utils.checks.judges.gaussians import standard_normal
 
@@ -33,19 +34,26 @@ def judged(z: Tensor, mu: Tensor, logvar: Tensor) -> tuple[str, str]:
     in the mean absolute value. (Noise within 2.5 standard deviations is called uniform: where it fails.)
     """
     z, mu, logvar = z.double(), mu.double(), logvar.double()
-    noise = (z - mu) / (logvar / 2).exp()
+    sigma = (logvar / 2).exp()
+    noise = (z - mu) / sigma
     if noise.abs().max() < 1e-3:
         return "No noise is drawn: z is mu itself.", ""
-    pattern = _pattern(noise)
+    pattern, mean, std = _pattern(noise), noise.mean(), noise.std()
+
+    def log_likelihood(centre: Tensor, spread: Tensor) -> Tensor:
+        return Normal(centre, spread.abs(), validate_args=False).log_prob(z).sum()
+
+    wider = log_likelihood(mu + mean * sigma, std * sigma)  # with a factor, sigma may pass for something else
     for hint, (centre, spread) in samplers(mu, logvar).items():
-        if standard_normal((z - centre) / spread) or (pattern and hint == ""):
+        normal = standard_normal((z - centre) / spread)
+        if (normal and log_likelihood(centre, spread) > wider - 18) or (pattern and hint == ""):
             return hint, pattern
-    low, high, std = noise.min(), noise.max(), noise.std()
+    low, high = noise.min(), noise.max()
     if low > -1e-3 and high < 1 + 1e-3:
         return "The noise lies in [0, 1]: use torch.randn, not torch.rand.", ""
     if noise.abs().max() < 2.5 * std:
         return f"The noise never leaves [{low:.1f}, {high:.1f}]: is it normal, as torch.randn's?", ""
-    return f"The noise has mean {noise.mean():.2f} and std {std:.2f}; is it standard normal?", ""
+    return f"The noise has mean {mean:.2f} and std {std:.2f}; is it standard normal?", ""
 
 
 def _pattern(noise: Tensor) -> str:

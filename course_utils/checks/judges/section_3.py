@@ -8,7 +8,6 @@ answer that draws its own noise has exact values, and only the noise itself is l
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -17,19 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributions import Bernoulli, Normal
-from torch.nn import functional as F
+from torch.distributions import Normal
 
 from course_utils.checks.judges import gradients, layers, losses, noise
-from course_utils.checks.judges.core import (
-    Exercise,
-    Finding,
-    close,
-    expect,
-    is_fact,
-    problem_with,
-    unless,
-)
+from course_utils.checks.judges.core import Exercise, Finding, close, expect, is_fact, problem_with, unless
 from course_utils.checks.judges.gaussians import EPSILONS, kls, posterior, wrong_kls
 from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction
@@ -51,24 +41,26 @@ from course_utils.checks.probes.witness import Witness
 
 def _nll(model: Witness, x: Tensor, z: Tensor) -> Tensor:
     """-log p(x|z) in nats per image: (N,)."""
-    return F.binary_cross_entropy_with_logits(model.decode(z.double()), x, reduction="none").sum((1, 2, 3))
+    return losses.nll(model.decode(z.double()), x).sum((1, 2, 3))
+
+
+def _squares(model: Witness, x: Tensor, z: Tensor) -> Tensor:
+    """The squared error per image: (N,)."""
+    return (model.decode(z.double()).sigmoid() - x).square().sum((1, 2, 3))
 
 
 def _noise(evidence: Evidence, names: Sequence[str], model: Witness, x: Tensor) -> tuple[str, str]:
     """What `noise.judged` says of the codes of two calls on the images x."""
     keys = [f"{key}{name}" for key in ("images", "codes") for name in names]
-    problem = next(filter(None, (problem_with(evidence, key) for key in keys)), "")
-    if problem:
+    if problem := problem_with(evidence, *keys):
         return problem, problem
     batches = [gradients.given(evidence[key], x)[1].double() for key in keys[:2]]  # each in its own order
     n = min(map(len, batches))
     codes = [torch.as_tensor(evidence[key])[:n] for key in keys[2:]]
     if min(map(len, codes)) < n:
         return f"`decode` gets {min(map(len, codes))} codes for {n} images.", ""
-    mu, logvar = (
-        torch.stack(part).detach() for part in zip(*(model.encode(x[:n]) for x in batches), strict=True)
-    )
-    return noise.judged(torch.stack(codes), mu, logvar)
+    heads = torch.stack([torch.stack(model.encode(x[:n])) for x in batches], 1).detach()
+    return noise.judged(torch.stack(codes), *heads)
 
 
 FRESH = "z = mu + sigma * eps, with noise of its own for every image, dimension and call"
@@ -114,25 +106,16 @@ def _three(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> dict[str,
     values = losses.combined(three, x_logits, x, mu, logvar)
     loss, r, k = values[""]
     others = {
-        "The loss subtracts the KL; the ELBO does, its negative adds it.": (r - k, r, k),
         "This is the ELBO: the loss is minus that.": (-loss, r, k),
         "This is the ELBO, and its two terms: the loss is minus that.": (-loss, -r, k),
-        "The KL is missing in the loss, which is the sum of both terms.": (r, r, k),
-        "The reconstruction is missing in the loss, which is the sum of both terms.": (k, r, k),
-        "The loss has half the KL in it: it is the sum of both terms.": (r + k / 2, r, k),
-        "The loss has the KL in it twice: it is the sum of both terms.": (r + 2 * k, r, k),
-        "The loss has the KL in it four times: it is the sum of both terms.": (r + 4 * k, r, k),
-        "The loss is the mean of the two terms: it is their sum.": (loss / 2, r, k),
-        "Reconstruction and KL have changed places.": (loss, k, r),
     }
-    orders = {
-        "reconstruction, KL, loss": (r, k, loss),
-        "reconstruction, loss, KL": (r, loss, k),
-        "KL, loss, reconstruction": (k, loss, r),
-        "KL, reconstruction, loss": (k, r, loss),
-    }
-    for order, parts in orders.items():
-        others[f"The order is {order}: the loss comes first, then reconstruction and KL."] = parts
+    weights = {"subtracted": -1, "missing": 0, "halved": 0.5, "taken twice": 2, "taken four times": 4}
+    for word, weight in weights.items():
+        others[f"The KL is {word} in the loss, which is the sum of both terms."] = (r + weight * k, r, k)
+    parts = {"loss": loss, "reconstruction": r, "KL": k}
+    for order in itertools.permutations(parts):
+        hint = f"The order is {', '.join(order)}: the loss comes first, then reconstruction and KL."
+        others[hint] = tuple(parts[name] for name in order)
     return values | {hint: torch.stack(parts) for hint, parts in others.items()}
 
 
@@ -144,32 +127,27 @@ def _losses(sampler: str) -> Callable[[Witness, Tensor, Tensor], gradients.Parts
     Each way explains the codes by noise of its own."""
 
     def parts(model: Witness, x: Tensor, codes: Tensor) -> gradients.Parts:
-        mu, logvar = model.encode(x)
-        codes = codes.double()
-        ways = {
-            hint: (c + s * ((codes - c) / s).detach()) for hint, (c, s) in noise.samplers(mu, logvar).items()
+        mu, logvar = q = model.encode(x)
+        without_mu, without_logvar = (mu.detach(), logvar), (mu, logvar.detach())
+        neither = (mu.detach(), logvar.detach())
+        cut_off = {  # what z is made of, and what the KL
+            "No gradient flows through z: do not detach it.": (neither, q),
+            "Through z only mu gets a gradient: do not detach sigma.": (without_logvar, q),
+            "No gradient reaches mu: do not detach it.": (without_mu, without_mu),
+            "No gradient reaches logvar: do not detach it.": (without_logvar, without_logvar),
         }
-        ways = {
-            sampler: ways.get(sampler, ways[""]),
-            "No gradient flows through z: do not detach it.": codes,
-            "Through z only mu gets a gradient: do not detach sigma.": mu + (codes - mu).detach(),
-            **ways,
-        }
-        halves = {
-            hint: (c + s * ((codes - mu) / (logvar / 2).exp()).detach(), kls(*moments).sum(1).mean())
-            for hint, moments in {
-                "No gradient reaches mu: do not detach it.": (mu.detach(), logvar),
-                "No gradient reaches logvar: do not detach it.": (mu, logvar.detach()),
-            }.items()
-            for c, s in [(moments[0], (moments[1] / 2).exp())]
-        }
-        kl = kls(mu, logvar).sum(1).mean()
-        terms = {hint: (z, kl) for hint, z in ways.items()} | halves
-        squares = (model.decode(ways[""]).sigmoid() - x).square().sum() / len(x)
-        return {
-            hint: {"reconstruction": _nll(model, x, z).mean(), "KL": its_kl}
-            for hint, (z, its_kl) in terms.items()
-        } | {"The reconstruction is no cross-entropy.": {"squared error": squares, "KL": kl}}
+        samples = noise.samplers(mu, logvar)
+        ways = {sampler: (samples.get(sampler, samples[""]), q)}
+        ways |= {hint: (noise.samplers(*of_z)[""], of_kl) for hint, (of_z, of_kl) in cut_off.items()}
+        ways |= {hint: (sample, q) for hint, sample in samples.items()}
+
+        def terms(error: Callable[..., Tensor], hint: str) -> dict[str, Tensor]:
+            (centre, spread), of_kl = ways[hint]
+            z = centre + spread * ((codes.double() - centre) / spread).detach()
+            return {"reconstruction": error(model, x, z).mean(), "KL": kls(*of_kl).sum(1).mean()}
+
+        known = {hint: terms(_nll, hint) for hint in ways}
+        return known | {"The reconstruction is no cross-entropy.": terms(_squares, "")}
 
     return parts
 
@@ -196,23 +174,21 @@ def judge_test_elbo(seed: int, evidence: Evidence) -> list[Finding]:
     sampler, shared = _noise(evidence, ("", " whole"), model, images)
     mean, error = _estimate(evidence, "", model, images, size)
     whole_mean, whole_error = _estimate(evidence, " whole", model, images, 2 * len(images))
+    stopped, once = problem_with(evidence, "estimate"), problem_with(evidence, "estimate whole")
+    if not stopped and not once and mean != gradients.OTHERS:
+        both = np.stack([evidence["estimate"], evidence["estimate whole"]], 1)
+        few, few_of_error = map(gradients.rounded, both)
+        mean, error = (few, "") if few else (mean, error or few_of_error)
     facts = {
         "mode": "the model is in evaluation mode",
         "batches": "at most batch_size images go through at a time",
         "gradients": "no gradients are kept",
     }
-    stopped = problem_with(evidence, "estimate")
     claim = "the mean is that of the ELBO over all images, each with one sample of q(z|x)"
     return [
         unless(claim, 3, mean or sampler or whole_mean),
         unless("the standard error is that of these values", 0.75, error or whole_error * (not mean)),
-        unless(
-            FRESH,
-            0.5,
-            stopped
-            or (mean if mean and error else "")
-            or shared * (not problem_with(evidence, "estimate whole")),
-        ),
+        unless(FRESH, 0.5, stopped or mean * bool(error) or shared * (not once)),
         *(
             unless(claim, 0.25, stopped) if stopped else is_fact(evidence, key, seed, claim, 0.25, "")
             for key, claim in facts.items()
@@ -220,18 +196,18 @@ def judge_test_elbo(seed: int, evidence: Evidence) -> list[Finding]:
     ]
 
 
-Named = tuple[str, Tensor]  # the ELBO of each image, under the hint for what is wrong with it
-Reduction = tuple[str, Callable[[Tensor, int], Tensor]]  # of one value per image, in batches of a size
-Pair = tuple[str, str]  # what is wrong with the values, and with their reduction
+Named = list[tuple[str, Tensor]]  # values under hints, '' where they are right: more than one may be
 
 
 def _estimate(evidence: Evidence, name: str, model: Witness, x: Tensor, size: int) -> tuple[str, str]:
     """What is wrong with mean and standard error, given the images and codes that the model has noted."""
     keys = [f"{key}{name}" for key in ("estimate", "images", "codes")]
-    problem = next(filter(None, (problem_with(evidence, key) for key in keys)), "")
-    if problem:
+    if problem := problem_with(evidence, *keys):
         return problem, problem
     found, n, z = evidence[keys[0]], len(x), torch.as_tensor(evidence[keys[2]])
+    if found.shape != (2,):
+        hint = "Mean and standard error are one number each."
+        return hint, hint
     hint, x = gradients.given(evidence[keys[1]], x)
     if len(x) < n:
         known = {
@@ -243,119 +219,101 @@ def _estimate(evidence: Evidence, name: str, model: Witness, x: Tensor, size: in
         hint = f"`decode` gets {len(z)} codes for {n} images: one sample of z is asked for."
     if hint == gradients.OTHERS:
         return hint, hint
-    if hint or (hint := gradients.rounded(found[:1])):
+    if hint:
         return hint, ""
     values = _values(model, x.double(), z, size)
-    right, sizes = values[0][1], {"images": len(x), "pixels": 784, "batches": -(-len(x) // size)}
-    mean, error = (kind[0][1](right, size).item() for kind in (_MEANS, _ERRORS))
+    rights = [value for wrong, value in values if not wrong]
+    mean, error = rights[0].mean().item(), rights[0].std().item() / len(x) ** 0.5
     if close(found, [error, mean], 1e-4):
         return "Mean and standard error have changed places.", ""
+    sizes = {"images": len(x), "pixels": 784, "batches": -(-len(x) // size)}
+    unlike = [
+        expect({"": np.array(seen)}, "", right, "", 0, tolerance=1e-5, sizes=sizes).hint
+        for seen, right in zip(found, (mean, error), strict=True)
+    ]
 
-    def known_as(
-        number: float, values: Sequence[Named], kinds: Sequence[Reduction], close: float
-    ) -> list[Pair]:
-        """What explains the number, the fewest mistakes first."""
-        pairs = [
-            (what, how)
-            for what, value in values
-            for how, reduce in kinds
-            if np.isclose(number, reduce(value, size), rtol=1e-6 if what and how else close)
+    def fits(number: float, reduced: Named, what: str, tolerance: float, otherwise: str) -> list[str]:
+        """What may be wrong with the reduction to this number, where `what` is wrong with the values."""
+        near = [tolerance, 1e-6]  # two mistakes agree by chance more often
+        known = (how for how, of in reduced if math.isclose(number, of, rel_tol=near[bool(what and how)]))
+        return [*known, *filter(None, [otherwise])]
+
+    explained = [
+        (what, of_mean, of_error)
+        for what, value in values
+        for of_mean in fits(found[0], _means(value, size), what, 1e-5, unlike[0])
+        for of_error in fits(found[1], _errors(value, size), what, 1e-3, unlike[1])
+    ]
+    # The fewest mistakes; a number that none explains weighs as much as three.
+    what, of_mean, of_error = min(
+        explained,
+        key=lambda hints: sum(3 if hint in unlike else 1 for hint in hints if hint),
+        default=("", *unlike),
+    )
+    if any(math.isclose(found[0], value.mean(), rel_tol=1e-5) for value in rights):
+        of_error = f"{what} {of_error}".strip()  # the mean of what is wrong is right
+    else:
+        of_mean = f"{what} {of_mean}".strip()
+    return of_mean, of_error * (of_error != of_mean)
+
+
+def _means(value: Tensor, size: int) -> Named:
+    """The mean of one value per image, and what is returned in its place, in batches of this size."""
+    batches = value.split(size)
+    means = torch.stack([batch.mean() for batch in batches])
+    return [
+        ("", value.mean()),
+        ("The mean of the batches' means: the last batch is smaller and must weigh less.", means.mean()),
+        ("Only the first batch counts: is the return inside the loop?", means[0]),
+        ("Only the last batch counts: collect the values of all of them.", means[-1]),
+        ("This is the sum over images: take their mean.", value.sum()),
+        ("This is the sum of the batches' means: take the mean over images.", means.sum()),
+        ("The sum over images is divided by the number of batches.", value.sum() / len(batches)),
+    ]
+
+
+def _errors(value: Tensor, size: int) -> Named:
+    """The standard error of one value per image, and what is returned in its place."""
+    batches, n = value.split(size), len(value)
+    means = torch.stack([batch.mean() for batch in batches])
+    of_batch = [batch.std() / len(batch) ** 0.5 for batch in batches]
+    errors = [
+        ("This is the spread of the batches' means: take that of all images.", means.std()),
+        ("This is an error over batches: it is one over images.", means.std() / len(batches) ** 0.5),
+        ("This is the error over the first batch alone.", of_batch[0]),
+        ("This is the error over the last batch alone.", of_batch[-1]),
+    ]
+    for std in (value.std(), value.std(correction=0)):
+        errors += [
+            ("", std / n**0.5),
+            ("That is the standard deviation; the standard error is smaller by sqrt(N).", std),
+            ("The standard error divides by sqrt(N), not by N.", std / n),
+            ("That is the variance over sqrt(N): take the standard deviation.", std**2 / n**0.5),
+            ("That is the variance over N: its root is missing.", std**2 / n),
+            ("That is the variance: take its root, and divide by sqrt(N).", std**2),
+            ("N is the number of images, not the size of a batch.", std / size**0.5),
+            ("N is the number of images, not of batches.", std / len(batches) ** 0.5),
         ]
-        return sorted(pairs, key=lambda pair: sum(map(bool, pair)))
-
-    def said(pairs: list[Pair], number: float, right: float) -> str:
-        if pairs:
-            return " ".join(filter(None, pairs[0]))
-        return expect({"": np.array(number)}, "", right, "", 0, tolerance=1e-5, sizes=sizes).hint
-
-    means = known_as(found[0], values, _MEANS, 1e-5)
-    # The error is held to the answer's own values, where these are understood.
-    own = [what for what, _ in means] or [""]
-    errors = known_as(found[1], [value for value in values if value[0] in own], _ERRORS, 1e-3)
-    errors = [(what * (what != own[0]), how) for what, how in errors]
-    hint, other = said(means, found[0], mean), gradients.rounded(found[1:])
-    other = other or said(sorted(errors), found[1], error)
-    return hint, other * (other != hint)
+    return errors
 
 
-def _batches(value: Tensor, size: int) -> Tensor:
-    """The mean of each batch."""
-    return torch.stack([part.mean() for part in value.split(size)])
-
-
-_MEANS: tuple[Reduction, ...] = (
-    ("", lambda value, _: value.mean()),
-    (
-        "The mean of the batches' means: the last batch is smaller and must weigh less.",
-        lambda value, size: _batches(value, size).mean(),
-    ),
-    ("Only the first batch counts: is the return inside the loop?", lambda value, size: value[:size].mean()),
-    (
-        "Only the last batch counts: collect the values of all of them.",
-        lambda v, size: v.split(size)[-1].mean(),
-    ),
-    (
-        "The last, smaller batch does not count.",
-        lambda value, size: value[: len(value) // size * size].mean(),
-    ),
-    ("This is the sum over images: take their mean.", lambda value, _: value.sum()),
-    (
-        "This is the sum of the batches' means: take the mean over images.",
-        lambda v, size: _batches(v, size).sum(),
-    ),
-    (
-        "The sum over images is divided by the number of batches.",
-        lambda v, size: v.sum() / len(v.split(size)),
-    ),
-    ("The median is taken; the mean is asked for.", lambda value, _: value.median()),
-)
-_ERRORS: tuple[Reduction, ...] = (
-    ("", lambda value, _: value.std() / len(value) ** 0.5),
-    ("", lambda value, _: value.std(correction=0) / len(value) ** 0.5),
-    ("This divides by sqrt(N - 1): s / sqrt(N) is asked for.", lambda v, _: v.std() / (len(v) - 1) ** 0.5),
-    ("That is the standard deviation; the standard error is smaller by sqrt(N).", lambda v, _: v.std()),
-    ("That is the standard deviation; the error is smaller by sqrt(N).", lambda v, _: v.std(correction=0)),
-    ("The standard error divides by sqrt(N), not by N.", lambda value, _: value.std() / len(value)),
-    ("That is the variance over sqrt(N): take the standard deviation.", lambda v, _: v.var() / len(v) ** 0.5),
-    ("That is the variance over N: its root is missing.", lambda value, _: value.var() / len(value)),
-    ("That is the variance: take its root, and divide by sqrt(N).", lambda value, _: value.var()),
-    ("N is the number of images, not the size of a batch.", lambda value, size: value.std() / size**0.5),
-    ("N is the number of images, not of batches.", lambda v, size: v.std() / len(v.split(size)) ** 0.5),
-    ("This is the spread of the batches' means: take that of all images.", lambda v, s: _batches(v, s).std()),
-    (
-        "This is an error over batches: it is one over images.",
-        lambda v, size: _batches(v, size).std() / len(v.split(size)) ** 0.5,
-    ),
-    (
-        "This is the error over the first batch alone.",
-        lambda value, size: value[:size].std() / len(value[:size]) ** 0.5,
-    ),
-    (
-        "This is the error over the last batch alone.",
-        lambda v, size: v.split(size)[-1].std() / len(v.split(size)[-1]) ** 0.5,
-    ),
-    (
-        "This is the mean of the batches' errors: take one error over all images.",
-        lambda v, size: torch.stack([part.std() / len(part) ** 0.5 for part in v.split(size)]).mean(),
-    ),
-    ("This is 1.96 standard errors: one is asked for.", lambda v, _: 1.96 * v.std() / len(v) ** 0.5),
-)
-
-
-def _values(model: Witness, x: Tensor, z: Tensor, size: int) -> list[Named]:
+@torch.no_grad()
+def _values(model: Witness, x: Tensor, z: Tensor, size: int) -> Named:
     """The ELBO of each image, with the KL's closed form and with that of the sample, and likely mistakes."""
-    mu, logvar = (part.detach() for part in model.encode(x))
-    z, logits, kl = z.double(), model.decode(z.double()).detach(), kls(mu, logvar).sum(1)
+    mu, logvar = model.encode(x)
+    z, kl = z.double(), kls(mu, logvar).sum(1)
     sampled = (posterior(mu, logvar).log_prob(z) - Normal(0.0, 1.0).log_prob(z)).sum(1)
+    logits = model.decode(z)
 
     def log_p(logits: Tensor, x: Tensor) -> Tensor:
-        return -F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum((1, 2, 3))
+        return -losses.nll(logits, x).sum((1, 2, 3))
 
     def of_batch(value: Tensor, reduce: Callable[[Tensor], Tensor]) -> Tensor:
         return torch.cat([reduce(part).expand(len(part)) for part in value.split(size)])
 
-    right, sizes = log_p(logits, x), {"pixels": 784, "latent dimensions": z.shape[1]}
-    values = [
+    right = log_p(logits, x)
+    known = losses.factors({"images": len(x), "pixels": 784, "latent dimensions": z.shape[1]})
+    return [
         ("", right - kl),
         ("", right - sampled),
         ("This is the loss, -ELBO: the ELBO itself is asked for.", kl - right),
@@ -364,16 +322,13 @@ def _values(model: Witness, x: Tensor, z: Tensor, size: int) -> list[Named]:
         ("log p(x|z) is summed over the batch: each image has its own.", of_batch(right, torch.sum) - kl),
         ("The logits go through a sigmoid twice.", log_p(logits.sigmoid(), x) - kl),
         ("Images are rounded before they are compared: keep their greys.", log_p(logits, x.round()) - kl),
-        (
-            "This is a squared error: log p(x|z) is minus the cross-entropy.",
-            -(logits.sigmoid() - x).square().sum((1, 2, 3)) - kl,
+        ("This is a squared error: log p(x|z) is minus the cross-entropy.", -_squares(model, x, z) - kl),
+        *(
+            (losses.sentence("", {"log p(x|z)": p, "KL": k}, "ELBO"), known[p] * right - known[k] * kl)
+            for p, k in itertools.product(known, repeat=2)
         ),
+        *((hint, right - wrong.sum(1)) for hint, wrong in wrong_kls(mu, logvar).items()),
     ]
-    for (p, of_p), (k, of_k) in itertools.product(gradients.FACTORS, repeat=2):
-        with contextlib.suppress(KeyError):  # the images of a batch come above
-            sentence = gradients.sentence("", {"log p(x|z)": p, "KL": k}, "ELBO")
-            values.append((sentence, of_p(sizes) * right - of_k(sizes) * kl))
-    return [*values, *((hint, right - wrong.sum(1)) for hint, wrong in wrong_kls(mu, logvar).items())]
 
 
 # --- 3.5 estimate_log_likelihood --------------------------------------------------------------------
@@ -396,102 +351,93 @@ def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
     """The bound per image in float64, and what mistakes would give."""
     x, eps, (k, n, d) = x.double(), eps.double(), eps.shape
     mu, logvar = model.encode(x)
-    sigma, q, p = (logvar / 2).exp(), posterior(mu, logvar), Normal(0.0, 1.0)
+    q, p, sigma = posterior(mu, logvar), Normal(0.0, 1.0), (logvar / 2).exp()
+
+    def log_p(z: Tensor) -> Tensor:
+        """log p(x|z): (K, N)."""
+        return -torch.stack([_nll(model, x, row) for row in z])
+
+    def log_of(density: Normal, z: Tensor) -> Tensor:
+        return density.log_prob(z).sum(-1)
 
     def bound(log_w: Tensor) -> Tensor:
         return torch.logsumexp(log_w, 0) - math.log(k)
 
-    def terms(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """log p(x|z), log p(z) and log q(z|x), each (K, N)."""
-        return -torch.stack([_nll(model, x, row) for row in z]), p.log_prob(z).sum(2), q.log_prob(z).sum(2)
-
-    def of(z: Tensor) -> Tensor:
-        likelihood, prior, own = terms(z)
-        return bound(likelihood + prior - own)
-
     z = mu + sigma * eps
-    likelihood, prior, own = terms(z)
+    likelihood, prior, own = log_p(z), log_of(p, z), log_of(q, z)
     log_w = likelihood + prior - own
-    total, softmax = torch.logsumexp(log_w, 0), log_w.softmax(0) * log_w
-    logits = torch.stack([model.decode(row) for row in z])
-    half, wide = (Normal(mu, (f * logvar).exp()).log_prob(z).sum(2) for f in (0.25, 1.0))
-    twofold = Normal(mu, (logvar.exp() / 2).exp()).log_prob(z).sum(2)
-    at_one = Normal(0.0, math.exp(0.5)).log_prob(z).sum(2)
-    mixed = -torch.stack([_nll(model, x, row) for row in z]).reshape(n, k).T
-    samples = noise.samplers(mu, logvar)
-    twice = Bernoulli(logits=logits.sigmoid()).log_prob(x).sum((2, 3, 4))
-    return {
+    total, logits = torch.logsumexp(log_w, 0), torch.stack([model.decode(row) for row in z])
+    bounds = {
         "": bound(log_w),
         "The - log K is missing.": total,
         "K is the number of samples, not the number of images.": total - math.log(n),
         "K is the number of samples, not of latent dimensions.": total - math.log(d),
         "log K is added; it must be subtracted.": total + math.log(k),
+        "The log of a mean is the log of the sum minus log K, not a K-th of it.": total / k,
         "This is the mean of the log-weights, the ELBO: average the weights first.": log_w.mean(0),
         "This is the sum of the log-weights: average the weights first.": log_w.sum(0),
-        "The log-weights are weighted by their softmax: average exp(log_w).": softmax.sum(0),
+        "The log-weights are weighted by their softmax: average exp(log_w).": (
+            (log_w.softmax(0) * log_w).sum(0)
+        ),
         "This is the largest weight alone: average all of them.": log_w.amax(0),
         "exp(log_w) underflows to 0 here: use torch.logsumexp.": log_w.float().exp().mean(0).log(),
         "The axes are swapped: average over samples.": torch.logsumexp(log_w, 1) - math.log(n),
-        "The weight lacks the prior p(z).": bound(likelihood - own),
-        "The weight lacks q(z|x): divide by it.": bound(likelihood + prior),
-        "The weight is p(x|z) alone; z was drawn from q(z|x), not from the prior.": bound(likelihood),
-        "The weight lacks p(x|z).": bound(prior - own),
-        "q(z|x) multiplies the weight; it must divide it.": bound(likelihood + prior + own),
-        "The prior divides the weight; it must multiply it.": bound(likelihood - prior - own),
-        "The prior divides and q(z|x) multiplies: it is the other way round.": bound(
-            likelihood - prior + own
-        ),
-        "p(x|z) divides the weight; it must multiply it.": bound(prior - likelihood - own),
-        "log p(x|z) is a mean over pixels: sum over them.": bound(likelihood / 784 + prior - own),
-        "log p(z) and log q(z|x) are means over dimensions: sum.": bound(likelihood + (prior - own) / d),
-        "The prior is taken at mu: take it at z.": bound(likelihood + p.log_prob(mu).sum(1) - own),
-        "q(z|x) is taken at mu: take it at z.": bound(likelihood + prior - q.log_prob(mu).sum(1)),
-        "p(x|z) is taken at mu: decode z.": bound(-_nll(model, x, mu) + prior - own),
-        "The prior is that of logvar = 1: log 1 = 0 is that of N(0, 1).": bound(likelihood + at_one - own),
-        "The logvar of q(z|x) is halved in its density.": bound(likelihood + prior - half),
-        "The density of q(z|x) takes exp(logvar) for its sigma.": bound(likelihood + prior - wide),
-        "The density of q(z|x) takes exp(logvar) for its logvar.": bound(likelihood + prior - twofold),
-        "The density of q(z|x) has mean 0: its mean is mu.": (
-            bound(likelihood + prior - Normal(0.0, sigma).log_prob(z).sum(2))
-        ),
-        "p(x|z) counts twice.": bound(2 * likelihood + prior - own),
-        "log p(x|z) is averaged over the batch: each image has its own.": (
-            bound(likelihood.mean(1, keepdim=True) + prior - own)
-        ),
-        "log p(x|z) is summed over the batch: each image has its own.": (
-            bound(likelihood.sum(1, keepdim=True) + prior - own)
-        ),
-        "log K is the natural logarithm.": total - math.log2(k),
-        "K is subtracted, not its logarithm.": total - k,
-        "This is the median of the log-weights: average the weights.": log_w.median(0).values,
-        "Images and samples are mixed up where rows of all are cut apart.": bound(mixed + prior - own),
-        "The log of a mean is the log of the sum minus log K, not a K-th of it.": total / k,
         "This is the negative log-likelihood: return log p(x) itself.": -bound(log_w),
         "One value per sample and image: average the weights over samples.": log_w,
-        "The KL takes the place of log p(z) - log q(z|x).": bound(likelihood - kls(mu, logvar).sum(1)),
-        "The noise is missing: this is mu itself.": of(mu.expand(eps.shape)),
-        "The noise is subtracted; it should be added.": of(mu - sigma * eps),
         "Only the first noise counts, for every sample: average over all K.": log_w[0],
         "Only the first noise counts, and K is that of all.": log_w[0] - math.log(k),
-        "All images share one noise: eps has some for each.": of(mu + sigma * eps[:, :1]),
         "Only the last noise counts: average over all K.": log_w[-1],
-        **{hint: of(centre + spread * eps) for hint, (centre, spread) in samples.items() if hint},
-        "The logits go through a sigmoid twice.": bound(twice + prior - own),
-        **{
-            hint: bound(prior - own - wrong.sum((2, 3, 4)))
-            for hint, wrong in losses.unsafe(logits, x).items()
-        },
-        **{
-            f"exp(log_w) underflows to 0 here, and {epsilon:.0e} is left: use torch.logsumexp.": (
-                (log_w.exp().mean(0) + epsilon).log()
-            )
-            for epsilon in EPSILONS
-        },
-        **{
-            f"K is fixed at {size}: take the number of noises.": total - math.log(size)
-            for size in (5, 10, 20, 32, 50, 64, 100, 128, 1000)
-        },
     }
+    for size in (5, 10, 20, 32, 50, 64, 100, 128, 1000):
+        bounds[f"K is fixed at {size}: take the number of noises."] = total - math.log(size)
+    for epsilon in EPSILONS:
+        hint = f"exp(log_w) underflows to 0 here, and {epsilon:.0e} is left: use torch.logsumexp."
+        bounds[hint] = (log_w.exp().mean(0) + epsilon).log()
+    log_weights = {
+        "The weight lacks the prior p(z).": likelihood - own,
+        "The weight lacks q(z|x): divide by it.": likelihood + prior,
+        "The weight is p(x|z) alone; z was drawn from q(z|x), not from the prior.": likelihood,
+        "The weight lacks p(x|z).": prior - own,
+        "q(z|x) multiplies the weight; it must divide it.": likelihood + prior + own,
+        "The prior divides the weight; it must multiply it.": likelihood - prior - own,
+        "The prior divides and q(z|x) multiplies: it is the other way round.": likelihood - prior + own,
+        "p(x|z) divides the weight; it must multiply it.": prior - likelihood - own,
+        "log p(x|z) is a mean over pixels: sum over them.": likelihood / 784 + prior - own,
+        "log p(x|z) is summed over the batch: each image has its own.": (
+            likelihood.sum(1, keepdim=True) + prior - own
+        ),
+        "log p(z) and log q(z|x) are means over dimensions: sum.": likelihood + (prior - own) / d,
+        "The prior is taken at mu: take it at z.": likelihood + log_of(p, mu) - own,
+        "q(z|x) is taken at mu: take it at z.": likelihood + prior - log_of(q, mu),
+        "p(x|z) is taken at mu: decode z.": log_p(mu[None]) + prior - own,
+        "The prior is that of logvar = 1: log 1 = 0 is that of N(0, 1).": (
+            likelihood + log_of(Normal(0.0, math.exp(0.5)), z) - own
+        ),
+        "The logvar of q(z|x) is halved in its density.": (
+            likelihood + prior - log_of(posterior(mu, logvar / 2), z)
+        ),
+        "The density of q(z|x) takes exp(logvar) for its sigma.": (
+            likelihood + prior - log_of(posterior(mu, 2 * logvar), z)
+        ),
+        "Images and samples are mixed up where rows of all are cut apart.": (
+            likelihood.reshape(n, k).T + prior - own
+        ),
+        "The KL takes the place of log p(z) - log q(z|x).": likelihood - kls(mu, logvar).sum(1),
+        "The logits go through a sigmoid twice.": -losses.nll(logits.sigmoid(), x).sum((2, 3, 4))
+        + prior
+        - own,
+        **{hint: prior - own - wrong.sum((2, 3, 4)) for hint, wrong in losses.unsafe(logits, x).items()},
+    }
+    samples = {
+        "The noise is missing: this is mu itself.": mu.expand(eps.shape),
+        "The noise is subtracted; it should be added.": mu - sigma * eps,
+        "All images share one noise: eps has some for each.": mu + sigma * eps[:, :1],
+    }
+    for hint, (centre, spread) in noise.samplers(mu, logvar).items():
+        samples[hint] = centre + spread * eps
+    for hint, drawn in samples.items():
+        log_weights[hint] = log_p(drawn) + log_of(p, drawn) - log_of(q, drawn)
+    return {hint: bound(wrong) for hint, wrong in log_weights.items()} | bounds
 
 
 EXERCISES = (

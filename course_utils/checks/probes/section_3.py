@@ -5,8 +5,7 @@ The small VAE that is handed to the answers notes what it is asked (see `witness
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,17 +13,10 @@ import torch
 from torch import Tensor
 
 from course_utils.checks.probes import layers
-from course_utils.checks.probes.evidence import (
-    Evidence,
-    NotNumbers,
-    as_array,
-    look,
-    one,
-    record,
-)
+from course_utils.checks.probes.evidence import Evidence, NotNumbers, as_array, look, one, record
 from course_utils.checks.probes.inputs import generator, loss_looks
 from course_utils.checks.probes.predictions import prediction
-from course_utils.checks.probes.witness import Witness, greys, pair, steps
+from course_utils.checks.probes.witness import Witness, greys, steps
 
 # --- shared by the exercises ------------------------------------------------------------------------
 
@@ -40,28 +32,23 @@ def images(seed: int, n: int, stream: int = 10) -> Tensor:
     return (torch.rand(n, 1, 28, 28, generator=generator(seed, stream)) < share).float()
 
 
-def _record_parts(evidence: Evidence, keys: tuple[str, ...], answer: Callable[[], Any]) -> None:
-    """Call once and keep each value that comes back under its key; what went wrong under all of them."""
-    parts: list[Any] = []
+def _several(answer: Callable[..., Any], *names: str) -> Callable[..., Any]:
+    """The answer, as one that returns an array of what has these names: (names,), or (names, n) where these
+    are no scalars."""
 
-    def first() -> Any:
-        value = answer()
+    def together(*given: Any) -> Any:
+        value = answer(*given)
         if value is None:
-            return value  # `record` has the sentence for it
-        with contextlib.suppress(TypeError):  # of what is no sequence
-            parts.extend([value] if isinstance(value, Mapping) else value)
-        if len(parts) != len(keys):
-            found = f"{len(parts)} values" if len(parts) > 1 else "one value"
-            parts.clear()
-            raise NotNumbers(f"It returned {found}; {len(keys)} are asked for.")
-        return parts[0]
+            return None  # `record` has the sentence for it
+        several = isinstance(value, tuple | list) or (isinstance(value, Tensor | np.ndarray) and value.ndim)
+        parts = list(value) if several else [value]
+        if len(parts) != len(names):
+            found = f"{len(parts)} values" if several else f"one value, a {type(value).__name__}"
+            asked = f"{', '.join(names[:-1])} and {names[-1]}"
+            raise NotNumbers(f"It returned {found}; {len(names)} are asked for: {asked}.")
+        return np.stack(np.broadcast_arrays(*map(as_array, parts)))
 
-    record(evidence, keys[0], first)
-    for index, key in enumerate(keys[1:], 1):
-        if parts:
-            record(evidence, key, parts.__getitem__, index)
-        else:
-            evidence[key] = evidence[keys[0]]
+    return together
 
 
 # --- 3.1 MyVAE --------------------------------------------------------------------------------------
@@ -89,18 +76,8 @@ def vae_loss_looks(seed: int) -> dict[str, tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def probe_vae_loss(evidence: Evidence, answer: Any, seed: int) -> None:
-    def three(*given: Tensor) -> np.ndarray:
-        """Loss, reconstruction and KL; where they are no scalars, as many of each: (3,) or (3, n)."""
-        value = answer(*given)
-        several = isinstance(value, tuple | list) or (isinstance(value, Tensor) and value.ndim > 0)
-        parts = list(value) if several else [value]
-        if len(parts) != 3 and value is not None:
-            found = f"{len(parts)} values" if several else f"one value, a {type(value).__name__}"
-            raise NotNumbers(f"It returned {found}; 3 are asked for: loss, reconstruction and KL.")
-        return np.stack(np.broadcast_arrays(*map(as_array, parts)))
-
     looks = vae_loss_looks(seed)
-    look(evidence, three, looks)
+    look(evidence, _several(answer, "loss", "reconstruction", "KL"), looks)
     x_logits, x, mu, logvar = looks["grey"]
 
     def loss(x_logits: Tensor, mu: Tensor, logvar: Tensor) -> Any:
@@ -155,7 +132,7 @@ def probe_test_elbo(evidence: Evidence, answer: Any, seed: int) -> None:
     _, x, size = test_set(seed)
     for name, most in (("", size), (" whole", 2 * len(x))):
         model, *_ = test_set(seed)
-        record(evidence, f"estimate{name}", pair(answer), model, x, most)
+        record(evidence, f"estimate{name}", _several(answer, "mean", "standard error"), model, x, most)
         model.asked(evidence, name)
         if not name:
             record(evidence, "batches", model.in_batches, seed, size)

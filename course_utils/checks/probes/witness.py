@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,42 +76,37 @@ class Witness(nn.Module):
 
     def asked(self, evidence: Evidence, suffix: object = "") -> None:
         """Keep the images that were encoded (n, 784) and the codes that were decoded, one in each row."""
-        for key, notes in (("images", self.images), ("codes", self.codes)):
-            missing = (
-                f"The model's `{key.replace('images', 'en').replace('codes', 'de')}code` is never called."
-            )
-            evidence[f"{key}{suffix}"] = as_array(torch.cat(notes)) if notes else np.array(missing)
+        for key, method, notes in (("images", "encode", self.images), ("codes", "decode", self.codes)):
+            never = np.array(f"The model's `{method}` is never called.")
+            evidence[f"{key}{suffix}"] = as_array(torch.cat(notes)) if notes else never
 
     def in_mode(self, seed: int, training: bool) -> float:
         """The fact that it was in this mode whenever it was called, and in training mode afterwards too."""
-        modes = [*self.modes, *([self.mode] if training else [])]
-        if not self.modes:
-            raise NotNumbers(NEVER)
+        modes, complaint = [*self.modes, *([self.mode] if training else [])], ""
         if training and not all(map(all, modes)):
-            raise NotNumbers("It is put into evaluation mode, in which nothing is trained.")
-        if not training and any(own for own, _ in modes):
-            raise NotNumbers("It is in training mode: call model.eval() first.")
-        if not training and any(map(any, modes)):
-            raise NotNumbers(
-                "Only the model's own flag is turned: model.eval() reaches the modules inside too."
-            )
-        return fact(seed, "mode", True)
+            complaint = "It is put into evaluation mode, in which nothing is trained."
+        elif not training and any(own for own, _ in modes):
+            complaint = "It is in training mode: call model.eval() first."
+        elif not training and any(map(any, modes)):
+            complaint = "Only the model's own flag is turned: model.eval() reaches the modules inside too."
+        return self._fact(seed, "mode", complaint)
 
     def in_batches(self, seed: int, most: int) -> float:
         """The fact that no batch was larger."""
-        if not self.sizes:
-            raise NotNumbers(NEVER)
-        if max(self.sizes) > most:
-            raise NotNumbers(f"{max(self.sizes)} images go through at once, {most} are allowed: split them.")
-        return fact(seed, "batches", True)
+        size = max(self.sizes, default=0)
+        complaint = f"{size} images go through at once, {most} are allowed: split them."
+        return self._fact(seed, "batches", complaint * (size > most))
 
     def untracked(self, seed: int) -> float:
         """The fact that it never ran with gradients tracked."""
-        if not self.tracked:
-            raise NotNumbers(NEVER)
-        if any(self.tracked):
-            raise NotNumbers("Each step is kept for backward: use torch.no_grad().")
-        return fact(seed, "gradients", True)
+        complaint = "Each step is kept for backward: use torch.no_grad()."
+        return self._fact(seed, "gradients", complaint * any(self.tracked))
+
+    def _fact(self, seed: int, name: str, complaint: str) -> float:
+        """The fact that it was called, and that there is nothing to complain of."""
+        if complaint or not self.modes:
+            raise NotNumbers(complaint if self.modes else NEVER)
+        return fact(seed, name, True)
 
 
 def steps(
@@ -156,18 +151,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, Tensor | np.ndarray) and value.ndim == 0:
         raise NotNumbers("It returned a tensor or an array: `.item()` makes it a plain number.")
     raise NotNumbers(f"It returned a {type(value).__name__}: the loss alone is asked for, as a plain number.")
-
-
-def pair(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, for answers that return two numbers."""
-
-    def both(*args: Any) -> Any:
-        value = function(*args)
-        single = not isinstance(value, tuple | list | Tensor | np.ndarray) or not np.shape(value)
-        if isinstance(value, Mapping) or (not single and len(value) != 2):
-            raise NotNumbers(f"It returned {len(value)} values; 2 are asked for.")
-        if value is not None and single:
-            raise NotNumbers("It returned one value; 2 are asked for.")
-        return value
-
-    return both
