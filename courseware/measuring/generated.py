@@ -49,15 +49,15 @@ def outcome(number: int) -> Outcome | None:
     code, words = rewritten(answer, draw) if right else (answer.code, "")
     with contextlib.redirect_stdout(io.StringIO()):
         exec(code, names)
-        slip = Slip(draw)
-        if not right:
-            names[answer.exercise] = slipped(names[answer.exercise], slip)
-        report = check(answer.exercise, names, number // SHARED)
+        slip, own = Slip(draw), names[answer.exercise]
+        # An answer that calls itself finds itself in its own names, without the slip.
+        given = own if right else slipped(own, slip)
+        report = check(answer.exercise, {**names, answer.exercise: given}, number // SHARED)
     if not right and not slip.matters:
         return None
     full = math.isclose(report.points, report.exercise.points)
-    hints = [finding.hint for finding in report.findings if not finding.holds]
-    named = bool(report.note) or any(hint and not hint.startswith(UNEXPLAINED) for hint in hints[:1])
+    said = report.note or next((finding.hint for finding in report.findings if not finding.holds), "")
+    named = bool(said) and not said.startswith(UNEXPLAINED)
     label = f"{number}: {answer.name}, {words or ' '.join(slip.words)}"
     return Outcome(answer.exercise, label, right, full == right, right or named)
 
@@ -214,7 +214,7 @@ class Slip:
         right = np.asarray(value.detach() if isinstance(value, Tensor) else value, dtype=float)
         sizes = self._sizes(given)
         if not self.changes:
-            found = list(diagnoser.changes([diagnoser.Seen(right, right, sizes)]))
+            found = list(diagnoser.changes(right.shape, [*sizes]))
             for sentence, change in self.draw.sample(found, 1 + self.twice):
                 self.words.append(sentence)
                 self.changes.append(change)
@@ -227,7 +227,7 @@ class Slip:
         self.matters |= not same
         if not isinstance(value, Tensor):
             return wrong.tolist()
-        moved = torch.from_numpy(np.ascontiguousarray(wrong)).to(value.dtype)
+        moved = torch.from_numpy(wrong.copy(order="C")).to(value.dtype)
         if value.requires_grad and moved.shape == value.shape:
             return value + (moved - value.detach())
         return moved

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from course_utils.checks.judges.core import Finding, close, expect, problem_with
-from course_utils.checks.judges.diagnoser import Sizes
+from course_utils.checks.judges.diagnoser import Seen, Sizes, told
 from course_utils.checks.probes.evidence import Evidence, as_array
 from course_utils.checks.probes.witness import Witness
 
@@ -384,11 +384,15 @@ class Walk:
         for value in (_whole, rule.value if rule else None):
             if value and len(starts) == len(losses) and _equal(losses, [value(at) for at in starts]):
                 return ""
-        return self._mistaken(losses[0], moments, used)
+        looks = [
+            Seen(np.array(loss), np.array(_whole(at)), {**at.sizes, "columns": 28})
+            for loss, at in zip(losses, starts, strict=False)
+        ]
+        return self._mistaken(losses[0], moments, used) or told(looks, 1e-5)
 
     def _mistaken(self, loss: float, moments: Sequence[Moment], used: int) -> str:
-        """What a value that is not the first step's loss is instead."""
-        start, right = moments[used], _whole(moments[used])
+        """What a value that is not the first step's loss is instead, '' where that is unknown."""
+        start = moments[used]
         if any(_equal(loss, _whole(at)) for at in moments):
             return "This is the loss of another pass through the model: return the one that is descended."
         if not problem_with(self.evidence, "move0") and any(
@@ -405,7 +409,7 @@ class Walk:
                         return sentence(
                             hint, {name: phrase for name, (phrase, _) in zip(terms, factors, strict=True)}
                         )
-        return expect({"": np.array(loss)}, "", right, "", 0, tolerance=1e-5, sizes=start.sizes).hint
+        return ""
 
 
 def rounded(numbers: np.ndarray) -> str:

@@ -13,6 +13,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from course_utils.checks.judges.core import Finding, close, problem_with
 from course_utils.checks.judges.diagnoser import Seen, Sizes, changed, described, diagnose
@@ -50,8 +51,9 @@ class Table:
         sizes: Callable[..., Sizes] = lambda *_: {},
         tolerance: float = 1e-4,
     ) -> Table:
-        """The table of the looks, arguments by key, that belong to this seed."""
-        counted = {key: sizes(*given) for key, given in looks(seed).items()}
+        """The table of the looks, arguments by key, that belong to this seed. Rows and columns of what is
+        given are counted too."""
+        counted = {key: {**sizes(*given), **_rows_and_columns(given)} for key, given in looks(seed).items()}
         return cls(_worked_out(looks, seed, formulas), counted, tolerance)
 
     def judge(self, evidence: Evidence, *properties: Property) -> list[Finding]:
@@ -131,6 +133,14 @@ class Table:
 
     def _seen(self, evidence: Evidence, key: str) -> Seen:
         return Seen(evidence[key], as_array(self._right(key)), self.sizes[key])
+
+
+def _rows_and_columns(given: Any) -> dict[str, int]:
+    """Of the first tensor in it that has several axes."""
+    if isinstance(given, Tensor):
+        return {"rows": len(given), "columns": given.shape[-1]} if given.ndim > 1 else {}
+    parts = given if isinstance(given, tuple | list) else ()
+    return next(filter(None, map(_rows_and_columns, parts)), {})
 
 
 @lru_cache(maxsize=32)
