@@ -177,12 +177,14 @@ def _steady(evidence: Evidence, seed: int, findings: list[Finding], hints: list[
 # --- for judges -------------------------------------------------------------------------------------
 
 
-def problem_with(evidence: Evidence, key: str) -> str:
-    """What kept evidence[key] from being numbers, or ''."""
-    if key not in evidence:
-        return "This could not be looked at."
-    value = evidence[key]
-    return str(value.item()) if value.dtype.kind == "U" else ""
+def problem_with(evidence: Evidence, *keys: str) -> str:
+    """What kept the evidence under one of these keys from being numbers, or ''."""
+    for key in keys:
+        if key not in evidence:
+            return "This could not be looked at."
+        if evidence[key].dtype.kind == "U":
+            return str(evidence[key].item())
+    return ""
 
 
 def close(actual: np.ndarray, expected: Any, tolerance: float) -> bool:

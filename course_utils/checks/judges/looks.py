@@ -86,7 +86,7 @@ class Table:
 
     def _holds(self, evidence: Evidence, looked: Property, own: Formula | None) -> bool:
         """Is each look of a property right, or what the answer's own formula gives?"""
-        return not any(problem_with(evidence, key) for key in looked.keys) and all(
+        return not problem_with(evidence, *looked.keys) and all(
             close(evidence[key], self._right(key), self.tolerance)
             or (own is not None and close(evidence[key], own(key), self.loose))
             for key in looked.keys
@@ -96,7 +96,7 @@ class Table:
         self, evidence: Evidence, looked: Property, named: bool = True
     ) -> tuple[str, Formula | None]:
         """'' where the property holds, otherwise what is wrong, and the formula that the answer follows."""
-        problem = next(filter(None, (problem_with(evidence, key) for key in looked.keys)), "")
+        problem = problem_with(evidence, *looked.keys)
         if problem:
             return problem, None
         off = [key for key in looked.keys if not close(evidence[key], self._right(key), self.tolerance)]

@@ -246,10 +246,8 @@ def _estimate(evidence: Evidence, name: str, model: Witness, x: Tensor, size: in
     if hint or (hint := gradients.rounded(found[:1])):
         return hint, ""
     values = _values(model, x.double(), z, size)
-    right, sizes = (
-        values[0][1],
-        {"images": len(x), "pixels": 784, "columns": 28, "batches": -(-len(x) // size)},
-    )
+    right = values[0][1]
+    sizes = {"images": len(x), "pixels": 784, "columns": 28, "batches": -(-len(x) // size)}
     mean, error = (kind[0][1](right, size).item() for kind in (_MEANS, _ERRORS))
     if close(found, [error, mean], 1e-4):
         return "Mean and standard error have changed places.", ""
