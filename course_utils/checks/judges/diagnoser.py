@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -41,7 +41,6 @@ def diagnose(looks: Sequence[Seen], tolerance: float = 1e-4) -> tuple[str, Chang
     finite = np.unique(numbers[np.isfinite(numbers)])
     if len(finite) < (1 if np.isfinite(numbers).all() else 2):
         return None
-    tolerance = min(tolerance, 2e-6) if len(numbers) < 2 else tolerance
     several = len(finite) > (7 if (finite == finite.round()).all() else 2)
     tried = itertools.chain(
         changes(looks[0].right.shape, [*looks[0].sizes]),
@@ -49,10 +48,17 @@ def diagnose(looks: Sequence[Seen], tolerance: float = 1e-4) -> tuple[str, Chang
         _parts(looks, tolerance),
         _pairs(looks[0], tolerance) if several else (),
     )
-    for sentence, change in tried:
-        if all(_gives(change, look, tolerance) for look in looks):
-            return sentence, change
-    return None
+    return _first(tried, looks, tolerance)
+
+
+def _first(
+    tried: Iterable[tuple[str, Change]], looks: Sequence[Seen], tolerance: float
+) -> tuple[str, Change] | None:
+    """The first change that gives what was seen in every look."""
+    if sum(look.actual.size for look in looks) < 2:
+        tolerance = min(tolerance, 2e-6)
+    fits = (one for one in tried if all(_gives(one[1], look, tolerance) for look in looks))
+    return next(fits, None)
 
 
 def told(looks: Sequence[Seen], tolerance: float = 1e-4) -> str:
@@ -71,8 +77,11 @@ def changed(change: Change, right: Any, sizes: Sizes) -> np.ndarray:
 
 
 def _gives(change: Change, look: Seen, tolerance: float) -> bool:
+    """Does it give what was seen, and is that another thing than what is right?"""
     value = changed(change, look.right, look.sizes)
-    return value.shape == look.actual.shape and bool(_close(value, look.actual, tolerance).all())
+    if value.shape != look.actual.shape or not _close(value, look.actual, tolerance).all():
+        return False
+    return value.shape != look.right.shape or not _close(value, look.right, tolerance).all()
 
 
 def _close(value: np.ndarray, actual: np.ndarray, tolerance: float) -> np.ndarray:
@@ -120,8 +129,8 @@ FIXED: dict[str, Callable[[np.ndarray], Any]] = {
 BY_SIZE: dict[str, Callable[[np.ndarray, int], Any]] = {
     "It is as many times too large as there are {}: summed where a mean is asked for?": lambda y, n: y * n,
     "It is as many times too small as there are {}: averaged where a sum is asked for?": lambda y, n: y / n,
-    "It is too large by the square root of the number of {}.": lambda y, n: y * math.sqrt(n),
-    "It is too small by the square root of the number of {}.": lambda y, n: y / math.sqrt(n),
+    "It is too large by a factor: the square root of the number of {}.": lambda y, n: y * math.sqrt(n),
+    "It is too small by a factor: the square root of the number of {}.": lambda y, n: y / math.sqrt(n),
     "It is N / (N - 1) times too large, with N {}: what is it divided by?": lambda y, n: y * n / (n - 1),
     "It is N / (N - 1) times too small, with N {}: what is it divided by?": lambda y, n: y * (n - 1) / n,
     "It is too large by the logarithm of the number of {}.": lambda y, n: y + math.log(n),
@@ -161,7 +170,6 @@ def _of_numbers(names: Sequence[str]) -> Iterator[tuple[str, Change]]:
 def _of_form(shape: tuple[int, ...]) -> Iterator[tuple[str, Change]]:
     """What moves, drops or reduces numbers."""
     yield "It is flattened: the shape has to stay.", _sized(np.ravel)
-    yield "An axis of length 1 is missing.", _sized(np.squeeze)
     for axis in range(len(shape)):
         yield from ((sentence, _sized(function)) for sentence, function in _along(axis, shape))
     yield "It is the sum of everything: the shape has to stay.", _sized(np.sum)
@@ -169,8 +177,7 @@ def _of_form(shape: tuple[int, ...]) -> Iterator[tuple[str, Change]]:
     if len(shape) == 2:
         yield "The two axes have changed places.", _sized(np.transpose)
     for axis in range(len(shape) + 1):
-        longer = partial(np.expand_dims, axis=axis)
-        yield "There is an axis of length 1 too many.", _sized(longer)
+        yield "There is an axis of length 1 too many.", _sized(partial(np.expand_dims, axis=axis))
 
 
 def _sized(function: Callable[..., Any], *names: str) -> Change:
@@ -181,16 +188,15 @@ def _sized(function: Callable[..., Any], *names: str) -> Change:
 def _along(axis: int, shape: tuple[int, ...]) -> Iterator[tuple[str, Callable[[np.ndarray], Any]]]:
     """What may have happened along one axis."""
     where = f"along the {ORDINAL[axis]} axis" if len(shape) > 1 else "of the entries"
-    before: tuple[slice, ...] = (slice(None),) * axis
     if shape[axis] == 2:
         yield f"The two have changed places {where}.", lambda y: np.flip(y, axis)
     yield f"The order {where} is turned round.", lambda y: np.flip(y, axis)
     yield f"Each entry {where} is the one before it.", lambda y: np.roll(y, 1, axis)
     yield f"Each entry {where} is the one after it.", lambda y: np.roll(y, -1, axis)
-    yield f"The first entry {where} is missing.", lambda y: y[(*before, slice(1, None))]
-    yield f"The last entry {where} is missing.", lambda y: y[(*before, slice(None, -1))]
-    yield f"Only the first entry {where} is there.", lambda y: y[(*before, slice(None, 1))]
-    yield f"Only the last entry {where} is there.", lambda y: y[(*before, slice(-1, None))]
+    yield f"The first entry {where} is missing.", lambda y: np.delete(y, 0, axis)
+    yield f"The last entry {where} is missing.", lambda y: np.delete(y, -1, axis)
+    yield f"Only the first entry {where} is there.", lambda y: y.take([0], axis)
+    yield f"Only the last entry {where} is there.", lambda y: y.take([-1], axis)
     if shape[axis] == 1:  # nothing is lost there
         yield "An axis of length 1 is missing.", lambda y: np.squeeze(y, axis)
         return
@@ -206,13 +212,11 @@ def _spread(reduce: Callable[..., Any], axis: int, y: np.ndarray) -> np.ndarray:
 def _bounds(looks: Sequence[Seen]) -> Iterator[tuple[str, Change]]:
     """That nothing lies beyond what was seen at most, or that all that was seen is one number."""
     numbers = np.concatenate([look.actual.ravel() for look in looks])
-    if not numbers.size:
-        return
     low, high = float(numbers.min()), float(numbers.max())
-    if low == high and numbers.size > 1:
-        constant = f"It is {low:.4g} whatever it is given: is it computed from the arguments?"
-        yield constant, _sized(lambda y: np.full_like(y, low))
     if low == high:
+        constant = f"It is {low:.4g} whatever it is given: is it computed from the arguments?"
+        if numbers.size > 1:
+            yield constant, _sized(lambda y: np.full_like(y, low))
         return
     rights = np.concatenate([look.right.ravel() for look in looks])
     for least, most, words in (
@@ -234,10 +238,8 @@ def _parts(looks: Sequence[Seen], tolerance: float) -> Iterator[tuple[str, Chang
         places = np.flatnonzero(wrong)
         if any(look.right.shape[axis] <= places[-1] for look in looks):
             continue
-        found = diagnose(
-            [Seen(one.actual.take(places, axis), one.right.take(places, axis), one.sizes) for one in looks],
-            tolerance,
-        )
+        rest = [Seen(one.actual.take(places, axis), one.right.take(places, axis), one.sizes) for one in looks]
+        found = _first(changes(rest[0].right.shape, [*rest[0].sizes]), rest, tolerance)
         if found:
             where = _said(axis, wrong, looks[0].right.ndim)
             yield f"{where} There: {_lower(found[0])}", _within(axis, places, found[1])
