@@ -178,7 +178,7 @@ def _steady(evidence: Evidence, seed: int, findings: list[Finding], hints: list[
 
 
 def problem_with(evidence: Evidence, *keys: str) -> str:
-    """What kept the evidence under one of these keys from being numbers, or ''."""
+    """What kept the first of these, where one is none, from being numbers, or ''."""
     for key in keys:
         if key not in evidence:
             return "This could not be looked at."

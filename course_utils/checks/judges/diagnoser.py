@@ -42,13 +42,22 @@ def diagnose(looks: Sequence[Seen], tolerance: float = 1e-4) -> tuple[str, Chang
     if len(finite) < (1 if np.isfinite(numbers).all() else 2):
         return None
     several = len(finite) > (7 if (finite == finite.round()).all() else 2)
+    names = _counted(looks)
     tried = itertools.chain(
-        changes(looks[0].right.shape, [*looks[0].sizes]),
+        changes(looks[0].right.shape, names),
         _bounds(looks),
-        _parts(looks, tolerance),
-        _pairs(looks[0], tolerance) if several else (),
+        _parts(looks, names, tolerance),
+        _pairs(looks[0], names, tolerance) if several else (),
     )
     return _first(tried, looks, tolerance)
+
+
+def _counted(looks: Sequence[Seen]) -> list[str]:
+    """The names of the sizes; of those that are equal in every look, the first."""
+    names: dict[tuple[int | None, ...], str] = {}
+    for name in looks[0].sizes:
+        names.setdefault(tuple(look.sizes.get(name) for look in looks), name)
+    return [*names.values()]
 
 
 def _first(
@@ -230,7 +239,7 @@ def _bounds(looks: Sequence[Seen]) -> Iterator[tuple[str, Change]]:
             yield f"{words}: is it clamped?", _sized(partial(np.clip, a_min=least, a_max=most))
 
 
-def _parts(looks: Sequence[Seen], tolerance: float) -> Iterator[tuple[str, Change]]:
+def _parts(looks: Sequence[Seen], names: Sequence[str], tolerance: float) -> Iterator[tuple[str, Change]]:
     """What has happened to some of the entries along an axis, where the others are right."""
     if any(look.actual.shape != look.right.shape for look in looks):
         return
@@ -239,7 +248,7 @@ def _parts(looks: Sequence[Seen], tolerance: float) -> Iterator[tuple[str, Chang
         if any(look.right.shape[axis] <= places[-1] for look in looks):
             continue
         rest = [Seen(one.actual.take(places, axis), one.right.take(places, axis), one.sizes) for one in looks]
-        found = _first(changes(rest[0].right.shape, [*rest[0].sizes]), rest, tolerance)
+        found = _first(changes(rest[0].right.shape, names), rest, tolerance)
         if found:
             where = _said(axis, wrong, looks[0].right.ndim)
             yield f"{where} There: {_lower(found[0])}", _within(axis, places, found[1])
@@ -254,14 +263,14 @@ def _within(axis: int, places: np.ndarray, change: Change) -> Change:
     return within
 
 
-def _pairs(look: Seen, tolerance: float) -> Iterator[tuple[str, Change]]:
+def _pairs(look: Seen, names: Sequence[str], tolerance: float) -> Iterator[tuple[str, Change]]:
     """One change after another, as far as this look tells."""
-    firsts = list(changes(look.right.shape, [*look.sizes]))
+    firsts = list(changes(look.right.shape, names))
     between = [changed(change, look.right, look.sizes) for _, change in firsts]
     fitting = [place for place, value in enumerate(between) if value.shape == look.actual.shape]
     # What is done to each number is tried on a few of them, and after all first changes at once.
     few = np.stack([between[place].ravel()[:20] for place in fitting]) if fitting else None
-    for two in _of_numbers([*look.sizes]) if fitting else ():
+    for two in _of_numbers(names) if fitting else ():
         alike = _close(changed(two[1], few, look.sizes), look.actual.ravel()[:20], tolerance).all(1)
         yield from (_both(firsts[fitting[place]], two) for place in np.flatnonzero(alike))
     forms = {
