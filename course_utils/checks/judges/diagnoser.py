@@ -32,24 +32,19 @@ class Seen:
 
 
 def diagnose(looks: Sequence[Seen], tolerance: float = 1e-4) -> tuple[str, Change] | None:
-    """The sentence for the change that explains every look, and the change; None where none does.
-
-    Few numbers may agree by chance: a single one is held to 2e-6, about as float32 has it, and two changes at
-    once need three different ones, or eight where all are whole.
-    """
-    numbers = np.concatenate([look.actual.ravel() for look in looks])
-    finite = np.unique(numbers[np.isfinite(numbers)])
-    if len(finite) < (1 if np.isfinite(numbers).all() else 2):
+    """The sentence for the change that explains every look, and the change; None where none does."""
+    if len(_finite(looks)) < (1 if all(np.isfinite(look.actual).all() for look in looks) else 2):
         return None
-    several = len(finite) > (7 if (finite == finite.round()).all() else 2)
     names = _counted(looks)
-    tried = itertools.chain(
-        changes(looks[0].right.shape, names),
-        _bounds(looks),
-        _parts(looks, names, tolerance),
-        _pairs(looks[0], names, tolerance) if several else (),
-    )
-    return _first(tried, looks, tolerance)
+    one = itertools.chain(changes(looks[0].right.shape, names), _bounds(looks))
+    more = itertools.chain(_parts(looks, names, tolerance), _pairs(looks, names, tolerance))
+    return _first(itertools.chain(one, more), looks, tolerance)
+
+
+def _finite(looks: Sequence[Seen]) -> np.ndarray:
+    """The numbers that were seen, each once."""
+    numbers = np.unique(np.concatenate([look.actual.ravel() for look in looks]))
+    return numbers[np.isfinite(numbers)]
 
 
 def _counted(looks: Sequence[Seen]) -> list[str]:
@@ -63,11 +58,16 @@ def _counted(looks: Sequence[Seen]) -> list[str]:
 def _first(
     tried: Iterable[tuple[str, Change]], looks: Sequence[Seen], tolerance: float
 ) -> tuple[str, Change] | None:
-    """The first change that gives what was seen in every look."""
+    """The first change that gives what was seen in every look, and not in every look what is right. A single
+    number may agree by chance: it is held to 2e-6, about as float32 has it."""
     if sum(look.actual.size for look in looks) < 2:
         tolerance = min(tolerance, 2e-6)
-    fits = (one for one in tried if all(_gives(one[1], look, tolerance) for look in looks))
-    return next(fits, None)
+    idle = [Seen(look.right, look.right, look.sizes) for look in looks]
+    for sentence, change in tried:
+        seen = all(_gives(change, look, tolerance) for look in looks)
+        if seen and not all(_gives(change, look, tolerance) for look in idle):
+            return sentence, change
+    return None
 
 
 def told(looks: Sequence[Seen], tolerance: float = 1e-4) -> str:
@@ -86,11 +86,8 @@ def changed(change: Change, right: Any, sizes: Sizes) -> np.ndarray:
 
 
 def _gives(change: Change, look: Seen, tolerance: float) -> bool:
-    """Does it give what was seen, and is that another thing than what is right?"""
     value = changed(change, look.right, look.sizes)
-    if value.shape != look.actual.shape or not _close(value, look.actual, tolerance).all():
-        return False
-    return value.shape != look.right.shape or not _close(value, look.right, tolerance).all()
+    return value.shape == look.actual.shape and bool(_close(value, look.actual, tolerance).all())
 
 
 def _close(value: np.ndarray, actual: np.ndarray, tolerance: float) -> np.ndarray:
@@ -248,7 +245,8 @@ def _parts(looks: Sequence[Seen], names: Sequence[str], tolerance: float) -> Ite
         if any(look.right.shape[axis] <= places[-1] for look in looks):
             continue
         rest = [Seen(one.actual.take(places, axis), one.right.take(places, axis), one.sizes) for one in looks]
-        found = _first(changes(rest[0].right.shape, names), rest, tolerance)
+        tried = itertools.chain(changes(rest[0].right.shape, names), _pairs(rest, names, tolerance))
+        found = _first(tried, rest, tolerance)
         if found:
             where = _said(axis, wrong, looks[0].right.ndim)
             yield f"{where} There: {_lower(found[0])}", _within(axis, places, found[1])
@@ -263,8 +261,13 @@ def _within(axis: int, places: np.ndarray, change: Change) -> Change:
     return within
 
 
-def _pairs(look: Seen, names: Sequence[str], tolerance: float) -> Iterator[tuple[str, Change]]:
-    """One change after another, as far as this look tells."""
+def _pairs(looks: Sequence[Seen], names: Sequence[str], tolerance: float) -> Iterator[tuple[str, Change]]:
+    """One change after another, as far as the first look tells. There are many pairs, so numbers may agree by
+    chance: two are needed that differ, and are held to 2e-6, or eight where all are whole."""
+    look, finite = looks[0], _finite(looks)
+    if len(finite) < (8 if (finite == finite.round()).all() else 2):
+        return
+    tolerance = min(tolerance, 2e-6) if len(finite) == 2 else tolerance
     firsts = list(changes(look.right.shape, names))
     between = [changed(change, look.right, look.sizes) for _, change in firsts]
     fitting = [place for place, value in enumerate(between) if value.shape == look.actual.shape]
