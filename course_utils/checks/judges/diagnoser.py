@@ -20,6 +20,7 @@ import numpy as np
 
 Sizes = Mapping[str, int]  # what is counted, in the plural: 'images', 'latent dimensions', 'pixels'
 Change = Callable[[np.ndarray, Sizes], Any]
+Named = tuple[str, Change]  # a change under its sentence
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Seen:
     sizes: Sizes = field(default_factory=dict)
 
 
-def diagnose(looks: Sequence[Seen], tolerance: float = 1e-4) -> tuple[str, Change] | None:
+def diagnose(looks: Sequence[Seen], tolerance: float = 1e-4) -> Named | None:
     """The sentence for the change that explains every look, and the change; None where none does."""
     if len(_finite(looks)) < (1 if all(np.isfinite(look.actual).all() for look in looks) else 2):
         return None
@@ -55,9 +56,7 @@ def _counted(looks: Sequence[Seen]) -> list[str]:
     return [*names.values()]
 
 
-def _first(
-    tried: Iterable[tuple[str, Change]], looks: Sequence[Seen], tolerance: float
-) -> tuple[str, Change] | None:
+def _first(tried: Iterable[Named], looks: Sequence[Seen], tolerance: float) -> Named | None:
     """The first change that gives what was seen in every look, and not in every look what is right. A single
     number may agree by chance: it is held to 2e-6, about as float32 has it."""
     if sum(look.actual.size for look in looks) < 2:
@@ -156,14 +155,14 @@ REDUCED: dict[str, Callable[..., Any]] = {
 ORDINAL = ("first", "second", "third", "fourth", "fifth")
 
 
-def changes(shape: tuple[int, ...], names: Sequence[str]) -> Iterator[tuple[str, Change]]:
+def changes(shape: tuple[int, ...], names: Sequence[str]) -> Iterator[Named]:
     """All that a learner may have done to a result of this shape, where these are counted: the simplest
     first."""
     yield from _of_numbers(names)
     yield from _of_form(shape)
 
 
-def _of_numbers(names: Sequence[str]) -> Iterator[tuple[str, Change]]:
+def _of_numbers(names: Sequence[str]) -> Iterator[Named]:
     """What is done to each number by itself."""
     yield from ((sentence, _sized(function)) for sentence, function in FIXED.items())
     for name in names:
@@ -173,7 +172,7 @@ def _of_numbers(names: Sequence[str]) -> Iterator[tuple[str, Change]]:
         yield sentence, _sized(lambda y, n, m: y * n / m, name, other)
 
 
-def _of_form(shape: tuple[int, ...]) -> Iterator[tuple[str, Change]]:
+def _of_form(shape: tuple[int, ...]) -> Iterator[Named]:
     """What moves, drops or reduces numbers."""
     yield "It is flattened: the shape has to stay.", _sized(np.ravel)
     for axis in range(len(shape)):
@@ -215,7 +214,7 @@ def _spread(reduce: Callable[..., Any], axis: int, y: np.ndarray) -> np.ndarray:
     return np.broadcast_to(np.expand_dims(reduce(y, axis=axis), axis), y.shape)
 
 
-def _bounds(looks: Sequence[Seen]) -> Iterator[tuple[str, Change]]:
+def _bounds(looks: Sequence[Seen]) -> Iterator[Named]:
     """That nothing lies beyond what was seen at most, or that all that was seen is one number."""
     numbers = np.concatenate([look.actual.ravel() for look in looks])
     low, high = float(numbers.min()), float(numbers.max())
@@ -236,7 +235,7 @@ def _bounds(looks: Sequence[Seen]) -> Iterator[tuple[str, Change]]:
             yield f"{words}: is it clamped?", _sized(partial(np.clip, a_min=least, a_max=most))
 
 
-def _parts(looks: Sequence[Seen], names: Sequence[str], tolerance: float) -> Iterator[tuple[str, Change]]:
+def _parts(looks: Sequence[Seen], names: Sequence[str], tolerance: float) -> Iterator[Named]:
     """What has happened to some of the entries along an axis, where the others are right."""
     if any(look.actual.shape != look.right.shape for look in looks):
         return
@@ -253,6 +252,8 @@ def _parts(looks: Sequence[Seen], names: Sequence[str], tolerance: float) -> Ite
 
 
 def _within(axis: int, places: np.ndarray, change: Change) -> Change:
+    """The change at these places alone."""
+
     def within(right: np.ndarray, sizes: Sizes) -> np.ndarray:
         value = np.moveaxis(right.copy(), axis, 0)
         value[places] = np.moveaxis(change(right.take(places, axis), sizes), axis, 0)
@@ -261,7 +262,7 @@ def _within(axis: int, places: np.ndarray, change: Change) -> Change:
     return within
 
 
-def _pairs(looks: Sequence[Seen], names: Sequence[str], tolerance: float) -> Iterator[tuple[str, Change]]:
+def _pairs(looks: Sequence[Seen], names: Sequence[str], tolerance: float) -> Iterator[Named]:
     """One change after another, as far as the first look tells. There are many pairs, so numbers may agree by
     chance: two are needed that differ, and are held to 2e-6, or eight where all are whole."""
     look, finite = looks[0], _finite(looks)
@@ -287,7 +288,7 @@ def _pairs(looks: Sequence[Seen], names: Sequence[str], tolerance: float) -> Ite
         yield from (_both(one, two) for two in forms[value.shape] if _gives(two[1], seen, tolerance))
 
 
-def _both(one: tuple[str, Change], two: tuple[str, Change]) -> tuple[str, Change]:
+def _both(one: Named, two: Named) -> Named:
     """The second after the first."""
     sentence = f"{one[0]} Besides: {_lower(two[0])}"
     return sentence, lambda right, sizes: two[1](np.asarray(one[1](right, sizes)), sizes)
@@ -352,6 +353,4 @@ def _said(axis: int, wrong: np.ndarray, axes: int) -> str:
         return f"Along {which} only entry {places[0]} of 0 to {n - 1} is wrong."
     if len(places) == n - places[0]:
         return f"Along {which} entries 0 to {places[0] - 1} are right, from {places[0]} on they are wrong."
-    if places[-1] == len(places) - 1:
-        return f"Along {which} entries 0 to {places[-1]} are wrong, the others right."
     return f"Along {which} {len(places)} of {n} entries are wrong, the first is {places[0]}."
