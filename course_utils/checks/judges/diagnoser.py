@@ -340,7 +340,7 @@ def _where(wrong: np.ndarray) -> str:
 def _entries(wrong: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Which entries hold wrong numbers, along each axis along which others hold none."""
     for axis in range(wrong.ndim):
-        some = wrong.any(tuple(other for other in range(wrong.ndim) if other != axis))
+        some = np.asarray(wrong.any(tuple(other for other in range(wrong.ndim) if other != axis)))
         if some.any() and not some.all():
             yield axis, some
 
