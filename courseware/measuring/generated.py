@@ -3,8 +3,9 @@
 Each is made from a right answer of the bank and a number. A *rewritten* one is the same program in other
 words: locals renamed, factors turned round, sums put into helpers, methods called as functions, the whole
 wrapped. It must be accepted. A *changed* one goes through one or two changes of the diagnoser on the way out.
-It must be caught, and its report should explain the numbers. A change that changes nothing to speak of makes
-a right answer, and is left out. Other numbers give other answers: a run starts where the last one ended.
+It must be caught, and its report should explain the numbers: a description of them counts as nothing. A
+change that changes nothing to speak of makes a right answer, and is left out. Other numbers give other
+answers: every run of the command takes new ones.
 
 What this samples is slips in form and in arithmetic, in equal shares; it holds no misunderstanding of a
 formula, of which the bank is full.
@@ -31,7 +32,13 @@ from courseware.measuring.graders import Outcome, Tally, Track, tallied
 
 HARDLY = 2e-3  # relative and absolute: a change by less may pass for rounding
 SHARED = 500  # numbers in a row that are checked with the same seed: what judges work out is then kept
-UNEXPLAINED = ("Largest difference", "It has shape", "It contains NaN")
+UNEXPLAINED = (
+    "Largest difference",
+    "It has shape",
+    "It contains NaN",
+    "Linear layers and ReLU alone",
+    "The step does not go down",
+)
 SAMPLE = [answer for answer in bank.RIGHT if not EXERCISES[answer.exercise].questions]
 
 
@@ -49,15 +56,15 @@ def outcome(number: int) -> Outcome | None:
     code, words = rewritten(answer, draw) if right else (answer.code, "")
     with contextlib.redirect_stdout(io.StringIO()):
         exec(code, names)
-        slip = Slip(draw)
-        if not right:
-            names[answer.exercise] = slipped(names[answer.exercise], slip)
-        report = check(answer.exercise, names, number // SHARED)
+        slip, own = Slip(draw), names[answer.exercise]
+        # An answer that calls itself finds itself in its own names, without the slip.
+        given = own if right else slipped(own, slip)
+        report = check(answer.exercise, {**names, answer.exercise: given}, number // SHARED)
     if not right and not slip.matters:
         return None
     full = math.isclose(report.points, report.exercise.points)
-    hints = [finding.hint for finding in report.findings if not finding.holds]
-    named = bool(report.note) or any(hint and not hint.startswith(UNEXPLAINED) for hint in hints[:1])
+    said = report.note or next((finding.hint for finding in report.findings if not finding.holds), "")
+    named = bool(said) and not said.startswith(UNEXPLAINED)
     label = f"{number}: {answer.name}, {words or ' '.join(slip.words)}"
     return Outcome(answer.exercise, label, right, full == right, right or named)
 
@@ -145,14 +152,13 @@ def _methods_called_as_functions(tree: ast.Module, name: str, draw: random.Rando
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)) or draw.random() < 0.3:
             return None
         of = node.func.value
-        if node.func.attr not in FUNCTIONS or (
-            isinstance(of, ast.Name) and of.id in ("torch", "math", "F", "nn")
-        ):
+        module = isinstance(of, ast.Name) and of.id in MODULES
+        if (
+            node.func.attr not in FUNCTIONS or module or isinstance(of, ast.Attribute)
+        ):  # torch.special, a layer
             return None
-        if isinstance(of, ast.Attribute):  # torch.special, a module's layer
-            return None
-        name = ast.Attribute(ast.Name("torch", ast.Load()), node.func.attr, ast.Load())
-        return ast.Call(name, [of, *node.args], node.keywords)
+        function = ast.Attribute(ast.Name("torch", ast.Load()), node.func.attr, ast.Load())
+        return ast.Call(function, [of, *node.args], node.keywords)
 
     return _Edit(called).visit(tree)
 
@@ -213,21 +219,20 @@ class Slip:
             return value
         right = np.asarray(value.detach() if isinstance(value, Tensor) else value, dtype=float)
         sizes = self._sizes(given)
-        if not self.changes:
-            found = list(diagnoser.changes([diagnoser.Seen(right, right, sizes)]))
-            for sentence, change in self.draw.sample(found, 1 + self.twice):
-                self.words.append(sentence)
-                self.changes.append(change)
         wrong = right
-        for change in self.changes:
-            wrong = diagnoser.changed(change, wrong, sizes)
+        for place in range(1 + self.twice):
+            if place == len(self.changes):  # drawn once, for what the first result has become by then
+                drawn = self.draw.choice(list(diagnoser.changes(wrong.shape, [*sizes])))
+                self.words.append(drawn[0])
+                self.changes.append(drawn[1])
+            wrong = diagnoser.changed(self.changes[place], wrong, sizes)
         if not right.ndim and wrong.size == 1:  # one number in a list is taken for the number
             wrong = wrong.reshape(right.shape)
         same = wrong.shape == right.shape and np.allclose(wrong, right, HARDLY, HARDLY, equal_nan=True)
         self.matters |= not same
         if not isinstance(value, Tensor):
             return wrong.tolist()
-        moved = torch.from_numpy(np.ascontiguousarray(wrong)).to(value.dtype)
+        moved = torch.from_numpy(wrong.copy(order="C")).to(value.dtype)
         if value.requires_grad and moved.shape == value.shape:
             return value + (moved - value.detach())
         return moved

@@ -218,7 +218,7 @@ def test_expect_takes_tensors_lists_and_numbers_for_the_expected_value() -> None
 def test_expect_does_not_broadcast() -> None:
     finding = core.expect({"it": np.ones((3, 1))}, "it", np.ones(3), "", 1)
     assert not finding.holds
-    assert finding.hint == "The numbers are right; there is an axis of length 1 too many."
+    assert finding.hint == "There is an axis of length 1 too many."
 
 
 def test_expect_names_the_first_mistake_that_the_evidence_equals() -> None:

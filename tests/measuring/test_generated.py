@@ -55,7 +55,7 @@ def test_rewritten_answers_are_accepted_and_slips_are_caught(number):
 
 
 def test_a_slip_that_changes_nothing_is_no_wrong_answer(monkeypatch):
-    monkeypatch.setattr(generated.diagnoser, "changes", lambda looks: [("Nothing.", lambda y, _: y)] * 2)
+    monkeypatch.setattr(generated.diagnoser, "changes", lambda *_: [("Nothing.", lambda y, _: y)] * 2)
     assert generated.outcome(1) is None
 
 

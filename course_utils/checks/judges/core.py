@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from course_utils.checks.judges.diagnoser import Seen, Sizes, described, diagnose
+from course_utils.checks.judges.diagnoser import Seen, Sizes, told
 from course_utils.checks.probes import Observation, undisturbed
 from course_utils.checks.probes.evidence import NOT_YET, STEADY, Evidence, as_array
 from course_utils.checks.probes.inputs import fact
@@ -228,9 +228,7 @@ def expect(
         return Finding(claim, False, weight, problem)
     hint = diagnosis(evidence, key, {"": expected, **(mistakes or {})}, tolerance)
     if hint is None:
-        seen = Seen(evidence[key], as_array(expected), sizes or {})
-        found = diagnose([seen], tolerance)
-        hint = found[0] if found else described(seen, tolerance)
+        hint = told([Seen(evidence[key], as_array(expected), sizes or {})], tolerance)
     return unless(claim, weight, hint)
 
 

@@ -1,16 +1,17 @@
 """From a number to a sentence: what learners do to a right result, tried one after the other.
 
 `diagnose` looks for the change that turns what is right into what was seen, in every look at once: a
-factor, a sign, another reduction, swapped axes, one entry for all, rounding, a bound. It names one only where
-it gives the very numbers; `described` says what can be seen where none does. Neither knows any formula: the
-mistakes of one exercise stand in its judge.
+factor, a sign, another reduction, swapped axes, one entry for all, rounding, a bound; in the whole result or
+in a part of it; and two such changes, one after the other. It names one only where it gives the very numbers;
+`described` says what can be seen where none does. Neither knows any formula: the mistakes of one exercise
+stand in its judge.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -19,6 +20,7 @@ import numpy as np
 
 Sizes = Mapping[str, int]  # what is counted, in the plural: 'images', 'latent dimensions', 'pixels'
 Change = Callable[[np.ndarray, Sizes], Any]
+Named = tuple[str, Change]  # a change under its sentence
 
 
 @dataclass(frozen=True)
@@ -30,23 +32,50 @@ class Seen:
     sizes: Sizes = field(default_factory=dict)
 
 
-def diagnose(looks: Sequence[Seen], tolerance: float = 1e-4) -> tuple[str, Change] | None:
-    """The sentence for the change that explains every look, and the change; None where none does.
-
-    One number may agree by chance: it is held to 2e-6, about as float32 has it.
-    """
-    numbers = sum(look.actual.size for look in looks)
-    tolerance = min(tolerance, 2e-6) if numbers < 2 else tolerance
-    if not looks or not all(np.isfinite(look.actual).all() for look in looks):
+def diagnose(looks: Sequence[Seen], tolerance: float = 1e-4) -> Named | None:
+    """The sentence for the change that explains every look, and the change; None where none does."""
+    if len(_finite(looks)) < (1 if all(np.isfinite(look.actual).all() for look in looks) else 2):
         return None
-    several = _pairs(looks) if numbers > 3 else ()
-    for sentence, change in itertools.chain(changes(looks), _bounds(looks), several):
-        if all(_gives(change, look, tolerance) for look in looks):
+    names = _counted(looks)
+    one = itertools.chain(changes(looks[0].right.shape, names), _bounds(looks))
+    more = itertools.chain(_parts(looks, names, tolerance), _pairs(looks, names, tolerance))
+    return _first(itertools.chain(one, more), looks, tolerance)
+
+
+def _finite(looks: Sequence[Seen]) -> np.ndarray:
+    """The numbers that were seen, each once."""
+    numbers = np.unique(np.concatenate([look.actual.ravel() for look in looks]))
+    return numbers[np.isfinite(numbers)]
+
+
+def _counted(looks: Sequence[Seen]) -> list[str]:
+    """The names of the sizes; of those that are equal in every look, the first."""
+    names: dict[tuple[int | None, ...], str] = {}
+    for name in looks[0].sizes:
+        names.setdefault(tuple(look.sizes.get(name) for look in looks), name)
+    return [*names.values()]
+
+
+def _first(tried: Iterable[Named], looks: Sequence[Seen], tolerance: float) -> Named | None:
+    """The first change that gives what was seen in every look, and not in every look what is right. A single
+    number may agree by chance: it is held to 2e-6, about as float32 has it."""
+    if sum(look.actual.size for look in looks) < 2:
+        tolerance = min(tolerance, 2e-6)
+    idle = [Seen(look.right, look.right, look.sizes) for look in looks]
+    for sentence, change in tried:
+        seen = all(_gives(change, look, tolerance) for look in looks)
+        if seen and not all(_gives(change, look, tolerance) for look in idle):
             return sentence, change
     return None
 
 
-def changed(change: Change, right: Any, sizes: Sizes) -> Any:
+def told(looks: Sequence[Seen], tolerance: float = 1e-4) -> str:
+    """The sentence for what is wrong with these looks, or what can be seen of the first."""
+    found = diagnose(looks, tolerance)
+    return found[0] if found else described(looks[0], tolerance)
+
+
+def changed(change: Change, right: Any, sizes: Sizes) -> np.ndarray:
     """What a change makes of what is right; NaN, which no answer equals, where it makes nothing of it."""
     with np.errstate(all="ignore"):
         try:
@@ -57,9 +86,14 @@ def changed(change: Change, right: Any, sizes: Sizes) -> Any:
 
 def _gives(change: Change, look: Seen, tolerance: float) -> bool:
     value = changed(change, look.right, look.sizes)
-    return value.shape == look.actual.shape and bool(
-        np.allclose(look.actual, value, rtol=tolerance, atol=tolerance)
-    )
+    return value.shape == look.actual.shape and bool(_close(value, look.actual, tolerance).all())
+
+
+def _close(value: np.ndarray, actual: np.ndarray, tolerance: float) -> np.ndarray:
+    """Which numbers are the same, NaN and infinity too."""
+    with np.errstate(invalid="ignore"):
+        near = np.abs(actual - value) <= tolerance * (1 + np.abs(value))
+    return (near & np.isfinite(value)) | (actual == value) | (np.isnan(actual) & np.isnan(value))
 
 
 # --- the changes ------------------------------------------------------------------------------------
@@ -96,14 +130,12 @@ FIXED: dict[str, Callable[[np.ndarray], Any]] = {
     "It is rounded to three digits.": lambda y: np.round(y, 3),
     "It is rounded to four digits.": lambda y: np.round(y, 4),
     "It has half precision only.": lambda y: y.astype(np.float16).astype(float),
-    "The numbers are right; they are flattened.": np.ravel,
-    "The numbers are right; an axis of length 1 is missing.": np.squeeze,
 }
 BY_SIZE: dict[str, Callable[[np.ndarray, int], Any]] = {
     "It is as many times too large as there are {}: summed where a mean is asked for?": lambda y, n: y * n,
     "It is as many times too small as there are {}: averaged where a sum is asked for?": lambda y, n: y / n,
-    "It is too large by the square root of the number of {}.": lambda y, n: y * math.sqrt(n),
-    "It is too small by the square root of the number of {}.": lambda y, n: y / math.sqrt(n),
+    "It is too large by a factor: the square root of the number of {}.": lambda y, n: y * math.sqrt(n),
+    "It is too small by a factor: the square root of the number of {}.": lambda y, n: y / math.sqrt(n),
     "It is N / (N - 1) times too large, with N {}: what is it divided by?": lambda y, n: y * n / (n - 1),
     "It is N / (N - 1) times too small, with N {}: what is it divided by?": lambda y, n: y * (n - 1) / n,
     "It is too large by the logarithm of the number of {}.": lambda y, n: y + math.log(n),
@@ -123,57 +155,73 @@ REDUCED: dict[str, Callable[..., Any]] = {
 ORDINAL = ("first", "second", "third", "fourth", "fifth")
 
 
-def changes(looks: Sequence[Seen]) -> Iterator[tuple[str, Change]]:
-    """All that a learner may have done, the simplest first."""
-    names, right = list(looks[0].sizes), looks[0].right
-    yield from ((sentence, _plain(function)) for sentence, function in FIXED.items())
+def changes(shape: tuple[int, ...], names: Sequence[str]) -> Iterator[Named]:
+    """All that a learner may have done to a result of this shape, where these are counted: the simplest
+    first."""
+    yield from _of_numbers(names)
+    yield from _of_form(shape)
+
+
+def _of_numbers(names: Sequence[str]) -> Iterator[Named]:
+    """What is done to each number by itself."""
+    yield from ((sentence, _sized(function)) for sentence, function in FIXED.items())
     for name in names:
         yield from ((sentence.format(name), _sized(function, name)) for sentence, function in BY_SIZE.items())
     for name, other in itertools.permutations(names, 2):
         sentence = f"It is multiplied by the number of {name}, and divided by that of {other}."
-        yield sentence, _ratio(name, other)
-    for axis in range(right.ndim):
-        yield from ((sentence, _plain(function)) for sentence, function in _along(axis, right))
-    for verb in ("the sum", "the mean"):
-        sentence = f"It is {verb} of everything: the shape has to stay."
-        yield sentence, _plain(_reducing(REDUCED[verb], None, False))
-    if right.ndim == 2:
-        yield "The two axes have changed places.", _plain(np.transpose)
-    for axis in range(right.ndim + 1):
-        yield "The numbers are right; there is an axis of length 1 too many.", _plain(_longer(axis))
+        yield sentence, _sized(lambda y, n, m: y * n / m, name, other)
 
 
-def _along(axis: int, right: np.ndarray) -> Iterator[tuple[str, Callable[[np.ndarray], Any]]]:
+def _of_form(shape: tuple[int, ...]) -> Iterator[Named]:
+    """What moves, drops or reduces numbers."""
+    yield "It is flattened: the shape has to stay.", _sized(np.ravel)
+    for axis in range(len(shape)):
+        yield from ((sentence, _sized(function)) for sentence, function in _along(axis, shape))
+    yield "It is the sum of everything: the shape has to stay.", _sized(np.sum)
+    yield "It is the mean of everything: the shape has to stay.", _sized(np.mean)
+    if len(shape) == 2:
+        yield "The two axes have changed places.", _sized(np.transpose)
+    for axis in range(len(shape) + 1):
+        yield "There is an axis of length 1 too many.", _sized(partial(np.expand_dims, axis=axis))
+
+
+def _sized(function: Callable[..., Any], *names: str) -> Change:
+    """The change that a function of the numbers, and of how many there are of these, makes."""
+    return lambda right, sizes: function(right, *(sizes[name] for name in names))
+
+
+def _along(axis: int, shape: tuple[int, ...]) -> Iterator[tuple[str, Callable[[np.ndarray], Any]]]:
     """What may have happened along one axis."""
-    where = f"along the {ORDINAL[axis]} axis" if right.ndim > 1 else "of the entries"
-    before: tuple[slice, ...] = (slice(None),) * axis
-    if right.shape[axis] == 2:
+    where = f"along the {ORDINAL[axis]} axis" if len(shape) > 1 else "of the entries"
+    if shape[axis] == 2:
         yield f"The two have changed places {where}.", lambda y: np.flip(y, axis)
     yield f"The order {where} is turned round.", lambda y: np.flip(y, axis)
     yield f"Each entry {where} is the one before it.", lambda y: np.roll(y, 1, axis)
     yield f"Each entry {where} is the one after it.", lambda y: np.roll(y, -1, axis)
-    yield f"The first entry {where} is missing.", lambda y: y[(*before, slice(1, None))]
-    yield f"The last entry {where} is missing.", lambda y: y[(*before, slice(None, -1))]
-    yield f"Only the first entry {where} is there.", lambda y: y[(*before, slice(None, 1))]
-    yield f"Only the last entry {where} is there.", lambda y: y[(*before, slice(-1, None))]
-    if right.shape[axis] == 1:  # nothing is lost there
-        yield "The numbers are right; an axis of length 1 is missing.", lambda y: np.squeeze(y, axis)
+    yield f"The first entry {where} is missing.", lambda y: np.delete(y, 0, axis)
+    yield f"The last entry {where} is missing.", lambda y: np.delete(y, -1, axis)
+    yield f"Only the first entry {where} is there.", lambda y: y.take([0], axis)
+    yield f"Only the last entry {where} is there.", lambda y: y.take([-1], axis)
+    if shape[axis] == 1:  # nothing is lost there
+        yield "An axis of length 1 is missing.", lambda y: np.squeeze(y, axis)
         return
     for verb, reduce in REDUCED.items():
-        yield f"It is {verb} {where}: that axis has to stay.", _reducing(reduce, axis, False)
-        yield f"All entries {where} are {verb} of them: each has its own.", _reducing(reduce, axis, True)
+        yield f"It is {verb} {where}: that axis has to stay.", partial(reduce, axis=axis)
+        yield f"All entries {where} are {verb} of them: each has its own.", partial(_spread, reduce, axis)
 
 
-def _bounds(looks: Sequence[Seen]) -> Iterator[tuple[str, Change]]:
+def _spread(reduce: Callable[..., Any], axis: int, y: np.ndarray) -> np.ndarray:
+    return np.broadcast_to(np.expand_dims(reduce(y, axis=axis), axis), y.shape)
+
+
+def _bounds(looks: Sequence[Seen]) -> Iterator[Named]:
     """That nothing lies beyond what was seen at most, or that all that was seen is one number."""
     numbers = np.concatenate([look.actual.ravel() for look in looks])
-    if not numbers.size:
-        return
     low, high = float(numbers.min()), float(numbers.max())
-    if low == high and numbers.size > 1:
-        constant = f"It is {low:.4g} whatever it is given: is it computed from the arguments?"
-        yield constant, _plain(lambda y: np.full_like(y, low))
     if low == high:
+        constant = f"It is {low:.4g} whatever it is given: is it computed from the arguments?"
+        if numbers.size > 1:
+            yield constant, _sized(lambda y: np.full_like(y, low))
         return
     rights = np.concatenate([look.right.ravel() for look in looks])
     for least, most, words in (
@@ -181,44 +229,73 @@ def _bounds(looks: Sequence[Seen]) -> Iterator[tuple[str, Change]]:
         (-math.inf, high, f"Nothing lies above {high:.4g}"),
         (low, high, f"All lies between {low:.4g} and {high:.4g}"),
     ):
-        kept = (rights >= least) & (
-            rights <= most
-        )  # a bound explains any one number: two show that it is one
+        kept = (rights >= least) & (rights <= most)
+        # a bound explains any one number: two show that it is one
         if kept.sum() > 1 and (~kept).sum() > 1:
-            yield f"{words}: is it clamped?", _plain(partial(np.clip, a_min=least, a_max=most))
+            yield f"{words}: is it clamped?", _sized(partial(np.clip, a_min=least, a_max=most))
 
 
-def _pairs(looks: Sequence[Seen]) -> Iterator[tuple[str, Change]]:
-    """A sign or a factor 2 on top of one other change."""
-    for sentence, first in list(FIXED.items())[:3]:
-        for other, second in changes(looks):
-            yield f"{sentence} Besides: {other[0].lower()}{other[1:]}", _then(second, first)
+def _parts(looks: Sequence[Seen], names: Sequence[str], tolerance: float) -> Iterator[Named]:
+    """What has happened to some of the entries along an axis, where the others are right."""
+    if any(look.actual.shape != look.right.shape for look in looks):
+        return
+    for axis, wrong in _entries(~_close(looks[0].right, looks[0].actual, tolerance)):
+        places = np.flatnonzero(wrong)
+        if any(look.right.shape[axis] <= places[-1] for look in looks):
+            continue
+        rest = [Seen(one.actual.take(places, axis), one.right.take(places, axis), one.sizes) for one in looks]
+        tried = itertools.chain(changes(rest[0].right.shape, names), _pairs(rest, names, tolerance))
+        found = _first(tried, rest, tolerance)
+        if found:
+            where = _said(axis, wrong, looks[0].right.ndim)
+            yield f"{where} There: {_lower(found[0])}", _within(axis, places, found[1])
 
 
-def _plain(function: Callable[[np.ndarray], Any]) -> Change:
-    return lambda right, _: function(right)
+def _within(axis: int, places: np.ndarray, change: Change) -> Change:
+    """The change at these places alone."""
+
+    def within(right: np.ndarray, sizes: Sizes) -> np.ndarray:
+        value = np.moveaxis(right.copy(), axis, 0)
+        value[places] = np.moveaxis(change(right.take(places, axis), sizes), axis, 0)
+        return np.moveaxis(value, 0, axis)
+
+    return within
 
 
-def _sized(function: Callable[[np.ndarray, int], Any], name: str) -> Change:
-    return lambda right, sizes: function(right, sizes[name])
+def _pairs(looks: Sequence[Seen], names: Sequence[str], tolerance: float) -> Iterator[Named]:
+    """One change after another, as far as the first look tells. There are many pairs, so numbers may agree by
+    chance: two are needed that differ, and are held to 2e-6, or eight where all are whole."""
+    look, finite = looks[0], _finite(looks)
+    if len(finite) < (8 if (finite == finite.round()).all() else 2):
+        return
+    tolerance = min(tolerance, 2e-6) if len(finite) == 2 else tolerance
+    firsts = list(changes(look.right.shape, names))
+    between = [changed(change, look.right, look.sizes) for _, change in firsts]
+    fitting = [place for place, value in enumerate(between) if value.shape == look.actual.shape]
+    # What is done to each number is tried on a few of them, and after all first changes at once.
+    few = np.stack([between[place].ravel()[:20] for place in fitting]) if fitting else None
+    for two in _of_numbers(names) if fitting else ():
+        alike = _close(changed(two[1], few, look.sizes), look.actual.ravel()[:20], tolerance).all(1)
+        yield from (_both(firsts[fitting[place]], two) for place in np.flatnonzero(alike))
+    forms = {
+        shape: [
+            two for two in _of_form(shape) if changed(two[1], np.zeros(shape), {}).shape == look.actual.shape
+        ]
+        for shape in {value.shape for value in between}
+    }
+    for one, value in zip(firsts, between, strict=True):
+        seen = Seen(look.actual, value, look.sizes)
+        yield from (_both(one, two) for two in forms[value.shape] if _gives(two[1], seen, tolerance))
 
 
-def _ratio(name: str, other: str) -> Change:
-    return lambda right, sizes: right * sizes[name] / sizes[other]
+def _both(one: Named, two: Named) -> Named:
+    """The second after the first."""
+    sentence = f"{one[0]} Besides: {_lower(two[0])}"
+    return sentence, lambda right, sizes: two[1](np.asarray(one[1](right, sizes)), sizes)
 
 
-def _then(first: Change, second: Callable[[np.ndarray], Any]) -> Change:
-    return lambda right, sizes: second(np.asarray(first(right, sizes)))
-
-
-def _longer(axis: int) -> Callable[[np.ndarray], Any]:
-    return lambda y: np.expand_dims(y, axis)
-
-
-def _reducing(reduce: Callable[..., Any], axis: int | None, spread: bool) -> Callable[[np.ndarray], Any]:
-    if not spread or axis is None:
-        return lambda y: reduce(y, axis=axis)
-    return lambda y: np.broadcast_to(np.expand_dims(reduce(y, axis=axis), axis), y.shape)
+def _lower(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
 
 
 # --- what can be seen anyway --------------------------------------------------------------------------
@@ -246,7 +323,7 @@ def described(look: Seen, tolerance: float = 1e-4) -> str:
             return f"{largest}. Every number is {(actual / right).mean():.4g} times what it should be."
     if (off <= 1e-3 * (1 + np.abs(right))).all():
         return f"{largest}. That is little: rounding, half precision, or a small constant inside?"
-    wrong = off > tolerance * (1 + np.abs(right))
+    wrong = ~_close(look.right, look.actual, tolerance)
     if off.ndim and wrong.any() and not wrong.all():
         return f"{largest}. {_where(wrong)}"
     if off.size > 1 and (step > 0).all() | (step < 0).all():
@@ -256,20 +333,24 @@ def described(look: Seen, tolerance: float = 1e-4) -> str:
 
 def _where(wrong: np.ndarray) -> str:
     """Which of the numbers are wrong: whole entries along an axis, where that is so."""
+    where = next((_said(axis, some, wrong.ndim) for axis, some in _entries(wrong)), "")
+    return where or f"{wrong.sum()} of {wrong.size} numbers are wrong."
+
+
+def _entries(wrong: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Which entries hold wrong numbers, along each axis along which others hold none."""
     for axis in range(wrong.ndim):
-        others = tuple(other for other in range(wrong.ndim) if other != axis)
-        some = np.atleast_1d(wrong.any(others)) if others else wrong
-        if some.all() or len(some) < 2:
-            continue
-        places, n = np.flatnonzero(some), len(some)
-        which = f"the {ORDINAL[axis]} axis" if wrong.ndim > 1 else "the result"
-        if len(places) == 1:
-            return f"Along {which} only entry {places[0]} of 0 to {n - 1} is wrong."
-        if len(places) == n - places[0]:
-            return (
-                f"Along {which} entries 0 to {places[0] - 1} are right, from {places[0]} on they are wrong."
-            )
-        if places[-1] == len(places) - 1:
-            return f"Along {which} entries 0 to {places[-1]} are wrong, the others right."
-        return f"Along {which} {len(places)} of {n} entries are wrong, the first is {places[0]}."
-    return f"{wrong.sum()} of {wrong.size} numbers are wrong."
+        some = np.asarray(wrong.any(tuple(other for other in range(wrong.ndim) if other != axis)))
+        if some.any() and not some.all():
+            yield axis, some
+
+
+def _said(axis: int, wrong: np.ndarray, axes: int) -> str:
+    """Which of the entries along an axis are wrong."""
+    places, n = np.flatnonzero(wrong), len(wrong)
+    which = f"the {ORDINAL[axis]} axis" if axes > 1 else "the result"
+    if len(places) == 1:
+        return f"Along {which} only entry {places[0]} of 0 to {n - 1} is wrong."
+    if len(places) == n - places[0]:
+        return f"Along {which} entries 0 to {places[0] - 1} are right, from {places[0]} on they are wrong."
+    return f"Along {which} {len(places)} of {n} entries are wrong, the first is {places[0]}."

@@ -13,8 +13,9 @@ from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
-from course_utils.checks.judges.core import Finding, close, problem_with
+from course_utils.checks.judges.core import Finding, close, problem_with, unless
 from course_utils.checks.judges.diagnoser import Seen, Sizes, changed, described, diagnose
 from course_utils.checks.probes.evidence import AGAIN, CHANGED, STEADY, Evidence, as_array
 
@@ -50,8 +51,9 @@ class Table:
         sizes: Callable[..., Sizes] = lambda *_: {},
         tolerance: float = 1e-4,
     ) -> Table:
-        """The table of the looks, arguments by key, that belong to this seed."""
-        counted = {key: sizes(*given) for key, given in looks(seed).items()}
+        """The table of the looks, arguments by key, that belong to this seed. Rows and columns of what is
+        given are counted too."""
+        counted = {key: {**sizes(*given), **_rows_and_columns(given)} for key, given in looks(seed).items()}
         return cls(_worked_out(looks, seed, formulas), counted, tolerance)
 
     def judge(self, evidence: Evidence, *properties: Property) -> list[Finding]:
@@ -60,14 +62,10 @@ class Table:
         hint, own = self._explained(evidence, purpose)
         if hint and self._idle(evidence, [key for looked in properties for key in looked.keys]):
             own = None
+        # Fewer looks agree with a mistake by chance: none is named that the purpose's looks do not have.
         understood = own is not None or not hint
-        findings = [Finding(purpose.claim, not hint, purpose.weight, hint)]
-        for other in others:
-            follows = self._holds(evidence, other, own)
-            # Fewer looks agree with a mistake by chance: none is named that the purpose's looks do not have.
-            hint = "" if follows else self._explained(evidence, other, understood)[0]
-            findings.append(Finding(other.claim, not hint, other.weight, hint))
-        return findings
+        hints = [hint] + [self._explained(evidence, other, own, understood)[0] for other in others]
+        return [unless(one.claim, one.weight, hint) for one, hint in zip(properties, hints, strict=True)]
 
     def _idle(self, evidence: Evidence, keys: Sequence[str]) -> bool:
         """Is the answer one and the same number in every look? Nothing follows from that."""
@@ -79,27 +77,23 @@ class Table:
         """A mistake may lose more digits than what is right: its numbers may be larger on the way."""
         return 5 * self.tolerance
 
-    def _right(self, key: str) -> Any:
-        return self.formulas[key][""]
-
-    def _holds(self, evidence: Evidence, looked: Property, own: Formula | None) -> bool:
-        """Is each look of a property right, or what the answer's own formula gives?"""
-        return not any(problem_with(evidence, key) for key in looked.keys) and all(
-            close(evidence[key], self._right(key), self.tolerance)
-            or (own is not None and close(evidence[key], own(key), self.loose))
-            for key in looked.keys
-        )
-
     def _explained(
-        self, evidence: Evidence, looked: Property, named: bool = True
+        self, evidence: Evidence, looked: Property, own: Formula | None = None, named: bool = True
     ) -> tuple[str, Formula | None]:
-        """'' where the property holds, otherwise what is wrong, and the formula that the answer follows."""
-        problem = next(filter(None, (problem_with(evidence, key) for key in looked.keys)), "")
+        """What is wrong, and the formula that the answer follows; '' where each look is right, or what the
+        answer's `own` formula gives."""
+        problem = problem_with(evidence, *looked.keys)
         if problem:
             return problem, None
-        off = [key for key in looked.keys if not close(evidence[key], self._right(key), self.tolerance)]
-        if not off:
+
+        def holds(key: str) -> bool:
+            return close(evidence[key], self._right(key), self.tolerance) or (
+                own is not None and close(evidence[key], own(key), self.loose)
+            )
+
+        if all(map(holds, looked.keys)):
             return "", None
+        off = [key for key in looked.keys if not close(evidence[key], self._right(key), self.tolerance)]
         for keys in (off, off[:1]):  # one mistake explains all, or at least the first
             found = self._mistake(evidence, keys) if named else None
             if found:
@@ -111,26 +105,35 @@ class Table:
 
     def _mistake(self, evidence: Evidence, keys: Sequence[str]) -> tuple[str, Formula | None] | None:
         """The mistake that gives what is seen in all of these looks, and what it gives in any."""
-        seen = self._seen(evidence, keys[0])
-        number = seen.right.size == 1 and close(
-            seen.actual.reshape(-1), seen.right.reshape(-1), self.tolerance
-        )
-        if number and seen.actual.shape != seen.right.shape:
-            return f"The number is right, its shape is not. {described(seen)}", None
+        seen = [self._seen(evidence, key) for key in keys]
+        one = seen[0]
+        if one.right.size == 1 and close(one.actual.ravel(), one.right.ravel(), self.tolerance):
+            return f"The number is right, its shape is not. {described(one)}", None
         for hint in self.formulas[keys[0]]:
             if hint and all(close(evidence[key], self._by(hint, key), self.loose) for key in keys):
                 return hint, partial(self._by, hint)
-        found = diagnose([self._seen(evidence, key) for key in keys], self.tolerance)
+        found = diagnose(seen, self.tolerance)
         if not found:
             return None
         sentence, change = found
         return sentence, lambda key: changed(change, self._right(key), self.sizes[key])
+
+    def _right(self, key: str) -> Any:
+        return self.formulas[key][""]
 
     def _by(self, hint: str, key: str) -> Any:
         return self.formulas[key].get(hint, self.formulas[key][""])
 
     def _seen(self, evidence: Evidence, key: str) -> Seen:
         return Seen(evidence[key], as_array(self._right(key)), self.sizes[key])
+
+
+def _rows_and_columns(given: Any) -> dict[str, int]:
+    """Of the first tensor in it that has several axes."""
+    if isinstance(given, Tensor):
+        return {"rows": len(given), "columns": given.shape[-1]} if given.ndim > 1 else {}
+    parts = given if isinstance(given, tuple | list) else ()
+    return next(filter(None, map(_rows_and_columns, parts)), {})
 
 
 @lru_cache(maxsize=32)

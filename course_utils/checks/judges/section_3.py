@@ -226,7 +226,7 @@ def _estimate(evidence: Evidence, name: str, model: Witness, x: Tensor, size: in
     mean, error = rights[0].mean().item(), rights[0].std().item() / len(x) ** 0.5
     if close(found, [error, mean], 1e-4):
         return "Mean and standard error have changed places.", ""
-    sizes = {"images": len(x), "pixels": 784, "batches": -(-len(x) // size)}
+    sizes = {"images": len(x), "pixels": 784, "columns": 28, "batches": -(-len(x) // size)}
     unlike = [
         expect({"": np.array(seen)}, "", right, "", 0, tolerance=1e-5, sizes=sizes).hint
         for seen, right in zip(found, (mean, error), strict=True)

@@ -38,7 +38,6 @@ WAITING = (
     f"It was stopped after {PATIENCE * CALL_SECONDS:.0f} seconds in which it mostly waited: does it sleep?"
 )
 
-
 # What an answer leaves behind: under this key, the fact that it is nothing, or the first complaint.
 STEADY = "steady"
 AGAIN = (
@@ -63,8 +62,7 @@ def record(evidence: Evidence, key: str, function: Callable[..., Any], *args: An
     """Call `function` and keep what it returns as evidence[key], or the sentence that says what went wrong.
 
     It is given copies of tensors, lists and dicts; that it changes one, or leaves a switch of torch another
-    way, is noted. A bare NotImplementedError, as a stub raises it, becomes NOT_YET. Once a call did not
-    return, the others are not tried.
+    way, is noted. Once a call did not return, the others are not tried.
     """
     for value in evidence.values():
         if value.dtype.kind == "U" and value.item() in (ENDLESS, WAITING):
@@ -73,13 +71,6 @@ def record(evidence: Evidence, key: str, function: Callable[..., Any], *args: An
     try:
         with _time_limit(CALL_SECONDS), _switches(evidence):
             evidence[key] = as_array(called(evidence, function, *args))
-    except NotImplementedError as problem:
-        # torch raises some with a message of its own
-        evidence[key] = np.array(sentence(problem) if problem.args else NOT_YET)
-    except _TookTooLong as limit:
-        evidence[key] = np.array(str(limit))
-    except NotNumbers as problem:
-        evidence[key] = np.array(f"{problem}"[:SENTENCE])
     except KeyboardInterrupt:  # the stop button is the student's
         raise
     except BaseException as problem:  # an answer may raise anything; the report says it
@@ -145,7 +136,11 @@ def note(evidence: Evidence, complaint: str) -> None:
 
 
 def sentence(problem: BaseException) -> str:
-    """What stopped the code, told by its kind and its first line."""
+    """What stopped the code, told by its kind and its first line; NOT_YET where it was the stub."""
+    if isinstance(problem, NotNumbers | _TookTooLong):
+        return str(problem)[:SENTENCE]
+    if isinstance(problem, NotImplementedError) and not problem.args:  # torch raises some with a message
+        return NOT_YET
     message = ""
     with contextlib.suppress(Exception):  # an answer may raise what cannot even be printed
         message = str(problem).strip().partition("\n")[0]
@@ -165,21 +160,6 @@ _SWITCHES: tuple[tuple[Callable[[], Any], Callable[[Any], Any], str], ...] = (
         "It leaves another default dtype behind: convert tensors, not the default.",
     ),
     (torch.default_generator.initial_seed, lambda _: None, SEED_SET),
-    (
-        torch.are_deterministic_algorithms_enabled,
-        torch.use_deterministic_algorithms,
-        "It changes torch.use_deterministic_algorithms for all that comes later.",
-    ),
-    (
-        torch.is_anomaly_enabled,
-        torch.autograd.set_detect_anomaly,
-        "It leaves torch's anomaly detection switched on.",
-    ),
-    (
-        lambda: any(action == "error" for action, *_ in warnings.filters),
-        lambda _: None,  # `quiet` does
-        "It turns warnings into errors for all that comes later.",
-    ),
 )
 
 
@@ -257,9 +237,7 @@ def quiet() -> Iterator[None]:
     stream = sys.stderr
     stream.flush()
     with contextlib.ExitStack() as stack:
-        with contextlib.suppress(
-            AttributeError
-        ):  # loggers and progress bars may hold on to the stream itself
+        with contextlib.suppress(AttributeError):  # loggers and progress bars may hold on to the stream
             stream.write = len  # type: ignore[method-assign,assignment]
             stack.callback(delattr, stream, "write")
         with contextlib.suppress(OSError):
