@@ -20,23 +20,14 @@ from course_utils.checks.judges.core import Exercise, Finding, close, problem_wi
 from course_utils.checks.judges.gaussians import altered, floored, kls, posterior, wrong_kls
 from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction
+from course_utils.checks.probes import section_2 as probes
 from course_utils.checks.probes.evidence import Evidence
-from course_utils.checks.probes.section_2 import (
-    DRAWS,
-    GAP_OFFERED,
-    beta_looks,
-    bound_looks,
-    elbo_looks,
-    kl_looks,
-    sample_looks,
-    wide_posterior,
-)
 
 # --- 2.1 gaussian_kl --------------------------------------------------------------------------------
 
 
 def judge_gaussian_kl(seed: int, evidence: Evidence) -> list[Finding]:
-    return Table.of(kl_looks, seed, _kls, _sizes).judge(
+    return Table.of(probes.kl_looks, seed, _kls, _sizes).judge(
         evidence,
         Property("it equals the KL of torch.distributions, entry by entry", 3, ["kl", "turned"]),
         Property("it also works for one image and one dimension", 1, ["single"]),
@@ -73,7 +64,7 @@ def _kls(mu: Tensor, logvar: Tensor) -> dict[str, Any]:
 
 
 def judge_reparameterize(seed: int, evidence: Evidence) -> list[Finding]:
-    looks, table = sample_looks(seed), Table.of(sample_looks, seed, _samples, _sizes)
+    looks, table = probes.sample_looks(seed), Table.of(probes.sample_looks, seed, _samples, _sizes)
     claim = "with eps given, z = mu + sigma * eps, also where eps is 0 and where gradients are off"
     (given,) = table.judge(evidence, Property(claim, 3, list(looks)))
     named = not given.holds and given.hint in table.formulas["given"]
@@ -133,9 +124,9 @@ def _noise_hint(seed: int, evidence: Evidence) -> str:
     if problem:
         return problem
     z = torch.as_tensor(evidence["drawn"])
-    if z.shape != (2, *DRAWS):
-        return f"It has shape {tuple(z.shape[1:])}; expected {DRAWS}."
-    distribution, shared = noise.judged(z, *wide_posterior(seed))
+    if z.shape != (2, *probes.DRAWS):
+        return f"It has shape {tuple(z.shape[1:])}; expected {probes.DRAWS}."
+    distribution, shared = noise.judged(z, *probes.wide_posterior(seed))
     return shared or distribution
 
 
@@ -146,7 +137,7 @@ def judge_monte_carlo_elbo(seed: int, evidence: Evidence) -> list[Finding]:
     def sizes(_: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -> dict[str, int]:
         return _sizes(mu) | {"samples": len(eps), "pixels": 784}
 
-    return Table.of(elbo_looks, seed, _elbos, sizes).judge(
+    return Table.of(probes.elbo_looks, seed, _elbos, sizes).judge(
         evidence,
         Property("it is the mean of log p(x|z) over samples, minus the KL, per image", 3, ["elbo", "prior"]),
         Property("it also works for one image and one sample", 0.5, ["one"]),
@@ -234,7 +225,7 @@ def judge_importance_weighted_bound(seed: int, evidence: Evidence) -> list[Findi
     def sizes(log_w: Tensor) -> dict[str, int]:
         return {"samples": len(log_w), "images": log_w.shape[1]}
 
-    return Table.of(bound_looks, seed, _bounds, sizes, 1e-6).judge(
+    return Table.of(probes.bound_looks, seed, _bounds, sizes, 1e-6).judge(
         evidence,
         Property("it is the log of the mean weight, per image", 3, ["bound", "float32"]),
         Property("it stays finite for weights too small for exp", 1, ["tiny"]),
@@ -292,8 +283,8 @@ def _bounds(log_w: Tensor) -> dict[str, Any]:
 
 
 def judge_what_is_my_beta(seed: int, evidence: Evidence) -> list[Finding]:
-    keys = list(beta_looks(seed))
-    return Table.of(beta_looks, seed, _betas, tolerance=1e-6).judge(
+    keys = list(probes.beta_looks(seed))
+    return Table.of(probes.beta_looks, seed, _betas, tolerance=1e-6).judge(
         evidence,
         Property("cross-entropy: beta is 1 where both are sums, and each mean has its share", 3, keys[:4]),
         Property("squared error: sigma has its share as well", 2, keys[4:]),
@@ -344,8 +335,8 @@ EXERCISES = (
         3,
         judge_gaussian_kl,
         ("objectives.gaussian_kl",),
-        why="The KL needs no logarithm and no root: logvar is at hand, so it stays finite however narrow "
-        "q becomes. It is 0 only at the prior, and each dimension pays for itself.",
+        why="The KL needs no logarithm and no root: logvar is at hand, so it stays finite however narrow q "
+        "becomes. It is 0 only at the prior, and each dimension pays for itself.",
     ),
     Exercise(
         "2.2",
@@ -361,8 +352,8 @@ EXERCISES = (
         "monte_carlo_elbo",
         3,
         judge_monte_carlo_elbo,
-        why="The mean over samples is unbiased for any number of them, one included; that is what "
-        "training uses. The KL is known exactly, so sampling it would only add noise.",
+        why="The mean over samples is unbiased for any number of them, one included; that is what training "
+        "uses. The KL is known exactly, so sampling it would only add noise.",
     ),
     Exercise(
         "2.4",
@@ -370,9 +361,8 @@ EXERCISES = (
         3,
         judge_importance_weighted_bound,
         ("objectives.importance_weighted_bound",),
-        why="Weights of images lie hundreds of nats below 1, where exp gives 0; logsumexp takes the "
-        "largest out first. With one sample the bound is the ELBO's, with more it can only rise, on "
-        "average.",
+        why="Weights of images lie hundreds of nats below 1, where exp gives 0; logsumexp takes the largest "
+        "out first. With one sample the bound is the ELBO's, with more it can only rise, on average.",
     ),
     Exercise(
         "2.5",
@@ -386,19 +376,19 @@ EXERCISES = (
     prediction(
         "2.7",
         "predict_gap",
-        GAP_OFFERED,
+        probes.GAP_OFFERED,
         (
-            "Linear maps keep Gaussians Gaussian, and a rotation of the latent space that makes W's "
-            "columns orthogonal makes the posterior's covariance diagonal: then q can be the posterior. "
-            "A gap that is left after training is one of unfinished training.",
-            "Through a nonlinear decoder the posterior is no Gaussian with independent dimensions, and "
-            "one encoder serves all images; each costs nats that training does not win back.",
-            "A fit of its own to each image shows what the family costs; the rest is the encoder's. "
-            "Where posteriors are bent or in pieces, the family's part grows; where each is narrow and "
-            "close to Gaussian, it is small, and to miss its place by a few of its widths is what costs.",
+            "Linear maps keep Gaussians Gaussian, and a rotation of the latent space that makes W's columns "
+            "orthogonal makes the posterior's covariance diagonal: then q can be the posterior. A gap that "
+            "is left after training is one of unfinished training.",
+            "Through a nonlinear decoder the posterior is no Gaussian with independent dimensions, and one "
+            "encoder serves all images; each costs nats that training does not win back.",
+            "A fit of its own to each image shows what the family costs; the rest is the encoder's. Where "
+            "posteriors are bent or in pieces, the family's part grows; where each is narrow and close to "
+            "Gaussian, it is small, and to miss its place by a few of its widths is what costs.",
             "By Jensen the bound cannot lie above log p(x) in expectation, and it rises with K. Where q "
-            "misses the posterior by g nats it takes about exp(g) samples to come near, so the images "
-            "with the worst q hold it down; where none is left, it stands at log p(x).",
+            "misses the posterior by g nats it takes about exp(g) samples to come near, so the images with "
+            "the worst q hold it down; where none is left, it stands at log p(x).",
         ),
     ),
 )

@@ -18,16 +18,8 @@ from course_utils.checks.judges.core import Exercise, Finding, close, problem_wi
 from course_utils.checks.judges.gaussians import EPSILONS, altered, kls, posterior
 from course_utils.checks.judges.looks import Formulas, Property, Table
 from course_utils.checks.judges.predictions import prediction
+from course_utils.checks.probes import section_4 as probes
 from course_utils.checks.probes.evidence import Evidence
-from course_utils.checks.probes.section_4 import (
-    ANGLES,
-    CASES,
-    SURGERY_OFFERED,
-    USUAL,
-    part_looks,
-    sizes,
-    walk_looks,
-)
 
 # --- 4.1 interpolate --------------------------------------------------------------------------------
 
@@ -57,7 +49,7 @@ def judge_interpolate(seed: int, evidence: Evidence) -> list[Finding]:
         "parallel": ("between ends of the same direction the spherical walk is the straight line", 0.5),
         "narrow": ("it also works in one dimension", 0.5),
     }
-    table = Table.of(walk_looks, seed, _walks, lambda a, b, steps, *_: {"steps": steps})
+    table = Table.of(probes.walk_looks, seed, _walks, lambda a, b, steps, *_: {"steps": steps})
     keys = {kind: [key for key in table.formulas if key.startswith(kind)] for kind in claims}
     return table.judge(evidence, *(Property(*claim, keys[kind]) for kind, claim in claims.items()))
 
@@ -105,7 +97,7 @@ def _arc(a: np.ndarray, b: np.ndarray, t: np.ndarray, omega: float) -> np.ndarra
 def _wrong_arcs(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> dict[str, np.ndarray]:
     line, omega, short, long = _line(a, b, t), _angle(a, b), np.linalg.norm(a), np.linalg.norm(b)
     arc, sine, walks = _arc(a, b, t, omega), math.sin(omega), {}
-    for bound in ANGLES[:-1]:
+    for bound in probes.ANGLES[:-1]:
         if omega < bound + 0.01:
             hint = f"For angles up to {bound} radians or more it is the line: that is for an angle of 0."
             walks[hint] = line
@@ -139,7 +131,7 @@ def _wrong_arcs(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> dict[str, np.nda
 
 
 def judge_quantile_grid(seed: int, evidence: Evidence) -> list[Finding]:
-    odd, others = sizes(seed)
+    odd, others = probes.sizes(seed)
     taken: Evidence = {}
     for n in odd + others:
         taken |= _taken_apart(evidence, n)
@@ -247,13 +239,13 @@ def _orders(n: int) -> Formulas:
 
 def judge_kl_decomposition(seed: int, evidence: Evidence) -> list[Finding]:
     formulas, sizes, seen = {}, {}, {}
-    for case, known in Table.of(part_looks, seed, _parts).formulas.items():
-        n, d = CASES[case]
+    for case, known in Table.of(probes.part_looks, seed, _parts).formulas.items():
+        n, d = probes.CASES[case]
         for part, key in enumerate(_keys(case)):
             formulas[key] = {hint: parts[part] for hint, parts in known.items()}
             sizes[key] = {"images": n, "latent dimensions": d}
             seen[key] = evidence[case] if problem_with(evidence, case) else evidence[case][part]
-    information, marginal = _keys(*USUAL)[::2], _keys(*USUAL)[1::2]
+    information, marginal = _keys(*probes.USUAL)[::2], _keys(*probes.USUAL)[1::2]
     far, few = _keys("wide", "narrow"), _keys("one", "near")
     properties = (
         Property("first comes the mutual information, the mean of log q(z|x) - log q(z)", 3, information),
@@ -383,8 +375,8 @@ EXERCISES = (
         3,
         judge_quantile_grid,
         ("evaluation.normal_quantiles", "evaluation.plane_points"),
-        why="Quantiles of equally spaced probabilities lie in cells of equal mass, so each image stands for "
-        " as many codes as the next. The half keeps the outermost ones away from infinity.",
+        why="Quantiles of equally spaced probabilities lie in cells of equal mass, so each image stands for  "
+        "as many codes as the next. The half keeps the outermost ones away from infinity.",
     ),
     Exercise(
         "4.3",
@@ -398,12 +390,12 @@ EXERCISES = (
     prediction(
         "4.5",
         "predict_surgery",
-        SURGERY_OFFERED,
+        probes.SURGERY_OFFERED,
         (
             "Mutual information pays for itself: the decoder that knows which image is meant rebuilds it "
             "better. The marginal KL is a cost without a return, and training holds it down.",
-            "Training goes on by telling more images apart. That is mutual information; the gaps between "
-            "the codes grow only as far as they cannot be avoided.",
+            "Training goes on by telling more images apart. That is mutual information; the gaps between the "
+            "codes grow only as far as they cannot be avoided.",
             "Measured on N images it is at most log N. Where codes of different images hardly overlap it "
             "stands near this limit, and four times as many images raise the limit by log 4 = 1.39 nats.",
         ),

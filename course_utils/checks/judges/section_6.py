@@ -19,15 +19,15 @@ from course_utils.checks.judges.core import Exercise, Finding, problem_with
 from course_utils.checks.judges.gaussians import kls
 from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction
+from course_utils.checks.probes import section_6 as probes
 from course_utils.checks.probes.evidence import Evidence
-from course_utils.checks.probes.section_6 import BETA_OFFERED, beta_loss_looks, gap_looks, schedule_looks
 
 # --- 6.1 beta_loss ----------------------------------------------------------------------------------
 
 
 def judge_beta_loss(seed: int, evidence: Evidence) -> list[Finding]:
-    looks = beta_loss_looks(seed)
-    findings = Table.of(beta_loss_looks, seed, _beta_losses, losses.sizes).judge(
+    looks = probes.beta_loss_looks(seed)
+    findings = Table.of(probes.beta_loss_looks, seed, _beta_losses, losses.sizes).judge(
         evidence,
         Property(
             "it is cross-entropy plus beta times KL, nats per image, for beta above and below 1",
@@ -84,7 +84,8 @@ def _beta_losses(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, *betas
 
 
 def judge_warm_up(seed: int, evidence: Evidence) -> list[Finding]:
-    looks, table = schedule_looks(seed), Table.of(schedule_looks, seed, _schedules, tolerance=1e-5)
+    looks = probes.schedule_looks(seed)
+    table = Table.of(probes.schedule_looks, seed, _schedules, tolerance=1e-5)
 
     def point(key: str) -> str:
         """The first point of a curve that is wrong."""
@@ -166,7 +167,7 @@ def judge_mutual_information_gap(seed: int, evidence: Evidence) -> list[Finding]
 
     advice = "Try its parts alone, against `sklearn.metrics.mutual_info_score` of two columns."
     claim = "it is the gap between the best two codes, a share of the factor's entropy, averaged over factors"
-    return Table.of(gap_looks, seed, _scores, sizes, 1e-5).judge(
+    return Table.of(probes.gap_looks, seed, _scores, sizes, 1e-5).judge(
         evidence,
         Property(claim, 3, ["last", "several"], advice),
         Property("values and pairs of values may be missing", 1, ["sparse"], advice),
@@ -312,25 +313,6 @@ def _scores(*given: Tensor) -> dict[str, Any]:
     return values
 
 
-# --- 6.5 predict_beta (before 6.2 in the lesson) -----------------------------------------------------
-_PREDICTION = prediction(
-    "6.5",
-    "predict_beta",
-    BETA_OFFERED,
-    (
-        "A detail is kept if the distortion it saves is worth beta times its nats. What "
-        "the code leaves out the decoder fills with an average over all that it could be, "
-        "and an average is soft.",
-        "beta is the price of a nat of KL. Of two models that are the best at their own "
-        "price the one with the higher price never buys more: 6.3 proves it.",
-        "The cheaper the KL, the less it matters where the codes lie: they spread out with "
-        "little regard to the prior, and its samples fall between them.",
-        "Two things work against each other. Codes that fill the prior better leave fewer "
-        "gaps; codes that say less make the decoder draw blends, of which a round trip may "
-        "make something else. Data and training decide which is ahead.",
-    ),
-)
-
 EXERCISES = (
     Exercise(
         "6.1",
@@ -338,9 +320,9 @@ EXERCISES = (
         3,
         judge_beta_loss,
         ("objectives.negative_elbo",),
-        why="beta is the price of a nat of KL, paid in nats of reconstruction. It says that only while "
-        "both terms are sums: with a mean in either, the same number means another price for another "
-        "size of image.",
+        why="beta is the price of a nat of KL, paid in nats of reconstruction. It says that only while both "
+        "terms are sums: with a mean in either, the same number means another price for another size of "
+        "image.",
     ),
     Exercise(
         "6.2",
@@ -348,9 +330,8 @@ EXERCISES = (
         3,
         judge_warm_up,
         ("training.warm_up",),
-        why="While the KL costs little, codes can become useful before they have to be cheap. Only what "
-        "is left at t = 1 is the objective: with `share` = 1 the model meets the full price at the "
-        "very end.",
+        why="While the KL costs little, codes can become useful before they have to be cheap. Only what is "
+        "left at t = 1 is the objective: with `share` = 1 the model meets the full price at the very end.",
     ),
     Exercise(
         "6.3",
@@ -358,9 +339,23 @@ EXERCISES = (
         3,
         judge_mutual_information_gap,
         ("evaluation.mutual_information_gap",),
-        why="The gap asks that one code alone knows a factor; dividing by the entropy makes factors of 2 "
-        "and of 40 values comparable. Two codes that share a factor between them score 0, however "
-        "good they are.",
+        why="The gap asks that one code alone knows a factor; dividing by the entropy makes factors of 2 and "
+        "of 40 values comparable. Two codes that share a factor between them score 0, however good they are.",
     ),
-    _PREDICTION,
+    prediction(
+        "6.5",
+        "predict_beta",
+        probes.BETA_OFFERED,
+        (
+            "A detail is kept if the distortion it saves is worth beta times its nats. What the code leaves "
+            "out the decoder fills with an average over all that it could be, and an average is soft.",
+            "beta is the price of a nat of KL. Of two models that are the best at their own price the one "
+            "with the higher price never buys more: 6.3 proves it.",
+            "The cheaper the KL, the less it matters where the codes lie: they spread out with little regard "
+            "to the prior, and its samples fall between them.",
+            "Two things work against each other. Codes that fill the prior better leave fewer gaps; codes "
+            "that say less make the decoder draw blends, of which a round trip may make something else. Data "
+            "and training decide which is ahead.",
+        ),
+    ),
 )

@@ -20,16 +20,8 @@ from course_utils.checks.judges.core import Exercise, Finding, close, is_fact, p
 from course_utils.checks.judges.layers import sigmoid
 from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction
+from course_utils.checks.probes import section_7 as probes
 from course_utils.checks.probes.evidence import Evidence
-from course_utils.checks.probes.section_7 import (
-    DIMENSIONS_OFFERED,
-    LABEL_OFFERED,
-    count_looks,
-    cvaes,
-    label_looks,
-    means_looks,
-    request_looks,
-)
 from course_utils.checks.probes.witness import Witness
 
 # --- 7.1 MyCVAE -------------------------------------------------------------------------------------
@@ -42,7 +34,7 @@ def judge_my_cvae(seed: int, evidence: Evidence) -> list[Finding]:
         "sizes": "the hidden layers have 512 and 256 units, then 256 and 512",
         "batches": "any batch works: without some class, of one image, with other sizes",
     }
-    return layers.judge_vae(seed, evidence, cvaes(seed), claims)
+    return layers.judge_vae(seed, evidence, probes.cvaes(seed), claims)
 
 
 # --- 7.2 request_digits -----------------------------------------------------------------------------
@@ -52,7 +44,7 @@ def judge_request_digits(seed: int, evidence: Evidence) -> list[Finding]:
     def sizes(_: object, labels: Tensor, z: Tensor) -> dict[str, int]:
         return {"labels": len(labels), "codes": len(z)}
 
-    return Table.of(request_looks, seed, _requests, sizes).judge(
+    return Table.of(probes.request_looks, seed, _requests, sizes).judge(
         evidence,
         Property("the images are in [0, 1], one row per z, one column per label", 3, ["grid", "square"]),
         Property("labels may come in any order, and more than once", 1, ["mixed"]),
@@ -107,7 +99,7 @@ def _requests(decode: Callable[[Tensor, Tensor], Tensor], labels: Tensor, z: Ten
 
 
 def judge_count_active(seed: int, evidence: Evidence) -> list[Finding]:
-    return Table.of(count_looks, seed, _counts, lambda mu, _: {"images": mu.shape[1]}).judge(
+    return Table.of(probes.count_looks, seed, _counts, lambda mu, _: {"images": mu.shape[1]}).judge(
         evidence,
         Property("it counts the means that vary over images", 3, ["count"]),
         Property("it uses the given threshold, and counts only what lies above", 1, ["strict", "tie"]),
@@ -161,8 +153,8 @@ def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
 
 
 def judge_posterior_means(seed: int, evidence: Evidence) -> list[Finding]:
-    looks = means_looks(seed)
-    found = Table.of(means_looks, seed, _means, lambda _, x, __: {"images": len(x)}).judge(
+    looks = probes.means_looks(seed)
+    found = Table.of(probes.means_looks, seed, _means, lambda _, x, __: {"images": len(x)}).judge(
         evidence,
         Property("it returns the mean of every image, in order", 3, ["all"]),
         Property("one image works, alone or as the last batch", 0.25, ["few", "one", "last one"]),
@@ -214,7 +206,7 @@ def judge_confusion(seed: int, evidence: Evidence) -> list[Finding]:
     def sizes(true: Tensor, _: Tensor, classes: int) -> dict[str, int]:
         return {"images": len(true), "classes": classes}
 
-    return Table.of(label_looks, seed, _matrices, sizes).judge(
+    return Table.of(probes.label_looks, seed, _matrices, sizes).judge(
         evidence,
         Property("each pair counts: rows are true classes, columns predicted ones", 3, ["counts", "again"]),
         Property("a class that never occurs has its row and column", 1, ["absent"]),
@@ -252,44 +244,6 @@ def _matrices(true: Tensor, predicted: Tensor, num_classes: int) -> dict[str, An
         "The matrix is as large as the largest label: give it num_classes rows.": matrix[:last, :last],
         "Bins run from the smallest label to the largest: take all classes.": binned,
     }
-
-
-# --- predictions ------------------------------------------------------------------------------------
-
-
-_LABEL = prediction(
-    "7.9",
-    "predict_label",
-    LABEL_OFFERED,
-    (
-        "Of one model, a label among ten can save log 10 = 2.30 nats on average at most. Two "
-        "trained networks are two models: a label also spares the work of finding the classes, "
-        "and may save more by that, or less.",
-        "The KL term charges for every nat in z, and the decoder has been told the class: to "
-        "say it again is not worth its price. Nothing forbids it either, and what style and "
-        "class share stays.",
-        "A sample is the mean plus noise that knows nothing of the label: a trace that can be "
-        "read from the mean drowns in it.",
-    ),
-)
-
-_DIMENSIONS = prediction(
-    "7.10",
-    "predict_dimensions",
-    DIMENSIONS_OFFERED,
-    (
-        "Two numbers cannot hold a digit. From 10 dimensions on, what limits the error is "
-        "the price of a nat and the length of the training, not the room: the larger a "
-        "model, the later it gets there.",
-        "A nat of KL has to save a nat of reconstruction. What pays is in the images, and "
-        "ten times the room does not put more there.",
-        "A dimension that does not pay is pushed to the prior, and its mean stops moving. "
-        "The pull is as weak as what it saves: after few steps many a mean still trembles "
-        "by more than the threshold.",
-        "At its optimum more room cannot hurt, since dimensions can be switched off. Until "
-        "they are, their noise disturbs the decoder, and the larger model is behind.",
-    ),
-)
 
 
 EXERCISES = (
@@ -336,6 +290,33 @@ EXERCISES = (
         why="An accuracy is one number; here each kind of error has its own. A large one off the diagonal "
         "names two classes that look alike, and a full column a class that is guessed too often.",
     ),
-    _LABEL,
-    _DIMENSIONS,
+    prediction(
+        "7.9",
+        "predict_label",
+        probes.LABEL_OFFERED,
+        (
+            "Of one model, a label among ten can save log 10 = 2.30 nats on average at most. Two trained "
+            "networks are two models: a label also spares the work of finding the classes, and may save more "
+            "by that, or less.",
+            "The KL term charges for every nat in z, and the decoder has been told the class: to say it "
+            "again is not worth its price. Nothing forbids it either, and what style and class share stays.",
+            "A sample is the mean plus noise that knows nothing of the label: a trace that can be read from "
+            "the mean drowns in it.",
+        ),
+    ),
+    prediction(
+        "7.10",
+        "predict_dimensions",
+        probes.DIMENSIONS_OFFERED,
+        (
+            "Two numbers cannot hold a digit. From 10 dimensions on, what limits the error is the price of a "
+            "nat and the length of the training, not the room: the larger a model, the later it gets there.",
+            "A nat of KL has to save a nat of reconstruction. What pays is in the images, and ten times the "
+            "room does not put more there.",
+            "A dimension that does not pay is pushed to the prior, and its mean stops moving. The pull is as "
+            "weak as what it saves: after few steps many a mean still trembles by more than the threshold.",
+            "At its optimum more room cannot hurt, since dimensions can be switched off. Until they are, "
+            "their noise disturbs the decoder, and the larger model is behind.",
+        ),
+    ),
 )
