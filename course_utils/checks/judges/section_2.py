@@ -293,11 +293,10 @@ def judge_what_is_my_beta(seed: int, evidence: Evidence) -> list[Finding]:
 
 def _betas(reconstruction: str, kl: str, pixels: int, latent_dim: int, sigma: float | None) -> dict[str, Any]:
     # By what the terms in the loss must be multiplied to be sums in nats; beta is their ratio.
-    of_pixels = pixels if reconstruction == "mean" else 1
-    of_kl = latent_dim if kl == "mean" else 1
-    squares = 1 if sigma is None else 2 * sigma**2
+    of_pixels, of_kl = pixels if reconstruction == "mean" else 1, latent_dim if kl == "mean" else 1
+    two, deviation = (1, 1.0) if sigma is None else (2, sigma)
+    squares = two * deviation**2
     beta = of_pixels / squares / of_kl
-    turned = (pixels / of_pixels) / squares / (latent_dim / of_kl)
     values = {
         "": beta,
         "This is the inverse: how much too heavy is the KL term?": 1 / beta,
@@ -306,25 +305,23 @@ def _betas(reconstruction: str, kl: str, pixels: int, latent_dim: int, sigma: fl
         ),
         "beta is not always 1: see what the reductions divide by.": 1.0,
         "The reductions count for a squared error as well.": beta if sigma is None else 1 / squares,
-        "sum and mean are taken the wrong way round.": turned,
-        "784 pixels are hard-coded: use the number that is given.": beta
-        * (784 / pixels if of_pixels > 1 else 1),
+        "sum and mean are taken the wrong way round.": (
+            (pixels / of_pixels) / squares / (latent_dim / of_kl)
+        ),
+        "784 pixels are hard-coded: use the number given.": beta * (784 / pixels if of_pixels > 1 else 1),
         "A mean over pixels weakens the reconstruction, so it makes beta larger.": beta / of_pixels**2,
         "The mean over pixels divides the reconstruction: it must show in beta.": beta / of_pixels,
         "A mean over latent dimensions weakens the KL term, so it makes beta smaller.": beta * of_kl**2,
         "The mean over latent dimensions divides the KL term: it must show in beta.": beta * of_kl,
-        "None is no sigma of 1: the cross-entropy has no 2 sigma^2.": beta / (2 if sigma is None else 1),
+        "None is no sigma of 1: the cross-entropy has no 2 sigma^2.": beta * two / 2,
+        "The Gaussian's -log p is SSE / (2 sigma^2): the 2 is missing.": two * beta,
+        "sigma enters squared.": beta * deviation,
+        "sigma makes no difference in your answer.": beta * squares,
+        "A smaller sigma makes an error cost more nats: divide by it.": beta * squares**2,
     }
     for size in (10, 20, 32, 64, 100, 128):
         hint = f"{size} is hard-coded in place of the latent dimensions: use the number that is given."
         values[hint] = beta * (of_kl / size if of_kl > 1 else 1)
-    if sigma is not None:
-        values |= {
-            "The Gaussian's -log p is SSE / (2 sigma^2): the 2 is missing.": 2 * beta,
-            "sigma enters squared.": beta * sigma,
-            "sigma makes no difference in your answer.": beta * squares,
-            "A smaller sigma makes an error cost more nats: divide by it.": beta * squares**2,
-        }
     return values
 
 

@@ -7,7 +7,6 @@ Oracles: the formulas in NumPy and float64, one point at a time, the quantiles o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from statistics import NormalDist
 
 import numpy as np
@@ -22,24 +21,6 @@ from course_utils.checks.probes import section_4 as probes
 from course_utils.checks.probes.evidence import Evidence
 
 # --- 4.1 interpolate --------------------------------------------------------------------------------
-
-# Where a walk of n points may stand by mistake.
-TIMES: dict[str, Callable[[int], np.ndarray]] = {
-    "It runs from z_end to z_start: at t = 0 it should stand at z_start.": lambda n: np.linspace(1, 0, n),
-    "The end point is left out: the last row should be z_end.": lambda n: np.arange(n) / n,
-    "The start is left out: the first row should be z_start.": lambda n: np.arange(1, n + 1) / n,
-    "Both end points are left out: they belong to the walk.": lambda n: np.arange(1, n + 1) / (n + 1),
-    "There is one row too many: steps counts points, both ends included.": lambda n: np.linspace(0, 1, n + 1),
-    "There is one row too few: steps counts points, both ends included.": lambda n: np.linspace(0, 1, n - 1),
-    "It always takes ten steps: use `steps`.": lambda n: np.linspace(0, 1, 10),
-    "The last step is longer: n points are n - 1 steps apart.": lambda n: np.append(np.arange(n - 1) / n, 1),
-    "The steps are not equal in t: they begin and end slowly.": lambda n: _smooth(np.linspace(0, 1, n)),
-    "The steps are not equal in t: they grow, as t squared does.": lambda n: np.linspace(0, 1, n) ** 2,
-}
-
-
-def _smooth(t: np.ndarray) -> np.ndarray:
-    return 3 * t**2 - 2 * t**3
 
 
 def judge_interpolate(seed: int, evidence: Evidence) -> list[Finding]:
@@ -63,7 +44,7 @@ def _walks(start: Tensor, end: Tensor, steps: int, spherical: bool = False) -> d
     def walk(t: np.ndarray) -> np.ndarray:
         return _arc(a, b, t, omega) if curved else _line(a, b, t)
 
-    walks = {"": walk(t)} | {hint: walk(times(steps)[:, None]) for hint, times in TIMES.items()}
+    walks = {"": walk(t)} | {hint: walk(times[:, None]) for hint, times in _times(steps).items()}
     if not spherical:
         arc = _arc(a, b, t, omega)
         return walks | {"This is the arc: without spherical=True the walk is straight.": arc}
@@ -78,6 +59,23 @@ def _walks(start: Tensor, end: Tensor, steps: int, spherical: bool = False) -> d
         f"{same} it gives only zeros: there it should be the line.": zero,
         f"{same} it stays at z_start.": zero + a,
         f"{same} it stays at z_end.": zero + b,
+    }
+
+
+def _times(n: int) -> dict[str, np.ndarray]:
+    """Where a walk of n points may stand by mistake."""
+    t, i = np.linspace(0, 1, n), np.arange(n)
+    return {
+        "It runs from z_end to z_start: at t = 0 it should stand at z_start.": t[::-1],
+        "The end point is left out: the last row should be z_end.": i / n,
+        "The start is left out: the first row should be z_start.": (i + 1) / n,
+        "Both end points are left out: they belong to the walk.": (i + 1) / (n + 1),
+        "There is one row too many: steps counts points, both ends included.": np.linspace(0, 1, n + 1),
+        "There is one row too few: steps counts points, both ends included.": np.linspace(0, 1, n - 1),
+        "It always takes ten steps: use `steps`.": np.linspace(0, 1, 10),
+        "The last step is longer: n points are n - 1 steps apart.": np.append(i[:-1] / n, 1),
+        "The steps are not equal in t: they begin and end slowly.": 3 * t**2 - 2 * t**3,
+        "The steps are not equal in t: they grow, as t squared does.": t**2,
     }
 
 

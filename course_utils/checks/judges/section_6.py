@@ -216,9 +216,7 @@ def _wrapped(joint: np.ndarray) -> np.ndarray:
 
 COUNTS: dict[str, Count] = {
     "Every pair counts once, however often it occurs: count all its images.": np.sign,
-    "1 is added to each number of the joint histogram: a pair that never occurs adds nothing.": lambda j: (
-        j + 1
-    ),
+    "1 is added to each pair's number: a pair that never occurs adds nothing.": lambda j: j + 1,
     "A pair's number is kept in a byte, where 256 is 0: there may be more pairs.": _wrapped,
     "The counts are kept in bytes, where 256 is 0: a pair may occur more often.": lambda j: j % 256,
     "Values from 20 on are left out: there may be any number of them.": lambda j: j[:20, :20],
@@ -301,15 +299,12 @@ def _scores(*given: Tensor) -> dict[str, Any]:
         values["0 log 0 is NaN: a value or a pair that never occurs adds nothing."] = np.nan
     for hint, count in COUNTS.items():
         values[hint] = _score(codes, factors, count)
-        values[f"{hint} The entropy is right."] = (
-            _gaps(_information(codes, factors, count)) / entropy
-        ).mean()
+        own = _gaps(_information(codes, factors, count))
+        values[f"{hint} The entropy is right."] = (own / entropy).mean()
     for bins in (10, 20):
-        few = _binned(codes, bins)
-        values[f"{bins} bins are too few: every value is a bin of its own."] = _score(
-            few, _binned(factors, bins)
-        )
-        values[f"{bins} bins are too few for codes: every value is a bin of its own."] = _score(few, factors)
+        hint, few = "every value is a bin of its own.", _binned(codes, bins)
+        values[f"{bins} bins are too few: {hint}"] = _score(few, _binned(factors, bins))
+        values[f"{bins} bins are too few for codes: {hint}"] = _score(few, factors)
     return values
 
 

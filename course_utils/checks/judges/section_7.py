@@ -103,11 +103,7 @@ def judge_count_active(seed: int, evidence: Evidence) -> list[Finding]:
         evidence,
         Property("it counts the means that vary over images", 3, ["count"]),
         Property("it uses the given threshold, and counts only what lies above", 1, ["strict", "tie"]),
-        Property(
-            "all images count, also far from 0, and a single dimension does",
-            1,
-            ["late", "far", "single", "lone"],
-        ),
+        Property("all images count, also far from 0, and a single dimension does", 1, ["late", "far", "one"]),
     )
 
 

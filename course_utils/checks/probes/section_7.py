@@ -99,7 +99,7 @@ def drawn_means(seed: int, stream: int, images: int = IMAGES, dimensions: int = 
 
 def count_looks(seed: int) -> dict[str, tuple[Tensor, float]]:
     """Means (models, N, d) and a threshold. "tie": some variances are 0, not more than 0; "late": only the
-    last 100 of 230 images vary; "far": 1,000 from 0."""
+    last 100 of 230 images vary; "far": 1,000 from 0; "one": one dimension."""
     g = generator(seed, 4)
     whole = torch.randint(-2, 3, (MODELS, IMAGES, DIMENSIONS), generator=g).float()
     still = torch.rand(MODELS, 1, DIMENSIONS, generator=g) < 0.1 + 0.8 * torch.rand(MODELS, 1, 1, generator=g)
@@ -111,8 +111,7 @@ def count_looks(seed: int) -> dict[str, tuple[Tensor, float]]:
         "tie": (torch.where(still, whole[:, :1], whole), 0.0),
         "late": (late, 0.01),
         "far": (drawn_means(seed, 24) + 1000, 0.01),
-        "single": (drawn_means(seed, 26, dimensions=1), 0.01),
-        "lone": (drawn_means(seed, 27, dimensions=1), 0.01),
+        "one": (torch.cat([drawn_means(seed, stream, dimensions=1) for stream in (26, 27)]), 0.01),
     }
 
 
