@@ -68,7 +68,7 @@ def judge_reparameterize(seed: int, evidence: Evidence) -> list[Finding]:
     claim = "with eps given, z = mu + sigma * eps, also where eps is 0 and where gradients are off"
     (given,) = table.judge(evidence, Property(claim, 3, list(looks)))
     named = not given.holds and given.hint in table.formulas["given"]
-    reached = _gradient_hint(evidence, looks["given"][0], named)
+    reached = _gradient_hint(evidence, *looks["given"], given.holds, named)
     claim = "without eps it draws its own standard normal noise, a new one for every image and dimension"
     return [
         given,
@@ -96,25 +96,29 @@ def _samples(mu: Tensor, logvar: Tensor, eps: Tensor) -> dict[str, Any]:
     }
 
 
-def _gradient_hint(evidence: Evidence, mu: Tensor, named: bool) -> str:
-    """'' where dz/dmu is 1 and dz/dlogvar is (z - mu) / 2, with eps and without; of a mistake that is named
-    already, where any gradient arrives."""
+def _gradient_hint(
+    evidence: Evidence, mu: Tensor, logvar: Tensor, eps: Tensor, right: bool, named: bool
+) -> str:
+    """'' where dz/dmu is 1 and dz/dlogvar is sigma * eps / 2; of a mistake that is named already, where any
+    gradient arrives. Where z is right with eps, noise of the answer's own is asked for (z - mu) / 2."""
     problem = problem_with(evidence, "gradients")
     if problem:
         return problem
-    with_eps = {
-        (False, False): "No gradient arrives: is the sample detached, or drawn under no_grad?",
-        (True, False): "Only mu gets a gradient: sigma or the noise term is detached.",
-        (False, True): "Only logvar gets a gradient: the mean is missing or detached.",
-        (True, True): "The gradients are not those of mu + sigma * eps.",
-    }
-    hint = "Without eps no gradient arrives: a sample of a distribution is cut off, mu + sigma * eps is not."
-    without = dict.fromkeys(with_eps, hint)
-    for (z, *found), hints in zip(evidence["gradients"], (with_eps, without), strict=True):
-        arrives = found[0].any(), found[1].any()
-        right = close(np.stack(found), [np.ones_like(z), (z - mu.numpy()) / 2], 1e-4)
-        if not right and not (named and any(arrives)):
-            return hints[arrives]
+    (z, *found), (own_z, *own) = evidence["gradients"]
+    ones, arrives = np.ones_like(z), (found[0].any(), found[1].any())
+    by_noise, by_sample = (eps * (logvar / 2).exp() / 2).numpy(), (z - mu.numpy()) / 2
+    reached = any(close(np.stack(found), [ones, by_logvar], 1e-4) for by_logvar in (by_noise, by_sample))
+    if not reached and not (named and any(arrives)):
+        return {
+            (False, False): "No gradient arrives: is the sample detached, or drawn under no_grad?",
+            (True, False): "Only mu gets a gradient: sigma or the noise term is detached.",
+            (False, True): "Only logvar gets a gradient: the mean is missing or detached.",
+            (True, True): "The gradients are not those of mu + sigma * eps.",
+        }[arrives]
+    if right and not close(np.stack(own), [ones, (own_z - mu.numpy()) / 2], 1e-4):
+        return (
+            "Without eps no gradient arrives: a sample of a distribution is cut off, mu + sigma * eps is not."
+        )
     return ""
 
 
