@@ -7,43 +7,27 @@ rest. Inputs lie far from sigma = 1, where wrong formulas for sigma agree with r
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.distributions import Bernoulli, Normal
+from torch.distributions import Normal
 
 from course_utils.checks.judges import losses, noise
-from course_utils.checks.judges.core import Exercise, Finding, close, expect, problem_with, unless
-from course_utils.checks.judges.gaussians import (
-    altered,
-    floored,
-    kls,
-    posterior,
-    wrong_kls,
-)
+from course_utils.checks.judges.core import Exercise, Finding, close, problem_with, unless
+from course_utils.checks.judges.gaussians import altered, floored, kls, posterior, wrong_kls
 from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction
+from course_utils.checks.probes import section_2 as probes
 from course_utils.checks.probes.evidence import Evidence
-from course_utils.checks.probes.section_2 import (
-    DRAWS,
-    GAP_OFFERED,
-    Linear,
-    beta_looks,
-    bound_looks,
-    elbo_looks,
-    kl_looks,
-    sample_looks,
-    wide_posterior,
-)
 
 # --- 2.1 gaussian_kl --------------------------------------------------------------------------------
 
 
 def judge_gaussian_kl(seed: int, evidence: Evidence) -> list[Finding]:
-    table = Table.of(kl_looks, seed, _kls, _sizes)
-    return table.judge(
+    return Table.of(probes.kl_looks, seed, _kls, _sizes).judge(
         evidence,
         Property("it equals the KL of torch.distributions, entry by entry", 3, ["kl", "turned"]),
         Property("it also works for one image and one dimension", 1, ["single"]),
@@ -80,30 +64,15 @@ def _kls(mu: Tensor, logvar: Tensor) -> dict[str, Any]:
 
 
 def judge_reparameterize(seed: int, evidence: Evidence) -> list[Finding]:
-    looks = sample_looks(seed)
+    looks, table = probes.sample_looks(seed), Table.of(probes.sample_looks, seed, _samples, _sizes)
     claim = "with eps given, z = mu + sigma * eps, also where eps is 0 and where gradients are off"
-    (given,) = Table.of(sample_looks, seed, _samples, _sizes).judge(evidence, Property(claim, 3, list(looks)))
-    mu, logvar, eps = (t.double() for t in looks["given"])
-    one, derivative = torch.ones_like(mu), eps * (logvar / 2).exp() / 2
-    gradients = {
-        "No gradient arrives: is the sample detached, or drawn under no_grad?": (0 * one, 0 * one),
-        "Only mu gets a gradient: sigma or the noise term is detached.": (one, 0 * one),
-        "Only logvar gets a gradient: the mean is missing or detached.": (0 * one, derivative),
-        "The gradient is that of sigma = exp(logvar); it should be exp(logvar / 2).": (
-            one,
-            eps * logvar.exp(),
-        ),
-    }
-    claim = "gradients reach mu and logvar, with eps given and without"
-    wrong = {hint: torch.stack(parts) for hint, parts in gradients.items()}
-    reached = expect(evidence, "gradients", torch.stack([one, derivative]), claim, 1, wrong)
-    named = not given.holds and given.hint in _samples(mu, logvar, eps)
-    if named and not problem_with(evidence, "gradients") and evidence["gradients"].any():
-        reached = replace(reached, holds=True)  # what follows from a mistake is counted once
+    (given,) = table.judge(evidence, Property(claim, 3, list(looks)))
+    named = not given.holds and given.hint in table.formulas["given"]
+    reached = _gradient_hint(evidence, *looks["given"], given.holds, named)
     claim = "without eps it draws its own standard normal noise, a new one for every image and dimension"
     return [
         given,
-        _own_gradients(evidence, mu, reached) if given.holds else reached,
+        unless("gradients reach mu and logvar, with eps given and without", 1, reached),
         unless(claim, 1, _noise_hint(seed, evidence)),
     ]
 
@@ -111,17 +80,12 @@ def judge_reparameterize(seed: int, evidence: Evidence) -> list[Finding]:
 def _samples(mu: Tensor, logvar: Tensor, eps: Tensor) -> dict[str, Any]:
     mu, logvar, eps = mu.double(), logvar.double(), eps.double()
     sigma = (logvar / 2).exp()
-    return {
-        "": mu + sigma * eps,
-        "Your sigma looks like exp(logvar); it should be exp(logvar / 2).": mu + logvar.exp() * eps,
-        "Your sigma looks like logvar itself; take exp(logvar / 2).": mu + logvar * eps,
-        "Your sigma looks like logvar / 2: the exponential is missing.": mu + logvar / 2 * eps,
+    drawn = {hint: mean + std * eps for hint, (mean, std) in noise.samplers(mu, logvar).items()}
+    return drawn | {
         "Your sigma looks like exp(-logvar / 2): the exponent has the wrong sign.": mu + eps / sigma,
         "Your sigma looks like exp(logvar / 4): one root too many.": mu + sigma.sqrt() * eps,
         "Your sigma looks like exp(2 * logvar); it should be exp(logvar / 2).": mu + sigma**4 * eps,
         "Your sigma is half of what it should be.": mu + sigma * eps / 2,
-        "The mean is missing: z = mu + sigma * eps.": sigma * eps,
-        "sigma is missing: this is mu + eps.": mu + eps,
         "mu and sigma have changed places.": sigma + mu * eps,
         "The noise is missing: this is mu itself.": mu,
         "The noise is missing: this is mu + sigma.": mu + sigma,
@@ -132,18 +96,30 @@ def _samples(mu: Tensor, logvar: Tensor, eps: Tensor) -> dict[str, Any]:
     }
 
 
-def _own_gradients(evidence: Evidence, mu: Tensor, finding: Finding) -> Finding:
-    """The finding; where it holds, noise of the answer's own is asked the same: dz/dlogvar = (z - mu) / 2."""
-    if not finding.holds:
-        return finding
-    problem = problem_with(evidence, "own gradients")
-    if problem or evidence["own gradients"].shape != (3, *mu.shape):
-        return replace(finding, holds=False, hint=problem or "Without eps, z has another shape than mu.")
-    z, *found = torch.as_tensor(evidence["own gradients"]).double()
-    if close(torch.stack(found).numpy(), torch.stack([torch.ones_like(mu), (z - mu) / 2]), 1e-4):
-        return finding
-    hint = "Without eps no gradient arrives: a sample of a distribution is cut off, mu + sigma * eps is not."
-    return replace(finding, holds=False, hint=hint)
+def _gradient_hint(
+    evidence: Evidence, mu: Tensor, logvar: Tensor, eps: Tensor, right: bool, named: bool
+) -> str:
+    """'' where dz/dmu is 1 and dz/dlogvar is sigma * eps / 2; of a mistake that is named already, where any
+    gradient arrives. Where z is right with eps, noise of the answer's own is asked for (z - mu) / 2."""
+    problem = problem_with(evidence, "gradients")
+    if problem:
+        return problem
+    (z, *found), (own_z, *own) = evidence["gradients"]
+    ones, arrives = np.ones_like(z), (found[0].any(), found[1].any())
+    by_noise, by_sample = (eps * (logvar / 2).exp() / 2).numpy(), (z - mu.numpy()) / 2
+    reached = any(close(np.stack(found), [ones, by_logvar], 1e-4) for by_logvar in (by_noise, by_sample))
+    if not reached and not (named and any(arrives)):
+        return {
+            (False, False): "No gradient arrives: is the sample detached, or drawn under no_grad?",
+            (True, False): "Only mu gets a gradient: sigma or the noise term is detached.",
+            (False, True): "Only logvar gets a gradient: the mean is missing or detached.",
+            (True, True): "The gradients are not those of mu + sigma * eps.",
+        }[arrives]
+    if right and not close(np.stack(own), [ones, (own_z - mu.numpy()) / 2], 1e-4):
+        return (
+            "Without eps no gradient arrives: a sample of a distribution is cut off, mu + sigma * eps is not."
+        )
+    return ""
 
 
 def _noise_hint(seed: int, evidence: Evidence) -> str:
@@ -152,9 +128,9 @@ def _noise_hint(seed: int, evidence: Evidence) -> str:
     if problem:
         return problem
     z = torch.as_tensor(evidence["drawn"])
-    if z.shape != (2, *DRAWS):
-        return f"It has shape {tuple(z.shape[1:])}; expected {DRAWS}."
-    distribution, shared = noise.judged(z, *wide_posterior(seed))
+    if z.shape != (2, *probes.DRAWS):
+        return f"It has shape {tuple(z.shape[1:])}; expected {probes.DRAWS}."
+    distribution, shared = noise.judged(z, *probes.wide_posterior(seed))
     return shared or distribution
 
 
@@ -162,11 +138,10 @@ def _noise_hint(seed: int, evidence: Evidence) -> str:
 
 
 def judge_monte_carlo_elbo(seed: int, evidence: Evidence) -> list[Finding]:
-    def sizes(_: Linear, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -> dict[str, int]:
+    def sizes(_: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -> dict[str, int]:
         return _sizes(mu) | {"samples": len(eps), "pixels": 784}
 
-    table = Table.of(elbo_looks, seed, _elbos, sizes)
-    return table.judge(
+    return Table.of(probes.elbo_looks, seed, _elbos, sizes).judge(
         evidence,
         Property("it is the mean of log p(x|z) over samples, minus the KL, per image", 3, ["elbo", "prior"]),
         Property("it also works for one image and one sample", 0.5, ["one"]),
@@ -175,53 +150,52 @@ def judge_monte_carlo_elbo(seed: int, evidence: Evidence) -> list[Finding]:
     )
 
 
-def _elbos(decoder: Linear, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -> dict[str, Tensor]:
+Decode = Callable[[Tensor], Tensor]
+
+
+def _elbos(decode: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -> dict[str, Tensor]:
     """The ELBO per image in float64, and what mistakes would give."""
     x, mu, logvar, eps = (given.double() for given in (x, mu, logvar, eps))
     sigma, s, n = (logvar / 2).exp(), len(eps), len(x)
+    z, kl_of_each = mu + sigma * eps, kls(mu, logvar)
+    x_logits, kl = decode(z.flatten(0, 1)).unflatten(0, (s, n)), kl_of_each.sum(1)
 
-    def log_likelihood(z: Tensor) -> Tensor:
-        """log p(x|z) for codes (samples, n, 2): (samples, n)."""
-        return Bernoulli(logits=logits(z)).log_prob(x).sum((2, 3, 4))
+    def log_p(x_logits: Tensor, x: Tensor) -> Tensor:
+        """log p(x|z) of logits (samples, n, 1, 28, 28): (samples, n)."""
+        return -losses.nll(x_logits, x).sum((2, 3, 4))
 
-    def logits(z: Tensor) -> Tensor:
-        return decoder.decode(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+    def of(z: Tensor) -> Tensor:
+        """log p(x|z) of codes (samples, n, 2): (samples, n)."""
+        return log_p(decode(z.flatten(0, 1)).unflatten(0, z.shape[:2]), x)
 
-    log_p, pi = log_likelihood(mu + sigma * eps), logits(mu + sigma * eps).sigmoid()
-    wide, odd = log_likelihood(mu + logvar.exp() * eps), log_likelihood(mu + logvar * eps)
-    mean, squares = log_p.mean(0), (pi - x).square().sum((2, 3, 4))
-    kl_of_each, z = kls(mu, logvar), mu + sigma * eps
-    kl = kl_of_each.sum(1)
-    sampled = (posterior(mu, logvar).log_prob(z) - Normal(0.0, 1.0).log_prob(z)).sum(2).mean(0)
-    log_of_mean = log_p.logsumexp(0) - math.log(s)
-    swapped = Bernoulli(logits=x, validate_args=False).log_prob(logits(mu + sigma * eps)).sum((2, 3, 4))
-    # codes put one after the other, images repeated the other way
-    mixed = Bernoulli(logits=logits(z).flatten(0, 1)).log_prob(x.repeat_interleave(s, 0))
-    mixed = mixed.sum((1, 2, 3)).unflatten(0, (s, n))
-    wrong_means = {
-        "The cross-entropy is -log p(x|z): the first term has the wrong sign.": -mean,
-        "Averaged over pixels: log p(x|z) is a sum over pixels.": mean / 784,
-        "Summed over samples: take their mean.": s * mean,
-        "Only the first sample counts: average over all of them.": log_p[0],
-        "Only the last sample counts: average over all of them.": log_p[-1],
-        "This is the log of the mean likelihood; the ELBO has the mean of the log.": log_of_mean,
-        "All images share one noise: eps has some for each.": log_likelihood(mu + sigma * eps[:, :1]).mean(0),
-        "The noise is missing: every sample is the mean of q.": log_likelihood(mu[None])[0],
-        "Your sigma looks like exp(logvar); it should be exp(logvar / 2).": wide.mean(0),
-        "Your sigma looks like logvar itself; take exp(logvar / 2).": odd.mean(0),
-        "Images and logits have changed places in the cross-entropy.": swapped.mean(0),
-        "The logits go through a sigmoid twice.": Bernoulli(logits=pi).log_prob(x).sum((2, 3, 4)).mean(0),
-        "This is a squared error: log p(x|z) is minus the cross-entropy.": -squares.mean(0),
-        "One value per sample and image: average over the samples.": log_p,
-        "sigma is missing: this is mu + eps.": log_likelihood(mu + eps).mean(0),
-        "The noise is subtracted; it should be added.": log_likelihood(mu - sigma * eps).mean(0),
-        "The mean is missing: z = mu + sigma * eps.": log_likelihood(sigma * eps).mean(0),
-        "The codes are averaged over samples before they are decoded.": log_likelihood(z.mean(0, True))[0],
-        "Samples and images are mixed up: look at which axis of the flat result is which.": (
-            log_p.reshape(n, s).mean(1)
+    right = log_p(x_logits, x)
+    mean, p = right.mean(0), x_logits.sigmoid()
+    log_ratio = posterior(mu, logvar).log_prob(z) - Normal(0.0, 1.0).log_prob(z)
+    repeated = x[torch.arange(s * n) // s].unflatten(0, (s, n))  # codes are put one sample after the other
+    wrong_terms = {  # (samples, n): their mean over samples stands where that of log p(x|z) should
+        "The cross-entropy is -log p(x|z): the first term has the wrong sign.": -right,
+        "Averaged over pixels: log p(x|z) is a sum over pixels.": right / 784,
+        "Summed over samples: take their mean.": s * right,
+        "Only the first sample counts: average over all of them.": right[:1],
+        "Only the last sample counts: average over all of them.": right[-1:],
+        "This is the log of the mean likelihood; the ELBO has the mean of the log.": (
+            right.logsumexp(0, keepdim=True) - math.log(s)
         ),
-        "Samples and images are mixed up: the codes of one image are compared with another.": mixed.mean(0),
-        **{hint: -wrong.sum((2, 3, 4)).mean(0) for hint, wrong in losses.unsafe(logits(z), x).items()},
+        "All images share one noise: eps has some for each.": of(mu + sigma * eps[:, :1]),
+        "The noise is missing: every sample is the mean of q.": of(mu[None]),
+        "Images and logits have changed places in the cross-entropy.": log_p(x, x_logits),
+        "The logits go through a sigmoid twice.": log_p(p, x),
+        "This is a squared error: log p(x|z) is minus the cross-entropy.": -(p - x).square().sum((2, 3, 4)),
+        "The noise is subtracted; it should be added.": of(mu - sigma * eps),
+        "The codes are averaged over samples before they are decoded.": of(z.mean(0, keepdim=True)),
+        "Samples and images are mixed up: look at which axis of the flat result is which.": (
+            right.reshape(n, s).T
+        ),
+        "Samples and images are mixed up: the codes of one image are compared with another.": (
+            log_p(x_logits, repeated)
+        ),
+        **{hint: of(mean + std * eps) for hint, (mean, std) in noise.samplers(mu, logvar).items() if hint},
+        **{hint: -wrong.sum((2, 3, 4)) for hint, wrong in losses.unsafe(x_logits, x).items()},
     }
     wrong_kl_terms = {
         "The KL is added; the ELBO subtracts it.": -kl,
@@ -231,18 +205,21 @@ def _elbos(decoder: Linear, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) 
         "The KL is averaged over latent dimensions: sum over them.": kl_of_each.mean(1),
         "The KL is summed over the batch: each image has its own.": kl.sum(),
         "The KL is averaged over the batch: each image has its own.": kl.mean(),
-        "The KL is that of the samples: use the closed form, which has no noise.": sampled,
-    } | {hint: wrong.sum(1) for hint, wrong in wrong_kls(mu, logvar).items()}
-    mistakes = {
-        "This is -ELBO, the loss: the ELBO itself is asked for.": kl - mean,
-        "Summed over samples, the KL too: take their mean.": s * (mean - kl),
-        "Averaged over the batch: return one value per image.": (mean - kl).mean(),
-        "Summed over the batch: return one value per image.": (mean - kl).sum(),
-        **{hint: wrong - kl for hint, wrong in wrong_means.items()},
-        **{hint: mean - wrong for hint, wrong in wrong_kl_terms.items()},
+        "The KL is that of the samples: use the closed form, which has no noise.": log_ratio.sum(2).mean(0),
+        **{hint: wrong.sum(1) for hint, wrong in wrong_kls(mu, logvar).items()},
     }
-    harmless = altered(lambda mu, logvar: mean - kls(mu, logvar).sum(1), mu, logvar)
-    return {"": mean - kl} | mistakes | harmless
+    elbo = mean - kl
+    return {
+        "": elbo,
+        "This is -ELBO, the loss: the ELBO itself is asked for.": -elbo,
+        "Summed over samples, the KL too: take their mean.": s * elbo,
+        "Averaged over the batch: return one value per image.": elbo.mean(),
+        "Summed over the batch: return one value per image.": elbo.sum(),
+        "One value per sample and image: average over the samples.": right - kl,
+        **{hint: wrong.mean(0) - kl for hint, wrong in wrong_terms.items()},
+        **{hint: mean - wrong for hint, wrong in wrong_kl_terms.items()},
+        **altered(lambda mu, logvar: mean - kls(mu, logvar).sum(1), mu, logvar),
+    }
 
 
 # --- 2.4 importance_weighted_bound ------------------------------------------------------------------
@@ -252,8 +229,7 @@ def judge_importance_weighted_bound(seed: int, evidence: Evidence) -> list[Findi
     def sizes(log_w: Tensor) -> dict[str, int]:
         return {"samples": len(log_w), "images": log_w.shape[1]}
 
-    table = Table.of(bound_looks, seed, _bounds, sizes, 1e-6)
-    return table.judge(
+    return Table.of(probes.bound_looks, seed, _bounds, sizes, 1e-6).judge(
         evidence,
         Property("it is the log of the mean weight, per image", 3, ["bound", "float32"]),
         Property("it stays finite for weights too small for exp", 1, ["tiny"]),
@@ -263,28 +239,27 @@ def judge_importance_weighted_bound(seed: int, evidence: Evidence) -> list[Findi
 
 def _bounds(log_w: Tensor) -> dict[str, Any]:
     log_w = log_w.double()
-    largest = log_w.max(0).values
-    bound = largest + (log_w - largest).exp().mean(0).log()  # by hand: logsumexp is what is asked for
-    least = log_w.min(0).values
-    least = least + (log_w - least).exp().mean(0).log()
-    naive, all_of = log_w.exp().mean(0).log(), math.log(log_w.numel())
     k, n = log_w.shape
     log_k, log_n, losses = math.log(k), math.log(n), -log_w
+
+    def without(extreme: Tensor) -> Tensor:
+        """The log of the mean weight, with this one (n,) taken out first."""
+        return extreme + (log_w - extreme).exp().mean(0).log()
+
+    bound = without(log_w.max(0).values)  # by hand: logsumexp is what is asked for
     return {
         "": bound,
-        "exp(log_w) is 0 or infinite here: use torch.logsumexp.": naive,
-        "exp(log_w) is infinite here: the largest weight has to be taken out, not the smallest.": least,
-        "log K has all entries in it; K is the number of samples.": bound + log_k - all_of,
+        "exp(log_w) is 0 or infinite here: use torch.logsumexp.": without(torch.zeros(n)),
+        "exp(log_w) is infinite here: take the largest weight out, not the smallest.": without(
+            log_w.min(0).values
+        ),
+        "log K has all entries in it; K is the number of samples.": bound - log_n,
         "The - log K is missing: log-mean-exp, not log-sum-exp.": bound + log_k,
         "log K is added; dividing by K subtracts it.": bound + 2 * log_k,
         "K is subtracted, not its logarithm.": bound + log_k - k,
         "log K has base 2: the bound is in nats.": bound + log_k - math.log2(k),
-        "log K has base 10: the bound is in nats.": bound + log_k - math.log10(k),
-        "K - 1 divides the sum of the weights: it is K.": bound + log_k - math.log(k - 1)
-        if k > 1
-        else math.inf,
+        "K - 1 divides the sum of the weights: it is K.": bound + log_k - math.log(max(k - 1, 1)),
         "K + 1 divides the sum of the weights: it is K.": bound + log_k - math.log(k + 1),
-        "The bound is in bits: take natural logarithms.": bound / math.log(2),
         "K divides the logarithm; it divides the sum inside it.": (bound + log_k) / k,
         "This is the mean of the log-weights, the ELBO: take the log of the mean weight.": log_w.mean(0),
         "This is the sum of the log-weights: take the log of the mean weight.": log_w.sum(0),
@@ -312,23 +287,20 @@ def _bounds(log_w: Tensor) -> dict[str, Any]:
 
 
 def judge_what_is_my_beta(seed: int, evidence: Evidence) -> list[Finding]:
-    looks = beta_looks(seed)
-    table = Table.of(beta_looks, seed, _betas, tolerance=1e-6)
-    entropy, square = ([key for key in looks if key.startswith(kind)] for kind in ("cross", "square"))
-    return table.judge(
+    keys = list(probes.beta_looks(seed))
+    return Table.of(probes.beta_looks, seed, _betas, tolerance=1e-6).judge(
         evidence,
-        Property("cross-entropy: beta is 1 where both are sums, and each mean has its share", 3, entropy),
-        Property("squared error: sigma has its share as well", 2, square),
+        Property("cross-entropy: beta is 1 where both are sums, and each mean has its share", 3, keys[:4]),
+        Property("squared error: sigma has its share as well", 2, keys[4:]),
     )
 
 
 def _betas(reconstruction: str, kl: str, pixels: int, latent_dim: int, sigma: float | None) -> dict[str, Any]:
     # By what the terms in the loss must be multiplied to be sums in nats; beta is their ratio.
-    of_pixels = pixels if reconstruction == "mean" else 1
-    of_kl = latent_dim if kl == "mean" else 1
-    squares = 1 if sigma is None else 2 * sigma**2
+    of_pixels, of_kl = pixels if reconstruction == "mean" else 1, latent_dim if kl == "mean" else 1
+    two, deviation = (1, 1.0) if sigma is None else (2, sigma)
+    squares = two * deviation**2
     beta = of_pixels / squares / of_kl
-    turned = (pixels / of_pixels) / squares / (latent_dim / of_kl)
     values = {
         "": beta,
         "This is the inverse: how much too heavy is the KL term?": 1 / beta,
@@ -337,29 +309,23 @@ def _betas(reconstruction: str, kl: str, pixels: int, latent_dim: int, sigma: fl
         ),
         "beta is not always 1: see what the reductions divide by.": 1.0,
         "The reductions count for a squared error as well.": beta if sigma is None else 1 / squares,
-        "sum and mean are taken the wrong way round.": turned,
-        "784 pixels are hard-coded: use the number that is given.": beta
-        * (784 / pixels if of_pixels > 1 else 1),
+        "sum and mean are taken the wrong way round.": (
+            (pixels / of_pixels) / squares / (latent_dim / of_kl)
+        ),
+        "784 pixels are hard-coded: use the number given.": beta * (784 / pixels if of_pixels > 1 else 1),
         "A mean over pixels weakens the reconstruction, so it makes beta larger.": beta / of_pixels**2,
         "The mean over pixels divides the reconstruction: it must show in beta.": beta / of_pixels,
         "A mean over latent dimensions weakens the KL term, so it makes beta smaller.": beta * of_kl**2,
         "The mean over latent dimensions divides the KL term: it must show in beta.": beta * of_kl,
-        "None is no sigma of 1: the cross-entropy has no 2 sigma^2.": beta / (2 if sigma is None else 1),
+        "None is no sigma of 1: the cross-entropy has no 2 sigma^2.": beta * two / 2,
+        "The Gaussian's -log p is SSE / (2 sigma^2): the 2 is missing.": two * beta,
+        "sigma enters squared.": beta * deviation,
+        "sigma makes no difference in your answer.": beta * squares,
+        "A smaller sigma makes an error cost more nats: divide by it.": beta * squares**2,
     }
     for size in (10, 20, 32, 64, 100, 128):
         hint = f"{size} is hard-coded in place of the latent dimensions: use the number that is given."
         values[hint] = beta * (of_kl / size if of_kl > 1 else 1)
-    if sigma is not None:
-        values |= {
-            "The Gaussian's -log p is SSE / (2 sigma^2): the 2 is missing.": 2 * beta,
-            "sigma enters squared.": beta * sigma,
-            "sigma makes no difference in your answer.": beta * squares,
-            "A smaller sigma makes an error cost more nats, so beta is larger: divide by it.": (
-                beta * squares**2
-            ),
-            "SSE / (2 sigma^2) has its 2 below the line.": 4 * beta,
-            "sigma is taken for the variance: it enters squared.": beta * sigma,
-        }
     return values
 
 
@@ -370,8 +336,8 @@ EXERCISES = (
         3,
         judge_gaussian_kl,
         ("objectives.gaussian_kl",),
-        why="The KL needs no logarithm and no root: logvar is at hand, so it stays finite however narrow "
-        "q becomes. It is 0 only at the prior, and each dimension pays for itself.",
+        why="The KL needs no logarithm and no root: logvar is at hand, so it stays finite however narrow q "
+        "becomes. It is 0 only at the prior, and each dimension pays for itself.",
     ),
     Exercise(
         "2.2",
@@ -387,8 +353,8 @@ EXERCISES = (
         "monte_carlo_elbo",
         3,
         judge_monte_carlo_elbo,
-        why="The mean over samples is unbiased for any number of them, one included; that is what "
-        "training uses. The KL is known exactly, so sampling it would only add noise.",
+        why="The mean over samples is unbiased for any number of them, one included; that is what training "
+        "uses. The KL is known exactly, so sampling it would only add noise.",
     ),
     Exercise(
         "2.4",
@@ -396,9 +362,8 @@ EXERCISES = (
         3,
         judge_importance_weighted_bound,
         ("objectives.importance_weighted_bound",),
-        why="Weights of images lie hundreds of nats below 1, where exp gives 0; logsumexp takes the "
-        "largest out first. With one sample the bound is the ELBO's, with more it can only rise, on "
-        "average.",
+        why="Weights of images lie hundreds of nats below 1, where exp gives 0; logsumexp takes the largest "
+        "out first. With one sample the bound is the ELBO's, with more it can only rise, on average.",
     ),
     Exercise(
         "2.5",
@@ -412,19 +377,19 @@ EXERCISES = (
     prediction(
         "2.7",
         "predict_gap",
-        GAP_OFFERED,
+        probes.GAP_OFFERED,
         (
-            "Linear maps keep Gaussians Gaussian, and a rotation of the latent space that makes W's "
-            "columns orthogonal makes the posterior's covariance diagonal: then q can be the posterior. "
-            "A gap that is left after training is one of unfinished training.",
-            "Through a nonlinear decoder the posterior is no Gaussian with independent dimensions, and "
-            "one encoder serves all images; each costs nats that training does not win back.",
-            "A fit of its own to each image shows what the family costs; the rest is the encoder's. "
-            "Where posteriors are bent or in pieces, the family's part grows; where each is narrow and "
-            "close to Gaussian, it is small, and to miss its place by a few of its widths is what costs.",
+            "Linear maps keep Gaussians Gaussian, and a rotation of the latent space that makes W's columns "
+            "orthogonal makes the posterior's covariance diagonal: then q can be the posterior. A gap that "
+            "is left after training is one of unfinished training.",
+            "Through a nonlinear decoder the posterior is no Gaussian with independent dimensions, and one "
+            "encoder serves all images; each costs nats that training does not win back.",
+            "A fit of its own to each image shows what the family costs; the rest is the encoder's. Where "
+            "posteriors are bent or in pieces, the family's part grows; where each is narrow and close to "
+            "Gaussian, it is small, and to miss its place by a few of its widths is what costs.",
             "By Jensen the bound cannot lie above log p(x) in expectation, and it rises with K. Where q "
-            "misses the posterior by g nats it takes about exp(g) samples to come near, so the images "
-            "with the worst q hold it down; where none is left, it stands at log p(x).",
+            "misses the posterior by g nats it takes about exp(g) samples to come near, so the images with "
+            "the worst q hold it down; where none is left, it stands at log p(x).",
         ),
     ),
 )

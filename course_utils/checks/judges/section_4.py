@@ -7,67 +7,32 @@ Oracles: the formulas in NumPy and float64, one point at a time, the quantiles o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import lru_cache
-from itertools import combinations, combinations_with_replacement
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 from torch import Tensor
 from torch.distributions import Normal
 
-from course_utils.checks.judges.core import Exercise, Finding, close, diagnosis, expect, problem_with
+from course_utils.checks.judges.core import Exercise, Finding, close, problem_with
 from course_utils.checks.judges.gaussians import EPSILONS, altered, kls, posterior
 from course_utils.checks.judges.looks import Formulas, Property, Table
 from course_utils.checks.judges.predictions import prediction
+from course_utils.checks.probes import section_4 as probes
 from course_utils.checks.probes.evidence import Evidence
-from course_utils.checks.probes.section_4 import (
-    ANGLES,
-    CASES,
-    SURGERY_OFFERED,
-    USUAL,
-    samples,
-    sizes,
-    walk_looks,
-)
 
 # --- 4.1 interpolate --------------------------------------------------------------------------------
 
-# Where a walk of n points may stand by mistake.
-TIMES: dict[str, Callable[[int], np.ndarray]] = {
-    "It runs from z_end to z_start: at t = 0 it should stand at z_start.": lambda n: np.linspace(1, 0, n),
-    "The end point is left out: the last row should be z_end.": lambda n: np.arange(n) / n,
-    "The start is left out: the first row should be z_start.": lambda n: np.arange(1, n + 1) / n,
-    "Both end points are left out: they belong to the walk.": lambda n: np.arange(1, n + 1) / (n + 1),
-    "There is one row too many: steps counts points, both ends included.": lambda n: np.linspace(0, 1, n + 1),
-    "There is one row too few: steps counts points, both ends included.": lambda n: np.linspace(0, 1, n - 1),
-    "It always takes ten steps: use `steps`.": lambda n: np.linspace(0, 1, 10),
-    "The last step is longer: n points are n - 1 steps apart.": lambda n: np.append(np.arange(n - 1) / n, 1),
-    "The steps are not equal in t: they begin and end slowly.": lambda n: _smooth(np.linspace(0, 1, n)),
-    "The steps are not equal in t: they grow, as t squared does.": lambda n: np.linspace(0, 1, n) ** 2,
-}
-
-
-def _smooth(t: np.ndarray) -> np.ndarray:
-    return 3 * t**2 - 2 * t**3
-
-
-def _every_walk(seed: int) -> dict[str, Any]:
-    """The looks of all kinds, by their keys."""
-    return {key: walk for walks in walk_looks(seed).values() for key, walk in walks.items()}
-
 
 def judge_interpolate(seed: int, evidence: Evidence) -> list[Finding]:
-    looks = walk_looks(seed)
     claims = {
-        "arcs": ("the spherical walk follows the arc in equal steps, whatever the angle", 3),
-        "lines": ("unless asked otherwise the walk is straight, in equal steps, both ends included", 1),
+        "arc": ("the spherical walk follows the arc in equal steps, whatever the angle", 3),
+        "line": ("unless asked otherwise the walk is straight, in equal steps, both ends included", 1),
         "parallel": ("between ends of the same direction the spherical walk is the straight line", 0.5),
         "narrow": ("it also works in one dimension", 0.5),
     }
-    table = Table.of(_every_walk, seed, _walks, lambda a, b, steps, *_: {"steps": steps})
-    return table.judge(evidence, *(Property(*claim, list(looks[kind])) for kind, claim in claims.items()))
+    table = Table.of(probes.walk_looks, seed, _walks, lambda a, b, steps, *_: {"steps": steps})
+    keys = {kind: [key for key in table.formulas if key.startswith(kind)] for kind in claims}
+    return table.judge(evidence, *(Property(*claim, keys[kind]) for kind, claim in claims.items()))
 
 
 def _walks(start: Tensor, end: Tensor, steps: int, spherical: bool = False) -> dict[str, np.ndarray]:
@@ -79,7 +44,7 @@ def _walks(start: Tensor, end: Tensor, steps: int, spherical: bool = False) -> d
     def walk(t: np.ndarray) -> np.ndarray:
         return _arc(a, b, t, omega) if curved else _line(a, b, t)
 
-    walks = {"": walk(t)} | {hint: walk(times(steps)[:, None]) for hint, times in TIMES.items()}
+    walks = {"": walk(t)} | {hint: walk(times[:, None]) for hint, times in _times(steps).items()}
     if not spherical:
         arc = _arc(a, b, t, omega)
         return walks | {"This is the arc: without spherical=True the walk is straight.": arc}
@@ -94,6 +59,23 @@ def _walks(start: Tensor, end: Tensor, steps: int, spherical: bool = False) -> d
         f"{same} it gives only zeros: there it should be the line.": zero,
         f"{same} it stays at z_start.": zero + a,
         f"{same} it stays at z_end.": zero + b,
+    }
+
+
+def _times(n: int) -> dict[str, np.ndarray]:
+    """Where a walk of n points may stand by mistake."""
+    t, i = np.linspace(0, 1, n), np.arange(n)
+    return {
+        "It runs from z_end to z_start: at t = 0 it should stand at z_start.": t[::-1],
+        "The end point is left out: the last row should be z_end.": i / n,
+        "The start is left out: the first row should be z_start.": (i + 1) / n,
+        "Both end points are left out: they belong to the walk.": (i + 1) / (n + 1),
+        "There is one row too many: steps counts points, both ends included.": np.linspace(0, 1, n + 1),
+        "There is one row too few: steps counts points, both ends included.": np.linspace(0, 1, n - 1),
+        "It always takes ten steps: use `steps`.": np.linspace(0, 1, 10),
+        "The last step is longer: n points are n - 1 steps apart.": np.append(i[:-1] / n, 1),
+        "The steps are not equal in t: they begin and end slowly.": 3 * t**2 - 2 * t**3,
+        "The steps are not equal in t: they grow, as t squared does.": t**2,
     }
 
 
@@ -113,17 +95,17 @@ def _arc(a: np.ndarray, b: np.ndarray, t: np.ndarray, omega: float) -> np.ndarra
 def _wrong_arcs(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> dict[str, np.ndarray]:
     line, omega, short, long = _line(a, b, t), _angle(a, b), np.linalg.norm(a), np.linalg.norm(b)
     arc, sine, walks = _arc(a, b, t, omega), math.sin(omega), {}
-    for bound in ANGLES[:-1]:
+    for bound in probes.ANGLES[:-1]:
         if omega < bound + 0.01:
             hint = f"For angles up to {bound} radians or more it is the line: that is for an angle of 0."
             walks[hint] = line
     walks["This is the straight line: is `spherical` used, and the cosine divided by both lengths?"] = line
-    for words, scale in (("both lengths", short * long), ("z_start's length", short), ("z_end's", long)):
-        cosine = math.cos(omega) * scale
-        inside = _arc(a, b, t, math.acos(cosine)) if abs(cosine) <= 1 else line + np.nan
-        for low, high, more in ((-9, 9, ""), (-9, 1, " Above 1 it"), (-1, 1, " Above 1 and below -1 it")):
-            hint = f"The cosine is not divided by {words}.{more and more + ' is the straight line.'}"
-            walks[hint] = inside if low < cosine < high else line
+    cosine = math.cos(omega) * short * long
+    inside = _arc(a, b, t, math.acos(cosine)) if abs(cosine) <= 1 else line + np.nan
+    hint = "The cosine is not divided by both lengths."
+    walks[hint] = inside
+    walks[f"{hint} Above 1 it is the straight line."] = inside if cosine < 1 else line
+    walks[f"{hint} Above 1 and below -1 it is the straight line."] = inside if abs(cosine) < 1 else line
     for k in range(2, 7):
         hint = f"1e-{k} is added to sin(omega): that is not small beside the sine of a small angle."
         walks[hint] = arc * sine / (sine + 10.0**-k)
@@ -140,7 +122,6 @@ def _wrong_arcs(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> dict[str, np.nda
         ),
         f"{chords} length 1: follow the arc instead.": chord,
         f"{chords} another length: follow the arc instead.": chord * length,
-        f"{chords} the length of z_start: follow the arc instead.": chord * short,
     }
 
 
@@ -148,11 +129,12 @@ def _wrong_arcs(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> dict[str, np.nda
 
 
 def judge_quantile_grid(seed: int, evidence: Evidence) -> list[Finding]:
-    odd, others = sizes(seed)
-    apart = {n: _taken_apart(evidence, n) for n in odd + others}
-    taken = {f"{kind} {n}": part for n, pair in apart.items() for kind, part in zip(KINDS, pair, strict=True)}
-    formulas = {f"coordinates {n}": _coordinates(n, taken, max(odd)) for n in apart}
-    formulas |= {f"order {n}": _orders(n) for n in apart}
+    odd, others = probes.sizes(seed)
+    taken: Evidence = {}
+    for n in odd + others:
+        taken |= _taken_apart(evidence, n)
+    formulas = {f"coordinates {n}": _coordinates(n, taken, max(odd)) for n in odd + others}
+    formulas |= {f"order {n}": _orders(n) for n in odd + others}
     table = Table(formulas, {key: {"coordinates": int(key.split()[1])} for key in formulas}, 1e-4)
     return table.judge(
         evidence | taken,
@@ -163,32 +145,25 @@ def judge_quantile_grid(seed: int, evidence: Evidence) -> list[Finding]:
         Property(
             "it also works for even numbers, for 51, for 2, and for a single point at the median",
             1,
-            [f"{kind} {n}" for n in others for kind in KINDS],
+            [f"{kind} {n}" for n in others for kind in ("coordinates", "order")],
         ),
     )
 
 
-KINDS = ("coordinates", "order")
-
-
-def _taken_apart(evidence: Evidence, n: int) -> tuple[np.ndarray, np.ndarray]:
+def _taken_apart(evidence: Evidence, n: int) -> Evidence:
     """The coordinates (n,) of a grid, from the smallest up, and in the shape of the grid the place of each
     number among them; of what is no grid, the sentence that says so."""
     problem = problem_with(evidence, f"{n}")
-    if problem:
-        return evidence[f"{n}"], evidence[f"{n}"]
-    grid = evidence[f"{n}"].astype(float)
-    values = np.sort(grid.ravel())
-    if values.size == 2 * n * n:
-        ticks = values.reshape(n, -1).mean(1)
-    else:
-        ticks = values[np.diff(values, prepend=-np.inf) > 1e-4]
-    if len(ticks) != n:
-        wrong = np.array(
-            f"For n = {n} it has {len(ticks)} different coordinates, and its shape is {grid.shape}."
-        )
-        return wrong, wrong
-    return ticks, np.abs(grid[..., None] - ticks).argmin(-1)
+    if not problem:
+        grid = evidence[f"{n}"].astype(float)
+        values = np.sort(grid.ravel())
+        even = values.size == 2 * n * n
+        ticks = values.reshape(n, -1).mean(1) if even else values[np.diff(values, prepend=-np.inf) > 1e-4]
+        if len(ticks) == n:
+            order = np.abs(grid[..., None] - ticks).argmin(-1)
+            return {f"coordinates {n}": ticks, f"order {n}": order}
+        problem = f"For n = {n} it has {len(ticks)} different coordinates, and its shape is {grid.shape}."
+    return dict.fromkeys((f"coordinates {n}", f"order {n}"), np.array(problem))
 
 
 def _quantiles(p: np.ndarray) -> np.ndarray:
@@ -207,12 +182,11 @@ def _coordinates(n: int, taken: Evidence, largest: int) -> Formulas:
         "These are the probabilities: their normal quantiles are asked for.": middle,
         "This is the normal CDF; its inverse is asked for.": cdf(middle),
         "A factor sqrt(2) is missing: the quantile is sqrt(2) erfinv(2 p - 1).": right / math.sqrt(2),
-        "These are quantiles of the logistic distribution.": np.log(middle / (1 - middle)),
         "Probability 0 has no finite quantile: use (i + 1/2) / n.": _quantiles(i / n),
         "Probability 1 has no finite quantile: use (i + 1/2) / n.": _quantiles((i + 1) / n),
         "Probability 0 or 1 has no finite quantile: use (i + 1/2) / n.": _quantiles(np.linspace(0, 1, n)),
     }
-    for sigma in (2, 3, 4, 5, 0.5):
+    for sigma in (2, 3):
         formulas[f"These are quantiles of N(0, {sigma}^2): sigma is 1."] = sigma * right
     shown = taken[f"coordinates {largest}"]
     own = taken[f"coordinates {n}"]
@@ -236,7 +210,7 @@ def _orders(n: int) -> Formulas:
     """Row i, column j at place i * n + j: the places (j, i) of its coordinates; and other arrangements."""
     plane = np.array([[j, i] for i in range(n) for j in range(n)])
     square = plane.reshape(n, n, 2)
-    apart = np.moveaxis(square, 2, 0)
+    apart, once = np.moveaxis(square, 2, 0), np.argwhere(np.triu(np.ones((n, n))))
     torn = "z1 and z2 are torn apart: a pair has to lie side by side before you reshape."
     return {
         "": plane,
@@ -249,11 +223,9 @@ def _orders(n: int) -> Formulas:
         "One row per point is asked for, (n * n, 2): these are its columns.": plane.T,
         "These are the n coordinates; the grid has all n * n pairs of them.": np.arange(n),
         "These are the n points of the diagonal; the grid has all n * n pairs.": plane[:: n + 1],
-        "Each pair of coordinates stands there once; the grid has both orders.": np.array(
-            list(combinations_with_replacement(range(n), 2))
-        ),
-        "Pairs of a coordinate with itself are missing, and each other pair stands there once.": np.array(
-            list(combinations(range(n), 2))
+        "Each pair of coordinates stands there once; the grid has both orders.": once,
+        "Pairs of a coordinate with itself are missing, and each other pair stands there once.": (
+            once[once[:, 0] < once[:, 1]]
         ),
         torn: apart.reshape(-1, 2),
         f"{torn} (And z1 and z2 are swapped.)": apart[::-1].reshape(-1, 2),
@@ -261,6 +233,34 @@ def _orders(n: int) -> Formulas:
 
 
 # --- 4.3 kl_decomposition ---------------------------------------------------------------------------
+
+
+def judge_kl_decomposition(seed: int, evidence: Evidence) -> list[Finding]:
+    formulas, sizes, seen = {}, {}, {}
+    for case, known in Table.of(probes.part_looks, seed, _parts).formulas.items():
+        n, d = probes.CASES[case]
+        for part, key in enumerate(_keys(case)):
+            formulas[key] = {hint: parts[part] for hint, parts in known.items()}
+            sizes[key] = {"images": n, "latent dimensions": d}
+            seen[key] = evidence[case] if problem_with(evidence, case) else evidence[case][part]
+    information, marginal = _keys(*probes.USUAL)[::2], _keys(*probes.USUAL)[1::2]
+    far, few = _keys("wide", "narrow"), _keys("one", "near")
+    properties = (
+        Property("first comes the mutual information, the mean of log q(z|x) - log q(z)", 3, information),
+        Property("then comes the marginal KL, the mean of log q(z) - log p(z)", 1, marginal),
+        Property("both stay right in 150 dimensions, and for very narrow and wide q(z|x)", 0.5, far),
+        Property("so they do for one image in one dimension, and where they fall below 0", 0.5, few),
+    )
+    table = Table(formulas, sizes, 3e-4)
+    found = table.judge(evidence | seen, *properties)
+    if found[0].holds and not found[1].holds:  # then the others are held to what that one shows
+        found[1:] = table.judge(evidence | seen, *properties[1:])
+    return found
+
+
+def _keys(*cases: str) -> list[str]:
+    """Of the mutual information and of the marginal KL, case by case."""
+    return [f"{case}, {part}" for case in cases for part in ("information", "marginal")]
 
 
 def _log_densities(z: Tensor, mu: Tensor, logvar: Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -292,7 +292,7 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
     square, variance = (z.double().unsqueeze(1) - mu).numpy() ** 2 / 2, logvar.double().exp().numpy()
     no_square, mean = pairs + square / variance, mu.double()
     single = Normal(mean.mean(0), (logvar.double().exp().mean(0) + mean.var(0, correction=0)).sqrt())
-    under = np.exp(matrix.astype(np.float32)).astype(float).sum(1)
+    underflow = "exp(log q) is 0 here: use torch.logsumexp"
 
     def of(pairs: np.ndarray, prior: np.ndarray) -> np.ndarray:
         matrix = pairs.sum(2)
@@ -304,9 +304,8 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
         "- log N is missing: q(z) is the mean of N densities, not their sum.": total,
         "log N is added: q(z) is the mean of N densities, so log N is subtracted.": total + math.log(n),
         "log d is subtracted: q(z) is a mean over N images, so it is log N.": total - math.log(d),
-        "N is subtracted, not its logarithm.": total - n,
         "The logs are averaged: q(z) is a mean of densities, so its log is a logsumexp.": matrix.mean(1),
-        "The prior stands where q(z) should: the aggregate is the mean of all N posteriors.": log_p,
+        "This is the whole KL. The prior stands where q(z) should, the mean of all N posteriors.": log_p,
         "Each image's own posterior belongs to q(z) as well: leave none out.": others - np.log(n - 1.0),
         "Each image's own posterior belongs to q(z), as one of N: leave none out.": others - math.log(n),
         "The sum runs over the wrong axis: one z, the posteriors of all images.": _log_mean_exp(matrix, 0),
@@ -318,13 +317,13 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
         "Only the largest density counts here, as one of N: q(z) is the mean of all.": largest - math.log(n),
         "Each dimension has an aggregate of its own: sum over dimensions first.": by_dimension.sum(1),
         "Dimensions and images are mixed up: view and reshape do not swap axes.": mixed,
-        f"{UNDERFLOW}.": np.log(under / n),
+        f"{underflow}.": np.log(np.exp(matrix.astype(np.float32)).astype(float).sum(1) / n),
         "One Gaussian stands for q(z), which is the mean of all N densities.": (
             single.log_prob(z.double()).sum(1).numpy()
         ),
     }
     for e in EPSILONS:
-        hint = f"{UNDERFLOW}, and put no small constant ({e:.0e})"
+        hint = f"{underflow}, and put no small constant ({e:.0e})"
         aggregates[f"{hint} into the log."] = np.log(np.exp(total) + e) - math.log(n)
         aggregates[f"{hint} beside the mean."] = np.log(np.exp(total) / n + e)
     for size in (10_000, 50_000, 60_000, 70_000):
@@ -350,72 +349,12 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
         "The densities lack their normalisation, - logvar / 2.": of(pairs + np.log(variance) / 2, prior),
         "log p(z) lacks the log(2 pi) that log q has.": of(pairs, prior + constant),
         "log q lacks the log(2 pi) that log p(z) has.": of(pairs + constant, prior),
-        "This is the whole KL, not yet one of its two parts.": np.full(2, right.sum()),
-        "This is the whole KL in closed form: take densities at the samples z.": np.full(2, exact),
+        "This is the whole KL, not yet one of its two parts.": np.array([right[0], right.sum()]),
         "This is what is left of the closed form: take densities at the samples z.": exact - right[::-1],
         "These are bits: take natural logarithms.": right / math.log(2),
-        NOTHING: np.full(2, np.nan),
+        "Negative numbers have become 0: an estimate may fall below 0.": right.clip(0),
         **altered(lambda mu, logvar: of(*_log_densities(z, mu, logvar)), mu, logvar),
     } | {hint: _means(own, aggregate, log_p) for hint, aggregate in aggregates.items()}
-
-
-UNDERFLOW = "exp(log q) is 0 here: use torch.logsumexp"
-NOTHING = "It is NaN: are densities 0 here after `exp`? Stay with logs, and use torch.logsumexp."
-
-
-@lru_cache(maxsize=16)
-def _parts_of(seed: int) -> dict[str, dict[str, np.ndarray]]:
-    """Both parts of each case by every formula."""
-    return {case: _parts(*samples(seed, case)) for case in CASES}
-
-
-def judge_kl_decomposition(seed: int, evidence: Evidence) -> list[Finding]:
-    values = _parts_of(seed)
-    formulas = {
-        name: {hint: np.array([values[case][hint][part] for case in USUAL]) for hint in values["main"]}
-        for part, name in enumerate(PARTS)
-    }
-    seen = _seen(evidence, USUAL)
-    usual = {name: seen if seen.dtype.kind == "U" else seen[:, part] for part, name in enumerate(PARTS)}
-    # Where a property is hurt already, later ones are held to the formula that was seen there, if it is one.
-    own = [diagnosis(usual, name, formulas[name]) or "" for name in PARTS]
-    own = ["" if hint == NOTHING else hint for hint in own]
-
-    def later(claim: str, cases: Sequence[str]) -> Finding:
-        def each(hints: Sequence[str]) -> np.ndarray:
-            return np.array([[values[case][hint][part] for part, hint in enumerate(hints)] for case in cases])
-
-        mistakes = {hint: each([hint, hint]) for hint in values["main"] if hint}
-        mistakes["Negative numbers have become 0: an estimate may fall below 0."] = each(own).clip(0)
-        return expect({"seen": _seen(evidence, cases)}, "seen", each(own), claim, 0.5, mistakes, TOLERANCE)
-
-    return [
-        *Table(formulas, {name: {} for name in PARTS}, TOLERANCE).judge(
-            evidence | usual,
-            Property("first comes the mutual information, the mean of log q(z|x) - log q(z)", 3, PARTS[:1]),
-            Property("then comes the marginal KL, the mean of log q(z) - log p(z)", 1, PARTS[1:]),
-        ),
-        later("both stay right in 150 dimensions, and for very narrow and wide q(z|x)", ["wide", "narrow"]),
-        later("so they do for one image in one dimension, and where they fall below 0", ["one", "near"]),
-    ]
-
-
-PARTS = ("mutual information", "marginal KL")
-TOLERANCE = 3e-4
-
-
-def _seen(evidence: Evidence, cases: Sequence[str]) -> np.ndarray:
-    """Both parts of these cases, one per row (len(cases), 2), or the sentence that says what is wrong."""
-    for case in cases:
-        problem, count = problem_with(evidence, case), CASES[case][0]
-        shape = () if problem else evidence[case].shape[1:]
-        if shape == (count,) and count > 1:
-            problem = "These are numbers per image: take their mean."
-        elif math.prod(shape) > 1:
-            problem = f"Each of the two results has shape {shape}: return one number."
-        if problem:
-            return np.array(problem)
-    return np.stack([evidence[case].reshape(2) for case in cases])
 
 
 EXERCISES = (
@@ -434,8 +373,8 @@ EXERCISES = (
         3,
         judge_quantile_grid,
         ("evaluation.normal_quantiles", "evaluation.plane_points"),
-        why="Quantiles of equally spaced probabilities lie in cells of equal mass, so each image stands for "
-        " as many codes as the next. The half keeps the outermost ones away from infinity.",
+        why="Quantiles of equally spaced probabilities lie in cells of equal mass, so each image stands for  "
+        "as many codes as the next. The half keeps the outermost ones away from infinity.",
     ),
     Exercise(
         "4.3",
@@ -449,12 +388,12 @@ EXERCISES = (
     prediction(
         "4.5",
         "predict_surgery",
-        SURGERY_OFFERED,
+        probes.SURGERY_OFFERED,
         (
             "Mutual information pays for itself: the decoder that knows which image is meant rebuilds it "
             "better. The marginal KL is a cost without a return, and training holds it down.",
-            "Training goes on by telling more images apart. That is mutual information; the gaps between "
-            "the codes grow only as far as they cannot be avoided.",
+            "Training goes on by telling more images apart. That is mutual information; the gaps between the "
+            "codes grow only as far as they cannot be avoided.",
             "Measured on N images it is at most log N. Where codes of different images hardly overlap it "
             "stands near this limit, and four times as many images raise the limit by log 4 = 1.39 nats.",
         ),

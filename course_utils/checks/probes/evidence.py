@@ -108,6 +108,14 @@ def one(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *args: alone(function(*args))
 
 
+def looking_at(
+    looks: Callable[[int], Mapping[str, tuple[Any, ...]]],
+    through: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda answer: answer,
+) -> Callable[[Evidence, Any, int], None]:
+    """The probe of an answer of which no more is seen than these looks, at what `through` makes of it."""
+    return lambda evidence, answer, seed: look(evidence, through(answer), looks(seed))
+
+
 def called(evidence: Evidence, function: Callable[..., Any], *args: Any) -> Any:
     """What `function` returns; that it changes a tensor, a list or a dict that it was given is noted."""
     given = [_copy(arg) for arg in args]

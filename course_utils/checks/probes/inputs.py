@@ -32,12 +32,6 @@ def fact(seed: int, name: str, true: bool) -> float:
     return float(1 + torch.rand((), generator=generator(seed, stream))) if true else 0.0
 
 
-def posterior_parameters(g: torch.Generator, n: int, latent_dim: int) -> tuple[Tensor, Tensor]:
-    """mu and logvar (n, latent_dim) with sigma between about 0.1 and 5."""
-    mu = 2 * torch.randn(n, latent_dim, generator=g)
-    return mu, -4.5 + 7.5 * torch.rand(n, latent_dim, generator=g)
-
-
 def loss_looks(seed: int, *sides: int) -> dict[str, tuple[Tensor, Tensor, Tensor, Tensor]]:
     """x_logits and x (n, 1, *sides), mu and logvar (n, d), by look.
 

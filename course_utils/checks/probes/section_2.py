@@ -5,20 +5,32 @@ Inputs lie far from sigma = 1, where wrong formulas for sigma agree with right o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from course_utils.checks.probes.evidence import Evidence, NotNumbers, alone, as_array, look, one, record
-from course_utils.checks.probes.inputs import generator, posterior_parameters, seed_draws
+from course_utils.checks.probes.evidence import (
+    Evidence,
+    NotNumbers,
+    alone,
+    as_array,
+    look,
+    looking_at,
+    one,
+    record,
+)
+from course_utils.checks.probes.inputs import generator
 from course_utils.checks.probes.predictions import prediction
 
 
 def parameters(seed: int, n: int = 5, latent_dim: int = 3) -> tuple[Tensor, Tensor]:
-    """mu and logvar of a seed, each (n, latent_dim)."""
-    return posterior_parameters(generator(seed), n, latent_dim)
+    """mu and logvar, each (n, latent_dim), with sigma between about 0.1 and 5."""
+    g = generator(seed)
+    mu = 2 * torch.randn(n, latent_dim, generator=g)
+    return mu, -4.5 + 7.5 * torch.rand(n, latent_dim, generator=g)
 
 
 def extreme_parameters(seed: int) -> tuple[Tensor, Tensor]:
@@ -43,12 +55,7 @@ def kl_looks(seed: int) -> dict[str, tuple[Tensor, Tensor]]:
     }
 
 
-def probe_gaussian_kl(evidence: Evidence, answer: Any, seed: int) -> None:
-    look(evidence, one(answer), kl_looks(seed))
-
-
 # --- 2.2 reparameterize -----------------------------------------------------------------------------
-
 
 DRAWS = (400, 50)  # images, latent dimensions
 
@@ -81,38 +88,31 @@ def probe_reparameterize(evidence: Evidence, answer: Any, seed: int) -> None:
     look(evidence, one(answer), looks)
     look(evidence, torch.no_grad()(one(answer)), off)
 
-    def gradients(eps: Tensor | None) -> list[Tensor]:
-        """z, and the gradients of its sum by mu and logvar, each (n, latent_dim)."""
+    def gradients(eps: Tensor | None) -> np.ndarray:
+        """z, and the gradients of its sum by mu and logvar: (3, n, latent_dim)."""
         mu, logvar = (t.requires_grad_() for t in parameters(seed))
         z = alone(answer(mu, logvar, eps))
         if not isinstance(z, Tensor):
             raise NotNumbers(f"It returned a {type(z).__name__}, through which no gradient can flow.")
         if z.requires_grad:
             z.sum().backward()
-        return [z, *(torch.zeros_like(t) if t.grad is None else t.grad for t in (mu, logvar))]
+        return as_array([z, *(torch.zeros_like(t) if t.grad is None else t.grad for t in (mu, logvar))])
 
     def drawn() -> np.ndarray:
         """Two calls one after the other: (2, 400, 50)."""
         return np.stack([as_array(alone(answer(*wide_posterior(seed), None))) for _ in range(2)])
 
-    record(evidence, "gradients", lambda: gradients(sample_looks(seed)["given"][2])[1:])
-    seed_draws(seed)
-    record(evidence, "own gradients", gradients, None)
+    record(evidence, "gradients", lambda: np.stack([gradients(looks["given"][2]), gradients(None)]))
     record(evidence, "drawn", drawn)
 
 
 # --- 2.3 monte_carlo_elbo ---------------------------------------------------------------------------
 
 
-class Linear(torch.nn.Module):
+def linear(seed: int, contrast: float = 0.3) -> Callable[[Tensor], Tensor]:
     """A tiny decoder with fixed weights: z (N, 2) to logits (N, 1, 28, 28) that grow with `contrast`."""
-
-    def __init__(self, seed: int, contrast: float = 0.3) -> None:
-        super().__init__()
-        self.weight = contrast * torch.randn(2, 784, generator=generator(seed, 2))
-
-    def decode(self, z: Tensor) -> Tensor:
-        return (z @ self.weight.to(z.dtype)).view(-1, 1, 28, 28)
+    weight = contrast * torch.randn(2, 784, generator=generator(seed, 2))
+    return lambda z: (z @ weight.to(z.dtype)).view(-1, 1, 28, 28)
 
 
 def _elbo_inputs(seed: int, samples: int = 7, n: int = 3) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -123,81 +123,51 @@ def _elbo_inputs(seed: int, samples: int = 7, n: int = 3) -> tuple[Tensor, Tenso
     return x, mu / 2, logvar / 2, torch.randn(samples, n, 2, generator=g)
 
 
-ElboInputs = tuple[Linear, Tensor, Tensor, Tensor, Tensor]
-
-
-def elbo_looks(seed: int) -> dict[str, ElboInputs]:
-    """Decoder, x, mu, logvar and eps. In "prior" q is the prior, so that the KL is 0; in "bold" the logits
+def elbo_looks(seed: int) -> dict[str, tuple[Any, ...]]:
+    """decode, x, mu, logvar and eps. In "prior" q is the prior, so that the KL is 0; in "bold" the logits
     lie between about -60 and 60, in "extreme" q is very narrow or far away."""
     x, mu, logvar, eps = _elbo_inputs(seed + 1)
-    pale, narrow = Linear(seed), torch.tensor([[-30.0, 1], [4, -12], [0, -50]])
+    pale, narrow = linear(seed), torch.tensor([[-30.0, 1], [4, -12], [0, -50]])
     return {
         "elbo": (pale, *_elbo_inputs(seed)),
         "prior": (pale, x, 0 * mu, 0 * logvar, eps),
         "one": (pale, *_elbo_inputs(seed + 2, samples=1, n=1)),
-        "bold": (Linear(seed, 8.0), *_elbo_inputs(seed + 3, samples=4)),
-        "extreme": (Linear(seed, 0.05), x, 5 * mu, narrow, eps),
+        "bold": (linear(seed, 8.0), *_elbo_inputs(seed + 3, samples=4)),
+        "extreme": (linear(seed, 0.05), x, 5 * mu, narrow, eps),
     }
-
-
-def probe_monte_carlo_elbo(evidence: Evidence, answer: Any, seed: int) -> None:
-    looks = elbo_looks(seed).items()
-    look(evidence, one(answer), {key: (decoder.decode, *rest) for key, (decoder, *rest) in looks})
 
 
 # --- 2.4 importance_weighted_bound ------------------------------------------------------------------
 
 
-def log_weights(seed: int) -> Tensor:
-    """(6, 4), around -100 nats, spread over several nats."""
-    return -100 + 4 * torch.randn(6, 4, generator=generator(seed, 4), dtype=torch.float64)
-
-
-def tiny_log_weights(seed: int) -> Tensor:
-    """(6, 4), around -1000 nats; for half of the images they lie thousands of nats apart."""
-    return (log_weights(seed) + 100) * torch.tensor([1.0, 1.0, 300.0, 300.0]) - 1000
-
-
 def bound_looks(seed: int) -> dict[str, tuple[Tensor]]:
-    """Log-weights (K, N); one image, one sample, one of each, and weights that float32 holds."""
-    log_w = log_weights(seed)
+    """Log-weights (K, N), around -100 nats; those of "float32" it holds, those of "tiny" lie around -1000,
+    for half of the images thousands of nats apart. Also one image, one sample, and one of each."""
+    spread = 4 * torch.randn(6, 4, generator=generator(seed, 4), dtype=torch.float64)
+    log_w = spread - 100
     return {
         "bound": (log_w,),
         "float32": (log_w.T[:3].float() + 90,),
-        "tiny": (tiny_log_weights(seed),),
+        "tiny": (spread * torch.tensor([1.0, 1.0, 300.0, 300.0]) - 1000,),
         "one image": (log_w[:, 1:2],),
         "one sample": (log_w[2:3],),
         "one": (log_w[:1, :1],),
     }
 
 
-def probe_importance_weighted_bound(evidence: Evidence, answer: Any, seed: int) -> None:
-    look(evidence, one(answer), bound_looks(seed))
-
-
 # --- 2.5 what_is_my_beta ----------------------------------------------------------------------------
 
 
-def losses(seed: int) -> list[tuple[str, str, int, int, float | None]]:
-    """Eight losses: reductions of reconstruction and KL, pixels, latent_dim, and sigma where Gaussian."""
+def beta_looks(seed: int) -> dict[str, tuple[Any, ...]]:
+    """Eight losses: the reductions of reconstruction and KL, pixels, latent_dim, and sigma, which is None
+    for a cross-entropy, "0" to "3"."""
     g = generator(seed, 5)
     pixels = torch.randint(100, 2000, (8,), generator=g).tolist()
     latent_dims = torch.randint(3, 300, (8,), generator=g).tolist()
     sigmas = [None] * 4 + (0.1 + 0.8 * torch.rand(4, generator=g)).tolist()
-    kinds = [("mean", "sum"), ("sum", "mean"), ("mean", "mean"), ("sum", "sum")]
-    return [(*kind, *rest) for kind, *rest in zip(2 * kinds, pixels, latent_dims, sigmas, strict=True)]
-
-
-def beta_looks(seed: int) -> dict[str, tuple[Any, ...]]:
-    """One look for each loss, named after its kind."""
-    return {
-        f"{'cross-entropy' if loss[-1] is None else 'squared error'}, {loss[0]}, {loss[1]}": loss
-        for loss in losses(seed)
-    }
-
-
-def probe_what_is_my_beta(evidence: Evidence, answer: Any, seed: int) -> None:
-    look(evidence, answer, beta_looks(seed))
+    kinds = 2 * [("mean", "sum"), ("sum", "mean"), ("mean", "mean"), ("sum", "sum")]
+    losses = zip(kinds, pixels, latent_dims, sigmas, strict=True)
+    return {f"{place}": (*kind, *rest) for place, (kind, *rest) in enumerate(losses)}
 
 
 GAP_OFFERED = {
@@ -208,10 +178,10 @@ GAP_OFFERED = {
 }
 
 PROBES = {
-    "gaussian_kl": probe_gaussian_kl,
+    "gaussian_kl": looking_at(kl_looks, one),
     "reparameterize": probe_reparameterize,
-    "monte_carlo_elbo": probe_monte_carlo_elbo,
-    "importance_weighted_bound": probe_importance_weighted_bound,
-    "what_is_my_beta": probe_what_is_my_beta,
+    "monte_carlo_elbo": looking_at(elbo_looks, one),
+    "importance_weighted_bound": looking_at(bound_looks, one),
+    "what_is_my_beta": looking_at(beta_looks),
     "predict_gap": prediction(GAP_OFFERED),
 }

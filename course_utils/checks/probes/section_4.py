@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from course_utils.checks.probes.evidence import Evidence, NotNumbers, as_array, look, one
+from course_utils.checks.probes.evidence import NotNumbers, as_array, looking_at, one
 from course_utils.checks.probes.inputs import generator
 from course_utils.checks.probes.predictions import prediction
 
 # --- 4.1 interpolate --------------------------------------------------------------------------------
-
 
 ANGLES = (0.02, 0.06, 0.12, 0.19, 0.35, 0.8, 1.3, 1.9, 2.5, math.pi - 0.1)  # in radians
 PARALLEL = 24  # so many that rounding brings some cosine above 1
@@ -31,24 +31,18 @@ def end_points(seed: int, stream: int, angle: float) -> tuple[Tensor, Tensor]:
 Walk = tuple[Any, ...]  # z_start, z_end, steps and, where it is given, spherical
 
 
-def walk_looks(seed: int) -> dict[str, dict[str, Walk]]:
-    """By property and key: arcs, straight lines, arcs between ends of the same direction, one dimension."""
+def walk_looks(seed: int) -> dict[str, Walk]:
+    """Arcs, straight lines, arcs between ends of the same direction, and walks in one dimension."""
     a, b = end_points(seed, 40, 2.0)
     start = 2 * torch.randn(PARALLEL, 7, generator=generator(seed, 41))
     end = start * torch.linspace(1.1, 2.0, PARALLEL).unsqueeze(1)
-    return {
-        "arcs": {
-            f"arc {place}": (*end_points(seed, 400 + place, angle), 3 + place, True)
-            for place, angle in enumerate(ANGLES)
-        },
-        "lines": {"line": (a, b, 6), "two points": (b, a, 2, False), "many": (a, b, 50, False)},
-        "parallel": {f"parallel {i}": (start[i], end[i], 3, True) for i in range(PARALLEL)},
-        "narrow": {"narrow": (a[:1], b[:1], 3, False), "narrow arc": (a[:1], 3 * a[:1], 4, True)},
+    walks: dict[str, list[Walk]] = {
+        "arc": [(*end_points(seed, 400 + i, angle), 3 + i, True) for i, angle in enumerate(ANGLES)],
+        "line": [(a, b, 6), (b, a, 2, False), (a, b, 50, False)],
+        "parallel": [(start[i], end[i], 3, True) for i in range(PARALLEL)],
+        "narrow": [(a[:1], b[:1], 3, False), (a[:1], 3 * a[:1], 4, True)],
     }
-
-
-def probe_interpolate(evidence: Evidence, answer: Any, seed: int) -> None:
-    look(evidence, one(answer), {k: walk for walks in walk_looks(seed).values() for k, walk in walks.items()})
+    return {f"{kind} {i}": walk for kind, some in walks.items() for i, walk in enumerate(some)}
 
 
 # --- 4.2 quantile_grid ------------------------------------------------------------------------------
@@ -61,9 +55,8 @@ def sizes(seed: int) -> tuple[list[int], list[int]]:
     return [n + 5 for n in odd], [*(n + 4 for n in even), 1, 2, 51]
 
 
-def probe_quantile_grid(evidence: Evidence, answer: Any, seed: int) -> None:
-    odd, others = sizes(seed)
-    look(evidence, one(answer), {f"{n}": (n,) for n in odd + others})
+def grid_looks(seed: int) -> dict[str, tuple[int]]:
+    return {f"{n}": (n,) for some in sizes(seed) for n in some}
 
 
 # --- 4.3 kl_decomposition ---------------------------------------------------------------------------
@@ -82,8 +75,12 @@ CASES = {  # images and latent dimensions
 }
 
 
-def samples(seed: int, case: str) -> tuple[Tensor, Tensor, Tensor]:
+def part_looks(seed: int) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
     """z, mu and logvar (N, d) of posteriors that overlap a little, off the prior: both parts are above 0."""
+    return {case: _samples(seed, case) for case in CASES}
+
+
+def _samples(seed: int, case: str) -> tuple[Tensor, Tensor, Tensor]:
     n, latent_dim = CASES[case]
     g = generator(seed, 43 + n)
     spread = 1.5 / math.sqrt(latent_dim)
@@ -98,14 +95,16 @@ def samples(seed: int, case: str) -> tuple[Tensor, Tensor, Tensor]:
     return mu + (logvar / 2).exp() * noise, mu, logvar
 
 
-def probe_kl_decomposition(evidence: Evidence, answer: Any, seed: int) -> None:
-    def pair(*given: Tensor) -> np.ndarray:
-        parts = as_array(answer(*given))
-        if parts.shape[:1] != (2,):
+def two_numbers(answer: Callable[..., Any]) -> Callable[..., np.ndarray]:
+    def parts(*given: Tensor) -> np.ndarray:
+        found = as_array(answer(*given))
+        if found.shape[:1] != (2,):
             raise NotNumbers("Two numbers are asked for: the mutual information and the marginal KL.")
-        return parts
+        if found.size != 2:
+            raise NotNumbers("These are numbers per image: take their mean.")
+        return found.reshape(2)
 
-    look(evidence, pair, {case: samples(seed, case) for case in CASES})
+    return parts
 
 
 SURGERY_OFFERED = {
@@ -118,8 +117,8 @@ SURGERY_OFFERED = {
 }
 
 PROBES = {
-    "interpolate": probe_interpolate,
-    "quantile_grid": probe_quantile_grid,
-    "kl_decomposition": probe_kl_decomposition,
+    "interpolate": looking_at(walk_looks, one),
+    "quantile_grid": looking_at(grid_looks, one),
+    "kl_decomposition": looking_at(part_looks, two_numbers),
     "predict_surgery": prediction(SURGERY_OFFERED),
 }

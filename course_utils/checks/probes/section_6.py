@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from course_utils.checks.probes import layers
-from course_utils.checks.probes.evidence import Evidence, NotNumbers, alone, as_array, called, look, record
+from course_utils.checks.probes.evidence import (
+    Evidence,
+    NotNumbers,
+    alone,
+    as_array,
+    called,
+    look,
+    looking_at,
+    record,
+)
 from course_utils.checks.probes.inputs import generator, loss_looks
 from course_utils.checks.probes.predictions import prediction
 
@@ -60,17 +70,15 @@ def schedule_looks(seed: int) -> dict[str, tuple[float, ...]]:
     return {key: (share, top, *map(float, times(share))) for key, (share, top) in schedules.items()}
 
 
-def probe_warm_up(evidence: Evidence, answer: Any, seed: int) -> None:
-    def one(t: float, share: float, top: float) -> float:
-        weight = as_array(answer(t, share, top))
-        if weight.size != 1:
-            raise NotNumbers(f"It returned {weight.size} numbers for one t; return one.")
-        return float(weight.item())
-
+def over_time(answer: Callable[..., Any]) -> Callable[..., list[float]]:
     def schedule(share: float, top: float, *times: float) -> list[float]:
-        return [one(t, share, top) for t in times]
+        weights = [as_array(answer(t, share, top)) for t in times]
+        for weight in weights:
+            if weight.size != 1:
+                raise NotNumbers(f"It returned {weight.size} numbers for one t; return one.")
+        return [weight.item() for weight in weights]
 
-    look(evidence, schedule, schedule_looks(seed))
+    return schedule
 
 
 # --- 6.3 mutual_information_gap ---------------------------------------------------------------------
@@ -114,12 +122,7 @@ def gap_looks(seed: int) -> dict[str, tuple[Tensor, Tensor]]:
     }
 
 
-def probe_mutual_information_gap(evidence: Evidence, answer: Any, seed: int) -> None:
-    look(evidence, answer, gap_looks(seed))
-
-
 # --- 6.5 predict_beta (before 6.2 in the lesson) -----------------------------------------------------
-
 
 BETAS = ("beta 0.1", "beta 1", "beta 4")
 
@@ -132,7 +135,7 @@ BETA_OFFERED = {
 
 PROBES = {
     "beta_loss": probe_beta_loss,
-    "warm_up": probe_warm_up,
-    "mutual_information_gap": probe_mutual_information_gap,
+    "warm_up": looking_at(schedule_looks, over_time),
+    "mutual_information_gap": looking_at(gap_looks),
     "predict_beta": prediction(BETA_OFFERED),
 }

@@ -6,11 +6,11 @@ The decoder and the encoder that an answer is given are tiny and known exactly.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from course_utils.checks.probes import layers
@@ -19,8 +19,8 @@ from course_utils.checks.probes.evidence import (
     NotNumbers,
     alone,
     as_array,
-    called,
     look,
+    looking_at,
     one,
     record,
 )
@@ -55,20 +55,13 @@ def probe_my_cvae(evidence: Evidence, answer: Any, seed: int) -> None:
 # --- 7.2 request_digits -----------------------------------------------------------------------------
 
 
-class _Decoder(nn.Module):
-    """Takes what the lesson's `decode` takes: codes z (N, 2) and labels (N,) below 10, whole numbers. Every
+SLOPES = torch.randn(12, 784, generator=generator(0, 8)).requires_grad_()
+
+
+def decode(z: Tensor, y: Tensor) -> Tensor:
+    """As the lesson's: codes (N, 2) and labels (N,) below 10, whole numbers, to logits (N, 1, 28, 28). Every
     pixel has a slope of its own in z, and in each label."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(12, 784, generator=generator(0, 8)))
-
-    def decode(self, z: Tensor, y: Tensor) -> Tensor:
-        joined = torch.cat([z, F.one_hot(y, 10)], dim=1)
-        return (joined @ self.weight).view(-1, 1, 28, 28)
-
-
-decode = _Decoder().decode
+    return (torch.cat([z, F.one_hot(y, 10)], dim=1) @ SLOPES).view(-1, 1, 28, 28)
 
 
 def request_looks(seed: int) -> dict[str, tuple[Any, Tensor, Tensor]]:
@@ -81,10 +74,6 @@ def request_looks(seed: int) -> dict[str, tuple[Any, Tensor, Tensor]]:
         "one z": (decode, torch.tensor([3, 8]), z[8:]),
         "one": (decode, torch.tensor([6]), z[:1]),
     }
-
-
-def probe_request_digits(evidence: Evidence, answer: Any, seed: int) -> None:
-    look(evidence, one(answer), request_looks(seed))
 
 
 # --- 7.4 count_active -------------------------------------------------------------------------------
@@ -110,7 +99,7 @@ def drawn_means(seed: int, stream: int, images: int = IMAGES, dimensions: int = 
 
 def count_looks(seed: int) -> dict[str, tuple[Tensor, float]]:
     """Means (models, N, d) and a threshold. "tie": some variances are 0, not more than 0; "late": only the
-    last 100 of 230 images vary; "far": 1,000 from 0."""
+    last 100 of 230 images vary; "far": 1,000 from 0; "one": one dimension."""
     g = generator(seed, 4)
     whole = torch.randint(-2, 3, (MODELS, IMAGES, DIMENSIONS), generator=g).float()
     still = torch.rand(MODELS, 1, DIMENSIONS, generator=g) < 0.1 + 0.8 * torch.rand(MODELS, 1, 1, generator=g)
@@ -122,20 +111,19 @@ def count_looks(seed: int) -> dict[str, tuple[Tensor, float]]:
         "tie": (torch.where(still, whole[:, :1], whole), 0.0),
         "late": (late, 0.01),
         "far": (drawn_means(seed, 24) + 1000, 0.01),
-        "single": (drawn_means(seed, 26, dimensions=1), 0.01),
-        "lone": (drawn_means(seed, 27, dimensions=1), 0.01),
+        "one": (torch.cat([drawn_means(seed, stream, dimensions=1) for stream in (26, 27)]), 0.01),
     }
 
 
-def probe_count_active(evidence: Evidence, answer: Any, seed: int) -> None:
-    def counts(models: Tensor, threshold: float) -> list[np.ndarray]:
-        found = [as_array(called(evidence, answer, mu, threshold)) for mu in models]
+def for_each_model(answer: Callable[..., Any]) -> Callable[..., list[float]]:
+    def counts(models: Tensor, threshold: float) -> list[float]:
+        found = [as_array(answer(mu, threshold)) for mu in models]
         for count in found:
             if count.size != 1:
                 raise NotNumbers(f"It returned {count.size} values: return one number, the count.")
-        return [count.reshape(()) for count in found]
+        return [count.item() for count in found]
 
-    look(evidence, counts, count_looks(seed))
+    return counts
 
 
 # --- 7.6 posterior_means ----------------------------------------------------------------------------
@@ -154,29 +142,31 @@ def means_looks(seed: int) -> dict[str, tuple[Witness, Tensor, int]]:
 
 def probe_posterior_means(evidence: Evidence, answer: Any, seed: int) -> None:
     look(evidence, one(answer), means_looks(seed))
-    came = {True: Witness(seed, 3).train(), False: Witness(seed, 3).eval()}
-    facts = {
-        "kept": lambda: _kept(seed, [*came.values()], carried),
-        "mode": lambda: came[True].in_mode(seed, False),
-        "batches": lambda: came[True].in_batches(seed, BATCH),
-        "restored": lambda: _restored(seed, came),
-    }
+    came = {"training": Witness(seed, 3).train(), "evaluation": Witness(seed, 3).eval()}
     carried: list[bool] = []
 
     def means(model: Witness) -> Any:
-        value = alone(called(evidence, answer, model, greys(seed, 66, 4), BATCH))
+        value = alone(answer(model, greys(seed, 66, 4), BATCH))
+        if not model.modes:
+            raise NotNumbers(NEVER)
         carried.append(getattr(value, "requires_grad", False))
         return value
 
     for model in came.values():
         record(evidence, "means", means, model)
-        if not model.modes:
-            evidence["means"] = np.array(NEVER)
         if evidence["means"].dtype.kind == "U":
-            evidence.update(dict.fromkeys(facts, evidence["means"]))
-            return
+            break
+    facts = {
+        "kept": lambda: _kept(seed, list(came.values()), carried),
+        "mode": lambda: came["training"].in_mode(seed, False),
+        "batches": lambda: came["training"].in_batches(seed, BATCH),
+        "restored": lambda: _restored(seed, came),
+    }
     for name, found in facts.items():
-        record(evidence, name, found)
+        if evidence["means"].dtype.kind == "U":  # what stopped the answer
+            evidence[name] = evidence["means"]
+        else:
+            record(evidence, name, found)
 
 
 def _kept(seed: int, models: list[Witness], carried: list[bool]) -> float:
@@ -188,17 +178,15 @@ def _kept(seed: int, models: list[Witness], carried: list[bool]) -> float:
     return fact(seed, "kept", True)
 
 
-def _restored(seed: int, came: dict[bool, Witness]) -> float:
+def _restored(seed: int, came: dict[str, Witness]) -> float:
     """The fact that each model is in the mode that it came in."""
     for mode, model in came.items():
-        if model.training != mode:
-            raise NotNumbers(f"The model came in {MODES[mode]} mode and is left in {MODES[not mode]} mode.")
-        if model.inside.training != mode:
+        left = "training" if model.training else "evaluation"
+        if left != mode:
+            raise NotNumbers(f"The model came in {mode} mode and is left in {left} mode.")
+        if model.inside.training != model.training:
             raise NotNumbers("The mode is put back on top only: model.train(mode) reaches what is inside.")
     return fact(seed, "restored", True)
-
-
-MODES = {True: "training", False: "evaluation"}
 
 
 # --- 7.7 confusion ----------------------------------------------------------------------------------
@@ -220,10 +208,6 @@ def label_looks(seed: int) -> dict[str, tuple[Any, ...]]:
         "many": (*drawn(400, 20, 20), 20),
         "equal": (*(torch.cat([labels, torch.full((300,), i)]) for i, labels in enumerate(equal)), 4),
     }
-
-
-def probe_confusion(evidence: Evidence, answer: Any, seed: int) -> None:
-    look(evidence, one(answer), label_looks(seed))
 
 
 LABEL_OFFERED = {
@@ -253,10 +237,10 @@ DIMENSIONS_OFFERED = {
 
 PROBES = {
     "MyCVAE": probe_my_cvae,
-    "request_digits": probe_request_digits,
-    "count_active": probe_count_active,
+    "request_digits": looking_at(request_looks, one),
+    "count_active": looking_at(count_looks, for_each_model),
     "posterior_means": probe_posterior_means,
-    "confusion": probe_confusion,
+    "confusion": looking_at(label_looks, one),
     "predict_label": prediction(LABEL_OFFERED),
     "predict_dimensions": prediction(DIMENSIONS_OFFERED),
 }
