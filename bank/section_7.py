@@ -765,7 +765,7 @@ WRONG_MATRICES = [
                 "given in place",
             ),
             ("nothing returned", "return counts", "return", "returned None"),
-            ("a flat list", ".view(num_classes, num_classes)", "", "they are flattened"),
+            ("a flat list", ".view(num_classes, num_classes)", "", "It is flattened"),
             ("truth values", "return counts", "return counts.bool()", "counts once, however"),
             (
                 "pairs in 8 bits",
