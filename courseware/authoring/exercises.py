@@ -12,7 +12,7 @@ import re
 from nbformat import NotebookNode
 from nbgrader.utils import is_grade, is_solution
 
-from course_utils.checks.judges import EXERCISES
+from course_utils.checks import judges
 from courseware.grading.submission.repair import asked
 
 HEADING = re.compile(r"^### Exercise (\d+\.\d+): ", re.MULTILINE)
@@ -49,7 +49,7 @@ def disagreements(notebook: NotebookNode) -> list[str]:
             points = {"the graded cell": cell.metadata.nbgrader.get("points", 0)}
             if terms := TERMS.search(statement):
                 points["the statement"] = int(terms[2])
-            if exercise := EXERCISES.get(asked(cell.source)):
+            if exercise := judges.EXERCISES.get(asked(cell.source)):
                 points["the check"] = exercise.points
             if len(set(points.values())) > 1:
                 number = HEADING.search(statement)
@@ -109,7 +109,7 @@ def _graded(statement: str, source: str, cell: NotebookNode) -> list[str]:
     name = asked(cell.source)
     if not (is_grade(cell) and name):
         return ["a graded cell below its answer"]
-    exercise = EXERCISES.get(name)
+    exercise = judges.EXERCISES.get(name)
     if exercise is None or not re.search(rf"^(def|class) {name}\b", source, re.MULTILINE):
         return [f"an answer and a check called `{name}`"]
     agrees = HEADING.findall(statement) == [exercise.number]

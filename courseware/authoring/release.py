@@ -20,8 +20,7 @@ from nbgrader.utils import is_grade, is_locked, is_solution, is_task
 from traitlets import Unicode
 from traitlets.config import Config, PyFileConfigLoader
 
-import bank
-from course_utils.checks.judges import EXERCISES
+from course_utils.checks import judges
 from course_utils.files import whole, writable
 from course_utils.settings import CourseError
 from courseware import notebooks, sections
@@ -40,6 +39,8 @@ def build(root: Path) -> list[str]:
     other points than its graded submissions, the gradebook keeps the old ones until everybody is graded anew;
     the sentences that say so are returned.
     """
+    import bank  # with PyTorch, which nbgrader's other commands can do without
+
     if found := [*_faults(root), *bank.lacks()]:
         raise CourseError("solutions/ cannot be released: " + "; ".join(found) + ".")
     released, config = root / "notebooks", settings(root)
@@ -166,6 +167,7 @@ def outdated(root: Path) -> dict[Path, str]:
     """The texts that quote other numbers of exercises or points than the lessons have, put right."""
     checked: list[float] = []
     by_hand: list[float] = []
+    predictions = [exercise.points for exercise in judges.EXERCISES.values() if exercise.questions]
     for lesson in sections.lessons():
         for cell in filter(is_grade, notebooks.read(root / "solutions" / lesson.path).cells):
             (by_hand if is_solution(cell) else checked).append(cell.metadata.nbgrader.points)
@@ -174,7 +176,7 @@ def outdated(root: Path) -> dict[Path, str]:
         "NUMBER questions graded by hand": len(by_hand),
         "course is worth NUMBER points": sum(checked + by_hand),
         "NUMBER of them checked by program": sum(checked),
-        "NUMBER of these for making a prediction": sum(e.points for e in EXERCISES.values() if e.questions),
+        "NUMBER of these for making a prediction": sum(predictions),
     }
     found = {}
     for path in (*root.glob("README.md"), *root.glob("docs/*.md")):

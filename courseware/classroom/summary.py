@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from course_utils import plotting
-from course_utils.checks.probes.evidence import ENDLESS
+from course_utils.checks.words import ENDLESS
 from course_utils.plotting import Picture
 from courseware import record
 from courseware.classroom.export import harmless

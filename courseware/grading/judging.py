@@ -14,6 +14,7 @@ from nbformat.v4 import new_output
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade, is_solution
 
+from course_utils.checks import words
 from course_utils.checks.judges import EXERCISES, core
 from course_utils.checks.probes import EVIDENCE_MIME, Observation, evidence
 from course_utils.settings import CourseError
@@ -74,7 +75,7 @@ def _why_undefined(name: str, error: NotebookNode | None) -> str:
     what = "cannot be read as Python" if error.ename in SYNTAX else f"stopped before it had defined `{name}`"
     said = re.sub(r"\(\d+\.py, ", "(", error.evalue)  # the kernel's own name of the cell
     kind = "" if error.ename in Reason.__members__ else f"{error.ename}: "
-    return evidence.printable(f"The answer's cell {what}: {kind}{said}", evidence.SENTENCE)
+    return words.printable(f"The answer's cell {what}: {kind}{said}", words.SENTENCE)
 
 
 def judged(
@@ -92,7 +93,7 @@ def judged(
             return core.verdict(exercise, seen), None, seen
         except CourseError as problem:
             reason, sentence = Reason.FORGED, str(problem)
-    return core.Report(exercise, (), evidence.printable(sentence, evidence.SENTENCE)), reason, None
+    return core.Report(exercise, (), words.printable(sentence, words.SENTENCE)), reason, None
 
 
 def observation(packed: Any, exercise: core.Exercise, seed: int) -> Observation:
@@ -104,7 +105,7 @@ def observation(packed: Any, exercise: core.Exercise, seed: int) -> Observation:
     if not isinstance(note, str):
         raise CourseError("The evidence has a note that is no text.")
     known = tuple(path for path in exercise.reference if isinstance(entered, list) and path in entered)
-    return Observation(exercise.answer, seed, arrays, evidence.printable(note, evidence.SENTENCE), known)
+    return Observation(exercise.answer, seed, arrays, words.printable(note, words.SENTENCE), known)
 
 
 def _why_no_evidence(outputs: list[NotebookNode]) -> tuple[Reason | None, str]:
@@ -118,4 +119,4 @@ def _why_no_evidence(outputs: list[NotebookNode]) -> tuple[Reason | None, str]:
     if ended is not None:
         return None, f"Your answer was not judged: {ended.value}. The rest was run without it."
     sentence = f"The check could not run: {errors[0].ename}: {errors[0].evalue}"
-    return Reason.NO_EVIDENCE, sentence[: evidence.SENTENCE]
+    return Reason.NO_EVIDENCE, sentence[: words.SENTENCE]

@@ -30,7 +30,7 @@ from nbformat.v4 import new_markdown_cell
 from nbgrader.utils import is_grade, is_solution
 from traitlets.config import Config
 
-from course_utils.checks.judges import EXERCISES
+from course_utils.checks import judges
 from courseware import markup
 from courseware.grading.reasons import Fault
 from courseware.grading.submission.pictures import picture
@@ -271,8 +271,8 @@ def page(
         nb.cells.insert(0, new_markdown_cell(f"**What grading met in what you handed in**\n{met}"))
     made = _exporter().from_notebook_node(nb, resources={"nbgrader": totals})[0]
     for grade_id, answer in checks.items():
-        if answer in EXERCISES:
-            name = f"Exercise {EXERCISES[answer].number}, {answer}"
+        if answer in judges.EXERCISES:
+            name = f"Exercise {judges.EXERCISES[answer].number}, {answer}"
             made = made.replace(f'#{grade_id}">Test cell<', f'#{grade_id}">{name}<', 1)
     return f"{made}{stamp(scores, comments, late_penalty)}"
 

@@ -21,8 +21,9 @@ from nbgrader.preprocessors import Execute
 from nbgrader.utils import is_grade
 from traitlets import Bool, Integer
 
+from course_utils.checks import words
 from course_utils.checks.judges import EXERCISES
-from course_utils.checks.probes import EVIDENCE_MIME, evidence
+from course_utils.checks.probes import EVIDENCE_MIME
 from courseware.grading.kernel import messages, sandbox
 from courseware.grading.reasons import Fault, Reason
 from courseware.grading.submission.own_work import Remark
@@ -265,7 +266,7 @@ class Probe(Execute):
 def _make_plain(error: NotebookNode) -> None:
     """Leave text of an error of the student's, and no name that is ours."""
     name, value, trace = (error.get(key) for key in ("ename", "evalue", "traceback"))
-    error.ename = evidence.printable(name, evidence.SENTENCE) if isinstance(name, str) else ""
+    error.ename = words.printable(name, words.SENTENCE) if isinstance(name, str) else ""
     error.ename += " (the code's own)" * (error.ename in Reason.__members__)
     error.evalue = value if isinstance(value, str) else ""
     error.traceback = [line for line in trace if isinstance(line, str)] if isinstance(trace, list) else []

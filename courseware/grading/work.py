@@ -27,7 +27,7 @@ from nbgrader import utils
 from course_utils import __version__
 from course_utils.checks.judges import EXERCISES
 from course_utils.checks.judges.core import Report
-from course_utils.checks.probes.evidence import WAITING, printable
+from course_utils.checks.words import WAITING, printable
 from courseware.grading import pages, preprocessors
 from courseware.grading.judging import Judge
 from courseware.grading.kernel import sandbox

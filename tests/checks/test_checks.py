@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from bank import RIGHT
-from course_utils.checks import check
+from course_utils.checks import check, words
 from course_utils.checks.judges import EXERCISES, core, gradients
 from course_utils.checks.probes import EVIDENCE_MIME, Observation, evidence, inputs, observe
 from course_utils.settings import CourseError
@@ -105,7 +105,7 @@ def test_record_says_that_none_was_returned() -> None:
 
 
 def test_record_takes_not_implemented_for_not_yet() -> None:
-    assert core.problem_with(recorded(unsolved), "it") == evidence.NOT_YET
+    assert core.problem_with(recorded(unsolved), "it") == words.NOT_YET
 
 
 def test_an_error_of_torch_is_no_unsolved_exercise() -> None:
@@ -180,7 +180,7 @@ def test_a_class_that_is_half_written_keeps_the_points_of_that_half() -> None:
 
     report = check("MyVAE", {"MyVAE": MyVAE}, 3)
     assert 0 < report.points < 3
-    assert evidence.NOT_YET in str(report)
+    assert words.NOT_YET in str(report)
 
 
 def test_what_holds_on_to_stderr_is_kept_quiet_too(capsys: pytest.CaptureFixture[str]) -> None:
@@ -292,12 +292,12 @@ def test_generators_depend_on_seed_and_stream_alone() -> None:
 
 @pytest.mark.parametrize(
     ("endless", "said"),
-    [(lambda: time.sleep(60), evidence.WAITING), (spin, evidence.ENDLESS)],
+    [(lambda: time.sleep(60), words.WAITING), (spin, words.ENDLESS)],
     ids=["sleep", "loop"],
 )
 def test_a_call_that_never_returns_is_cut_off(endless: Callable[[], Any], said: str, monkeypatch) -> None:
     monkeypatch.setattr(evidence, "CALL_SECONDS", 0.05)
-    monkeypatch.setattr(evidence, "PATIENCE", 10 if said == evidence.WAITING else 10_000)
+    monkeypatch.setattr(evidence, "PATIENCE", 10 if said == words.WAITING else 10_000)
     assert core.problem_with(recorded(endless), "it") == said
 
 
@@ -319,14 +319,14 @@ def test_it_is_cut_off_in_a_process_that_ignores_interruptions_as_well(monkeypat
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
-    assert core.problem_with(kept, "it") == evidence.WAITING
+    assert core.problem_with(kept, "it") == words.WAITING
 
 
 def test_after_a_call_that_never_returns_no_other_is_tried(monkeypatch) -> None:
     monkeypatch.setattr(evidence, "CALL_SECONDS", 0.05)
     kept = recorded(lambda: time.sleep(60))
     evidence.record(kept, "next", lambda: 1.0)
-    assert core.problem_with(kept, "next") == evidence.WAITING
+    assert core.problem_with(kept, "next") == words.WAITING
 
 
 def test_a_compiled_answer_is_told_so_at_once() -> None:

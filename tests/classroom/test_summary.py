@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from nbgrader.api import Gradebook
 
-from course_utils.checks.probes.evidence import ENDLESS
+from course_utils.checks.words import ENDLESS
 from courseware import doctor
 from courseware.classroom import summary
 from courseware.classroom.export import Export

@@ -17,8 +17,9 @@ import numpy as np
 
 from course_utils.checks.judges.diagnoser import Seen, Sizes, told
 from course_utils.checks.probes import Observation, undisturbed
-from course_utils.checks.probes.evidence import NOT_YET, STEADY, Evidence, as_array
+from course_utils.checks.probes.evidence import STEADY, Evidence, as_array
 from course_utils.checks.probes.inputs import fact
+from course_utils.checks.words import NOT_YET
 
 REPORT_MIME = "application/vnd.vae-course.report+json"
 

@@ -23,20 +23,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from course_utils.checks.words import CALL_SECONDS, ENDLESS, NOT_YET, PATIENCE, SENTENCE, WAITING, printable
 from course_utils.settings import CourseError
 
 Evidence = dict[str, np.ndarray]
 
-CALL_SECONDS = 10.0  # of a processor: a right answer takes milliseconds, one that trains a second or two
-PATIENCE = 3  # times as many seconds may pass while the machine does something else, or the answer sleeps
-SENTENCE = 400  # characters of an error message that are worth keeping
 PACKED_BYTES = 8_000_000  # the largest honest evidence has 0.3 million
-
-NOT_YET = "This part is still to be written: it raises NotImplementedError."
-ENDLESS = f"It did not return within {CALL_SECONDS:.0f} seconds: is there a loop that never ends?"
-WAITING = (
-    f"It was stopped after {PATIENCE * CALL_SECONDS:.0f} seconds in which it mostly waited: does it sleep?"
-)
 
 # What an answer leaves behind: under this key, the fact that it is nothing, or the first complaint.
 STEADY = "steady"
@@ -291,12 +283,6 @@ def _plain(value: Any) -> Any:
 
 
 # --- evidence as JSON ---------------------------------------------------------------------------------
-
-
-def printable(text: str, most: int) -> str:
-    """One line of at most `most` characters, none of which files, terminals or spreadsheets stumble over."""
-    line = " ".join(text[: 4 * most].split())[:most]
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in line)
 
 
 def pack(evidence: Evidence) -> dict[str, Any]:

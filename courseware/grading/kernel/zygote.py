@@ -45,7 +45,7 @@ IMPORTED = (
     "course_utils.linear",
     "course_utils.plotting",
     "course_utils.data.sprites",
-    "course_utils.checks",
+    "course_utils.checks.probes",
 )
 
 # linux/sched.h, linux/prctl.h, linux/capability.h

@@ -25,7 +25,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbgrader.utils import gettz, parse_utc
 
-from course_utils.checks.probes.evidence import printable
+from course_utils.checks.words import printable
 from courseware.grading.reasons import Fault, Reason, Refused
 from courseware.grading.submission.own_work import Remark, remarks
 from courseware.grading.submission.repair import LONGEST_NAME, grade_ids, listed, repair

@@ -18,8 +18,8 @@ from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 from nbgrader.utils import is_grade, is_solution
 
-from course_utils.checks.judges import EXERCISES
-from course_utils.checks.probes.evidence import printable
+from course_utils.checks import judges
+from course_utils.checks.words import printable
 from courseware import notebooks
 from courseware.grading.reasons import Fault
 from courseware.notebooks import plain
@@ -84,11 +84,15 @@ def remarks(submitted: NotebookNode, source: NotebookNode) -> list[Remark]:
     released = {plain(cell.source) for cell in source.cells if not _answers(cell)}
     solved = {_exercise_of(cell.source): cell.source for cell in source.cells if _answers(cell)}
     # Two who predict alike have copied nothing.
-    solutions = {name: _parse(solved[name]) for name in solved if name and not EXERCISES[name].questions}
+    solutions = {
+        name: _parse(solved[name]) for name in solved if name and not judges.EXERCISES[name].questions
+    }
     cells = [(place, cell) for place, cell in enumerate(submitted.cells, 1) if cell.cell_type == "code"]
     trees = [(place, cell, _parse(cell.source)) for place, cell in cells if not is_grade(cell)]
     names = _Names([tree for _, _, tree in trees])
-    references = {f"course_utils.{path}": name for name in solutions for path in EXERCISES[name].reference}
+    references = {
+        f"course_utils.{path}": name for name in solutions for path in judges.EXERCISES[name].reference
+    }
     found = []
     for place, cell, tree in trees:
         if plain(cell.source) in released and not _answers(cell):
@@ -144,7 +148,7 @@ def _defined(code: str) -> frozenset[str]:
 
 
 def _exercise_of(code: str) -> str:
-    return next((name for name in EXERCISES if defines(code, name)), "")
+    return next((name for name in judges.EXERCISES if defines(code, name)), "")
 
 
 class _Names:

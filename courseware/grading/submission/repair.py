@@ -17,7 +17,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_raw_cell
 from nbgrader.utils import is_solution
 
-from course_utils.checks.probes.evidence import printable
+from course_utils.checks.words import printable
 from courseware.grading.reasons import Fault, Reason, Refused
 from courseware.grading.submission.own_work import defines
 from courseware.grading.submission.pictures import picture
