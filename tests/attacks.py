@@ -419,7 +419,7 @@ MEDDLING = {
         + "publish(lambda seed: pack(seed) | {'evidence': {'kl': {'dtype': '<f8', 'shape': [10**30, 0], 'data': ''}}})",
         "FORGED",
     ),
-    "evidence hundreds of times": attack(FORGE + "publish(lambda seed: pack(0), 300)", "FORGED"),
+    "evidence hundreds of times": attack(FORGE + "publish(lambda seed: pack(0), 300)", "FORGED|TIMEOUT"),
     "a note with halves of letters": attack(
         FORGE_RAW
         + "publish_raw(lambda seed: pack(seed) | {'note': '=1+1\\ud800\\n\\x1b[31mred <script>alert(1)</script>'})"

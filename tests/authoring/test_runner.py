@@ -104,7 +104,7 @@ def test_results_and_reports_are_collected_from_the_outputs(run):
         "from course_utils.evaluation import Estimate, TestElbo\n"
         "TestElbo('VAE', 'digits', Estimate(100.0, 1.0, 10), 80.0, 20.0)",
         "from course_utils.checks import check\n"
-        "from course_utils.objectives import gaussian_kl\n"
+        "gaussian_kl = lambda mu, logvar: (mu**2 + logvar.exp() - 1 - logvar) / 2\n"
         "check('gaussian_kl', globals())",
     )
     executed = execute(run)
