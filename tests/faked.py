@@ -42,7 +42,7 @@ RULES = Rules()
 LOSES_ITS_WORKER = "print('kill')"
 
 
-def at_once(work: Any, job: Any) -> Future:
+def at_once(work: Any, job: Any, _: float) -> Future:
     """Does the work in this process."""
     future: Future = Future()
     future.set_result(work(job))

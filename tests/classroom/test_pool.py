@@ -97,6 +97,7 @@ def test_a_job_that_hangs_is_given_up(monkeypatch):
     assert dict(found([KILLER], stuck)) == {KILLER: None}
 
 
+@pytest.mark.slow
 def test_jobs_that_take_long_keep_nobody_waiting(monkeypatch, tmp_path):
     """None of the four that come first ends before the others are all done."""
     monkeypatch.setattr(pool, "TURNS", (3, PATIENCE))
@@ -124,6 +125,7 @@ def test_a_killer_is_tried_as_often_as_is_said(tmp_path):
     assert len(list(tmp_path.iterdir())) == pool.ATTEMPTS
 
 
+@pytest.mark.slow
 def test_workers_killed_from_outside_lose_nothing(tmp_path):
     """As often as jobs may be tried, less one, both workers are killed in the middle of their jobs."""
     seen: set[int] = set()
