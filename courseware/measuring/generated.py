@@ -112,12 +112,15 @@ def _locals_renamed(tree: ast.Module, name: str, draw: random.Random) -> ast.Mod
 
 
 def _factors_turned(tree: ast.Module, name: str, draw: random.Random) -> ast.Module:
-    """a * b becomes b * a, where neither is a list or a string."""
+    """a * b becomes b * a, where neither is a list, a string or NumPy's, whose arrays want a tensor first."""
 
     def turned(node: ast.AST) -> ast.AST | None:
         if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult)) or draw.random() < 0.5:
             return None
-        if any(isinstance(part, ast.List | ast.Tuple | ast.JoinedStr) for part in ast.walk(node)):
+        parts = [*ast.walk(node)]
+        if any(isinstance(part, ast.List | ast.Tuple | ast.JoinedStr) for part in parts):
+            return None
+        if any(isinstance(part, ast.Name) and part.id == "np" for part in parts):
             return None
         return ast.BinOp(node.right, node.op, node.left)
 
