@@ -88,6 +88,19 @@ def test_an_exercise_solved_by_typing_turns_its_report_and_validate_says_what_is
     page.keyboard.press("Shift+Enter")  # the check below it
     report.get_by_text("3 of 3 points").wait_for()
 
+    # An answer that was right, and cannot be read as Python any more.
+    answer.locator(".cm-line", has_text="return 0.5").click()
+    page.keyboard.press("End")
+    page.keyboard.type(" +")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.press("Shift+Enter")
+    report.get_by_text("an earlier version of your answer").wait_for()
+    answer.locator(".cm-line", has_text="return 0.5").click()
+    page.keyboard.press("End")
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Shift+Enter")
+
     page.locator(".jp-NotebookPanel:visible jp-button.validate-button").click()
     page.locator(".nbgrader-ErrorDialog").wait_for()
     said = page.locator(".nbgrader-ErrorDialog .jp-Dialog-content").inner_text()
