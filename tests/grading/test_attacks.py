@@ -100,7 +100,12 @@ def graded(tmp_path_factory) -> Iterator[Class]:
         rules = Rules(cell_seconds=3, notebook_seconds=60)
         # More workers than there are cores: they wait for time limits most of the time.
         with ProcessPoolExecutor(WORKERS, get_context("spawn"), attacks.small_limits) as workers:
-            graded = batch.grade(course, [ASSIGNMENT], rules, pool.Crew(workers.submit, WORKERS))
+            graded = batch.grade(
+                course,
+                [ASSIGNMENT],
+                rules,
+                pool.Crew(lambda work, job, _: workers.submit(work, job), WORKERS),
+            )
             results = {result.student: result for result in graded}
     written = {
         name: "".join(
