@@ -56,7 +56,7 @@ build: $(READY)
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 system:
 	@missing="$$(command -v bwrap >/dev/null || echo bubblewrap) \
-		$$(ldconfig -p | grep -q libseccomp || echo libseccomp2) \
+		$$(PATH="$$PATH:/sbin" ldconfig -p | grep -q libseccomp || echo libseccomp2) \
 		$$(ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo postgresql) \
 		$$(command -v chromium >/dev/null || command -v chromium-browser >/dev/null || echo chromium)"; \
 	test -z "$$(echo $$missing)" || { $(SUDO) apt-get update -q && \
