@@ -247,6 +247,7 @@ place = glob.glob("/tmp/course-*/")[0] + "a/b/c"
 os.makedirs(place)
 for i in range(20): open(f"{place}/{i}", "wb").write(bytes(2**24))
 """,
+        "|OUTPUT",  # seen or not, before the cell is over
     ),
     "disk filler among the sockets, deleted but open": attack(
         """
