@@ -80,26 +80,22 @@ def test_an_exercise_solved_by_typing_turns_its_report_and_validate_says_what_is
     report.get_by_text("0 of 3 points").wait_for()
     report.get_by_text("Not yet").wait_for()
     answer = notebook.cell("gaussian-kl")
-    answer.locator(".cm-line", has_text="raise NotImplementedError()").click()
-    page.keyboard.press("End")
-    page.keyboard.press("Shift+Home")
-    page.keyboard.type(ANSWER)
-    page.keyboard.press("Shift+Enter")
-    page.keyboard.press("Shift+Enter")  # the check below it
-    report.get_by_text("3 of 3 points").wait_for()
 
-    # An answer that was right, and cannot be read as Python any more.
-    answer.locator(".cm-line", has_text="return 0.5").click()
-    page.keyboard.press("End")
-    page.keyboard.type(" +")
-    page.keyboard.press("Shift+Enter")
-    page.keyboard.press("Shift+Enter")
+    def edit(line: str, text: str, *keys: str) -> None:
+        """At the end of this line press keys and type, then run the answer and the check below it."""
+        answer.locator(".cm-line", has_text=line).click()
+        for key in ("End", *keys):
+            page.keyboard.press(key)
+        page.keyboard.type(text)
+        page.keyboard.press("Shift+Enter")
+        page.keyboard.press("Shift+Enter")
+
+    edit("raise NotImplementedError()", ANSWER, "Shift+Home")
+    report.get_by_text("3 of 3 points").wait_for()
+    edit(ANSWER, " +")  # which cannot be read as Python any more
     report.get_by_text("an earlier version of your answer").wait_for()
-    answer.locator(".cm-line", has_text="return 0.5").click()
-    page.keyboard.press("End")
-    page.keyboard.press("Backspace")
-    page.keyboard.press("Backspace")
-    page.keyboard.press("Shift+Enter")
+    edit(ANSWER, "", "Backspace", "Backspace")
+    report.get_by_text("an earlier version of your answer").wait_for(state="detached")
 
     page.locator(".jp-NotebookPanel:visible jp-button.validate-button").click()
     page.locator(".nbgrader-ErrorDialog").wait_for()

@@ -9,6 +9,7 @@ import itertools
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -101,10 +102,13 @@ def test_a_job_that_hangs_is_given_up(monkeypatch):
 def test_jobs_that_take_long_keep_nobody_waiting(monkeypatch, tmp_path):
     """None of the four that come first ends before the others are all done."""
     monkeypatch.setattr(pool, "TURNS", (3, PATIENCE))
+    late = threading.Timer(PATIENCE / 2, (tmp_path / "go").touch)  # so that it fails instead of waiting
+    late.start()
     with two_workers() as crew:
         outcomes = pool.outcomes(told_or_square, [*[tmp_path] * 4, *range(6)], crew)
         assert sorted(islice(outcomes, 6)) == [(n, n**2) for n in range(6)]
         (tmp_path / "go").touch()
+        late.cancel()
         assert [job for job, _ in outcomes] == [tmp_path] * 4
 
 
