@@ -31,7 +31,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
 from course_utils.settings import CourseError
-from courseware import notebooks, record, sections
+from courseware import notebooks, record
 from courseware.sections import Lesson
 
 if sys.version_info >= (3, 11):
