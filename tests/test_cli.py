@@ -122,7 +122,9 @@ def test_outputs_are_stored_where_every_claim_holds_and_the_run_fails_where_one_
     holds, course, project, monkeypatch
 ):
     ledgers = {lesson.name: claims.ledger(ROOT / "solutions", lesson) for lesson in sections.lessons((2,))}
-    values = {one.value: one.limits["always"][0] for one in ledgers["theory"].claims if "always" in one.limits}
+    values = {
+        one.value: one.limits["always"][0] for one in ledgers["theory"].claims if "always" in one.limits
+    }
     values |= {one.value: one.limits[DIGITS][0] for one in ledgers["theory"].claims if DIGITS in one.limits}
     if not holds:
         values["(truth - naive).item()"] = 3.0
@@ -141,7 +143,9 @@ def test_outputs_are_stored_where_every_claim_holds_and_the_run_fails_where_one_
     assert (DIGITS in claims.kept(project)) is holds
     if not holds:
         assert ended.exit_code == 2
-        assert "theory: 'the estimate is off by more than two hundred nats' (digits at laptop)" in ended.stderr
+        assert (
+            "theory: 'the estimate is off by more than two hundred nats' (digits at laptop)" in ended.stderr
+        )
 
 
 @pytest.mark.slow
