@@ -178,7 +178,7 @@ class ConvDecoder(nn.Module):
         )
 
     def forward(self, z):
-        hidden = F.relu(self.fc_decode(z)).view(-1, 64, 7, 7)
+        hidden = self.fc_decode(z).view(-1, 64, 7, 7)
         return self.decoder(hidden)
 """
 
@@ -196,8 +196,8 @@ class ConvDecoder(nn.Module):
         self.linear = nn.Linear(latent_dim, 3136)
 
     def forward(self, z):
-        x = self.linear(z).clamp(min=0).reshape(z.size(0), 64, 7, 7)
-        return self.up2(self.up1(x).relu())
+        x = self.linear(z).reshape(z.size(0), 64, 7, 7)
+        return self.up2(self.up1(x).clamp(min=0))
 """,
     ),
     Answer(
@@ -207,14 +207,14 @@ class ConvDecoder(nn.Module):
 class ConvDecoder(nn.Sequential):
     def __init__(self, latent_dim=20):
         super().__init__(
-            nn.LazyLinear(64 * 7 * 7), nn.ReLU(), nn.Unflatten(1, (64, 7, 7)),
+            nn.LazyLinear(64 * 7 * 7), nn.Unflatten(1, (64, 7, 7)),
             nn.ConvTranspose2d(64, 32, 4, 2, 1), nn.ReLU(), nn.ConvTranspose2d(32, 1, 4, 2, 1),
         )
 """,
     ),
     Answer(
         "ConvDecoder",
-        "layers in an nn.ModuleList, a further keyword, sums of positive parts",
+        "layers in an nn.ModuleList, a further keyword, the first of them apart",
         """
 class ConvDecoder(nn.Module):
     def __init__(self, latent_dim=20, channels=(64, 32, 1), activation=torch.relu):
@@ -227,8 +227,8 @@ class ConvDecoder(nn.Module):
 
     def forward(self, z):
         h = self.first(z)
-        h = h.reshape(len(h), -1, 7, 7)
-        for up in self.ups:
+        h = self.ups[0](h.reshape(len(h), -1, 7, 7))
+        for up in self.ups[1:]:
             h = up(self.activation(h))
         return h
 """,
@@ -249,14 +249,15 @@ class ConvDecoder(nn.Module):
         self.b0 = nn.Parameter(torch.zeros(1, 3136))
 
     def forward(self, z):
-        maps = torch.relu(z @ self.w0 + self.b0).unflatten(1, (64, 7, 7))
+        maps = (z @ self.w0 + self.b0).unflatten(1, (64, 7, 7))
         maps = F.conv_transpose2d(maps, self.w1, self.b1, stride=2, padding=1).clamp_min(0)
         return F.conv_transpose2d(maps, self.w2, self.b2, 2, 1)
 """,
     ),
 ]
 
-_HIDDEN = "F.relu(self.fc_decode(z)).view(-1, 64, 7, 7)"
+_FLAT = "self.fc_decode(z)"
+_HIDDEN = f"{_FLAT}.view(-1, 64, 7, 7)"
 _OUT = "return self.decoder(hidden)"
 _LAST = "nn.ConvTranspose2d(32, 1, 4, stride=2, padding=1),"
 
@@ -268,7 +269,7 @@ WRONG_DECODERS = [
             ("sigmoid at the end", _LAST, f"{_LAST} nn.Sigmoid()", "a sigmoid on the logits"),
             ("ReLU at the end", _LAST, f"{_LAST} nn.ReLU()", "a ReLU on the logits"),
             ("tanh at the end", _LAST, f"{_LAST} nn.Tanh()", "a tanh on the logits"),
-            ("no ReLU after the linear layer", "F.relu", "", "ReLU after layer 1 of 3"),
+            ("a ReLU after the linear layer", _FLAT, f"F.relu({_FLAT})", "After layer 1 of 3 stands a ReLU"),
             ("no ReLU between the convolutions", "nn.ReLU()", "nn.Identity()", "ReLU after layer 2 of 3"),
             (
                 "height and width of the map swapped",
@@ -291,8 +292,8 @@ WRONG_DECODERS = [
             ("image transposed", _OUT, f"{_OUT}.transpose(2, 3)", "Rows and columns"),
             (
                 "sigmoid after the linear layer",
-                "F.relu",
-                "torch.sigmoid",
+                _FLAT,
+                f"{_FLAT}.sigmoid()",
                 "After layer 1 of 3 stands a sigmoid",
             ),
             (
@@ -331,7 +332,7 @@ WRONG_DECODERS = [
                 "@torch.no_grad()\n    def forward",
                 "is something detached",
             ),
-            ("codes changed in place", "hidden = F", "z.clamp_(-1, 1)\n        hidden = F", "given in place"),
+            ("codes changed in place", "hidden =", "z.clamp_(-1, 1)\n        hidden =", "given in place"),
             (
                 "channels fixed to one batch",
                 ".view(-1, 64, 7, 7)",
@@ -357,15 +358,15 @@ WRONG_DECODERS = [
     ),
     Answer(
         "ConvDecoder",
-        "no ReLU at all",
-        DECODER.replace("F.relu", "").replace("nn.ReLU()", "nn.Identity()"),
-        "Nothing stands between",
+        "the ReLU before the first transposed convolution, not after it",
+        DECODER.replace(_FLAT, f"F.relu({_FLAT})").replace("nn.ReLU()", "nn.Identity()"),
+        "The ReLU after layer 2 of 3 is missing",
     ),
     Answer(
         "ConvDecoder",
         "sigmoids inside",
-        DECODER.replace("F.relu", "torch.sigmoid").replace("nn.ReLU", "nn.Sigmoid"),
-        "inside is a sigmoid",
+        DECODER.replace(_FLAT, f"{_FLAT}.sigmoid()").replace("nn.ReLU", "nn.Sigmoid"),
+        "After layer 2 of 3 stands a sigmoid, not a ReLU",
     ),
     Answer(
         "ConvDecoder",

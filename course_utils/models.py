@@ -8,7 +8,7 @@ to the objective, `objectives.reparameterize`, where it can be seen. `forward` i
 reconstruction without noise.
 
 Layers carry the names and positions of the usual textbook code (`encoder`, `fc_mu`, `fc_logvar`,
-`fc_decode`, `decoder`), so weights saved from there load here.
+`fc_decode`, `decoder`), so weights saved from there load here and give the same images.
 
 Shapes: images x (N, 1, 28, 28) in [0, 1], codes z, mu, logvar (N, latent_dim), logits (N, 1, 28, 28).
 """
@@ -151,8 +151,7 @@ class ConvVAE(Variational):
 
     def decode(self, z: Tensor) -> Tensor:
         """Logits of p(x|z)."""
-        hidden = F.relu(self.fc_decode(z)).view(-1, 64, 7, 7)
-        return self.decoder(hidden)
+        return self.decoder(self.fc_decode(z).view(-1, 64, 7, 7))
 
 
 class CVAE(Variational):

@@ -22,7 +22,7 @@ import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from PIL import Image
 from torch import Tensor
 
@@ -261,8 +261,7 @@ def lines(
     if level is not None:
         axes.axhline(level[1], color="#444444", linestyle="--", linewidth=1.2, label=level[0])
         axes.legend()
-    if log_x:
-        axes.set_xscale("log")
+    logarithmic(axes, "x" * log_x)
     return picture
 
 
@@ -272,9 +271,11 @@ def panels(
     title: str,
     x: str | Sequence[str],
     y: str | Sequence[str],
-    log: bool = False,
+    *,
+    log_x: bool = False,
+    log_y: bool = False,
 ) -> Picture:
-    """Several line charts side by side: panel name -> the `series` of `lines`; `log` scales all axes so."""
+    """Several line charts side by side: panel name -> the `series` of `lines`."""
     xs, ys = ([names] * len(charts) if isinstance(names, str) else names for names in (x, y))
     content = {
         name: [*series, f"{y_name} against {x_name}"]
@@ -283,8 +284,7 @@ def panels(
     picture = Picture(WIDTH, 3.3, title, f"Line charts. {_listed(content)}.")
     for (axes, series), x_name, y_name in zip(picture.panels(charts), xs, ys, strict=True):
         draw_lines(axes, series, x_name, y_name)
-        if log:
-            axes.set(xscale="log", yscale="log")
+        logarithmic(axes, "x" * log_x + "y" * log_y)
     return picture
 
 
@@ -355,6 +355,20 @@ def draw_lines(
     axes.set(xlabel=x, ylabel=y)
     if len(series) > 1:
         axes.legend()
+
+
+def logarithmic(axes: Axes, names: str) -> None:
+    """Scale the axes of these names so, 'x', 'y' or 'xy', with plain numbers at the ticks: 1, 2, 5, 10.
+
+    Matplotlib's own 10^1 asks for mathematical fonts. Its list of fonts, kept in the user's cache for all
+    installations, may lack them, and then 21 warnings stand below the figure.
+    """
+    for name in names:
+        axes.set(**{f"{name}scale": "log"})
+        axis = getattr(axes, f"{name}axis")
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
 
 
 @styled

@@ -133,7 +133,7 @@ def test_storing_keeps_the_cells_and_drops_the_run_key(run):
 def test_a_summary_says_what_the_lessons_print(run):
     write(
         run.source,
-        "print('digits: 1,437 training and 360 test images (embedded)')",
+        "print('digits: 1,415 training and 382 test images (embedded)')",
         "print(\"budget 'smoke': up to 640 images, 1 epoch each; device: cpu\")",
     )
     summary = runner.summary([execute(run)])

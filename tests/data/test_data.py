@@ -69,7 +69,7 @@ EMBEDDED = {
     "digits": lambda: data.load("digits"),
     "garments": lambda: data.load("garments", train=200, test=100),
 }
-SIZES = {"digits": (11_496, 360), "garments": (200, 100)}
+SIZES = {"digits": (11_320, 382), "garments": (200, 100)}
 
 
 @pytest.fixture(scope="module", params=EMBEDDED)

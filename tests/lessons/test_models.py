@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from course_utils.models import CVAE, VAE, Autoencoder, ConvVAE, count_parameters
 
@@ -116,30 +119,45 @@ def test_frozen_weights_are_not_counted() -> None:
     assert count_parameters(model) == 2
 
 
-def linear(name: str, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]:
-    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
+def heads(hidden: int) -> dict[str, nn.Module]:
+    return {"fc_mu": nn.Linear(hidden, 20), "fc_logvar": nn.Linear(hidden, 20)}
 
 
-TEXTBOOK = {
-    Autoencoder: linear("encoder.0", 784, 256) | linear("encoder.2", 256, 128) | linear("encoder.4", 128, 20)
-    | linear("decoder.0", 20, 128) | linear("decoder.2", 128, 256) | linear("decoder.4", 256, 784),
-    VAE: linear("encoder.0", 784, 512) | linear("encoder.2", 512, 256)
-    | linear("fc_mu", 256, 20) | linear("fc_logvar", 256, 20)
-    | linear("decoder.0", 20, 256) | linear("decoder.2", 256, 512) | linear("decoder.4", 512, 784),
-    CVAE: linear("encoder.0", 794, 512) | linear("encoder.2", 512, 256)
-    | linear("fc_mu", 256, 20) | linear("fc_logvar", 256, 20)
-    | linear("decoder.0", 30, 256) | linear("decoder.2", 256, 512) | linear("decoder.4", 512, 784),
-    ConvVAE: {"encoder.0.weight": (32, 1, 3, 3), "encoder.0.bias": (32,),
-              "encoder.2.weight": (64, 32, 3, 3), "encoder.2.bias": (64,)}
-    | linear("fc_mu", 3136, 20) | linear("fc_logvar", 3136, 20) | linear("fc_decode", 20, 3136)
-    | {"decoder.0.weight": (64, 32, 4, 4), "decoder.0.bias": (32,),
-       "decoder.2.weight": (32, 1, 4, 4), "decoder.2.bias": (1,)},
+def mlp(*sizes: int) -> list[nn.Module]:
+    """Linear layers of these sizes, a ReLU after each."""
+    return [part for n, m in itertools.pairwise(sizes) for part in (nn.Linear(n, m), nn.ReLU())]
+
+
+TEXTBOOK: dict[type[nn.Module], dict[str, nn.Module]] = {
+    Autoencoder: {"encoder": nn.Sequential(*mlp(784, 256, 128, 20)[:-1]),
+                  "decoder": nn.Sequential(*mlp(20, 128, 256, 784)[:-1])},
+    VAE: {"encoder": nn.Sequential(*mlp(784, 512, 256)), **heads(256),
+          "decoder": nn.Sequential(*mlp(20, 256, 512, 784)[:-1])},
+    CVAE: {"encoder": nn.Sequential(*mlp(784 + 10, 512, 256)), **heads(256),
+           "decoder": nn.Sequential(*mlp(20 + 10, 256, 512, 784)[:-1])},
+    ConvVAE: {"encoder": nn.Sequential(nn.Conv2d(1, 32, 3, 2, 1), nn.ReLU(),
+                                       nn.Conv2d(32, 64, 3, 2, 1), nn.ReLU()),
+              **heads(64 * 7 * 7), "fc_decode": nn.Linear(20, 64 * 7 * 7),
+              "decoder": nn.Sequential(nn.ConvTranspose2d(64, 32, 4, 2, 1), nn.ReLU(),
+                                       nn.ConvTranspose2d(32, 1, 4, 2, 1))},
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_weights_have_the_names_and_shapes_of_the_textbook(kind: type[nn.Module]) -> None:
-    assert {name: tuple(w.shape) for name, w in kind(20).state_dict().items()} == TEXTBOOK[kind]
+def test_the_textbook_s_layers_load_a_model_s_weights_and_give_its_numbers(kind: type[nn.Module]) -> None:
+    model, layers, conv = kind(20), nn.ModuleDict(TEXTBOOK[kind]), kind is ConvVAE
+    x, z, y = images(7), torch.randn(7, 20), condition(kind, 7)
+    assert [*layers.state_dict()] == [*model.state_dict()]
+    layers.load_state_dict(model.state_dict())
+
+    def joined(rows: Tensor) -> Tensor:
+        return torch.cat([rows.flatten(1), *(F.one_hot(labels, 10) for labels in y)], dim=1)
+
+    hidden = layers["encoder"](x if conv else joined(x)).flatten(1)
+    codes = [layers[head](hidden) for head in ("fc_mu", "fc_logvar") if head in layers] or [hidden]
+    logits = layers["decoder"](layers["fc_decode"](z).view(-1, 64, 7, 7) if conv else joined(z))
+    torch.testing.assert_close([*encoded(model, x, *y)], codes)
+    torch.testing.assert_close(model.decode(z, *y), logits.view(-1, 1, 28, 28))
 
 
 # --- the label -----------------------------------------------------------------------------------

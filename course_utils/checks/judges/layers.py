@@ -173,7 +173,7 @@ class Stage:
     joins: int = 0
     upsampling: str = ""
     biases: tuple[int, ...] = ()
-    bend: str = "a ReLU"
+    bend: str = "nothing"
 
     @property
     def weight(self) -> int:
@@ -192,6 +192,12 @@ class Stage:
         if self.upsampling:
             h = F.interpolate(h, scale_factor=2, mode=self.upsampling)
         return F.conv2d(h, known.value, None, stride, padding)
+
+
+def between(stage: Stage, then: Stage) -> str:
+    """The activation that should stand between two: a ReLU, but nothing where a list becomes maps."""
+    becomes_maps = stage.kind == "linear" and then.kind in ("transposed", "convolution")
+    return "nothing" if becomes_maps or stage.kind == "label" else "a ReLU"
 
 
 @dataclass(frozen=True)
@@ -276,18 +282,22 @@ class Way:
 
     def _bent(self) -> str:
         """What is wrong with the activations inside."""
-        bends = [self.stages[i].bend for i in self.hidden]
-        off = [place for place, bend in enumerate(bends) if bend != "a ReLU"]
-        if not off:
-            return ""
-        found, where = bends[off[0]], f"fter layer {off[0] + 1} of {len(bends) + 1}"
-        if len(off) == len(bends) > 1:
-            if found == "nothing":
+        pairs = [(self.stages[i].bend, between(*self.stages[i : i + 2])) for i in self.hidden]
+        off = [(place, *pair) for place, pair in enumerate(pairs, 1) if pair[0] != pair[1]]
+        if len(off) == len(pairs) > 1 and {asked for *_, asked in off} == {"a ReLU"}:
+            if off[0][1] == "nothing":
                 return "Nothing stands between the layers: put a ReLU after each hidden one."
-            return f"The activation inside is {found}, not a ReLU."
-        if found == "nothing":
-            return f"The ReLU a{where} is missing."
-        return f"A{where} stands {found}, not a ReLU."
+            return f"The activation inside is {off[0][1]}, not a ReLU."
+        hints = []
+        for place, found, asked in off:
+            where = f"fter layer {place} of {len(pairs) + 1}"
+            if found == "nothing":
+                hints.append(f"The ReLU a{where} is missing.")
+            elif asked == "nothing":
+                hints.append(f"A{where} stands {found}: nothing stands between it and the convolutions.")
+            else:
+                hints.append(f"A{where} stands {found}, not a ReLU.")
+        return " ".join(hints)
 
     def at_end(self, name: str) -> str:
         """What stands after the last layer of the output of this name."""
@@ -349,6 +359,7 @@ def _ways(used: Sequence[bool], given: Given, form: str | None) -> Iterator[Way]
         yield from (replace(way, start=start) for start in STARTS)
         if any(stage.kind != "linear" for stage in way.stages):
             yield from (replace(way, fold=fold) for fold in FOLDS)
+            yield way.bent(way.hidden[:1], "a ReLU").bent(way.hidden[1:], "nothing")
         if form == "":
             yield replace(way, form=TURNED)
     for label in given.labels:
@@ -415,13 +426,14 @@ def _orders(shapes: Shapes, places: Sequence[int], state: State) -> Iterator[tup
     for stage in itertools.chain(_convolutions(shapes, places, state), _layers(shapes, places, state)):
         left = [place for place in places if place not in dict(stage.parts)]
         if not left:
-            yield (replace(stage, bend="nothing"),)
+            yield (stage,)
             continue
         if stage.kind == "label":
             after = width, stage.out, maps
         else:
             after = stage.out, labels, stage.kind != "linear"
-        yield from ((stage, *later) for later in _orders(shapes, left, after))
+        for later in _orders(shapes, left, after):
+            yield replace(stage, bend=between(stage, later[0])), *later
 
 
 def _layers(shapes: Shapes, places: Sequence[int], state: State) -> Iterator[Stage]:
@@ -441,7 +453,7 @@ def _layers(shapes: Shapes, places: Sequence[int], state: State) -> Iterator[Sta
         if labels and into == width + labels:
             yield from (Stage((part,), out, joins=joins) for joins in (1, -1))
         if into == labels and any(width + out in shapes[one] for one in flat):
-            yield Stage((part,), out, "label", bend="nothing")
+            yield Stage((part,), out, "label")
 
 
 def _convolutions(shapes: Shapes, places: Sequence[int], state: State) -> Iterator[Stage]:

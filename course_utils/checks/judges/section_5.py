@@ -158,7 +158,7 @@ def _size_lists(stack: Stack, run: range) -> dict[str, Any]:
 def judge_conv_decoder(seed: int, evidence: Evidence) -> list[Finding]:
     asked = {"logits": ("the logits", [3136, 32, 1])}
     found = layers.Networks(seed, evidence, decoders(seed), asked)
-    inside = "inside stand a ReLU, 64 maps of 7 x 7 in torch's order, transposed convolutions and a ReLU"
+    inside = "inside stand 64 maps of 7 x 7 in torch's order, and a ReLU between transposed convolutions"
     sizes = "latent_dim to 64 x 7 x 7, then 64-32-1 with kernel 4, stride 2 and padding 1"
     return [
         unless(inside, 2, found.inside("logits")),
