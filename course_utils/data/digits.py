@@ -15,8 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+TRAIN = 1437  # of the images; the rest are for testing
 
-def enlarged(variants: int = 7, train: int = 1437) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+
+def enlarged(variants: int = 7, train: int = TRAIN) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Images (N, 1, 28, 28) float32 in [0, 1] and labels (N,) int64 for training, then for testing.
 
     The last 360 images, by writers of their own, are the test set and stay as they are. Each of the
