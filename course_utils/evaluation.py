@@ -56,7 +56,7 @@ class Share(Estimate):
 
 @dataclass(frozen=True)
 class TestElbo:
-    """-ELBO of a model on held-out images, its two parts, and each image's; nats per image. Lower is better."""
+    """-ELBO of a model on held-out images, its parts, each image's; nats per image. Lower is better."""
 
     model: str
     data: str
@@ -228,7 +228,7 @@ def kl_decomposition(model: Model, images: Tensor, seed: int = 0, samples: int =
     With one z_n ~ q(z|x_n) for each of the first `samples` images and the aggregate posterior
     q(z) = (1/N) sum_m q(z|x_m) of all N, the means of log q(z_n|x_n) - log q(z_n) and of
     log q(z_n) - log p(z_n) (Hoffman & Johnson 2016). As z_n's own image is one of the N, the first is at most
-    log N. On average it is too small and the second too large; without that image log q(z_n) is too small, and
+    log N. On average it is too small, the second too large; without that image log q(z_n) is too small, and
     so is the second, `least_marginal_kl` (Poole et al. 2019, arXiv:1905.06922). More images narrow the gap.
     """
     mu, logvar = posterior(model, images)
