@@ -11,6 +11,8 @@ c = get_config()  # noqa: F821 - nbgrader and Jupyter provide it
 c.CourseDirectory.course_id = "vae-course"
 c.CourseDirectory.source_directory = "solutions"
 c.CourseDirectory.release_directory = "notebooks"
+# What the lessons claim lies beside them and is the teacher's affair.
+c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "feedback", "*.claims.toml"]
 
 c.ClearSolutions.code_stub = {"python": "# Write your code here.\nraise NotImplementedError()"}
 c.ClearSolutions.text_stub = "*Write your answer here.*"

@@ -1,15 +1,16 @@
 """Every number the lessons quote.
 
-Likelihoods and bounds are in nats per image; accuracies are shares of test images. A function that
-averages over images also gives the standard error of that average, so that a difference can be weighed
-against the chance of the test set. No function here trains a course model or changes its mode for good.
+Likelihoods and bounds are in nats per image; accuracies are shares of test images. A function that averages
+over images also gives the standard error of that average over images, and `paired_difference` compares two
+models by it; how far trainings differ by chance, no such error says. No function here trains a course model
+or changes its mode for good.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -44,15 +45,25 @@ class Estimate:
         return f"{self.mean:.2f} ± {self.standard_error:.2f}"
 
 
+class Share(Estimate):
+    """The mean of truth values. Of N that are all false the share is below 3 / N, with 95% confidence."""
+
+    def __repr__(self) -> str:
+        if self.mean == 0:
+            return f"at most {3 / self.count:.2%} (none of {self.count:,})"
+        return f"{self.mean:.1%} ± {self.standard_error:.1%}"
+
+
 @dataclass(frozen=True)
 class TestElbo:
-    """-ELBO of a model on held-out images, nats per image, and its two parts. Lower is better."""
+    """-ELBO of a model on held-out images, its parts, each image's; nats per image. Lower is better."""
 
     model: str
     data: str
     negative_elbo: Estimate
     reconstruction: float
     kl: float
+    per_image: Tensor = field(compare=False)  # (N,)
 
     def __repr__(self) -> str:
         return (
@@ -65,7 +76,16 @@ class TestElbo:
         """The sentence for the reader, the numbers for the report at the end of `course run`."""
         bound = self.negative_elbo
         numbers = {"negative_elbo": bound.mean, "standard_error": bound.standard_error, "images": bound.count}
-        return {"text/plain": repr(self), RESULT_MIME: {**vars(self), **numbers}}
+        names = ("model", "data", "reconstruction", "kl")
+        return {"text/plain": repr(self), RESULT_MIME: {n: getattr(self, n) for n in names} | numbers}
+
+
+def paired_difference(one: TestElbo, other: TestElbo) -> Estimate:
+    """-ELBO of one model less that of another, image by image: the mean, and its standard error over images.
+
+    What makes an image hard for both cancels; so does the noise where their codes have as many dimensions.
+    """
+    return Estimate.of(one.per_image - other.per_image)
 
 
 def _batches(*data: Tensor, size: int = BATCH) -> Iterator[tuple[Tensor, ...]]:
@@ -84,8 +104,8 @@ def test_elbo(
             reconstructions.append(objectives.bernoulli_nll(model.decode(z, *y), x))
             kls.append(objectives.gaussian_kl(mu, logvar).sum(1))
     reconstruction, kl = torch.cat(reconstructions), torch.cat(kls)
-    bound = Estimate.of(reconstruction + kl)
-    return TestElbo(model_name, data_name, bound, reconstruction.mean().item(), kl.mean().item())
+    each, parts = reconstruction + kl, (reconstruction.mean().item(), kl.mean().item())
+    return TestElbo(model_name, data_name, Estimate.of(each), *parts, per_image=each)
 
 
 def binarize(images: Tensor, seed: int = 0) -> Tensor:
@@ -195,33 +215,39 @@ def kl_per_dimension(model: Model, images: Tensor, *condition: Tensor) -> Tensor
 
 @dataclass(frozen=True)
 class KlDecomposition:
-    """The two parts of the mean KL(q(z|x) || p(z)), nats per image; their sum estimates it."""
+    """The two parts of the mean KL(q(z|x) || p(z)), nats per image, whose sum estimates it; and a bound."""
 
     mutual_information: float
     marginal_kl: float
+    least_marginal_kl: float
 
 
-def kl_decomposition(model: Model, images: Tensor, seed: int = 0) -> KlDecomposition:
+def kl_decomposition(model: Model, images: Tensor, seed: int = 0, samples: int = 2000) -> KlDecomposition:
     """What the code says about the image, and how far all codes together are from the prior.
 
-    With one z_n ~ q(z|x_n) per image and the aggregate posterior q(z) = (1/N) sum_m q(z|x_m) of these N
-    images, the means of log q(z_n|x_n) - log q(z_n) and of log q(z_n) - log p(z_n) (Hoffman & Johnson 2016).
-    The mutual information is at most log N: where it comes near, more images would give more.
+    With one z_n ~ q(z|x_n) for each of the first `samples` images and the aggregate posterior
+    q(z) = (1/N) sum_m q(z|x_m) of all N, the means of log q(z_n|x_n) - log q(z_n) and of
+    log q(z_n) - log p(z_n) (Hoffman & Johnson 2016). As z_n's own image is one of the N, the first is at most
+    log N. On average it is too small, the second too large; without that image log q(z_n) is too small, and
+    so is the second, `least_marginal_kl` (Poole et al. 2019, arXiv:1905.06922). More images narrow the gap.
     """
     mu, logvar = posterior(model, images)
     with judged(model, seed):
-        z = objectives.reparameterize(mu, logvar)
-    zero = torch.zeros_like(mu)
-    own = objectives.gaussian_log_density(z, mu, logvar)
-    prior = objectives.gaussian_log_density(z, zero, zero)
-    pairs = (  # as many codes at a time, against all N posteriors, as keep a batch to some 10 MB
-        objectives.gaussian_log_density(part.unsqueeze(1), mu, logvar)
-        for part in z.split(max(1, 2_000_000 // mu.numel()))
-    )
-    aggregate = torch.cat([torch.logsumexp(part, dim=1) for part in pairs]) - math.log(len(images))
-    return KlDecomposition(
-        (own - aggregate).double().mean().item(), (aggregate - prior).double().mean().item()
-    )
+        z = objectives.reparameterize(mu[:samples], logvar[:samples]).cpu().double()
+    mu, logvar = mu.cpu().double(), logvar.cpu().double()
+    own = objectives.gaussian_log_density(z, mu[:samples], logvar[:samples])
+    prior = objectives.gaussian_log_density(z, torch.zeros_like(z), torch.zeros_like(z))
+    precision = (-logvar).exp()
+    constant = (mu**2 * precision + logvar + math.log(2 * math.pi)).sum(1)
+    others = torch.empty_like(own)
+    for rows in torch.arange(len(z)).split(max(1, 10_000_000 // len(mu))):  # tables of some 100 MB
+        table = z[rows] @ (mu * precision).T - (z[rows] ** 2 @ precision.T + constant) / 2  # log q(z_n|x_m)
+        table[torch.arange(len(rows)), rows] = -math.inf
+        others[rows] = torch.logsumexp(table, dim=1)
+    aggregate = torch.logaddexp(own, others) - math.log(len(mu))
+    without_own = others - math.log(max(1, len(mu) - 1))
+    parts = own - aggregate, aggregate - prior, without_own - prior
+    return KlDecomposition(*(part.mean().item() for part in parts))
 
 
 def active_units(model: Model, images: Tensor, *condition: Tensor, threshold: float = 0.01) -> int:
@@ -242,11 +268,17 @@ def knn_accuracy(train: Tensor, train_labels: Tensor, test: Tensor, test_labels:
 
 
 def linear_probe_accuracy(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor) -> float:
-    """Share of test points that a logistic regression on standardised features classifies rightly."""
-    from sklearn import linear_model, pipeline, preprocessing
+    """Share of test points that a logistic regression on standardised features classifies rightly.
+
+    How far it may trust the features, C, is chosen for each kind of them on a fifth of the training points.
+    """
+    from sklearn import linear_model, model_selection, pipeline, preprocessing
 
     regression = linear_model.LogisticRegression(max_iter=500)
-    classifier = pipeline.make_pipeline(preprocessing.StandardScaler(), regression)
+    probe = pipeline.make_pipeline(preprocessing.StandardScaler(), regression)
+    choices = {"logisticregression__C": [0.001, 0.01, 0.1, 1]}
+    held_out = model_selection.ShuffleSplit(1, test_size=0.2, random_state=0)
+    classifier = model_selection.GridSearchCV(probe, choices, cv=held_out)
     return _accuracy(classifier, train, train_labels, test, test_labels)
 
 
@@ -268,16 +300,19 @@ def round_trip_error(model: Model, z: Tensor, *condition: Tensor) -> Tensor:
     return (again - x).flatten(1).square().sum(1) / x.flatten(1).square().sum(1)
 
 
-def hole_share(model: Model, z: Tensor, threshold: float = 0.1) -> Estimate:
+def hole_share(model: Model, z: Tensor, threshold: float = 0.1) -> Share:
     """Share of the points z that are holes: their decoding loses more than `threshold` on a round trip."""
-    return Estimate.of((round_trip_error(model, z) > threshold).float())
+    return Share.of((round_trip_error(model, z) > threshold).float())
 
 
-def nearest_image_error(images: Tensor, training_images: Tensor) -> Tensor:
-    """Mean squared error per pixel between each image and the training image most like it: (N,)."""
-    known = training_images.flatten(1)
-    distances = [torch.cdist(part.flatten(1), known).amin(1) for (part,) in _batches(images)]
-    return torch.cat(distances).square() / known.shape[1]
+def nearest_image_distance(images: Tensor, training_images: Tensor) -> Tensor:
+    """1 - the cosine of the angle between each image and the training image most like it: (N,), from 0 to 1.
+
+    Brightness does not count: a squared error would call a faint smear near, since it is near a blank page.
+    """
+    known = F.normalize(training_images.flatten(1))
+    cosines = [(F.normalize(part.flatten(1)) @ known.T).amax(1) for (part,) in _batches(images)]
+    return 1 - torch.cat(cosines)
 
 
 def binned(means: Tensor, bins: int = 20) -> Tensor:

@@ -110,7 +110,7 @@ def run(numbers: tuple[int, ...], data: str | None, budget: str | None, store: b
     """Execute the course and write it as web pages to build/site/."""
     from course_utils import data as datasets
     from courseware import record
-    from courseware.authoring import runner
+    from courseware.authoring import claims, runner
 
     chosen = settings.budget(budget)
     lessons = sections.lessons(numbers)
@@ -139,17 +139,21 @@ def run(numbers: tuple[int, ...], data: str | None, budget: str | None, store: b
     seconds = time.monotonic() - started
 
     good = [one for one in executed if not one.failure]
-    if store:
+    setting = f"{name} at {chosen.name}"
+    broken, made = claims.judged(source, {one.lesson: one.claimed for one in good}, setting)
+    if store and not broken:
         for one in good:
             runner.store(one, source)
+        claims.keep(root, setting, {one.lesson.name: one.claimed for one in good})
         record.quote(root, "results", runner.markdown(runner.stored(source)))
     index = _write_site(root, good)
     _show(runner.COLUMNS, runner.rows(executed), "Nats per image, lower is better")
     _say(runner.summary(good))
-    _report(executed, seconds, index)
+    _say(f"claims: {made - len(broken)} of {made} hold")
+    _report(executed, broken, seconds, index)
 
 
-def _report(executed: list, seconds: float, index: Path) -> None:
+def _report(executed: list, broken: list[str], seconds: float, index: Path) -> None:
     """The end of a run: graded cells, time, the page to open; CourseError where something went wrong."""
     reports = [row for one in executed for row in one.reports]
     short = [row for row in reports if row["points"] != row["of"]]
@@ -160,8 +164,30 @@ def _report(executed: list, seconds: float, index: Path) -> None:
     _say(f"Open: {index}")
     failed = [f"{one.lesson.path}: {one.failure}" for one in executed if one.failure]
     failed += [f"exercise {row['exercise']}: {row['points']:g} of {row['of']} points" for row in short]
+    failed += broken
     if failed:
         raise settings.CourseError("Not everything ran as it should: " + "; ".join(failed) + ".")
+
+
+@main.command()
+@click.option("--section", "numbers", type=int, multiple=True, help="Only this section; repeatable.")
+@click.option("--store", is_flag=True, help="Keep the values of the latest runs in docs/ (for maintainers).")
+def claims(numbers: tuple[int, ...], store: bool) -> None:
+    """List what the lessons claim: sentence, expression, and its value on each data set."""
+    from courseware.authoring import claims as ledgers
+    from courseware.authoring import runner
+
+    source = sections.folder("solutions")
+    root = source.parent
+    if store:
+        for setting in ledgers.SETTINGS.values():
+            ledgers.keep(root, setting, runner.claimed(root / "build" / "run" / setting.replace(" at ", "-")))
+    found = [ledgers.ledger(source, lesson) for lesson in sections.lessons(numbers)]
+    _show(ledgers.COLUMNS, ledgers.rows(found, ledgers.kept(root)))
+    _say(f"{sum(len(one.claims) for one in found)} claims.")
+    for one in found:
+        for said in ledgers.unbound(source, one):
+            _say((f"{one.lesson.name}: no claim for '{said}'", "yellow"))
 
 
 def _write_site(root: Path, executed: list, released: Path | None = None) -> Path:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import functools
 import os
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import nbgrader.api
+import nbval.plugin
 import needs
 import numpy as np
 import pytest
 import torch
+
+from courseware import sections
+from courseware.authoring import claims
 
 PROJECT = Path(__file__).resolve().parents[1]
 DATA_AT_START = os.environ.get("COURSE_DATA")  # before the tests' own environment hides it
@@ -31,11 +36,26 @@ def pytest_configure() -> None:
     needs.require(os.environ.get("COURSE_REQUIRE", ""))
     # It asks alembic, in a process that takes two seconds, whenever a gradebook is made.
     nbgrader.api.get_alembic_version = functools.cache(nbgrader.api.get_alembic_version)
+    nbval.plugin.IPyNbFile.collect = with_claims(nbval.plugin.IPyNbFile.collect)
     if sys.platform == "linux":
         import forked
-        import nbval.kernel
 
         nbval.kernel.KernelManager = forked.Kernels
+
+
+def with_claims(collect: Callable) -> Callable:
+    """nbval's cells of a lesson, and after them one that tries what the lesson claims."""
+
+    def collected(file: Any) -> Iterator[pytest.Item]:
+        yield from collect(file)
+        for lesson in sections.lessons():
+            if file.path == PROJECT / "solutions" / lesson.path:
+                cell = claims.trial(claims.ledger(PROJECT / "solutions", lesson))
+                yield nbval.plugin.IPyNbCell.from_parent(
+                    file, name="claims", cell_num=len(file.nb.cells), cell=cell, options=defaultdict(bool)
+                )
+
+    return collected
 
 
 @pytest.hookimpl(optionalhook=True)

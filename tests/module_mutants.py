@@ -86,8 +86,6 @@ REASONS: dict[str, dict[str, str]] = {
         "torch.bernoulli(images.cpu(), generator=generator).to()": GPU,
         "log_likelihood: _batches(images, *condition, size=WEIGHED) -> _batches(images, *condition)": PARTS,
         "interpolate: 0 -> -1 (2)": "the one axis of a code is its first and its last",
-        "kl_decomposition: (own - aggregate).double() -> own - aggregate": DIGITS,
-        "kl_decomposition: (aggregate - prior).double() -> aggregate - prior": DIGITS,
         "knn_accuracy: KNeighborsClassifier(5) -> KNeighborsClassifier()": DEFAULT,
         "linear_probe_accuracy: linear_model.LogisticRegression(max_iter=500) -> "
         "linear_model.LogisticRegression()": "only how long an optimizer may take",

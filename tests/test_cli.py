@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from nbformat.v4 import new_notebook
 
-from courseware import cli
+from courseware import cli, record, sections
+from courseware.authoring import claims, runner
 
 ROOT = Path(__file__).parent.parent
+DIGITS = claims.SETTINGS["digits"]
 
 
 @pytest.fixture
@@ -112,6 +115,37 @@ def test_a_run_ends_with_the_report_and_the_page_to_open(project):
     assert index.is_file()
     assert "Graded cells with full points: 4 of 4." in done.stdout
     assert done.stdout.rstrip().endswith(f"Open: {index}")
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_outputs_are_stored_where_every_claim_holds_and_the_run_fails_where_one_does_not(
+    holds, course, project, monkeypatch
+):
+    ledgers = {lesson.name: claims.ledger(ROOT / "solutions", lesson) for lesson in sections.lessons((2,))}
+    values = {
+        one.value: one.limits["always"][0] for one in ledgers["theory"].claims if "always" in one.limits
+    }
+    values |= {one.value: one.limits[DIGITS][0] for one in ledgers["theory"].claims if DIGITS in one.limits}
+    if not holds:
+        values["(truth - naive).item()"] = 3.0
+    stored: list = []
+    metadata = {"course": {"claimed": values}}
+    (lesson,) = sections.lessons((2,))
+    done = runner.Executed(lesson, new_notebook(metadata=metadata))
+    monkeypatch.setattr(runner, "execute", lambda *_: [done])
+    monkeypatch.setattr(runner, "store", lambda one, _: stored.append(one.lesson.name))
+    monkeypatch.setattr(cli, "_write_site", lambda *_: project / "index.html")
+    monkeypatch.setattr(record, "quote", lambda *_: None)
+    ended = course("run", "--section", "2", "--data", "digits", "--store", cwd=project)
+    count = len(ledgers["theory"].claims)
+    assert f"claims: {count if holds else count - 1} of {count} hold" in ended.stdout
+    assert stored == (["theory"] if holds else [])
+    assert (DIGITS in claims.kept(project)) is holds
+    if not holds:
+        assert ended.exit_code == 2
+        assert (
+            "theory: 'the estimate is off by more than two hundred nats' (digits at laptop)" in ended.stderr
+        )
 
 
 @pytest.mark.slow

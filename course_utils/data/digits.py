@@ -20,8 +20,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+TRAIN = 1415  # of the images, up to where a writer's block ends; the rest are for testing
 
-def enlarged(variants: int = 7, train: int = 1415) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+
+def enlarged(variants: int = 7, train: int = TRAIN) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Images (N, 1, 28, 28) float32 in [0, 1] and labels (N,) int64 for training, then for testing.
 
     The last 382 images, by writers of their own, are the test set and stay as they are. Each of the

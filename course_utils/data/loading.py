@@ -69,6 +69,17 @@ class Dataset:
     test_labels: Tensor
     class_names: tuple[str, ...]
     source: str
+    originals: int | None = None  # training images, where all others are variants of these, in their order
+
+    def validation_split(self, share: float = 0.2) -> tuple[Tensor, Tensor]:
+        """Row numbers of the training images to train with, and of those to make choices on.
+
+        The latter are a `share` of the originals, the last ones; the former hold no variant of them.
+        """
+        rows = torch.arange(len(self.train_images))
+        originals = min(self.originals or len(rows), len(rows))
+        held_out = rows % originals >= round((1 - share) * originals)
+        return rows[~held_out], rows[held_out & (rows < originals)]
 
     def to(self, device: torch.device) -> Dataset:
         """The same data on `device`."""
@@ -99,9 +110,9 @@ def load(name: str, *, download: bool = True, train: int | None = None, test: in
     classes = tuple(map(str, range(10))) if name in ("digits", "mnist") else garments.CLASS_NAMES
     source = SOURCES.get(name, f"real images from {_shown(settings.data_folder())}")
     images, labels, test_images, test_labels = tensors
-    return Dataset(
-        name, images[:train], labels[:train], test_images[:test], test_labels[:test], classes, source
-    )
+    training, testing = (images[:train], labels[:train]), (test_images[:test], test_labels[:test])
+    originals = digits.TRAIN if name == "digits" else None
+    return Dataset(name, *training, *testing, classes, source, originals)
 
 
 def for_lesson(budget: Budget, *, clothing: bool = False) -> Dataset:

@@ -29,6 +29,7 @@ from course_utils.checks.judges.core import REPORT_MIME
 from course_utils.evaluation import RESULT_MIME
 from course_utils.files import writable
 from courseware import notebooks, record, sections
+from courseware.authoring import claims
 from courseware.sections import Lesson
 
 CELL_SECONDS = 3600
@@ -46,6 +47,7 @@ class Executed:
     reused: bool = False
 
     def __post_init__(self) -> None:
+        self.claimed: claims.Values = self.notebook.metadata.get("course", {}).get("claimed", {})
         self.outputs = [output for cell in self.notebook.cells for output in cell.get("outputs", [])]
         shown = [output.get("data", {}) for output in self.outputs]
         self.results: list[dict[str, Any]] = [data[RESULT_MIME] for data in shown if RESULT_MIME in data]
@@ -65,7 +67,8 @@ class Run:
         """Changes whenever the outputs of the notebook might."""
         cells = [(cell.cell_type, cell.source) for cell in notebooks.read(self.source / lesson.path).cells]
         package = [one.read_bytes() for one in sorted(Path(course_utils.__file__).parent.rglob("*.py"))]
-        return str(joblib.hash([cells, package, self.environment, torch.__version__]))
+        claimed = claims.cell(claims.ledger(self.source, lesson)).source
+        return str(joblib.hash([cells, claimed, package, self.environment, torch.__version__]))
 
 
 def plan_jobs(notebooks: int) -> tuple[int, int]:
@@ -105,6 +108,7 @@ async def _execute_one(run: Run, lesson: Lesson, on_progress: Progress) -> Execu
         return Executed(lesson, stored, reused=True)
 
     notebook = notebooks.read(run.source / lesson.path)
+    notebook.cells.append(claims.cell(claims.ledger(run.source, lesson)))
     total = len(notebook.cells)
     client = NotebookClient(
         notebook,
@@ -126,7 +130,7 @@ async def _execute_one(run: Run, lesson: Lesson, on_progress: Progress) -> Execu
     except DeadKernelError:
         return Executed(lesson, notebook, "its kernel died, most likely for want of memory")
     on_progress(lesson, total, total)
-    notebook.metadata["course"] = {"key": key}
+    notebook.metadata["course"] = {"key": key, "claimed": claims.values(notebook.cells.pop())}
     notebooks.write(notebook, target)
     return Executed(lesson, notebook)
 
@@ -141,6 +145,12 @@ def store(executed: Executed, source: Path) -> None:
 def stored(source: Path) -> list[Executed]:
     """The notebooks below `source` with the outputs that are kept there."""
     return [Executed(lesson, notebooks.read(source / lesson.path)) for lesson in sections.lessons()]
+
+
+def claimed(target: Path) -> dict[str, claims.Values]:
+    """What the claims of each lesson came to in the latest run that is kept in `target`."""
+    found = ((lesson, notebooks.kept(target / lesson.path)) for lesson in sections.lessons())
+    return {lesson.name: Executed(lesson, notebook).claimed for lesson, notebook in found if notebook}
 
 
 def summary(executed: list[Executed]) -> str:

@@ -102,7 +102,7 @@ def test_results_and_reports_are_collected_from_the_outputs(run):
     write(
         run.source,
         "from course_utils.evaluation import Estimate, TestElbo\n"
-        "TestElbo('VAE', 'digits', Estimate(100.0, 1.0, 10), 80.0, 20.0)",
+        "TestElbo('VAE', 'digits', Estimate(100.0, 1.0, 10), 80.0, 20.0, None)",
         "from course_utils.checks import check\n"
         "gaussian_kl = lambda mu, logvar: (mu**2 + logvar.exp() - 1 - logvar) / 2\n"
         "check('gaussian_kl', globals())",

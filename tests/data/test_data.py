@@ -151,6 +151,21 @@ def test_a_data_set_moves_as_a_whole(embedded: Dataset) -> None:
         assert getattr(moved, name).shape == getattr(embedded, name).shape
 
 
+def test_no_variant_of_an_image_to_choose_with_is_trained_on() -> None:
+    dataset = data.load("digits")
+    train, held_out = dataset.validation_split()
+    originals = dataset.originals
+    assert len(held_out) == round(originals / 5) and held_out.max() < originals
+    assert not set((train % originals).tolist()) & set(held_out.tolist())
+    assert len(train) == 8 * (originals - len(held_out))  # with all seven variants
+
+
+def test_a_split_for_choices_takes_every_image_that_stands_for_itself(embedded: Dataset) -> None:
+    few = data.load(embedded.name, train=40, test=1)
+    train, held_out = few.validation_split(share=0.1)
+    assert torch.cat([train, held_out]).tolist() == list(range(40)) and len(held_out) == 4
+
+
 def test_embedded_data_says_that_it_is_a_stand_in(embedded: Dataset) -> None:
     train, test = SIZES[embedded.name]
     told = f"{embedded.name}: {train:,} training and {test:,} test images ({data.SOURCES[embedded.name]})"

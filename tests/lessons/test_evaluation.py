@@ -12,8 +12,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy.spatial
 import scipy.stats
 import torch
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import mutual_info_score
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Normal, kl_divergence
@@ -254,7 +256,7 @@ def test_a_conditional_model_is_judged_with_its_labels(small_batches: None) -> N
     assert right != wrong
 
 
-RESULT = evaluation.TestElbo("VAE", "digits", Estimate(104.15, 0.25, 10_000), 78.9, 25.25)
+RESULT = evaluation.TestElbo("VAE", "digits", Estimate(104.15, 0.25, 10_000), 78.9, 25.25, torch.zeros(0))
 
 
 @pytest.mark.parametrize("part", ["VAE", "digits", "104.15 ± 0.25", "78.90", "25.25", "10,000"])
@@ -277,6 +279,28 @@ def test_a_notebook_keeps_the_numbers_of_a_test_elbo() -> None:
         "reconstruction": 78.9,
         "kl": 25.25,
     }
+
+
+def test_two_models_are_compared_image_by_image() -> None:
+    one, other = (evaluation.test_elbo(Pixels(gain=g), grey(), model_name="", data_name="") for g in (1, 0.5))
+    differences = (one.per_image - other.per_image).double().numpy()
+    found = evaluation.paired_difference(one, other)
+    assert found.mean == pytest.approx(one.negative_elbo.mean - other.negative_elbo.mean, abs=1e-3)
+    assert found.standard_error == pytest.approx(scipy.stats.sem(differences))
+
+
+def test_a_model_does_not_differ_from_itself() -> None:
+    """The noise is the same, too."""
+    one, again = (evaluation.test_elbo(Pixels(), grey(), model_name="", data_name="") for _ in range(2))
+    assert evaluation.paired_difference(one, again) == Estimate(0, 0, COUNT)
+
+
+@pytest.mark.parametrize(
+    ("true", "of", "said"),
+    [(3, 100, "3.0% ± 1.7%"), (0, 2000, "at most 0.15% (none of 2,000)"), (5, 5, "100.0% ± 0.0%")],
+)
+def test_a_share_is_said_in_percent_and_none_with_its_limit(true: int, of: int, said: str) -> None:
+    assert repr(evaluation.Share.of((torch.arange(of) < true).float())) == said
 
 
 # --- likelihood ----------------------------------------------------------------------------------
@@ -652,7 +676,7 @@ def test_the_parts_of_the_kl_are_the_integrals_over_the_latent_line() -> None:
     counts = torch.tensor([1900, 200, 700, 1200])
     mu, logvar = torch.tensor([[-1.5, 0.0, 0.4, 2.0], [-1.0, 0.5, -3.0, -2.0]])
     model = Coded(*(numbers.repeat_interleave(counts).unsqueeze(1) for numbers in (mu, logvar)))
-    parts = evaluation.kl_decomposition(model, model.rows)
+    parts = evaluation.kl_decomposition(model, model.rows, samples=4000)
 
     z, share = np.linspace(-8, 8, 20_001)[:, None], counts.numpy() / 4000
     log_q = scipy.stats.norm.logpdf(z, mu.numpy(), np.exp(logvar.numpy() / 2))
@@ -692,14 +716,48 @@ def test_codes_far_apart_tell_which_image_they_are_of(count: int) -> None:
     assert information == pytest.approx(math.log(count), abs=1e-4)
 
 
-def test_the_parts_of_the_kl_do_not_depend_on_how_many_codes_are_taken_at_a_time() -> None:
-    """2,400 codes go through in pieces, 60 in one; equal posteriors give equal parts."""
-    mu, logvar = noise(2, 60, 3)
-    one = by_loops(*(t.double().numpy() for t in (mu, mu, logvar)))
-    model = Coded(mu.repeat(40, 1), logvar.repeat(40, 1))
+def test_the_marginal_kl_lies_between_its_two_estimates() -> None:
+    """Means N(0, 1.2 I) and variance 0.02 make N(0, 1.22 I); each mean is one over 20 draws of 500."""
+    found = []
+    for seed in range(20):
+        model = Coded(1.2**0.5 * noise(500, 2, seed=seed), torch.full((500, 2), math.log(0.02)))
+        parts = evaluation.kl_decomposition(model, model.rows, seed=seed)
+        found.append([parts.marginal_kl, parts.least_marginal_kl])
+    above, below = np.mean(found, 0) - (1.22 - 1 - math.log(1.22))
+    error = scipy.stats.sem(found, 0)
+    assert above > 4 * error[0] and below < -4 * error[1]
+
+
+def test_the_least_marginal_kl_leaves_each_code_s_own_image_out() -> None:
+    mu, logvar = noise(2, 7, 2)
+    model = Coded(mu, logvar)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(objectives, "reparameterize", lambda mu, logvar: mu)
-        parts = evaluation.kl_decomposition(model, model.rows)
+        found = evaluation.kl_decomposition(model, model.rows).least_marginal_kl
+    log_q = Normal(mu, (logvar / 2).exp()).log_prob(mu.unsqueeze(1)).sum(2).fill_diagonal_(-math.inf)
+    aggregate = log_q.exp().sum(1).div(6).log()
+    assert found == pytest.approx((aggregate - Normal(0.0, 1.0).log_prob(mu).sum(1)).mean().item(), abs=1e-5)
+
+
+def test_few_codes_are_judged_against_all_posteriors() -> None:
+    mu, logvar = noise(2, 9, 2)
+    model, density = Coded(mu, logvar), Normal(mu, (logvar / 2).exp())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(objectives, "reparameterize", lambda mu, logvar: mu)
+        found = evaluation.kl_decomposition(model, model.rows, samples=2).mutual_information
+    log_q = density.log_prob(mu[:2].unsqueeze(1)).sum(2)
+    information = log_q.diagonal() - log_q.exp().mean(1).log()
+    assert found == pytest.approx(information.mean().item(), abs=1e-5)
+
+
+def test_the_parts_of_the_kl_do_not_depend_on_how_many_codes_are_taken_at_a_time() -> None:
+    """6,000 codes go through in pieces, 60 in one; equal posteriors give equal parts."""
+    mu, logvar = noise(2, 60, 3)
+    one = by_loops(*(t.double().numpy() for t in (mu, mu, logvar)))
+    model = Coded(mu.repeat(100, 1), logvar.repeat(100, 1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(objectives, "reparameterize", lambda mu, logvar: mu)
+        parts = evaluation.kl_decomposition(model, model.rows, samples=6000)
     assert (parts.mutual_information, parts.marginal_kl) == pytest.approx(one, abs=1e-4)
 
 
@@ -814,6 +872,16 @@ def test_a_linear_probe_does_not_mind_the_scale_of_a_feature() -> None:
     assert evaluation.linear_probe_accuracy(train * scale, train_labels, test * scale, test_labels) == 1
 
 
+def test_a_linear_probe_trusts_features_as_far_as_held_out_points_do() -> None:
+    """On 250 points 200 features say the class, each of them little: far from all should be made of any."""
+    points, labels = noise(1250, 200), torch.arange(1250) % 2
+    points += 0.15 * labels.unsqueeze(1)
+    found = evaluation.linear_probe_accuracy(points[:250], labels[:250], points[250:], labels[250:])
+    probes = [LogisticRegression(C=C, max_iter=500).fit(points[:250], labels[:250]) for C in (0.001, 1)]
+    cautious, trusting = (probe.score(points[250:], labels[250:]) for probe in probes)
+    assert cautious > trusting + 0.03 and found > trusting + 0.03
+
+
 def test_a_linear_probe_cannot_see_what_is_not_linear() -> None:
     train, test = noise(400, 2), noise(400, 2, seed=1)
     labels = [(points.prod(1) > 0).long() for points in (train, test)]
@@ -899,16 +967,19 @@ def test_a_loss_at_the_threshold_is_no_hole() -> None:
 
 
 def test_a_copy_of_a_training_image_is_no_distance_from_the_nearest(small_batches: None) -> None:
-    error = evaluation.nearest_image_error(grey()[[5, 20, 3, 3, 11]], grey())
-    torch.testing.assert_close(error, torch.zeros(5), atol=1e-5, rtol=0)
+    distance = evaluation.nearest_image_distance(grey()[[5, 20, 3, 3, 11]], grey())
+    torch.testing.assert_close(distance, torch.zeros(5), atol=1e-5, rtol=0)
 
 
-def test_the_distance_to_the_nearest_training_image_is_the_least_mean_squared_error(
-    small_batches: None,
-) -> None:
-    images, known = noise(10, 1, 28, 28, seed=1).sigmoid().double(), grey().double()
-    expected = [min(((image - other) ** 2).mean().item() for other in known) for image in images]
-    assert evaluation.nearest_image_error(images, known).tolist() == pytest.approx(expected)
+def test_the_distance_to_the_nearest_training_image_is_that_of_scipy(small_batches: None) -> None:
+    images, known = noise(10, 1, 28, 28, seed=1).sigmoid(), grey()
+    expected = scipy.spatial.distance.cdist(images.flatten(1), known.flatten(1), "cosine").min(1)
+    assert evaluation.nearest_image_distance(images, known).tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_faint_copy_is_as_near_as_a_bright_one() -> None:
+    distance = evaluation.nearest_image_distance(0.1 * grey()[:5], grey())
+    torch.testing.assert_close(distance, torch.zeros(5), atol=1e-5, rtol=0)
 
 
 # --- the mutual information gap ------------------------------------------------------------------

@@ -1,0 +1,285 @@
+"""The ledger: every sentence of a lesson that says something measurable, bound to what measures it.
+
+Beside solutions/NN-section/NAME.ipynb lies NAME.claims.toml, which students never get:
+
+    [[claim]]
+    says = "words of the lesson"
+    value = "an expression over the notebook's own variables"
+    digits = [0.0, 0.1]     # where it must lie on digits at laptop,
+    mnist = [0.0, 0.05]     # on MNIST at full,
+    both = [0.0, 0.1]       # on either,
+    always = [0.0, 0.1]     # or whatever the data and the budget
+
+    [exempt]
+    "why these need no claim" = ["words of a sentence", "words of another"]
+
+`course run` evaluates the expressions in the notebook's kernel after its last cell. docs/claims.json keeps
+the values of the runs that were stored, so that a change of text or limits is checked without a run.
+"""
+
+import ast
+import math
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
+
+from course_utils.settings import CourseError
+from courseware import notebooks, record
+from courseware.sections import Lesson
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+MIME = "application/vnd.course.claims+json"
+SETTINGS = {"digits": "digits at laptop", "mnist": "mnist at full"}
+Limits = tuple[float, float]
+Values = Mapping[str, float | str]  # of each expression, or why it has none
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence, what it says of the outputs as a number, and the limits of that number by setting."""
+
+    says: str
+    value: str
+    limits: dict[str, Limits]
+
+    def on(self, setting: str) -> Limits | None:
+        """The limits under a setting such as 'digits at laptop'; None where the sentence promises nothing."""
+        return self.limits.get(setting, self.limits.get("always"))
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What one lesson claims, and which of its sentences need no claim (those words: why)."""
+
+    lesson: Lesson
+    claims: list[Claim] = field(default_factory=list)
+    exempt: dict[str, str] = field(default_factory=dict)
+
+    def broken(self, values: Values, setting: str) -> list[str]:
+        """A sentence for every claim that has no value, or one outside its limits."""
+        found = []
+        for claim in self.claims:
+            value, limits = (
+                values.get(claim.value, "it was never evaluated: run the lesson"),
+                claim.on(setting),
+            )
+            low, high = limits or (-math.inf, math.inf)
+            if isinstance(value, str) or not low <= value <= high:
+                wanted = f", which should lie in [{low:g}, {high:g}]" if limits else ""
+                shown = value if isinstance(value, str) else f"{value:.5g}"
+                found.append(
+                    f"{self.lesson.name}: '{claim.says}' ({setting}): {claim.value} is {shown}{wanted}"
+                )
+        return found
+
+
+def ledger(source: Path, lesson: Lesson) -> Ledger:
+    """The claims of a lesson below `source`; CourseError names the entry that cannot be read or used."""
+    file = source / lesson.path.with_suffix(".claims.toml")
+    if not file.is_file():
+        return Ledger(lesson)
+    try:
+        entries = tomllib.loads(file.read_text("utf-8"))
+        exempt = {
+            plain(words): why for why, several in entries.get("exempt", {}).items() for words in several
+        }
+        found = Ledger(lesson, [_claim(entry) for entry in entries.get("claim", [])], exempt)
+    except (OSError, ValueError, TypeError, AttributeError) as problem:
+        raise CourseError(f"{file}: {problem}.") from None
+    text = Text.of(notebooks.read(source / lesson.path))
+    for words in [*(claim.says for claim in found.claims), *found.exempt]:
+        if words not in text.whole:
+            raise CourseError(
+                f"{file}: the lesson does not say '{words}': change the claim with the sentence."
+            )
+    return found
+
+
+def _claim(entry: dict[str, Any]) -> Claim:
+    """One entry of the file. Raises ValueError with what is wrong with it."""
+    says, value = plain(str(entry.pop("says", ""))), str(entry.pop("value", ""))
+    both = {"both": list(SETTINGS)}
+    limits = {
+        SETTINGS.get(name, name): (float(low), float(high))
+        for key, (low, high) in entry.items()
+        for name in both.get(key, [key])
+    }
+    if unknown := set(limits) - {*SETTINGS.values(), "always"}:
+        raise ValueError(
+            f"the claim '{says}' has '{unknown.pop()}', and may have digits, mnist, both, always"
+        )
+    if not (says and value and limits):
+        raise ValueError(f"the claim '{says}' lacks one of: says, value, and limits")
+    try:
+        compile(value, says, "eval")
+    except SyntaxError:
+        raise ValueError(f"the claim '{says}' has '{value}', which is no expression of Python") from None
+    return Claim(says, value, limits)
+
+
+# --- values -----------------------------------------------------------------------------------------------
+
+
+CLAIMED = """
+def _claimed(expression):
+    try:
+        return repr(float(eval(expression, globals())))
+    except Exception as problem:
+        return f"an error ({type(problem).__name__}: {problem})"
+"""
+
+
+def cell(of: Ledger) -> NotebookNode:
+    """A code cell that evaluates the claims where the lesson has run."""
+    expressions = sorted({claim.value for claim in of.claims})
+    return new_code_cell(
+        f"{CLAIMED}\nfrom IPython.display import display as _display\n"
+        f"_display({{{MIME!r}: {{one: _claimed(one) for one in {expressions!r}}}}}, raw=True)"
+    )
+
+
+def trial(of: Ledger) -> NotebookNode:
+    """A code cell that fails where a claim has no value, or not the one it has under every budget."""
+    entries = [(one.says, one.value, *one.limits.get("always", (-1e300, 1e300))) for one in of.claims]
+    return new_code_cell(
+        f"{CLAIMED}\nfor _says, _value, _low, _high in {entries!r}:\n    _shown = _claimed(_value)\n"
+        "    assert _shown[:2] != 'an' and _low <= float(_shown) <= _high, (_says, _value, _shown)"
+    )
+
+
+def values(ran: NotebookNode) -> dict[str, float | str]:
+    """What a cell of `cell` displayed."""
+    shown: dict[str, str] = {}
+    for output in ran.get("outputs", []):
+        shown |= output.get("data", {}).get(MIME, {})
+    return {expression: _number(value) for expression, value in shown.items()}
+
+
+def _number(shown: str) -> float | str:
+    try:
+        return shown if math.isnan(number := float(shown)) else number
+    except ValueError:
+        return shown
+
+
+def judged(source: Path, found: Mapping[Lesson, Values], setting: str) -> tuple[list[str], int]:
+    """The claims of these lessons that do not hold, a sentence each, and how many there are in all."""
+    ledgers = [ledger(source, lesson) for lesson in found]
+    broken = [sentence for one in ledgers for sentence in one.broken(found[one.lesson], setting)]
+    return broken, sum(len(one.claims) for one in ledgers)
+
+
+def kept(root: Path) -> dict[str, dict[str, dict[str, float | str]]]:
+    """The stored values by setting, name of the lesson, and expression."""
+    return record.kept(root / "docs" / "claims.json") or {}
+
+
+def keep(root: Path, setting: str, found: Mapping[str, Values]) -> None:
+    """Store the values of some lessons' runs under a setting beside those of the others."""
+    stored = kept(root)
+    stored[setting] = {**stored.get(setting, {}), **found}  # type: ignore[dict-item]
+    record.keep(root / "docs" / "claims.json", stored)
+
+
+COLUMNS = ("lesson", "sentence", "expression", *SETTINGS.values())
+
+
+def rows(ledgers: Sequence[Ledger], stored: Mapping[str, Mapping[str, Values]]) -> Iterator[tuple[str, ...]]:
+    """Every claim as COLUMNS say, with its stored values and their limits."""
+    for one in ledgers:
+        for claim in one.claims:
+            shown = []
+            for setting in SETTINGS.values():
+                value, limits = (
+                    stored.get(setting, {}).get(one.lesson.name, {}).get(claim.value),
+                    claim.on(setting),
+                )
+                number = "?" if value is None else f"{value:.4g}" if isinstance(value, float) else value
+                shown.append(f"{number} in [{limits[0]:g}, {limits[1]:g}]" if limits else f"({number})")
+            yield (one.lesson.name, claim.says, claim.value, *shown)
+
+
+# --- sentences --------------------------------------------------------------------------------------------
+
+PARAGRAPHS = re.compile(  # that ask, or name books
+    r"\A### Exercise.*|^\*\*(You need|To think about|Papers|Mark scheme)\b.*?(\n\s*\n|\Z)",
+    re.DOTALL | re.MULTILINE,
+)
+UNSAID = re.compile(  # formulas, code, links, years, and what is referred to by number
+    r"```.*?```|\$\$.*?\$\$|\$[^$]*\$|`[^`]*`|\[[^\]]*\]\([^)]*\)|<[^>]*>|\b(19|20)\d\d\b|^#+ \d(\.\d+)?"
+    r"|\b(sections?|exercises?|chapters?|equations?|cells?|projects?|hints?|of|in|from|by|that|at|\()\s?[1-7](\.\d+)?"
+    r"((,| and| to| or) [1-7](\.\d+)?)*\b(?![.\d]*( nats|%| times| per| bits| dim| epoch| point| of |\d))",
+    re.DOTALL | re.IGNORECASE | re.MULTILINE,
+)
+ADJECTIVE = (
+    "larg|small|bigg|high|low|great|sharp|wid|narrow|short|long|clos|fast|slow|steep|cheap|clean|blurr|tight|weak|strong|"
+    "few|near|rough|smooth|rich|poor|hard|eas"
+)
+MEASURABLE = re.compile(
+    rf"(?<![\w.])\d[\d,.]*(?!\w)|\b(more|less|fewer|better|worse|best|worst|most|least|half|twice|"
+    rf"({ADJECTIVE})(i?er|i?est))\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Text:
+    """What a lesson asserts: its Markdown without exercises, and the titles of its figures."""
+
+    markdown: tuple[str, ...]
+    titles: tuple[str, ...]
+
+    @classmethod
+    def of(cls, notebook: NotebookNode) -> "Text":
+        cells = notebook.cells
+        markdown = [PARAGRAPHS.sub("", one.source) for one in cells if one.cell_type == "markdown"]
+        titles = [title for one in cells if one.cell_type == "code" for title in _titles(one.source)]
+        return cls(tuple(markdown), tuple(titles))
+
+    @cached_property
+    def whole(self) -> str:
+        return plain(" ".join([*self.markdown, *self.titles]))
+
+    def measurable(self) -> Iterator[str]:
+        """Every sentence with a number, a comparative or a superlative, questions left out."""
+        for said in self.markdown:
+            for sentence in re.split(r"\n\s*\n|\n\s*(?:[-*|]|\d\.) |(?<=[.!?:;])\)?\s+(?=[A-Z*(`$'])", said):
+                if not sentence.rstrip(" *)").endswith("?") and MEASURABLE.search(UNSAID.sub(" ", sentence)):
+                    yield plain(sentence)
+        yield from (plain(title) for title in self.titles if MEASURABLE.search(title))
+
+
+def unbound(source: Path, of: Ledger) -> list[str]:
+    """The measurable sentences of a lesson that have neither a claim nor a reason to need none."""
+    known = [*(claim.says for claim in of.claims), *of.exempt]
+    text = Text.of(notebooks.read(source / of.lesson.path))
+    return [said for said in text.measurable() if not any(one in said or said in one for one in known)]
+
+
+def plain(words: str) -> str:
+    """Words on one line."""
+    return " ".join(words.split())
+
+
+def _titles(code: str) -> Iterator[str]:
+    """The texts of several words that a cell hands to `plotting`: titles of figures."""
+    try:
+        tree = ast.parse(code)
+    except SyntaxError:
+        return  # a cell of IPython's own commands
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and ast.unparse(call.func).startswith("plotting."):
+            for one in call.args:
+                if isinstance(one, ast.Constant) and isinstance(one.value, str) and " " in one.value:
+                    yield one.value
