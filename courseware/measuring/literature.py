@@ -216,8 +216,10 @@ def notes(found: Iterable[Reproduction]) -> list[str]:
 
 def tables(found: Iterable[Reproduction]) -> dict[str, list[tuple[str, ...]]]:
     """Heads and rows, nats per MNIST test image: ours beside what is published, and the reference runs."""
-    published = [("what", "published", "ours, mean ± spread", "difference", "on", "published by")]
-    reference = [("what", "mean ± spread", "seeds", "on", "course reproduce --only")]
+    published: list[tuple[str, ...]] = [
+        ("what", "published", "ours, mean ± spread", "difference", "on", "published by")
+    ]
+    reference: list[tuple[str, ...]] = [("what", "mean ± spread", "seeds", "on", "course reproduce --only")]
     for one in found:
         ours = f"{one.mean:.2f} ± {one.spread:.2f}"
         if one.published is None or one.difference is None:
@@ -227,7 +229,7 @@ def tables(found: Iterable[Reproduction]) -> dict[str, list[tuple[str, ...]]]:
         else:
             figures = f"{one.published:.2f}", ours, f"{one.difference:+.2f}"
             published.append((one.title, *figures, one.device, one.source))
-    both = {"Reference runs": reference, "Published figures": published}
+    both: dict[str, list[tuple[str, ...]]] = {"Reference runs": reference, "Published figures": published}
     return {name: rows for name, rows in both.items() if rows[1:]}
 
 
