@@ -84,8 +84,8 @@ class ContinuousBernoulli:
         near, small, large = self._halves()
         series = math.log(2) + small**2 / 12 - 7 * small**4 / 1440 + 31 * small**6 / 90720
         log_constant = torch.where(near, series, (large / (large / 2).tanh()).log())
-        both = torch.broadcast_tensors(self.logits, x)
-        return log_constant - F.binary_cross_entropy_with_logits(*both, reduction="none")
+        logits, x = torch.broadcast_tensors(self.logits, x)
+        return log_constant - F.binary_cross_entropy_with_logits(logits, x, reduction="none")
 
     @property
     def mean(self) -> Tensor:
