@@ -219,7 +219,9 @@ def test_no_more_than_some_files_are_looked_at(tmp_path, read):
 
 def test_helper_files_are_listed_once(tmp_path, read):
     put(tmp_path, {"vae.ipynb": VAE, "helpers.py": b"", "lib/x.py": b"", "notes.txt": b""})
-    assert details(read()) == {Reason.LEFT_OUT: "not used: helpers.py (a script), lib/x.py (a script), notes.txt"}
+    assert details(read()) == {
+        Reason.LEFT_OUT: "not used: helpers.py (a script), lib/x.py (a script), notes.txt"
+    }
 
 
 def showing(*addresses: str) -> bytes:
