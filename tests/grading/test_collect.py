@@ -316,6 +316,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path, read, monkeypatch):
     (tmp_path / "b.ipynb").write_bytes(b"x" * 10)
     submission = read("a", "b")
     assert (list(submission.notebooks), reasons(submission)) == (["b"], [(Reason.TOO_LARGE, "a")])
+    assert details(submission)[Reason.TOO_LARGE].endswith("clear its outputs")
 
 
 def test_notebooks_are_read_while_the_sum_is_not_too_large(tmp_path, read, monkeypatch):

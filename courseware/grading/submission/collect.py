@@ -143,7 +143,8 @@ class _Files:
                     with _opened(directory, name) as file:
                         self._take(name, stem, file)
                 except Refused as refusal:
-                    self._blame(refusal.reason, stem, f"{printable(name, LONGEST_NAME)} {refusal.why}")
+                    advice = ": clear its outputs" * (refusal.reason is Reason.TOO_LARGE and bool(stem))
+                    self._blame(refusal.reason, stem, f"{name} {refusal.why}{advice}")
             elif not UNHEEDED.fullmatch(name):
                 lying.append(name)
         missing = [stem for name, stem in stems.items() if name not in present]

@@ -323,11 +323,8 @@ def _unmixed(cells: list[_Cell], released: Released) -> tuple[list[_Cell], list[
     for cell in cells:
         origin = released.get(cell.grade_id)
         said = plain(cell.source)
-        if (
-            origin
-            and not is_solution(origin)
-            and (cell.kind, said) != (origin.cell_type, plain(origin.source))
-        ):
+        fixed = origin is not None and not is_solution(origin)
+        if fixed and (cell.kind, said) != (origin.cell_type, plain(origin.source)):
             changed.append(cell.grade_id)
             if written := plain(said.replace(plain(origin.source), "")):
                 result.append(_Cell(cell.kind, written))
@@ -347,9 +344,10 @@ def _answered_elsewhere(cells: list[_Cell], release: NotebookNode) -> None:
         if left and origin.cell_type == "markdown":
             _answered_beside(cells, place, texts)
         elif name and (left or "NotImplementedError" in stub.source or not defines(stub.source, name)):
-            known = [at for at, cell in enumerate(cells) if not cell.grade_id and defines(cell.source, name)]
-            if known and (left or known[-1] > place):
-                cells[known[-1]] = replace(cells[known[-1]], grade_id=stub.grade_id)
+            code = [at for at, cell in enumerate(cells) if cell.kind == "code" and _is_own(cell, texts)]
+            own = [at for at in code if defines(cells[at].source, name)]
+            if own and (left or own[-1] > place):
+                cells[own[-1]] = replace(cells[own[-1]], grade_id=stub.grade_id)
                 cells[place : place + 1] = [] if left else [replace(stub, grade_id="")]
 
 
