@@ -27,6 +27,7 @@ from PIL import Image
 
 from courseware import sections
 from courseware.classroom import batch
+from courseware.grading.preprocessors import asked_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.sandbox]
 
@@ -278,6 +279,14 @@ def test_both_ways_give_the_points_that_are_due_for_the_same_reasons(ways, name)
     assert ours[f"{NAME} {WRITTEN}"] == ((None, None, True) if by_hand else (0.0, None, False))
     assert faults(ways[0], name) == faults(ways[1], name)
     assert {fault["reason"] for fault in faults(ways[0], name)} == reasons
+
+
+@pytest.mark.parametrize("name", ["several", "a web page", "another encoding", "a link", "an empty folder"])
+def test_who_handed_in_nothing_that_can_be_read_is_told_so_and_not_that_answers_are_missing(ways, name):
+    for root in ways:
+        nb = nbformat.read(root / "autograded" / name / SECTION.folder / FILE, as_version=4)
+        (report,) = (cell.outputs[0].data["text/html"] for cell in nb.cells if asked_of(cell))
+        assert "Nothing that could be read was handed in." in report and "Not yet" not in report
 
 
 @pytest.mark.parametrize("name", ["a picture", "a picture beside"])

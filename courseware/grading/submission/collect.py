@@ -68,17 +68,19 @@ class Submission:
     ) -> tuple[NotebookNode, tuple[Fault, ...], list[Remark]]:
         """A notebook repaired, or as released where it was not handed in; what was wrong with it, remarks.
 
-        Its metadata say so too, and of the `first` notebook what was wrong with the submission. `solved` is
-        the instructor's, as JSON: without it nothing is remarked on.
+        Its metadata say so too, whether it was `read`, and of the `first` notebook what was wrong with the
+        submission. `solved` is the instructor's, as JSON: without it nothing is remarked on.
         """
-        handed_in = name in self.notebooks
         nb, faults = deepcopy(release), ()
-        if handed_in:
+        if name in self.notebooks:
             nb, faults = repair(self.notebooks[name], release, name, self.pictures)
+        unreadable = any(fault.reason is Reason.NOT_A_NOTEBOOK for fault in faults)
         about = [one for one in self.faults if one.notebook == name or (first and not one.notebook)]
         found = remarks(nb, nbformat.reads(solved, as_version=4)) if solved else []
         nb.metadata["course"] = NotebookNode(
-            faults=[one.plain for one in (*about, *faults)], remarks=[vars(one) for one in found]
+            faults=[one.plain for one in (*about, *faults)],
+            remarks=[vars(one) for one in found],
+            read=name in self.notebooks and not unreadable,
         )
         return nb, faults, found
 

@@ -219,8 +219,8 @@ def _with_attachments(source: str, pictures: dict[str, Any], beside: Mapping[str
 def _recognised(cells: list[_Cell], release: NotebookNode) -> tuple[list[_Cell], list[str]]:
     """The cells with the marks that some have lost, and the names of those that only looks tell of.
 
-    An id is proof. Otherwise what was released in one cell only is that cell, and an answer is the last
-    cell that defines the name which its check asks for, or stands where it was released.
+    An id is proof. Otherwise what was released in one cell only is that cell, and an answer is the one that
+    stands where it was released, as long as `_answered_elsewhere` finds no better one.
     """
     marked = {cell.grade_id for cell in cells}
     lost = [cell for cell in release.cells if _grade_id(cell) and _grade_id(cell) not in marked]
@@ -261,11 +261,6 @@ class _Unmarked:
             return self.places[text]
         if not is_solution(origin):
             return None
-        check = f"{_grade_id(origin)}-check"
-        name = "".join(asked(one.source) for one in self.release if _grade_id(one) == check)
-        for place, cell in reversed(list(enumerate(self.cells))):
-            if name and self._free(place, origin) and defines(cell.source, name):
-                return place
         at = self.release.index(origin)
         for one, step in ((at - 1, 1), (at + 1, -1)):
             beside = self._place(self.release[one]) if 0 <= one < len(self.release) else None
