@@ -201,7 +201,7 @@ def _with_attachments(source: str, pictures: dict[str, Any], beside: Mapping[str
             kind, content = mimetypes.guess_type(file)[0] or "", base64.b64encode(beside[file]).decode()
         elif not (embedded and found[0].startswith("data:")):
             return found[0]
-        name = f"{crc32(content.encode()):x} {file}".strip()
+        name = f"beside/{file}" if file in beside else f"embedded-{crc32(content.encode()):x}"
         pictures[name] = {kind: content}
         return f"attachment:{quote(name)}"
 
