@@ -227,7 +227,7 @@ def _result(nb: NotebookNode, name: str, reports: list[tuple[Report, str]], foun
         mark = cell.metadata.nbgrader
         if utils.is_solution(cell):
             unchanged = mark.get("checksum") == utils.compute_checksum(cell)
-            comments[mark.grade_id] = "No response." if unchanged and not utils.is_task(cell) else None
+            comments[mark.grade_id] = pages.NO_RESPONSE if unchanged and not utils.is_task(cell) else None
         if utils.is_grade(cell):
             scores[mark.grade_id] = _score(cell)
         if utils.is_grade(cell) or utils.is_task(cell):
