@@ -71,7 +71,7 @@ class Submission:
         Its metadata say so too, whether it was `read`, and of the `first` notebook what was wrong with the
         submission. `solved` is the instructor's, as JSON: without it nothing is remarked on.
         """
-        nb, faults = deepcopy(release), ()
+        nb, faults = deepcopy(release), tuple[Fault, ...]()
         if name in self.notebooks:
             nb, faults = repair(self.notebooks[name], release, name, self.pictures)
         unreadable = any(fault.reason is Reason.NOT_A_NOTEBOOK for fault in faults)

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any
 from urllib.parse import quote, unquote
 from zlib import crc32
@@ -311,12 +312,10 @@ def _unmixed(cells: list[_Cell], released: Released) -> tuple[list[_Cell], list[
     result: list[_Cell] = []
     changed: list[str] = []
     for cell in cells:
-        origin = released.get(cell.grade_id)
-        said = plain(cell.source)
-        fixed = origin is not None and not is_solution(origin)
-        if fixed and (cell.kind, said) != (origin.cell_type, plain(origin.source)):
+        said, fixed = plain(cell.source), released.get(cell.grade_id)
+        if fixed and not is_solution(fixed) and (cell.kind, said) != (fixed.cell_type, plain(fixed.source)):
             changed.append(cell.grade_id)
-            if written := plain(said.replace(plain(origin.source), "")):
+            if written := plain(said.replace(plain(fixed.source), "")):
                 result.append(_Cell(cell.kind, written))
         result.append(cell)
     return result, changed
@@ -343,22 +342,20 @@ def _answered_elsewhere(cells: list[_Cell], release: NotebookNode) -> None:
 
 def _answered_beside(cells: list[_Cell], place: int, texts: Collection[str]) -> None:
     """Put what stands in cells of the student's own directly above and below a stub, but code, into it."""
-    first, end = place, place + 1
-    while first and _is_own(cells[first - 1], texts):
-        first -= 1
-    while end < len(cells) and _is_own(cells[end], texts):
-        end += 1
-    told, rest, pictures = [], [], dict(cells[place].pictures)
-    for at, cell in enumerate(cells[first:end], first):
-        apart = (cell.kind == "code" and not is_prose(cell.source)) or pictures.keys() & cell.pictures.keys()
-        if at == place or apart:
+    stub = cells[place]
+    above = list(takewhile(lambda cell: _is_own(cell, texts), reversed(cells[:place])))
+    below = list(takewhile(lambda cell: _is_own(cell, texts), cells[place + 1 :]))
+    told, rest, pictures = [], [], dict(stub.pictures)
+    for cell in (*reversed(above), stub, *below):
+        code = cell.kind == "code" and not is_prose(cell.source)
+        if cell is stub or code or pictures.keys() & cell.pictures.keys():
             rest.append(cell)
         else:
             told.append(cell.source)
             pictures |= cell.pictures
-    whole = "\n\n".join(source for source in told if plain(source)) or cells[place].source
-    answer = replace(cells[place], source=whole, pictures=pictures)
-    cells[first:end] = [answer if cell.grade_id else cell for cell in rest]
+    whole = "\n\n".join(source for source in told if plain(source)) or stub.source
+    answer = replace(stub, source=whole, pictures=pictures)
+    cells[place - len(above) : place + 1 + len(below)] = [answer if cell is stub else cell for cell in rest]
 
 
 def _is_own(cell: _Cell, released: Collection[str]) -> bool:
