@@ -430,7 +430,7 @@ def _report_class(course, assignment: str) -> None:
         f"{found.students} submissions of {assignment} are in the gradebook; {found.by_hand} answers are "
         "to be graded by hand."
     )
-    for warning in [*found.warnings(assignment), *course.nameless(assignment)]:
+    for warning in [*found.warnings(assignment), *course.astray(assignment)]:
         _say((warning, "bold red"))
     _say(f"Summary, chart and table per exercise: {folder}")
 
