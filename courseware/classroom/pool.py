@@ -83,8 +83,11 @@ def _result(future: Future[R]) -> R | None:
 
 
 @contextmanager
-def local(count: int | None = None, start: str = START) -> Iterator[Crew]:
-    """Processes on this machine, one per core unless told, of one thread each; they end with the context."""
+def local(count: int | None = None, start: str = START, ready: Callable[[], object] = int) -> Iterator[Crew]:
+    """Processes on this machine, one per core unless told, of one thread each; they end with the context.
+
+    Each calls `ready` before its first job, in nobody's turn.
+    """
     count = count or joblib.cpu_count()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     context: Any = multiprocessing.get_context(start)
@@ -100,7 +103,7 @@ def local(count: int | None = None, start: str = START) -> Iterator[Crew]:
             end()
         if not pools:
             multiprocessing.set_forkserver_preload([work.__module__])
-            pools.append(ProcessPool(count, initializer=_begin, initargs=[work], context=context))
+            pools.append(ProcessPool(count, initializer=_begin, initargs=[work, ready], context=context))
         return pools[-1].schedule(work, [job], timeout=seconds)
 
     try:
@@ -109,13 +112,14 @@ def local(count: int | None = None, start: str = START) -> Iterator[Crew]:
         end()
 
 
-def _begin(work: Callable) -> None:
+def _begin(work: Callable, ready: Callable[[], object]) -> None:
     """What a worker does first: import `work`, by being given it, and end with the process that made it.
 
     Jobs are fetched under a lock, in which an import would keep all others waiting.
     """
     parent: Any = multiprocessing.parent_process()
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    ready()
 
 
 def unprotected(address: str) -> bool:

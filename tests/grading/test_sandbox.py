@@ -15,6 +15,7 @@ from textwrap import dedent
 from unittest.mock import AsyncMock
 
 import nbformat
+import psutil
 import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
@@ -126,12 +127,15 @@ OUT_OF_REACH = {
     "other hosts' names": ("import socket; socket.getaddrinfo('example.org', 80)", "gaierror"),
     "the grader's own machine": (
         "import socket; socket.create_connection(('127.0.0.1', PORT), timeout=5)",
-        "ConnectionRefusedError",
+        "OSError",
     ),
     "files in memory without a name": (
         "import os; os.memfd_create('x')",
         "OSError",
     ),
+    "memory in locks": ("import fcntl; fcntl.lockf(open('/tmp/l', 'w'), fcntl.LOCK_EX)", "OSError"),
+    "memory in the buffers of a network": ("import socket; socket.create_server(('', 0))", "OSError"),
+    "memory in large pipes": ("import os, fcntl; fcntl.fcntl(os.pipe()[0], 1031, 2**20)", "OSError"),
     "users of its own": (
         "import subprocess as s; s.run(['unshare', '-Ur', 'true'], check=True, stderr=s.DEVNULL)",
         "CalledProcessError",
@@ -358,7 +362,7 @@ def test_the_process_that_kernels_are_forked_from_knows_no_home_that_only_the_sa
 @needs_sandbox
 def test_no_system_call_is_made_that_is_not_in_the_list(tmp_path):
     library = ctypes.CDLL("libseccomp.so.2")
-    known = [*seccomp.ALLOWED, "clone", "socket"]
+    known = [*seccomp.ALLOWED, "clone", "socket", "fcntl"]
     numbers = {library.seccomp_syscall_resolve_name(name.encode()) for name in known}
     code = f"""
         import ctypes, errno
@@ -398,6 +402,21 @@ def test_a_kernel_can_be_forked_whatever_number_of_threads_the_grader_uses(tmp_p
     forked._end()
     (cell,) = run(tmp_path, "import torch; torch.get_num_threads()")
     assert cell.outputs[0].data["text/plain"] == "1"
+
+
+@needs_sandbox
+def test_what_kernels_are_forked_from_ends_with_its_maker_also_while_it_imports(tmp_path):
+    (tmp_path / "torch.py").write_text(
+        f"import os, time; os.mkdir({str(tmp_path / 'there')!r}); time.sleep(600)"
+    )
+    code = f"from courseware.grading.kernel import forked; forked.Zygote({{'PYTHONPATH': {str(tmp_path)!r}}})"
+    with subprocess.Popen([sys.executable, "-c", code]) as maker:
+        while not (tmp_path / "there").exists():
+            assert maker.poll() is None
+            time.sleep(0.1)
+        (zygote,) = psutil.Process(maker.pid).children()
+        maker.kill()
+    zygote.wait(30)
 
 
 @needs_sandbox
