@@ -147,6 +147,7 @@ OUT_OF_REACH = {
         "LookupError or PermissionError",
     ),
     "processes outside": (f"import os; os.kill({os.getpid()}, 0)", "ProcessLookupError"),
+    "being killed last": ("open('/proc/self/oom_score_adj', 'w').write('0')", "OSError"),
     "a larger limit": (
         "import resource as r; r.setrlimit(r.RLIMIT_NPROC, (10**6, 10**6))",
         "ValueError",

@@ -401,7 +401,7 @@ def _walls(limits: Limits) -> list[str]:
     walls += ["--proc", "/proc", "--dev", "/dev"]
     for path in (*WRITABLE, HOME):  # first: the course may lie in one of them
         walls += [*_way_to(Path(path)), *_writable(Path(path), limits)]
-    walls += ["--remount-ro", "/dev"]
+    walls += ["--remount-ro", "/dev", "--remount-ro", "/proc"]  # where one may ask to be killed last
     for path in ("/bin", "/sbin", "/lib", "/lib32", "/lib64"):
         if os.path.islink(path):
             walls += ["--symlink", os.readlink(path), path]
