@@ -31,8 +31,9 @@ R = TypeVar("R")
 
 ATTEMPTS = 3
 AHEAD = 2  # jobs per worker that are under way or wait for one
-TURNS = (30, 300, 7200)  # seconds from a job's start; a worker that takes longer is ended
+TURNS = (10, 60, 600, 7200)  # seconds from a job's start; an honest one takes two to three
 DIED = (ProcessExpired, BrokenExecutor)
+GIVEN_UP = (*DIED, TimeoutError)
 START = "forkserver" if sys.platform == "linux" else "spawn"  # elsewhere forks of what has libraries may hang
 
 
@@ -58,28 +59,20 @@ def outcomes(
             return
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             job, turn, died = running.pop(future)
-            error = None if future.cancelled() else future.exception()
+            if future.cancelled():
+                raise CourseError(
+                    "The scheduler has dropped what it was given to do: see whether it still runs, then give "
+                    "the same command again."
+                )
+            error = future.exception()
             if isinstance(error, TimeoutError) and turn + 1 < len(TURNS):
                 behind.append((job, turn + 1, died))
             elif isinstance(error, DIED) and died + 1 < ATTEMPTS:
                 behind.append((job, turn, died + 1))
+            elif isinstance(error, GIVEN_UP) or type(error).__name__ == "KilledWorker":  # Dask's
+                yield job, None
             else:
-                yield job, _result(future)
-
-
-def _result(future: Future[R]) -> R | None:
-    """What has come of a job; None where it is given up."""
-    if future.cancelled():
-        raise CourseError(
-            "The scheduler has dropped what it was given to do: see whether it still runs, then give the "
-            "same command again."
-        )
-    error = future.exception()
-    if (
-        isinstance(error, (*DIED, TimeoutError)) or type(error).__name__ == "KilledWorker"
-    ):  # Dask's, after several workers
-        return None
-    return future.result()
+                yield job, future.result()
 
 
 @contextmanager
