@@ -235,8 +235,9 @@ class SandboxProvisioner(LocalProvisioner):
         processes = [process for pid in self.watched for process in taken(pid)]
         self.computed = max([self.computed, *(process.computed for process in processes)])
         self.waited = max([self.waited, *(process.waited for process in processes)])
-        files = [filed(process.pid, place) for process in processes[-1:] for place in (*WRITABLE, HOME)]
-        if sum(process.memory for process in processes) + sum(files) - self.uncounted > self.limits.memory:
+        shared = [filed(process.pid, place) for process in processes[-1:] for place in (*WRITABLE, HOME)]
+        shared += [buffered(process.pid) for process in processes[-1:]]
+        if sum(process.memory for process in processes) + sum(shared) - self.uncounted > self.limits.memory:
             return Reason.MEMORY
         if sum(process.threads for process in processes) > self.limits.processes:
             return Reason.PROCESSES
@@ -312,6 +313,14 @@ def filed(pid: int, place: str) -> int:
     except OSError:  # it has ended, or is not ours to look at
         return 0
     return (found.f_blocks - found.f_bfree) * found.f_frsize + (found.f_files - found.f_ffree) * FILE_BYTES
+
+
+def buffered(pid: int) -> int:
+    """Bytes that wait in the connections of a process's network: these take more than other sockets."""
+    with suppress(OSError):
+        found = re.findall(r"\b(\w{8}):(\w{8})\b", Path(f"/proc/{pid}/net/tcp").read_text())
+        return sum(int(number, 16) for numbers in found for number in numbers)
+    return 0
 
 
 def _sizes(folder: Path) -> Iterator[int]:
