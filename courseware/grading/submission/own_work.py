@@ -26,7 +26,7 @@ from courseware.grading.reasons import Fault
 from courseware.notebooks import plain
 
 MAGICS = 20  # lines of a cell for IPython; no lesson has that many
-MAGIC = re.compile(r"get_ipython\(\)\.(run_(line|cell)_magic|system)")
+MAGIC = ("run_line_magic", "run_cell_magic", "system")
 HARMLESS = re.compile(
     r"matplotlib|time|timeit|capture|load_ext|autoreload|config|(pip|nvidia-smi)( [\w=<>.-]+)*"
 )
@@ -154,9 +154,10 @@ def _parse(code: str) -> ast.Module:
 
 def _magic(node: ast.AST) -> list[str]:
     """The name of a magic and what it is given, or a program, as IPython writes it; [] for what is none."""
-    if not (isinstance(node, ast.Call) and MAGIC.fullmatch(ast.unparse(node.func))):
-        return []
-    return [str(getattr(argument, "value", "")) for argument in node.args]
+    match node:
+        case ast.Call(ast.Attribute(ast.Call(ast.Name("get_ipython")), name)) if name in MAGIC:
+            return [str(getattr(argument, "value", "")) for argument in node.args]
+    return []
 
 
 def defines(code: str, name: str) -> bool:
