@@ -365,7 +365,9 @@ def grade(
         )
     rules = work.Rules(sandboxed=not unsafe, whole=whole)
     started, broken = time.monotonic(), []
-    with pool.dask(scheduler) if scheduler else pool.local(workers) as crew, _progress("submissions") as bars:
+    ready = int if unsafe else work.ready
+    crews = pool.dask(scheduler) if scheduler else pool.local(workers, ready=ready)
+    with crews as crew, _progress("submissions") as bars:
         tasks = {one: bars.add_task(one, total=len(students or course.students(one))) for one in assignments}
         for result in batch.grade(course, assignments, rules, crew, students):
             bars.advance(tasks[result.assignment])
@@ -515,7 +517,7 @@ def regrade(
     }
     if not chosen:
         raise settings.CourseError(f"Nothing is handed in by {', '.join(students)}.")
-    with pool.local(workers) as crew:
+    with pool.local(workers, ready=int if unsafe else work.ready) as crew:
         if verify:
             _verify(course, chosen, crew, unsafe)
             return

@@ -31,8 +31,9 @@ R = TypeVar("R")
 
 ATTEMPTS = 3
 AHEAD = 2  # jobs per worker that are under way or wait for one
-TURNS = (30, 300, 7200)  # seconds from a job's start; a worker that takes longer is ended
+TURNS = (10, 60, 600, 7200)  # seconds from a job's start; an honest one takes two to three
 DIED = (ProcessExpired, BrokenExecutor)
+GIVEN_UP = (*DIED, TimeoutError)
 START = "forkserver" if sys.platform == "linux" else "spawn"  # elsewhere forks of what has libraries may hang
 
 
@@ -58,33 +59,28 @@ def outcomes(
             return
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             job, turn, died = running.pop(future)
-            error = None if future.cancelled() else future.exception()
+            if future.cancelled():
+                raise CourseError(
+                    "The scheduler has dropped what it was given to do: see whether it still runs, then give "
+                    "the same command again."
+                )
+            error = future.exception()
             if isinstance(error, TimeoutError) and turn + 1 < len(TURNS):
                 behind.append((job, turn + 1, died))
             elif isinstance(error, DIED) and died + 1 < ATTEMPTS:
                 behind.append((job, turn, died + 1))
+            elif isinstance(error, GIVEN_UP) or type(error).__name__ == "KilledWorker":  # Dask's
+                yield job, None
             else:
-                yield job, _result(future)
-
-
-def _result(future: Future[R]) -> R | None:
-    """What has come of a job; None where it is given up."""
-    if future.cancelled():
-        raise CourseError(
-            "The scheduler has dropped what it was given to do: see whether it still runs, then give the "
-            "same command again."
-        )
-    error = future.exception()
-    if (
-        isinstance(error, (*DIED, TimeoutError)) or type(error).__name__ == "KilledWorker"
-    ):  # Dask's, after several workers
-        return None
-    return future.result()
+                yield job, future.result()
 
 
 @contextmanager
-def local(count: int | None = None, start: str = START) -> Iterator[Crew]:
-    """Processes on this machine, one per core unless told, of one thread each; they end with the context."""
+def local(count: int | None = None, start: str = START, ready: Callable[[], object] = int) -> Iterator[Crew]:
+    """Processes on this machine, one per core unless told, of one thread each; they end with the context.
+
+    Each calls `ready` before its first job, in nobody's turn.
+    """
     count = count or joblib.cpu_count()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     context: Any = multiprocessing.get_context(start)
@@ -100,7 +96,7 @@ def local(count: int | None = None, start: str = START) -> Iterator[Crew]:
             end()
         if not pools:
             multiprocessing.set_forkserver_preload([work.__module__])
-            pools.append(ProcessPool(count, initializer=_begin, initargs=[work], context=context))
+            pools.append(ProcessPool(count, initializer=_begin, initargs=[work, ready], context=context))
         return pools[-1].schedule(work, [job], timeout=seconds)
 
     try:
@@ -109,13 +105,14 @@ def local(count: int | None = None, start: str = START) -> Iterator[Crew]:
         end()
 
 
-def _begin(work: Callable) -> None:
+def _begin(work: Callable, ready: Callable[[], object]) -> None:
     """What a worker does first: import `work`, by being given it, and end with the process that made it.
 
     Jobs are fetched under a lock, in which an import would keep all others waiting.
     """
     parent: Any = multiprocessing.parent_process()
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    ready()
 
 
 def unprotected(address: str) -> bool:

@@ -140,10 +140,12 @@ def _size(metadata: Any) -> dict[str, int]:
 
 
 def loading_nothing(source: str) -> str:
-    """Markdown for which JupyterLab asks no other machine: pictures from elsewhere become links, tags text.
+    """Markdown for which JupyterLab asks no other machine: pictures from elsewhere become links, tags text,
+    and so do diagrams, which can hold pictures.
 
     Attached pictures and tags without attributes stay.
     """
+    source = re.sub(r"^(.*(?:`{3}|~{3}).*?)mermaid", r"\1text", source, flags=re.IGNORECASE | re.MULTILINE)
     source = re.sub(r"!(?=\[)(?!\[[^\]\n]*\]\((attachment:|data:image/))", "", source)
     return re.sub(r"<(?=[a-zA-Z][^>]*=[^>]*>)", "&lt;", source)
 

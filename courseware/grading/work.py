@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from typing import Any
@@ -27,10 +27,12 @@ from nbgrader import utils
 from course_utils import __version__
 from course_utils.checks.judges.core import Report
 from course_utils.checks.words import WAITING, printable
+from course_utils.settings import CourseError
 from courseware.grading import pages, preprocessors
 from courseware.grading.judging import Judge
 from courseware.grading.kernel import sandbox
-from courseware.grading.preprocessors import ENVIRONMENT, Probe
+from courseware.grading.kernel.forked import zygote
+from courseware.grading.preprocessors import ENVIRONMENT, Probe, asked_of
 from courseware.grading.reasons import MACHINE, Fault, Reason
 from courseware.grading.submission import demonstrations
 from courseware.grading.submission.collect import Submission
@@ -138,6 +140,13 @@ def grade(job: Job) -> Result:
     """
     with _one_at_a_time, preprocessors.environment(ENVIRONMENT), _limited(OWN_SECONDS):
         return _grade(job)
+
+
+def ready() -> None:
+    """Start what kernels are forked from, where there can be any, so that the first need not wait for it."""
+    with preprocessors.environment(ENVIRONMENT), suppress(CourseError):
+        sandbox.require()
+        zygote(sandbox.outside())
 
 
 @contextmanager

@@ -127,6 +127,7 @@ def feedback(course: Path) -> str:
 def calling_out(solved: str) -> str:
     """The notebook with a cell that shows pictures from another machine, and one that has it shown."""
     notebook, pictures = nbformat.reads(solved, 4), "![x](http://192.0.2.1/a) <img src='http://192.0.2.1/b'>"
+    pictures += '\n\n```mermaid\nflowchart\n  A@{ img: "http://192.0.2.1/c" }\n```\n'
     show = f"from IPython.display import *\ndisplay(HTML({pictures!r}), Markdown({pictures!r}))"
     notebook.cells += [nbformat.v4.new_markdown_cell(pictures), nbformat.v4.new_code_cell(show)]
     return nbformat.writes(notebook)

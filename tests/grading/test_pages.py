@@ -182,6 +182,11 @@ def test_nothing_in_markdown_is_loaded_from_elsewhere(source):
     assert FAR in str(shown)
 
 
+@pytest.mark.parametrize("fence", ["```mermaid", "> ~~~~ Mermaid", "- ```\tmermaid x"])
+def test_no_diagram_is_drawn(fence):
+    assert "mermaid" not in pages.loading_nothing(f'{fence}\nflowchart\n  A@{{ img: "{FAR}" }}\n').lower()
+
+
 @pytest.mark.parametrize("source", KEPT)
 def test_other_markdown_stays_as_it_is(source):
     assert pages.loading_nothing(source) == source

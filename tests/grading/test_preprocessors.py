@@ -336,7 +336,7 @@ def test_a_solved_notebook_of_one_s_own_gets_no_remark():
         remarks_on(
             "import matplotlib.pyplot as plt\nplt.rcParams['figure.dpi'] = 80",
             "torch.manual_seed(3)\ntorch.backends.cudnn.deterministic = True",
-            "%matplotlib inline\nfrom course_utils.checks import check",
+            "%matplotlib inline\nfrom course_utils.checks import check\n!pip install -q torch==2",
             "x = torch.zeros(3)\nx[0] = 1\nmodel.weight.data = x",
             answer=RIGHT_KL,
         )
@@ -381,18 +381,34 @@ def test_every_reference_is_in_the_package():
         assert callable(getattr(importlib.import_module(f"course_utils.{module}"), name))
 
 
-HIDDEN = """
-def gaussian_kl(mu, logvar):
-    return getattr(objectives, "_".join(["gaussian", "kl"]))(mu, logvar)
-"""
+HIDDEN = {
+    "here": "ask = getattr(objectives, '_'.join(['gaussian', 'kl']))",
+    "in a thread": """
+from concurrent.futures import ThreadPoolExecutor
+threads = ThreadPoolExecutor(1)
+threads.submit(int).result()  # it runs before the check does
+def ask(*both): return threads.submit(objectives.gaussian_kl, *both).result()
+""",
+    "in a process": """
+import os, pickle
+(asks, asked), (told, tells) = (map(os.fdopen, os.pipe(), ("rb", "wb")) for _ in range(2))
+if not os.fork():
+    while True: pickle.dump(objectives.gaussian_kl(*pickle.load(asks)), tells); tells.flush()
+def ask(*both): pickle.dump(both, asked); asked.flush(); return pickle.load(told)
+""",
+}
 
 
-def test_the_package_s_solution_is_noted_when_it_runs_for_an_answer():
-    first = new_code_cell("from course_utils import objectives")
-    notebook = new_notebook(cells=[imports(), first, answer_cell(HIDDEN), graded_cell()], metadata=KERNEL)
+@needs_sandbox
+@pytest.mark.parametrize("code", HIDDEN.values(), ids=HIDDEN)
+def test_the_package_s_solution_is_noted_when_it_runs_for_an_answer(code):
+    first = new_code_cell("from course_utils import objectives\n" + code)
+    answer = answer_cell("def gaussian_kl(mu, logvar):\n    return ask(mu, logvar)")
+    notebook = new_notebook(cells=[imports(), first, answer, graded_cell()], metadata=KERNEL)
     resources, judge = {"course_seed": 5}, Judge()
-    for step in (Probe(timeout=30, unsafe=UNSAFE), judge):
+    for step in (Probe(timeout=30), judge):
         notebook, resources = step.preprocess(notebook, resources)
+    assert points(notebook.cells[-1]) == 3
     (remark,) = judge.remarks
     assert remark.why == (
         "ran `course_utils.objectives.gaussian_kl`, which solves gaussian_kl, when it was checked"
@@ -484,6 +500,26 @@ REACHES = {
     "C": "import ctypes",
     "an inside by its text": "getattr(check, '__globals__')",
     "another program": "!cat ../../solutions/02-theory/theory.ipynb",
+    "another process": "import os\nos.fork()",
+    "a pool of processes": "from concurrent.futures import ProcessPoolExecutor",
+    "in a cell with a magic": "%%time\nimport gc",
+    "behind a magic": "%time import gc",
+    "in a cell with many magics": "import gc\n" + 30 * "%time 1\n",
+    "behind many magics": 30 * "%time import gc\n",
+    "a magic for other languages": "%%python\nimport gc",
+    "a program that is put together": "!{sys.executable} -c {code}",
+    "a cell run from a text": "get_ipython().run_cell('import gc')",
+    "names of displays": "get_ipython().display_formatter.mimebundle_formatter.for_type(str, print)",
+    "an attribute of that name": "import operator\nf = operator.attrgetter('gaussian_kl')(objectives)",
+    "all members": "import inspect\ninspect.getmembers(objectives)",
+    "a lookup that is handed on": "(f,) = map(getattr, [objectives], ['gaussian_kl'])",
+    "a field of a text": "import string\nstring.Formatter().get_field('0.gaussian_kl', (objectives,), {})",
+    "an inside that is matched": "match check:\n    case object(__code__=code):\n        pass",
+    "what is wrapped": "check.__wrapped__",
+    "a pickle": "import pickle\npickle.loads(b'ccourse_utils.objectives\\ngaussian_kl\\n.')",
+    "a function made of code": "import types\ntypes.FunctionType(1, {})",
+    "the package's files": "open('/x/course_utils/objectives.py')",
+    "a module that was written there": "import written_9d41",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import ctypes
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from textwrap import dedent
 from unittest.mock import AsyncMock
 
 import nbformat
+import psutil
 import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
@@ -132,6 +134,9 @@ OUT_OF_REACH = {
         "import os; os.memfd_create('x')",
         "OSError",
     ),
+    "memory in locks": ("import fcntl; fcntl.lockf(open('/tmp/l', 'w'), fcntl.LOCK_EX)", "OSError"),
+    "memory in the buffers of IPv6": ("import socket; socket.socket(socket.AF_INET6)", "OSError"),
+    "memory in large pipes": ("import os, fcntl; fcntl.fcntl(os.pipe()[0], 1031, 2**20)", "OSError"),
     "users of its own": (
         "import subprocess as s; s.run(['unshare', '-Ur', 'true'], check=True, stderr=s.DEVNULL)",
         "CalledProcessError",
@@ -143,6 +148,7 @@ OUT_OF_REACH = {
         "LookupError or PermissionError",
     ),
     "processes outside": (f"import os; os.kill({os.getpid()}, 0)", "ProcessLookupError"),
+    "being killed last": ("open('/proc/self/oom_score_adj', 'w').write('0')", "OSError"),
     "a larger limit": (
         "import resource as r; r.setrlimit(r.RLIMIT_NPROC, (10**6, 10**6))",
         "ValueError",
@@ -165,8 +171,6 @@ OUT_OF_REACH = {
 @pytest.fixture(scope="module")
 def errors(tmp_path_factory) -> dict[str, str]:
     """What each attempt ended in: they share a kernel, as the cells of one notebook do."""
-    import socket
-
     course = tmp_path_factory.mktemp("course")
     (course / "gradebook.db").write_text("grades")
     for student in ("ada", "bob"):
@@ -296,6 +300,16 @@ def test_time_for_which_a_process_waits_for_a_processor_is_counted():
     assert 0 < sandbox.taken(os.getpid())[0].waited < time.monotonic()
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Only Linux has sandboxes.")
+def test_what_waits_in_connections_is_counted():
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as one,
+    ):
+        one.sendall(bytes(30_000))
+        assert sandbox.buffered(os.getpid()) >= 30_000
+
+
 @pytest.mark.parametrize(
     ("share", "ends_after"),
     [(0, 6), (0.5, 12), (1, 6 * messages.LONGEST)],
@@ -358,7 +372,7 @@ def test_the_process_that_kernels_are_forked_from_knows_no_home_that_only_the_sa
 @needs_sandbox
 def test_no_system_call_is_made_that_is_not_in_the_list(tmp_path):
     library = ctypes.CDLL("libseccomp.so.2")
-    known = [*seccomp.ALLOWED, "clone", "socket"]
+    known = [*seccomp.ALLOWED, "clone", "socket", "fcntl"]
     numbers = {library.seccomp_syscall_resolve_name(name.encode()) for name in known}
     code = f"""
         import ctypes, errno
@@ -398,6 +412,21 @@ def test_a_kernel_can_be_forked_whatever_number_of_threads_the_grader_uses(tmp_p
     forked._end()
     (cell,) = run(tmp_path, "import torch; torch.get_num_threads()")
     assert cell.outputs[0].data["text/plain"] == "1"
+
+
+@needs_sandbox
+def test_what_kernels_are_forked_from_ends_with_its_maker_also_while_it_imports(tmp_path):
+    (tmp_path / "torch.py").write_text(
+        f"import os, time; os.mkdir({str(tmp_path / 'there')!r}); time.sleep(600)"
+    )
+    code = f"from courseware.grading.kernel import forked; forked.Zygote({{'PYTHONPATH': {str(tmp_path)!r}}})"
+    with subprocess.Popen([sys.executable, "-c", code]) as maker:
+        while not (tmp_path / "there").exists():
+            assert maker.poll() is None
+            time.sleep(0.1)
+        (zygote,) = psutil.Process(maker.pid).children()
+        maker.kill()
+    zygote.wait(30)
 
 
 @needs_sandbox

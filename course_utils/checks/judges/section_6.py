@@ -333,7 +333,7 @@ EXERCISES = (
         "mutual_information_gap",
         3,
         judge_mutual_information_gap,
-        ("evaluation.mutual_information_gap",),
+        ("evaluation.mutual_information_gap", "evaluation.known_shares"),
         why="The gap asks that one code alone knows a factor; dividing by the entropy makes factors of 2 and "
         "of 40 values comparable. Two codes that share a factor between them score 0, however good they are.",
     ),

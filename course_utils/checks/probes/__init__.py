@@ -8,15 +8,16 @@ judges are not: nothing here may import them.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import importlib
-import inspect
 import json
+import mmap
 import pkgutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import CodeType, FrameType, FunctionType
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -35,6 +36,8 @@ PROBES: dict[str, Callable[..., None]] = {
     if module.name.startswith("section_")
     for name, probe in importlib.import_module(f"{__name__}.{module.name}").PROBES.items()
 }
+
+_entered: dict[str, mmap.mmap] = {}  # by function or class, a byte that threads and forks share: 1 if it ran
 
 
 @dataclass(frozen=True)
@@ -81,13 +84,17 @@ def observe(answer: str, namespace: Mapping[str, Any], seed: int, watched: Seque
         note = f"Compiling `{answer}` takes longer than a check may: take `torch.compile` away."
         return Observation(answer, seed, {}, note)
     try:
-        with quiet(), undisturbed(), _noted(watched) as entered:
+        note_entries(watched)
+        for path in watched:
+            _entered[path][0] = 0
+        with quiet(), undisturbed():
             seed_draws(seed)  # the same evidence, whatever ran before
             beside = (namespace.get(name),) if (name := measured(answer)) else ()
             evidence: Evidence = {}
             PROBES[answer](evidence, _function(answer, value), seed, *beside)
             evidence.setdefault(STEADY, as_array(fact(seed, STEADY, True)))
-        return Observation(answer, seed, evidence, entered=tuple(sorted(entered)))
+        entered = tuple(path for path in watched if _entered[path][0])
+        return Observation(answer, seed, evidence, entered=entered)
     except KeyboardInterrupt:
         raise
     except BaseException as problem:  # whatever an answer raises where nothing was expected
@@ -104,29 +111,30 @@ def _function(answer: str, value: Any) -> Any:
     return value
 
 
-@contextlib.contextmanager
-def _noted(watched: Sequence[str]) -> Iterator[set[str]]:
-    """Which of these functions, or methods of these classes, are entered."""
-    codes: dict[CodeType, str] = {}
-    for path in watched:
+def note_entries(paths: Sequence[str]) -> None:
+    """From here on, functions and classes of the package, as `module.name`, note that they are entered: in
+    whatever thread, and in whatever process is forked."""
+    for path in (path for path in paths if path not in _entered):
         module, _, name = path.rpartition(".")
         found = getattr(importlib.import_module(f"course_utils.{module}"), name)
-        for one in vars(found).values() if isinstance(found, type) else [inspect.unwrap(found)]:
-            if isinstance(one, FunctionType):
-                codes[one.__code__] = path
-    entered: set[str] = set()
+        _entered[path] = mmap.mmap(-1, 1)
+        methods = vars(found).items() if isinstance(found, type) else ()
+        for key, method in [(key, one) for key, one in methods if isinstance(one, FunctionType)]:
+            setattr(found, key, _noting(method, _entered[path]))
+        if methods:
+            continue
+        noting = _noting(found, _entered[path])
+        for place in [vars(one) for key, one in sys.modules.items() if key.startswith("course_utils.")]:
+            place.update({key: noting for key, one in place.items() if one is found})
 
-    def note(frame: FrameType, event: str, _: object) -> None:
-        if event == "call" and frame.f_code in codes:
-            entered.add(codes[frame.f_code])
 
-    before = sys.getprofile()
-    if codes:
-        sys.setprofile(note)
-    try:
-        yield entered
-    finally:
-        sys.setprofile(before)
+def _noting(function: Callable[..., Any], entered: mmap.mmap) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def noting(*args: Any, **kwargs: Any) -> Any:
+        entered[0] = 1
+        return function(*args, **kwargs)
+
+    return noting
 
 
 @contextlib.contextmanager

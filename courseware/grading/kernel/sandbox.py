@@ -34,6 +34,7 @@ from jupyter_client.provisioning import LocalProvisioner
 
 import course_utils
 from course_utils import settings
+from course_utils.checks.judges import EXERCISES
 from course_utils.settings import CourseError
 from courseware.grading.kernel import seccomp
 from courseware.grading.kernel.forked import zygote
@@ -52,7 +53,7 @@ SYSTEM = (
 PYTHON = ("bin", "lib", "lib64", "ssl", "pyvenv.cfg")  # of each prefix; beside it others may keep an exchange
 WRITABLE = ("/tmp", "/dev/shm")  # beside the home folder
 FILE_BYTES = 1024  # that a file costs, however empty
-SOCKET_BYTES = 212_992  # that Linux lets wait in a socket, unless told otherwise
+OPEN_BYTES = 2 * 212_992  # that Linux lets wait in a socket, unless told otherwise
 LOOK = 0.5  # seconds between two looks at what a kernel takes
 SCHEDULE = Path("/proc/self/schedstat")  # missing where Linux was built without it
 LONGEST_PLACE = 60  # characters of a folder in which sockets are made: their addresses end at 107
@@ -176,6 +177,7 @@ class SandboxProvisioner(LocalProvisioner):
             "folder": str(folder),
             "user": user,
             "limits": self.limits.of_a_process(),
+            "watched": sorted({path for one in EXERCISES.values() for path in one.reference}),
         }
         self.rules = os.memfd_create("filter", 0)
         os.write(self.rules, seccomp.compiled())
@@ -233,8 +235,9 @@ class SandboxProvisioner(LocalProvisioner):
         processes = [process for pid in self.watched for process in taken(pid)]
         self.computed = max([self.computed, *(process.computed for process in processes)])
         self.waited = max([self.waited, *(process.waited for process in processes)])
-        files = [filed(process.pid, place) for process in processes[-1:] for place in (*WRITABLE, HOME)]
-        if sum(process.memory for process in processes) + sum(files) - self.uncounted > self.limits.memory:
+        shared = [filed(process.pid, place) for process in processes[-1:] for place in (*WRITABLE, HOME)]
+        shared += [buffered(process.pid) for process in processes[-1:]]
+        if sum(process.memory for process in processes) + sum(shared) - self.uncounted > self.limits.memory:
             return Reason.MEMORY
         if sum(process.threads for process in processes) > self.limits.processes:
             return Reason.PROCESSES
@@ -287,19 +290,19 @@ def taken(pid: int) -> list[Taken]:
             continue
         numbers = dict(re.findall(r"^(RssAnon|RssShmem|VmPTE|VmSwap|Threads):\s*(\d+)", status, re.MULTILINE))
         threads = int(numbers.pop("Threads", 1))
-        memory = 1024 * sum(map(int, numbers.values())) + SOCKET_BYTES * _sockets(place)
+        memory = 1024 * sum(map(int, numbers.values())) + OPEN_BYTES * _open(place)
         computed, waited = (int(nanoseconds) / 1e9 for nanoseconds in schedule.split()[:2])
         found.append(Taken(process.pid, memory, threads, computed, waited))
     return found
 
 
-def _sockets(process: Path) -> int:
-    """How many sockets and pipes a process holds: what waits in them is memory of nobody's."""
+def _open(process: Path) -> int:
+    """How much a process holds open that is no file, as sockets: what waits there is memory of nobody's."""
     count = 0
     with suppress(OSError):
         for entry in os.scandir(process / "fd"):
             with suppress(OSError):
-                count += os.readlink(entry.path).startswith(("socket:", "pipe:"))
+                count += not os.readlink(entry.path).startswith("/")
     return count
 
 
@@ -310,6 +313,14 @@ def filed(pid: int, place: str) -> int:
     except OSError:  # it has ended, or is not ours to look at
         return 0
     return (found.f_blocks - found.f_bfree) * found.f_frsize + (found.f_files - found.f_ffree) * FILE_BYTES
+
+
+def buffered(pid: int) -> int:
+    """Bytes that wait in the connections of a process's network: these take more than other sockets."""
+    with suppress(OSError):
+        found = re.findall(r"\b(\w{8}):(\w{8})\b", Path(f"/proc/{pid}/net/tcp").read_text())
+        return sum(int(number, 16) for numbers in found for number in numbers)
+    return 0
 
 
 def _sizes(folder: Path) -> Iterator[int]:
@@ -399,7 +410,7 @@ def _walls(limits: Limits) -> list[str]:
     walls += ["--proc", "/proc", "--dev", "/dev"]
     for path in (*WRITABLE, HOME):  # first: the course may lie in one of them
         walls += [*_way_to(Path(path)), *_writable(Path(path), limits)]
-    walls += ["--remount-ro", "/dev"]
+    walls += ["--remount-ro", "/dev", "--remount-ro", "/proc"]  # where one may ask to be killed last
     for path in ("/bin", "/sbin", "/lib", "/lib32", "/lib64"):
         if os.path.islink(path):
             walls += ["--symlink", os.readlink(path), path]

@@ -51,12 +51,13 @@ IMPORTED = (
 # linux/sched.h, linux/prctl.h, linux/capability.h
 NAMESPACES = 0x00020000 | 0x04000000 | 0x08000000 | 0x20000000 | 0x40000000  # files, names, IPC, pids, net
 USERS = 0x10000000
-SET_DUMPABLE, DROP_FROM_BOUNDING_SET = 4, 24
+WHEN_PARENT_ENDS, SET_DUMPABLE, DROP_FROM_BOUNDING_SET = 1, 4, 24
 CAPABILITIES, LAST_CAPABILITY = 0x20080522, 63
 
 
 def serve(channel: socket.socket) -> None:
     """Fork a kernel for every request until the other side has gone."""
+    seccomp.call("prctl", WHEN_PARENT_ENDS, signal.SIGKILL, 0, 0, 0)  # also while it still imports
     for name in IMPORTED:
         importlib.import_module(name)
     if len(os.listdir("/proc/self/task")) > 1:
@@ -130,6 +131,10 @@ def _become_kernel(request: dict[str, Any]) -> None:
     import numpy as np
     import torch
     from ipykernel.kernelapp import IPKernelApp
+
+    from course_utils.checks.probes import note_entries
+
+    note_entries(request["watched"])
 
     random.seed()
     np.random.seed()

@@ -8,6 +8,7 @@ write the same three lines, so the shortest answers are compared word for word o
 
 import ast
 import functools
+import importlib.util
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -25,6 +26,10 @@ from courseware.grading.reasons import Fault
 from courseware.notebooks import plain
 
 MAGICS = 20  # lines of a cell for IPython; no lesson has that many
+MAGIC = ("run_line_magic", "run_cell_magic", "system")
+HARMLESS = re.compile(
+    r"matplotlib|time|timeit|capture|load_ext|autoreload|config|(pip|nvidia-smi)( [\w=<>.-]+)*"
+)
 COPIED = 200  # characters of a line that is remarked upon
 COMPARED_NODES = 60  # syntax nodes; below that, honest answers look alike
 
@@ -35,23 +40,29 @@ REACHING = {
     "looks at its callers": r"sys\._(getframe|current_frames)\w*|inspect\.(stack|currentframe|trace)",
     "traces other code": r"sys\.(settrace|setprofile)",
     "searches the memory": r"gc",
-    "imports by name": r"importlib|runpy|pkgutil",
+    "imports by name": r"importlib|runpy|pkgutil|pydoc|zipimport",
+    "runs code from a text": r"code|codeop|timeit|cProfile|profile|pdb|bdb|doctest|trace",
+    "fetches what a text names": r"operator\.(attrgetter|methodcaller)|string\.Formatter"
+    r"|inspect\.(get\w+|unwrap)|(cloud)?pickle|marshal",
+    "makes functions of code": r"types\.(Function|Code|Lambda)Type",
     "looks at the environment": r"os\.(environb?|getenvb?|putenv|unsetenv)",
     "replaces other code": r"unittest\.mock",
     "reaches below Python": r"ctypes",
     "reaches for Python's built-in functions": r"builtins",
-    "reaches into IPython": r"IPython\.shell\."
-    r"(ast_transformers|display_pub|events|kernel|input_transformers_(cleanup|post))",
+    "reaches into IPython": r"ipykernel|IPython\.core\.(?!display)\w+"
+    r"|IPython\.shell\.(?!run_(line|cell)_magic|system)\w+",
     "ends the process": r"os\._exit",
     "sends signals": r"os\.kill",
-    "starts other programs": r"subprocess|os\.system",
+    "starts other programs": r"subprocess|multiprocessing|torch\.multiprocessing|joblib"
+    r"|concurrent\.futures\.(ProcessPoolExecutor|process)|os\.(system|popen|fork\w*|exec\w+|spawn\w+|posix_spawn\w*)",
 }
 PLACES = re.compile(
-    r"[/\\](solutions|submitted|autograded)\b|\b(solutions|submitted|autograded)[/\\]|gradebook\.db"
+    r"[/\\](solutions|submitted|autograded)\b|\b(solutions|submitted|autograded|course_utils)[/\\]|gradebook\.db"
 )
 # Names that lead to what an object does not offer, and functions that run or look up what a text says.
 INSIDES = re.compile(
-    r"__(globals|code|closure|subclasses|builtins|mro|bases?|getattribute|loader|spec|reduce(_ex)?|init_subclass)__"
+    r"__(globals|code|closure|(kw)?defaults|wrapped|file|path|subclasses|builtins|mro|bases?|getattribute|loader|spec"
+    r"|reduce(_ex)?|init_subclass)__"
     r"|(f|gi|cr|ag|tb)_(frame|locals|globals|builtins|back|code)"
 )
 BY_TEXT = {
@@ -127,16 +138,31 @@ def _parse(code: str) -> ast.Module:
     unreadable = (SyntaxError, ValueError, MemoryError, RecursionError, RuntimeError)
     with suppress(*unreadable):
         return ast.parse(code)
-    # Each magic costs another reading of all.
-    if len(re.findall(r"^\s*[%!?]|\?\s*$", code, re.MULTILINE)) <= MAGICS:
-        with suppress(*unreadable):
-            return ast.parse(TransformerManager().transform_cell(code))
+    magic = re.compile(r"^(\s*)[%!?].*$|^.*\?\s*$", re.MULTILINE)
+    # Each magic costs another reading of all: where they are many, what they say is not read.
+    many = len(magic.findall(code)) > MAGICS
+    with suppress(*unreadable):
+        tree = ast.parse(
+            magic.sub(r"\1get_ipython().magic", code) if many else TransformerManager().transform_cell(code)
+        )
+        for node in [node for node in ast.walk(tree) if _magic(node)]:
+            with suppress(*unreadable):  # what a magic is given may be code
+                tree.body += ast.increment_lineno(ast.parse(_magic(node)[-1]), node.lineno - 1).body
+        return tree
     return ast.Module([], [])
 
 
 def is_prose(code: str) -> bool:
     """Whether a cell is no code, or only comments."""
     return not _parse(code).body
+
+
+def _magic(node: ast.AST) -> list[str]:
+    """The name of a magic and what it is given, or a program, as IPython writes it; [] for what is none."""
+    match node:
+        case ast.Call(ast.Attribute(ast.Call(ast.Name("get_ipython")), name)) if name in MAGIC:
+            return [str(getattr(argument, "value", "")) for argument in node.args]
+    return []
 
 
 def defines(code: str, name: str) -> bool:
@@ -256,6 +282,28 @@ def _reaches(tree: ast.Module, names: _Names) -> Iterator[tuple[int, str]]:
                 if re.fullmatch(rf"({known})(\..*)?", path):
                     yield line, why
         yield from ((line, why) for why in (*_says(node), *_patches(node, names)))
+    yield from _hides(tree)
+
+
+def _hides(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Where a function that looks names up is handed on, and where a module of the code's own is imported."""
+    called = {node.func for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id in LOOKS and node not in called:
+            yield node.lineno, "computes the name of what it uses"
+        modules = (
+            [alias.name.partition(".")[0] for alias in node.names] if isinstance(node, ast.Import) else []
+        )
+        if not all(map(_installed, modules)):
+            yield node.lineno, "imports a module that is not the course's"
+
+
+@functools.cache
+def _installed(name: str) -> bool:
+    """Whether there is a module of this name for everybody; others a submission has written itself."""
+    with suppress(ValueError):  # __main__
+        return importlib.util.find_spec(name) is not None
+    return False
 
 
 def _says(node: ast.AST) -> Iterator[str]:
@@ -267,10 +315,13 @@ def _says(node: ast.AST) -> Iterator[str]:
             yield f"names `{node.value}`"
     elif isinstance(node, ast.FunctionDef) and node.name in LYING:
         yield f"defines `{node.name}`"
-    elif isinstance(node, ast.Attribute) and INSIDES.fullmatch(node.attr):
-        yield f"reaches for `{node.attr}`"
+    elif isinstance(node, ast.Attribute | ast.MatchClass):
+        attributes = node.kwd_attrs if isinstance(node, ast.MatchClass) else [node.attr]
+        yield from (f"reaches for `{attribute}`" for attribute in attributes if INSIDES.fullmatch(attribute))
     elif isinstance(node, ast.Name) and node.id in BY_TEXT:
         yield BY_TEXT[node.id]
+    elif (magic := _magic(node)) and not HARMLESS.fullmatch(magic[0]):
+        yield f"has IPython run `{magic[0]}`"
     elif isinstance(node, ast.Call) and _calls(node, *LOOKS):
         of_itself = [getattr(argument, "id", "") for argument in node.args] == ["self"]  # as vars(self)
         if not (of_itself or any(isinstance(name, ast.Constant) for name in node.args[1:2])):
