@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -27,6 +27,9 @@ ROWS = {"cpu": 1000, "cuda": 100_000, "mps": 20_000}  # ... and how many of thei
 # A processor is quickest while they fit in its cache, a GPU while there are enough to fill it.
 
 
+E = TypeVar("E", bound="Estimate")
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A mean over `count` images with its standard error."""
@@ -36,7 +39,7 @@ class Estimate:
     count: int
 
     @classmethod
-    def of(cls, values: Tensor) -> Estimate:
+    def of(cls: type[E], values: Tensor) -> E:
         """From one value per image, (N,) with N > 1."""
         values = values.double()
         return cls(values.mean().item(), (values.std() / math.sqrt(len(values))).item(), len(values))

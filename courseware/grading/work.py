@@ -32,7 +32,7 @@ from courseware.grading import pages, preprocessors
 from courseware.grading.judging import Judge
 from courseware.grading.kernel import sandbox
 from courseware.grading.kernel.forked import zygote
-from courseware.grading.preprocessors import ENVIRONMENT, Probe, asked_of
+from courseware.grading.preprocessors import ENVIRONMENT, Probe
 from courseware.grading.reasons import MACHINE, Fault, Reason
 from courseware.grading.submission import demonstrations
 from courseware.grading.submission.collect import Submission

@@ -145,7 +145,8 @@ def _parse(code: str) -> ast.Module:
         tree = ast.parse(
             magic.sub(r"\1get_ipython().magic", code) if many else TransformerManager().transform_cell(code)
         )
-        for node in [node for node in ast.walk(tree) if _magic(node)]:
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _magic(node)]
+        for node in calls:
             with suppress(*unreadable):  # what a magic is given may be code
                 tree.body += ast.increment_lineno(ast.parse(_magic(node)[-1]), node.lineno - 1).body
         return tree
@@ -291,10 +292,9 @@ def _hides(tree: ast.Module) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id in LOOKS and node not in called:
             yield node.lineno, "computes the name of what it uses"
-        modules = (
-            [alias.name.partition(".")[0] for alias in node.names] if isinstance(node, ast.Import) else []
-        )
-        if not all(map(_installed, modules)):
+        if isinstance(node, ast.Import) and not all(
+            _installed(alias.name.partition(".")[0]) for alias in node.names
+        ):
             yield node.lineno, "imports a module that is not the course's"
 
 
