@@ -1,8 +1,8 @@
 """log p(x) from below and from above: annealed importance sampling.
 
 The importance-weighted bound draws from q(z|x) and weighs in one step. Annealing (Neal 2001,
-arXiv:physics/9803008; for VAEs Wu et al. 2017, arXiv:1611.04273) goes from q to the posterior in T small steps,
-through the densities
+arXiv:physics/9803008; for VAEs Wu et al. 2017, arXiv:1611.04273) goes from q to the posterior in T small
+steps, through the densities
 
     f_b(z) = q(z|x)^(1 - b) (p(x|z) p(z))^b,    b = 0, 1/T, ..., 1,
 
@@ -39,7 +39,7 @@ def simulate(model: Model, count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
 def annealed_log_weights(
     model: Model, x: Tensor, temperatures: int, *, chains: int = 1, exact: Tensor | None = None, seed: int = 0
 ) -> Tensor:
-    """log w of every chain and binary image x (N, 1, 28, 28) over T = `temperatures` steps: (chains, N), nats.
+    """log w of every chain and binary image x (N, 1, 28, 28) over `temperatures` steps: (chains, N), nats.
 
     E[w] = p(x): `objectives.importance_weighted_bound` of them is a lower bound on log p(x). With `exact`,
     samples (N, latent_dim) of the posteriors, the chains go backwards from there, E[1 / w] = 1 / p(x),

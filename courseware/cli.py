@@ -305,7 +305,7 @@ def bench(kinds: tuple[str, ...], store: bool) -> None:
 @click.option("--only", "names", multiple=True, metavar="NAME", help="Only this experiment; repeatable.")
 @_STORE
 def reproduce(seeds: int, epochs: int, names: tuple[str, ...], store: bool) -> None:
-    """Train published networks on MNIST and print their figures beside ours."""
+    """Train published networks on MNIST, print their figures beside ours, and those of reference runs."""
     from course_utils import data as datasets
     from courseware.measuring import literature
 
@@ -313,8 +313,8 @@ def reproduce(seeds: int, epochs: int, names: tuple[str, ...], store: bool) -> N
     planned = literature.experiments(epochs, names)
     mnist = datasets.load("mnist").to(settings.device())
     found = literature.run(mnist, planned, seeds, root / "build" / "reproduce" / "mnist.json", _say)
-    rows = (one.cells() for one in found)
-    _show(literature.COLUMNS, rows, "-ELBO or -log p(x), nats per MNIST test image")
+    for title, (columns, *rows) in literature.tables(found).items():
+        _show(columns, rows, f"{title}: -ELBO or -log p(x), nats per MNIST test image")
     for note in literature.notes(found):
         _say(note)
     if store:
@@ -432,7 +432,7 @@ def _report_class(course, assignment: str) -> None:
         f"{found.students} submissions of {assignment} are in the gradebook; {found.by_hand} answers are "
         "to be graded by hand."
     )
-    for warning in [*found.warnings(assignment), *course.nameless(assignment)]:
+    for warning in [*found.warnings(assignment), *course.astray(assignment)]:
         _say((warning, "bold red"))
     _say(f"Summary, chart and table per exercise: {folder}")
 

@@ -143,9 +143,16 @@ def markdown(
     source: str, attachments: dict[str, Any] | None = None, clean: Callable[[str], str] = str
 ) -> BeautifulSoup:
     """Markdown as a tree of HTML that `clean` has seen before formulas were drawn in it."""
+
+    def attached(found: re.Match[str]) -> str:
+        bundle = (attachments or {}).get(unquote(found[1]), {})
+        return next((f"data:{mime};base64,{content}" for mime, content in bundle.items()), found[0])
+
     renderer = _Renderer(escape=False, exclude_anchor_links=True, attachments=attachments)
+    made = MarkdownWithMath(renderer=renderer).render(source)
+    made = re.sub(r"""(?<=src=["'])attachment:([^"']+)""", attached, made)  # in tags
     # In the parsed tree, not in the text: a formula may stand in an attribute, where a tag would end it.
-    tree = BeautifulSoup(clean(MarkdownWithMath(renderer=renderer).render(source)), "html.parser")
+    tree = BeautifulSoup(clean(made), "html.parser")
     for mark in tree.select("span.formula"):
         mark.replace_with(BeautifulSoup(mathml(mark.get_text(), "block" in mark["class"]), "html.parser"))
     for picture in tree.select("img:not([alt])"):

@@ -5,8 +5,8 @@ are enlarged to 20x20 and centred in 28x28, as MNIST's digits are.
 
 They stand in the file writer by writer, some 130 images each, which begin with 0 to 9 three times over. At
 1,415 such a block ends: nobody has written both for training and for testing. A cut inside a block shows in
-the scores: with one at 1,437, 22 images into the next block, 30% of that writer's other images have their nearest
-training image among those 22, where chance gives 1.5%.
+the scores: with one at 1,437, 22 images into the next block, 30% of that writer's other images have their
+nearest training image among those 22, where chance gives 1.5%.
 """
 
 from __future__ import annotations

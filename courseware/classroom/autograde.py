@@ -48,7 +48,7 @@ def _read(autograde: Autograde) -> None:
     autograde.clean = TemporaryDirectory(prefix="submitted-")  # as long as this is there
     autograde.coursedir = copy.copy(asked)  # formgrader goes on with its own
     autograde.coursedir.submitted_directory = autograde.clean.name
-    for sentence in course.nameless(assignment.name):
+    for sentence in course.astray(assignment.name):
         autograde.log.error("%s", sentence)
     for student in course.students(assignment.name):
         if student == asked.student_id or fnmatchcase(student, asked.student_id):

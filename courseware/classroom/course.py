@@ -27,7 +27,7 @@ from course_utils.settings import CourseError
 from courseware import notebooks
 from courseware.authoring import release
 from courseware.grading.submission.collect import Submission, collect
-from courseware.grading.submission.repair import grade_ids
+from courseware.grading.submission.repair import grade_ids, listed
 from courseware.grading.work import Job, Rules
 
 MEND = "mend that, then give the same command again"
@@ -66,12 +66,18 @@ class Course:
                 f"{assignment}/ is where nbgrader puts it (`nbgrader collect`, `nbgrader zip_collect`)."
             )
         if not any(map(_can_be_kept, names)):
-            raise CourseError(" ".join(self.nameless(assignment)))
+            raise CourseError(" ".join(self.astray(assignment)))
         return list(filter(_can_be_kept, names))
 
-    def nameless(self, assignment: str) -> list[str]:
-        """One sentence for each folder whose name no student can have: what is in it is not graded."""
-        return [
+    def astray(self, assignment: str) -> list[str]:
+        """A sentence for each folder whose name no student can have, and for what lies in no such folder."""
+        submitted = self.root / self.directory.submitted_directory
+        known = {path.name for path in (self.root / self.directory.source_directory).iterdir()}
+        files = [path for path in submitted.glob("[!.]*") if path.is_file()]
+        files += [path for path in submitted.glob("[!.]*/[!.]*") if path.name not in known]
+        found = listed(sorted(ascii(str(path.relative_to(submitted)))[1:-1] for path in files))
+        where = f"{self.directory.submitted_directory}/STUDENT/ASSIGNMENT/"
+        return [f"Not graded, since it does not lie in a folder {where}: {found}."] * bool(found) + [
             f"The gradebook cannot hold a student called {name!a}, whose submission is not graded: give the "
             f"folder below {self.directory.submitted_directory}/ a name of at most {LONGEST_NAME} letters, "
             "all of which can be seen, without < > & and double quotes."

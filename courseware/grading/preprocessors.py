@@ -114,6 +114,8 @@ class Probe(Execute):
         seed = resources.setdefault("course_seed", secrets.randbelow(2**31))
         self.notebook = resources.get("nbgrader", {}).get("notebook", "")
         nb.metadata.setdefault("course", {}).update(seed=seed, sandboxed=not self.unsafe)
+        if not nb.metadata.course.get("read", True):
+            return nb, resources  # it is the release
         asked = {name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()}
         self._prepare(nb, seed)
         try:

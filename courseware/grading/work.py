@@ -25,7 +25,6 @@ from nbformat import NotebookNode
 from nbgrader import utils
 
 from course_utils import __version__
-from course_utils.checks.judges import EXERCISES
 from course_utils.checks.judges.core import Report
 from course_utils.checks.words import WAITING, printable
 from course_utils.settings import CourseError
@@ -33,13 +32,12 @@ from courseware.grading import pages, preprocessors
 from courseware.grading.judging import Judge
 from courseware.grading.kernel import sandbox
 from courseware.grading.kernel.forked import zygote
-from courseware.grading.preprocessors import ENVIRONMENT, Probe, asked_of
+from courseware.grading.preprocessors import ENVIRONMENT, Probe
 from courseware.grading.reasons import MACHINE, Fault, Reason
 from courseware.grading.submission import demonstrations
 from courseware.grading.submission.collect import Submission
 from courseware.grading.submission.own_work import Remark
 
-NOTHING = "Nothing that could be read was handed in."
 PACKAGES = ("nbgrader", "nbclient", "ipykernel", "torch", "numpy", "scipy", "scikit-learn")
 OWN_SECONDS = 180  # of processor time, for all that is done without the student's kernel; it takes a few
 
@@ -214,9 +212,6 @@ def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, li
     """One notebook of the assignment, repaired, run and judged; one that was not handed in is the release."""
     first = name == next(iter(job.released))
     nb, repairs, found = job.submission.read(name, released, job.solved.get(name), first)
-    if name not in job.submission.notebooks:
-        exercises = [EXERCISES[answer] for cell in nb.cells if (answer := asked_of(cell)) in EXERCISES]
-        return _result(nb, name, [(Report(one, (), NOTHING), "") for one in exercises], found), [*repairs]
     names = {"student": job.submission.student, "assignment": job.submission.assignment, "notebook": name}
     rules, log = job.rules, logging.getLogger("course.grading")
     seconds = {"timeout": rules.cell_seconds, "seconds_in_all": rules.notebook_seconds}
@@ -241,7 +236,7 @@ def _result(nb: NotebookNode, name: str, reports: list[tuple[Report, str]], foun
         mark = cell.metadata.nbgrader
         if utils.is_solution(cell):
             unchanged = mark.get("checksum") == utils.compute_checksum(cell)
-            comments[mark.grade_id] = "No response." if unchanged and not utils.is_task(cell) else None
+            comments[mark.grade_id] = pages.NO_RESPONSE if unchanged and not utils.is_task(cell) else None
         if utils.is_grade(cell):
             scores[mark.grade_id] = _score(cell)
         if utils.is_grade(cell) or utils.is_task(cell):

@@ -362,7 +362,7 @@ def test_a_name_that_the_gradebook_cannot_hold_is_one_sentence_and_nobody_else_s
     hand_in(course, "ada")
     shutil.copytree(course / "submitted" / "ada", course / "submitted" / name)
     assert faked.graded_now(course) == ["ada"]
-    (sentence,) = batch.Course(course).nameless(ASSIGNMENT)
+    (sentence,) = batch.Course(course).astray(ASSIGNMENT)
     assert f"cannot hold a student called {name!a}" in sentence
     assert sentence.isprintable()
 
@@ -372,6 +372,15 @@ def test_where_nobody_else_handed_in_that_sentence_is_all(course, name):
     os.rename(hand_in(course, "ada").parent, course / "submitted" / name)
     with pytest.raises(CourseError, match="The gradebook cannot hold a student called"):
         faked.run(course)
+
+
+def test_what_lies_in_no_assignment_s_folder_is_told(course):
+    hand_in(course, "ada")
+    for name in ("bob.zip", "bob/first.ipynb", "ada/small.zip", "ada/.DS_Store", ".DS_Store"):
+        (course / "submitted" / name).parent.mkdir(exist_ok=True)
+        (course / "submitted" / name).touch()
+    (sentence,) = batch.Course(course).astray(ASSIGNMENT)
+    assert sentence.endswith("submitted/STUDENT/ASSIGNMENT/: ada/small.zip, bob.zip, bob/first.ipynb.")
 
 
 def test_hidden_folders_are_nobody_as_they_are_for_nbgrader(course):

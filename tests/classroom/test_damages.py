@@ -27,6 +27,7 @@ from PIL import Image
 
 from courseware import sections
 from courseware.classroom import batch
+from courseware.grading.preprocessors import asked_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.sandbox]
 
@@ -126,11 +127,27 @@ def below_the_stub(nb: Notebook) -> None:
     nb["cells"].insert(place + 1, {"cell_type": "markdown", "metadata": {}, "source": "My own words."})
 
 
-def with_a_picture(nb: Notebook) -> None:
+def in_its_check(nb: Notebook) -> None:
+    """As Jupyter merges two cells when the lower one is chosen first."""
+    answer = nb["cells"].pop(at(nb, ANSWER))
+    check = nb["cells"][at(nb, f"{ANSWER}-check")]
+    check["source"] = "".join([*answer["source"], "\n\n", *check["source"]])
+
+
+def png() -> bytes:
     file = BytesIO()
     Image.new("RGB", (2, 2)).save(file, "PNG")
-    picture = {"image/png": base64.b64encode(file.getvalue()).decode()}
+    return file.getvalue()
+
+
+def with_a_picture(nb: Notebook) -> None:
+    picture = {"image/png": base64.b64encode(png()).decode()}
     nb["cells"][at(nb, WRITTEN)] |= {"source": "![](attachment:a.png)", "attachments": {"a.png": picture}}
+
+
+def beside_the_notebook(nb: Notebook, folder: Path) -> None:
+    nb["cells"][at(nb, WRITTEN)]["source"] = "![](img/a.png)"
+    beside("img/a.png", png())(nb, folder)
 
 
 def forged_count(nb: Notebook) -> None:
@@ -173,8 +190,10 @@ DAMAGES: dict[str, tuple[Callable[[Notebook, Path], None], float, bool, set[str]
     "an answer copied": (changed(copied), FULL, True, {"DUPLICATED_CELLS"}),
     "an answer split": (changed(split), FULL, True, {"DUPLICATED_CELLS"}),
     "a check moved": (changed(moved), FULL, True, set()),
+    "an answer in its check": (changed(in_its_check), FULL, True, {"MISSING_CELLS", "CHANGED_CELLS"}),
     "a text below the stub": (changed(below_the_stub), FULL, True, set()),
     "a picture": (changed(with_a_picture), FULL, True, set()),
+    "a picture beside": (beside_the_notebook, FULL, True, set()),
     "a forged count": (changed(forged_count), FULL, True, set()),
     "a browser's copy": (handed_in_as(f"{NAME} (1).ipynb"), FULL, True, {"WRONG_NAME"}),
     "another ending": (handed_in_as(f"{NAME}.ipynb.txt"), FULL, True, {"WRONG_NAME"}),
@@ -262,9 +281,17 @@ def test_both_ways_give_the_points_that_are_due_for_the_same_reasons(ways, name)
     assert {fault["reason"] for fault in faults(ways[0], name)} == reasons
 
 
-def test_a_picture_is_in_the_graded_notebook(ways):
+@pytest.mark.parametrize("name", ["several", "a web page", "another encoding", "a link", "an empty folder"])
+def test_who_handed_in_nothing_that_can_be_read_is_told_so_and_not_that_answers_are_missing(ways, name):
     for root in ways:
-        file = root / "autograded" / "a picture" / SECTION.folder / FILE
-        nb = nbformat.read(file, as_version=4)
+        nb = nbformat.read(root / "autograded" / name / SECTION.folder / FILE, as_version=4)
+        (report,) = (cell.outputs[0].data["text/html"] for cell in nb.cells if asked_of(cell))
+        assert "Nothing that could be read was handed in." in report and "Not yet" not in report
+
+
+@pytest.mark.parametrize("name", ["a picture", "a picture beside"])
+def test_a_picture_is_in_the_graded_notebook(ways, name):
+    for root in ways:
+        nb = nbformat.read(root / "autograded" / name / SECTION.folder / FILE, as_version=4)
         (attached,) = (cell.attachments for cell in nb.cells if "attachments" in cell)
-        assert attached["a.png"]["image/png"]
+        assert [base64.b64decode(bundle["image/png"]) for bundle in attached.values()] == [png()]

@@ -136,7 +136,7 @@ def test_what_has_the_name_is_taken_whatever_else_there_is(tmp_path, read):
     put(tmp_path, {"vae.ipynb": b"mine", "vae-Copy1.ipynb": VAE, "vae.zip": zipped({"vae.ipynb": VAE})})
     submission = read()
     assert submission.notebooks == {"vae": b"mine"}
-    assert details(submission) == {Reason.LEFT_OUT: "not used: vae-Copy1.ipynb, vae.zip (an archive)"}
+    assert details(submission) == {Reason.LEFT_OUT: "not used: vae-Copy1.ipynb, vae.zip/vae.ipynb"}
 
 
 def test_a_notebook_is_the_one_whose_marks_most_of_its_cells_have(tmp_path, read):
@@ -219,7 +219,30 @@ def test_no_more_than_some_files_are_looked_at(tmp_path, read):
 
 def test_helper_files_are_listed_once(tmp_path, read):
     put(tmp_path, {"vae.ipynb": VAE, "helpers.py": b"", "lib/x.py": b"", "notes.txt": b""})
-    assert details(read()) == {Reason.LEFT_OUT: "not used: helpers.py (a script), lib, notes.txt"}
+    assert details(read()) == {
+        Reason.LEFT_OUT: "not used: helpers.py (a script), lib/x.py (a script), notes.txt"
+    }
+
+
+def showing(*addresses: str) -> bytes:
+    """VAE with texts that show what is at these addresses."""
+    texts = [{"cell_type": "markdown", "source": f"![x]({address})"} for address in addresses]
+    whole = json.loads(VAE)
+    return json.dumps(whole | {"cells": whole["cells"] + texts}).encode()
+
+
+@pytest.mark.parametrize("place", ["a ä.png", "img/a ä.png", "vae.zip/img/a ä.png"])
+def test_a_picture_that_a_notebook_shows_is_taken_and_no_other(tmp_path, read, place):
+    mine = showing("./img/a%20%C3%A4.png", "helpers.py")
+    files = {place: b"mine", "b.png": b"", "helpers.py": b"", "vae.ipynb": mine}
+    if place.startswith("vae.zip/"):
+        files["vae.zip"] = zipped({place.removeprefix("vae.zip/"): files.pop(place)})
+    put(tmp_path, files)
+    submission = read()
+    assert submission.pictures == {"a ä.png": b"mine"}
+    assert details(submission) == {Reason.LEFT_OUT: "not used: b.png, helpers.py (a script)"}
+    put(tmp_path, {place: b"other"} if ".zip" not in place else {"vae.zip": zipped({"a ä.png": b"other"})})
+    assert read().digest != submission.digest
 
 
 def test_a_name_is_shown_as_it_can_be_printed(tmp_path, read):
@@ -293,6 +316,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path, read, monkeypatch):
     (tmp_path / "b.ipynb").write_bytes(b"x" * 10)
     submission = read("a", "b")
     assert (list(submission.notebooks), reasons(submission)) == (["b"], [(Reason.TOO_LARGE, "a")])
+    assert details(submission)[Reason.TOO_LARGE].endswith("clear its outputs")
 
 
 def test_notebooks_are_read_while_the_sum_is_not_too_large(tmp_path, read, monkeypatch):

@@ -11,6 +11,7 @@ from copy import deepcopy
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import nbformat
 import pytest
@@ -335,9 +336,12 @@ def test_two_cells_with_the_same_id_prove_nothing(edited):
 # --- written answers --------------------------------------------------------------------------------------
 
 
-def png(width: int = 3, height: int = 2, kind: str = "PNG") -> str:
+def png(width: int = 3, height: int = 2, kind: str = "PNG", noise: bool = False) -> str:
     file = BytesIO()
-    Image.new("RGB", (width, height)).save(file, kind)
+    picture = Image.new("RGB", (width, height))
+    if noise:  # which cannot be packed
+        picture.frombytes(random.Random(0).randbytes(3 * width * height))
+    picture.save(file, kind)
     return base64.b64encode(file.getvalue()).decode()
 
 
@@ -352,12 +356,37 @@ def test_a_text_in_cells_directly_below_an_untouched_stub_is_the_answer(edited):
     assert (marked(notebook)[WRITTEN].source, own(notebook), faults) == ("Ten,\n\nby the ELBO.", [], {})
 
 
-@pytest.mark.parametrize("between", [{"cell_type": "code", "source": "x = 1"}, None])
-def test_a_text_further_down_or_below_an_answer_stays_where_it_is(edited, between):
-    if between is None:
-        edited.answer(WRITTEN, "mine")
-    place = edited.place(WRITTEN) + 1
-    edited.cells[place:place] = [*[between] * bool(between), text("more")]
+QUESTION = RELEASE.cells[RELEASE.cells.index(marked(RELEASE)[WRITTEN]) - 1].source
+CODE = {"cell_type": "code", "source": "x = 1"}
+
+
+@pytest.mark.parametrize(
+    ("above", "below"),
+    [
+        ([text("mine")], []),
+        ([text("mine"), CODE], []),
+        ([], [CODE, text("mine")]),
+        ([], [{"cell_type": "raw", "source": "mine"}]),
+        ([], [{"cell_type": "code", "source": "mine: it is no Python"}]),
+        ([], [{"cell_type": "code", "source": "# mine"}]),
+        ([text(f"{QUESTION}\n\nmine")], []),
+    ],
+)
+def test_a_text_beside_an_untouched_stub_is_the_answer_whatever_its_cell(edited, above, below):
+    place = edited.place(WRITTEN)
+    if QUESTION in "".join(cell["source"] for cell in above):  # in which the answer was written
+        place -= 1
+        del edited.cells[place]
+    edited.cells[place : place + 1] = [*above, edited.cells[place], *below]
+    notebook, faults = edited.repaired()
+    (mine,) = (cell["source"] for cell in (*above, *below) if cell != CODE)
+    assert (marked(notebook)[WRITTEN].source, faults) == (mine, {})
+    assert own(notebook) == [CODE["source"]] * (CODE in (*above, *below))
+
+
+def test_a_text_below_an_answer_stays_where_it_is(edited):
+    edited.answer(WRITTEN, "mine")
+    edited.cells.insert(edited.place(WRITTEN) + 1, text("more"))
     assert "more" in own(edited.repaired()[0])
 
 
@@ -390,6 +419,31 @@ def test_a_picture_that_no_page_shows_is_left_out_and_told(edited, bundle):
     assert "a.png" in faults[Reason.LEFT_OUT]
 
 
+TAG = '<img src="{}" width="300">'
+
+
+@pytest.mark.parametrize("shown", ["![x]({})", TAG])
+def test_a_picture_that_a_text_holds_is_attached_however_long_it_is(edited, shown):
+    encoded = png(300, 300, noise=True)
+    assert len(encoded) > 300_000
+    edited.answer(WRITTEN, f"mine {shown.format(f'data:image/png;base64,{encoded}')}")
+    notebook, faults = edited.repaired()
+    answer = marked(notebook)[WRITTEN]
+    ((name, bundle),) = answer.attachments.items()
+    assert answer.source == f"mine {shown.format(f'attachment:{name}')}"
+    assert (bundle, faults) == ({"image/png": encoded}, {})
+
+
+@pytest.mark.parametrize("shown", ["![x](a%20%C3%A4.png)", "![x](<a ä.png>)", TAG.format("./img/a ä.png")])
+def test_a_picture_beside_the_notebook_is_attached_where_it_is_shown(edited, shown):
+    edited.answer(WRITTEN, f"{shown} ![](https://example.org/other.png) [link](a.png)")
+    beside = {"a ä.png": base64.b64decode(png()), "other.png": b""}
+    notebook, faults = repair(json.dumps(edited.json).encode(), RELEASE, "name", beside)
+    ((name, bundle),) = marked(notebook)[WRITTEN].attachments.items()
+    assert name.endswith("a ä.png") and f"attachment:{quote(name)}" in marked(notebook)[WRITTEN].source
+    assert (bundle, faults) == ({"image/png": png()}, ())
+
+
 def test_pictures_are_kept_while_the_sum_is_not_too_large(edited, monkeypatch):
     monkeypatch.setattr("courseware.grading.submission.repair.MOST_PICTURES", 2 * len(png()))
     pasted = {f"{name}.png": {"image/png": png()} for name in "abc"}
@@ -397,6 +451,33 @@ def test_pictures_are_kept_while_the_sum_is_not_too_large(edited, monkeypatch):
     notebook, faults = edited.repaired()
     assert list(marked(notebook)[WRITTEN].attachments) == ["a.png", "b.png"]
     assert faults[Reason.LEFT_OUT].endswith(": c.png")
+
+
+# --- an answer in a cell that is not for it ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("merged", [True, False])
+@pytest.mark.parametrize("whole", ["{answer}\n\n{check}", "{check}\n{answer}", "{answer}"])
+def test_an_answer_in_the_cell_of_its_check_is_one(edited, merged, whole):
+    edited.answer(CHECK, whole.format(answer=MINE[ANSWER], check=marked(RELEASE)[CHECK].source))
+    if merged:
+        del edited.cells[edited.place(ANSWER)]
+    notebook, faults = edited.repaired()
+    assert (marked(notebook)[ANSWER].source, own(notebook)) == (MINE[ANSWER], [])
+    assert faults.keys() == {Reason.CHANGED_CELLS} | ({Reason.MISSING_CELLS} if merged else set())
+
+
+def test_of_a_changed_check_only_what_was_written_into_it_is_kept(edited):
+    edited.answer(CHECK, f"helper = 1\n{marked(RELEASE)[CHECK].source}")
+    notebook, faults = edited.repaired()
+    assert (own(notebook), faults) == (["helper = 1"], {Reason.CHANGED_CELLS: CHECK})
+
+
+@pytest.mark.parametrize("place", [0, -1])
+def test_an_answer_in_a_cell_of_its_own_takes_the_place_of_its_stub(edited, place):
+    edited.cells.insert(place, {"cell_type": "code", "source": MINE[ANSWER]})
+    notebook, faults = edited.repaired()
+    assert (marked(notebook)[ANSWER].source, own(notebook), faults) == (MINE[ANSWER], [], {})
 
 
 # --- an answer below its check ----------------------------------------------------------------------------
@@ -484,7 +565,7 @@ def test_what_no_file_can_hold_is_replaced(edited):
 
 
 def test_cells_after_the_first_two_thousand_are_left_out(edited):
-    edited.json["cells"] = [{"cell_type": "raw", "source": "mine"}] * 2000 + edited.cells
+    edited.json["cells"] = [{"cell_type": "code", "source": "mine = 1"}] * 2000 + edited.cells
     notebook, faults = edited.repaired()
     assert len(notebook.cells) == 2000 + len(marked(RELEASE))
     assert faults.keys() == {Reason.TOO_LARGE, Reason.MISSING_CELLS}

@@ -190,20 +190,47 @@ def test_the_gaussian_nll_takes_a_sigma_that_is_learned() -> None:
     assert abs(slope) < 1e-5
 
 
-@pytest.mark.parametrize("logit", [-6.0, -0.5, 1e-4, 3.0])
-def test_the_continuous_bernoulli_is_a_density_on_grey_values(logit: float) -> None:
-    x = torch.linspace(0, 1, 10_001).view(-1, 1, 1, 1)
-    density = (-objectives.continuous_bernoulli_nll(torch.full_like(x, logit), x)).exp()
-    assert torch.trapezoid(density, x.flatten()).item() == pytest.approx(1, abs=1e-3)
+LOGITS = torch.tensor([-200, -90, -40, -20, -17, -6, -0.26, -0.24, -1e-3, 0, 1e-4, 0.249, 0.251, 3, 16, 200])
 
 
-def test_the_continuous_bernoulli_nll_is_the_cross_entropy_less_its_log_normaliser() -> None:
-    """log C = log(2 artanh(1 - 2 p) / (1 - 2 p)) for p away from 1/2 (equation 3 of the paper)."""
-    p = 0.05 + 0.4 * noise(5, 1, 28, 28).double().sigmoid()
-    x = noise(5, 1, 28, 28, seed=1).double().sigmoid()
-    normaliser = (2 * torch.atanh(1 - 2 * p) / (1 - 2 * p)).log().flatten(1).sum(1)
-    expected = objectives.bernoulli_nll(p.logit(), x) - normaliser
-    torch.testing.assert_close(objectives.continuous_bernoulli_nll(p.logit(), x), expected)
+def density(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Grey values x (n, 1), closer to each other near 0 and 1, and exp(-nll) there for each logit."""
+    x = torch.linspace(0, math.pi / 2, 20_001, dtype=torch.float64).sin().square().to(logits.dtype)
+    every = torch.cartesian_prod(x, logits)[:, :, None]
+    nll = objectives.continuous_bernoulli_nll(every[:, 1], every[:, 0])
+    return x[:, None].double(), (-nll).double().exp().view(len(x), len(logits))
+
+
+def test_the_continuous_bernoulli_is_a_density_on_grey_values_at_any_logit() -> None:
+    x, p = density(LOGITS)  # in float32, as a model has them
+    mass = torch.trapezoid(p, x, dim=0)
+    torch.testing.assert_close(mass, torch.ones_like(mass), rtol=0, atol=2e-5)
+
+
+def test_the_continuous_bernoulli_has_the_mean_of_its_density() -> None:
+    x, p = density(LOGITS.double())
+    mean = objectives.ContinuousBernoulli(LOGITS).mean.double()
+    torch.testing.assert_close(mean, torch.trapezoid(p * x, x, dim=0), rtol=0, atol=2e-6)
+
+
+def test_the_continuous_bernoulli_s_gradient_is_the_mean_less_the_grey_value() -> None:
+    """The gradient of -log p(x) in a logit, in float32; finite differences in float64 agree."""
+    logits, x = LOGITS[:, None].clone().requires_grad_(), noise(len(LOGITS), 1, seed=1).sigmoid()
+    objectives.continuous_bernoulli_nll(logits, x.float()).sum().backward()
+    exact, step = LOGITS[:, None].double(), 1e-4
+    up, down = (objectives.continuous_bernoulli_nll(exact + d, x) for d in (step, -step))
+    slope = ((up - down) / (2 * step))[:, None]
+    torch.testing.assert_close(logits.grad.double(), slope, rtol=0, atol=1e-5)
+    torch.testing.assert_close(objectives.ContinuousBernoulli(exact).mean - x, slope, rtol=0, atol=1e-7)
+
+
+def test_samples_of_the_continuous_bernoulli_have_its_mean_and_stay_on_grey_values() -> None:
+    torch.manual_seed(0)
+    drawn = objectives.ContinuousBernoulli(LOGITS.expand(40_000, -1)).sample()
+    assert drawn.min() >= 0 and drawn.max() <= 1
+    mean = objectives.ContinuousBernoulli(LOGITS).mean
+    assert ((drawn.mean(0) - mean).abs() < 5 * drawn.std(0) / 200).all()
+    assert drawn[:, LOGITS == 0].std() == pytest.approx(12**-0.5, rel=0.02)  # uniform there
 
 
 def test_the_autoencoder_s_loss_is_the_mean_squared_error_of_the_grey_values() -> None:

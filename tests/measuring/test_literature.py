@@ -16,7 +16,7 @@ from course_utils.data import Dataset
 from course_utils.settings import CourseError
 from courseware import record
 from courseware.measuring import literature
-from courseware.measuring.literature import Experiment, Mlp, Published, Reproduction
+from courseware.measuring.literature import Experiment, Figure, Mlp, Reproduction
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +106,10 @@ def test_a_training_on_binarised_pixels_learns(samples, small, in_project, monke
     assert 50 < nats < 0.6 * 784 * math.log(2)
 
 
-def test_every_figure_of_the_brief_is_planned():
-    nats = [figure.published for experiment in literature.experiments() for figure in experiment.published]
-    on_few = [114.97, 98.29, 16.68, 114.97, 153.77, 147.70, 6.08, 153.77]
-    assert nats == [105.6, 104.15, 100.78, *on_few, 86.76, 85.54, 84.78]
+def test_published_are_the_figures_of_a_paper_and_no_others():
+    planned = [figure for experiment in literature.experiments() for figure in experiment.figures]
+    assert [one.published for one in planned if one.source] == [86.76, 85.54, 84.78]
+    assert {one.published for one in planned if not one.source} == {None}
 
 
 # --- the run --------------------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ def counting(calls: list[tuple[str, int]], fails_at: int = -1) -> list[Experimen
         calls.append((name, seed))
         return [100.0 + seed, 10.0]
 
-    figures = (Published("whole", 101.5, "us"), Published("part", 20.0, "them", "It is a test."))
+    figures = (Figure("whole"), Figure("part", 20.0, "them", "It is a test."))
     return [Experiment(name, figures, partial(train, name)) for name in ("a", "b")]
 
 
@@ -144,7 +144,7 @@ def test_results_of_another_pytorch_or_a_damaged_file_are_not_taken(content, tmp
     assert len(calls) == 4
 
 
-def test_a_result_with_fewer_figures_than_are_published_is_not_taken(tmp_path):
+def test_a_result_with_fewer_figures_than_are_asked_for_is_not_taken(tmp_path):
     file, calls = tmp_path / "kept.json", []
     results, device = {"a": {"0": [100.0], "1": [101.0, 10.0]}}, settings.device_name()
     file.write_text(json.dumps({"torch": torch.__version__, "device": device, "results": results}))
@@ -161,13 +161,18 @@ def test_every_result_is_said_as_it_comes(tmp_path):
 # --- what it comes to -----------------------------------------------------------------------------------
 
 
-def ours(published: float, *found: float, title: str = "whole") -> Reproduction:
-    return Reproduction(title, published, "us", "It is a test.", found=found, device="cpu")
+def ours(published: float | None, *found: float, title: str = "whole") -> Reproduction:
+    return Reproduction(title, published, "us", "It is a test.", experiment="both", found=found, device="cpu")
 
 
 def test_a_row_has_the_mean_and_the_standard_deviation_over_seeds():
-    cells = ours(101.5, 100.0, 101.0, 102.0).cells()
-    assert cells == ("whole", "101.50", "101.00 ± 1.00", "-0.50", "cpu", "us")
+    ((_, row),) = literature.tables([ours(101.5, 100.0, 101.0, 102.0)]).values()
+    assert row == ("whole", "101.50", "101.00 ± 1.00", "-0.50", "cpu", "us")
+
+
+def test_what_nobody_has_published_is_a_reference_run_with_its_seeds_and_command():
+    ((_, row),) = literature.tables([ours(None, 100.0, 101.0, 102.0)]).values()
+    assert row == ("whole", "101.00 ± 1.00", "0 to 2", "cpu", "'both'")
 
 
 @pytest.mark.parametrize(
@@ -191,7 +196,7 @@ def document(tmp_path: Path) -> Path:
 
 
 def test_figures_of_other_experiments_stay_stored_and_in_order(document):
-    titles = [figure.title for e in literature.experiments() for figure in e.published]
+    titles = [figure.title for e in literature.experiments() for figure in e.figures]
     found = [ours(100.0, 99.0, 101.0, title=title) for title in ["of 100 epochs", *titles]]
     literature.store(document, found[:-1])
     anew = ours(100.0, 98.0, 99.0, title=titles[2])
@@ -208,7 +213,7 @@ def test_section_3_shows_what_the_documents_quote(document):
 
 def test_one_experiment_can_be_asked_for_by_its_name():
     (one,) = literature.experiments(names=("IWAE-5, 10 epochs",))
-    assert [figure.published for figure in one.published] == [85.54]
+    assert [figure.published for figure in one.figures] == [85.54]
 
 
 def test_an_unknown_experiment_is_refused_with_the_known_ones():

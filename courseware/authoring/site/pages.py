@@ -24,7 +24,7 @@ from courseware.authoring.runner import Executed
 from courseware.authoring.site import rendering
 from courseware.authoring.site.rendering import Body, Figure, Scene
 from courseware.measuring.graders import Tally, sentence
-from courseware.measuring.literature import COLUMNS, Reproduction, notes
+from courseware.measuring.literature import Reproduction, notes, tables
 from courseware.sections import Lesson
 
 TEMPLATES = Path(__file__).parent / "templates" / "site"
@@ -108,8 +108,7 @@ def _pages(
         reports=reports,
         graders={row.answer: row.cells()[2:5] for row in graders},
         measured=sentence(graders) if graders else "",
-        columns=COLUMNS,
-        literature=[row.cells() for row in literature],
+        literature=tables(literature),
         notes=notes(literature),
         for_students=for_students,
     )

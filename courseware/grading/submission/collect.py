@@ -15,9 +15,10 @@ import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from errno import ELOOP
 from io import BytesIO
+from mimetypes import guess_type
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -28,7 +29,7 @@ from nbgrader.utils import gettz, parse_utc
 from course_utils.checks.words import printable
 from courseware.grading.reasons import Fault, Reason, Refused
 from courseware.grading.submission.own_work import Remark, remarks
-from courseware.grading.submission.repair import LONGEST_NAME, grade_ids, listed, repair
+from courseware.grading.submission.repair import LONGEST_NAME, PICTURES, grade_ids, listed, repair, shown_in
 
 LARGEST = 16 * 2**20  # bytes of a notebook; a submission may have four times as many
 MOST_FILES = 200  # that are looked at, of a folder or an archive
@@ -60,21 +61,26 @@ class Submission:
     digest: str  # of notebooks and faults: not of who handed them in, nor of when
     timestamp: str | None
     secret: str | None = None  # by which nbgrader's exchange hides feedback
+    pictures: dict[str, bytes] = field(default_factory=dict)  # that lie beside the notebooks, which show them
 
     def read(
         self, name: str, release: NotebookNode, solved: str | None, first: bool
     ) -> tuple[NotebookNode, tuple[Fault, ...], list[Remark]]:
         """A notebook repaired, or as released where it was not handed in; what was wrong with it, remarks.
 
-        Its metadata say so too, and of the `first` notebook what was wrong with the submission. `solved` is
-        the instructor's, as JSON: without it nothing is remarked on.
+        Its metadata say so too, whether it was `read`, and of the `first` notebook what was wrong with the
+        submission. `solved` is the instructor's, as JSON: without it nothing is remarked on.
         """
-        handed_in = name in self.notebooks
-        nb, faults = repair(self.notebooks[name], release, name) if handed_in else (deepcopy(release), ())
+        nb, faults = deepcopy(release), tuple[Fault, ...]()
+        if name in self.notebooks:
+            nb, faults = repair(self.notebooks[name], release, name, self.pictures)
+        unreadable = any(fault.reason is Reason.NOT_A_NOTEBOOK for fault in faults)
         about = [one for one in self.faults if one.notebook == name or (first and not one.notebook)]
         found = remarks(nb, nbformat.reads(solved, as_version=4)) if solved else []
         nb.metadata["course"] = NotebookNode(
-            faults=[one.plain for one in (*about, *faults)], remarks=[vars(one) for one in found]
+            faults=[one.plain for one in (*about, *faults)],
+            remarks=[vars(one) for one in found],
+            read=name in self.notebooks and not unreadable,
         )
         return nb, faults, found
 
@@ -94,10 +100,12 @@ def collect(folder: Path, student: str, assignment: str, known: Mapping[str, Col
         what = f"the submission is no folder that can be read: {problem.strerror}"
         found.faults = [Fault(reason, "", what)]
     notebooks, faults = dict(sorted(found.notebooks.items())), tuple(found.faults)
-    contents = {stem: hashlib.sha256(content).hexdigest() for stem, content in notebooks.items()}
+    parts = notebooks | found.pictures
+    contents = {name: hashlib.sha256(content).hexdigest() for name, content in parts.items()}
     whole = [contents, [[fault.reason.name, fault.notebook, fault.detail] for fault in faults]]
     digest = hashlib.sha256(json.dumps(whole).encode()).hexdigest()
-    return Submission(student, assignment, notebooks, faults, digest, found.timestamp, found.secret)
+    about = (found.timestamp, found.secret, found.pictures)
+    return Submission(student, assignment, notebooks, faults, digest, *about)
 
 
 def recognised(name: str, content: bytes, known: Mapping[str, Collection[str]]) -> tuple[str, bool]:
@@ -120,6 +128,7 @@ class _Files:
     def __init__(self, known: Mapping[str, Collection[str]]) -> None:
         self.known = known
         self.notebooks: dict[str, bytes] = {}
+        self.pictures: dict[str, bytes] = {}
         self.faults: list[Fault] = []
         self.timestamp: str | None = None
         self.secret: str | None = None
@@ -136,12 +145,12 @@ class _Files:
                     with _opened(directory, name) as file:
                         self._take(name, stem, file)
                 except Refused as refusal:
-                    self._blame(refusal.reason, stem, f"{printable(name, LONGEST_NAME)} {refusal.why}")
+                    advice = ": clear its outputs" * (refusal.reason is Reason.TOO_LARGE and bool(stem))
+                    self._blame(refusal.reason, stem, f"{name} {refusal.why}{advice}")
             elif not UNHEEDED.fullmatch(name):
                 lying.append(name)
         missing = [stem for name, stem in stems.items() if name not in present]
-        left = self._search(directory, lying, missing) if missing else list(map(_told, lying))
-        if left:
+        if left := self._search(directory, lying, missing):
             self._blame(Reason.LEFT_OUT, "", f"not used: {listed(left)}")
 
     def _take(self, name: str, stem: str, file: BinaryIO) -> None:
@@ -162,7 +171,7 @@ class _Files:
         return content
 
     def _search(self, directory: int, names: list[str], missing: list[str]) -> list[str]:
-        """Look for the missing notebooks in files of these names; what is left of all that lies there."""
+        """Look in files of these names for missing notebooks and for pictures; what is left of all that."""
         left = dict(enumerate(self._inside(directory, names)))  # an archive may name two files alike
         files = {at: content for at, (_, content) in left.items() if isinstance(content, bytes)}
         known = {at: recognised(left[at][0], content, self.known) for at, content in files.items()}
@@ -178,6 +187,10 @@ class _Files:
                 reason = Reason.MISSING_NOTEBOOK
                 what = f"{stem}.ipynb is not there: hand in the notebook itself, under this name"
             self._blame(reason, stem, what)
+        pictures = {at: path.rpartition("/")[2] for at, (path, _) in left.items() if at in files}
+        pictures = {at: name for at, name in pictures.items() if guess_type(name)[0] in PICTURES}
+        shown = {name for raw in self.notebooks.values() for name in shown_in(raw)} if pictures else ()
+        self.pictures = {name: files[at] for at, name in pictures.items() if name in shown and left.pop(at)}
         return [_told(path, content if isinstance(content, str) else "") for path, content in left.values()]
 
     def _blame(self, reason: Reason, stem: str, detail: str) -> None:

@@ -160,6 +160,11 @@ def _magic(node: ast.AST) -> list[str]:
     return []
 
 
+def is_prose(code: str) -> bool:
+    """Whether a cell is no code, or only comments."""
+    return not _parse(code).body
+
+
 def defines(code: str, name: str) -> bool:
     """Whether a cell gives the name a meaning: of a function, a class and the like, or by assignment."""
     return name in code and name in _defined(code)  # parsing what cannot define it would take longer

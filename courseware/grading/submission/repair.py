@@ -5,13 +5,18 @@ mark, by its id, or where an editor has taken both away, by what it says and whe
 becomes a fault instead of an exception. Code is parsed where a cell has to be recognised, and never run.
 """
 
+import base64
 import json
+import mimetypes
 import re
-from collections import Counter, deque
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any
+from urllib.parse import quote, unquote
+from zlib import crc32
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_raw_cell
@@ -19,7 +24,7 @@ from nbgrader.utils import is_solution
 
 from course_utils.checks.words import printable
 from courseware.grading.reasons import Fault, Reason, Refused
-from courseware.grading.submission.own_work import defines
+from courseware.grading.submission.own_work import defines, is_prose
 from courseware.grading.submission.pictures import picture
 from courseware.notebooks import plain
 
@@ -30,6 +35,8 @@ SHOWN, LONGEST_NAME = 10, 80  # names in a fault, and characters of a file's
 PICTURES = {"image/png": "PNG", "image/jpeg": "JPEG"}
 NEW_CELL = {"code": new_code_cell, "markdown": new_markdown_cell, "raw": new_raw_cell}
 CHECK = re.compile(r'check\("(\w+)", globals\(\)\)')  # the last line of a graded cell, with the answer's name
+# The address of what Markdown or an HTML tag in it shows.
+SHOWN_AT = re.compile(r"""(?<=\]\()(?:<[^>\n]+>|[^)\s]+)|(?<=src=["'])[^"'\n]+""")
 SIGNS = {  # of what is handed in under a notebook's name, by how it begins
     b"<": "it is a web page",
     b"%PDF": "it is a PDF",
@@ -52,11 +59,14 @@ class _Cell:
     pictures: dict[str, Any] = field(default_factory=dict)  # by name, as JSON has them
 
 
-def repair(raw: bytes, release: NotebookNode, name: str) -> tuple[NotebookNode, tuple[Fault, ...]]:
+def repair(
+    raw: bytes, release: NotebookNode, name: str, beside: Mapping[str, bytes] | None = None
+) -> tuple[NotebookNode, tuple[Fault, ...]]:
     """The released notebook (of nbformat 4.5) with what the student wrote put in; raises nothing.
 
     Cells with nbgrader metadata are all there, once each, and only answers differ from the release. All
-    other cells are the student's. What is no notebook leaves the release as it is, unanswered.
+    other cells are the student's. Pictures that lie `beside` it are put where they are shown. What is no
+    notebook leaves the release as it is, unanswered.
     """
     result = deepcopy(release)
     try:
@@ -64,20 +74,14 @@ def repair(raw: bytes, release: NotebookNode, name: str) -> tuple[NotebookNode, 
     except Refused as refusal:
         return result, (Fault(refusal.reason, name, refusal.why),)
     released = {cell.metadata.nbgrader.grade_id: cell for cell in result.cells if "nbgrader" in cell.metadata}
-    cells = [cell for value in found[:MOST_CELLS] if (cell := _cell(value, released))]
+    cells = [cell for value in found[:MOST_CELLS] if (cell := _cell(value, released, beside or {}))]
     unknown = len(found[:MOST_CELLS]) - len(cells)
 
     cells, recognised = _recognised(cells, release)
     cells, duplicated = _without_duplicates(cells, released)
-    cells = _answered_below(cells, release)
-    fixed = ((cell, released[cell.grade_id]) for cell in cells if cell.grade_id)
-    changed = [
-        cell.grade_id
-        for cell, origin in fixed
-        if not is_solution(origin)
-        and (cell.kind, plain(cell.source)) != (origin.cell_type, plain(origin.source))
-    ]
+    cells, changed = _unmixed(cells, released)
     missing = _put_back(cells, released)
+    _answered_elsewhere(cells, release)
     _order(cells, released)
     result.cells, too_long, left_out = _nodes(cells, released)
 
@@ -147,6 +151,16 @@ def grade_ids(raw: bytes) -> set[str]:
         return set()
 
 
+def shown_in(raw: bytes) -> set[str]:
+    """The names of the files that a notebook's texts show."""
+    return set(map(_file, SHOWN_AT.findall(raw.decode("utf-8", "replace").replace('\\"', '"'))))
+
+
+def _file(address: str) -> str:
+    """The name of the file at an address, '' where it is on no disk."""
+    return "" if ":" in address else unquote(address.strip("<>")).rpartition("/")[2]
+
+
 def _grade_id(cell: Any) -> str:
     """Which cell of an assignment a cell says that it is, '' if none."""
     name = _item(_item(_item(cell, "metadata"), "nbgrader"), "grade_id")
@@ -157,7 +171,7 @@ def _item(value: Any, key: str) -> Any:
     return value.get(key) if isinstance(value, dict) else None
 
 
-def _cell(value: Any, released: Collection[str]) -> _Cell | None:
+def _cell(value: Any, released: Collection[str], beside: Mapping[str, bytes]) -> _Cell | None:
     """What is taken from a cell, None if it is of no known type."""
     kind, source = _item(value, "cell_type"), _item(value, "source")
     if not isinstance(kind, str) or kind not in NEW_CELL:
@@ -172,8 +186,27 @@ def _cell(value: Any, released: Collection[str]) -> _Cell | None:
     ids = (_item(value, "id"), _item(_item(value, "metadata"), "id"))  # the latter on Colab
     cell_id = next((one for one in ids if isinstance(one, str)), "")
     attached = _item(value, "attachments") if kind == "markdown" else None
-    pictures = attached if isinstance(attached, dict) else {}
+    pictures = dict(attached) if isinstance(attached, dict) else {}
+    if kind == "markdown":
+        source = _with_attachments(source, pictures, beside)
     return _Cell(kind, source, grade_id if grade_id in released else "", cell_id, pictures)
+
+
+def _with_attachments(source: str, pictures: dict[str, Any], beside: Mapping[str, bytes]) -> str:
+    """A text whose embedded pictures, and those that lie beside the notebook, are among its `pictures`."""
+
+    def attached(found: re.Match[str]) -> str:
+        kind, embedded, content = found[0].removeprefix("data:").partition(";base64,")
+        file = _file(found[0])
+        if file in beside:
+            kind, content = mimetypes.guess_type(file)[0] or "", base64.b64encode(beside[file]).decode()
+        elif not (embedded and found[0].startswith("data:")):
+            return found[0]
+        name = f"beside/{file}" if file in beside else f"embedded-{crc32(content.encode()):x}"
+        pictures[name] = {kind: content}
+        return f"attachment:{quote(name)}"
+
+    return SHOWN_AT.sub(attached, source)
 
 
 # --- which cell is which ----------------------------------------------------------------------------------
@@ -182,8 +215,8 @@ def _cell(value: Any, released: Collection[str]) -> _Cell | None:
 def _recognised(cells: list[_Cell], release: NotebookNode) -> tuple[list[_Cell], list[str]]:
     """The cells with the marks that some have lost, and the names of those that only looks tell of.
 
-    An id is proof. Otherwise what was released in one cell only is that cell, and an answer is the last
-    cell that defines the name which its check asks for, or stands where it was released.
+    An id is proof. Otherwise what was released in one cell only is that cell, and an answer is the one that
+    stands where it was released, as long as `_answered_elsewhere` finds no better one.
     """
     marked = {cell.grade_id for cell in cells}
     lost = [cell for cell in release.cells if _grade_id(cell) and _grade_id(cell) not in marked]
@@ -224,11 +257,6 @@ class _Unmarked:
             return self.places[text]
         if not is_solution(origin):
             return None
-        check = f"{_grade_id(origin)}-check"
-        name = "".join(asked(one.source) for one in self.release if _grade_id(one) == check)
-        for place, cell in reversed(list(enumerate(self.cells))):
-            if name and self._free(place, origin) and defines(cell.source, name):
-                return place
         at = self.release.index(origin)
         for one, step in ((at - 1, 1), (at + 1, -1)):
             beside = self._place(self.release[one]) if 0 <= one < len(self.release) else None
@@ -279,26 +307,55 @@ def _without_duplicates(cells: list[_Cell], released: Released) -> tuple[list[_C
     return list(result.values()), duplicated
 
 
-def _answered_below(cells: list[_Cell], release: NotebookNode) -> list[_Cell]:
-    """Texts that stand in cells of the student's own, directly below a stub that was left, as its answer."""
-    texts = {plain(cell.source) for cell in release.cells}
-    answers = [cell for cell in release.cells if is_solution(cell) and cell.cell_type == "markdown"]
-    stubs = {cell.metadata.nbgrader.grade_id: {"", plain(cell.source)} for cell in answers}
+def _unmixed(cells: list[_Cell], released: Released) -> tuple[list[_Cell], list[str]]:
+    """What was written into cells that are not the student's, in cells above them; the names of these."""
     result: list[_Cell] = []
-    rest = deque(cells)
-    while rest:
-        cell = rest.popleft()
-        if plain(cell.source) in stubs.get(cell.grade_id, ()):
-            told, pictures = [], dict(cell.pictures)
-            while rest and rest[0].kind == "markdown" and _is_own(rest[0], texts):
-                if pictures.keys() & rest[0].pictures.keys():
-                    break
-                pictures |= rest[0].pictures
-                told.append(rest.popleft().source)
-            whole = "\n\n".join(source for source in told if plain(source))
-            cell = replace(cell, source=whole or cell.source, pictures=pictures)
+    changed: list[str] = []
+    for cell in cells:
+        said, fixed = plain(cell.source), released.get(cell.grade_id)
+        if fixed and not is_solution(fixed) and (cell.kind, said) != (fixed.cell_type, plain(fixed.source)):
+            changed.append(cell.grade_id)
+            if written := plain(said.replace(plain(fixed.source), "")):
+                result.append(_Cell(cell.kind, written))
         result.append(cell)
-    return result
+    return result, changed
+
+
+def _answered_elsewhere(cells: list[_Cell], release: NotebookNode) -> None:
+    """Take cells of the student's own as the answers whose stubs were left: code by the name that it defines,
+    texts that stand beside."""
+    texts = {plain(cell.source) for cell in release.cells}
+    checks = {_grade_id(cell): asked(cell.source) for cell in release.cells}
+    for origin in filter(is_solution, release.cells):
+        place = next(at for at, cell in enumerate(cells) if cell.grade_id == _grade_id(origin))
+        stub, name = cells[place], checks.get(f"{_grade_id(origin)}-check", "")
+        left = plain(stub.source) in ("", plain(origin.source))
+        if left and origin.cell_type == "markdown":
+            _answered_beside(cells, place, texts)
+        elif name and (left or "NotImplementedError" in stub.source or not defines(stub.source, name)):
+            code = [at for at, cell in enumerate(cells) if cell.kind == "code" and _is_own(cell, texts)]
+            own = [at for at in code if defines(cells[at].source, name)]
+            if own and (left or own[-1] > place):
+                cells[own[-1]] = replace(cells[own[-1]], grade_id=stub.grade_id)
+                cells[place : place + 1] = [] if left else [replace(stub, grade_id="")]
+
+
+def _answered_beside(cells: list[_Cell], place: int, texts: Collection[str]) -> None:
+    """Put what stands in cells of the student's own directly above and below a stub, but code, into it."""
+    stub = cells[place]
+    above = list(takewhile(lambda cell: _is_own(cell, texts), reversed(cells[:place])))
+    below = list(takewhile(lambda cell: _is_own(cell, texts), cells[place + 1 :]))
+    told, rest, pictures = [], [], dict(stub.pictures)
+    for cell in (*reversed(above), stub, *below):
+        code = cell.kind == "code" and not is_prose(cell.source)
+        if cell is stub or code or pictures.keys() & cell.pictures.keys():
+            rest.append(cell)
+        else:
+            told.append(cell.source)
+            pictures |= cell.pictures
+    whole = "\n\n".join(source for source in told if plain(source)) or stub.source
+    answer = replace(stub, source=whole, pictures=pictures)
+    cells[place - len(above) : place + 1 + len(below)] = [answer if cell is stub else cell for cell in rest]
 
 
 def _is_own(cell: _Cell, released: Collection[str]) -> bool:
@@ -319,19 +376,11 @@ def _put_back(cells: list[_Cell], released: Released) -> list[str]:
 
 
 def _order(cells: list[_Cell], released: Released) -> None:
-    """Move every check that stands above its answer to directly below.
-
-    An answer may also stand in a cell of the student's own, with the stub left as it was, or empty.
-    """
+    """Move every check that stands above its answer to directly below."""
     for grade_id in released:
         if f"{grade_id}-check" in released:
             names = [cell.grade_id for cell in cells]
             answer, check = names.index(grade_id), names.index(f"{grade_id}-check")
-            name = asked(released[f"{grade_id}-check"].source)
-            source = cells[answer].source
-            if name and ("NotImplementedError" in source or not defines(source, name)):
-                own = (place for place, cell in enumerate(cells) if not cell.grade_id)
-                answer = max([answer, *(place for place in own if defines(cells[place].source, name))])
             if check < answer:
                 cells.insert(answer, cells.pop(check))
 
