@@ -553,6 +553,12 @@ WRONG_BOUNDS = edited(
         ),
         ("the sign of the logsumexp", "return", "return -1 *", "log K is not"),
         (
+            "the largest weight of all images taken out",
+            f"torch.logsumexp(log_w, dim=0) - {_K}",
+            "(log_w - log_w.max()).exp().mean(0).log() + log_w.max()",
+            "each image's own",
+        ),
+        (
             "a loss without log K",
             f"torch.logsumexp(log_w, dim=0) - {_K}",
             "-torch.logsumexp(log_w, 0)",
@@ -793,6 +799,13 @@ WRONG_KLS += edited(
     [
         ("free bits", "0.5 * (mu**2 + logvar.exp() - 1 - logvar)", _KL_FLOOR, "free bits"),
         ("log sigma for log sigma^2", " - logvar", " - (logvar / 2).exp().log()", "which is logvar itself"),
+        ("the exponential forgotten", "logvar.exp()", "logvar", "exponential is missing"),
+        (
+            "logvar taken for sigma",
+            "logvar.exp() - 1 - logvar",
+            "logvar**2 - 1 - torch.log(logvar**2)",
+            "read it as sigma",
+        ),
     ],
 )
 WRONG_SAMPLES += edited(

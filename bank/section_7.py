@@ -530,6 +530,7 @@ WRONG_COUNTS = edited(
         ("the standard deviation", "var", "std", "standard deviation is compared"),
         ("the mean square", "mu.var(0)", "(mu**2).mean(0)", "A constant far from 0"),
         ("dimensions that are switched off", ">", "<=", "switched off"),
+        ("dimensions below the threshold", ">", "<", "below the threshold"),
         ("a share", _COUNT, "float((mu.var(0) > threshold).float().mean())", "This is a share"),
         ("variance over dimensions", "var(0)", "var(1)", "This counts images"),
         ("a truth value per dimension", _COUNT, "mu.var(0) > threshold", "return one number"),
@@ -720,6 +721,7 @@ WRONG_MATRICES = [
         MATRIX,
         [
             ("rows are predictions", "return counts", "return counts.T", "swapped"),
+            ("room for too few pairs", ", minlength=num_classes**2", "", "invalid for input"),
             (
                 "each pair once",
                 "return counts",

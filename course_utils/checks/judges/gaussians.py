@@ -45,6 +45,12 @@ def wrong_kls(mu: Tensor, logvar: Tensor) -> dict[str, Tensor]:
             kl + ((2 * logvar).exp() - logvar.exp()) / 2
         ),
         "The 1/2 stands before the first term only.": 2 * kl - mu**2 / 2,
+        "The exponential is missing: the variance in the KL is exp(logvar).": (
+            kl + (logvar - logvar.exp()) / 2
+        ),
+        "logvar is log sigma^2, but you seem to read it as sigma.": (
+            (mu**2 + logvar**2 - 1) / 2 - logvar.abs().log()
+        ),
     }
 
 

@@ -253,6 +253,9 @@ def _bounds(log_w: Tensor) -> dict[str, Any]:
         "exp(log_w) is infinite here: take the largest weight out, not the smallest.": without(
             log_w.min(0).values
         ),
+        "The largest weight of all images is taken out: take out each image's own.": without(
+            log_w.max().float().expand(n).double()
+        ),
         "log K has all entries in it; K is the number of samples.": bound - log_n,
         "The - log K is missing: log-mean-exp, not log-sum-exp.": bound + log_k,
         "log K is added; dividing by K subtracts it.": bound + 2 * log_k,

@@ -217,10 +217,14 @@ def _maps(hidden: Tensor, channels: int, height: int, width: int) -> dict[str, n
         "The rows of each map and its channels have changed places.": last.swapaxes(2, 3),
         "The numbers are moved, but still in a flat list.": right.reshape(n, -1),
     }
-    for order in itertools.permutations(sides):
-        read = numbers.reshape(n, *(sides[side] for side in order))
-        hint = f"The reshape reads {', '.join(order)}: the list runs through rows first, channels last."
-        maps[hint] = read.transpose(0, *(1 + order.index(side) for side in sides))
+    for read, order in itertools.product(itertools.permutations(sides), repeat=2):
+        listed = numbers.reshape(n, *(sides[side] for side in read))
+        moved = listed.transpose(0, *(1 + read.index(side) for side in order))
+        hint = f"The reshape reads {', '.join(read)}: the list runs through rows first, channels last."
+        if order != tuple(sides):
+            hint += f" Then the axes are put in the order {', '.join(order)}: channels come first."
+        maps[hint] = moved
+        maps[f"{hint} A reshape at the end moves no number back."] = moved.reshape(right.shape)
     return maps
 
 

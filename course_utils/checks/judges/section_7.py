@@ -140,6 +140,7 @@ def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
         "The threshold is fixed at 0.01: use the one that is given.": above(var, 0.01),
         "What lies just at the threshold is counted: active is what lies above.": (var >= threshold).sum(1),
         "This counts the dimensions that are switched off.": d - right,
+        "This counts the dimensions below the threshold.": (var < threshold).sum(1),
         "This is a share: return the number of dimensions.": right / d,
         **{hint: above(values) for hint, values in compared.items()},
     }
