@@ -449,6 +449,7 @@ WRONG_REQUESTS = [
                 "scaled by their extremes",
             ),
             ("clamped", ".sigmoid()", ".clamp(0, 1)", "clamped to [0, 1]"),
+            ("a softmax", ".sigmoid()", ".flatten(1).softmax(1).view(-1, 1, 28, 28)", "softmax over pixels"),
             ("bytes", ".sigmoid()", ".sigmoid().mul(255).byte()", "whole numbers from 0 to 255"),
             ("the first z alone", _CODES, "z[:1].expand(len(labels), -1)\n    z = z[:1]", "Only the first z"),
             (
@@ -543,6 +544,13 @@ WRONG_COUNTS = edited(
         ("nothing returned", "return", "count =", "returned None"),
         ("at least", ">", ">=", "What lies just at the threshold"),
         ("the size of the mean", "mu.var(0)", "mu.mean(0).abs()", "The size of the mean"),
+        ("the square of the mean", "mu.var(0)", "mu.mean(0) ** 2", "The square of the mean"),
+        (
+            "the farthest image",
+            "mu.var(0)",
+            "(mu - mu.mean(0)).square().amax(0)",
+            "One image far from the mean",
+        ),
         (
             "centred on the mean of all",
             "mu.var(0)",

@@ -45,6 +45,7 @@ def wrong_kls(mu: Tensor, logvar: Tensor) -> dict[str, Tensor]:
             kl + ((2 * logvar).exp() - logvar.exp()) / 2
         ),
         "The 1/2 stands before the first term only.": 2 * kl - mu**2 / 2,
+        "The brackets are missing: -1/2 stands before the 1 alone.": -2 * kl - 1.5,
         "The exponential is missing: the variance in the KL is exp(logvar).": (
             kl + (logvar - logvar.exp()) / 2
         ),

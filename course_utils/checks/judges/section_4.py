@@ -342,10 +342,16 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
         "log p(z) has the variances of the posteriors: the prior's are 1.": of(
             pairs, posterior(0 * mu, logvar).log_prob(z.double()).numpy()
         ),
+        "log p(z) is that of logvar = 1: log 1 = 0 is that of N(0, 1).": of(
+            pairs, Normal(0.0, math.exp(0.5)).log_prob(z.double()).numpy()
+        ),
         "The densities lack their normalisation, - logvar / 2.": of(pairs + np.log(variance) / 2, prior),
         "log p(z) lacks the log(2 pi) that log q has.": of(pairs, prior + constant),
         "log q lacks the log(2 pi) that log p(z) has.": of(pairs + constant, prior),
         "This is the whole KL, not yet one of its two parts.": np.array([right[0], right.sum()]),
+        "This is the closed form of the whole KL: take densities at the samples z.": np.array(
+            [exact, right[1]]
+        ),
         "This is what is left of the closed form: take densities at the samples z.": exact - right[::-1],
         "These are bits: take natural logarithms.": right / math.log(2),
         "Negative numbers have become 0: an estimate may fall below 0.": right.clip(0),
