@@ -818,7 +818,7 @@ WRONG_KLS += edited(
             "-0.5 * 1 + logvar - mu**2 - logvar.exp()",
             "brackets are missing",
         ),
-        ("the exponential forgotten", "logvar.exp()", "logvar", "exponential is missing"),
+        ("the exponential forgotten", "logvar.exp()", "logvar", "is the exponential missing"),
         (
             "logvar taken for sigma",
             "logvar.exp() - 1 - logvar",
