@@ -606,6 +606,8 @@ WRONG_SHARES = edited(
     [
         ("error per pixel", _LOST, "(again - x).square().mean(1)", "number of pixels"),
         ("error not relative", _LOST, "(again - x).square().sum(1)", "not divided by anything"),
+        ("a mean over a sum", _LOST, "(again - x).square().mean(1) / x.square().sum(1)", "take two sums"),
+        ("codes that lose less", "(lost >", "(lost <", "lose less than the threshold"),
         ("norms not squared", _LOST, "(again - x).norm(dim=1) / x.norm(dim=1)", "compares norms"),
         (
             "codes compared",

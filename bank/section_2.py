@@ -376,6 +376,19 @@ WRONG_ELBOS = edited(
     [
         ("the loss in place of the bound", _BOUND, f"-({_BOUND})", "This is -ELBO"),
         ("the KL added", "mean(0) - kl", "mean(0) + kl", "KL is added"),
+        (
+            "the cross-entropy's own mean",
+            "per_pixel.flatten(1).sum(1)",
+            "per_pixel.mean()",
+            "pixels and images",
+        ),
+        (
+            "log p(x|z) of the batch",
+            "per_pixel.flatten(1).sum(1)",
+            "per_pixel.sum()",
+            "summed over the batch",
+        ),
+        ("divided by the images", ".mean(0) - kl", ".sum(0) / len(x) - kl", "number of images divides"),
         ("the KL forgotten", "mean(0) - kl", "mean(0)", "KL term is missing"),
         ("pixels averaged", "flatten(1).sum(1)", "flatten(1).mean(1)", "Averaged over pixels"),
         ("samples summed", "mean(0) - kl", "sum(0) - kl", "Summed over samples"),
@@ -552,6 +565,12 @@ WRONG_BOUNDS = edited(
             "their own softmax",
         ),
         ("the sign of the logsumexp", "return", "return -1 *", "log K is not"),
+        (
+            "the largest weight of all images taken out",
+            f"torch.logsumexp(log_w, dim=0) - {_K}",
+            "(log_w - log_w.max()).exp().mean(0).log() + log_w.max()",
+            "each image's own",
+        ),
         (
             "a loss without log K",
             f"torch.logsumexp(log_w, dim=0) - {_K}",
@@ -793,6 +812,19 @@ WRONG_KLS += edited(
     [
         ("free bits", "0.5 * (mu**2 + logvar.exp() - 1 - logvar)", _KL_FLOOR, "free bits"),
         ("log sigma for log sigma^2", " - logvar", " - (logvar / 2).exp().log()", "which is logvar itself"),
+        (
+            "brackets forgotten",
+            "0.5 * (mu**2 + logvar.exp() - 1 - logvar)",
+            "-0.5 * 1 + logvar - mu**2 - logvar.exp()",
+            "brackets are missing",
+        ),
+        ("the exponential forgotten", "logvar.exp()", "logvar", "is the exponential missing"),
+        (
+            "logvar taken for sigma",
+            "logvar.exp() - 1 - logvar",
+            "logvar**2 - 1 - torch.log(logvar**2)",
+            "read it as sigma",
+        ),
     ],
 )
 WRONG_SAMPLES += edited(

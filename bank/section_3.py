@@ -842,6 +842,12 @@ WRONG_EVALUATIONS = [
         [
             ("the loss in place of the bound", _VALUE, f"-({_VALUE})", "This is the loss, -ELBO"),
             (
+                "the cross-entropy's own mean",
+                _VALUE,
+                "-F.binary_cross_entropy_with_logits(x_logits, x) - kl",
+                "averaged over pixels and images",
+            ),
+            (
                 "the mean of the batches' means",
                 "elbo.mean().item()",
                 "sum(v.mean().item() for v in values) / len(values)",
@@ -1107,6 +1113,12 @@ WRONG_LIKELIHOODS = edited(
             _BOUND,
             "torch.logsumexp(torch.stack(log_w), dim=1) - math.log(len(x))",
             "The axes are swapped",
+        ),
+        (
+            "the cross-entropy's own mean",
+            "objectives.bernoulli_nll(model.decode(z), x)",
+            "F.binary_cross_entropy_with_logits(model.decode(z), x)",
+            "averaged over pixels and images",
         ),
         ("the prior forgotten", _WEIGHT, "log_likelihood - log_q", "lacks the prior"),
         ("q forgotten", _WEIGHT, "log_likelihood + log_prior", "lacks q(z|x)"),

@@ -410,6 +410,13 @@ WRONG_PARTS = edited(
     PARTS,
     [
         ("log N missing", " - math.log(len(z))", "", "log N is missing"),
+        ("a prior of logvar 1", "zero, zero)", "zero, zero + 1)", "is that of logvar = 1"),
+        (
+            "the closed form of the KL",
+            "(own - aggregate).mean()",
+            "(0.5 * (mu**2 + logvar.exp() - 1 - logvar)).sum(1).mean()",
+            "closed form of the whole KL",
+        ),
         ("log N added", "- math.log(len(z))", "+ math.log(len(z))", "log N is subtracted"),
         ("the log of the dimensions in place of log N", "math.log(len(z))", "math.log(z.shape[1])", "log d"),
         ("a mean of logs", _AGGREGATE, "pairs.mean(1)", "logs are averaged"),

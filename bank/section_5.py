@@ -445,6 +445,18 @@ WRONG_MAPS = edited(
         ),
         ("channels left last", ".permute(0, 3, 1, 2)", "", "still stand last"),
         (
+            "channels read first and put last",
+            "height, width, channels).permute(0, 3, 1, 2)",
+            "channels, height, width).permute(0, 2, 3, 1)",
+            "put in the order rows, columns, channels",
+        ),
+        (
+            "channels read first, put last, and renamed",
+            "height, width, channels).permute(0, 3, 1, 2)",
+            "channels, height * width).transpose(1, 2).reshape(-1, channels, height, width)",
+            "A reshape at the end moves no number back",
+        ),
+        (
             "list read column by column",
             "height, width, channels).permute(0, 3, 1, 2)",
             "width, height, channels).permute(0, 3, 2, 1)",

@@ -526,6 +526,7 @@ def mutual_information_gap(codes, factors):
             ),
             ("the mean subtracted", "ranked[1]", "ranked.mean()", "The mean is subtracted"),
             ("the smallest subtracted", "ranked[1]", "ranked[-1]", "The smallest is subtracted"),
+            ("the others' mean subtracted", "ranked[1]", "ranked[1:].mean()", "mean of the other codes"),
             ("nothing subtracted", " - ranked[1]", "", "subtract the runner-up"),
             ("unsorted", _SORTED, "known", "first two codes"),
             ("unsorted, from behind", "ranked[0] - ranked[1]", "known[-1] - known[-2]", "last two codes"),
@@ -599,6 +600,7 @@ WRONG_LOSSES += edited(
             "between -20 and 20",
         ),
         ("a normalised beta", "beta *", "mu.shape[1] / x[0].numel() * beta *", "another convention"),
+        ("a normalised beta of 784 pixels", "beta *", "mu.shape[1] / 784 * beta *", "dimensions over 784"),
     ],
 )
 WRONG_RISES += edited(

@@ -449,6 +449,7 @@ WRONG_REQUESTS = [
                 "scaled by their extremes",
             ),
             ("clamped", ".sigmoid()", ".clamp(0, 1)", "clamped to [0, 1]"),
+            ("a softmax", ".sigmoid()", ".flatten(1).softmax(1).view(-1, 1, 28, 28)", "softmax over pixels"),
             ("bytes", ".sigmoid()", ".sigmoid().mul(255).byte()", "whole numbers from 0 to 255"),
             ("the first z alone", _CODES, "z[:1].expand(len(labels), -1)\n    z = z[:1]", "Only the first z"),
             (
@@ -530,6 +531,7 @@ WRONG_COUNTS = edited(
         ("the standard deviation", "var", "std", "standard deviation is compared"),
         ("the mean square", "mu.var(0)", "(mu**2).mean(0)", "A constant far from 0"),
         ("dimensions that are switched off", ">", "<=", "switched off"),
+        ("dimensions below the threshold", ">", "<", "below the threshold"),
         ("a share", _COUNT, "float((mu.var(0) > threshold).float().mean())", "This is a share"),
         ("variance over dimensions", "var(0)", "var(1)", "This counts images"),
         ("a truth value per dimension", _COUNT, "mu.var(0) > threshold", "return one number"),
@@ -542,6 +544,13 @@ WRONG_COUNTS = edited(
         ("nothing returned", "return", "count =", "returned None"),
         ("at least", ">", ">=", "What lies just at the threshold"),
         ("the size of the mean", "mu.var(0)", "mu.mean(0).abs()", "The size of the mean"),
+        ("the square of the mean", "mu.var(0)", "mu.mean(0) ** 2", "The square of the mean"),
+        (
+            "the farthest image",
+            "mu.var(0)",
+            "(mu - mu.mean(0)).square().amax(0)",
+            "One image far from the mean",
+        ),
         (
             "centred on the mean of all",
             "mu.var(0)",
@@ -720,6 +729,7 @@ WRONG_MATRICES = [
         MATRIX,
         [
             ("rows are predictions", "return counts", "return counts.T", "swapped"),
+            ("room for too few pairs", ", minlength=num_classes**2", "", "invalid for input"),
             (
                 "each pair once",
                 "return counts",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import linecache
 import os
 import signal
 import sys
@@ -98,6 +99,15 @@ def test_record_keeps_what_a_function_returns() -> None:
 def test_record_keeps_the_sentence_of_an_error() -> None:
     sentence = core.problem_with(recorded(failing), "it")
     assert sentence == "Your code stopped with ValueError: the student's own words"
+
+
+def test_an_error_is_told_with_its_line_in_the_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = "def answer():\n    return torch.ones(2) @ torch.ones(3)\n"
+    monkeypatch.setitem(linecache.cache, "cell.py", (len(cell), None, cell.splitlines(True), "cell.py"))
+    names = {"torch": torch}
+    exec(compile(cell, "cell.py", "exec"), names)
+    sentence = core.problem_with(recorded(names["answer"]), "it")
+    assert sentence.endswith("(line 2: `return torch.ones(2) @ torch.ones(3)`)")
 
 
 def test_record_says_that_none_was_returned() -> None:

@@ -53,6 +53,21 @@ def test_a_mistake_in_one_look_is_named_by_that_look() -> None:
     assert judged(lambda x: x + 3 if len(x) == 1 else 3 * x) == [(True, ""), (False, "It is x + 3.")]
 
 
+def test_a_mistake_beside_the_purpose_costs_what_follows_from_it_once() -> None:
+    looks = {key: (np.full(3, x),) for key, x in {"a": 1.5, "b": 7.0, "c": 9.0}.items()}
+    few = Table.of(lambda _: looks, 0, lambda x: {"": 3 * x, "It is x + 3.": x + 3})
+    seen = {key: 3 * x if key == "a" else x + 3 for key, (x,) in looks.items()}
+    found = few.judge(seen, *(Property(key, 1, [key]) for key in looks))
+    assert [one.hint for one in found] == ["", "It is x + 3.", ""]
+
+
+def test_of_two_mistakes_that_explain_the_purpose_the_one_that_explains_more_is_named() -> None:
+    looks = {"a": (np.array([2.0, 4.0]),), "b": (np.array([-2.0, -4.0]),)}
+    few = Table.of(lambda _: looks, 0, lambda x: {"": 3 * x, "No sign.": np.abs(x), "No factor.": x})
+    found = few.judge({key: x for key, (x,) in looks.items()}, *(Property(key, 1, [key]) for key in looks))
+    assert [one.hint for one in found] == ["No factor.", ""]
+
+
 def test_what_nothing_explains_is_described_and_keeps_nothing() -> None:
     (purpose, said), (other, _) = judged(lambda x: x**2 + np.sin(9 * x))
     assert not purpose and not other

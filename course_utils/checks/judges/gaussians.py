@@ -45,6 +45,13 @@ def wrong_kls(mu: Tensor, logvar: Tensor) -> dict[str, Tensor]:
             kl + ((2 * logvar).exp() - logvar.exp()) / 2
         ),
         "The 1/2 stands before the first term only.": 2 * kl - mu**2 / 2,
+        "The brackets are missing: -1/2 stands before the 1 alone.": -2 * kl - 1.5,
+        "Variance and logarithm cancel in the KL: is the exponential missing?": (
+            kl + (logvar - logvar.exp()) / 2
+        ),
+        "logvar is log sigma^2, but you seem to read it as sigma.": (
+            (mu**2 + logvar**2 - 1) / 2 - logvar.abs().log()
+        ),
     }
 
 

@@ -1,7 +1,7 @@
 """Exercises that are functions: a table of looks, properties that share them out, and a formula per mistake.
 
 One rule decides what a wrong answer keeps. The first property is the exercise's purpose; it carries at least
-half of the points. A mistake that explains all its looks costs no other property: these are held to the
+half of the points. A mistake that explains all looks of a property costs no later one: these are held to the
 answer's own formula, so that what follows from one mistake is counted once.
 """
 
@@ -64,7 +64,11 @@ class Table:
             own = None
         # Fewer looks agree with a mistake by chance: none is named that the purpose's looks do not have.
         understood = own is not None or not hint
-        hints = [hint] + [self._explained(evidence, other, own, understood)[0] for other in others]
+        hints = [hint]
+        for other in others:
+            hint, formula = self._explained(evidence, other, own, understood)
+            hints.append(hint)
+            own = own or formula
         return [unless(one.claim, one.weight, hint) for one, hint in zip(properties, hints, strict=True)]
 
     def _idle(self, evidence: Evidence, keys: Sequence[str]) -> bool:
@@ -109,9 +113,15 @@ class Table:
         one = seen[0]
         if one.right.size == 1 and close(one.actual.ravel(), one.right.ravel(), self.tolerance):
             return f"The number is right, its shape is not. {described(one)}", None
-        for hint in self.formulas[keys[0]]:
-            if hint and all(close(evidence[key], self._by(hint, key), self.loose) for key in keys):
-                return hint, partial(self._by, hint)
+
+        def agrees(hint: str, key: str) -> bool:
+            seen = not problem_with(evidence, key)
+            return seen and close(evidence[key], self._by(hint, key), self.loose)
+
+        fitting = [hint for hint in self.formulas[keys[0]] if hint and all(agrees(hint, key) for key in keys)]
+        if fitting:  # of several the one that explains most of all looks
+            hint = max(fitting, key=lambda hint: sum(agrees(hint, key) for key in self.formulas))
+            return hint, partial(self._by, hint)
         found = diagnose(seen, self.tolerance)
         if not found:
             return None

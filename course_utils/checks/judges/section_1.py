@@ -152,6 +152,7 @@ def _share(pair: Pair, z: Tensor, threshold: float) -> dict[str, Any]:
         "A code that loses exactly the threshold is no hole: more than that is asked for.": reached.mean(),
         "The threshold is always 0.1: use the one handed in.": (right > 0.1).mean(),
         "This is the share of codes that are no holes.": 1 - beyond.mean(),
+        "This is the share of codes that lose less than the threshold.": 1 - reached.mean(),
         "This is the number of holes: divide by the number of codes.": beyond.sum(),
         "This is a percentage: return a share between 0 and 1.": 100 * beyond.mean(),
         "One truth value per code: return their mean.": beyond,
@@ -188,6 +189,7 @@ def _errors(pair: Pair, codes: np.ndarray) -> dict[str, np.ndarray]:
         "The error is divided by the number of pixels: divide it by the image's energy |x|^2.": (
             lost / len(x[0])
         ),
+        "The error is a mean over pixels and the energy a sum: take two sums.": lost / energy / len(x[0]),
         "The error is not divided by anything: divide it by the image's energy |x|^2.": lost,
         "This compares norms: the error and the energy are both squared.": np.sqrt(lost / energy),
         "This takes absolute values: the error and the energy are sums of squares.": relative(again, x, 1),

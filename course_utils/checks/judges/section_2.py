@@ -175,6 +175,11 @@ def _elbos(decode: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -
     wrong_terms = {  # (samples, n): their mean over samples stands where that of log p(x|z) should
         "The cross-entropy is -log p(x|z): the first term has the wrong sign.": -right,
         "Averaged over pixels: log p(x|z) is a sum over pixels.": right / 784,
+        "Averaged over pixels and images: log p(x|z) is a sum over the pixels of each image.": (
+            right.mean(1, keepdim=True) / 784
+        ),
+        "log p(x|z) is summed over the batch: each image has its own.": right.sum(1, keepdim=True),
+        "The number of images divides the sum over samples: divide by that of samples.": s * right / n,
         "Summed over samples: take their mean.": s * right,
         "Only the first sample counts: average over all of them.": right[:1],
         "Only the last sample counts: average over all of them.": right[-1:],
@@ -252,6 +257,9 @@ def _bounds(log_w: Tensor) -> dict[str, Any]:
         "exp(log_w) is 0 or infinite here: use torch.logsumexp.": without(torch.zeros(n)),
         "exp(log_w) is infinite here: take the largest weight out, not the smallest.": without(
             log_w.min(0).values
+        ),
+        "The largest weight of all images is taken out: take out each image's own.": without(
+            log_w.max().float().expand(n).double()
         ),
         "log K has all entries in it; K is the number of samples.": bound - log_n,
         "The - log K is missing: log-mean-exp, not log-sum-exp.": bound + log_k,

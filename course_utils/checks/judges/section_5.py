@@ -124,10 +124,10 @@ def judge_conv_sizes(seed: int, evidence: Evidence) -> list[Finding]:
     return Table.of(drawn_stacks, seed, _size_lists, tolerance=1e-6).judge(
         evidence,
         Property("the sizes after convolutions", 3, ["down 0", "down 1", "down 2"]),
-        Property("the sizes after transposed convolutions", 1, ["up 0", "up 1", "up 2"]),
+        Property("the sizes after transposed convolutions", 1.5, ["up 0", "up 1", "up 2"]),
         Property(
             "the sizes after a mixture of both, each layer from the one before",
-            1,
+            0.5,
             ["mixed 0", "mixed 1", "mixed 2"],
         ),
     )
@@ -217,10 +217,14 @@ def _maps(hidden: Tensor, channels: int, height: int, width: int) -> dict[str, n
         "The rows of each map and its channels have changed places.": last.swapaxes(2, 3),
         "The numbers are moved, but still in a flat list.": right.reshape(n, -1),
     }
-    for order in itertools.permutations(sides):
-        read = numbers.reshape(n, *(sides[side] for side in order))
-        hint = f"The reshape reads {', '.join(order)}: the list runs through rows first, channels last."
-        maps[hint] = read.transpose(0, *(1 + order.index(side) for side in sides))
+    for read, order in itertools.product(itertools.permutations(sides), repeat=2):
+        listed = numbers.reshape(n, *(sides[side] for side in read))
+        moved = listed.transpose(0, *(1 + read.index(side) for side in order))
+        hint = f"The reshape reads {', '.join(read)}: the list runs through rows first, channels last."
+        if order != tuple(sides):
+            hint += f" Then the axes are put in the order {', '.join(order)}: channels come first."
+        maps[hint] = moved
+        maps[f"{hint} A reshape at the end moves no number back."] = moved.reshape(right.shape)
     return maps
 
 

@@ -65,6 +65,9 @@ def _beta_losses(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, *betas
         "beta is multiplied by latent dimensions over pixels: that is another convention.": (
             beta * latent_dim / pixels
         ),
+        "beta is multiplied by latent dimensions over 784: that is another convention.": (
+            beta * latent_dim / 784
+        ),
     }
     return {
         **losses.combined(of_all, x_logits, x, mu, logvar),
@@ -254,6 +257,9 @@ def _scores(*given: Tensor) -> dict[str, Any]:
         "Mean gap over mean entropy: divide each factor's gap by its own entropy.": gaps / entropy.mean(),
         "Only the best code counts here: subtract the runner-up.": first / entropy,
         "The mean is subtracted: subtract the second largest.": (first - information.mean(0)) / entropy,
+        "The mean of the other codes is subtracted: subtract the second largest.": (
+            (first - ranked[:-1].mean(0)) / entropy
+        ),
         "The third largest is subtracted: subtract the second.": (
             (first - ranked[-3 if several else -2]) / entropy
         ),

@@ -88,6 +88,7 @@ def _requests(decode: Callable[[Tensor, Tensor], Tensor], labels: Tensor, z: Ten
         f"The logits are clamped to [0, 1]: {ends}": raw.clip(0, 1),
         f"The logits are scaled by their extremes: {ends}": (raw - raw.min()) / np.ptp(raw),
         f"This is a tanh: {ends}": np.tanh(raw),
+        f"This is a softmax over pixels: {ends}": (np.exp(raw) / np.exp(raw).sum((1, 2, 3), keepdims=True)),
         **{
             f"The codes have been multiplied by {scale}: decode each z as it is.": grid(labels, scale * z)
             for scale in (2, 3, 0.5)
@@ -125,6 +126,8 @@ def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
         "A constant far from 0 is counted: subtract the mean over images.": (mu**2).mean(1),
         "The distance from 0 is compared: take the variance over images.": np.abs(mu).mean(1),
         "The size of the mean is compared: take the variance over images.": np.abs(mu.mean(1)),
+        "The square of the mean is compared: take the variance over images.": mu.mean(1) ** 2,
+        "One image far from the mean suffices: take the mean of all squares.": ((mu - centre) ** 2).max(1),
         "The mean is compared: take the variance over images.": mu.mean(1),
         "One mean over everything is subtracted: each dimension has its own.": ((mu - whole) ** 2).mean(1),
         "The mean over dimensions is subtracted: take that over images.": ((mu - across) ** 2).mean(1),
@@ -140,6 +143,7 @@ def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
         "The threshold is fixed at 0.01: use the one that is given.": above(var, 0.01),
         "What lies just at the threshold is counted: active is what lies above.": (var >= threshold).sum(1),
         "This counts the dimensions that are switched off.": d - right,
+        "This counts the dimensions below the threshold.": (var < threshold).sum(1),
         "This is a share: return the number of dimensions.": right / d,
         **{hint: above(values) for hint, values in compared.items()},
     }

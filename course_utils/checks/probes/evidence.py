@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -145,7 +146,17 @@ def sentence(problem: BaseException) -> str:
     with contextlib.suppress(Exception):  # an answer may raise what cannot even be printed
         message = str(problem).strip().partition("\n")[0]
     told = f": {message}" if message else "."
-    return f"Your code stopped with {type(problem).__name__}{told}"[:SENTENCE]
+    where = _line(problem)
+    return f"Your code stopped with {type(problem).__name__}{told}"[: SENTENCE - len(where)] + where
+
+
+def _line(problem: BaseException) -> str:
+    """In which line of a cell, whose file exists nowhere, this was raised; '' where no cell says so."""
+    with contextlib.suppress(Exception):
+        for frame in reversed(traceback.extract_tb(problem.__traceback__)):
+            if frame.line and not os.path.exists(frame.filename):
+                return f" (line {frame.lineno}: `{frame.line[:100]}`)"
+    return ""
 
 
 _SWITCHES: tuple[tuple[Callable[[], Any], Callable[[Any], Any], str], ...] = (

@@ -40,7 +40,7 @@ def walk_looks(seed: int) -> dict[str, Walk]:
         "arc": [(*end_points(seed, 400 + i, angle), 3 + i, True) for i, angle in enumerate(ANGLES)],
         "line": [(a, b, 6), (b, a, 2, False), (a, b, 50, False)],
         "parallel": [(start[i], end[i], 3, True) for i in range(PARALLEL)],
-        "narrow": [(a[:1], b[:1], 3, False), (a[:1], 3 * a[:1], 4, True)],
+        "narrow": [(a[:1].abs(), b[:1].abs(), 3, False), (a[:1], 3 * a[:1], 4, True)],
     }
     return {f"{kind} {i}": walk for kind, some in walks.items() for i, walk in enumerate(some)}
 
