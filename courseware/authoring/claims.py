@@ -273,7 +273,7 @@ def plain(words: str) -> str:
 
 
 def _titles(code: str) -> Iterator[str]:
-    """The texts of several words that a cell hands to `plotting`: titles of figures."""
+    """The texts that a cell hands to `plotting`, titles of figures, with `...` for what is computed."""
     try:
         tree = ast.parse(code)
     except SyntaxError:
@@ -281,5 +281,8 @@ def _titles(code: str) -> Iterator[str]:
     for call in ast.walk(tree):
         if isinstance(call, ast.Call) and ast.unparse(call.func).startswith("plotting."):
             for one in call.args:
-                if isinstance(one, ast.Constant) and isinstance(one.value, str) and " " in one.value:
-                    yield one.value
+                parts = one.values if isinstance(one, ast.JoinedStr) else [one]
+                said = [getattr(part, "value", None) for part in parts]
+                title = "".join(words if isinstance(words, str) else "..." for words in said)
+                if " " in title:
+                    yield title

@@ -142,8 +142,8 @@ def test_numbers_comparatives_and_superlatives_are_measurable(text, found):
 
 
 def test_the_title_of_a_figure_is_a_sentence_too():
-    cell = new_code_cell('plotting.lines({}, "A longer "\n    "walk", x="more or less")')
-    assert [*claims.Text.of(new_notebook(cells=[cell])).measurable()] == ["A longer walk"]
+    cell = new_code_cell('plotting.lines({}, f"A longer "\n    f"walk, {n}", x="more or less")')
+    assert [*claims.Text.of(new_notebook(cells=[cell])).measurable()] == ["A longer walk, ..."]
 
 
 def test_values_are_kept_by_setting_and_lesson_beside_those_of_others(tmp_path):
