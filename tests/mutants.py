@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import copy
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +88,10 @@ def answer_code(name: str) -> ast.Module:
     raise LookupError(f"no solution defines {name}")
 
 
-def mutants(tree: ast.Module) -> Iterator[tuple[str, ast.Module]]:
-    """Every single edit: a description 'old -> new' that is unique, and the edited tree."""
+def mutants(
+    tree: ast.Module, wanted: Callable[[str], bool] = lambda text: True
+) -> Iterator[tuple[str, ast.Module]]:
+    """Every single edit of which one wants the text: 'old -> new', which is unique, and the edited tree."""
     seen: dict[str, int] = {}
     given = {part for node in ast.walk(tree) if isinstance(node, _STUB) for part in _stub(node)}
     places = [
@@ -107,10 +109,12 @@ def mutants(tree: ast.Module) -> Iterator[tuple[str, ast.Module]]:
             text = f"{_text(old)} -> {_text(new)}"
             if _text(old) == _text(new):
                 continue
-            edited = copy.deepcopy(tree)
-            _put(edited, places, tree, number, new)
             seen[text] = seen.get(text, 0) + 1
-            yield (f"{text} ({seen[text]})" if seen[text] > 1 else text), ast.fix_missing_locations(edited)
+            text = f"{text} ({seen[text]})" if seen[text] > 1 else text
+            if wanted(text):
+                edited = copy.deepcopy(tree)
+                _put(edited, places, tree, number, new)
+                yield text, ast.fix_missing_locations(edited)
 
 
 def _at(parent: ast.AST, field: str, index: int | None) -> Any:
