@@ -42,7 +42,7 @@ test: $(READY)
 	$(PYTEST) tests solutions notebooks -m "not ($(LONG))" --nbval-lax --nbval-current-env --nbval-cell-timeout 600
 
 test-all: test
-	$(PYTEST) tests -m "$(LONG)"
+	$(PYTEST) tests -m "$(LONG)" --no-loadscope-reorder
 
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
