@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import functools
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -76,16 +77,17 @@ SYMMETRIC = {
 }
 
 
-def answer_code(name: str) -> ast.Module:
-    """The definition of the answer in solutions/, without the lines that try it out."""
-    for lesson in sections.lessons():
-        for cell in nbformat.read(ROOT / "solutions" / lesson.path, as_version=4).cells:
-            if "nbgrader" in cell.metadata and cell.metadata.nbgrader.solution and cell.cell_type == "code":
-                body = ast.parse(cell.source).body
-                chosen = [node for node in body if getattr(node, "name", None) == name]
-                if chosen:
-                    return ast.Module(chosen, [])
-    raise LookupError(f"no solution defines {name}")
+@functools.cache
+def answers() -> dict[str, ast.stmt]:
+    """What the answer cells in solutions/ define, by its name."""
+    return {
+        node.name: node
+        for lesson in sections.lessons()
+        for cell in nbformat.read(ROOT / "solutions" / lesson.path, as_version=4).cells
+        if cell.cell_type == "code" and cell.metadata.get("nbgrader", {}).get("solution")
+        for node in ast.parse(cell.source).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    }
 
 
 def mutants(
@@ -227,7 +229,7 @@ def _is_module(node: ast.AST) -> bool:
 def survivors(name: str, seed: int = 3) -> tuple[list[str], int]:
     """The edits of this answer that earn full points, and how many edits there were."""
     exercise, alive, count = EXERCISES[name], [], 0
-    for text, tree in mutants(answer_code(name)):
+    for text, tree in mutants(ast.Module([answers()[name]], [])):
         count += 1
         namespace = notebook_names()
         try:

@@ -93,6 +93,7 @@ def answers() -> list[tuple[str, str]]:
     return [(page, line) for page, line in found if line and line not in given]
 
 
+@functools.cache  # only read
 def notebook(edition: str, lesson: Lesson) -> nbformat.NotebookNode:
     return nbformat.read(ROOT / edition / lesson.path, as_version=4)
 
