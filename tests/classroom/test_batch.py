@@ -544,11 +544,11 @@ def test_a_gradebook_that_was_lost_is_filled_from_the_records(graded):
 
 # --- kills ------------------------------------------------------------------------------------------------
 
-KILLS = 20
+KILLS = 50
 
 
 @pytest.mark.slow
-def test_twenty_kills_at_random_moments_change_nothing(undisturbed, released, tmp_path, forks):
+def test_fifty_kills_at_random_moments_change_nothing(undisturbed, released, tmp_path, forks):
     """Of the coordinator with its workers, at times of one worker before; a class that is done makes room
     for the next."""
     rng, context, kills = random.Random(0), multiprocessing.get_context("forkserver"), 0
