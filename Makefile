@@ -20,7 +20,7 @@ READY := .venv/.ready
 # What `make test-all` adds to `make test`.
 LONG := slow or scale or browser
 PYTEST := COURSE_BUDGET=smoke COURSE_DATASET=digits TQDM_DISABLE=1 OMP_NUM_THREADS=1 \
-	$(BIN)/python -m pytest -q -n auto --dist loadscope
+	$(BIN)/python -m pytest -q -n auto --dist loadscope --no-loadscope-reorder
 
 run: $(READY)
 	$(BIN)/course run
@@ -42,7 +42,7 @@ test: $(READY)
 	$(PYTEST) tests solutions notebooks -m "not ($(LONG))" --nbval-lax --nbval-current-env --nbval-cell-timeout 600
 
 test-all: test
-	$(PYTEST) tests -m "$(LONG)" --no-loadscope-reorder
+	$(PYTEST) tests -m "$(LONG)"
 
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
