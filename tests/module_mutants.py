@@ -42,7 +42,7 @@ ROOT = Path(__file__).parent.parent
 MODULES = {
     "objectives": ("lessons/test_objectives.py", 1),
     "training": ("lessons/test_training.py", 8),
-    "evaluation": ("lessons/test_evaluation.py", 24),
+    "evaluation": ("lessons/test_evaluation.py", 12),
     "data.loading": ("data/test_data.py", 32),
     "data.digits": ("data/test_digits.py", 8),
     "data.garments": ("data/test_garments.py", 192),
