@@ -20,7 +20,7 @@ READY := .venv/.ready
 # What `make test-all` adds to `make test`.
 LONG := slow or scale or browser
 PYTEST := COURSE_BUDGET=smoke COURSE_DATASET=digits TQDM_DISABLE=1 OMP_NUM_THREADS=1 \
-	$(BIN)/python -m pytest -q -n auto --dist loadscope
+	$(BIN)/python -m pytest -q -n auto --dist loadscope --no-loadscope-reorder
 
 run: $(READY)
 	$(BIN)/course run

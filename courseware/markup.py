@@ -21,6 +21,7 @@ from nbconvert.filters import Highlight2HTML
 from nbconvert.filters.markdown_mistune import InvalidNotebook, IPythonRenderer, MarkdownWithMath
 from nbconvert.filters.widgetsdatatypefilter import WidgetsDataTypeFilter
 from nbformat import NotebookNode
+from traitlets import Bool
 
 TEMPLATES = Path(__file__).parent / "templates"
 MOST_LATEX = 2_000  # characters of a formula
@@ -166,7 +167,10 @@ def _highlighted(source: str) -> str:
 
 
 class Exporter(HTMLExporter):
-    """nbconvert's, but that pages are not parsed once more, in half of the time, to describe pictures."""
+    """nbconvert's, but that pages are not parsed once more, in half of the time, to describe pictures, and
+    that a notebook is looked at once, not after each preprocessor, for whether it is well-formed."""
+
+    optimistic_validation = Bool(True)
 
     def from_notebook_node(  # type: ignore[override]
         self, nb: NotebookNode, resources: Any = None, **kw: Any

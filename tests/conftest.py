@@ -29,6 +29,15 @@ MNIST_FILES = [
     "t10k-labels-idx1-ubyte",
 ]
 
+# Files of few tests, which take long.
+LONGEST = {
+    "test_module_mutants",
+    "test_term",
+    "test_attacks",
+    "test_batch",
+    "test_kills",
+}  # of few tests each
+
 torch.set_num_threads(1)  # pytest-xdist runs one process per core
 
 
@@ -59,14 +68,15 @@ def with_claims(collect: Callable) -> Callable:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """One process for each core, hyperthreads counted."""
-    return os.cpu_count() or 1
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One process for each core, hyperthreads counted; one more where tests wait for browsers and kernels."""
+    return (os.cpu_count() or 1) + (not config.option.markexpr.startswith("not"))
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what this machine cannot run."""
+    """Skip what this machine cannot run, and begin with what a worker would be alone with at the end."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
     for item in items:
         if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import ast
 import copy
+import functools
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,20 +77,23 @@ SYMMETRIC = {
 }
 
 
-def answer_code(name: str) -> ast.Module:
-    """The definition of the answer in solutions/, without the lines that try it out."""
-    for lesson in sections.lessons():
-        for cell in nbformat.read(ROOT / "solutions" / lesson.path, as_version=4).cells:
-            if "nbgrader" in cell.metadata and cell.metadata.nbgrader.solution and cell.cell_type == "code":
-                body = ast.parse(cell.source).body
-                chosen = [node for node in body if getattr(node, "name", None) == name]
-                if chosen:
-                    return ast.Module(chosen, [])
-    raise LookupError(f"no solution defines {name}")
+@functools.cache
+def answers() -> dict[str, ast.stmt]:
+    """What the answer cells in solutions/ define, by its name."""
+    return {
+        node.name: node
+        for lesson in sections.lessons()
+        for cell in nbformat.read(ROOT / "solutions" / lesson.path, as_version=4).cells
+        if cell.cell_type == "code" and cell.metadata.get("nbgrader", {}).get("solution")
+        for node in ast.parse(cell.source).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    }
 
 
-def mutants(tree: ast.Module) -> Iterator[tuple[str, ast.Module]]:
-    """Every single edit: a description 'old -> new' that is unique, and the edited tree."""
+def mutants(
+    tree: ast.Module, wanted: Callable[[str], bool] = lambda text: True
+) -> Iterator[tuple[str, ast.Module]]:
+    """Every single edit of which one wants the text: 'old -> new', which is unique, and the edited tree."""
     seen: dict[str, int] = {}
     given = {part for node in ast.walk(tree) if isinstance(node, _STUB) for part in _stub(node)}
     places = [
@@ -107,10 +111,12 @@ def mutants(tree: ast.Module) -> Iterator[tuple[str, ast.Module]]:
             text = f"{_text(old)} -> {_text(new)}"
             if _text(old) == _text(new):
                 continue
-            edited = copy.deepcopy(tree)
-            _put(edited, places, tree, number, new)
             seen[text] = seen.get(text, 0) + 1
-            yield (f"{text} ({seen[text]})" if seen[text] > 1 else text), ast.fix_missing_locations(edited)
+            text = f"{text} ({seen[text]})" if seen[text] > 1 else text
+            if wanted(text):
+                edited = copy.deepcopy(tree)
+                _put(edited, places, tree, number, new)
+                yield text, ast.fix_missing_locations(edited)
 
 
 def _at(parent: ast.AST, field: str, index: int | None) -> Any:
@@ -223,7 +229,7 @@ def _is_module(node: ast.AST) -> bool:
 def survivors(name: str, seed: int = 3) -> tuple[list[str], int]:
     """The edits of this answer that earn full points, and how many edits there were."""
     exercise, alive, count = EXERCISES[name], [], 0
-    for text, tree in mutants(answer_code(name)):
+    for text, tree in mutants(ast.Module([answers()[name]], [])):
         count += 1
         namespace = notebook_names()
         try:

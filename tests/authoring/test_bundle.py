@@ -26,8 +26,16 @@ THEORY = Path("02-theory") / "theory.ipynb"
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_drift():
+    """That notebooks/ is what solutions/ gives takes seconds to see: test_release looks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("courseware.authoring.release.drift", lambda root: [])
+        yield
+
+
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory) -> Path:
+def archive(tmp_path_factory, no_drift) -> Path:
     file = tmp_path_factory.mktemp("out") / "course.zip"
     bundle.write(ROOT, file)
     return file
@@ -260,13 +268,7 @@ def test_the_readme_says_how_long_every_section_takes(unpacked):
 # --- the archive ------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def no_drift(monkeypatch):
-    """Whether notebooks/ is what solutions/ gives has been looked at once, and takes seconds."""
-    monkeypatch.setattr("courseware.authoring.release.drift", lambda root: [])
-
-
-def test_the_same_course_gives_the_same_bytes(archive, tmp_path, no_drift):
+def test_the_same_course_gives_the_same_bytes(archive, tmp_path):
     bundle.write(ROOT, tmp_path / "again.zip")
     assert (tmp_path / "again.zip").read_bytes() == archive.read_bytes()
 
@@ -282,7 +284,7 @@ def test_notebooks_that_are_not_what_solutions_give_are_not_handed_out(tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path, no_drift):
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(CourseError, match=r"course\.zip cannot be written"):
         bundle.write(ROOT, tmp_path / "file" / "course.zip")

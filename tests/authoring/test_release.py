@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import re
 import shutil
@@ -31,6 +32,7 @@ LESSONS = sections.lessons()
 by_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
 
 
+@functools.cache  # only read
 def notebook(edition: str, lesson: sections.Lesson) -> NotebookNode:
     return nbformat.read(ROOT / edition / lesson.path, as_version=4)
 

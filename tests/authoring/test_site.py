@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import itertools
 import json
@@ -51,6 +52,7 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return folders
 
 
+@functools.cache
 def pages(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text("utf-8") for path in sorted(folder.glob("*.html"))}
 
@@ -91,10 +93,12 @@ def answers() -> list[tuple[str, str]]:
     return [(page, line) for page, line in found if line and line not in given]
 
 
+@functools.cache  # only read
 def notebook(edition: str, lesson: Lesson) -> nbformat.NotebookNode:
     return nbformat.read(ROOT / edition / lesson.path, as_version=4)
 
 
+@functools.cache
 def readable(folder: Path) -> dict[str, str]:
     """What the pages and the search index of a site say, by file."""
     found = {name: plain(rendering.words(text)) for name, text in pages(folder).items()}

@@ -57,6 +57,12 @@ def whole(exercise: str) -> float:
     return weight(check(exercise, right(exercise).namespace()))
 
 
+@functools.cache
+def kept(exercise: str) -> Observation:
+    """What the probe brings back of a right answer."""
+    return observe(exercise, right(exercise).namespace(), 5)
+
+
 # --- the bank ---------------------------------------------------------------------------------------
 
 
@@ -79,10 +85,7 @@ def test_a_wrong_answer_loses_points_and_hears_its_mistake(answer: Answer, seed:
 @every_exercise
 @pytest.mark.parametrize("points", [1, 5])
 def test_whatever_an_exercise_is_worth_a_right_answer_earns_it(exercise: core.Exercise, points: int) -> None:
-    other = replace(exercise, points=points)
-    assert (
-        core.verdict(other, observe(exercise.answer, right(exercise.answer).namespace(), 0)).points == points
-    )
+    assert core.verdict(replace(exercise, points=points), kept(exercise.answer)).points == points
 
 
 def test_the_bank_lacks_nothing() -> None:
@@ -106,25 +109,21 @@ def test_what_the_bank_lacks_is_said_in_a_sentence_for_each_exercise() -> None:
 @every_exercise
 def test_evidence_of_another_run_earns_nothing(exercise: core.Exercise) -> None:
     """Who keeps the evidence of a right answer and hands it in under the grader's seed gains no point."""
-    answer = right(exercise.answer)
-    kept = observe(exercise.answer, answer.namespace(), 11)
-    forged = Observation(exercise.answer, 12, kept.evidence)
+    forged = Observation(exercise.answer, 12, kept(exercise.answer).evidence)
     assert [finding.claim for finding in core.verdict(exercise, forged).findings if finding.holds] == []
 
 
 @every_exercise
 @pytest.mark.parametrize("value", [0.0, 1.0, np.nan], ids=str)
 def test_evidence_that_is_all_one_number_earns_nothing(exercise: core.Exercise, value: float) -> None:
-    answer = right(exercise.answer)
-    kept = observe(exercise.answer, answer.namespace(), 5).evidence
-    forged = {key: np.full_like(array, value, dtype=float) for key, array in kept.items()}
+    evidence = kept(exercise.answer).evidence
+    forged = {key: np.full_like(array, value, dtype=float) for key, array in evidence.items()}
     assert core.verdict(exercise, Observation(exercise.answer, 5, forged)).points == 0
 
 
 @every_exercise
 def test_the_judge_needs_only_what_leaves_the_process(exercise: core.Exercise) -> None:
-    answer = right(exercise.answer)
-    packed = json.loads(json.dumps(observe(exercise.answer, answer.namespace(), 5).packed))
+    packed = json.loads(json.dumps(kept(exercise.answer).packed))
     arrived = Observation(
         packed["answer"], packed["seed"], evidence.unpack(packed["evidence"]), packed["note"]
     )

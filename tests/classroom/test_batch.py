@@ -57,17 +57,15 @@ def undisturbed(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture
-def class_of_16(undisturbed: Path, tmp_path: Path) -> Path:
+def class_of_16(undisturbed: Path, released: Path, tmp_path: Path) -> Path:
     """The same class, not graded yet."""
-    return ungraded(undisturbed, tmp_path / "class")
+    return ungraded(undisturbed, released, tmp_path / "class")
 
 
-def ungraded(root: Path, copy: Path) -> Path:
+def ungraded(root: Path, released: Path, copy: Path) -> Path:
     """A copy of a course as it was before anything was graded."""
-    shutil.copytree(root, copy, ignore=shutil.ignore_patterns("autograded", "feedback", "gradebook.db"))
-    (copy / "autograded").mkdir()
-    shutil.copy(root / "autograded" / ".secret", copy / "autograded")
-    faked.release_again(copy)
+    shutil.copytree(released, copy)
+    shutil.copytree(root / "submitted", copy / "submitted")
     return copy
 
 
@@ -550,12 +548,12 @@ KILLS = 50
 
 
 @pytest.mark.slow
-def test_fifty_kills_at_random_moments_change_nothing(undisturbed, tmp_path, forks):
+def test_fifty_kills_at_random_moments_change_nothing(undisturbed, released, tmp_path, forks):
     """Of the coordinator with its workers, at times of one worker before; a class that is done makes room
     for the next."""
     rng, context, kills = random.Random(0), multiprocessing.get_context("forkserver"), 0
     for number in range(KILLS):
-        root = ungraded(undisturbed, tmp_path / str(number))
+        root = ungraded(undisturbed, released, tmp_path / str(number))
         while not done(root):
             coordinator = context.Process(target=faked.coordinate, args=(root,))
             coordinator.start()

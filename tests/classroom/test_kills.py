@@ -35,7 +35,7 @@ LONGEST = 900  # seconds that a batch may take however often it is killed
 
 def start(root: Path) -> subprocess.Popen:
     """`course grade`, in a group of processes of its own."""
-    command = [sys.executable, "-m", "courseware.cli", "grade", scale.ASSIGNMENT, "--workers=2"]
+    command = [sys.executable, "-m", "courseware.cli", "grade", scale.ASSIGNMENT, "--workers=1"]
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     return subprocess.Popen(command, cwd=root, start_new_session=True, **quiet)
 

@@ -95,7 +95,7 @@ class Term(NamedTuple):
 
     teacher: Person
     students: tuple[Person, ...]
-    grading: str
+    grading: str = ""
 
     def act(self, lines: list[tuple[str, str]]) -> None:
         """Call the lines of (role, command); a student's, every student does."""
@@ -104,8 +104,8 @@ class Term(NamedTuple):
                 one.call(line.replace(f"course grade {ASSIGNMENT}", self.grading))
 
 
-def lines() -> list[tuple[str, str]]:
-    """The lines of the document, with who calls them."""
+def lines(first: str = "", end: str = "") -> list[tuple[str, str]]:
+    """The lines of the document with who calls them, from one that begins like `first` to before `end`."""
     text = (ROOT / "docs" / "instructors.md").read_text("utf-8")
     block = re.search(r"^## A term.*?^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     assert block
@@ -115,23 +115,22 @@ def lines() -> list[tuple[str, str]]:
             role = re.findall(r"\w+", line)[0]
         else:
             found.append((role, line.partition(" #")[0].strip()))
-    return found
+    begin = next(place for place, (_, line) in enumerate(found) if line.startswith(first))
+    last = next((place for place, (_, line) in enumerate(found) if end and line.startswith(end)), None)
+    assert last or not end
+    return found[begin:last]
 
 
-def until(line: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """The lines before the first that begins like this, and from there on."""
-    every = lines()
-    at = next(place for place, (_, one) in enumerate(every) if one.startswith(line))
-    return every[:at], every[at:]
-
-
-@pytest.fixture(scope="module", params=["course grade", "nbgrader autograde"])
-def term(request: pytest.FixtureRequest) -> Iterator[Term]:
-    """A clone that is the teacher's, folders of two students, an exchange; nothing has been called yet."""
-    with tempfile.TemporaryDirectory() as top:
-        os.chmod(top, 0o755)
-        people = [Person(name, Path(top) / name) for name in (TEACHER, *STUDENTS)]
-        exchange = Path(top) / "exchange"
+@pytest.fixture(scope="module")
+def collected() -> Iterator[Term]:
+    """A clone that is the teacher's, folders of two students, an exchange: one student has solved the
+    assignment, both have handed it in, and the teacher has collected it."""
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o755)
+        top = Path(place) / "folders"
+        top.mkdir()
+        people = [Person(name, top / name) for name in (TEACHER, *STUDENTS)]
+        exchange = top / "exchange"
         exchange.mkdir()
         exchange.chmod(0o777)
         own = f"\nc.Exchange.root = {str(exchange)!r}\nc.Probe.unsafe = {bool(sandbox.missing())}\n"
@@ -149,8 +148,23 @@ def term(request: pytest.FixtureRequest) -> Iterator[Term]:
             for path in (person.folder, *person.folder.rglob("*")):
                 os.chown(path, account.pw_uid, account.pw_gid)
             person.folder.chmod(0o700)
-        unsafe = " --unsafe" * (bool(sandbox.missing()) and request.param.startswith("course"))
-        yield Term(people[0], tuple(people[1:]), f"{request.param} {ASSIGNMENT}{unsafe}")
+        term = Term(people[0], tuple(people[1:]))
+        term.act(lines(end="nbgrader submit"))
+        solve(term.teacher, term.students[0])
+        term.act(lines("nbgrader submit", "course grade"))
+        yield term
+
+
+@pytest.fixture(params=["course grade", "nbgrader autograde"])
+def term(request: pytest.FixtureRequest, collected: Term) -> Iterator[Term]:
+    """The same for each way to grade: all folders are put back afterwards."""
+    folders = collected.teacher.folder.parent
+    kept = folders.with_name("kept")
+    subprocess.run(["cp", "-a", folders, kept], check=True)
+    unsafe = " --unsafe" * (bool(sandbox.missing()) and request.param.startswith("course"))
+    yield collected._replace(grading=f"{request.param} {ASSIGNMENT}{unsafe}")
+    shutil.rmtree(folders)
+    kept.rename(folders)
 
 
 def solve(teacher: Person, student: Person) -> None:
@@ -162,13 +176,9 @@ def solve(teacher: Person, student: Person) -> None:
 
 
 def test_a_term_ends_with_the_points_and_comments_in_the_students_hands(term):
-    fetching, rest = until("nbgrader submit")
-    term.act(fetching)
-    solve(term.teacher, term.students[0])
-    before, after = until("course feedback")
-    term.act([line for line in rest if line in before])
+    term.act(lines("course grade", "course feedback"))
     by_hand(term.teacher.folder / "gradebook.db", term.students[0].name)
-    term.act(after)
+    term.act(lines("course feedback"))
     for student, points in zip(term.students, (BY_PROGRAM + 2.5, 0.0), strict=True):
         (page,) = (student.folder / ASSIGNMENT / "feedback").glob("*/theory.html")
         text = page.read_text("utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import nbformat
@@ -260,6 +261,11 @@ TRIED_OUT = {  # trainings whose model an answer's last lines try the answer on
 }
 
 
+@functools.cache  # only read
+def notebook(folder: str, name: str):
+    return nbformat.read(ROOT / folder / name, 4)
+
+
 def code(nb) -> set[int]:
     return {i for i, cell in enumerate(nb.cells) if cell.cell_type == "code"}
 
@@ -267,7 +273,7 @@ def code(nb) -> set[int]:
 @pytest.mark.parametrize("folder", ["solutions", "notebooks"])
 @pytest.mark.parametrize("name", NAMES)
 def test_beside_the_marked_cells_only_set_up_runs_and_what_answers_are_tried_out_on(folder, name):
-    nb, release = (nbformat.read(ROOT / place / name, 4) for place in (folder, "notebooks"))
+    nb, release = (notebook(place, name) for place in (folder, "notebooks"))
     run = demonstrations.needed(nb, release)
     marked = {i for i in code(nb) if "nbgrader" in nb.cells[i].metadata}
     assert marked <= run
@@ -293,7 +299,7 @@ def graded_evidence(nb, places: set[int]) -> dict[str, Observation]:
 def test_the_needed_cells_alone_give_the_same_evidence(monkeypatch):
     monkeypatch.setattr(cache, "fit", fast.fit)  # each run trains anew
     monkeypatch.setenv("MPLBACKEND", "agg")
-    nb = nbformat.read(ROOT / "solutions" / "07-exercises" / "conditional_vae.ipynb", 4)
+    nb = notebook("solutions", "07-exercises/conditional_vae.ipynb")
     every, some = (graded_evidence(nb, places) for places in (code(nb), demonstrations.needed(nb, nb)))
     assert len(every) == 3
     assert {name: evidence.pack(seen.evidence) for name, seen in every.items()} == {

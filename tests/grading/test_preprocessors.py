@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import html
 import importlib
 import re
@@ -321,6 +322,7 @@ def test_a_student_s_words_are_escaped_in_the_verdict():
 # --- own work -----------------------------------------------------------------------------------------
 
 
+@functools.cache  # only read
 def source() -> NotebookNode:
     return nbformat.read("solutions/02-theory/theory.ipynb", as_version=4)
 
