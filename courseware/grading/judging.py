@@ -36,6 +36,7 @@ class Judge(NbGraderPreprocessor):
         self.faults: list[Fault] = []  # evidence that was missing or forged
         self.remarks: list[Remark] = []  # answers that ran the package's own
         self.errors: dict[str, NotebookNode] = {}  # of answers' cells, by grade_id
+        self.read = True  # whether what was handed in could be read
 
     def preprocess(self, nb: NotebookNode, resources: Resources) -> Processed:
         self.read = nb.metadata.get("course", {}).get("read", True)

@@ -188,7 +188,7 @@ def judge_test_elbo(seed: int, evidence: Evidence) -> list[Finding]:
     return [
         unless(claim, 3, mean or sampler or whole_mean),
         unless("the standard error is that of these values", 0.75, error or whole_error * (not mean)),
-        unless(FRESH, 0.5, stopped or shared * (not once)),
+        unless(FRESH, 0.5, stopped or mean * (mean == gradients.OTHERS) or shared * (not once)),
         *(
             unless(claim, 0.25, stopped) if stopped else is_fact(evidence, key, seed, claim, 0.25, "")
             for key, claim in facts.items()
