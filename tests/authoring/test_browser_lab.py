@@ -44,6 +44,17 @@ def test_the_first_sight_is_the_first_notebook_and_nobody_asks_for_anything(
     page.context.close()
 
 
+def test_a_terminal_knows_the_command_of_the_course(chromium: Any, student: str) -> None:
+    page = lab.opened(chromium, student)
+    page.evaluate("jupyterapp.commands.execute('terminal:create-new').then(() => null)")
+    page.locator(".jp-Terminal textarea").wait_for(state="attached")
+    page.wait_for_timeout(2000)  # the shell greets
+    page.keyboard.type("command -v course > found.txt\n")
+    found = f"fetch('{student}/files/found.txt?token=T').then(file => file.ok && file.text())"
+    assert page.wait_for_function(found).json_value().strip() == str(lab.PROGRAMS / "course")
+    page.context.close()
+
+
 @pytest.mark.parametrize("lesson", OPENED, ids=lambda lesson: lesson.name)
 def test_run_all_shows_every_figure_and_stops_nowhere(chromium: Any, student: str, lesson: Any) -> None:
     requests: list[str] = []
