@@ -24,6 +24,7 @@ SHIPPED = (
     "LICENSE",
     "constraints.txt",
     "docs/reproduced.md",
+    "docs/students.md",
     "jupyter_lab_config.py",
     "nbgrader_config.py",
     "pyproject.toml",

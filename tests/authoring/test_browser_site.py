@@ -129,14 +129,14 @@ def search(page: Any, query: str) -> list[str]:
 def test_search_by_keys_leads_to_the_heading(open_page: Any) -> None:
     page = open_page("index.html")
     found = search(page, "collapse bug")
-    assert found[0] == "Exercise 3.6: collapse, bug or not?"
+    assert found[0] == "Exercise 3.7: collapse, bug or not?"
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowUp")
     assert page.evaluate("document.activeElement.querySelector('strong').textContent") == found[0]
     page.keyboard.press("Enter")
-    page.wait_for_url("**/03-vae.html#exercise-3-6-collapse-bug-or-not")
-    top = page.locator("#exercise-3-6-collapse-bug-or-not").bounding_box()["y"]
+    page.wait_for_url("**/03-vae.html#exercise-3-7-collapse-bug-or-not")
+    top = page.locator("#exercise-3-7-collapse-bug-or-not").bounding_box()["y"]
     assert page.locator("header").bounding_box()["height"] <= top < 200
 
 
@@ -147,7 +147,7 @@ def test_a_hit_in_a_heading_comes_before_one_in_a_text(open_page: Any) -> None:
 
 def test_words_are_found_by_their_beginnings_and_all_of_them_must_be_there(open_page: Any) -> None:
     page = open_page("index.html")
-    assert "Exercise 6.3: the mutual information gap" in search(page, "mutu inform")
+    assert "Exercise 6.4: the mutual information gap" in search(page, "mutu inform")
     assert search(page, "mutual xylophone") == []
     assert page.locator("#search-status").text_content() == "No passages"
     assert search(page, "(") != [], "a query is no regular expression"

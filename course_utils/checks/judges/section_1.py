@@ -247,7 +247,7 @@ EXERCISES = (
         "image is black.",
     ),
     prediction(
-        "1.5",
+        "1.4",
         "predict_holes",
         HOLES_OFFERED,
         (

@@ -494,7 +494,7 @@ EXERCISES = (
         "samples do. The logarithm of a mean that is right on average is too small on average: a bound.",
     ),
     prediction(
-        "3.7",
+        "3.6",
         "predict_wide",
         WIDE_OFFERED,
         (

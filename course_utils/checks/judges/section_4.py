@@ -388,7 +388,7 @@ EXERCISES = (
         "Measured on N images the first cannot exceed log N, however much the codes say.",
     ),
     prediction(
-        "4.5",
+        "4.4",
         "predict_surgery",
         probes.SURGERY_OFFERED,
         (

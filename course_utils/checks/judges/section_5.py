@@ -255,7 +255,7 @@ EXERCISES = (
         "and numbers together. Any other order gives the same shape, so no error warns of it.",
     ),
     prediction(
-        "5.5",
+        "5.4",
         "predict_conv",
         CONV_OFFERED,
         (

@@ -325,26 +325,8 @@ EXERCISES = (
         "terms are sums: with a mean in either, the same number means another price for another size of "
         "image.",
     ),
-    Exercise(
-        "6.2",
-        "warm_up",
-        3,
-        judge_warm_up,
-        ("training.warm_up",),
-        why="While the KL costs little, codes can become useful before they have to be cheap. Only what is "
-        "left at t = 1 is the objective: with `share` = 1 the model meets the full price at the very end.",
-    ),
-    Exercise(
-        "6.3",
-        "mutual_information_gap",
-        3,
-        judge_mutual_information_gap,
-        ("evaluation.mutual_information_gap", "evaluation.known_shares"),
-        why="The gap asks that one code alone knows a factor; dividing by the entropy makes factors of 2 and "
-        "of 40 values comparable. Two codes that share a factor between them score 0, however good they are.",
-    ),
     prediction(
-        "6.5",
+        "6.2",
         "predict_beta",
         probes.BETA_OFFERED,
         (
@@ -358,5 +340,23 @@ EXERCISES = (
             "that say less make the decoder draw blends, of which a round trip may make something else. Data "
             "and training decide which is ahead.",
         ),
+    ),
+    Exercise(
+        "6.3",
+        "warm_up",
+        3,
+        judge_warm_up,
+        ("training.warm_up",),
+        why="While the KL costs little, codes can become useful before they have to be cheap. Only what is "
+        "left at t = 1 is the objective: with `share` = 1 the model meets the full price at the very end.",
+    ),
+    Exercise(
+        "6.4",
+        "mutual_information_gap",
+        3,
+        judge_mutual_information_gap,
+        ("evaluation.mutual_information_gap", "evaluation.known_shares"),
+        why="The gap asks that one code alone knows a factor; dividing by the entropy makes factors of 2 and "
+        "of 40 values comparable. Two codes that share a factor between them score 0, however good they are.",
     ),
 )

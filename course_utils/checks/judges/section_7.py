@@ -264,34 +264,8 @@ EXERCISES = (
         why="Along a row only the label changes, down a column only z. So a column shares the digit, and a "
         "row shares what z was left to say: the style.",
     ),
-    Exercise(
-        "7.4",
-        "count_active",
-        3,
-        judge_count_active,
-        ("evaluation.active_units",),
-        why="Only what differs between images can tell the decoder which one is meant. The variance says "
-        "nothing of the noise, though: where sigma stays near 1, a mean that just passes says little.",
-    ),
-    Exercise(
-        "7.6",
-        "posterior_means",
-        3,
-        judge_posterior_means,
-        ("evaluation.codes",),
-        why="Dropout and batch normalisation read the flag of their own module: hence `eval` goes through "
-        "all of them. Put back, the mode lets a training go on as if nobody had looked.",
-    ),
-    Exercise(
-        "7.7",
-        "confusion",
-        2,
-        judge_confusion,
-        why="An accuracy is one number; here each kind of error has its own. A large one off the diagonal "
-        "names two classes that look alike, and a full column a class that is guessed too often.",
-    ),
     prediction(
-        "7.9",
+        "7.3",
         "predict_label",
         probes.LABEL_OFFERED,
         (
@@ -305,7 +279,7 @@ EXERCISES = (
         ),
     ),
     prediction(
-        "7.10",
+        "7.5",
         "predict_dimensions",
         probes.DIMENSIONS_OFFERED,
         (
@@ -318,5 +292,31 @@ EXERCISES = (
             "At its optimum more room cannot hurt, since dimensions can be switched off. Until they are, "
             "their noise disturbs the decoder, and the larger model is behind.",
         ),
+    ),
+    Exercise(
+        "7.6",
+        "count_active",
+        3,
+        judge_count_active,
+        ("evaluation.active_units",),
+        why="Only what differs between images can tell the decoder which one is meant. The variance says "
+        "nothing of the noise, though: where sigma stays near 1, a mean that just passes says little.",
+    ),
+    Exercise(
+        "7.8",
+        "posterior_means",
+        3,
+        judge_posterior_means,
+        ("evaluation.codes",),
+        why="Dropout and batch normalisation read the flag of their own module: hence `eval` goes through "
+        "all of them. Put back, the mode lets a training go on as if nobody had looked.",
+    ),
+    Exercise(
+        "7.9",
+        "confusion",
+        2,
+        judge_confusion,
+        why="An accuracy is one number; here each kind of error has its own. A large one off the diagonal "
+        "names two classes that look alike, and a full column a class that is guessed too often.",
     ),
 )

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader
 
 from course_utils.files import writable
+from course_utils.viewers import sliding
 from courseware import markup, notebooks
 from courseware.authoring import runner
 from courseware.authoring.runner import Executed
@@ -29,9 +30,11 @@ from courseware.sections import Lesson
 
 TEMPLATES = Path(__file__).parent / "templates" / "site"
 FRAMES = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=False)
+SCRIPTS = (TEMPLATES / "site.js", sliding.SCRIPT)
 SHEETS = (TEMPLATES / "site.css", markup.TEMPLATES / "base" / "math.css")
 HERO = "exploration-31"  # the cell whose figure opens the home page: the decoded plane
 Shown = list[tuple[Executed, Body]]  # what a run has left of each lesson, and its rendering
+NOTEBOOK = re.compile(r'<a href="\.\./[^"#]*?(\w+)\.(?:ipynb|md)#?([^"]*)">(.*?)</a>', re.DOTALL)
 TIME = re.compile(r"\*\*Time\*\*\s+(.+?)[,.]", re.DOTALL)  # in the opening of every lesson
 
 
@@ -113,12 +116,21 @@ def _pages(
         for_students=for_students,
     )
     pages = [Page("index.html", "Home", home)]
+    names = {one.lesson.name: page_name(one.lesson) for one, _ in shown}
     for one, body in shown:
-        lesson = Page(page_name(one.lesson), one.lesson.title, body.html)
+        html = NOTEBOOK.sub(lambda link: _led(link, names), body.html)
+        lesson = Page(page_name(one.lesson), one.lesson.title, html)
         animations = [scene for scene in body.scenes if scene.kind == "animation"]
         pages += [lesson, *(_scene_page(scene, lesson.file, []) for scene in animations)]
     pages += [_scene_page(scene, "", explorers) for scene in explorers]
     return [*pages, Page("numbers.html", "Numbers", numbers)]
+
+
+def _led(link: re.Match[str], names: dict[str, str]) -> str:
+    """A link from notebook to notebook, from page to page; of one to what has no page the words."""
+    name, heading, words = link.groups()
+    anchor = f"#{heading.lower()}" if heading else ""
+    return f'<a href="{names[name]}{anchor}">{words}</a>' if name in names else words
 
 
 def _cards(shown: Shown) -> list[dict[str, Any]]:
@@ -168,6 +180,7 @@ def _write_files(target: Path, pages: list[Page], figures: list[Figure], summary
         (target / page.file).write_text(text, encoding="utf-8")
     passages = json.dumps(index, ensure_ascii=False, separators=(",", ":"))
     (target / "search.js").write_text(f"window.coursePassages = {passages};\n", encoding="utf-8")
-    shutil.copyfile(TEMPLATES / "site.js", target / "site.js")
+    scripts = "\n".join(script.read_text("utf-8") for script in SCRIPTS)
+    (target / "site.js").write_text(scripts, encoding="utf-8")
     sheets = "\n".join(sheet.read_text("utf-8") for sheet in SHEETS)
     (target / "site.css").write_text(sheets, encoding="utf-8")
