@@ -30,7 +30,6 @@ from courseware.sections import Lesson
 
 TEMPLATES = Path(__file__).parent / "templates" / "site"
 FRAMES = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=False)
-SCRIPTS = (TEMPLATES / "site.js", sliding.SCRIPT)
 SHEETS = (TEMPLATES / "site.css", markup.TEMPLATES / "base" / "math.css")
 HERO = "exploration-31"  # the cell whose figure opens the home page: the decoded plane
 Shown = list[tuple[Executed, Body]]  # what a run has left of each lesson, and its rendering
@@ -119,6 +118,7 @@ def _pages(
     names = {one.lesson.name: page_name(one.lesson) for one, _ in shown}
     for one, body in shown:
         html = NOTEBOOK.sub(lambda link: _led(link, names), body.html)
+        html = html.replace(sliding.INLINE, f'<script src="{sliding.SCRIPT.name}"></script>')
         lesson = Page(page_name(one.lesson), one.lesson.title, html)
         animations = [scene for scene in body.scenes if scene.kind == "animation"]
         pages += [lesson, *(_scene_page(scene, lesson.file, []) for scene in animations)]
@@ -180,7 +180,7 @@ def _write_files(target: Path, pages: list[Page], figures: list[Figure], summary
         (target / page.file).write_text(text, encoding="utf-8")
     passages = json.dumps(index, ensure_ascii=False, separators=(",", ":"))
     (target / "search.js").write_text(f"window.coursePassages = {passages};\n", encoding="utf-8")
-    scripts = "\n".join(script.read_text("utf-8") for script in SCRIPTS)
-    (target / "site.js").write_text(scripts, encoding="utf-8")
+    shutil.copyfile(TEMPLATES / "site.js", target / "site.js")
+    shutil.copyfile(sliding.SCRIPT, target / sliding.SCRIPT.name)
     sheets = "\n".join(sheet.read_text("utf-8") for sheet in SHEETS)
     (target / "site.css").write_text(sheets, encoding="utf-8")
