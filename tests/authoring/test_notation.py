@@ -1,0 +1,76 @@
+"""Symbols are explained where they are used or before, and exercises stand in the order of their numbers."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from courseware import notebooks, sections
+
+ROOT = Path(__file__).parents[2]
+LESSONS = sections.lessons()
+TEXTS = {
+    lesson.name: [
+        c.source for c in notebooks.read(ROOT / "solutions" / lesson.path).cells if c.cell_type == "markdown"
+    ]
+    for lesson in LESSONS
+}
+DISPLAYED = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
+INLINE = re.compile(r"(?<!\$)\$([^$]+)\$(?!\$)")
+NUMBERS = re.compile(r"2\s*\\pi( e)?|\be\^")  # pi and e where they are the numbers
+WORDS = re.compile(r"\\(?:mathrm|text|operatorname)\{[^}]*\}|\\(?:begin|end)\{\w+\}")
+SYMBOL = re.compile(
+    r"\\hat\{?\s*x\}?|\\math(?:cal|bb)\{\w\}"
+    r"|\\(?:alpha|beta|gamma|delta|varepsilon|epsilon|eta|theta|lambda|mu|pi|sigma|tau|phi|omega|odot)(?![a-z])"
+    r"|(?<![\\a-zA-Z])[a-zA-Z](?![a-zA-Z])"
+)
+
+
+def symbols(formula: str) -> set[str]:
+    """The symbols of a formula in LaTeX, without words, numbers and signs."""
+    return set(SYMBOL.findall(WORDS.sub(" ", NUMBERS.sub(" ", formula))))
+
+
+def spoken_of(texts: list[str]) -> set[str]:
+    return {
+        one
+        for text in texts
+        for formula in INLINE.findall(DISPLAYED.sub(" ", text))
+        for one in symbols(formula)
+    }
+
+
+TABLE = next(text for text in TEXTS["theory"] if text.startswith("## Notation"))
+IN_TABLE = spoken_of([row.split("|")[1] for row in TABLE.splitlines() if row.startswith("| $")])
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_symbol_of_a_displayed_formula_is_in_the_table_or_spoken_of_by_then(name: str) -> None:
+    for place, text in enumerate(TEXTS[name]):
+        for formula in DISPLAYED.findall(text):
+            unknown = symbols(formula) - IN_TABLE - spoken_of(TEXTS[name][: place + 1])
+            assert not unknown, f"{sorted(unknown)} in {formula}"
+
+
+def test_every_symbol_of_the_table_is_used() -> None:
+    used = {
+        one
+        for texts in TEXTS.values()
+        for text in texts
+        if text != TABLE
+        for formula in [*DISPLAYED.findall(text), *INLINE.findall(DISPLAYED.sub(" ", text))]
+        for one in symbols(formula)
+    }
+    assert len(IN_TABLE) > 20
+    assert IN_TABLE <= used
+
+
+@pytest.mark.parametrize("number", sorted({lesson.section.number for lesson in LESSONS}))
+def test_exercises_are_numbered_as_they_stand(number: int) -> None:
+    own = "\n".join(
+        text for lesson in LESSONS if lesson.section.number == number for text in TEXTS[lesson.name]
+    )
+    found = re.findall(r"^### Exercise (\d+\.\d+):", own, re.MULTILINE)
+    assert found == [f"{number}.{place}" for place in range(1, len(found) + 1)] != []
