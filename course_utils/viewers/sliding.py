@@ -47,7 +47,9 @@ def figure(
             drawn += (
                 f'<polyline points="{points}" fill="{fill}" fill-opacity="0.3" stroke="{colour}"{moves}/>'
             )
-            legends[panel] += f'<span><b style="color:{colour}">▬</b> {html.escape(name)} &ensp; </span>'
+            legends[panel] += (
+                f'<span style="display:inline-block;margin-right:1em"><b style="color:{colour}">▬</b> {name}</span>'
+            )
     for n in range(int(xs[0]) + 1, int(xs[-1])):
         drawn += f'<text x="{across(n)}" y="198" fill="currentColor">{n}</text>'
     states = [

@@ -87,6 +87,10 @@ def test_an_exercise_solved_by_typing_turns_its_report_and_validate_says_what_is
     page = lab.opened(chromium, student, "notebooks/02-theory/theory.ipynb")
     notebook = Notebook(page)
     notebook.run_all()
+    notebook.cell("theory-picture").get_by_role("slider", name="mean of q").press("ArrowRight")
+    assert (
+        notebook.cell("theory-picture").locator("output").inner_text().startswith("q around -0.4: ELBO -6.")
+    )
     report = notebook.cell("gaussian-kl-check").locator(".jp-RenderedHTML")
     report.get_by_text("0 of 3 points").wait_for()
     report.get_by_text("Not yet").wait_for()

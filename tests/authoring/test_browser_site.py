@@ -115,6 +115,17 @@ def test_on_a_phone_without_scripts_the_menu_opens(open_page: Any) -> None:
     assert follow(page, page.locator("#menu a", has_text="6. Beta-VAE")) == "06-beta-vae.html"
 
 
+def test_the_guess_of_section_2_slides_by_keys_until_the_bound_touches(open_page: Any) -> None:
+    page = open_page("02-theory.html")
+    slider, figure = page.get_by_role("slider", name="mean of q"), page.locator(".sliding")
+    before = figure.locator(".moves").bounding_box()["x"]
+    for _ in range(16):
+        slider.press("ArrowRight")
+    assert figure.locator("output").text_content() == "q around 1.1: ELBO -1.90 nats, log p(x) -1.90"
+    assert slider.get_attribute("aria-valuetext") == figure.locator("output").text_content()
+    assert figure.locator(".moves").bounding_box()["x"] > before + 50
+
+
 # --- search ---------------------------------------------------------------------------------------------
 
 
