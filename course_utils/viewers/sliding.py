@@ -44,19 +44,17 @@ def figure(
             points = " ".join(f"{across(a)},{height}" for a, height in zip(at, heights, strict=True))
             fill = colour if colour == COLOURS[2] else "none"
             moves = ' class="moves" stroke-dasharray="7 4"' if name == [*above][-1] else ""
-            drawn += (
-                f'<polyline points="{points}" fill="{fill}" fill-opacity="0.3" stroke="{colour}"{moves}/>'
-            )
-            legends[panel] += (
-                f'<span style="display:inline-block;margin-right:1em"><b style="color:{colour}">▬</b> {name}</span>'
-            )
+            look = f'fill="{fill}" fill-opacity="0.3" stroke="{colour}"{moves}'
+            drawn += f'<polyline points="{points}" {look}/>'
+            mark = f'<b style="color:{colour}">▬</b>'
+            legends[panel] += f'<span style="white-space:nowrap">{mark} {name} &emsp;</span> '
     for n in range(int(xs[0]) + 1, int(xs[-1])):
         drawn += f'<text x="{across(n)}" y="198" fill="currentColor">{n}</text>'
-    states = [
-        [across(m) - across(0), across(m), *rest] for m, *rest in zip(places, heights, said, strict=True)
-    ]
+    stated = zip(map(across, places), heights, said, strict=True)
+    states = [[place - across(0), place, *rest] for place, *rest in stated]
     return HTML(
-        f'<figure class="sliding" style="max-width:640px" data-states="{html.escape(json.dumps(states))}">'
+        f'<figure class="sliding" style="max-width:640px" data-states="{html.escape(json.dumps(states))}" '
+        'data-lm-suppress-shortcuts="true">'
         f'<div>{legends[0]}</div><svg viewBox="0 0 {WIDTH} 330" role="img" aria-label="{html.escape(alt)}" '
         f'stroke-width="2.5" font-size="13">{drawn}<circle r="6" fill="{COLOURS[-1]}"/></svg>'
         f'<div>{legends[1]}</div><label>mean of q <input type="range" value="0" max="{len(said) - 1}" '

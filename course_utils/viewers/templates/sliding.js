@@ -7,5 +7,6 @@ for (const figure of document.querySelectorAll(".sliding")) {
     figure.querySelector("output").textContent = said;
     slider.setAttribute("aria-valuetext", said);
   };
+  slider.onkeydown = (event) => event.stopPropagation(); // JupyterLab would keep the keys to itself
   slider.oninput();
 }
