@@ -50,11 +50,13 @@ def figure(
             legends[panel] += f'<span style="white-space:nowrap">{mark} {name} &emsp;</span> '
     for n in range(int(xs[0]) + 1, int(xs[-1])):
         drawn += f'<text x="{across(n)}" y="198" fill="currentColor">{n}</text>'
+    for place, words in ((16, "density"), (198, "z"), (235, "nats")):
+        drawn += f'<text y="{place}" fill="currentColor">{words}</text>'
     stated = zip(map(across, places), heights, said, strict=True)
     states = [[place - across(0), place, *rest] for place, *rest in stated]
     return HTML(
-        f'<figure class="sliding" style="max-width:640px" data-states="{html.escape(json.dumps(states))}" '
-        'data-lm-suppress-shortcuts="true">'
+        f'<figure class="sliding" data-states="{html.escape(json.dumps(states))}" '
+        'style="max-width:640px;margin:0" data-lm-suppress-shortcuts="true">'
         f'<div>{legends[0]}</div><svg viewBox="0 0 {WIDTH} 330" role="img" aria-label="{html.escape(alt)}" '
         f'stroke-width="2.5" font-size="13">{drawn}<circle r="6" fill="{COLOURS[-1]}"/></svg>'
         f'<div>{legends[1]}</div><label>mean of q <input type="range" value="0" max="{len(said) - 1}" '
