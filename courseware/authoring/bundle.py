@@ -36,7 +36,7 @@ SHIPPED = (
     "courseware/templates/**/*",
 )
 PACKAGES = ("course_utils/", "courseware/")
-KINDS = (".py", ".j2", ".js", ".css", ".json")  # of their files
+KINDS = (".py", ".toml", ".j2", ".html", ".js", ".css", ".json")  # of their files
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a ZIP file knows
 
 
