@@ -214,7 +214,7 @@ def site(answers: bool) -> None:
 @click.option("--check", is_flag=True, help="Change nothing; fail if notebooks/ is not what would be made.")
 def build(check: bool) -> None:
     """Make the student notebooks from solutions/ with nbgrader."""
-    from courseware.authoring import release
+    from courseware.authoring import puzzles, release
 
     root = sections.folder("solutions").parent
     if check:
@@ -223,6 +223,7 @@ def build(check: bool) -> None:
     else:
         for warning in release.build(root):
             _say((warning, "bold red"))
+        puzzles.write(root)
         _say(f"Student notebooks are in {root / 'notebooks'}.")
 
 

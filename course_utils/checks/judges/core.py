@@ -66,6 +66,7 @@ class Report:
     exercise: Exercise
     findings: tuple[Finding, ...]
     note: str = ""
+    puzzle: str = ""  # HTML: the lines of an answer to put in order
 
     @property
     def points(self) -> float:
@@ -115,7 +116,7 @@ class Report:
         note = f"<p>{_text(self.note)}</p>" if self.note else ""
         items = f'<ul style="list-style:none;padding-left:0.5em">{"".join(rows)}</ul>' if rows else ""
         why = f"<details><summary>Why it works</summary>{_text(self.why)}</details>" if self.why else ""
-        return f"<div><strong>{_text(self.title)}</strong>{note}{items}{why}</div>"
+        return f"<div><strong>{_text(self.title)}</strong>{note}{items}{why}{self.puzzle}</div>"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """Beside the views for readers, the bare numbers for programs."""

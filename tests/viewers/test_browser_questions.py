@@ -1,0 +1,92 @@
+"""Questions that come back and lines to put in order, in a browser: by keyboard, in the dark, on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser import DESK, PHONE, Visitor, barriers
+
+from course_utils import recall
+from course_utils.checks.judges import puzzles
+
+SHELL = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark">'
+    '<meta name="viewport" content="width=device-width"><title>A notebook</title>'
+    "<body><main><h1>A notebook</h1>{}</main></body></html>"
+)
+
+
+@pytest.fixture
+def visitor(chromium: Any) -> Iterator[Visitor]:
+    visitor = Visitor(chromium)
+    yield visitor
+    visitor.leave()
+
+
+def write(folder: Path, name: str, part: str) -> str:
+    (folder / name).write_text(SHELL.format(part), encoding="utf-8")
+    return (folder / name).as_uri()
+
+
+def test_a_question_is_answered_by_keyboard_and_first_tries_are_counted_in_the_browser(visitor, tmp_path):
+    address = write(tmp_path, "vae.html", recall.questions("vae")._repr_html_())
+    page = visitor.open(address)
+    first = page.locator("li").first
+    at = int(first.get_attribute("data-right"))
+    right, wrong = first.locator("summary").nth(at), first.locator("summary").nth((at + 1) % 4)
+    right.press("Enter")
+    wrong.press("Enter")
+    assert first.locator("details[open] b").all_inner_texts() == ["Yes.", "No."] or at == 3
+    assert "1 of 1" in page.inner_text("[role=status]")
+    page.reload()
+    assert "1 of 1" in page.inner_text("[role=status]")  # kept, and still the first try
+    assert {one for one in visitor.requests if one != address} == set()
+
+
+def test_the_lines_are_put_in_order_by_keyboard_and_compared(visitor, tmp_path):
+    found = puzzles.puzzle("reparameterize")
+    page = visitor.open(write(tmp_path, "lines.html", puzzles.page("reparameterize")))
+    page.locator("summary").press("Enter")
+
+    def line(text: str) -> Any:
+        return page.locator("li").filter(has=page.get_by_text(text.strip(), exact=True))
+
+    compare, status = page.get_by_role("button", name="Compare"), page.locator("[role=status]")
+    for text, mistake in found["wrong"]:
+        while "line 1 of" not in (status.text_content() or ""):
+            line(text).get_by_role("button", name="Move up").press("Enter")
+        compare.press("Enter")
+        assert mistake in status.text_content()
+        line(text).get_by_role("button", name="Not needed").press("Enter")
+    for text in reversed(found["right"]):
+        status.evaluate("it => it.textContent = ''")
+        while "line 1 of" not in (status.text_content() or ""):
+            line(text).get_by_role("button", name="Move up").press("Enter")
+    compare.press("Enter")
+    assert "an answer that works" in status.text_content()
+
+
+@pytest.mark.parametrize(
+    "look", [DESK, PHONE, DESK | {"color_scheme": "dark"}], ids=["desk", "phone", "dark"]
+)
+def test_nobody_is_kept_out(visitor, tmp_path, look):
+    both = recall.questions("theory")._repr_html_() + puzzles.page("MyVAE").replace(
+        "<details", "<details open", 1
+    )
+    page = visitor.open(write(tmp_path, "both.html", both), **look)
+    page.locator("summary").first.press("Enter")
+    assert barriers(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_without_a_script_both_are_plain_lists(visitor, tmp_path):
+    both = recall.questions("theory")._repr_html_() + puzzles.page("MyVAE").replace(
+        "<details", "<details open", 1
+    )
+    page = visitor.open(write(tmp_path, "both.html", both), java_script_enabled=False)
+    page.locator(".recall summary").first.press("Enter")
+    assert page.locator("button").count() == 0
+    assert page.locator(".puzzle li").count() > 10 and page.locator(".recall details[open]").count() == 1
