@@ -71,17 +71,29 @@ def fit(model: Model, images: Tensor, loss: Loss, **settings_: Any) -> History:
         return history
 
     partial = Partial(file.with_name(f"{key}{PARTIAL}{SUFFIX}"), key)
-    history = fast.fit(model, images, loss, observers=[partial], **settings_)
+    try:
+        history = fast.fit(model, images, loss, observers=[partial], **settings_)
+    except KeyboardInterrupt:
+        raise Stopped(
+            f"{partial.kept} of {settings_['epochs']} epochs are kept: run the cell again to go on."
+        ) from None
     if _write(file, key, _standing(model, history)):
         partial.file.unlink(missing_ok=True)
     return history
+
+
+class Stopped(KeyboardInterrupt):
+    """Somebody has stopped a training: a notebook shows one line in place of the traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"Stopped. {self}"]
 
 
 class Partial(Observer):
     """Keeps how a training stands after every epoch, in a file of its own, and goes on from there."""
 
     def __init__(self, file: Path, key: str) -> None:
-        self.file, self.key, self.writable = file, key, True
+        self.file, self.key, self.writable, self.kept = file, key, True, 0
 
     def start(self, state: State) -> None:
         """Put model, optimizer, history and random numbers where they were after the last epoch kept."""
@@ -89,15 +101,16 @@ class Partial(Observer):
             groups = state.optimizer.state_dict()["param_groups"]  # this call's own
             state.optimizer.load_state_dict({"state": kept["optimizer"], "param_groups": groups})
             vars(state.history).update(vars(_restore(kept, state.model)))
-            done = state.history.epochs
-            state.seen = state.images * done
-            settings.remark(f"Going on after epoch {done} of an earlier, interrupted training.")
+            self.kept = state.history.epochs
+            state.seen = state.images * self.kept
+            settings.remark(f"Going on after epoch {self.kept} of an earlier, interrupted training.")
 
     def epoch(self, state: State) -> None:
         """Keep all of it; where that fails, say so once and train on."""
         optimizer = {"optimizer": state.optimizer.state_dict()["state"]}
         standing = _standing(state.model, state.history) | optimizer
         self.writable = self.writable and _write(self.file, self.key, standing)
+        self.kept = state.history.epochs if self.writable else self.kept
 
 
 def _standing(model: Model, history: History) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from IPython.core.interactiveshell import InteractiveShell
 from tiers import quick
 from torch import Tensor, nn
 
@@ -248,6 +249,24 @@ def test_it_says_where_it_goes_on(images, capsys, monkeypatch):
     interrupted(images, STEPS + 2)
     train(cache.fit, images)
     assert "Going on after epoch 1 of an earlier, interrupted training." in capsys.readouterr().out
+
+
+def test_who_stops_a_training_reads_one_line(images, monkeypatch):
+    calls = iter([objectives.gaussian_kl] * (STEPS + 1))
+    shell = InteractiveShell()
+
+    def interrupted_kl(mu: Tensor, logvar: Tensor) -> Tensor:
+        return next(calls, stop)(mu, logvar)
+
+    def stop(*_: Tensor) -> Tensor:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(objectives, "gaussian_kl", interrupted_kl)
+    shown: list[str] = []
+    monkeypatch.setattr(shell, "_showtraceback", lambda kind, value, lines: shown.extend(lines))
+    shell.push({"train": lambda: train(cache.fit, images, epochs=2)})
+    assert not shell.run_cell("train()").success
+    assert shown == ["Stopped. 1 of 2 epochs are kept: run the cell again to go on."]
 
 
 def test_it_survives_two_interruptions_with_test_images_and_a_schedule(images):
