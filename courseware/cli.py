@@ -214,7 +214,7 @@ def site(answers: bool) -> None:
 @click.option("--check", is_flag=True, help="Change nothing; fail if notebooks/ is not what would be made.")
 def build(check: bool) -> None:
     """Make the student notebooks from solutions/ with nbgrader."""
-    from courseware.authoring import puzzles, release
+    from courseware.authoring import release, worked
 
     root = sections.folder("solutions").parent
     if check:
@@ -223,7 +223,7 @@ def build(check: bool) -> None:
     else:
         for warning in release.build(root):
             _say((warning, "bold red"))
-        puzzles.write(root)
+        worked.write(root)
         _say(f"Student notebooks are in {root / 'notebooks'}.")
 
 
@@ -484,6 +484,24 @@ def check(notebook: Path) -> None:
         _say(found.remark)
     where = "in a sandbox" if found.sandboxed else "without a sandbox, as in Jupyter"
     _say(f"Your code ran {where}; when it is graded, the checks draw other numbers.")
+
+
+@main.command()
+def progress() -> None:
+    """Say which exercises you have solved, and write it with worked solutions to build/progress.html."""
+    from course_utils import files
+    from course_utils.checks.judges import standing
+
+    page, shown = standing.file().with_suffix(".html"), standing.Progress()
+    found = [row for row in standing.rows() if row.tries]
+    _show(
+        ("exercise", "answer", "points", "tries"),
+        ((row.number, row.answer, f"{row.points:g} of {row.of:g}", str(row.tries)) for row in found),
+    )
+    _say(str(shown))
+    with files.whole(page) as part:
+        part.write_text(standing.document(), encoding="utf-8")
+    _say(f"Open: {page}")
 
 
 @main.command()

@@ -1,0 +1,131 @@
+"""Where a student stands: tries and points of each exercise, kept in build/progress.json and nowhere else.
+
+A try counts where there was an answer to look at. After full points, or after TRIES of them, the page shows a
+worked solution. Questions to come back to are those that this browser has seen answered wrong (recall.py).
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from course_utils import recall, settings
+from course_utils.checks.judges import EXERCISES, worked
+from course_utils.checks.judges.core import Report
+from course_utils.engine import cache
+from course_utils.files import whole
+from course_utils.settings import CourseError
+
+TRIES = 5
+
+
+class Row(NamedTuple):
+    """One exercise: points of the best try."""
+
+    number: str
+    answer: str
+    points: float
+    of: float
+    tries: int
+
+    @property
+    def worked(self) -> str:
+        """A solution, for whoever has found one or tried often enough."""
+        earned = self.points == self.of or self.tries >= TRIES
+        return worked.every().get(self.answer, {}).get("solution", "") if earned else ""
+
+
+def file() -> Path:
+    return settings.project_folder() / "build" / "progress.json"
+
+
+def note(report: Report) -> None:
+    """Count a try where somebody watches; a place that cannot be written to costs the count alone."""
+    if settings.watched():
+        kept = _kept()
+        best, tries = kept.get(report.exercise.answer, [0, 0])
+        kept[report.exercise.answer] = [max(best, report.points), tries + 1]
+        try:
+            with whole(file()) as part:
+                part.write_text(json.dumps(kept), encoding="utf-8")
+        except CourseError:
+            pass
+
+
+def _kept() -> dict[str, Any]:
+    try:
+        return dict(json.loads(file().read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
+
+
+def rows() -> list[Row]:
+    """Every exercise that is checked by program, in the order of the course."""
+    kept = _kept()
+    return [
+        Row(one.number, name, *_points(kept.get(name), one.points))
+        for name, one in sorted(EXERCISES.items(), key=lambda item: [*map(int, item[1].number.split("."))])
+    ]
+
+
+def _points(kept: Any, of: float) -> tuple[float, float, int]:
+    """Points, maximum, tries; of a file that somebody has edited, as little as it says."""
+    best, tries = kept if isinstance(kept, list) and len(kept) == 2 else (0, 0)
+    return min(float(best), of), of, int(tries)
+
+
+class Progress:
+    """What has been solved, as a table."""
+
+    def _lines(self) -> Iterator[str]:
+        found = rows()
+        solved = sum(row.points == row.of for row in found)
+        yield f"{solved} of {len(found)} exercises solved, {sum(row.points for row in found):g} of " + (
+            f"{sum(row.of for row in found):g} points that programs give."
+        )
+        yield f"Kept {cache.summary()}."
+
+    def __repr__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _repr_html_(self) -> str:
+        cells = []
+        for row in rows():
+            solution = (
+                f"<details><summary>Worked solution</summary><pre>{html.escape(row.worked)}</pre></details>"
+            )
+            cells.append(
+                f'<tr><th scope="row">{row.number} <code>{row.answer}</code></th>'
+                f"<td>{row.points:g} of {row.of:g}</td><td>{row.tries}</td>"
+                f"<td>{solution if row.worked else ''}</td></tr>"
+            )
+        asked = {one.name: one.asked(next(one.every()))[0] for one in recall.every()}
+        template = (worked.HERE.parents[1] / "templates" / "progress.html").read_text(encoding="utf-8")
+        parts = {
+            "summary": "<br>".join(map(html.escape, self._lines())),
+            "tries": str(TRIES),
+            "rows": "\n".join(cells),
+            "questions": json.dumps(asked).replace("<", "\\u003c"),
+        }
+        for name, part in parts.items():
+            template = template.replace(f"<!-- {name} -->", part)
+        return template
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+
+def document() -> str:
+    """The table as a page of its own."""
+    names = (
+        '<meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>Where you stand</title>'
+    )
+    width = '<meta name="viewport" content="width=device-width">'
+    look = (
+        "body { font-family: system-ui, sans-serif; margin: 2rem auto; padding: 0 1rem; max-width: 60rem; }"
+    )
+    body = f"<main><h1>Where you stand</h1>{Progress()._repr_html_()}</main>"
+    return f'<!doctype html><html lang="en">{names}{width}<style>{look}</style>{body}'
