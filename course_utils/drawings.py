@@ -110,7 +110,7 @@ def vae(
         parts += [_data(175, 22, 60, label), _arrow((175, 38), (175, 46))]
         parts += [_data(615, 22, 60, label), _arrow((615, 38), (615, 46))]
     alt = (
-        f"A VAE: the image x goes through the encoder, {encoder}, to mu and log sigma squared, {d} numbers each."
+        f"A VAE: the image x goes through the encoder, {encoder}, to mu and log sigma squared, {d} of each."
         f" With noise eps they give z, and the decoder, {decoder}, gives the reconstruction."
         + (f" Encoder and decoder are also given the label {label}." if label else "")
         + f" Two terms make the loss: {kl} at mu and log sigma squared, and {term}, which compares both ends."
