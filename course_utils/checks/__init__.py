@@ -49,6 +49,19 @@ def check(answer: str, namespace: Mapping[str, Any], seed: int = 0) -> Any:
     return report
 
 
+def solved(answer: str, namespace: Mapping[str, Any], reference: Any) -> Any:
+    """The notebook's own answer where it has all points; otherwise `reference`, and a line that says so."""
+    if find_spec(JUDGES) is not None:
+        from course_utils.checks.judges import EXERCISES, core
+        from course_utils.checks.probes import observe
+
+        report = core.verdict(EXERCISES[answer], observe(answer, namespace, 0))
+        if report.points == report.exercise.points:
+            return namespace[answer]
+    print(f"`{answer}` is still to be solved: the lesson's own steps in.")
+    return reference
+
+
 def progress() -> Any:
     """Where you stand: exercises, points, tries, worked solutions where you have earned them."""
     if find_spec(JUDGES) is None:

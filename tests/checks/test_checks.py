@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from bank import RIGHT
-from course_utils.checks import check, words
+from course_utils.checks import check, solved, words
 from course_utils.checks.judges import EXERCISES, core, gradients
 from course_utils.checks.probes import EVIDENCE_MIME, Observation, evidence, inputs, observe
 from course_utils.settings import CourseError
@@ -462,3 +462,14 @@ def test_the_hint_of_a_single_failure_stays_with_it() -> None:
 
 def test_a_student_s_report_carries_no_evidence() -> None:
     assert EVIDENCE_MIME not in check("gaussian_kl", {})._repr_mimebundle_()
+
+
+def test_an_answer_that_holds_goes_on_in_the_lesson_and_otherwise_the_reference_does(capsys):
+    def kl(mu, logvar):
+        return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)
+
+    assert solved("gaussian_kl", {"gaussian_kl": kl}, None) is kl
+    assert capsys.readouterr().out == ""
+    for names in ({}, {"gaussian_kl": lambda mu, logvar: mu}):
+        assert solved("gaussian_kl", names, kl) is kl
+        assert "the lesson's own steps in" in capsys.readouterr().out
