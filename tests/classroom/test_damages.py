@@ -22,6 +22,7 @@ import faked
 import nbformat
 import pytest
 from cells import shortened
+from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderAPI
 from PIL import Image
 

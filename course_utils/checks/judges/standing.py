@@ -56,6 +56,8 @@ def note(report: Report) -> None:
 
 
 def _kept() -> dict[str, Any]:
+    if not settings.watched():
+        return {}  # what is stored in solutions/ is nobody's
     try:
         return dict(json.loads(file().read_text(encoding="utf-8")))
     except (OSError, ValueError):
