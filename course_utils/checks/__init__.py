@@ -50,7 +50,7 @@ def check(answer: str, namespace: Mapping[str, Any], seed: int = 0) -> Any:
 
 
 def solved(answer: str, own: Any, reference: Any) -> Any:
-    """An answer of the notebook's own where it has all points; otherwise `reference`, and a line that says so."""
+    """The notebook's own answer where it has all points; otherwise `reference`, and a line that says so."""
     if find_spec(JUDGES) is not None:
         from course_utils.checks.judges import EXERCISES, core
         from course_utils.checks.probes import observe

@@ -122,7 +122,7 @@ def test_code_that_ran_without_a_sandbox_does_so_again_only_where_that_is_allowe
 def command(graded, monkeypatch):
     """`course regrade` in the course's folder, where grading again gives what was stored."""
     monkeypatch.chdir(graded.root)
-    monkeypatch.setattr("courseware.classroom.pool.local", lambda workers: nullcontext(faked.SERIAL))
+    monkeypatch.setattr("courseware.classroom.pool.local", lambda workers, ready: nullcontext(faked.SERIAL))
     again, _ = batch.kept(graded, "ada", THEORY) or pytest.fail("nothing is stored")
     monkeypatch.setattr(work, "grade", lambda job: replace(again, seed=job.seed))
     safe = [] if SANDBOXED else ["--unsafe"]

@@ -207,6 +207,23 @@ def test_the_continuous_bernoulli_is_a_density_on_grey_values_at_any_logit() -> 
     torch.testing.assert_close(mass, torch.ones_like(mass), rtol=0, atol=2e-5)
 
 
+def test_the_continuous_bernoulli_s_pixels_are_summed_for_each_image() -> None:
+    logits, x = noise(3, 1, 28, 28), noise(3, 1, 28, 28, seed=1).sigmoid()
+    nll = objectives.continuous_bernoulli_nll(logits, x)
+    pixels = objectives.ContinuousBernoulli(logits).log_prob(x)
+    torch.testing.assert_close(nll, -torch.stack([image.sum() for image in pixels]))
+
+
+def test_near_a_logit_of_0_the_series_agree_with_the_formulas_in_float64() -> None:
+    logit = torch.tensor([0.1, -0.24, 0.24], dtype=torch.float64)
+    found = objectives.ContinuousBernoulli(logit)
+    log_constant = (logit / (logit / 2).tanh()).log()
+    log_p = found.log_prob(torch.zeros_like(logit))
+    torch.testing.assert_close(log_p, log_constant - logit.exp().log1p(), rtol=0, atol=1e-9)
+    mean = -1 / torch.expm1(-logit) - 1 / logit
+    torch.testing.assert_close(found.mean[:1], mean[:1], rtol=0, atol=1e-9)  # a term less, so closer to 0
+
+
 def test_the_continuous_bernoulli_has_the_mean_of_its_density() -> None:
     x, p = density(LOGITS.double())
     mean = objectives.ContinuousBernoulli(LOGITS).mean.double()
