@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from browser import DESK, PHONE, Visitor, barriers
 
-from course_utils import recall
+from course_utils.viewers import recall
 from course_utils.checks.judges import standing, worked
 
 SHELL = (

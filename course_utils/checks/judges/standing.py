@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from course_utils import recall, settings
+from course_utils import settings
 from course_utils.checks.judges import EXERCISES, worked
 from course_utils.checks.judges.core import Report
 from course_utils.engine import cache
 from course_utils.files import whole
 from course_utils.settings import CourseError
+from course_utils.viewers import recall
 
 TRIES = 5
 

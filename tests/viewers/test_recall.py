@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import nn
 
-from course_utils import evaluation, models, objectives, recall
+from course_utils import evaluation, models, objectives
 from course_utils.settings import CourseError
+from course_utils.viewers import recall
 
 SECTIONS = {
     "theory": 2, "vae": 3, "exploration": 4, "convolutional_vae": 5, "beta_vae": 6, "conditional_vae": 7,

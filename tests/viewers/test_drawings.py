@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 import pytest
 from torch import nn
 
-from course_utils import drawings, models
+from course_utils import models
+from course_utils.viewers import drawings
 
 DRAWN = {
     "autoencoder": (drawings.autoencoder(), models.Autoencoder()),
