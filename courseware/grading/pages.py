@@ -44,7 +44,6 @@ MOST_ALT = 1_000  # characters of its description
 MOST_MARKDOWN = 50_000  # characters of a cell; the longest of the course has 5,000
 MOST_SIGNS = 1_000  # that open something; a cell of the course has up to 90, and nesting costs their square
 
-NO_RESPONSE = "No response."  # nbgrader's comment on a cell that is as it was released
 Scores = dict[str, tuple[float | None, float]]  # points got and to be had, by nbgrader's name of the cell
 FORMGRADER = Path(nbgrader.__file__).parent / "server_extensions" / "formgrader"
 EXPORTER: dict[str, Any] = {
@@ -255,7 +254,6 @@ def page(
     """The feedback page of a graded notebook, with what grading met; its total is of all `scores`."""
     course = nb.metadata.get("course", {})
     faults = [Fault.of(plain) for plain in course.get("faults", [])]
-    untrue = {NO_RESPONSE} if not course.get("read", True) else set()  # of what nobody could read
     checks = {cell.metadata.nbgrader.grade_id: asked(cell.source) for cell in nb.cells if is_grade(cell)}
     nb, _ = Inert().preprocess(copy.deepcopy(nb), {})  # before nbconvert looks whether all is well-formed
     for cell in nb.cells:
@@ -263,7 +261,7 @@ def page(
         name = mark.get("grade_id")
         if (mark.get("grade") or mark.get("task")) and name not in scores:
             del cell.metadata["nbgrader"]  # no cell of the assignment
-        mark["comment"] = comments.get(name, "") if comments.get(name) not in untrue else ""
+        mark["comment"] = comments.get(name, "")
         mark["score"], mark["points"] = scores.get(name, (None, 0.0))
     totals = {
         "notebook": html.escape(title),

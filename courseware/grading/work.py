@@ -39,6 +39,7 @@ from courseware.grading.submission.collect import Submission
 from courseware.grading.submission.own_work import Remark
 
 PACKAGES = ("nbgrader", "nbclient", "ipykernel", "torch", "numpy", "scipy", "scikit-learn")
+NO_RESPONSE = "No response."  # nbgrader's comment on a cell that is as it was released
 OWN_SECONDS = 180  # of processor time, for all that is done without the student's kernel; it takes a few
 
 
@@ -236,7 +237,7 @@ def _result(nb: NotebookNode, name: str, reports: list[tuple[Report, str]], foun
         mark = cell.metadata.nbgrader
         if utils.is_solution(cell):
             unchanged = mark.get("checksum") == utils.compute_checksum(cell)
-            comments[mark.grade_id] = pages.NO_RESPONSE if unchanged and not utils.is_task(cell) else None
+            comments[mark.grade_id] = NO_RESPONSE if unchanged and not utils.is_task(cell) else None
         if utils.is_grade(cell):
             scores[mark.grade_id] = _score(cell)
         if utils.is_grade(cell) or utils.is_task(cell):

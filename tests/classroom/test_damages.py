@@ -287,6 +287,9 @@ def test_who_handed_in_nothing_that_can_be_read_is_told_so_and_not_that_answers_
         nb = nbformat.read(root / "autograded" / name / SECTION.folder / FILE, as_version=4)
         (report,) = (cell.outputs[0].data["text/html"] for cell in nb.cells if asked_of(cell))
         assert "Nothing that could be read was handed in." in report and "Not yet" not in report
+        with Gradebook(f"sqlite:///{root / 'gradebook.db'}") as book:
+            entry = book.find_submission_notebook(NAME, SECTION.folder, name)
+            assert {comment.auto_comment for comment in entry.comments} == {None}  # no "No response."
 
 
 @pytest.mark.parametrize("name", ["a picture", "a picture beside"])

@@ -347,15 +347,6 @@ def test_the_page_begins_with_what_was_wrong_with_the_file():
     assert text.index("What grading met") < text.index("2.1")
 
 
-@pytest.mark.parametrize("read", [True, False])
-def test_who_handed_in_what_nobody_can_read_is_not_said_to_have_given_no_response(read):
-    nb, scores, comments = solved()
-    nb.metadata["course"] = {"read": read}
-    told = dict.fromkeys(comments, "No response.") | {"derivation": "Come and see me."}
-    text = notebook_part(pages.page(nb, scores, told, title="theory")).get_text()
-    assert ("No response." in text) is read and "Come and see me." in text
-
-
 def test_formulas_and_instructors_markdown_look_right():
     source = (
         "# Title\n\n$\\alpha^2$ and\n\n$$\\log p(x)$$\n\n| a | b |\n|--:|---|\n| 1 | 2 |\n\n"

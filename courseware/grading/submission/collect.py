@@ -74,13 +74,15 @@ class Submission:
         nb, faults = deepcopy(release), tuple[Fault, ...]()
         if name in self.notebooks:
             nb, faults = repair(self.notebooks[name], release, name, self.pictures)
-        unreadable = any(fault.reason is Reason.NOT_A_NOTEBOOK for fault in faults)
+        was_read = name in self.notebooks and not any(one.reason is Reason.NOT_A_NOTEBOOK for one in faults)
+        for mark in (cell.metadata.get("nbgrader", {}) for cell in nb.cells if not was_read):
+            mark.pop("checksum", None)  # by which nbgrader would say "No response." of what nobody could read
         about = [one for one in self.faults if one.notebook == name or (first and not one.notebook)]
         found = remarks(nb, nbformat.reads(solved, as_version=4)) if solved else []
         nb.metadata["course"] = NotebookNode(
             faults=[one.plain for one in (*about, *faults)],
             remarks=[vars(one) for one in found],
-            read=name in self.notebooks and not unreadable,
+            read=was_read,
         )
         return nb, faults, found
 
