@@ -35,7 +35,7 @@ def check(answer: str, namespace: Mapping[str, Any], seed: int = 0) -> Any:
         if not str(problem.name).startswith("course_utils.checks.judges"):
             raise  # something else is missing
         return "Answers are judged elsewhere while this notebook is graded."
-    report = core.verdict(EXERCISES[answer], observe(answer, namespace, seed))
+    report = core.verdict(EXERCISES[answer], observe(answer, namespace, seed, EXERCISES[answer].reference))
     if versions.earlier(namespace.get(answer)):
         report = replace(report, note=f"{versions.EARLIER} {report.note}".strip())
     if "NBGRADER_VALIDATING" in os.environ and report.points < report.exercise.points:

@@ -19,7 +19,7 @@ from course_utils.checks.judges.diagnoser import Seen, Sizes, told
 from course_utils.checks.probes import Observation, undisturbed
 from course_utils.checks.probes.evidence import STEADY, Evidence, as_array
 from course_utils.checks.probes.inputs import fact
-from course_utils.checks.words import NOT_YET
+from course_utils.checks.words import NOT_YET, OWN
 
 REPORT_MIME = "application/vnd.vae-course.report+json"
 
@@ -138,6 +138,8 @@ def verdict(exercise: Exercise, observation: Observation) -> Report:
     """Judge the evidence. Never raises: evidence that no probe would write earns nothing."""
     if observation.note:
         return Report(exercise, (), observation.note)
+    if observation.entered:
+        return Report(exercise, (), OWN.format(observation.entered[0]))
     try:
         with warnings.catch_warnings(), undisturbed(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
