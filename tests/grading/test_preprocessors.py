@@ -526,7 +526,7 @@ REACHES = {
     "an import by its parts": "import importlib\nimportlib.import_module('course_' + 'utils')",
     "the environment": "import os\nos.environ.get('COURSE_BUDGET')",
     "a traceback's frame": "try:\n    1 / 0\nexcept Exception as e:\n    e.__traceback__.tb_frame",
-    "every object": "import ctypes\ngc.get_objects()",
+    "every object": "import gc\ngc.get_objects()",
     "every class": "object.__subclasses__()",
     "C": "import ctypes",
     "an inside by its text": "getattr(check, '__globals__')",

@@ -176,7 +176,7 @@ def _parse(code: str) -> ast.Module:
     many = len(magic.findall(code)) > MAGICS
     with suppress(*unreadable):
         tree = ast.parse(
-            magic.sub(r"\1get_ipython().magic", code) if many else TransformerManager().transform_cell(code)
+            magic.sub(r"\1get_ipython().magics", code) if many else TransformerManager().transform_cell(code)
         )
         calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _magic(node)]
         for node in calls:
