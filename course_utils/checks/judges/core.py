@@ -43,7 +43,7 @@ class Exercise:
     """An autograded exercise.
 
     `answer` is the name that the student's code defines; `reference` names what the package holds of its
-    solution, as `module.name`, for those who look after students' own work. `questions` holds the answers on
+    solution, as `module.name`: an answer that runs it earns nothing. `questions` holds the answers on
     offer for each question of a prediction. `why` is said, folded, after a right answer.
     """
 
