@@ -128,7 +128,8 @@ def data() -> Finding:
 def sandbox() -> Finding:
     from courseware.grading.kernel import sandbox as walls
 
-    found = "not here" if walls.missing() else "bubblewrap works"
+    counted = "bubblewrap works; memory and processes are counted twice a second, without control groups"
+    found = "not here" if walls.missing() else counted
     return Finding("sandbox", found, walls.missing() or walls.lacking(), needed=False)
 
 

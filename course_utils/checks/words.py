@@ -8,6 +8,7 @@ PATIENCE = 3  # times as many seconds may pass while the machine does something 
 SENTENCE = 400  # characters of an error message that are worth keeping
 
 NOT_YET = "This part is still to be written: it raises NotImplementedError."
+OWN = "This calls `course_utils.{}`, the course's own solution, which earns nothing: write one of yours."
 ENDLESS = f"It did not return within {CALL_SECONDS:.0f} seconds: is there a loop that never ends?"
 WAITING = (
     f"It was stopped after {PATIENCE * CALL_SECONDS:.0f} seconds in which it mostly waited: does it sleep?"

@@ -34,12 +34,15 @@ class Judge(NbGraderPreprocessor):
         super().__init__(*args, **kwargs)
         self.reports: list[tuple[core.Report, str]] = []  # each with its evidence's digest
         self.faults: list[Fault] = []  # evidence that was missing or forged
-        self.remarks: list[Remark] = []  # answers that ran the package's own
+        self.remarks: list[Remark] = []  # answers that ran the package's own, and points that are withheld
+        self.waiting: dict[str, Remark] = {}  # by answer, code that hides what it calls; '' for all answers
         self.errors: dict[str, NotebookNode] = {}  # of answers' cells, by grade_id
         self.read = True  # whether what was handed in could be read
 
     def preprocess(self, nb: NotebookNode, resources: Resources) -> Processed:
-        self.read = nb.metadata.get("course", {}).get("read", True)
+        course = nb.metadata.get("course", {})
+        self.read = course.get("read", True)
+        self.waiting = {name: Remark(**fields) for name, fields in course.get("waiting", {}).items()}
         nb, resources = super().preprocess(nb, resources)
         note(nb, self.faults, self.remarks)
         return nb, resources
@@ -64,6 +67,7 @@ class Judge(NbGraderPreprocessor):
                 notebook = resources.get("nbgrader", {}).get("notebook", "")
                 detail = f"exercise {report.exercise.number}: {report.note}"
                 self.faults.append(Fault(reason, notebook, detail))
+            report = self._withheld(report)
             self.reports.append((report, seen.digest if seen else ""))
             for path in seen.entered if seen else ():
                 why = f"ran `course_utils.{path}`, which solves {name}, when it was checked"
@@ -71,6 +75,17 @@ class Judge(NbGraderPreprocessor):
             shown, count = report._repr_mimebundle_(), cell.execution_count
             cell.outputs = [new_output("execute_result", data=shown, execution_count=count)]
         return cell, resources
+
+    def _withheld(self, report: core.Report) -> core.Report:
+        """The report without its points where code hides what is called: such evidence proves nothing."""
+        hiding = self.waiting.get(report.exercise.answer) or self.waiting.get("")
+        if not report.points or not hiding:
+            return report
+        points = f"{report.points:g} of {report.exercise.points} points for {report.exercise.answer}"
+        self.remarks.append(replace(hiding, why=f"{hiding.why}: {points} wait for a person"))
+        where = f"cell {hiding.cell}, line {hiding.line}, {hiding.why}"
+        sentence = f"{points} wait until your instructor has looked at your code: {where}."
+        return core.Report(report.exercise, (), words.printable(sentence, words.SENTENCE))
 
 
 def _why_undefined(name: str, error: NotebookNode | None) -> str:

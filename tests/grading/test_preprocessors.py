@@ -32,7 +32,7 @@ from nbgrader.preprocessors import Execute
 
 import bank
 from course_utils import objectives
-from course_utils.checks import check
+from course_utils.checks import check, words
 from course_utils.checks.judges import EXERCISES
 from course_utils.checks.probes import EVIDENCE_MIME, Observation, evidence
 from course_utils.settings import CourseError
@@ -410,12 +410,41 @@ def test_the_package_s_solution_is_noted_when_it_runs_for_an_answer(code):
     resources, judge = {"course_seed": 5}, Judge()
     for step in (Probe(timeout=30), judge):
         notebook, resources = step.preprocess(notebook, resources)
-    assert points(notebook.cells[-1]) == 3
+    assert points(notebook.cells[-1]) == 0
     (remark,) = judge.remarks
     assert remark.why == (
         "ran `course_utils.objectives.gaussian_kl`, which solves gaussian_kl, when it was checked"
     )
     assert notebook.metadata["course"]["remarks"] == [vars(remark)]
+
+
+def test_a_lesson_says_so_too():
+    report = check("gaussian_kl", {"gaussian_kl": lambda mu, logvar: objectives.gaussian_kl(mu, logvar)})
+    assert (report.points, report.note) == (0, words.OWN.format("objectives.gaussian_kl"))
+
+
+WAITING = {
+    "in the answer": ("", "exec('x = 1')\n", ["gaussian_kl"]),
+    "in a cell of its own": ("exec('x = 1')", "", [""]),
+    "as lessons do": ("import subprocess", "", []),
+    "harmless, in the answer": ("", "print(torch.__file__)\n", []),
+    "harmless, in a cell that gives two answers": (
+        "",
+        "globals()\nvae_loss = 3\n",
+        ["gaussian_kl", "vae_loss"],
+    ),
+    "Colab?": ("import sys\n'google.colab' in sys.modules", "", []),
+}
+
+
+@pytest.mark.parametrize(("before", "within", "names"), WAITING.values(), ids=WAITING)
+def test_points_wait_for_a_person_where_code_hides_what_it_calls(before, within, names):
+    cells = [new_code_cell(before), answer_cell(within + RIGHT_KL)]
+    release = new_notebook(
+        cells=[new_code_cell("import subprocess # as on Colab\nimport  subprocess"), answer_cell("")]
+    )
+    found = own_work.remarks(new_notebook(cells=cells), source())
+    assert sorted(own_work.waiting(new_notebook(cells=cells), release, found)) == names
 
 
 def test_the_package_s_function_itself_is_no_answer():
@@ -504,13 +533,13 @@ REACHES = {
     "another program": "!cat ../../solutions/02-theory/theory.ipynb",
     "another process": "import os\nos.fork()",
     "a pool of processes": "from concurrent.futures import ProcessPoolExecutor",
-    "in a cell with a magic": "%%time\nimport gc",
-    "behind a magic": "%time import gc",
-    "in a cell with many magics": "import gc\n" + 30 * "%time 1\n",
-    "behind many magics": 30 * "%time import gc\n",
-    "a magic for other languages": "%%python\nimport gc",
+    "in a cell with a magic": "%%time\nimport ctypes",
+    "behind a magic": "%time import ctypes",
+    "in a cell with many magics": "import ctypes\n" + 30 * "%time 1\n",
+    "behind many magics": 30 * "%time import ctypes\n",
+    "a magic for other languages": "%%python\nimport ctypes",
     "a program that is put together": "!{sys.executable} -c {code}",
-    "a cell run from a text": "get_ipython().run_cell('import gc')",
+    "a cell run from a text": "get_ipython().run_cell('import ctypes')",
     "names of displays": "get_ipython().display_formatter.mimebundle_formatter.for_type(str, print)",
     "an attribute of that name": "import operator\nf = operator.attrgetter('gaussian_kl')(objectives)",
     "all members": "import inspect\ninspect.getmembers(objectives)",

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from browser import DESK, PHONE, Visitor, barriers
 
-from course_utils.viewers import recall
 from course_utils.checks.judges import standing, worked
+from course_utils.viewers import recall
 
 SHELL = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark">'

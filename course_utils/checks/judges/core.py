@@ -19,7 +19,7 @@ from course_utils.checks.judges.diagnoser import Seen, Sizes, told
 from course_utils.checks.probes import Observation, undisturbed
 from course_utils.checks.probes.evidence import STEADY, Evidence, as_array
 from course_utils.checks.probes.inputs import fact
-from course_utils.checks.words import NOT_YET
+from course_utils.checks.words import NOT_YET, OWN
 
 REPORT_MIME = "application/vnd.vae-course.report+json"
 
@@ -43,7 +43,7 @@ class Exercise:
     """An autograded exercise.
 
     `answer` is the name that the student's code defines; `reference` names what the package holds of its
-    solution, as `module.name`, for those who look after students' own work. `questions` holds the answers on
+    solution, as `module.name`: an answer that runs it earns nothing. `questions` holds the answers on
     offer for each question of a prediction. `why` is said, folded, after a right answer.
     """
 
@@ -139,6 +139,8 @@ def verdict(exercise: Exercise, observation: Observation) -> Report:
     """Judge the evidence. Never raises: evidence that no probe would write earns nothing."""
     if observation.note:
         return Report(exercise, (), observation.note)
+    if observation.entered:
+        return Report(exercise, (), OWN.format(observation.entered[0]))
     try:
         with warnings.catch_warnings(), undisturbed(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")

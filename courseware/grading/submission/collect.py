@@ -28,7 +28,7 @@ from nbgrader.utils import gettz, parse_utc
 
 from course_utils.checks.words import printable
 from courseware.grading.reasons import Fault, Reason, Refused
-from courseware.grading.submission.own_work import Remark, remarks
+from courseware.grading.submission.own_work import Remark, remarks, waiting
 from courseware.grading.submission.repair import LONGEST_NAME, PICTURES, grade_ids, listed, repair, shown_in
 
 LARGEST = 16 * 2**20  # bytes of a notebook; a submission may have four times as many
@@ -78,13 +78,14 @@ class Submission:
         for mark in (cell.metadata.get("nbgrader", {}) for cell in nb.cells if not was_read):
             mark.pop("checksum", None)  # by which nbgrader would say "No response." of what nobody could read
         about = [one for one in self.faults if one.notebook == name or (first and not one.notebook)]
-        found = remarks(nb, nbformat.reads(solved, as_version=4)) if solved else []
+        found = remarks(nb, nbformat.reads(solved, as_version=4) if solved else release)
         nb.metadata["course"] = NotebookNode(
             faults=[one.plain for one in (*about, *faults)],
-            remarks=[vars(one) for one in found],
+            remarks=[vars(one) for one in found if solved],
+            waiting={name: vars(one) for name, one in waiting(nb, release, found).items()},
             read=was_read,
         )
-        return nb, faults, found
+        return nb, faults, found if solved else []
 
 
 def collect(folder: Path, student: str, assignment: str, known: Mapping[str, Collection[str]]) -> Submission:

@@ -1,9 +1,12 @@
-"""Reading a submission for what an instructor should look at; nothing here changes a score.
+"""Reading a submission for what an instructor should look at.
 
 An answer that uses the package's own solution of the exercise, an answer that is the instructor's but for
 names, code that reaches for the checks, the solutions or the machinery underneath, and code that hides what
 it calls: each is remarked on, with the line that shows it. Code is read (`ast`), never run. Two students may
 write the same three lines, so the shortest answers are compared word for word only.
+
+Remarks change no score but for those that are `UNSEEN`: by means that no lesson has a use for, and that make
+worthless whatever a kernel says of its own calls.
 """
 
 import ast
@@ -39,18 +42,21 @@ REACHING = {
     "reaches into the loaded modules": r"sys\.modules",
     "looks at its callers": r"sys\._(getframe|current_frames)\w*|inspect\.(stack|currentframe|trace)",
     "traces other code": r"sys\.(settrace|setprofile)",
-    "searches the memory": r"gc",
-    "imports by name": r"importlib|runpy|pkgutil|pydoc|zipimport",
-    "runs code from a text": r"code|codeop|timeit|cProfile|profile|pdb|bdb|doctest|trace",
+    "searches the memory": r"gc\.(?!collect$|(en|dis)able$).+",
+    "imports by name": r"importlib\.(?!metadata|resources).+|runpy|pkgutil|pydoc|zipimport",
+    "may run code from a text": r"code|codeop|timeit|cProfile|profile|pdb|bdb|doctest|trace",
+    "records what other code does": r"torch\.(jit|fx|export|_dynamo|_export)",
     "fetches what a text names": r"operator\.(attrgetter|methodcaller)|string\.Formatter"
-    r"|inspect\.(get\w+|unwrap)|(cloud)?pickle|marshal",
+    r"|inspect\.get\w+|(cloud)?pickle|marshal",
+    "unwraps what is wrapped": r"inspect\.unwrap",
     "makes functions of code": r"types\.(Function|Code|Lambda)Type",
     "looks at the environment": r"os\.(environb?|getenvb?|putenv|unsetenv)",
     "replaces other code": r"unittest\.mock",
     "reaches below Python": r"ctypes",
     "reaches for Python's built-in functions": r"builtins",
-    "reaches into IPython": r"ipykernel|IPython\.core\.(?!display)\w+"
-    r"|IPython\.shell\.(?!run_(line|cell)_magic|system)\w+",
+    "reaches into IPython": r"ipykernel"
+    r"|IPython\.core\.(?!display|interactiveshell\.InteractiveShell(\.ast_node_interactivity)?$)\w+"
+    r"|IPython\.shell\.(?!run_(line|cell)_magic|system|magic$|config|__class__)\w+",
     "ends the process": r"os\._exit",
     "sends signals": r"os\.kill",
     "starts other programs": r"subprocess|multiprocessing|torch\.multiprocessing|joblib"
@@ -73,6 +79,15 @@ BY_TEXT = {
     "globals": "looks names up by their texts",
     "locals": "looks names up by their texts",
 }
+UNSEEN = re.compile(
+    r"disguises|searches the memory|imports by name|runs code from a text|makes functions of code"
+    r"|replaces other code|traces other code|records what other code does|starts other programs"
+    r"|looks at its callers|unwraps|(reaches for|names) `(?!__(file|path|mro|bases?)__)\w+`"
+    r"|reaches (into (the checks|the loaded modules|IPython)|below Python|for Python's built-in functions)"
+    r"|has IPython run `(run|script|sh|bash|.*python)"
+)
+# Of these, what students do in cells of their own with no thought of answers: install, reload, run a file.
+PLAIN = re.compile(r"imports by name|runs code from a text|starts other programs|has IPython run")
 LOOKS = ("getattr", "setattr", "delattr", "vars")
 LYING = {"__eq__", "__array__", "__torch_function__", "__array_ufunc__", "__getattribute__"}
 
@@ -108,14 +123,34 @@ def remarks(submitted: NotebookNode, source: NotebookNode) -> list[Remark]:
     for place, cell, tree in trees:
         if plain(cell.source) in released and not _answers(cell):
             continue
-        label = cell.metadata.get("nbgrader", {}).get("grade_id") or f"number {place}"
         lines = cell.source.splitlines()
         own = _exercise_of(cell.source) if _answers(cell) else ""
         chosen = {path: name for path, name in references.items() if not own or name == own}
         for line, why in [*_uses(tree, names, chosen), *_reaches(tree, names), *_copies(tree, solutions)]:
             code = printable(lines[line - 1], COPIED) if 0 < line <= len(lines) else ""
-            found.append(Remark(label, line, code, why))
+            found.append(Remark(_label(place, cell), line, code, why))
     return list(dict.fromkeys(found))
+
+
+def waiting(submitted: NotebookNode, release: NotebookNode, found: list[Remark]) -> dict[str, Remark]:
+    """By answer, the remark for which its points wait for a person; under '' the one for which all do.
+
+    In a cell that gives several answers anything that it hides is enough: it may be one trick for all.
+    """
+    cells = {_label(place, cell): cell for place, cell in enumerate(submitted.cells, 1)}
+    given = {" ".join(line.split()) for cell in release.cells for line in cell.source.splitlines()}
+    waits = {}
+    for one in found:
+        names = [name for name in judges.EXERCISES if defines(cells[one.cell].source, name)]
+        unseen = UNSEEN.match(one.why) and one.code not in given
+        if unseen or (len(names) > 1 and not re.match("uses|takes|is the instructor's", one.why)):
+            everywhere = unseen and not _answers(cells[one.cell]) and not PLAIN.match(one.why)
+            waits.update(dict.fromkeys([""] if everywhere else names, one))
+    return waits
+
+
+def _label(place: int, cell: NotebookNode) -> str:
+    return cell.metadata.get("nbgrader", {}).get("grade_id") or f"number {place}"
 
 
 def kept(autograded: Path, assignment: str = "") -> Iterator[tuple[str, str, Fault | Remark]]:
@@ -143,7 +178,7 @@ def _parse(code: str) -> ast.Module:
     many = len(magic.findall(code)) > MAGICS
     with suppress(*unreadable):
         tree = ast.parse(
-            magic.sub(r"\1get_ipython().magic", code) if many else TransformerManager().transform_cell(code)
+            magic.sub(r"\1get_ipython().magics", code) if many else TransformerManager().transform_cell(code)
         )
         calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _magic(node)]
         for node in calls:
@@ -266,6 +301,8 @@ def _reaches(tree: ast.Module, names: _Names) -> Iterator[tuple[int, str]]:
     """Where code reaches for the checks, the solutions or what is underneath, or hides what it calls."""
     checks = [node for node in ast.walk(tree) if _calls(node, "check") and isinstance(node, ast.Call)]
     given = [argument for call in checks for argument in call.args if ast.unparse(argument) == "globals()"]
+    compared = [node.comparators[-1] for node in ast.walk(tree) if isinstance(node, ast.Compare)]
+    given += [one for one in compared if ast.unparse(one) == "sys.modules"]  # is it Colab?
     as_lessons_do = {node for argument in given for node in ast.walk(argument)}
     for node in ast.walk(tree):
         if node in as_lessons_do:
@@ -325,7 +362,8 @@ def _says(node: ast.AST) -> Iterator[str]:
     elif isinstance(node, ast.Call) and _calls(node, *LOOKS):
         of_itself = [getattr(argument, "id", "") for argument in node.args] == ["self"]  # as vars(self)
         if not (of_itself or any(isinstance(name, ast.Constant) for name in node.args[1:2])):
-            yield "computes the name of what it uses"
+            named = {type(part) for argument in node.args[1:2] for part in ast.walk(argument)}
+            yield f"{'computes' if ast.Name in named or not named else 'disguises'} the name of what it uses"
 
 
 def _calls(node: ast.AST, *names: str) -> bool:
