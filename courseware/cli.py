@@ -279,8 +279,9 @@ def graders(seeds: int, generated: int | None, store: bool) -> None:
 
 @main.command()
 @click.option("--model", "kinds", multiple=True, default=["VAE"], help="VAE or ConvVAE; repeatable.")
+@click.option("--seeds", type=click.IntRange(1), default=5, help="Trainings of each loop in its own way.")
 @_STORE
-def bench(kinds: tuple[str, ...], store: bool) -> None:
+def bench(kinds: tuple[str, ...], seeds: int, store: bool) -> None:
     """Time the course's loops beside a textbook loop and a library; write build/bench/."""
     from course_utils import data
     from courseware.measuring import loops
@@ -288,14 +289,14 @@ def bench(kinds: tuple[str, ...], store: bool) -> None:
     root, name = settings.project_folder(), data.wanted()
     folder = root / "build" / "bench"
     for kind in kinds:
-        figures = loops.measure(kind, name, folder, _say)
+        figures = loops.measure(kind, name, seeds, folder, _say)
         found = loops.comparison(kind, name, figures)
         _show(found.columns, (loop.cells() for loop in found.loops), f"{kind} on {name}")
         _say(found.sentence())
         if store:
             loops.store(root, found)
         file = root / "docs" / f"bench-{kind}-{found.device}.png" if store else folder / f"{kind}-{name}.png"
-        loops.chart(kind, name, figures).savefig(file, dpi=150)
+        loops.chart(kind, figures).savefig(file, dpi=150)
         _say(f"Chart: {file}")
 
 

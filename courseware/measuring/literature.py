@@ -101,6 +101,14 @@ def on_few_images(dataset: Dataset, seed: int, *, network: Callable[[], Model]) 
     return [*(small[term][-1] for term in ("loss", "reconstruction", "kl")), large["loss"][-1]]
 
 
+def for_choices(dataset: Dataset, share: float = 0.2) -> Dataset:
+    """A part of the training images to train with, and as test images the validation part."""
+    rows, held_out = dataset.validation_split(share)
+    images, labels = dataset.train_images, dataset.train_labels
+    training, testing = (images[rows], labels[rows]), (images[held_out], labels[held_out])
+    return Dataset(dataset.name, *training, *testing, dataset.class_names, dataset.source)
+
+
 def dynamic(model: Model, x: Tensor, *, samples: int) -> objectives.Single:
     """What an importance-weighted autoencoder descends, in nats, on pixels that are drawn anew each time."""
     log_w = objectives.log_weights(model, torch.bernoulli(x), samples)
