@@ -304,8 +304,9 @@ def bench(kinds: tuple[str, ...], seeds: int, store: bool) -> None:
 @click.option("--seeds", type=click.IntRange(2), default=3, help="Trainings of each kind.")
 @click.option("--epochs", type=click.IntRange(1, 3280), default=10, help="Of Burda's networks; theirs: 3280.")
 @click.option("--only", "names", multiple=True, metavar="NAME", help="Only this experiment; repeatable.")
+@click.option("--minutes", type=click.FloatRange(0), default=10_000, help="Stop then; say what was not run.")
 @_STORE
-def reproduce(seeds: int, epochs: int, names: tuple[str, ...], store: bool) -> None:
+def reproduce(seeds: int, epochs: int, names: tuple[str, ...], minutes: float, store: bool) -> None:
     """Train published networks on MNIST, print their figures beside ours, and those of reference runs."""
     from course_utils import data as datasets
     from courseware.measuring import literature
@@ -313,7 +314,8 @@ def reproduce(seeds: int, epochs: int, names: tuple[str, ...], store: bool) -> N
     root = settings.project_folder()
     planned = literature.experiments(epochs, names)
     mnist = datasets.load("mnist").to(settings.device())
-    found = literature.run(mnist, planned, seeds, root / "build" / "reproduce" / "mnist.json", _say)
+    file = root / "build" / "reproduce" / "mnist.json"
+    found = literature.run(mnist, planned, seeds, file, _say, minutes)
     for title, (columns, *rows) in literature.tables(found).items():
         _show(columns, rows, f"{title}: -ELBO or -log p(x), nats per MNIST test image")
     for note in literature.notes(found):
