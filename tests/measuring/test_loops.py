@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -247,26 +248,82 @@ def test_the_floor_is_the_share_of_the_limit_in_seconds():
     assert "the products alone would take 1.50 s per epoch." in sentence
 
 
+class Faked:
+    """Trainings in name, in this process, which stop at one of them; every call is noted."""
+
+    def __init__(self, stop: int = -1) -> None:
+        self.calls: list[tuple] = []
+        self.stop = stop
+
+    def __call__(self, name, kind, data_name, epochs, judge, how, choosing):
+        if len(self.calls) == self.stop:
+            raise KeyboardInterrupt
+        self.calls.append(("rate", how.rate) if choosing else (name, judge and how.seed, how.rate))
+        return {"seconds": [1.0, 3.0], "negative_elbo": [9.0, abs(how.rate - 2e-3)], "memory": 1.0}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def submit(self, function, *given):
+        return SimpleNamespace(result=lambda: function(*given))
+
+
+@pytest.fixture
+def faked(monkeypatch):
+    def trainings(stop: int = -1) -> list[tuple]:
+        one = Faked(stop)
+        monkeypatch.setattr(loops, "ProcessPoolExecutor", lambda *_: one)
+        monkeypatch.setattr(contestants, "train", one)
+        return one.calls
+
+    limits = FIGURES["rounds"][0]["limits"]
+    monkeypatch.setattr(loops, "_limits", lambda kind: limits)
+    monkeypatch.setattr(loops, "ROUNDS", 1)
+    monkeypatch.setattr(
+        loops, "EQUAL", {name: None for name in ("textbook", "textbook, tuned", "plain", "fast")}
+    )
+    return trainings
+
+
+def test_all_are_timed_then_a_rate_is_chosen_then_each_is_trained_in_turn(faked, tmp_path):
+    calls = faked()
+    loops.measure("VAE", "digits", 2, tmp_path, print)
+    timed, rates, trained = calls[:4], calls[4:8], calls[8:]
+    names = ["textbook", "textbook, tuned", "plain", "fast"]
+    assert timed == [(name, False, 1e-3) for name in names]
+    assert rates == [("rate", rate) for rate in contestants.RATES]
+    assert trained == [
+        (name, seed, 2e-3 if name.endswith("tuned") else 1e-3) for seed in (0, 1) for name in names
+    ]
+
+
+@pytest.mark.parametrize(("stop", "kept"), [(2, 0), (6, 6), (9, 9), (13, 13)], ids=str)
+def test_an_interrupted_run_goes_on_where_it_stopped(stop, kept, faked, tmp_path):
+    """After the training before; a round is timed as a whole."""
+    whole = faked()
+    figures = loops.measure("VAE", "digits", 2, tmp_path / "whole", print)
+    before = faked(stop)
+    with pytest.raises(KeyboardInterrupt):
+        loops.measure("VAE", "digits", 2, tmp_path, print)
+    after = faked()
+    assert loops.measure("VAE", "digits", 2, tmp_path, print) == figures
+    assert before[:kept] + after == whole
+    assert json.loads((tmp_path / "VAE-digits.json").read_text()) == figures
+
+
 @pytest.mark.slow
-def test_a_run_is_kept_and_not_repeated(tmp_path: Path, monkeypatch):
+def test_a_run_trains_every_loop_in_a_process_of_its_own(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(loops, "ROUNDS", 1)
     monkeypatch.setattr(loops, "EPOCHS", 2)
     monkeypatch.setattr(loops, "EQUAL", {name: EQUAL[name] for name in ("textbook", "plain", "fast")})
     monkeypatch.setattr(loops, "RATES", (1e-3,))
-    first = loops.measure("VAE", "digits", 1, tmp_path, lambda line: None)
-    assert json.loads((tmp_path / "VAE-digits.json").read_text()) == first
-    assert first["curves"]["textbook"]["0"]["negative_elbo"][0] < 250
-    assert first["curves"]["fast"]["0"]["memory"] > 0.1
-
-    said: list[str] = []
-    more = loops.measure("VAE", "digits", 2, tmp_path, said.append)
-    assert [line.partition(":")[0] for line in said[1:]] == [
-        "seed 1, textbook",
-        "seed 1, plain",
-        "seed 1, fast",
-    ]
-    assert more["curves"]["fast"]["0"] == first["curves"]["fast"]["0"]
-    assert loops.chart("VAE", first).alt.endswith("one line each: textbook, plain, fast.")
+    figures = loops.measure("VAE", "digits", 1, tmp_path, lambda line: None)
+    assert figures["curves"]["textbook"]["0"]["negative_elbo"][0] < 250
+    assert figures["curves"]["fast"]["0"]["memory"] > 0.1
+    assert loops.chart("VAE", figures).alt.endswith("one line each: textbook, plain, fast.")
 
 
 # --- what the machine can do --------------------------------------------------------------------------
