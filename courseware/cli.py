@@ -280,8 +280,9 @@ def graders(seeds: int, generated: int | None, store: bool) -> None:
 
 @main.command()
 @click.option("--model", "kinds", multiple=True, default=["VAE"], help="VAE or ConvVAE; repeatable.")
+@click.option("--seeds", type=click.IntRange(1), default=5, help="Trainings of each loop in its own way.")
 @_STORE
-def bench(kinds: tuple[str, ...], store: bool) -> None:
+def bench(kinds: tuple[str, ...], seeds: int, store: bool) -> None:
     """Time the course's loops beside a textbook loop and a library; write build/bench/."""
     from course_utils import data
     from courseware.measuring import loops
@@ -289,14 +290,14 @@ def bench(kinds: tuple[str, ...], store: bool) -> None:
     root, name = settings.project_folder(), data.wanted()
     folder = root / "build" / "bench"
     for kind in kinds:
-        figures = loops.measure(kind, name, folder, _say)
+        figures = loops.measure(kind, name, seeds, folder, _say)
         found = loops.comparison(kind, name, figures)
         _show(found.columns, (loop.cells() for loop in found.loops), f"{kind} on {name}")
         _say(found.sentence())
         if store:
             loops.store(root, found)
         file = root / "docs" / f"bench-{kind}-{found.device}.png" if store else folder / f"{kind}-{name}.png"
-        loops.chart(kind, name, figures).savefig(file, dpi=150)
+        loops.chart(kind, figures).savefig(file, dpi=150)
         _say(f"Chart: {file}")
 
 
@@ -304,8 +305,9 @@ def bench(kinds: tuple[str, ...], store: bool) -> None:
 @click.option("--seeds", type=click.IntRange(2), default=3, help="Trainings of each kind.")
 @click.option("--epochs", type=click.IntRange(1, 3280), default=10, help="Of Burda's networks; theirs: 3280.")
 @click.option("--only", "names", multiple=True, metavar="NAME", help="Only this experiment; repeatable.")
+@click.option("--minutes", type=click.FloatRange(0), default=10_000, help="Stop then; say what was not run.")
 @_STORE
-def reproduce(seeds: int, epochs: int, names: tuple[str, ...], store: bool) -> None:
+def reproduce(seeds: int, epochs: int, names: tuple[str, ...], minutes: float, store: bool) -> None:
     """Train published networks on MNIST, print their figures beside ours, and those of reference runs."""
     from course_utils import data as datasets
     from courseware.measuring import literature
@@ -313,7 +315,8 @@ def reproduce(seeds: int, epochs: int, names: tuple[str, ...], store: bool) -> N
     root = settings.project_folder()
     planned = literature.experiments(epochs, names)
     mnist = datasets.load("mnist").to(settings.device())
-    found = literature.run(mnist, planned, seeds, root / "build" / "reproduce" / "mnist.json", _say)
+    file = root / "build" / "reproduce" / "mnist.json"
+    found = literature.run(mnist, planned, seeds, file, _say, minutes)
     for title, (columns, *rows) in literature.tables(found).items():
         _show(columns, rows, f"{title}: -ELBO or -log p(x), nats per MNIST test image")
     for note in literature.notes(found):

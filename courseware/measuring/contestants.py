@@ -1,7 +1,8 @@
 """The ways to train one network that `loops` times: each gets a model, data, epochs and a watch.
 
-Batches of 128 and Adam at 0.001, unless said. pythae is Chadebec, Vincent & Allassonnière 2022
-(arXiv:2206.08309).
+Batches of 128 and Adam at 0.001, unless said; the tuned ones have a rate chosen on validation images, and
+workers, which give a GPU pinned memory where the library can. pythae is Chadebec, Vincent & Allassonnière
+2022 (arXiv:2206.08309).
 """
 
 import os
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,10 +23,12 @@ from torch.utils.data import DataLoader
 from course_utils import data, evaluation, models, objectives, settings, training
 from course_utils.data import Dataset
 from course_utils.engine import fast
-from course_utils.models import Model
+from course_utils.models import Model, device_of
+from courseware.measuring import literature
 
 KINDS: dict[str, Callable[[], Model]] = {"VAE": models.VAE, "ConvVAE": models.ConvVAE}
 BATCH = 128
+RATES = (5e-4, 1e-3, 2e-3, 4e-3)  # from which a tuned one is chosen
 GAIN = 1.3  # a product has to be so much faster: autocast spends some of it on conversions
 
 # Where the fast path may choose: few epochs, a higher learning rate, batches that grow.
@@ -33,6 +36,14 @@ RECIPES: dict[str, dict[str, Any]] = {
     "VAE": {"batch_size": [128] + [256] * 3 + [512] * 3, "learning_rate": 5e-3},
     "ConvVAE": {"batch_size": [128] * 5, "learning_rate": 1e-2},
 }
+
+
+class How(NamedTuple):
+    """What may differ between two trainings of a contestant; `rate` is not for the fast path's own recipe."""
+
+    seed: int = 0
+    rate: float = 1e-3
+    workers: int = 0  # that load data
 
 
 class Laps(training.Observer):
@@ -68,15 +79,17 @@ def pictures(dataset: Dataset) -> Any:
     return made
 
 
-def textbook(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
+def textbook(model: Model, dataset: Dataset, epochs: int, laps: Laps, how: How) -> None:
     """The loop that most tutorials show: a PIL image at a time, and three `.item()` per step."""
-    loader = DataLoader(pictures(dataset), batch_size=BATCH, shuffle=True)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    device = next(model.parameters()).device
+    torch.manual_seed(how.seed)
+    device, many = device_of(model), how.workers > 0
+    usual: Any = {"persistent_workers": many, "pin_memory": many and device.type == "cuda"}
+    loader = DataLoader(pictures(dataset), BATCH, shuffle=True, num_workers=how.workers, **usual)
+    optimizer = torch.optim.Adam(model.parameters(), lr=how.rate)
     for _ in range(epochs):
         totals = [0.0, 0.0, 0.0]
         for x, _label in loader:
-            terms = objectives.negative_elbo(model, x.to(device))
+            terms = objectives.negative_elbo(model, x.to(device, non_blocking=many))
             optimizer.zero_grad()
             terms.loss.backward()
             optimizer.step()
@@ -84,7 +97,7 @@ def textbook(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
         laps.lap(model)
 
 
-def pythae(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
+def pythae(model: Model, dataset: Dataset, epochs: int, laps: Laps, how: How) -> None:
     """The library's own trainer and loss around the layers of `model`."""
     from pythae.data.datasets import BaseDataset
     from pythae.models import VAE as PythaeVAE
@@ -111,39 +124,43 @@ def pythae(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
     encoder.layers = model  # registers the weights, once
     config = VAEConfig(input_dim=(1, 28, 28), latent_dim=model.latent_dim, reconstruction_loss="bce")
     vae = PythaeVAE(config, encoder=encoder, decoder=decoder)
-    how: Any = {"num_epochs": epochs, "per_device_train_batch_size": BATCH}
-    how |= {"learning_rate": 1e-3, "optimizer_cls": "Adam", "no_cuda": not dataset.train_images.is_cuda}
+    plan: Any = {"num_epochs": epochs, "per_device_train_batch_size": BATCH, "seed": how.seed}
+    plan |= {"learning_rate": how.rate, "train_dataloader_num_workers": how.workers}
+    plan |= {"no_cuda": not dataset.train_images.is_cuda}
     with tempfile.TemporaryDirectory() as folder:
-        plan = BaseTrainerConfig(output_dir=folder, **how)
-        images = BaseDataset(dataset.train_images, dataset.train_labels)
-        trainer = BaseTrainer(vae, images, training_config=plan, callbacks=[Watch()])
+        given = dataset.to(torch.device("cpu")) if how.workers else dataset
+        images = BaseDataset(given.train_images, given.train_labels)
+        config = BaseTrainerConfig(output_dir=folder, **plan)
+        trainer = BaseTrainer(vae, images, training_config=config, callbacks=[Watch()])
         laps.running_since = time.perf_counter()
         trainer.train()
 
 
-def plain(model: Model, dataset: Dataset, epochs: int, laps: Laps) -> None:
+def plain(model: Model, dataset: Dataset, epochs: int, laps: Laps, how: How) -> None:
     """The loop that students read."""
     images, loss = dataset.train_images, objectives.negative_elbo
-    training.fit(model, images, loss, epochs=epochs, batch_size=BATCH, observers=[laps])
+    plan: Any = {"batch_size": BATCH, "learning_rate": how.rate, "seed": how.seed}
+    training.fit(model, images, loss, epochs=epochs, observers=[laps], **plan)
 
 
-def quick(model: Model, dataset: Dataset, epochs: int, laps: Laps, **recipe: Any) -> None:
+def quick(model: Model, dataset: Dataset, epochs: int, laps: Laps, how: How, **recipe: Any) -> None:
     """The fast path, at the plain settings unless told otherwise."""
     images, loss = dataset.train_images, objectives.negative_elbo
     recipe["precision"] = best_precision(images.device)
-    fast.fit(model, images, loss, epochs=epochs, observers=[laps], **recipe)
+    fast.fit(model, images, loss, epochs=epochs, seed=how.seed, observers=[laps], **recipe)
 
 
-def by_recipe(model: Model, dataset: Dataset, _epochs: int, laps: Laps) -> None:
+def by_recipe(model: Model, dataset: Dataset, _epochs: int, laps: Laps, how: How) -> None:
     """The fast path as it is meant to be used: `RECIPES` say how long it takes."""
     recipe = RECIPES[type(model).__name__]
     fast.start(model, dataset.train_images)
     epochs = len(recipe["batch_size"])
-    quick(model, dataset, epochs, laps, betas=(0.9, 0.99), schedule=fast.one_cycle, **recipe)
+    quick(model, dataset, epochs, laps, how, betas=(0.9, 0.99), schedule=fast.one_cycle, **recipe)
 
 
 # For the time of an epoch, and for the way to a good model.
-EQUAL = {"textbook": textbook, "pythae": pythae, "plain": plain, "fast": quick}
+EQUAL = {"textbook": textbook, "textbook, tuned": textbook, "pythae": pythae, "pythae, tuned": pythae}
+EQUAL |= {"plain": plain, "fast": quick}
 OWN = {**EQUAL, "fast": by_recipe}
 
 
@@ -164,16 +181,20 @@ def best_precision(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if rates[torch.bfloat16] > GAIN * rates[torch.float32] else torch.float32
 
 
-def train(name: str, kind: str, data_name: str, epochs: int, judge: bool) -> dict[str, Any]:
+def train(
+    name: str, kind: str, data_name: str, epochs: int, judge: bool, how: How, choosing: bool = False
+) -> dict[str, Any]:
     """Seconds after each epoch, the most GiB held, and -ELBO on test images after each epoch if it is to be
-    judged: then each trains in its own way, otherwise at equal settings."""
+    judged: then each trains in its own way, otherwise at equal settings. A training that is for choosing has
+    a part of the training images, and is judged on the rest."""
     os.environ["TQDM_DISABLE"] = "1"  # nobody watches
     device = settings.device()
     dataset = data.load(data_name, download=False).to(device)
-    torch.manual_seed(0)
+    dataset = literature.for_choices(dataset) if choosing else dataset
+    torch.manual_seed(how.seed)
     model = KINDS[kind]().to(device)
     laps = Laps(dataset.test_images if judge else None)
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):  # for pythae
-        (OWN if judge else EQUAL)[name](model, dataset, epochs, laps)
+        (OWN if judge else EQUAL)[name](model, dataset, epochs, laps, how)
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
     return {"seconds": laps.seconds, "negative_elbo": laps.negative_elbo, "memory": most}

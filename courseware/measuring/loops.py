@@ -3,15 +3,19 @@
 The `contestants` train one network on one objective, each in a process of its own, so that nothing of one
 helps another. Epochs are timed in rounds, one contestant after the other, so that whatever else the machine
 does meets all of them; a round trains for two epochs and counts the second, and the figures are medians over
-rounds. Judging the model is not timed. What is measured is kept at once in `build/bench/`, and a call after
-an interruption measures what is missing.
+rounds. Then each trains in its own way, with several seeds, again one after the other. Judging the model is
+not timed. What is measured is kept at once in `build/bench/`, and a call after an interruption measures what
+is missing.
 """
 
 import importlib.util
+import itertools
+import math
 import multiprocessing
 import os
 import platform
 import re
+import statistics
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -29,13 +33,11 @@ from course_utils import data, objectives, plotting, settings
 from course_utils.plotting import Picture
 from courseware import record
 from courseware.measuring import contestants
-from courseware.measuring.contestants import BATCH, EQUAL, KINDS, RECIPES
+from courseware.measuring.contestants import BATCH, EQUAL, KINDS, RATES, RECIPES, How
 
+Figures = dict[str, Any]  # what is measured of one network
 EPOCHS = 20
 ROUNDS = 5
-
-# -ELBO after EPOCHS at the textbook's settings, nats per test image: means over seeds, see `reproduce`.
-REFERENCE = {("VAE", "mnist"): 100.50}
 
 
 def _limits(kind: str) -> dict[str, float]:
@@ -51,15 +53,16 @@ def _limits(kind: str) -> dict[str, float]:
     }
 
 
-def measure(kind: str, data_name: str, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
+def measure(kind: str, data_name: str, seeds: int, folder: Path, say: Callable[[str], None]) -> Figures:
     """All figures for one network, kept in `folder` as they come; what is there already is not repeated."""
     settings.one_of("network", kind, list(KINDS))
     file = folder / f"{kind}-{data_name}.json"
     device, images = settings.device().type, len(data.load(data_name, download=False).train_images)
-    here = {"torch": torch.__version__, "machine": machine(), "device": device, "recipe": RECIPES[kind]}
-    new = {"images": images, "date": date.today().isoformat(), "rounds": [], "curves": {}}
-    figures: dict[str, Any] = new | record.begun(file, here=here)
-    names = [name for name in EQUAL if name != "pythae" or importlib.util.find_spec("pythae")]
+    here: Any = {"torch": torch.__version__, "machine": machine(), "device": device}
+    here |= {"recipe": RECIPES[kind], "epochs": EPOCHS}
+    new = {"images": images, "date": date.today().isoformat(), "rounds": [], "rates": {}, "curves": {}}
+    figures: Figures = new | record.begun(file, here=here)
+    names = [name for name in EQUAL if not name.startswith("pythae") or importlib.util.find_spec("pythae")]
     if "pythae" not in names:
         say("pythae is not installed: left out (`make bench` installs it).")
     spawn, threads = multiprocessing.get_context("spawn"), (torch.get_num_threads(),)
@@ -68,22 +71,35 @@ def measure(kind: str, data_name: str, folder: Path, say: Callable[[str], None])
         for pool in pools.values():
             stack.enter_context(pool)
 
-        def call(name: str, function: Callable, *arguments: Any) -> Any:
-            return pools[name].submit(function, *arguments).result()
+        def train(name: str, epochs: int, judge: bool, how: How, choosing: bool = False) -> Any:
+            arguments = name, kind, data_name, epochs, judge, how, choosing
+            return pools[name].submit(contestants.train, *arguments).result()
 
         while len(figures["rounds"]) < ROUNDS:
-            round_ = {"limits": call("fast", _limits, kind)}
+            round_ = {"limits": pools["fast"].submit(_limits, kind).result()}
             for name in names:
-                round_[name] = call(name, contestants.train, name, kind, data_name, 2, False)
+                round_[name] = train(name, 2, False, _how(name))
                 say(f"round {len(figures['rounds']) + 1}, {name}: {_seconds(round_, name):.2f} s per epoch")
             figures["rounds"].append(round_)
             record.keep(file, figures)
-        for name in [name for name in names if name not in figures["curves"]]:
-            curve = call(name, contestants.train, name, kind, data_name, EPOCHS, True)
-            figures["curves"][name] = curve
-            say(f"{name}: {curve['negative_elbo'][-1]:.2f} nats after {curve['seconds'][-1]:.0f} s")
+        for rate in [rate for rate in RATES if str(rate) not in figures["rates"]]:
+            curve = train("plain", EPOCHS // 2, True, How(rate=rate), choosing=True)
+            nats = figures["rates"][str(rate)] = curve["negative_elbo"][-1]
+            say(f"rate {rate}: {nats:.2f} nats on validation images")
             record.keep(file, figures)
+        for seed, name in itertools.product(range(seeds), names):
+            curves, how = figures["curves"].setdefault(name, {}), _how(name, seed, tuned(figures))
+            if str(seed) not in curves:
+                curve = curves[str(seed)] = train(name, EPOCHS, True, how)
+                nats, seconds = curve["negative_elbo"][-1], curve["seconds"][-1]
+                say(f"seed {seed}, {name}: {nats:.2f} nats after {seconds:.0f} s")
+                record.keep(file, figures)
     return figures
+
+
+def _how(name: str, seed: int = 0, rate: float = 1e-3) -> How:
+    """The tuned ones alone have the rate, and workers."""
+    return How(seed, rate, min(4, os.cpu_count() or 1)) if name.endswith("tuned") else How(seed)
 
 
 def machine() -> str:
@@ -101,50 +117,71 @@ def _seconds(round_: dict[str, Any], name: str) -> float:
     return second - first
 
 
-def seconds_to(curve: dict[str, Any], target: float) -> float | None:
-    """When the curve first comes down to `target` nats, at the end of an epoch; None if never."""
+def seconds_to(curve: dict[str, Any], target: float) -> float:
+    """When the curve first comes down to `target` nats, at the end of an epoch; infinite if never."""
     pairs = zip(curve["seconds"], curve["negative_elbo"], strict=True)
-    return next((seconds for seconds, nats in pairs if nats <= target), None)
+    return next((seconds for seconds, nats in pairs if nats <= target), math.inf)
 
 
-def target(kind: str, data_name: str, figures: dict[str, Any]) -> float:
-    """Where EPOCHS of plain training end: on average over seeds, or else where this run's textbook loop ends.
-
-    Nats per test image. One training ends some 0.3 nats higher or lower than another by its seed alone, which
-    on the flat end of the curve is worth many epochs; so a mean over seeds comes first.
-    """
-    return REFERENCE.get((kind, data_name), figures["curves"]["textbook"]["negative_elbo"][-1])
+def tuned(figures: Figures) -> float:
+    """The rate that was best on validation images."""
+    return float(min(figures["rates"], key=figures["rates"].get))
 
 
-def chart(kind: str, data_name: str, figures: dict[str, Any]) -> Picture:
-    """Time against -ELBO, one curve per contestant, from the end of its first epoch on."""
-    curves = {n: (np.array(c["seconds"]), np.array(c["negative_elbo"])) for n, c in figures["curves"].items()}
-    return plotting.lines(
-        curves,
-        f"{kind}: how soon each training comes how far",
+def target(figures: Figures) -> float:
+    """Where EPOCHS of the textbook loop end, nats per test image: the mean over its seeds."""
+    # By its seed alone one ends some 0.3 nats higher or lower, worth many epochs at the end of the curve.
+    return statistics.mean(curve["negative_elbo"][-1] for curve in figures["curves"]["textbook"].values())
+
+
+def chart(kind: str, figures: Figures) -> Picture:
+    """Time against -ELBO from the end of the first epoch on: thin for each seed, thick for their medians."""
+    each = {
+        name: np.array([(curve["seconds"], curve["negative_elbo"]) for curve in curves.values()])
+        for name, curves in figures["curves"].items()  # (seeds, 2, epochs)
+    }
+    picture = plotting.lines(
+        {name: tuple(np.median(curves, axis=0)) for name, curves in each.items()},
+        f"{kind}: how soon each training comes how far (thick: medians over seeds)",
         "seconds of training",
         "test -ELBO, nats per image",
-        level=("where 20 plain epochs end", target(kind, data_name, figures)),
+        level=("where 20 textbook epochs end", target(figures)),
         log_x=True,
     )
+    for colour, curves in zip(plotting.COLOURS, each.values(), strict=False):
+        picture.axes[0].plot(*curves.transpose(1, 2, 0), color=colour, linewidth=0.6, alpha=0.5, zorder=1)
+    return picture
 
 
 @dataclass(frozen=True)
 class Loop:
-    """What one contestant comes to: at the plain settings, and from `nats` on in its own training."""
+    """What one contestant comes to: at the plain settings, and from `nats` on in its own trainings."""
 
     name: str
     seconds: float  # per epoch
     speed_up: float  # over the textbook loop
     share: float  # of the machine's float32 products
-    nats: float  # per test image, at the end
-    seconds_to_target: float | None  # None: never
+    nats: tuple[float, ...]  # per test image, at the end, for each seed
+    reached: tuple[float, ...]  # seconds to the target, for each seed; infinite: never
     memory: float  # the most that its process held, GiB
 
+    @property
+    def median(self) -> float:
+        """Seconds to the target, of all trainings."""
+        return statistics.median(self.reached)
+
     def cells(self) -> tuple[str, ...]:
-        reached = "not reached" if self.seconds_to_target is None else f"{self.seconds_to_target:.0f}"
-        figures = f"{self.seconds:.2f}", f"{self.speed_up:.1f}", f"{self.share:.0%}", f"{self.nats:.2f}"
-        return self.name, *figures, reached, f"{self.memory:.2f}"
+        nats, when = f"{statistics.mean(self.nats):.2f}", _shown(self.median)
+        if len(self.nats) > 1:
+            nats += f" ± {statistics.stdev(self.nats):.2f}"
+            when += f" ({_shown(min(self.reached))} to {_shown(max(self.reached))})"
+        there = f"{len(self.reached) - self.reached.count(math.inf)} of {len(self.reached)}"
+        figures = f"{self.seconds:.2f}", f"{self.speed_up:.1f}", f"{self.share:.0%}", nats, there, when
+        return self.name, *figures, f"{self.memory:.2f}"
+
+
+def _shown(seconds: float) -> str:
+    return "never" if seconds == math.inf else f"{seconds:.{int(seconds < 10)}f}"
 
 
 @dataclass(frozen=True)
@@ -160,12 +197,13 @@ class Comparison:
     float32: float  # products, in operations per second
     bfloat16: float
     recipe: dict[str, Any]  # the fast path's own
+    rate: float | None  # of the tuned ones; None where there are none
     loops: tuple[Loop, ...]
 
     @property
     def columns(self) -> tuple[str, ...]:
         figures = ("s per epoch", "times textbook", "share of float32 limit", "test -ELBO")
-        return "loop", *figures, f"s to {self.target:.2f} nats", "GiB"
+        return "loop", *figures, f"reach {self.target:.2f} nats", "s to it, median (range)", "GiB"
 
     @property
     def place(self) -> str:
@@ -175,25 +213,24 @@ class Comparison:
     def loop(self, name: str) -> Loop:
         return next(loop for loop in self.loops if loop.name == name)
 
-    @property
-    def sooner(self) -> float | None:
-        """How many times sooner than the textbook loop the fast path is there; None if one never is."""
-        slow, quick = (self.loop(name).seconds_to_target for name in ("textbook", "fast"))
-        return slow / quick if slow and quick else None
-
     def sentence(self) -> str:
         level, quick = f"{self.target:.2f} nats", self.loop("fast")
-        sooner = f"does not reach {level}"
-        if self.sooner:
-            sooner = f"reaches {level} {self.sooner:.1f} times sooner than the textbook loop"
-        elif quick.seconds_to_target:
-            sooner = f"reaches {level} after {quick.seconds_to_target:.1f} s, the textbook loop never"
+        gain = self.loop("textbook").median / quick.median
+        if quick.median == math.inf:
+            there = f"does not reach {level}"
+        elif gain == math.inf:
+            there = f"reaches {level} after {_shown(quick.median)} s, the textbook loop never"
+        else:
+            split = f"{quick.speed_up:.1f} times by its code and {gain / quick.speed_up:.1f} by its recipe"
+            there = f"reaches {level} {gain:.1f} times sooner than the textbook loop, {split}"
+        tuned = f" The tuned ones have a rate of {self.rate:g}." if self.rate else ""
+        seeds = f", medians over {len(quick.nats)} seeds" if len(quick.nats) > 1 else ", one seed"
         batches = self.recipe["batch_size"]
         sizes = ", ".join(f"{size} for {n}" for size, n in Counter(batches).items())
         return (
-            f"{self.kind} on {self.data}: the fast path {sooner}; it takes {len(batches)} epochs (batches of "
-            f"{sizes}; a learning rate that rises to {self.recipe['learning_rate']} and falls again). "
-            f"At the machine's full rate ({self.float32 / 1e9:,.0f} GFLOP/s in float32, "
+            f"{self.kind} on {self.data}{seeds}: the fast path {there}; it takes {len(batches)} epochs "
+            f"(batches of {sizes}; a learning rate that rises to {self.recipe['learning_rate']} and falls "
+            f"again).{tuned} At the machine's full rate ({self.float32 / 1e9:,.0f} GFLOP/s in float32, "
             f"{self.bfloat16 / 1e9:,.0f} in bfloat16) the products alone would take "
             f"{quick.share * quick.seconds:.2f} s per epoch. ({self.machine}, {self.date})"
         )
@@ -202,21 +239,23 @@ class Comparison:
         return f"{record.table(self.columns, [loop.cells() for loop in self.loops])}\n\n{self.sentence()}"
 
 
-def comparison(kind: str, data_name: str, figures: dict[str, Any]) -> Comparison:
+def comparison(kind: str, data_name: str, figures: Figures) -> Comparison:
     """What the figures of one network come to: medians over rounds, of ratios that are taken within one."""
-    level, rounds = target(kind, data_name, figures), figures["rounds"]
+    level, rounds = target(figures), figures["rounds"]
     limits = {what: np.array([one["limits"][what] for one in rounds]) for what in rounds[0]["limits"]}
     floor = limits["operations_per_image"] * figures["images"] / limits["float32"]
     textbook = np.array([_seconds(one, "textbook") for one in rounds])
     loops = []
-    for name, curve in figures["curves"].items():
+    for name, curves in figures["curves"].items():
         took = np.array([_seconds(one, name) for one in rounds])
         seconds, speed_up, share = (float(np.median(one)) for one in (took, textbook / took, floor / took))
-        nats, reached = curve["negative_elbo"][-1], seconds_to(curve, level)
-        loops.append(Loop(name, seconds, speed_up, share, nats, reached, curve["memory"]))
+        ends = [(one["negative_elbo"][-1], seconds_to(one, level), one["memory"]) for one in curves.values()]
+        nats, reached, memory = zip(*ends, strict=True)
+        loops.append(Loop(name, seconds, speed_up, share, nats, reached, max(memory)))
     here = {name: figures["here"][name] for name in ("machine", "device", "recipe")}
     here |= {name: float(np.median(limits[name])) for name in ("float32", "bfloat16")}
-    return Comparison(kind, data_name, date=figures["date"], target=level, loops=tuple(loops), **here)
+    here |= {"rate": tuned(figures) if figures["rates"] else None, "date": figures["date"]}
+    return Comparison(kind, data_name, target=level, loops=tuple(loops), **here)
 
 
 def store(root: Path, found: Comparison) -> None:
@@ -225,7 +264,12 @@ def store(root: Path, found: Comparison) -> None:
 
 
 def _loaded(kept: Any) -> list[Comparison]:
-    return [Comparison(**one | {"loops": tuple(Loop(**loop) for loop in one["loops"])}) for one in kept or []]
+    def loop(nats: list[float], reached: list[float], **one: Any) -> Loop:
+        return Loop(nats=tuple(nats), reached=tuple(reached), **one)
+
+    return [
+        Comparison(**one | {"loops": tuple(loop(**loop_) for loop_ in one["loops"])}) for one in kept or []
+    ]
 
 
 FIGURES = record.Measurement("bench", _loaded, lambda found: {one.place: one.markdown() for one in found})

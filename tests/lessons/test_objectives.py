@@ -413,6 +413,79 @@ def test_the_bound_rises_with_the_number_of_samples(samples: int) -> None:
     assert (torch.stack(without_one).mean(0) < importance_weighted_bound(log_w)).all()
 
 
+# --- gradients of the bound ------------------------------------------------------------------------
+
+
+class Moved(Toy):
+    """The toy, moved by three parameters: those of q's means and log-variances, and the decoder's."""
+
+    def __init__(self, writes: float = 1.0) -> None:
+        super().__init__()
+        self.by = nn.Parameter(torch.zeros(3, dtype=torch.float64))
+        self.write = writes * self.write
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        mu, logvar = super().encode(x)
+        return mu + self.by[0], logvar + self.by[1]
+
+    def decode(self, z: Tensor) -> Tensor:
+        return (z @ self.write + self.by[2]).view(-1, 1, 2, 3)
+
+
+def plain(model: nn.Module, x: Tensor, samples: int) -> Tensor:
+    return -importance_weighted_bound(log_weights(model, x, samples)).mean()
+
+
+def slopes(model: Moved, x: Tensor, samples: int, seed: int, step: float = 1e-4) -> Tensor:
+    """Of minus the bound in each parameter, by finite differences with the same noise on both sides: (3,)."""
+    sides = []
+    for sign in (1, -1):
+        for i in range(3):
+            torch.manual_seed(seed)
+            model.by.data.zero_()[i] = sign * step
+            sides.append(plain(model, x, samples).item())
+    model.by.data.zero_()
+    return (torch.tensor(sides[:3]) - torch.tensor(sides[3:])) / (2 * step)
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_the_doubly_reparameterised_gradient_is_the_slope_of_the_bound(samples: int) -> None:
+    """Averaged over many draws; with one sample it is that of 'sticking the landing'."""
+    model, differences = Moved(), []
+    x = binary(1, 1, 2, 3).expand(20_000, 1, 2, 3)
+    for seed in range(1, 21):
+        torch.manual_seed(seed)
+        loss = objectives.doubly_reparameterized(model, x, samples).loss
+        (gradient,) = torch.autograd.grad(loss, [model.by])
+        differences.append(gradient - slopes(model, x, samples, 100 + seed))
+    off = torch.stack(differences)
+    error = off.std(0) / len(off) ** 0.5
+    assert (error < 0.01).all()
+    assert (off.mean(0).abs() < 4 * error).all()
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_the_doubly_reparameterised_loss_is_minus_the_bound(samples: int) -> None:
+    model, x, losses = Moved(), binary(5, 1, 2, 3), []
+    for loss in (plain, lambda *given: objectives.doubly_reparameterized(*given).loss):
+        torch.manual_seed(0)
+        with torch.no_grad():
+            losses.append(loss(model, x, samples).item())
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_where_q_is_the_posterior_every_draw_gives_the_encoder_a_gradient_of_zero(samples: int) -> None:
+    """A decoder that ignores z has the prior as its posterior."""
+    model, x = Moved(writes=0.0), torch.zeros(4, 1, 2, 3, dtype=torch.float64)
+    model.logvar = 0.0
+    (noisy,) = torch.autograd.grad(plain(model, x, samples), [model.by])
+    (quiet,) = torch.autograd.grad(objectives.doubly_reparameterized(model, x, samples).loss, [model.by])
+    torch.testing.assert_close(quiet[:2], torch.zeros_like(quiet[:2]))
+    assert noisy[:2].abs().min() > 1e-4
+    assert quiet[2] != 0
+
+
 # --- the real beta -------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from course_utils import data, models, objectives, settings
 from course_utils.data import Dataset
+from course_utils.evaluation import Estimate
 from course_utils.settings import CourseError
 from courseware import record
 from courseware.measuring import literature
@@ -63,9 +65,7 @@ def test_with_the_course_s_sizes_the_network_is_the_course_s():
 
 def test_dynamic_binarisation_draws_each_pixel_with_its_grey_value_as_probability(monkeypatch):
     seen: list[Tensor] = []
-    monkeypatch.setattr(
-        objectives, "log_weights", lambda model, x, samples: seen.append(x) or torch.zeros(1, 1)
-    )
+    monkeypatch.setattr(objectives, "doubly_reparameterized", lambda model, x, samples: seen.append(x))
     grey = torch.linspace(0, 1, 11).view(-1, 1, 1, 1).expand(11, 1, 100, 100)
     for _ in range(2):
         literature.dynamic(None, grey, samples=1)
@@ -102,8 +102,25 @@ def test_the_figures_on_few_images_are_those_of_two_batch_sizes(small, in_projec
 def test_a_training_on_binarised_pixels_learns(samples, small, in_project, monkeypatch):
     """A pixel of an untrained decoder costs log 2, 543 nats an image."""
     monkeypatch.setattr(literature, "SAMPLES", 20)
-    (nats,) = literature.importance_weighted(small, 0, samples=samples, epochs=8)
+    (nats,) = literature.importance_weighted(small, 0, 5e-3, samples=samples, epochs=8)
     assert 50 < nats < 0.6 * 784 * math.log(2)
+
+
+@pytest.mark.parametrize(("epochs", "sizes"), [(3, [128] * 3), (8, [128] * 6 + [512] * 2), (3280, 20)])
+def test_batches_grow_in_the_last_quarter_and_burda_s_stay(epochs, sizes, monkeypatch):
+    given: dict = {}
+    monkeypatch.setattr(literature.cache, "fit", lambda *_, **how: given.update(how))
+    monkeypatch.setattr(literature.evaluation, "log_likelihood", lambda *_, samples: Estimate(0.0, 0.0, 1))
+    literature.importance_weighted(data.load("digits", train=600, test=2), 0, samples=1, epochs=epochs)
+    assert (given["batch_size"], given["learning_rate"]) == (sizes, 1e-3)
+
+
+def test_images_for_choices_are_training_images_that_are_not_trained_with(small):
+    part = literature.for_choices(small, 0.25)
+    rows, held_out = small.validation_split(0.25)
+    assert torch.equal(part.train_images, small.train_images[rows])
+    assert torch.equal(part.test_images, small.train_images[held_out])
+    assert torch.equal(part.test_labels, small.train_labels[held_out])
 
 
 def test_published_are_the_figures_of_a_paper_and_no_others():
@@ -136,6 +153,45 @@ def test_a_run_that_was_interrupted_goes_on_where_it_stopped(tmp_path):
     assert [one.found for one in found] == [(100.0, 101.0), (10.0, 10.0)] * 2
 
 
+def choosing(calls: list[tuple], rates: tuple[float, ...] = (0.1, 0.3, 0.2)) -> Experiment:
+    """An experiment whose best rate is the last but one."""
+
+    def train(dataset: Dataset, seed: int, rate: float, judged: int = 0) -> list[float]:
+        calls.append((len(dataset.test_images), seed, rate, judged))
+        return [abs(rate - 0.3)]
+
+    return Experiment("c", (Figure("whole", 20.0, "them", "It is a test."),), train, rates)
+
+
+def test_a_rate_is_chosen_on_validation_images_and_kept(small, tmp_path):
+    file, calls, again = tmp_path / "kept.json", [], []
+    (found,) = literature.run(small, [choosing(calls)], 2, file, print)
+    _, held_out = small.validation_split(0.05)
+    chosen_on = [(len(held_out), 0, rate, literature.FEWER) for rate in (0.1, 0.3, 0.2)]
+    assert calls == [*chosen_on, (64, 0, 0.3, 0), (64, 1, 0.3, 0)]
+    assert literature.notes([found]) == [
+        "whole: 20.00 nats below the published figure. It is a test. Learning rate: 0.3."
+    ]
+    literature.run(small, [choosing(again)], 3, file, print)
+    assert again == [(64, 2, 0.3, 0)]
+
+
+def test_after_the_minutes_what_was_not_run_is_said(tmp_path):
+    def slow(dataset: None, seed: int) -> list[float]:
+        while seed == 2:
+            time.sleep(0.01)
+        return [100.0 + seed]
+
+    said: list[str] = []
+    planned = [Experiment(name, (Figure(name),), slow) for name in ("a", "b")]
+    (found,) = literature.run(None, planned, 4, tmp_path / "kept.json", said.append, minutes=0.02)
+    assert (found.title, found.found) == ("a", (100.0, 101.0))
+    assert said[-2:] == [
+        "NOT RUN in 0.02 minutes: a, seed 2, 3.",
+        "NOT RUN in 0.02 minutes: b, seed 0, 1, 2, 3.",
+    ]
+
+
 @pytest.mark.parametrize("content", ['{"torch": "0.1", "device": "cpu", "results": {"a": {}}}', "{", "[]"])
 def test_results_of_another_pytorch_or_a_damaged_file_are_not_taken(content, tmp_path):
     file, calls = tmp_path / "kept.json", []
@@ -147,7 +203,8 @@ def test_results_of_another_pytorch_or_a_damaged_file_are_not_taken(content, tmp
 def test_a_result_with_fewer_figures_than_are_asked_for_is_not_taken(tmp_path):
     file, calls = tmp_path / "kept.json", []
     results, device = {"a": {"0": [100.0], "1": [101.0, 10.0]}}, settings.device_name()
-    file.write_text(json.dumps({"torch": torch.__version__, "device": device, "results": results}))
+    here = {"torch": torch.__version__, "device": device, "candidates": literature.RATES}
+    file.write_text(json.dumps(here | {"results": results}))
     literature.run(None, counting(calls), 2, file, print)
     assert calls == [("a", 0), ("b", 0), ("b", 1)]
 
