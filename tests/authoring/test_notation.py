@@ -1,8 +1,9 @@
-"""Symbols are explained where they are used or before, and exercises stand in the order of their numbers."""
+"""Symbols are explained by the time they are used, and exercises, minutes and links add up."""
 
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,29 @@ def test_exercises_are_numbered_as_they_stand(number: int) -> None:
     )
     found = re.findall(r"^### Exercise (\d+\.\d+):", own, re.MULTILINE)
     assert found == [f"{number}.{place}" for place in range(1, len(found) + 1)] != []
+
+
+TIME = re.compile(
+    r"\*\*Time\*\*\s+about\s+(\d+)\s+minutes,\s+by\s+estimate:\s+(\d+)\s+for\s+the\s+exercises,\s+(\d+)\s"
+)
+
+
+@pytest.mark.parametrize("name", sorted(TEXTS.keys() - {"closing"}))
+def test_the_minutes_of_a_lesson_are_the_sum_of_its_parts(name: str) -> None:
+    (stated,) = TIME.findall(TEXTS[name][0])
+    whole, exercises, reading = map(int, stated)
+    each = re.findall(r"about (\d+) minutes · \d+ point", "\n".join(TEXTS[name]))
+    assert exercises == sum(map(int, each))
+    assert whole == exercises + reading
+
+
+def test_every_lesson_ends_with_the_next_and_with_handing_in() -> None:
+    for lesson, follower in pairwise(LESSONS):
+        assert f"](../{follower.path.as_posix()})" in TEXTS[lesson.name][-1]
+    assert all("](../../docs/students.md#check-and-hand-in)" in texts[-1] for texts in TEXTS.values())
+    assert "\n## Check and hand in\n" in (ROOT / "docs" / "students.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", sorted(TEXTS.keys() - {"theory"}))
+def test_every_lesson_links_to_the_table(name: str) -> None:
+    assert "](../02-theory/theory.ipynb#Notation)" in TEXTS[name][0]
