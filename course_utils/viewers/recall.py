@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from course_utils.settings import CourseError
+from course_utils.viewers import standalone
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -94,7 +95,8 @@ class Opening:
             at = list(offered).index(right)
             items.append(f'<li data-name="{name}" data-right="{at}"><p>{_html(text)}</p>{answers}</li>')
         page = (HERE / "templates" / "recall.html").read_text(encoding="utf-8")
-        return page.replace("<!-- questions -->", "\n".join(items))
+        page = page.replace("<!-- questions -->", "\n".join(items))
+        return page.replace("<!-- script -->", standalone.script("recall.js"))
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         return {"text/plain": repr(self), "text/html": self._repr_html_()}

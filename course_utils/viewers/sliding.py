@@ -3,12 +3,11 @@
 import html
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from IPython.display import HTML
 
-SCRIPT = Path(__file__).parent / "templates" / "sliding.js"
-INLINE = f"<script>{SCRIPT.read_text('utf-8')}</script>"
+from course_utils.viewers.standalone import script
+
 COLOURS = (
     "#85898f",
     "#2f86c8",
@@ -60,5 +59,5 @@ def figure(
         f'<div>{legends[0]}</div><svg viewBox="0 0 {WIDTH} 330" role="img" aria-label="{html.escape(alt)}" '
         f'stroke-width="2.5" font-size="13">{drawn}<circle r="6" fill="{COLOURS[-1]}"/></svg>'
         f'<div>{legends[1]}</div><label>mean of q <input type="range" value="0" max="{len(said) - 1}" '
-        f'style="width:60%"></label><output style="display:block"></output></figure>{INLINE}'
+        f'style="width:60%"></label><output style="display:block"></output></figure>{script("sliding.js")}'
     )

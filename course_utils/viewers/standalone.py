@@ -19,6 +19,8 @@ from markupsafe import Markup
 
 TEMPLATES = Path(__file__).parent / "templates"
 
+SCRIPTS = ("recall.js", "sliding.js")
+
 Arrays = dict[str, np.ndarray]
 
 
@@ -28,6 +30,11 @@ def source(name: str, kind: str) -> str:
         (TEMPLATES / folder / f"{folder}.{kind}").read_text(encoding="utf-8")
         for folder in ("standalone", name)
     )
+
+
+def script(name: str) -> str:
+    """A script of templates/ as a notebook saves it with what it moves; the site has it as a file."""
+    return f"<script>{(TEMPLATES / name).read_text(encoding='utf-8')}</script>"
 
 
 def packed(arrays: Arrays) -> tuple[list[list[Any]], bytes]:

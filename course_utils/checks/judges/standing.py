@@ -18,7 +18,7 @@ from course_utils.checks.judges.core import Report
 from course_utils.engine import cache
 from course_utils.files import whole
 from course_utils.settings import CourseError
-from course_utils.viewers import recall
+from course_utils.viewers import recall, standalone
 
 TRIES = 5
 
@@ -111,7 +111,8 @@ class Progress:
             "summary": "<br>".join(map(html.escape, self._lines())),
             "tries": str(TRIES),
             "rows": "\n".join(cells),
-            "questions": json.dumps(asked).replace("<", "\\u003c"),
+            "questions": html.escape(json.dumps(asked)),
+            "script": standalone.script("recall.js"),
         }
         for name, part in parts.items():
             template = template.replace(f"<!-- {name} -->", part)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader
 
 from course_utils.files import writable
-from course_utils.viewers import sliding
+from course_utils.viewers import standalone
 from courseware import markup, notebooks
 from courseware.authoring import runner
 from courseware.authoring.runner import Executed
@@ -118,7 +118,8 @@ def _pages(
     names = {one.lesson.name: page_name(one.lesson) for one, _ in shown}
     for one, body in shown:
         html = NOTEBOOK.sub(lambda link: _led(link, names), body.html)
-        html = html.replace(sliding.INLINE, f'<script src="{sliding.SCRIPT.name}"></script>')
+        for name in standalone.SCRIPTS:
+            html = html.replace(standalone.script(name), f'<script src="{name}"></script>')
         lesson = Page(page_name(one.lesson), one.lesson.title, html)
         animations = [scene for scene in body.scenes if scene.kind == "animation"]
         pages += [lesson, *(_scene_page(scene, lesson.file, []) for scene in animations)]
@@ -181,6 +182,7 @@ def _write_files(target: Path, pages: list[Page], figures: list[Figure], summary
     passages = json.dumps(index, ensure_ascii=False, separators=(",", ":"))
     (target / "search.js").write_text(f"window.coursePassages = {passages};\n", encoding="utf-8")
     shutil.copyfile(TEMPLATES / "site.js", target / "site.js")
-    shutil.copyfile(sliding.SCRIPT, target / sliding.SCRIPT.name)
+    for name in standalone.SCRIPTS:
+        shutil.copyfile(standalone.TEMPLATES / name, target / name)
     sheets = "\n".join(sheet.read_text("utf-8") for sheet in SHEETS)
     (target / "site.css").write_text(sheets, encoding="utf-8")
