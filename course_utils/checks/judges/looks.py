@@ -105,7 +105,8 @@ class Table:
         complaint = problem_with(evidence, STEADY)
         if complaint in (AGAIN, CHANGED):  # then numbers tell little
             return complaint, None
-        return f"{described(self._seen(evidence, off[0]), self.tolerance)} {looked.otherwise}".strip(), None
+        seen = described(self._seen(evidence, off[0]), self.tolerance, named)
+        return f"{seen} {looked.otherwise}".strip(), None
 
     def _mistake(self, evidence: Evidence, keys: Sequence[str]) -> tuple[str, Formula | None] | None:
         """The mistake that gives what is seen in all of these looks, and what it gives in any."""

@@ -261,6 +261,7 @@ def _bounds(log_w: Tensor) -> dict[str, Any]:
         "The largest weight of all images is taken out: take out each image's own.": without(
             log_w.max().float().expand(n).double()
         ),
+        "The largest weight is taken out and not put back: add its logarithm.": bound - log_w.max(0).values,
         "log K has all entries in it; K is the number of samples.": bound - log_n,
         "The - log K is missing: log-mean-exp, not log-sum-exp.": bound + log_k,
         "log K is added; dividing by K subtracts it.": bound + 2 * log_k,
@@ -320,7 +321,7 @@ def _betas(reconstruction: str, kl: str, pixels: int, latent_dim: int, sigma: fl
         "sum and mean are taken the wrong way round.": (
             (pixels / of_pixels) / squares / (latent_dim / of_kl)
         ),
-        "784 pixels are hard-coded: use the number given.": beta * (784 / pixels if of_pixels > 1 else 1),
+        "Whole division cuts off what is left: divide by /.": of_pixels // of_kl / squares,
         "A mean over pixels weakens the reconstruction, so it makes beta larger.": beta / of_pixels**2,
         "The mean over pixels divides the reconstruction: it must show in beta.": beta / of_pixels,
         "A mean over latent dimensions weakens the KL term, so it makes beta smaller.": beta * of_kl**2,
@@ -331,9 +332,15 @@ def _betas(reconstruction: str, kl: str, pixels: int, latent_dim: int, sigma: fl
         "sigma makes no difference in your answer.": beta * squares,
         "A smaller sigma makes an error cost more nats: divide by it.": beta * squares**2,
     }
+    fixed = "784 pixels are hard-coded: use the number given."
+    values[fixed] = of_fixed = beta * (784 / pixels if of_pixels > 1 else 1)
     for size in (10, 20, 32, 64, 100, 128):
-        hint = f"{size} is hard-coded in place of the latent dimensions: use the number that is given."
-        values[hint] = beta * (of_kl / size if of_kl > 1 else 1)
+        hint, ratio = (
+            f"{size} is hard-coded in place of the latent dimensions",
+            of_kl / size if of_kl > 1 else 1,
+        )
+        values[f"{hint}: use the number that is given."] = beta * ratio
+        values[f"{hint}, and 784 in place of the pixels."] = of_fixed * ratio
     return values
 
 

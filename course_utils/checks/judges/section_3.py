@@ -426,6 +426,17 @@ def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
         "The density of q(z|x) takes exp(logvar) for its sigma.": (
             likelihood + prior - log_of(posterior(mu, 2 * logvar), z)
         ),
+        **{
+            f"{hint}: it is N(0, 1).": likelihood + log_of(density, z) - own
+            for hint, density in {
+                "The prior has the mean of q(z|x)": Normal(mu, 1.0),
+                "The prior has the sigma of q(z|x)": Normal(0.0, sigma),
+            }.items()
+        },
+        **{
+            f"The density of q(z|x) lacks its {name}.": likelihood + prior - log_of(density, z)
+            for name, density in {"mean": Normal(0.0, sigma), "sigma": Normal(mu, 1.0)}.items()
+        },
         "Images and samples are mixed up where rows of all are cut apart.": (
             likelihood.reshape(n, k).T + prior - own
         ),

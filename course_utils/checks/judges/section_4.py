@@ -99,6 +99,9 @@ def _wrong_arcs(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> dict[str, np.nda
         if omega < bound + 0.01:
             hint = f"For angles up to {bound} radians or more it is the line: that is for an angle of 0."
             walks[hint] = line
+        if min(omega, math.pi - omega) < bound + 0.01:
+            hint = f"For angles up to {bound} radians or more, and so near to pi, it is the line."
+            walks[hint] = line
     walks["This is the straight line: is `spherical` used, and the cosine divided by both lengths?"] = line
     cosine = math.cos(omega) * short * long
     inside = _arc(a, b, t, math.acos(cosine)) if abs(cosine) <= 1 else line + np.nan
@@ -339,6 +342,9 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
         "The 1/2 in front of the log-densities is missing.": of(2 * pairs, 2 * prior),
         "The densities are those of the means: put in the samples z.": of(*_log_densities(mu, mu, logvar)),
         "log p is taken at mu: put in the samples z.": of(pairs, _log_densities(mu, mu, logvar)[1]),
+        "log p(z) has the means of the posteriors: the prior's are 0.": of(
+            pairs, Normal(mean, 1.0).log_prob(z.double()).numpy()
+        ),
         "log p(z) has the variances of the posteriors: the prior's are 1.": of(
             pairs, posterior(0 * mu, logvar).log_prob(z.double()).numpy()
         ),
@@ -349,6 +355,9 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
         "log p(z) lacks the log(2 pi) that log q has.": of(pairs, prior + constant),
         "log q lacks the log(2 pi) that log p(z) has.": of(pairs + constant, prior),
         "This is the whole KL, not yet one of its two parts.": np.array([right[0], right.sum()]),
+        "This is the closed form of the whole KL, of which the mutual information is a part.": np.array(
+            [right[0], exact]
+        ),
         "This is the closed form of the whole KL: take densities at the samples z.": np.array(
             [exact, right[1]]
         ),
