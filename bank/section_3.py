@@ -392,7 +392,7 @@ WRONG_LOSSES = edited(
             "the KL's -1 forgotten",
             " - 1 - logvar",
             " - logvar",
-            "The -1 seems to be missing",
+            "the term -1 is missing",
         ),
         (
             "logvar read as log sigma",
@@ -453,7 +453,7 @@ WRONG_LOSSES = edited(
             "a dictionary",
             "return reconstruction + kl, reconstruction, kl",
             "return dict(loss=reconstruction + kl, kl=kl)",
-            "It returned one value",
+            "It returned a dict",
         ),
         ("nothing returned", "return reconstruction", "loss = reconstruction", "returned None"),
     ],
@@ -962,7 +962,7 @@ WRONG_EVALUATIONS = [
                 f"x_logits = sum(model.decode({_Z}) for _ in range(10)) / 10",
                 "one sample of z",
             ),
-            ("the error forgotten", f", {_ERROR}.item()", "", "2 are asked for: mean and standard error"),
+            ("the error forgotten", f", {_ERROR}.item()", "", "the standard error is asked for as well"),
             (
                 "one value per image",
                 f"elbo.mean().item(), {_ERROR}.item()",

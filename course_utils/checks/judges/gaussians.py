@@ -35,6 +35,7 @@ def wrong_kls(mu: Tensor, logvar: Tensor) -> dict[str, Tensor]:
             kl + ((logvar / 2).exp() - logvar.exp()) / 2
         ),
         "The mean enters the KL squared.": kl + 0.5 * (mu - mu**2),
+        "The logarithm in the KL is that of sigma^2, which is logvar itself.": kl + logvar / 4,
         "The variance in the KL is exp(logvar); exp(2 logvar) is its square.": (
             kl + ((2 * logvar).exp() - logvar.exp()) / 2
         ),

@@ -22,7 +22,10 @@ from course_utils.checks.probes.evidence import Evidence, as_array
 from course_utils.checks.probes.witness import Witness
 
 NOT_MOVED = "The weights do not move: clear the gradients, then `backward`, then `step`, in this order."
-NOT_REACHED = "No gradient reaches the weights: is something detached, or under `no_grad`?"
+NOT_REACHED = (
+    "The weights do not move: no gradient reaches them. Is `backward` called, and nothing detached or under "
+    "`no_grad`?"
+)
 NO_STEP = "The weights do not move: the optimizer takes no step."
 KEPT = "The gradient of an earlier step is still in a later one: clear the gradients in each step."
 PENALTY = "The loss has a penalty on the squares of the weights, which is not asked for."

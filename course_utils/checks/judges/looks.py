@@ -7,6 +7,7 @@ answer's own formula, so that what follows from one mistake is counted once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from course_utils.checks.judges.core import Finding, close, problem_with, unless
 from course_utils.checks.judges.diagnoser import Seen, Sizes, changed, described, diagnose
-from course_utils.checks.probes.evidence import AGAIN, CHANGED, STEADY, Evidence, as_array
+from course_utils.checks.probes.evidence import AGAIN, CHANGED, FORM, STEADY, Evidence, as_array
 
 Formula = Callable[[str], Any]  # what a look with this key should give
 Formulas = Mapping[str, Any]  # what one look gives: the right value under '', each mistake's under its hint
@@ -59,17 +60,31 @@ class Table:
     def judge(self, evidence: Evidence, *properties: Property) -> list[Finding]:
         """A finding for each property; the first is the purpose."""
         purpose, *others = properties
+        complaint = problem_with(evidence, FORM) if FORM in evidence else ""
+        evidence = self._formed(evidence, complaint) if complaint else evidence
         hint, own = self._explained(evidence, purpose)
         if hint and self._idle(evidence, [key for looked in properties for key in looked.keys]):
             own = None
         # Fewer looks agree with a mistake by chance: none is named that the purpose's looks do not have.
         understood = own is not None or not hint
-        hints = [hint]
+        hints = [complaint or hint]
         for other in others:
             hint, formula = self._explained(evidence, other, own, understood)
             hints.append(hint)
             own = own or formula
         return [unless(one.claim, one.weight, hint) for one, hint in zip(properties, hints, strict=True)]
+
+    def _formed(self, evidence: Evidence, complaint: str) -> Evidence:
+        """The evidence with flat arrays in the shape that is asked for; or else the complaint."""
+        shapes = {key: np.shape(as_array(self._right(key))) for key in self.formulas if key in evidence}
+        formed = {
+            key: evidence[key].reshape(shape)
+            if evidence[key].size == math.prod(shape)
+            else np.array(complaint)
+            for key, shape in shapes.items()
+            if not problem_with(evidence, key)
+        }
+        return evidence | formed
 
     def _idle(self, evidence: Evidence, keys: Sequence[str]) -> bool:
         """Is the answer one and the same number in every look? Nothing follows from that."""

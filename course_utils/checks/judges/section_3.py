@@ -109,6 +109,12 @@ def _three(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> dict[str,
         "This is the ELBO: the loss is minus that.": (-loss, r, k),
         "This is the ELBO, and its two terms: the loss is minus that.": (-loss, -r, k),
     }
+    nothing = torch.full_like(r, math.nan)
+    others["It returned one value: the reconstruction and the KL are asked for as well."] = (
+        loss,
+        nothing,
+        nothing,
+    )
     weights = {"subtracted": -1, "missing": 0, "halved": 0.5, "taken twice": 2, "taken four times": 4}
     for word, weight in weights.items():
         others[f"The KL is {word} in the loss, which is the sum of both terms."] = (r + weight * k, r, k)
@@ -208,6 +214,7 @@ def _estimate(evidence: Evidence, name: str, model: Witness, x: Tensor, size: in
     if found.shape != (2,):
         hint = "Mean and standard error are one number each."
         return hint, hint
+    forgotten = "It returned one value: the standard error is asked for as well." * bool(np.isnan(found[1]))
     hint, x = gradients.given(evidence[keys[1]], x)
     if len(x) < n:
         known = {
@@ -254,7 +261,7 @@ def _estimate(evidence: Evidence, name: str, model: Witness, x: Tensor, size: in
         of_error = f"{what} {of_error}".strip()  # the mean of what is wrong is right
     else:
         of_mean = f"{what} {of_mean}".strip()
-    return of_mean, of_error * (of_error != of_mean)
+    return of_mean, forgotten or of_error * (of_error != of_mean)
 
 
 def _means(value: Tensor, size: int) -> Named:

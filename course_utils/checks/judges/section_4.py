@@ -99,7 +99,7 @@ def _wrong_arcs(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> dict[str, np.nda
         if omega < bound + 0.01:
             hint = f"For angles up to {bound} radians or more it is the line: that is for an angle of 0."
             walks[hint] = line
-        if min(omega, math.pi - omega) < bound + 0.01:
+        if bound < 1 and min(omega, math.pi - omega) < bound + 0.01:
             hint = f"For angles up to {bound} radians or more, and so near to pi, it is the line."
             walks[hint] = line
     walks["This is the straight line: is `spherical` used, and the cosine divided by both lengths?"] = line
@@ -328,8 +328,10 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
     for size in (10_000, 50_000, 60_000, 70_000):
         hint = f"log {size} is subtracted as well: N is the number of codes given here."
         aggregates[hint] = total - math.log(n * size)
+    each = np.array([own - total + math.log(n), total - math.log(n) - log_p])
     return {
         "": right,
+        "These are numbers per image: take their mean.": each,
         "The two results are swapped: the mutual information comes first.": right[::-1],
         "The sign is turned: log q(z|x) - log q(z) first, then log q(z) - log p(z).": -right,
         "Averaged over dimensions: the log-density of a vector is a sum over its dimensions.": averaged,
