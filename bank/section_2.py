@@ -74,6 +74,18 @@ WRONG_KLS = [
         "gaussian_kl",
         KL,
         [
+            (
+                "the 1/2 before the variance alone",
+                "0.5 * (mu**2 + logvar.exp() - 1 - logvar)",
+                "mu**2 + 0.5 * (logvar.exp() - 1 - logvar)",
+                "mu^2 lacks the 1/2",
+            ),
+            (
+                "a list of right rows",
+                "return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)",
+                "return [*(0.5 * (mu**2 + logvar.exp() - 1 - logvar))]",
+                "returned a list",
+            ),
             ("the 1/2 forgotten", "0.5 * ", "", "twice what it should be"),
             ("the sign turned", "0.5", "-0.5", "negative of the KL"),
             (
@@ -549,6 +561,12 @@ WRONG_BOUNDS = edited(
     "importance_weighted_bound",
     BOUND,
     [
+        (
+            "the largest weight taken out and not put back",
+            f" - {_K}",
+            f" - {_K} - log_w.amax(0)",
+            "not put back",
+        ),
         ("log K forgotten", f" - {_K}", "", "- log K is missing"),
         (
             "the mean of the logarithms",
@@ -716,6 +734,13 @@ WRONG_BETAS = edited(
     "what_is_my_beta",
     BETA,
     [
+        ("whole division", "beta /= latent_dim", "beta //= latent_dim", "Whole division"),
+        (
+            "the lesson's sizes written in",
+            'mean":\n        beta *= pixels\n    if kl == "mean":\n        beta /= latent_dim',
+            'mean":\n        beta *= 784\n    if kl == "mean":\n        beta /= 20',
+            "and 784 in place of the pixels",
+        ),
         ("the inverse", "return beta", "return 1 / beta", "This is the inverse"),
         ("divided by the pixels", "beta *= pixels", "beta /= pixels", "makes beta larger"),
         (

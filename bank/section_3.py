@@ -1028,6 +1028,22 @@ LIKELIHOODS = [
     Answer("estimate_log_likelihood", "a loop over samples", LIKELIHOOD),
     Answer(
         "estimate_log_likelihood",
+        "logaddexp, sample by sample",
+        """
+def estimate_log_likelihood(model, x, eps):
+    mu, logvar = model.encode(x)
+    total = None
+    for noise in eps:
+        z = objectives.reparameterize(mu, logvar, noise)
+        w = -objectives.bernoulli_nll(model.decode(z), x)
+        w = w + objectives.gaussian_log_density(z, torch.zeros_like(z), torch.zeros_like(z))
+        w = w - objectives.gaussian_log_density(z, mu, logvar)
+        total = w if total is None else torch.logaddexp(total, w)
+    return total - torch.log(torch.tensor(float(eps.size(0))))
+""",
+    ),
+    Answer(
+        "estimate_log_likelihood",
         "torch.distributions, all samples at once",
         """
 def estimate_log_likelihood(model, x, eps):
@@ -1088,6 +1104,13 @@ WRONG_LIKELIHOODS = edited(
     "estimate_log_likelihood",
     LIKELIHOOD,
     [
+        (
+            "the prior around mu",
+            "density(z, zeros, zeros)",
+            "density(z, mu, zeros)",
+            "The prior has the mean of q",
+        ),
+        ("q(z|x) with variance 1", "density(z, mu, logvar)", "density(z, mu, zeros)", "lacks its sigma"),
         ("log K forgotten", " - math.log(len(eps))", "", "- log K is missing"),
         ("log K added", " - math.log", " + math.log", "log K is added"),
         ("divided by K", " - math.log(len(eps))", " / len(eps)", "not a K-th of it"),

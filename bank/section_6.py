@@ -486,6 +486,12 @@ def mutual_information_gap(codes, factors):
         GAP,
         [
             (
+                "a thousandth in the logarithms",
+                "return entropy(p.sum(1)) + entropy(p.sum(0)) - entropy(p.flatten())",
+                "return (p * ((p + 1e-3) / (p.sum(1, True) * p.sum(0) + 1e-3)).log()).sum()",
+                "inside the logarithms of the information",
+            ),
+            (
                 "codes viewed, not transposed",
                 "codes.T",
                 "codes.view(codes.shape[1], -1)",

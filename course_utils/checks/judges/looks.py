@@ -70,7 +70,7 @@ class Table:
         hints = [complaint or hint]
         for other in others:
             hint, formula = self._explained(evidence, other, own, understood)
-            hints.append(hint)
+            hints.append("" if own and hint == hints[0] else hint)  # that counts once
             own = own or formula
         return [unless(one.claim, one.weight, hint) for one, hint in zip(properties, hints, strict=True)]
 
