@@ -66,11 +66,12 @@ class Table:
         if hint and self._idle(evidence, [key for looked in properties for key in looked.keys]):
             own = None
         # Fewer looks agree with a mistake by chance: none is named that the purpose's looks do not have.
-        understood = own is not None or not hint
+        named = own is not None
+        understood = named or not hint
         hints = [complaint or hint]
         for other in others:
             hint, formula = self._explained(evidence, other, own, understood)
-            hints.append("" if own and hint == hints[0] else hint)  # that counts once
+            hints.append("" if named and hint == hints[0] else hint)  # that counts once
             own = own or formula
         return [unless(one.claim, one.weight, hint) for one, hint in zip(properties, hints, strict=True)]
 

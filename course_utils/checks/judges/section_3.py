@@ -185,7 +185,8 @@ def judge_test_elbo(seed: int, evidence: Evidence) -> list[Finding]:
         both = np.stack([evidence["estimate"], evidence["estimate whole"]], 1)
         few, few_of_error = map(gradients.rounded, both)
         mean, error = (few, "") if few else (mean, error or few_of_error)
-    error *= error != whole_mean  # that is said of the mean
+    if not mean and error == whole_mean:  # that is said of the mean
+        error = ""
     facts = {
         "mode": "the model is in evaluation mode",
         "batches": "at most batch_size images go through at a time",

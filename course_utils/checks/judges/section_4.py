@@ -193,7 +193,7 @@ def _coordinates(n: int, taken: Evidence, largest: int) -> Formulas:
         formulas[f"These are quantiles of N(0, {sigma}^2): sigma is 1."] = sigma * right
     shown = taken[f"coordinates {largest}"]
     own = taken[f"coordinates {n}"]
-    if "U" in (shown.dtype.kind, own.dtype.kind) or not np.isfinite(shown).all():
+    if "U" in (shown.dtype.kind, own.dtype.kind) or not 0 < np.ptp(shown) < np.inf:
         return formulas
     p = cdf(shown)
     if close(np.diff(shown), np.full(largest - 1, shown[1] - shown[0]), 1e-4):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from course_utils.checks.probes import layers
-from course_utils.checks.probes.evidence import Evidence, NotNumbers, Parts, as_array, look, one, record
+from course_utils.checks.probes.evidence import Evidence, NotNumbers, as_array, look, one, record
 from course_utils.checks.probes.inputs import generator, loss_looks
 from course_utils.checks.probes.predictions import prediction
 from course_utils.checks.probes.witness import Witness, greys, steps
@@ -43,7 +43,7 @@ def _several(answer: Callable[..., Any], *names: str) -> Callable[..., Any]:
             return None  # `record` has the sentence for it
         asked = f"{', '.join(names[:-1])} and {names[-1]}"
         if isinstance(value, dict):
-            return Parts([*value.values()], f"It returned a dict: return {asked}, one after the other.")
+            raise NotNumbers(f"It returned a dict: return {asked}, one after the other.")
         several = isinstance(value, tuple | list) or (isinstance(value, Tensor | np.ndarray) and value.ndim)
         parts = list(value) if several else [value, *[math.nan] * (len(names) - 1)]
         if len(parts) != len(names):
