@@ -37,11 +37,13 @@ class Property:
 
 @dataclass(frozen=True)
 class Table:
-    """What the looks of one exercise should give: formulas and sizes by the evidence's key."""
+    """What the looks of one exercise should give: formulas and sizes by the evidence's key, and the terms of
+    which it is the sum, some of them none of it, where it is one."""
 
     formulas: Mapping[str, Formulas]
     sizes: Mapping[str, Sizes]
     tolerance: float
+    terms: Callable[[str], Mapping[str, Any]] = lambda _: {}
 
     @classmethod
     def of(
@@ -51,11 +53,13 @@ class Table:
         formulas: Callable[..., Formulas],
         sizes: Callable[..., Sizes] = lambda *_: {},
         tolerance: float = 1e-4,
+        terms: Callable[..., Mapping[str, Any]] = lambda *_: {},
     ) -> Table:
         """The table of the looks, arguments by key, that belong to this seed. Rows and columns of what is
         given are counted too."""
-        counted = {key: {**sizes(*given), **_rows_and_columns(given)} for key, given in looks(seed).items()}
-        return cls(_worked_out(looks, seed, formulas), counted, tolerance)
+        given = looks(seed)
+        counted = {key: {**sizes(*args), **_rows_and_columns(args)} for key, args in given.items()}
+        return cls(_worked_out(looks, seed, formulas), counted, tolerance, lambda key: terms(*given[key]))
 
     def judge(self, evidence: Evidence, *properties: Property) -> list[Finding]:
         """A finding for each property; the first is the purpose."""
@@ -71,7 +75,8 @@ class Table:
         hints = [complaint or hint]
         for other in others:
             hint, formula = self._explained(evidence, other, own, understood)
-            hints.append("" if named and hint == hints[0] else hint)  # that counts once
+            again = named and hint == hints[0] and hint in self.formulas[purpose.keys[0]]
+            hints.append("" if again else hint)  # that counts once
             own = own or formula
         return [unless(one.claim, one.weight, hint) for one, hint in zip(properties, hints, strict=True)]
 
@@ -116,13 +121,17 @@ class Table:
         off = [key for key in looked.keys if not close(evidence[key], self._right(key), self.tolerance)]
         for keys in (off, off[:1]):  # one mistake explains all, or at least the first
             found = self._mistake(evidence, keys) if named else None
-            if found:
+            if found and 2 * self._agreeing(evidence, found[1], off) >= len(off):
                 return found
         complaint = problem_with(evidence, STEADY)
         if complaint in (AGAIN, CHANGED):  # then numbers tell little
             return complaint, None
         seen = described(self._seen(evidence, off[0]), self.tolerance, named)
         return f"{seen} {looked.otherwise}".strip(), None
+
+    def _agreeing(self, evidence: Evidence, formula: Formula | None, keys: Sequence[str]) -> int:
+        """In how many of these looks the formula gives what is seen."""
+        return sum(formula is None or close(evidence[key], formula(key), self.loose) for key in keys)
 
     def _mistake(self, evidence: Evidence, keys: Sequence[str]) -> tuple[str, Formula | None] | None:
         """The mistake that gives what is seen in all of these looks, and what it gives in any."""
@@ -141,9 +150,40 @@ class Table:
             return hint, partial(self._by, hint)
         found = diagnose(seen, self.tolerance)
         if not found:
-            return None
+            return self._weighed(evidence, keys)
         sentence, change = found
         return sentence, lambda key: changed(change, self._right(key), self.sizes[key])
+
+    def _weighed(self, evidence: Evidence, keys: Sequence[str]) -> tuple[str, Formula] | None:
+        """The factors before the terms with which they add up to what is seen in these looks."""
+        terms = {key: {name: as_array(term) for name, term in self.terms(key).items()} for key in keys}
+        names = list(terms[keys[0]])
+        columns = np.concatenate([[term.ravel() for term in terms[key].values()] for key in keys], axis=1).T
+        seen, right = (
+            np.concatenate([as_array(of(key)).ravel() for key in keys]) for of in (evidence.get, self._right)
+        )
+        if (
+            len(seen) != len(columns)
+            or len(seen) <= len(names)
+            or not names
+            or not np.isfinite(seen).all()
+        ):
+            return None
+        scale = 1 + np.abs(seen)
+        found, asked = (
+            np.linalg.lstsq(columns / scale[:, None], part / scale, rcond=None)[0] for part in (seen, right)
+        )
+        if not close(columns @ found / scale, seen / scale, self.tolerance):
+            return None
+        said = (
+            f"{name} counts {round(factor, 4) + 0:.3g} times, not {round(due)}"
+            for name, factor, due in zip(names, found, asked, strict=True)
+            if abs(factor - due) > 1e-3
+        )
+        factors = dict(zip(names, found, strict=True))
+        return f"In the sum {', '.join(said)}.", lambda key: sum(
+            factors[name] * as_array(term) for name, term in self.terms(key).items()
+        )
 
     def _right(self, key: str) -> Any:
         return self.formulas[key][""]

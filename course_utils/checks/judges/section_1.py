@@ -198,6 +198,8 @@ def _errors(pair: Pair, codes: np.ndarray) -> dict[str, np.ndarray]:
         "This takes absolute values: the error and the energy are sums of squares.": relative(again, x, 1),
         "This compares codes: decode again and compare images.": relative(code, codes),
         "This compares an image with itself: encode it and decode once more.": 0 * each,
+        "There are two round trips: one is asked for.": relative(pair.image(pair.code(again)), x),
+        "The energy is a variance: take the sum of squares, |x|^2.": lost / len(x[0]) / x.var(1, ddof=1),
         "The error is divided by itself: is x changed in place before its energy is taken?": lost / lost,
         "`decode` gives images already: no sigmoid on top of it.": relative(dim_again, dim),
         "The first images are rounded to black and white: they are grey.": relative(dark_again, dark),

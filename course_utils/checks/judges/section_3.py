@@ -333,9 +333,7 @@ def _values(model: Witness, x: Tensor, z: Tensor, size: int) -> Named:
             "log p(x|z) is averaged over pixels and images: it is a sum over the pixels of each image.",
             of_batch(right, torch.mean) / 784 - kl,
         ),
-        ("The logits go through a sigmoid twice.", log_p(logits.sigmoid(), x) - kl),
-        ("Images are rounded before they are compared: keep their greys.", log_p(logits, x.round()) - kl),
-        ("This is a squared error: log p(x|z) is minus the cross-entropy.", -_squares(model, x, z) - kl),
+        *((hint, -wrong.sum((1, 2, 3)) - kl) for hint, wrong in losses.other_nlls(logits, x).items()),
         *(
             (losses.sentence("", {"log p(x|z)": p, "KL": k}, "ELBO"), known[p] * right - known[k] * kl)
             for p, k in itertools.product(known, repeat=2)
@@ -446,14 +444,21 @@ def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
             f"The density of q(z|x) lacks its {name}.": likelihood + prior - log_of(density, z)
             for name, density in {"mean": Normal(0.0, sigma), "sigma": Normal(mu, 1.0)}.items()
         },
+        "The density of q(z|x) lacks its normalisation, - logvar / 2.": (
+            likelihood + prior - own - logvar.sum(-1) / 2
+        ),
+        "In the density of q(z|x) the square is not divided by sigma^2.": (
+            likelihood + prior - own + ((z - mu) ** 2 - eps**2).sum(-1) / 2
+        ),
         "Images and samples are mixed up where rows of all are cut apart.": (
             likelihood.reshape(n, k).T + prior - own
         ),
         "The KL takes the place of log p(z) - log q(z|x).": likelihood - kls(mu, logvar).sum(1),
-        "The logits go through a sigmoid twice.": -losses.nll(logits.sigmoid(), x).sum((2, 3, 4))
-        + prior
-        - own,
-        **{hint: prior - own - wrong.sum((2, 3, 4)) for hint, wrong in losses.unsafe(logits, x).items()},
+        **{
+            hint: prior - own - wrong.sum((2, 3, 4))
+            for wrongs in (losses.other_nlls(logits, x), losses.unsafe(logits, x))
+            for hint, wrong in wrongs.items()
+        },
     }
     samples = {
         "The noise is missing: this is mu itself.": mu.expand(eps.shape),

@@ -125,6 +125,10 @@ def _wrong_arcs(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> dict[str, np.nda
         ),
         f"{chords} length 1: follow the arc instead.": chord,
         f"{chords} another length: follow the arc instead.": chord * length,
+        f"{chords} the first length: follow the arc instead.": chord * short,
+        "Its weights are a cosine and a sine, which only a right angle has.": (
+            np.cos(t * omega) * a + np.sin(t * omega) * b
+        ),
     }
 
 
@@ -189,6 +193,9 @@ def _coordinates(n: int, taken: Evidence, largest: int) -> Formulas:
         "Probability 1 has no finite quantile: use (i + 1/2) / n.": _quantiles((i + 1) / n),
         "Probability 0 or 1 has no finite quantile: use (i + 1/2) / n.": _quantiles(np.linspace(0, 1, n)),
     }
+    for e in EPSILONS[:7]:
+        hint = f"Probabilities from 0 to 1 are kept {e:.0e} away from both: use (i + 1/2) / n."
+        formulas[hint] = _quantiles(np.linspace(0, 1, n).clip(e, 1 - e))
     for sigma in (2, 3):
         formulas[f"These are quantiles of N(0, {sigma}^2): sigma is 1."] = sigma * right
     shown = taken[f"coordinates {largest}"]
@@ -309,6 +316,9 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
         "Each image's own posterior belongs to q(z), as one of N: leave none out.": others - math.log(n),
         "The sum runs over the wrong axis: one z, the posteriors of all images.": _log_mean_exp(matrix, 0),
         "All pairs are in one sum: each z has a q(z) of its own.": np.logaddexp.reduce(total) - math.log(n),
+        "All pairs are in one mean: each z has a q(z) of its own.": (
+            np.logaddexp.reduce(total) - 2 * math.log(n)
+        ),
         "Each code meets its own posterior only: q(z) has those of all images.": _log_mean_exp(own, 0),
         "The logs are weighted by their softmax: q(z) is the plain mean of N densities.": weighted.sum(1),
         "A softmax compares the posteriors with each other; q(z) is their mean.": own - total,

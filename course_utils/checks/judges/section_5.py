@@ -68,6 +68,7 @@ CONV: dict[str, Rule] = {
     "The number of strides is rounded to the nearest: round down.": lambda *by: round(_strides(*by)) + 1,
     "A part of a window does not count: round down to a whole number.": lambda *by: _strides(*by) + 1,
     "The first window is missing: it adds 1 to the number of strides.": lambda *by: _convolved(*by) - 1,
+    "The kernel counts one less: so a window too many fits.": lambda n, k, s, p: _convolved(n, k - 1, s, p),
     "The stride divides what is left after the first window.": lambda n, k, s, p: (n + 2 * p - k + 1) // s,
     "A convolution makes the side smaller: this is the rule of the transposed one.": _transposed,
     "The size is only divided by the stride, and rounded up.": lambda n, k, s, p: -(-n // s),

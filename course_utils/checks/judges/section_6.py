@@ -121,6 +121,7 @@ def _schedules(share: float, top: float, *times: float) -> dict[str, np.ndarray]
         "It rises to 1, not to `top`.": done,
         "It stops at 1 on the way: its upper limit is `top`.": np.minimum(rising, 1),
         "t is not divided by `share`: at t = share it should reach `top`.": top * np.minimum(t, share),
+        "t is not divided by `share`, so it jumps to `top` there.": np.where(t < share, top * t, top),
         "t is multiplied by `share`: how much of the rise is done at t = share?": top * t * share,
         "`top` is only the upper limit here; the slope must depend on it too.": np.minimum(t / share, top),
         "It falls from `top` to 0: a warm-up rises.": top - right,
