@@ -948,7 +948,7 @@ WRONG_EVALUATIONS = [
             ),
             ("the flag on top alone", "model.eval()", "model.training = False", "Only the model's own flag"),
             ("images rounded", "images.split", "images.round().split", "black and white"),
-            ("rounded in the likelihood", "x) - kl", "x.round()) - kl", "rounded before they are compared"),
+            ("rounded in the likelihood", "x) - kl", "x.round()) - kl", "rounded to black and white"),
             ("a whole number", "elbo.mean().item()", "int(elbo.mean().item())", "rounded to no digits"),
             (
                 "the error in front",

@@ -158,16 +158,13 @@ class Table:
         """The factors before the terms with which they add up to what is seen in these looks."""
         terms = {key: {name: as_array(term) for name, term in self.terms(key).items()} for key in keys}
         names = list(terms[keys[0]])
+        if not names:
+            return None
         columns = np.concatenate([[term.ravel() for term in terms[key].values()] for key in keys], axis=1).T
         seen, right = (
             np.concatenate([as_array(of(key)).ravel() for key in keys]) for of in (evidence.get, self._right)
         )
-        if (
-            len(seen) != len(columns)
-            or len(seen) <= len(names)
-            or not names
-            or not np.isfinite(seen).all()
-        ):
+        if len(seen) != len(columns) or len(seen) <= len(names) or not np.isfinite(seen).all():
             return None
         scale = 1 + np.abs(seen)
         found, asked = (
@@ -175,11 +172,13 @@ class Table:
         )
         if not close(columns @ found / scale, seen / scale, self.tolerance):
             return None
-        said = (
+        said = [
             f"{name} counts {round(factor, 4) + 0:.3g} times, not {round(due)}"
             for name, factor, due in zip(names, found, asked, strict=True)
             if abs(factor - due) > 1e-3
-        )
+        ]
+        if not said:
+            return None
         factors = dict(zip(names, found, strict=True))
         return f"In the sum {', '.join(said)}.", lambda key: sum(
             factors[name] * as_array(term) for name, term in self.terms(key).items()
