@@ -121,6 +121,11 @@ def other_nlls(x_logits: Tensor, x: Tensor) -> dict[str, Tensor]:
     }
 
 
+def wrong_nlls(x_logits: Tensor, x: Tensor) -> dict[str, Tensor]:
+    """-log p(x|z) of each pixel by all of these mistakes."""
+    return other_nlls(x_logits, x) | unsafe(x_logits, x)
+
+
 def reconstructions(x_logits: Tensor, x: Tensor) -> dict[str, Tensor]:
     """-log p(x|z) averaged over images under '', and what mistakes would give."""
     x_logits, x, (n, _, height, width) = x_logits.double(), x.double(), x.shape

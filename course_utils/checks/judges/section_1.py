@@ -15,14 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from course_utils.checks.judges import gradients, layers
-from course_utils.checks.judges.core import (
-    Exercise,
-    Finding,
-    expect,
-    is_fact,
-    problem_with,
-    unless,
-)
+from course_utils.checks.judges.core import Exercise, Finding, expect, is_fact, problem_with, unless
 from course_utils.checks.judges.layers import sigmoid
 from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction

@@ -216,11 +216,7 @@ def _elbos(decode: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -
             log_p(x_logits, repeated)
         ),
         **{hint: of(mean + std * eps) for hint, (mean, std) in noise.samplers(mu, logvar).items() if hint},
-        **{
-            hint: -wrong.sum((2, 3, 4))
-            for wrongs in (losses.other_nlls(x_logits, x), losses.unsafe(x_logits, x))
-            for hint, wrong in wrongs.items()
-        },
+        **{hint: -wrong.sum((2, 3, 4)) for hint, wrong in losses.wrong_nlls(x_logits, x).items()},
     }
     wrong_kl_terms = {
         "The KL is added; the ELBO subtracts it.": -kl,

@@ -454,11 +454,7 @@ def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
             likelihood.reshape(n, k).T + prior - own
         ),
         "The KL takes the place of log p(z) - log q(z|x).": likelihood - kls(mu, logvar).sum(1),
-        **{
-            hint: prior - own - wrong.sum((2, 3, 4))
-            for wrongs in (losses.other_nlls(logits, x), losses.unsafe(logits, x))
-            for hint, wrong in wrongs.items()
-        },
+        **{hint: prior - own - wrong.sum((2, 3, 4)) for hint, wrong in losses.wrong_nlls(logits, x).items()},
     }
     samples = {
         "The noise is missing: this is mu itself.": mu.expand(eps.shape),

@@ -22,13 +22,7 @@ from course_utils.checks.judges.core import Exercise, Finding, unless
 from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction
 from course_utils.checks.probes.evidence import Evidence
-from course_utils.checks.probes.section_5 import (
-    CONV_OFFERED,
-    Stack,
-    decoders,
-    drawn_stacks,
-    feature_looks,
-)
+from course_utils.checks.probes.section_5 import CONV_OFFERED, Stack, decoders, drawn_stacks, feature_looks
 
 # --- 5.1 conv_sizes ---------------------------------------------------------------------------------
 

@@ -14,15 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from course_utils.checks.probes import layers
-from course_utils.checks.probes.evidence import (
-    Evidence,
-    NotNumbers,
-    as_array,
-    look,
-    looking_at,
-    one,
-    record,
-)
+from course_utils.checks.probes.evidence import Evidence, NotNumbers, as_array, look, looking_at, one, record
 from course_utils.checks.probes.inputs import fact, generator
 from course_utils.checks.probes.predictions import prediction
 from course_utils.checks.probes.witness import NEVER, Witness, greys
