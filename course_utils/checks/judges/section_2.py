@@ -75,12 +75,13 @@ def judge_reparameterize(seed: int, evidence: Evidence) -> list[Finding]:
     claim = "with eps given, z = mu + sigma * eps, also where eps is 0 and where gradients are off"
     (given,) = table.judge(evidence, Property(claim, 3, list(looks)))
     named = not given.holds and given.hint in table.formulas["given"]
+    drawn = _noise_hint(seed, evidence)
     reached = _gradient_hint(evidence, *looks["given"], given.holds, named)
     claim = "without eps it draws its own standard normal noise, a new one for every image and dimension"
     return [
         given,
         unless("gradients reach mu and logvar, with eps given and without", 1, reached),
-        unless(claim, 1, _noise_hint(seed, evidence)),
+        unless(claim, 1, drawn * (not named or drawn != given.hint)),  # what is said above counts once
     ]
 
 
