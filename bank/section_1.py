@@ -365,6 +365,24 @@ WRONG_STEPS = edited(
     "train_step",
     STEP,
     [
+        (
+            "the gradient clipped to length 1",
+            "    optimizer.step()",
+            "    nn.utils.clip_grad_norm_(model.parameters(), 1.0)\n    optimizer.step()",
+            "length 1, whatever the loss",
+        ),
+        (
+            "a loss made under no_grad, and told to require a gradient",
+            _LOSS,
+            f"{_LOSS}.detach().requires_grad_()",
+            "no gradient reaches",
+        ),
+        (
+            "noise on the images, as denoising has it",
+            "model(images)",
+            "model(images + 0.1 * torch.randn_like(images))",
+            "Noise is added to the images",
+        ),
         ("gradients never cleared", "optimizer.zero_grad()", "pass", "still in a later one"),
         ("backward forgotten", "loss.backward()", "pass", "do not move"),
         ("step forgotten", "optimizer.step()", "pass", "do not move"),

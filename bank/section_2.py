@@ -74,6 +74,18 @@ WRONG_KLS = [
         "gaussian_kl",
         KL,
         [
+            (
+                "the 1/2 before the variance alone",
+                "0.5 * (mu**2 + logvar.exp() - 1 - logvar)",
+                "mu**2 + 0.5 * (logvar.exp() - 1 - logvar)",
+                "mu^2 lacks the 1/2",
+            ),
+            (
+                "a list of right rows",
+                "return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)",
+                "return [*(0.5 * (mu**2 + logvar.exp() - 1 - logvar))]",
+                "returned a list",
+            ),
             ("the 1/2 forgotten", "0.5 * ", "", "twice what it should be"),
             ("the sign turned", "0.5", "-0.5", "negative of the KL"),
             (
@@ -86,7 +98,7 @@ WRONG_KLS = [
             ("averaged over latent dimensions", "1 - logvar)", "1 - logvar).mean(1)", "Averaged over latent"),
             ("summed over everything", "1 - logvar)", "1 - logvar).sum()", "Summed over everything"),
             ("averaged over everything", "1 - logvar)", "1 - logvar).mean()", "Averaged over everything"),
-            ("the -1 forgotten", " - 1", "", "-1 seems to be missing"),
+            ("the -1 forgotten", " - 1", "", "the term -1 is missing"),
             ("nothing returned", "return", "kl =", "returned None"),
             ("one column per image", "1 - logvar)", "1 - logvar).T", "have changed places"),
             ("a method that tensors lack", ".exp()", ".exponent()", "AttributeError"),
@@ -103,7 +115,7 @@ WRONG_KLS = [
                 "NaN",
             ),
             ("mu not squared", "mu**2", "mu", "enters the KL squared"),
-            ("mu forgotten", "mu**2 + ", "", "mean is missing"),
+            ("mu forgotten", "mu**2 + ", "", "mu^2 is missing"),
             ("the logarithm added", "1 - logvar", "1 + logvar", "log sigma^2 has the wrong sign"),
             ("the 1 added", "- 1", "+ 1", "1 has the wrong sign"),
             ("mu changed in place", "mu**2", "mu.square_()", "in place"),
@@ -440,7 +452,7 @@ WRONG_ELBOS = edited(
             "(2 * logvar).exp() - 1 - 2 * logvar",
             "read it as log sigma",
         ),
-        ("the KL's -1 forgotten", " - 1 -", " -", "-1 seems to be missing"),
+        ("the KL's -1 forgotten", " - 1 -", " -", "the term -1 is missing"),
         ("latent dimensions averaged", "logvar).sum(1)", "logvar).mean(1)", "averaged over latent"),
         ("the KL summed over the batch", "logvar).sum(1)", "logvar).sum()", "summed over the batch"),
         (
@@ -549,6 +561,12 @@ WRONG_BOUNDS = edited(
     "importance_weighted_bound",
     BOUND,
     [
+        (
+            "the largest weight taken out and not put back",
+            f" - {_K}",
+            f" - {_K} - log_w.amax(0)",
+            "not put back",
+        ),
         ("log K forgotten", f" - {_K}", "", "- log K is missing"),
         (
             "the mean of the logarithms",
@@ -716,6 +734,13 @@ WRONG_BETAS = edited(
     "what_is_my_beta",
     BETA,
     [
+        ("whole division", "beta /= latent_dim", "beta //= latent_dim", "Whole division"),
+        (
+            "the lesson's sizes written in",
+            'mean":\n        beta *= pixels\n    if kl == "mean":\n        beta /= latent_dim',
+            'mean":\n        beta *= 784\n    if kl == "mean":\n        beta /= 20',
+            "and 784 in place of the pixels",
+        ),
         ("the inverse", "return beta", "return 1 / beta", "This is the inverse"),
         ("divided by the pixels", "beta *= pixels", "beta /= pixels", "makes beta larger"),
         (

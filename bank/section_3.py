@@ -392,7 +392,7 @@ WRONG_LOSSES = edited(
             "the KL's -1 forgotten",
             " - 1 - logvar",
             " - logvar",
-            "The -1 seems to be missing",
+            "the term -1 is missing",
         ),
         (
             "logvar read as log sigma",
@@ -453,7 +453,7 @@ WRONG_LOSSES = edited(
             "a dictionary",
             "return reconstruction + kl, reconstruction, kl",
             "return dict(loss=reconstruction + kl, kl=kl)",
-            "It returned one value",
+            "It returned a dict",
         ),
         ("nothing returned", "return reconstruction", "loss = reconstruction", "returned None"),
     ],
@@ -948,7 +948,7 @@ WRONG_EVALUATIONS = [
             ),
             ("the flag on top alone", "model.eval()", "model.training = False", "Only the model's own flag"),
             ("images rounded", "images.split", "images.round().split", "black and white"),
-            ("rounded in the likelihood", "x) - kl", "x.round()) - kl", "rounded before they are compared"),
+            ("rounded in the likelihood", "x) - kl", "x.round()) - kl", "rounded to black and white"),
             ("a whole number", "elbo.mean().item()", "int(elbo.mean().item())", "rounded to no digits"),
             (
                 "the error in front",
@@ -962,7 +962,7 @@ WRONG_EVALUATIONS = [
                 f"x_logits = sum(model.decode({_Z}) for _ in range(10)) / 10",
                 "one sample of z",
             ),
-            ("the error forgotten", f", {_ERROR}.item()", "", "2 are asked for: mean and standard error"),
+            ("the error forgotten", f", {_ERROR}.item()", "", "the standard error is asked for as well"),
             (
                 "one value per image",
                 f"elbo.mean().item(), {_ERROR}.item()",
@@ -1028,6 +1028,22 @@ LIKELIHOODS = [
     Answer("estimate_log_likelihood", "a loop over samples", LIKELIHOOD),
     Answer(
         "estimate_log_likelihood",
+        "logaddexp, sample by sample",
+        """
+def estimate_log_likelihood(model, x, eps):
+    mu, logvar = model.encode(x)
+    total = None
+    for noise in eps:
+        z = objectives.reparameterize(mu, logvar, noise)
+        w = -objectives.bernoulli_nll(model.decode(z), x)
+        w = w + objectives.gaussian_log_density(z, torch.zeros_like(z), torch.zeros_like(z))
+        w = w - objectives.gaussian_log_density(z, mu, logvar)
+        total = w if total is None else torch.logaddexp(total, w)
+    return total - torch.log(torch.tensor(float(eps.size(0))))
+""",
+    ),
+    Answer(
+        "estimate_log_likelihood",
         "torch.distributions, all samples at once",
         """
 def estimate_log_likelihood(model, x, eps):
@@ -1088,6 +1104,13 @@ WRONG_LIKELIHOODS = edited(
     "estimate_log_likelihood",
     LIKELIHOOD,
     [
+        (
+            "the prior around mu",
+            "density(z, zeros, zeros)",
+            "density(z, mu, zeros)",
+            "The prior has the mean of q",
+        ),
+        ("q(z|x) with variance 1", "density(z, mu, logvar)", "density(z, mu, zeros)", "lacks its sigma"),
         ("log K forgotten", " - math.log(len(eps))", "", "- log K is missing"),
         ("log K added", " - math.log", " + math.log", "log K is added"),
         ("divided by K", " - math.log(len(eps))", " / len(eps)", "not a K-th of it"),

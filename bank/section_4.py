@@ -22,6 +22,22 @@ WALKS = [
     Answer("interpolate", "vectorised", WALK),
     Answer(
         "interpolate",
+        "the angle by atan2, outer products",
+        """
+def interpolate(z_start, z_end, steps, spherical=False):
+    t = torch.arange(steps, dtype=torch.float64, device=z_start.device) / (steps - 1)
+    a, b = 1 - t, t
+    if spherical:
+        u, v = z_start.double(), z_end.double()
+        u, v = u / u.norm(), v / v.norm()
+        omega = 2 * torch.atan2((u - v).norm(), (u + v).norm())
+        if torch.sin(omega).abs() > 1e-7:
+            a, b = torch.sin(a * omega) / torch.sin(omega), torch.sin(b * omega) / torch.sin(omega)
+    return (torch.outer(a, z_start.double()) + torch.outer(b, z_end.double())).to(z_start.dtype)
+""",
+    ),
+    Answer(
+        "interpolate",
         "a loop in NumPy",
         """
 def interpolate(z_start, z_end, steps, spherical=False):
@@ -59,6 +75,12 @@ WRONG_WALKS = [
         "interpolate",
         WALK,
         [
+            (
+                "the line where the cosine is beyond 0.95 on either side",
+                "cosine > 0.9999",
+                "cosine.abs() > 0.95",
+                "so near to pi, it is the line",
+            ),
             ("division by sin(0)", " or cosine > 0.9999", "", "NaN"),
             ("from the end to the start", _T, "torch.linspace(1, 0, steps)", "runs from z_end"),
             ("spherical ignored", "not spherical or cosine > 0.9999", "True", "is `spherical` used"),
@@ -409,6 +431,12 @@ WRONG_PARTS = edited(
     "kl_decomposition",
     PARTS,
     [
+        (
+            "the whole KL for its second part",
+            "(aggregate - prior).mean()",
+            "(0.5 * (mu**2 + logvar.exp() - 1 - logvar)).sum(1).mean()",
+            "closed form of the whole KL, of which",
+        ),
         ("log N missing", " - math.log(len(z))", "", "log N is missing"),
         ("a prior of logvar 1", "zero, zero)", "zero, zero + 1)", "is that of logvar = 1"),
         (

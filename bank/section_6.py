@@ -138,10 +138,10 @@ WRONG_LOSSES = edited(
             "read it as log",
         ),
         ("sigma in place of the variance", "logvar.exp()", "(logvar / 2).exp()", "exp(logvar / 2) is sigma"),
-        ("the -1 forgotten", " - 1 -", " -", "-1 seems to be missing"),
+        ("the -1 forgotten", " - 1 -", " -", "the term -1 is missing"),
         ("mu not squared", "mu**2", "mu", "enters the KL squared"),
-        ("mu forgotten", "mu**2 + ", "", "mean is missing"),
-        ("the logarithm added", "1 - logvar", "1 + logvar", "wrong sign in the KL"),
+        ("mu forgotten", "mu**2 + ", "", "mu^2 is missing"),
+        ("the logarithm added", "1 - logvar", "1 + logvar", "log sigma^2 has the wrong sign"),
         (
             "the KL reversed",
             "0.5 * (mu**2 + logvar.exp() - 1 - logvar)",
@@ -196,7 +196,7 @@ WRONG_LOSSES = edited(
             "the three terms returned",
             "return (",
             "return reconstruction.sum(), kl.sum(), (",
-            "returned a tuple",
+            "return the loss alone",
         ),
         (
             "the latent dimensions kept",
@@ -485,6 +485,12 @@ def mutual_information_gap(codes, factors):
         "mutual_information_gap",
         GAP,
         [
+            (
+                "a thousandth in the logarithms",
+                "return entropy(p.sum(1)) + entropy(p.sum(0)) - entropy(p.flatten())",
+                "return (p * ((p + 1e-3) / (p.sum(1, True) * p.sum(0) + 1e-3)).log()).sum()",
+                "inside the logarithms of the information",
+            ),
             (
                 "codes viewed, not transposed",
                 "codes.T",

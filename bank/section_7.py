@@ -627,6 +627,13 @@ WRONG_MEANS = edited(
     "posterior_means",
     MEANS,
     [
+        ("a list of the batches' means", "torch.cat(means)", "means", "returned a list"),
+        (
+            "stack for cat",
+            "torch.cat(means)",
+            "torch.stack(means).flatten(0, 1)",
+            "stack expects each tensor",
+        ),
         (
             "the last, smaller batch left out",
             _APPEND,

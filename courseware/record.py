@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from course_utils import files
 from course_utils.settings import CourseError
 
-DOCUMENTS = (Path("docs") / "measurements.md", Path("README.md"))
+DOCUMENTS = (Path("docs") / "measurements.md", Path("README.md"), Path("docs") / "kept-points.md")
 Figures = TypeVar("Figures")
 
 
@@ -68,7 +68,7 @@ def quote(root: Path, name: str, text: str) -> None:
         with files.whole(document) as part:
             part.write_text(f"{before}\n{text}\n{after}", encoding="utf-8")
         return
-    places = " and ".join(map(str, DOCUMENTS))
+    places = ", ".join(map(str, DOCUMENTS))
     raise CourseError(f"{places} have no place <!-- {name} --> ... <!-- /{name} -->: put one in.")
 
 

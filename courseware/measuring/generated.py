@@ -229,7 +229,7 @@ class Slip:
                 self.words.append(drawn[0])
                 self.changes.append(drawn[1])
             wrong = diagnoser.changed(self.changes[place], wrong, sizes)
-        if not right.ndim and wrong.size == 1:  # one number in a list is taken for the number
+        if right.size == wrong.size == 1:  # one number in a list is taken for the number
             wrong = wrong.reshape(right.shape)
         same = wrong.shape == right.shape and np.allclose(wrong, right, HARDLY, HARDLY, equal_nan=True)
         self.matters |= not same

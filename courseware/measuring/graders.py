@@ -15,9 +15,9 @@ import multiprocessing
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -29,7 +29,7 @@ from course_utils.checks import check
 from course_utils.checks.judges import EXERCISES
 from courseware import record
 
-COUNTS = ("wrong", "caught", "right", "accepted", "diagnosed", "nothing", "half")
+COUNTS = ("wrong", "caught", "right", "accepted", "diagnosed")
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,9 @@ class Tally:
     accepted: int
     diagnosed: int
     seconds: float  # of a check of a right answer: the median over seeds, of the slowest answer
-    nothing: int = 0  # wrong answers that keep no point with any seed
-    half: int = 0  # that keep some, and at most half of the points
+    kept: Mapping[str, Sequence[str]] = field(
+        default_factory=dict
+    )  # the bank's wrong answers by their points
 
     def cells(self) -> tuple[str, ...]:
         """Number, answer, the three shares and the seconds, as the terminal's table shows them."""
@@ -57,7 +58,7 @@ class Tally:
 @dataclass(frozen=True)
 class Outcome:
     """What became of one answer: whether it was treated as it should be, and its mistake named; the seconds
-    that it took, and the largest share of the points that it kept."""
+    that it took, and the points that an answer of the bank kept, with each seed."""
 
     exercise: str
     label: str
@@ -65,7 +66,7 @@ class Outcome:
     good: bool
     named: bool
     seconds: float = 0.0
-    kept: float = 0.0
+    kept: tuple[float, ...] = ()
 
 
 def limit(good: int, of: int) -> float:
@@ -103,7 +104,7 @@ def tallied(
         outcomes = [outcome for outcome in track(checked, len(answers)) if outcome]
     tallies, faults = [], []
     for name, exercise in EXERCISES.items():
-        counts, slowest = dict.fromkeys(COUNTS, 0), 0.0
+        counts, slowest, kept = dict.fromkeys(COUNTS, 0), 0.0, dict[str, list[str]]()
         for one in outcomes:
             if one.exercise != name:
                 continue
@@ -111,20 +112,24 @@ def tallied(
             counts["right" if one.right else "wrong"] += 1
             counts["accepted" if one.right else "caught"] += one.good
             counts["diagnosed"] += one.named and not one.right
-            counts["nothing"] += not one.right and not one.kept
-            counts["half"] += not one.right and 0 < one.kept <= 0.5 + 1e-9
+            if one.kept and not one.right:
+                points = " to ".join(sorted({f"{points:.3g}" for points in (min(one.kept), max(one.kept))}))
+                kept.setdefault(points, []).append(one.label)
             if not (one.good and one.named):
                 fault = "refused" if one.right else "accepted" if not one.good else "not diagnosed"
                 faults.append(f"{name}, {one.label}: {fault}")
         if counts["right"] + counts["wrong"]:
-            tallies.append(Tally(exercise.number, name, seeds, **counts, seconds=round(slowest, 3)))
+            ordered = {points: kept[points] for points in sorted(kept, key=_most)}
+            tallies.append(
+                Tally(exercise.number, name, seeds, **counts, seconds=round(slowest, 3), kept=ordered)
+            )
     return tallies, faults
 
 
 def _try(given: tuple[bank.Answer, bool], seeds: int) -> Outcome:
     """What becomes of an answer with every seed; median seconds."""
     answer, right = given
-    exercise, good, named, seconds, kept = EXERCISES[answer.exercise], True, True, [], 0.0
+    exercise, good, named, seconds, kept = EXERCISES[answer.exercise], True, True, [], []
     for seed in range(seeds):
         names, started = answer.namespace(), time.perf_counter()
         with contextlib.redirect_stdout(io.StringIO()):
@@ -132,8 +137,8 @@ def _try(given: tuple[bank.Answer, bool], seeds: int) -> Outcome:
         seconds.append(time.perf_counter() - started)
         good &= math.isclose(report.points, exercise.points) == right
         named &= answer.hint in str(report)
-        kept = max(kept, report.points / exercise.points)
-    return Outcome(exercise.answer, answer.name, right, good, named, statistics.median(seconds), kept)
+        kept.append(report.points)
+    return Outcome(exercise.answer, answer.name, right, good, named, statistics.median(seconds), tuple(kept))
 
 
 def sentence(tallies: Sequence[Tally]) -> str:
@@ -157,11 +162,35 @@ def _treated(tallies: Sequence[Tally]) -> str:
 def _kept(tallies: Sequence[Tally]) -> str:
     """How many wrong answers keep which share of the points."""
     columns = ("exercise", "answer", "keep nothing", "keep up to half", "keep more")
-    kept = [(one, one.nothing, one.half) for one in [*tallies, total(tallies)]]
-    rows = [
-        (one.number, one.answer, nothing, half, one.caught - nothing - half) for one, nothing, half in kept
-    ]
-    return record.table(columns, [tuple(map(str, row)) for row in rows])
+    rows, everything = [], list[float]()
+    for one in tallies:
+        of = EXERCISES[one.answer].points
+        shares = [_most(points) / of for points, names in one.kept.items() for _ in names]
+        everything += shares
+        rows.append((one.number, one.answer, *_counted(shares)))
+    rows.append(("", "all exercises", *_counted(everything)))
+    return record.table(columns, rows)
+
+
+def _counted(shares: Sequence[float]) -> tuple[str, str, str]:
+    nothing, half = shares.count(0), sum(0 < share < 0.501 for share in shares)
+    return str(nothing), str(half), str(len(shares) - nothing - half)
+
+
+def _most(points: str) -> float:
+    """Of '1.5', or of '1.5 to 2' where it depends on the seed."""
+    return float(points.split()[-1])
+
+
+def _by_mistake(tallies: Sequence[Tally]) -> str:
+    """What each wrong answer keeps: a row for those that keep the same."""
+    rows = []
+    for one in tallies:
+        exercise = f"{one.number} `{one.answer}`, of {EXERCISES[one.answer].points}"
+        for points, names in one.kept.items():
+            rows.append((exercise, points, "; ".join(names).replace("|", "\\|")))
+            exercise = ""
+    return record.table(("exercise", "keeps", "mistakes"), rows)
 
 
 def _figures(
@@ -173,6 +202,7 @@ def _figures(
         lambda tallies: {
             name: f"{sentence(tallies).capitalize()}.\n\n{rows(tallies)}",
             f"{name} in short": f"On {sample}: {sentence(tallies)}.",
+            **({"kept points": _by_mistake(tallies)} if rows is _kept else {}),
         },
     )
 

@@ -362,7 +362,8 @@ def test_an_answer_that_exits_is_told_so(leave: Callable[[], Any]) -> None:
 def test_an_answer_that_asks_for_one_tensor_is_told_of_a_list() -> None:
     kept: evidence.Evidence = {}
     evidence.record(kept, "it", evidence.one(lambda: [1.0, 2.0]))
-    assert core.problem_with(kept, "it") == "It returned a list; return one tensor."
+    assert core.problem_with(kept, evidence.FORM) == "It returned a list; return one tensor."
+    assert kept["it"].tolist() == [1.0, 2.0]
 
 
 def test_evidence_is_a_copy() -> None:

@@ -49,6 +49,22 @@ def test_a_change_that_learners_make_costs_the_purpose_alone() -> None:
     assert judged(lambda x: -3 * x) == [(False, "It has the wrong sign."), (True, "")]
 
 
+def test_a_sum_that_no_mistake_explains_is_told_by_the_factors_before_its_terms() -> None:
+    looks = {"a": (RIGHT,), "b": (RIGHT[:1],)}
+    sums = Table.of(lambda _: looks, 0, lambda x: {"": x + x**3}, terms=lambda x: {"x": x, "x^3": x**3})
+    seen = {key: x + 0.7 * x**3 for key, (x,) in looks.items()}
+    found = sums.judge(seen, Property("the purpose", 3, ["a"]), Property("one too", 2, ["b"]))
+    assert [one.hint for one in found] == ["In the sum x^3 counts 0.7 times, not 1.", ""]
+
+
+def test_the_right_numbers_in_a_list_miss_the_purpose_alone() -> None:
+    seen: evidence.Evidence = {}
+    rows = evidence.one(lambda x: [*(3 * x)])
+    evidence.look(seen, rows, {"a": (RIGHT,), "b": (RIGHT + 1,), "one": (np.array([5.0]),)})
+    found = [(one.holds, one.hint) for one in table().judge(seen, *PROPERTIES)]
+    assert found == [(False, "It returned a list; return one tensor."), (True, "")]
+
+
 def test_a_mistake_in_one_look_is_named_by_that_look() -> None:
     assert judged(lambda x: x + 3 if len(x) == 1 else 3 * x) == [(True, ""), (False, "It is x + 3.")]
 

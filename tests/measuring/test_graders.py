@@ -16,7 +16,7 @@ TALLY = graders.Tally("2.1", "gaussian_kl", 20, 10, 10, 4, 4, 9, 0.1)
 
 def test_a_right_answer_is_accepted():
     found = graders._try((Answer("gaussian_kl", "right", RIGHT), True), 2)
-    assert (found.good, found.named, found.kept) == (True, True, 1.0)
+    assert (found.good, found.named, found.kept) == (True, True, (3.0, 3.0))
 
 
 def test_a_right_answer_counted_as_wrong_is_not_caught():
@@ -27,7 +27,7 @@ def test_a_right_answer_counted_as_wrong_is_not_caught():
 def test_a_wrong_answer_is_diagnosed_by_its_hint(hint, named):
     answer = Answer("gaussian_kl", "no half", RIGHT.replace("0.5 * ", ""), hint)
     found = graders._try((answer, False), 2)
-    assert (found.good, found.named, found.kept) == (True, named, 0.5)
+    assert (found.good, found.named, found.kept) == (True, named, (1.5, 1.5))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_every_answer_is_tallied_and_what_goes_wrong_is_named(monkeypatch):
 
     (tally,), faults = graders.measure(1, track)
     assert (tally.wrong, tally.caught, tally.right, tally.accepted, tally.diagnosed) == (1, 0, 1, 1, 0)
-    assert (tally.nothing, tally.half) == (0, 0)
+    assert tally.kept == {"3": ["as right"]}
     assert faults == ["gaussian_kl, as right: accepted"]
     assert seen == [(1, 2), (2, 2)]
 

@@ -301,8 +301,8 @@ def _lower(sentence: str) -> str:
 # --- what can be seen anyway --------------------------------------------------------------------------
 
 
-def described(look: Seen, tolerance: float = 1e-4) -> str:
-    """How one look differs from what is right, where no change explains it."""
+def described(look: Seen, tolerance: float = 1e-4, alone: bool = True) -> str:
+    """How one look differs from what is right, where no change explains it; `alone`: no other differs."""
     actual, right = look.actual, look.right
     if actual.shape != right.shape:
         return f"It has shape {actual.shape}; expected {right.shape}."
@@ -321,7 +321,7 @@ def described(look: Seen, tolerance: float = 1e-4) -> str:
             return f"{largest}. Every number is off by the same {step.mean():.4g}."
         if factor < 1e-3:
             return f"{largest}. Every number is {(actual / right).mean():.4g} times what it should be."
-    if (off <= 1e-3 * (1 + np.abs(right))).all():
+    if alone and (off <= 1e-3 * (1 + np.abs(right))).all():
         return f"{largest}. That is little: rounding, half precision, or a small constant inside?"
     wrong = ~_close(look.right, look.actual, tolerance)
     if off.ndim and wrong.any() and not wrong.all():

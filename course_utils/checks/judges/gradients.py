@@ -22,6 +22,11 @@ from course_utils.checks.probes.evidence import Evidence, as_array
 from course_utils.checks.probes.witness import Witness
 
 NOT_MOVED = "The weights do not move: clear the gradients, then `backward`, then `step`, in this order."
+NOT_REACHED = (
+    "The weights do not move: no gradient reaches them. Is `backward` called, and nothing detached or under "
+    "`no_grad`?"
+)
+NO_STEP = "The weights do not move: the optimizer takes no step."
 KEPT = "The gradient of an earlier step is still in a later one: clear the gradients in each step."
 PENALTY = "The loss has a penalty on the squares of the weights, which is not asked for."
 ASKED = {  # by what torch says
@@ -39,11 +44,11 @@ class Judged:
     step: str
     later: str
     value: str
+    idle: bool = False  # nothing moves, so the rest says little
 
     def unmoved(self, finding: Finding) -> Finding:
         """The finding, for what says little of an answer whose weights stay where they are: it fails then."""
-        stays = self.step == self.later == self.value != ""
-        return replace(finding, holds=False, hint=self.step) if stays else finding
+        return replace(finding, holds=False, hint=self.step) if self.idle else finding
 
 
 # --- one step -----------------------------------------------------------------------------------------
@@ -164,9 +169,9 @@ class Walk:
         """All of it. Weights that stay where they are say all."""
         problem = self._problem(0)
         if not problem and not self.evidence["move0"].any():
-            problem = self._late() or NOT_MOVED
+            problem = self._late() or self._idle()
         if problem:
-            return Judged(problem, problem, problem)
+            return Judged(problem, problem, problem, idle=True)
         other, moments = self._moments(0)
         rules = [explained(self._gradient(0), at) for at in moments]
         known = {i: rule for i, rule in enumerate(rules) if rule}
@@ -174,7 +179,7 @@ class Walk:
         rule, foreign = known.get(used), self._by_another()
         step = other or foreign or (rule.hint if rule else self._unlike(moments))
         later = self._later(rule, moments[used]) if rule else step
-        value = self._value(moments, rule, used)
+        value = self._value(moments, rule, used, other)
         if foreign and (rule or not value):  # the rest follows from that
             return Judged(step, KEPT if later == KEPT else "", problem_with(self.evidence, "loss0"))
         return Judged(step, later, value)
@@ -218,9 +223,14 @@ class Walk:
         late = any(explained(self._gradient(1), moment) for moment in self._moments(0)[1])
         return "`step` comes before `backward`: the second step goes down the first batch's gradient." * late
 
+    def _idle(self) -> str:
+        """Why no weight has moved."""
+        taken, _, reached = self.evidence["optimizer0"]
+        return NO_STEP if not taken else NOT_MOVED if reached else NOT_REACHED
+
     def _by_another(self) -> str:
         """Whether somebody else moves the weights, or more than once, or by another rate."""
-        taken, rate = self.evidence["optimizer0"]
+        taken, rate, _ = self.evidence["optimizer0"]
         if not taken:
             return "The weights move, but not by a `step` of the optimizer handed in."
         if taken > 1:
@@ -260,9 +270,9 @@ class Walk:
             before = before + own[0]
         return ""
 
-    def _value(self, moments: Sequence[Moment], rule: Rule | None, used: int) -> str:
+    def _value(self, moments: Sequence[Moment], rule: Rule | None, used: int, other: str) -> str:
         """'' where each step returned its loss, the right one or the one that it descends; `used` is the pass
-        through the model that it descends."""
+        through the model that it descends, `other` what is wrong with the images."""
         keys = [f"loss{index}" for index in range(len(self.batches))]
         problem = problem_with(self.evidence, *keys)
         if problem or not moments:
@@ -279,7 +289,7 @@ class Walk:
             Seen(np.array(loss), np.array(at.right[0]), {**at.sizes, "columns": 28})
             for loss, at in zip(losses, starts, strict=False)
         ]
-        return self._mistaken(losses[0], moments, used) or told(looks, 1e-5)
+        return self._mistaken(losses[0], moments, used) or other or told(looks, 1e-5)
 
     def _mistaken(self, loss: float, moments: Sequence[Moment], used: int) -> str:
         """What a value that is not the first step's loss is instead, '' where that is unknown."""
@@ -341,4 +351,9 @@ def given(found: np.ndarray, x: Tensor) -> tuple[str, Tensor]:
     for hint, change in CHANGED.items():
         if len(rows) == len(x) and torch.allclose(rows, change(wanted), atol=1e-4):
             return f"The images are {hint}: the model is to get them as they are.", images
+    if (
+        rows.shape == wanted.shape
+        and np.abs(np.corrcoef((rows - wanted).flatten(), wanted.flatten())[0, 1]) < 0.1
+    ):
+        return "Noise is added to the images: the model is to get them as they are.", images
     return OTHERS, images

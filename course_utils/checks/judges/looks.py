@@ -7,6 +7,7 @@ answer's own formula, so that what follows from one mistake is counted once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from course_utils.checks.judges.core import Finding, close, problem_with, unless
 from course_utils.checks.judges.diagnoser import Seen, Sizes, changed, described, diagnose
-from course_utils.checks.probes.evidence import AGAIN, CHANGED, STEADY, Evidence, as_array
+from course_utils.checks.probes.evidence import AGAIN, CHANGED, FORM, STEADY, Evidence, as_array
 
 Formula = Callable[[str], Any]  # what a look with this key should give
 Formulas = Mapping[str, Any]  # what one look gives: the right value under '', each mistake's under its hint
@@ -36,11 +37,13 @@ class Property:
 
 @dataclass(frozen=True)
 class Table:
-    """What the looks of one exercise should give: formulas and sizes by the evidence's key."""
+    """What the looks of one exercise should give: formulas and sizes by the evidence's key, and the terms of
+    which it is the sum, some of them none of it, where it is one."""
 
     formulas: Mapping[str, Formulas]
     sizes: Mapping[str, Sizes]
     tolerance: float
+    terms: Callable[[str], Mapping[str, Any]] = lambda _: {}
 
     @classmethod
     def of(
@@ -50,26 +53,44 @@ class Table:
         formulas: Callable[..., Formulas],
         sizes: Callable[..., Sizes] = lambda *_: {},
         tolerance: float = 1e-4,
+        terms: Callable[..., Mapping[str, Any]] = lambda *_: {},
     ) -> Table:
         """The table of the looks, arguments by key, that belong to this seed. Rows and columns of what is
         given are counted too."""
-        counted = {key: {**sizes(*given), **_rows_and_columns(given)} for key, given in looks(seed).items()}
-        return cls(_worked_out(looks, seed, formulas), counted, tolerance)
+        given = looks(seed)
+        counted = {key: {**sizes(*args), **_rows_and_columns(args)} for key, args in given.items()}
+        return cls(_worked_out(looks, seed, formulas), counted, tolerance, lambda key: terms(*given[key]))
 
     def judge(self, evidence: Evidence, *properties: Property) -> list[Finding]:
         """A finding for each property; the first is the purpose."""
         purpose, *others = properties
+        complaint = problem_with(evidence, FORM) if FORM in evidence else ""
+        evidence = self._formed(evidence, complaint) if complaint else evidence
         hint, own = self._explained(evidence, purpose)
         if hint and self._idle(evidence, [key for looked in properties for key in looked.keys]):
             own = None
         # Fewer looks agree with a mistake by chance: none is named that the purpose's looks do not have.
-        understood = own is not None or not hint
-        hints = [hint]
+        named = own is not None
+        understood = named or not hint
+        hints = [complaint or hint]
         for other in others:
             hint, formula = self._explained(evidence, other, own, understood)
-            hints.append(hint)
+            again = named and hint == hints[0] and hint in self.formulas[purpose.keys[0]]
+            hints.append("" if again else hint)  # that counts once
             own = own or formula
         return [unless(one.claim, one.weight, hint) for one, hint in zip(properties, hints, strict=True)]
+
+    def _formed(self, evidence: Evidence, complaint: str) -> Evidence:
+        """The evidence with flat arrays in the shape that is asked for; or else the complaint."""
+        shapes = {key: np.shape(as_array(self._right(key))) for key in self.formulas if key in evidence}
+        formed = {
+            key: evidence[key].reshape(shape)
+            if evidence[key].size == math.prod(shape)
+            else np.array(complaint)
+            for key, shape in shapes.items()
+            if not problem_with(evidence, key)
+        }
+        return evidence | formed
 
     def _idle(self, evidence: Evidence, keys: Sequence[str]) -> bool:
         """Is the answer one and the same number in every look? Nothing follows from that."""
@@ -100,12 +121,17 @@ class Table:
         off = [key for key in looked.keys if not close(evidence[key], self._right(key), self.tolerance)]
         for keys in (off, off[:1]):  # one mistake explains all, or at least the first
             found = self._mistake(evidence, keys) if named else None
-            if found:
+            if found and 2 * self._agreeing(evidence, found[1], off) >= len(off):
                 return found
         complaint = problem_with(evidence, STEADY)
         if complaint in (AGAIN, CHANGED):  # then numbers tell little
             return complaint, None
-        return f"{described(self._seen(evidence, off[0]), self.tolerance)} {looked.otherwise}".strip(), None
+        seen = described(self._seen(evidence, off[0]), self.tolerance, named)
+        return f"{seen} {looked.otherwise}".strip(), None
+
+    def _agreeing(self, evidence: Evidence, formula: Formula | None, keys: Sequence[str]) -> int:
+        """In how many of these looks the formula gives what is seen."""
+        return sum(formula is None or close(evidence[key], formula(key), self.loose) for key in keys)
 
     def _mistake(self, evidence: Evidence, keys: Sequence[str]) -> tuple[str, Formula | None] | None:
         """The mistake that gives what is seen in all of these looks, and what it gives in any."""
@@ -124,9 +150,39 @@ class Table:
             return hint, partial(self._by, hint)
         found = diagnose(seen, self.tolerance)
         if not found:
-            return None
+            return self._weighed(evidence, keys)
         sentence, change = found
         return sentence, lambda key: changed(change, self._right(key), self.sizes[key])
+
+    def _weighed(self, evidence: Evidence, keys: Sequence[str]) -> tuple[str, Formula] | None:
+        """The factors before the terms with which they add up to what is seen in these looks."""
+        terms = {key: {name: as_array(term) for name, term in self.terms(key).items()} for key in keys}
+        names = list(terms[keys[0]])
+        if not names:
+            return None
+        columns = np.concatenate([[term.ravel() for term in terms[key].values()] for key in keys], axis=1).T
+        seen, right = (
+            np.concatenate([as_array(of(key)).ravel() for key in keys]) for of in (evidence.get, self._right)
+        )
+        if len(seen) != len(columns) or len(seen) <= len(names) or not np.isfinite(seen).all():
+            return None
+        scale = 1 + np.abs(seen)
+        found, asked = (
+            np.linalg.lstsq(columns / scale[:, None], part / scale, rcond=None)[0] for part in (seen, right)
+        )
+        if not close(columns @ found / scale, seen / scale, self.tolerance):
+            return None
+        said = [
+            f"{name} counts {round(factor, 4) + 0:.3g} times, not {round(due)}"
+            for name, factor, due in zip(names, found, asked, strict=True)
+            if abs(factor - due) > 1e-3
+        ]
+        if not said:
+            return None
+        factors = dict(zip(names, found, strict=True))
+        return f"In the sum {', '.join(said)}.", lambda key: sum(
+            factors[name] * as_array(term) for name, term in self.terms(key).items()
+        )
 
     def _right(self, key: str) -> Any:
         return self.formulas[key][""]

@@ -98,18 +98,17 @@ def unsafe(x_logits: Tensor, x: Tensor) -> dict[str, Tensor]:
     return {hint: value.double() for hint, value in values.items()}
 
 
-def reconstructions(x_logits: Tensor, x: Tensor) -> dict[str, Tensor]:
-    """-log p(x|z) averaged over images under '', and what mistakes would give."""
-    x_logits, x, (n, _, height, width) = x_logits.double(), x.double(), x.shape
+def other_nlls(x_logits: Tensor, x: Tensor) -> dict[str, Tensor]:
+    """What mistakes give for -log p(x|z) of each pixel, in float64."""
+    x_logits, x = x_logits.double(), x.double()
     pixels, p = nll(x_logits, x), x_logits.sigmoid()
-    of_each, squares = pixels.sum((1, 2, 3)), (p - x).square()
-    r, size = of_each.mean(), height * width
-    sums = {
+    squares = (p - x).square()
+    return {
         "The logits go through a sigmoid twice.": nll(p, x),
         "The logits are treated as probabilities: use the loss with logits.": (
-            binary_cross_entropy(x_logits.clamp(0, 1), x, reduction="none")
+            binary_cross_entropy(x_logits.clamp(0, 1), x.expand_as(x_logits), reduction="none")
         ),
-        "Images and logits have changed places in the cross-entropy.": nll(x, x_logits),
+        "Images and logits have changed places in the cross-entropy.": nll(x.expand_as(x_logits), x_logits),
         "Only white pixels count: a black one costs -log(1 - p).": x * softplus(-x_logits),
         "The cross-entropy is multiplied by the image: every pixel counts once.": x * pixels,
         "The images are rounded to black and white: a grey pixel costs a bit of both.": nll(
@@ -120,6 +119,18 @@ def reconstructions(x_logits: Tensor, x: Tensor) -> dict[str, Tensor]:
         "This is an absolute error: the cross-entropy is asked for.": (p - x).abs(),
         "The squared error of the logits is no cross-entropy.": (x_logits - x).square(),
     }
+
+
+def wrong_nlls(x_logits: Tensor, x: Tensor) -> dict[str, Tensor]:
+    """-log p(x|z) of each pixel by all of these mistakes."""
+    return other_nlls(x_logits, x) | unsafe(x_logits, x)
+
+
+def reconstructions(x_logits: Tensor, x: Tensor) -> dict[str, Tensor]:
+    """-log p(x|z) averaged over images under '', and what mistakes would give."""
+    x_logits, x, (n, _, height, width) = x_logits.double(), x.double(), x.shape
+    of_each, squares = nll(x_logits, x).sum((1, 2, 3)), (x_logits.sigmoid() - x).square()
+    r, size = of_each.mean(), height * width
     values = {
         "": r,
         "The reconstruction has the wrong sign: it is minus the log-likelihood.": -r,
@@ -127,7 +138,7 @@ def reconstructions(x_logits: Tensor, x: Tensor) -> dict[str, Tensor]:
         "The reconstruction is summed down the columns of an image, then averaged: sum over both.": r / width,
         "The reconstruction is summed along the rows of an image, then averaged: sum over both.": r / height,
         "This is the mean squared error: the cross-entropy is asked for.": squares.mean(),
-        **{hint: each.sum() / n for hint, each in sums.items()},
+        **{hint: each.sum() / n for hint, each in other_nlls(x_logits, x).items()},
         **weighed("reconstruction", r, {"images": n, "pixels": size}),
     }
     if size != 784:

@@ -15,14 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from course_utils.checks.judges import gradients, layers
-from course_utils.checks.judges.core import (
-    Exercise,
-    Finding,
-    expect,
-    is_fact,
-    problem_with,
-    unless,
-)
+from course_utils.checks.judges.core import Exercise, Finding, expect, is_fact, problem_with, unless
 from course_utils.checks.judges.layers import sigmoid
 from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction
@@ -30,6 +23,7 @@ from course_utils.checks.probes.evidence import AGAIN, CHANGED, STEADY, Evidence
 from course_utils.checks.probes.layers import DROPOUT, SINGLE
 from course_utils.checks.probes.section_1 import (
     HOLES_OFFERED,
+    STEEP,
     Pair,
     autoencoder_batches,
     autoencoders,
@@ -112,13 +106,15 @@ def _losses(model: Witness, x: Tensor, _: Tensor) -> gradients.Parts:
 
 
 def judge_train_step(seed: int, evidence: Evidence) -> list[Finding]:
-    walk = gradients.Walk(
-        evidence, lambda: small_autoencoder(seed), *autoencoder_batches(seed), _losses
-    ).judged()
+    batches, rate = autoencoder_batches(seed)
+    walk = gradients.Walk(evidence, lambda: small_autoencoder(seed), batches, rate, _losses).judged()
+    clipped = {
+        key.removeprefix("steep "): value for key, value in evidence.items() if key.startswith("steep ")
+    }
+    steep = gradients.Walk(clipped, lambda: small_autoencoder(seed, STEEP), batches[:1], rate, _losses)
+    claim = "the weights take one step of the optimizer, down the gradient of the squared error"
     return [
-        unless(
-            "the weights take one step of the optimizer, down the gradient of the squared error", 3, walk.step
-        ),
+        unless(claim, 3, walk.step or steep.judged().step),
         unless("each step starts from cleared gradients, whatever the size of the batch", 1, walk.later),
         unless("it returns the mean squared error before the step, as a plain number", 0.75, walk.value),
         walk.unmoved(is_fact(evidence, "mode", seed, "the model stays in training mode", 0.25, "")),
@@ -195,6 +191,8 @@ def _errors(pair: Pair, codes: np.ndarray) -> dict[str, np.ndarray]:
         "This takes absolute values: the error and the energy are sums of squares.": relative(again, x, 1),
         "This compares codes: decode again and compare images.": relative(code, codes),
         "This compares an image with itself: encode it and decode once more.": 0 * each,
+        "There are two round trips: one is asked for.": relative(pair.image(pair.code(again)), x),
+        "The energy is a variance: take the sum of squares, |x|^2.": lost / len(x[0]) / x.var(1, ddof=1),
         "The error is divided by itself: is x changed in place before its energy is taken?": lost / lost,
         "`decode` gives images already: no sigmoid on top of it.": relative(dim_again, dim),
         "The first images are rounded to black and white: they are grey.": relative(dark_again, dark),

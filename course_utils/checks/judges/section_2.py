@@ -27,12 +27,18 @@ from course_utils.checks.probes.evidence import Evidence
 
 
 def judge_gaussian_kl(seed: int, evidence: Evidence) -> list[Finding]:
-    return Table.of(probes.kl_looks, seed, _kls, _sizes).judge(
+    return Table.of(probes.kl_looks, seed, _kls, _sizes, terms=_kl_terms).judge(
         evidence,
         Property("it equals the KL of torch.distributions, entry by entry", 3, ["kl", "turned"]),
         Property("it also works for one image and one dimension", 1, ["single"]),
         Property("it stays right for far means, and for logvar from -60 to 20", 1, ["extreme"]),
     )
+
+
+def _kl_terms(mu: Tensor, logvar: Tensor) -> dict[str, Tensor]:
+    mu, logvar = mu.double(), logvar.double()
+    terms = {"mu^2 / 2": mu**2, "sigma^2 / 2": logvar.exp(), "-1/2": -torch.ones_like(mu)}
+    return {name: term / 2 for name, term in {**terms, "-log(sigma^2) / 2": -logvar}.items()}
 
 
 def _sizes(mu: Tensor, *_: Tensor) -> dict[str, int]:
@@ -64,17 +70,26 @@ def _kls(mu: Tensor, logvar: Tensor) -> dict[str, Any]:
 
 
 def judge_reparameterize(seed: int, evidence: Evidence) -> list[Finding]:
-    looks, table = probes.sample_looks(seed), Table.of(probes.sample_looks, seed, _samples, _sizes)
+    looks = probes.sample_looks(seed)
+    table = Table.of(probes.sample_looks, seed, _samples, _sizes, terms=_sample_terms)
     claim = "with eps given, z = mu + sigma * eps, also where eps is 0 and where gradients are off"
     (given,) = table.judge(evidence, Property(claim, 3, list(looks)))
     named = not given.holds and given.hint in table.formulas["given"]
+    drawn = _noise_hint(seed, evidence)
     reached = _gradient_hint(evidence, *looks["given"], given.holds, named)
     claim = "without eps it draws its own standard normal noise, a new one for every image and dimension"
     return [
         given,
         unless("gradients reach mu and logvar, with eps given and without", 1, reached),
-        unless(claim, 1, _noise_hint(seed, evidence)),
+        unless(claim, 1, drawn * (not named or drawn != given.hint)),  # what is said above counts once
     ]
+
+
+def _sample_terms(mu: Tensor, logvar: Tensor, eps: Tensor) -> dict[str, Tensor]:
+    mu, logvar, eps = mu.double(), logvar.double(), eps.double()
+    sigma = (logvar / 2).exp()
+    terms = {"mu": mu, "sigma * eps": sigma * eps, "logvar * eps": logvar * eps, "sigma": sigma}
+    return terms | {"sigma^2 * eps": sigma**2 * eps, "eps": eps}
 
 
 def _samples(mu: Tensor, logvar: Tensor, eps: Tensor) -> dict[str, Any]:
@@ -141,7 +156,12 @@ def judge_monte_carlo_elbo(seed: int, evidence: Evidence) -> list[Finding]:
     def sizes(_: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -> dict[str, int]:
         return _sizes(mu) | {"samples": len(eps), "pixels": 784}
 
-    return Table.of(probes.elbo_looks, seed, _elbos, sizes).judge(
+    def terms(decode: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -> dict[str, Tensor]:
+        z = (mu + (logvar / 2).exp() * eps).double()
+        nlls = torch.stack([losses.nll(decode(row), x.double()).sum((1, 2, 3)) for row in z])
+        return {"log p(x|z)": -nlls.mean(0), "the KL": -kls(mu, logvar).sum(1)}
+
+    return Table.of(probes.elbo_looks, seed, _elbos, sizes, terms=terms).judge(
         evidence,
         Property("it is the mean of log p(x|z) over samples, minus the KL, per image", 3, ["elbo", "prior"]),
         Property("it also works for one image and one sample", 0.5, ["one"]),
@@ -169,7 +189,7 @@ def _elbos(decode: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -
         return log_p(decode(z.flatten(0, 1)).unflatten(0, z.shape[:2]), x)
 
     right = log_p(x_logits, x)
-    mean, p = right.mean(0), x_logits.sigmoid()
+    mean = right.mean(0)
     log_ratio = posterior(mu, logvar).log_prob(z) - Normal(0.0, 1.0).log_prob(z)
     repeated = x[torch.arange(s * n) // s].unflatten(0, (s, n))  # codes are put one sample after the other
     wrong_terms = {  # (samples, n): their mean over samples stands where that of log p(x|z) should
@@ -188,9 +208,6 @@ def _elbos(decode: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -
         ),
         "All images share one noise: eps has some for each.": of(mu + sigma * eps[:, :1]),
         "The noise is missing: every sample is the mean of q.": of(mu[None]),
-        "Images and logits have changed places in the cross-entropy.": log_p(x, x_logits),
-        "The logits go through a sigmoid twice.": log_p(p, x),
-        "This is a squared error: log p(x|z) is minus the cross-entropy.": -(p - x).square().sum((2, 3, 4)),
         "The noise is subtracted; it should be added.": of(mu - sigma * eps),
         "The codes are averaged over samples before they are decoded.": of(z.mean(0, keepdim=True)),
         "Samples and images are mixed up: look at which axis of the flat result is which.": (
@@ -200,12 +217,13 @@ def _elbos(decode: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -
             log_p(x_logits, repeated)
         ),
         **{hint: of(mean + std * eps) for hint, (mean, std) in noise.samplers(mu, logvar).items() if hint},
-        **{hint: -wrong.sum((2, 3, 4)) for hint, wrong in losses.unsafe(x_logits, x).items()},
+        **{hint: -wrong.sum((2, 3, 4)) for hint, wrong in losses.wrong_nlls(x_logits, x).items()},
     }
     wrong_kl_terms = {
         "The KL is added; the ELBO subtracts it.": -kl,
         "The KL term is missing.": 0 * kl,
         "The KL counts once for every sample: it needs no samples, subtract it once.": s * kl,
+        "The KL is divided by the number of samples: it needs none, subtract it once.": kl / s,
         "The KL counts double: is it subtracted twice, or is its 1/2 missing?": 2 * kl,
         "The KL is averaged over latent dimensions: sum over them.": kl_of_each.mean(1),
         "The KL is summed over the batch: each image has its own.": kl.sum(),
@@ -261,11 +279,13 @@ def _bounds(log_w: Tensor) -> dict[str, Any]:
         "The largest weight of all images is taken out: take out each image's own.": without(
             log_w.max().float().expand(n).double()
         ),
+        "The largest weight is taken out and not put back: add its logarithm.": bound - log_w.max(0).values,
         "log K has all entries in it; K is the number of samples.": bound - log_n,
         "The - log K is missing: log-mean-exp, not log-sum-exp.": bound + log_k,
         "log K is added; dividing by K subtracts it.": bound + 2 * log_k,
         "K is subtracted, not its logarithm.": bound + log_k - k,
         "log K has base 2: the bound is in nats.": bound + log_k - math.log2(k),
+        "log K has base 10: the bound is in nats.": bound + log_k - math.log10(k),
         "K - 1 divides the sum of the weights: it is K.": bound + log_k - math.log(max(k - 1, 1)),
         "K + 1 divides the sum of the weights: it is K.": bound + log_k - math.log(k + 1),
         "K divides the logarithm; it divides the sum inside it.": (bound + log_k) / k,
@@ -320,7 +340,7 @@ def _betas(reconstruction: str, kl: str, pixels: int, latent_dim: int, sigma: fl
         "sum and mean are taken the wrong way round.": (
             (pixels / of_pixels) / squares / (latent_dim / of_kl)
         ),
-        "784 pixels are hard-coded: use the number given.": beta * (784 / pixels if of_pixels > 1 else 1),
+        "Whole division cuts off what is left: divide by /.": of_pixels // of_kl / squares,
         "A mean over pixels weakens the reconstruction, so it makes beta larger.": beta / of_pixels**2,
         "The mean over pixels divides the reconstruction: it must show in beta.": beta / of_pixels,
         "A mean over latent dimensions weakens the KL term, so it makes beta smaller.": beta * of_kl**2,
@@ -331,9 +351,15 @@ def _betas(reconstruction: str, kl: str, pixels: int, latent_dim: int, sigma: fl
         "sigma makes no difference in your answer.": beta * squares,
         "A smaller sigma makes an error cost more nats: divide by it.": beta * squares**2,
     }
+    fixed = "784 pixels are hard-coded: use the number given."
+    values[fixed] = of_fixed = beta * (784 / pixels if of_pixels > 1 else 1)
     for size in (10, 20, 32, 64, 100, 128):
-        hint = f"{size} is hard-coded in place of the latent dimensions: use the number that is given."
-        values[hint] = beta * (of_kl / size if of_kl > 1 else 1)
+        hint, ratio = (
+            f"{size} is hard-coded in place of the latent dimensions",
+            of_kl / size if of_kl > 1 else 1,
+        )
+        values[f"{hint}: use the number that is given."] = beta * ratio
+        values[f"{hint}, and 784 in place of the pixels."] = of_fixed * ratio
     return values
 
 

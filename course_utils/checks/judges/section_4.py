@@ -99,6 +99,9 @@ def _wrong_arcs(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> dict[str, np.nda
         if omega < bound + 0.01:
             hint = f"For angles up to {bound} radians or more it is the line: that is for an angle of 0."
             walks[hint] = line
+        if bound < 1 and min(omega, math.pi - omega) < bound + 0.01:
+            hint = f"For angles up to {bound} radians or more, and so near to pi, it is the line."
+            walks[hint] = line
     walks["This is the straight line: is `spherical` used, and the cosine divided by both lengths?"] = line
     cosine = math.cos(omega) * short * long
     inside = _arc(a, b, t, math.acos(cosine)) if abs(cosine) <= 1 else line + np.nan
@@ -122,6 +125,10 @@ def _wrong_arcs(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> dict[str, np.nda
         ),
         f"{chords} length 1: follow the arc instead.": chord,
         f"{chords} another length: follow the arc instead.": chord * length,
+        f"{chords} the first length: follow the arc instead.": chord * short,
+        "Its weights are a cosine and a sine, which only a right angle has.": (
+            np.cos(t * omega) * a + np.sin(t * omega) * b
+        ),
     }
 
 
@@ -186,11 +193,14 @@ def _coordinates(n: int, taken: Evidence, largest: int) -> Formulas:
         "Probability 1 has no finite quantile: use (i + 1/2) / n.": _quantiles((i + 1) / n),
         "Probability 0 or 1 has no finite quantile: use (i + 1/2) / n.": _quantiles(np.linspace(0, 1, n)),
     }
+    for e in EPSILONS[:7]:
+        hint = f"Probabilities from 0 to 1 are kept {e:.0e} away from both: use (i + 1/2) / n."
+        formulas[hint] = _quantiles(np.linspace(0, 1, n).clip(e, 1 - e))
     for sigma in (2, 3):
         formulas[f"These are quantiles of N(0, {sigma}^2): sigma is 1."] = sigma * right
     shown = taken[f"coordinates {largest}"]
     own = taken[f"coordinates {n}"]
-    if "U" in (shown.dtype.kind, own.dtype.kind) or not np.isfinite(shown).all():
+    if "U" in (shown.dtype.kind, own.dtype.kind) or not 0 < np.ptp(shown) < np.inf:
         return formulas
     p = cdf(shown)
     if close(np.diff(shown), np.full(largest - 1, shown[1] - shown[0]), 1e-4):
@@ -306,6 +316,9 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
         "Each image's own posterior belongs to q(z), as one of N: leave none out.": others - math.log(n),
         "The sum runs over the wrong axis: one z, the posteriors of all images.": _log_mean_exp(matrix, 0),
         "All pairs are in one sum: each z has a q(z) of its own.": np.logaddexp.reduce(total) - math.log(n),
+        "All pairs are in one mean: each z has a q(z) of its own.": (
+            np.logaddexp.reduce(total) - 2 * math.log(n)
+        ),
         "Each code meets its own posterior only: q(z) has those of all images.": _log_mean_exp(own, 0),
         "The logs are weighted by their softmax: q(z) is the plain mean of N densities.": weighted.sum(1),
         "A softmax compares the posteriors with each other; q(z) is their mean.": own - total,
@@ -325,8 +338,10 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
     for size in (10_000, 50_000, 60_000, 70_000):
         hint = f"log {size} is subtracted as well: N is the number of codes given here."
         aggregates[hint] = total - math.log(n * size)
+    each = np.array([own - total + math.log(n), total - math.log(n) - log_p])
     return {
         "": right,
+        "These are numbers per image: take their mean.": each,
         "The two results are swapped: the mutual information comes first.": right[::-1],
         "The sign is turned: log q(z|x) - log q(z) first, then log q(z) - log p(z).": -right,
         "Averaged over dimensions: the log-density of a vector is a sum over its dimensions.": averaged,
@@ -339,6 +354,9 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
         "The 1/2 in front of the log-densities is missing.": of(2 * pairs, 2 * prior),
         "The densities are those of the means: put in the samples z.": of(*_log_densities(mu, mu, logvar)),
         "log p is taken at mu: put in the samples z.": of(pairs, _log_densities(mu, mu, logvar)[1]),
+        "log p(z) has the means of the posteriors: the prior's are 0.": of(
+            pairs, Normal(mean, 1.0).log_prob(z.double()).numpy()
+        ),
         "log p(z) has the variances of the posteriors: the prior's are 1.": of(
             pairs, posterior(0 * mu, logvar).log_prob(z.double()).numpy()
         ),
@@ -349,6 +367,9 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
         "log p(z) lacks the log(2 pi) that log q has.": of(pairs, prior + constant),
         "log q lacks the log(2 pi) that log p(z) has.": of(pairs + constant, prior),
         "This is the whole KL, not yet one of its two parts.": np.array([right[0], right.sum()]),
+        "This is the closed form of the whole KL, of which the mutual information is a part.": np.array(
+            [right[0], exact]
+        ),
         "This is the closed form of the whole KL: take densities at the samples z.": np.array(
             [exact, right[1]]
         ),

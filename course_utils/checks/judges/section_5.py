@@ -22,13 +22,7 @@ from course_utils.checks.judges.core import Exercise, Finding, unless
 from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction
 from course_utils.checks.probes.evidence import Evidence
-from course_utils.checks.probes.section_5 import (
-    CONV_OFFERED,
-    Stack,
-    decoders,
-    drawn_stacks,
-    feature_looks,
-)
+from course_utils.checks.probes.section_5 import CONV_OFFERED, Stack, decoders, drawn_stacks, feature_looks
 
 # --- 5.1 conv_sizes ---------------------------------------------------------------------------------
 
@@ -68,6 +62,7 @@ CONV: dict[str, Rule] = {
     "The number of strides is rounded to the nearest: round down.": lambda *by: round(_strides(*by)) + 1,
     "A part of a window does not count: round down to a whole number.": lambda *by: _strides(*by) + 1,
     "The first window is missing: it adds 1 to the number of strides.": lambda *by: _convolved(*by) - 1,
+    "The kernel counts one less: so a window too many fits.": lambda n, k, s, p: _convolved(n, k - 1, s, p),
     "The stride divides what is left after the first window.": lambda n, k, s, p: (n + 2 * p - k + 1) // s,
     "A convolution makes the side smaller: this is the rule of the transposed one.": _transposed,
     "The size is only divided by the stride, and rounded up.": lambda n, k, s, p: -(-n // s),

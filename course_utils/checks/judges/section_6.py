@@ -16,7 +16,7 @@ from torch import Tensor
 
 from course_utils.checks.judges import losses
 from course_utils.checks.judges.core import Exercise, Finding, problem_with
-from course_utils.checks.judges.gaussians import kls
+from course_utils.checks.judges.gaussians import EPSILONS, kls
 from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction
 from course_utils.checks.probes import section_6 as probes
@@ -121,6 +121,7 @@ def _schedules(share: float, top: float, *times: float) -> dict[str, np.ndarray]
         "It rises to 1, not to `top`.": done,
         "It stops at 1 on the way: its upper limit is `top`.": np.minimum(rising, 1),
         "t is not divided by `share`: at t = share it should reach `top`.": top * np.minimum(t, share),
+        "t is not divided by `share`, so it jumps to `top` there.": np.where(t < share, top * t, top),
         "t is multiplied by `share`: how much of the rise is done at t = share?": top * t * share,
         "`top` is only the upper limit here; the slope must depend on it too.": np.minimum(t / share, top),
         "It falls from `top` to 0: a warm-up rises.": top - right,
@@ -187,14 +188,16 @@ def _joint(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.bincount(a * shape[1] + b, minlength=math.prod(shape)).reshape(shape)
 
 
-def _information(codes: np.ndarray, factors: np.ndarray, count: Count = np.asarray) -> np.ndarray:
+def _information(
+    codes: np.ndarray, factors: np.ndarray, count: Count = np.asarray, epsilon: float = 0.0
+) -> np.ndarray:
     """Mutual information in nats of every code (N, d) with every factor (N, k), from what `count` makes of
-    their joint histogram: (d, k)."""
+    their joint histogram, with `epsilon` added inside the logarithms: (d, k)."""
 
     def mutual(joint: np.ndarray) -> float:
         p = joint / joint.sum()
         outer = p.sum(1, keepdims=True) * p.sum(0)
-        return float((p[p > 0] * np.log(p[p > 0] / outer[p > 0])).sum())
+        return float((p[p > 0] * np.log((p[p > 0] + epsilon) / (outer[p > 0] + epsilon))).sum())
 
     return np.array([[mutual(count(_joint(code, factor))) for factor in factors.T] for code in codes.T])
 
@@ -307,6 +310,16 @@ def _scores(*given: Tensor) -> dict[str, Any]:
         values[hint] = _score(codes, factors, count)
         own = _gaps(_information(codes, factors, count))
         values[f"{hint} The entropy is right."] = (own / entropy).mean()
+    counted = [np.bincount(column) / n for column in factors.T]
+    for e in EPSILONS[:6]:
+        near, unsure = (
+            _gaps(_information(codes, factors, epsilon=e)),
+            [-(p * np.log(p + e)).sum() for p in counted],
+        )
+        hint = f"{e:.0e} is added inside the logarithms"
+        values[f"{hint}: leave out the pairs that never occur."] = (near / unsure).mean()
+        values[f"{hint} of the information: leave out the pairs that never occur."] = (near / entropy).mean()
+        values[f"{hint} of the entropy: leave out the values that never occur."] = (gaps / unsure).mean()
     for bins in (10, 20):
         hint, few = "every value is a bin of its own.", _binned(codes, bins)
         values[f"{bins} bins are too few: {hint}"] = _score(few, _binned(factors, bins))

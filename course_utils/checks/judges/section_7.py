@@ -104,7 +104,11 @@ def judge_count_active(seed: int, evidence: Evidence) -> list[Finding]:
         evidence,
         Property("it counts the means that vary over images", 3, ["count"]),
         Property("it uses the given threshold, and counts only what lies above", 1, ["strict", "tie"]),
-        Property("all images count, also far from 0, and a single dimension does", 1, ["late", "far", "one"]),
+        Property(
+            "all images count, also far from 0, and a single dimension does",
+            1,
+            ["late", "far", "one", "skewed"],
+        ),
     )
 
 
@@ -125,6 +129,8 @@ def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
         "The mean distance from the mean is compared: take the variance.": np.abs(mu - centre).mean(1),
         "A constant far from 0 is counted: subtract the mean over images.": (mu**2).mean(1),
         "The distance from 0 is compared: take the variance over images.": np.abs(mu).mean(1),
+        "The variance is that of squares: take the variance of the means themselves.": (mu**2).var(1),
+        "The median is subtracted: subtract the mean.": ((mu - np.median(mu, 1, keepdims=True)) ** 2).mean(1),
         "The size of the mean is compared: take the variance over images.": np.abs(mu.mean(1)),
         "The square of the mean is compared: take the variance over images.": mu.mean(1) ** 2,
         "One image far from the mean suffices: take the mean of all squares.": ((mu - centre) ** 2).max(1),
@@ -242,6 +248,7 @@ def _matrices(true: Tensor, predicted: Tensor, num_classes: int) -> dict[str, An
             np.ix_(occur, occur)
         ],
         "The matrix is as large as the largest label: give it num_classes rows.": matrix[:last, :last],
+        "There is room for one class too many: it has num_classes rows.": np.pad(matrix, (0, 1)),
         "Bins run from the smallest label to the largest: take all classes.": binned,
     }
 

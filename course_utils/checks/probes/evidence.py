@@ -18,6 +18,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,8 @@ PACKED_BYTES = 8_000_000  # the largest honest evidence has 0.3 million
 
 # What an answer leaves behind: under this key, the fact that it is nothing, or the first complaint.
 STEADY = "steady"
+# Under this key the complaint that several values came where one is asked for: then arrays are flat.
+FORM = "form"
 AGAIN = (
     "Called again with the same inputs it gives something else: does it draw, or keep something from before?"
 )
@@ -51,6 +54,14 @@ class _TookTooLong(BaseException):
 # --- calling an answer ------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Parts:
+    """Values of an answer that should be one, and the sentence that says so."""
+
+    values: list[Any] | tuple[Any, ...]
+    complaint: str
+
+
 def record(evidence: Evidence, key: str, function: Callable[..., Any], *args: Any) -> None:
     """Call `function` and keep what it returns as evidence[key], or the sentence that says what went wrong.
 
@@ -63,7 +74,8 @@ def record(evidence: Evidence, key: str, function: Callable[..., Any], *args: An
             return
     try:
         with _time_limit(CALL_SECONDS), _switches(evidence):
-            evidence[key] = as_array(called(evidence, function, *args))
+            value = called(evidence, function, *args)
+            evidence[key] = _flat(evidence, value) if isinstance(value, Parts) else as_array(value)
     except KeyboardInterrupt:  # the stop button is the student's
         raise
     except BaseException as problem:  # an answer may raise anything; the report says it
@@ -89,6 +101,11 @@ def _same(once: np.ndarray, again: np.ndarray) -> bool:
     return bool(np.allclose(once, again, rtol=1e-4, atol=1e-6, equal_nan=True))
 
 
+def _flat(evidence: Evidence, parts: Parts) -> np.ndarray:
+    evidence[FORM] = np.array(parts.complaint)
+    return np.concatenate([as_array(value).ravel() for value in parts.values])
+
+
 def alone(value: Any) -> Any:
     """The value itself; NotNumbers where several were returned at once."""
     if isinstance(value, tuple | list | dict):
@@ -98,7 +115,14 @@ def alone(value: Any) -> Any:
 
 def one(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, for answers that return one tensor."""
-    return lambda *args: alone(function(*args))
+
+    def single(*args: Any) -> Any:
+        value = function(*args)
+        if isinstance(value, list | tuple) and value:
+            return Parts(value, f"It returned a {type(value).__name__}; return one tensor.")
+        return alone(value)
+
+    return single
 
 
 def looking_at(

@@ -36,14 +36,16 @@ def loss_looks(seed: int, *sides: int) -> dict[str, tuple[Tensor, Tensor, Tensor
     """x_logits and x (n, 1, *sides), mu and logvar (n, d), by look.
 
     "grey", "binary" and "one", a single image and dimension, are as in a lesson; "bold" has logits from -60
-    to 60, "narrow" has logvar down to -60, "wide" up to 20.
+    to 60, "narrow" has logvar down to -60, "wide" up to 20. All but the first two and "bold" are 28 x 28.
     """
     g = generator(seed, 12)
 
     def between(low: int, high: int) -> int:
         return int(torch.randint(low, high + 1, (), generator=g))
 
-    def batch(n: int, d: int, low: float = -3.0, high: float = 1.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def batch(
+        n: int, d: int, low: float = -3.0, high: float = 1.0, sides: tuple[int, ...] = sides
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         x_logits = 2 * torch.randn(n, 1, *sides, generator=g)
         # images grow brighter along the batch, so that their losses differ
         x = torch.rand(n, 1, *sides, generator=g) ** torch.linspace(3, 0.5, n).view(-1, 1, 1, 1)
@@ -57,8 +59,8 @@ def loss_looks(seed: int, *sides: int) -> dict[str, tuple[Tensor, Tensor, Tensor
     return {
         "grey": grey,
         "binary": (x_logits, (x > 0.6).float(), mu, logvar),
-        "one": batch(1, 1),
+        "one": batch(1, 1, sides=(28, 28)),
         "bold": (bold, (1.4 * edged - 0.2).clamp(0, 1), narrow[0], narrow[1]),
-        "narrow": batch(3, 8, -60, 0),
-        "wide": batch(3, 2, 4, 20),
+        "narrow": batch(3, 8, -60, 0, (28, 28)),
+        "wide": batch(3, 2, 4, 20, (28, 28)),
     }

@@ -46,8 +46,11 @@ def probe_my_autoencoder(evidence: Evidence, answer: Any, seed: int) -> None:
 # --- 1.2 train_step ---------------------------------------------------------------------------------
 
 
-def small_autoencoder(seed: int) -> Witness:
-    return Witness(seed, 4, heads=False)
+def small_autoencoder(seed: int, gain: float = 1.0) -> Witness:
+    return Witness(seed, 4, heads=False, gain=gain)
+
+
+STEEP = 2000.0  # the gain with which a gradient is longer than anybody clips it
 
 
 def autoencoder_batches(seed: int) -> tuple[list[Tensor], float]:
@@ -60,7 +63,9 @@ def probe_train_step(evidence: Evidence, answer: Any, seed: int) -> None:
     model, (batches, rate) = small_autoencoder(seed), autoencoder_batches(seed)
     steps(evidence, answer, model, batches, rate)
     record(evidence, "mode", model.in_mode, seed, True)
-    second: Evidence = {}
+    second, steep = Evidence(), Evidence()
+    steps(steep, answer, small_autoencoder(seed, STEEP), batches[:1], rate)
+    evidence |= {f"steep {key}": value for key, value in steep.items()}
     steps(second, answer, small_autoencoder(seed), batches[:1], rate)
     once, twice = evidence["move0"], second["move0"]
     moved = once.dtype.kind == twice.dtype.kind == "f"

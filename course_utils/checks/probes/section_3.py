@@ -5,6 +5,7 @@ The small VAE that is handed to the answers notes what it is asked (see `witness
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -34,18 +35,19 @@ def images(seed: int, n: int, stream: int = 10) -> Tensor:
 
 def _several(answer: Callable[..., Any], *names: str) -> Callable[..., Any]:
     """The answer, as one that returns an array of what has these names: (names,), or (names, n) where these
-    are no scalars."""
+    are no scalars. Where it returns the first alone, NaN stands for the others."""
 
     def together(*given: Any) -> Any:
         value = answer(*given)
         if value is None:
             return None  # `record` has the sentence for it
+        asked = f"{', '.join(names[:-1])} and {names[-1]}"
+        if isinstance(value, dict):
+            raise NotNumbers(f"It returned a dict: return {asked}, one after the other.")
         several = isinstance(value, tuple | list) or (isinstance(value, Tensor | np.ndarray) and value.ndim)
-        parts = list(value) if several else [value]
+        parts = list(value) if several else [value, *[math.nan] * (len(names) - 1)]
         if len(parts) != len(names):
-            found = f"{len(parts)} values" if several else f"one value, a {type(value).__name__}"
-            asked = f"{', '.join(names[:-1])} and {names[-1]}"
-            raise NotNumbers(f"It returned {found}; {len(names)} are asked for: {asked}.")
+            raise NotNumbers(f"It returned {len(parts)} values; {len(names)} are asked for: {asked}.")
         return np.stack(np.broadcast_arrays(*map(as_array, parts)))
 
     return together
@@ -81,7 +83,8 @@ def probe_vae_loss(evidence: Evidence, answer: Any, seed: int) -> None:
     x_logits, x, mu, logvar = looks["grey"]
 
     def loss(x_logits: Tensor, mu: Tensor, logvar: Tensor) -> Any:
-        return answer(x_logits, x, mu, logvar)[0]
+        value = answer(x_logits, x, mu, logvar)
+        return value if isinstance(value, Tensor) and not value.ndim else value[0]
 
     record(evidence, "gradients", layers.of_loss, loss, x_logits, mu, logvar)
 

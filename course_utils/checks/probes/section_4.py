@@ -100,9 +100,7 @@ def two_numbers(answer: Callable[..., Any]) -> Callable[..., np.ndarray]:
         found = as_array(answer(*given))
         if found.shape[:1] != (2,):
             raise NotNumbers("Two numbers are asked for: the mutual information and the marginal KL.")
-        if found.size != 2:
-            raise NotNumbers("These are numbers per image: take their mean.")
-        return found.reshape(2)
+        return found.reshape(2) if found.size == 2 else found
 
     return parts
 

@@ -12,7 +12,7 @@ from course_utils.checks.probes import layers
 from course_utils.checks.probes.evidence import (
     Evidence,
     NotNumbers,
-    alone,
+    Parts,
     as_array,
     called,
     look,
@@ -37,14 +37,18 @@ def beta_loss_looks(seed: int) -> dict[str, tuple[Any, ...]]:
 def probe_beta_loss(evidence: Evidence, answer: Any, seed: int) -> None:
     def losses(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, *betas: float) -> Any:
         """One for each beta."""
-        return [as_array(alone(called(evidence, answer, x_logits, x, mu, logvar, beta))) for beta in betas]
+        values = [called(evidence, answer, x_logits, x, mu, logvar, beta) for beta in betas]
+        if all(isinstance(value, tuple | list) and value for value in values):
+            return Parts([value[0] for value in values], "It returned several values: return the loss alone.")
+        return [as_array(value) for value in values]
 
     looks = beta_loss_looks(seed)
     look(evidence, losses, looks)
     x_logits, x, mu, logvar, beta, _ = looks["grey"]
 
     def loss(x_logits: Tensor, mu: Tensor, logvar: Tensor) -> Any:
-        return alone(answer(x_logits, x, mu, logvar, beta))
+        value = answer(x_logits, x, mu, logvar, beta)
+        return value[0] if isinstance(value, tuple | list) else value
 
     record(evidence, "gradients", layers.of_loss, loss, x_logits, mu, logvar)
 

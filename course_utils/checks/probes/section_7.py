@@ -14,16 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from course_utils.checks.probes import layers
-from course_utils.checks.probes.evidence import (
-    Evidence,
-    NotNumbers,
-    alone,
-    as_array,
-    look,
-    looking_at,
-    one,
-    record,
-)
+from course_utils.checks.probes.evidence import Evidence, NotNumbers, as_array, look, looking_at, one, record
 from course_utils.checks.probes.inputs import fact, generator
 from course_utils.checks.probes.predictions import prediction
 from course_utils.checks.probes.witness import NEVER, Witness, greys
@@ -99,13 +90,18 @@ def drawn_means(seed: int, stream: int, images: int = IMAGES, dimensions: int = 
 
 def count_looks(seed: int) -> dict[str, tuple[Tensor, float]]:
     """Means (models, N, d) and a threshold. "tie": some variances are 0, not more than 0; "late": only the
-    last 100 of 230 images vary; "far": 1,000 from 0; "one": one dimension."""
+    last 100 of 230 images vary; "far": 1,000 from 0; "one": one dimension; "skewed": 13 images apart."""
     g = generator(seed, 4)
     whole = torch.randint(-2, 3, (MODELS, IMAGES, DIMENSIONS), generator=g).float()
     still = torch.rand(MODELS, 1, DIMENSIONS, generator=g) < 0.1 + 0.8 * torch.rand(MODELS, 1, 1, generator=g)
     late = 2 * drawn_means(seed, 22, 230)  # then no variance is near the threshold
     late[:, :130] = late.mean(1, keepdim=True)
+    few = (
+        torch.rand(MODELS, IMAGES, DIMENSIONS, generator=g).argsort(1) < 13
+    )  # so many lie apart, from median and mean
+    apart = torch.where(torch.rand(MODELS, 1, DIMENSIONS, generator=g) < 0.5, 0.6, 1.4)
     return {
+        "skewed": (few * (apart * 0.01 / (13 * 16 / 29**2)).sqrt(), 0.01),
         "count": (drawn_means(seed, 20), 0.01),
         "strict": (drawn_means(seed, 21), 0.4 + 0.3 * float(torch.rand((), generator=g))),
         "tie": (torch.where(still, whole[:, :1], whole), 0.0),
@@ -146,10 +142,12 @@ def probe_posterior_means(evidence: Evidence, answer: Any, seed: int) -> None:
     carried: list[bool] = []
 
     def means(model: Witness) -> Any:
-        value = alone(answer(model, greys(seed, 66, 4), BATCH))
+        # Whole batches, whatever comes back: how these are joined is seen above.
+        value = answer(model, greys(seed, 9 * BATCH, 4), BATCH)
         if not model.modes:
             raise NotNumbers(NEVER)
-        carried.append(getattr(value, "requires_grad", False))
+        parts = value if isinstance(value, list | tuple) else [value]
+        carried.append(any(getattr(part, "requires_grad", False) for part in parts))
         return value
 
     for model in came.values():

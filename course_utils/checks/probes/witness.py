@@ -26,19 +26,25 @@ class Witness(nn.Module):
     """A VAE of three matrices; sigma is between about 0.1 and 2. Without heads it is an autoencoder.
 
     It notes the images that it encodes and the codes that it decodes, and of every call its own flag
-    `training` and that of a module inside, the size of the batch, and whether gradients were tracked.
+    `training` and that of a module inside, the size of the batch, and whether gradients were tracked; and of
+    every `backward` that it came as far as the logits' weights. `gain` makes codes larger, and with them
+    these weights' gradients.
     """
 
-    def __init__(self, seed: int, latent_dim: int, contrast: float = 0.5, heads: bool = True) -> None:
+    def __init__(
+        self, seed: int, latent_dim: int, contrast: float = 0.5, heads: bool = True, gain: float = 1.0
+    ) -> None:
         super().__init__()
         g = generator(seed, 11)
 
         def matrix(scale: float, *shape: int) -> nn.Parameter:
             return nn.Parameter(scale * torch.randn(*shape, generator=g).double())  # so that small moves show
 
-        self.to_mu = matrix(0.1, 784, latent_dim)
+        self.to_mu = matrix(0.1 * gain, 784, latent_dim)
         self.to_logvar = matrix(0.05, 784, latent_dim) if heads else None
-        self.to_logits = matrix(contrast, latent_dim, 784)
+        self.to_logits = matrix(contrast / gain, latent_dim, 784)
+        self.reached: list[bool] = []
+        self.to_logits.register_hook(lambda _: self.reached.append(True))
         self.inside = nn.Identity()
         self.images: list[Tensor] = []
         self.codes: list[Tensor] = []
@@ -116,7 +122,8 @@ def steps(
     same for a gradient of any size.
 
     Kept per step i: what it returned as "loss i", how the weights moved as "move i", "images i", "codes i",
-    and as "optimizer i" how often the optimizer stepped and its learning rate afterwards.
+    and as "optimizer i" how often the optimizer stepped, its learning rate then, and how often gradients
+    reached the weights.
     """
     optimizer = torch.optim.SGD(model.parameters(), lr=rate)
     taken: list[int] = []
@@ -126,12 +133,13 @@ def steps(
         def step(x: Tensor, index: int = index) -> Any:
             model.images.clear()
             model.codes.clear()
+            model.reached.clear()
             before, began = parameters_to_vector(model.parameters()).detach().clone(), len(taken)
             value = answer(model, optimizer, x)
             evidence[f"move{index}"] = as_array(parameters_to_vector(model.parameters()) - before)
             model.asked(evidence, index)
             rate = optimizer.param_groups[0]["lr"]
-            evidence[f"optimizer{index}"] = as_array([len(taken) - began, rate])
+            evidence[f"optimizer{index}"] = as_array([len(taken) - began, rate, len(model.reached)])
             return plain(value)
 
         record(evidence, f"loss{index}", step, batch)
