@@ -17,7 +17,7 @@ import pkgutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import torch
@@ -124,7 +124,9 @@ def note_entries(paths: Sequence[str]) -> None:
         if methods:
             continue
         noting = _noting(found, _entered[path])
-        for place in [vars(one) for key, one in sys.modules.items() if key.startswith("course_utils.")]:
+        # A module that waits to be loaded is of another type; it will find the noting one.
+        loaded = [(key, one) for key, one in sys.modules.items() if type(one) is ModuleType]
+        for place in [vars(one) for key, one in loaded if key.startswith("course_utils.")]:
             place.update({key: noting for key, one in place.items() if one is found})
 
 
