@@ -614,12 +614,7 @@ WRONG_WALKS += [
     Answer(
         "interpolate",
         "the line wherever the angle is acute",
-        """
-def interpolate(z_start, z_end, steps, spherical=False):
-    if z_start @ z_end > 0:
-        spherical = False
-    return evaluation.interpolate(z_start, z_end, steps, spherical=spherical)
-""",
+        WALK.replace("if not spherical", "if not spherical or z_start @ z_end > 0"),
         "For angles up to 1.3 radians",
     )
 ]

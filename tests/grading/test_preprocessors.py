@@ -425,7 +425,8 @@ def test_a_lesson_says_so_too():
 
 WAITING = {
     "in the answer": ("", "exec('x = 1')\n", ["gaussian_kl"]),
-    "in a cell of its own": ("exec('x = 1')", "", [""]),
+    "in a cell of its own": ("import gc\ngc.get_objects()", "", [""]),
+    "what students do there": ("exec('x = 1')\nimport importlib\nimportlib.reload(torch)", "", []),
     "as lessons do": ("import subprocess", "", []),
     "harmless, in the answer": ("", "print(torch.__file__)\n", []),
     "harmless, in a cell that gives two answers": (

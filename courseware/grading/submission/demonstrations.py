@@ -31,6 +31,7 @@ PLAIN = IMPORTS | ast.Assign | ast.AnnAssign | ast.FunctionDef | ast.ClassDef  #
 UNSEEN = re.compile(  # names that lead to other names; `_` and its like are IPython's for former outputs
     r"globals|locals|vars|exec|eval|compile|(set|del)attr|In|Out|_+|_i*\d+|_i+|_[dio]h"
 )
+SOLVED = re.compile(r'(\bsolved\("(\w+)", )\2,')  # which looks at no answer while it is graded
 UNSEEN_ANYWHERE = re.compile(  # also as attributes and modules
     r"__(import|main|globals|builtins|dict)__|inspect|builtins|_getframe|f_(globals|locals|builtins|back)"
     r"|modules|importlib|gc|get_ipython|run_cell|user_ns|environ|putenv|\*"
@@ -114,7 +115,7 @@ class _Names:
             bound: set[str] = set()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # those of the compiler
-                for statement in ast.parse(cell.source).body:
+                for statement in ast.parse(SOLVED.sub(r"\1None,", cell.source)).body:
                     bound |= self._read(statement, bound)
 
     @property
