@@ -50,8 +50,12 @@ def test_a_terminal_knows_the_command_of_the_course(chromium: Any, student: str)
     page.locator(".jp-Terminal textarea").wait_for(state="attached")
     page.wait_for_timeout(2000)  # the shell greets
     page.keyboard.type("command -v course > found.txt\n")
-    found = f"fetch('{student}/files/found.txt?token=T').then(file => file.ok && file.text())"
-    assert page.wait_for_function(found).json_value().strip() == str(lab.PROGRAMS / "course")
+    read = f"fetch('{student}/files/found.txt?token=T').then(file => file.ok ? file.text() : '')"
+    for _ in range(60):
+        page.wait_for_timeout(500)
+        if found := page.evaluate(read).strip():
+            break
+    assert found == str(lab.PROGRAMS / "course")
     page.context.close()
 
 
