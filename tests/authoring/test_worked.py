@@ -76,8 +76,11 @@ def test_the_best_try_counts_and_a_damaged_file_costs_only_what_it_held(home):
     tried(MADE["reparameterize"]["solution"])
     tried(WRONG)
     assert json.loads(standing.file().read_text())["reparameterize"] == [3, 2]
-    standing.file().write_text("{")
-    assert not any(row.tries for row in standing.rows())
+    for damaged in ("{", '{"reparameterize": ["three", null]}', '{"reparameterize": 3}', "[]"):
+        standing.file().write_text(damaged)
+        assert not any(row.tries for row in standing.rows())
+        tried(WRONG)
+        assert json.loads(standing.file().read_text()) == {"reparameterize": [1, 1]}
 
 
 def test_a_teacher_may_leave_the_worked_answers_out(home, monkeypatch):

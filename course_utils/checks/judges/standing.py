@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import html
 import json
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,15 +47,12 @@ def file() -> Path:
 
 def note(report: Report) -> None:
     """Count a try where somebody watches; a place that cannot be written to costs the count alone."""
-    if settings.watched():
-        kept = _kept()
-        best, tries = kept.get(report.exercise.answer, [0, 0])
-        kept[report.exercise.answer] = [max(best, report.points), tries + 1]
-        try:
-            with whole(file()) as part:
-                part.write_text(json.dumps(kept), encoding="utf-8")
-        except CourseError:
-            pass
+    if settings.watched() and "NBGRADER_VALIDATING" not in os.environ:
+        kept, exercise = _kept(), report.exercise
+        best, _, tries = _points(kept.get(exercise.answer), exercise.points)
+        kept[exercise.answer] = [max(best, report.points), tries + 1]
+        with suppress(CourseError), whole(file()) as part:
+            part.write_text(json.dumps(kept), encoding="utf-8")
 
 
 def _kept() -> dict[str, Any]:
@@ -76,8 +75,11 @@ def rows() -> list[Row]:
 
 def _points(kept: Any, of: float) -> tuple[float, float, int]:
     """Points, maximum, tries; of a file that somebody has edited, as little as it says."""
-    best, tries = kept if isinstance(kept, list) and len(kept) == 2 else (0, 0)
-    return min(float(best), of), of, int(tries)
+    try:
+        best, tries = kept
+        return min(float(best), of), of, int(tries)
+    except (TypeError, ValueError):
+        return 0, of, 0
 
 
 class Progress:
