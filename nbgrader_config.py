@@ -41,7 +41,7 @@ c.Autograde.autograde_preprocessors = [
     f"{ours}.Probe",
     "courseware.grading.judging.Judge",
     f"{theirs}.LimitOutput",
-    f"{theirs}.SaveAutoGrades",
+    f"{ours}.SaveGrades",
     f"{theirs}.AssignLatePenalties",
     f"{theirs}.CheckCellMetadata",
 ]

@@ -70,6 +70,9 @@ REASONS: dict[str, dict[str, str]] = {
     "objectives": {
         "log_weights: torch.randn(samples, *mu.shape, dtype=mu.dtype, device=mu.device) -> "
         "torch.randn(samples, *mu.shape, dtype=mu.dtype)": GPU,
+        "doubly_reparameterized: torch.randn(samples, *mu.shape, dtype=mu.dtype, device=mu.device) -> "
+        "torch.randn(samples, *mu.shape, dtype=mu.dtype)": GPU,
+        "doubly_reparameterized: log_w.detach() -> log_w": "nobody asks for a gradient of a gradient",
         "ContinuousBernoulli: self.logits.abs() < NEAR_ZERO -> self.logits.abs() <= NEAR_ZERO": EDGE,
         "ContinuousBernoulli: self.logits < 0 -> self.logits <= 0": "at 0 both give the same",
         "ContinuousBernoulli: 0.0 -> 1.0": MASKED,

@@ -17,9 +17,16 @@ from typing import Any
 from course_utils.checks import versions
 from course_utils.settings import CourseError
 
-JUDGES = f"{__name__}.judges"  # not there in a grader's kernel
 ELSEWHERE = "Answers are judged elsewhere while this notebook is graded."
 versions.note_runs()
+
+
+def _judged_here() -> bool:
+    """Whether judges are here: in a grader's kernel their room is empty."""
+    try:
+        return find_spec(f"{__name__}.judges.core") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def check(answer: str, namespace: Mapping[str, Any], seed: int = 0) -> Any:
@@ -32,7 +39,7 @@ def check(answer: str, namespace: Mapping[str, Any], seed: int = 0) -> Any:
 
     if answer not in PROBES:
         raise CourseError(f"No exercise asks for '{answer}'; did the graded cell change?")
-    if find_spec(JUDGES) is None:
+    if not _judged_here():
         return ELSEWHERE
     from course_utils.checks.judges import EXERCISES, core, standing, worked
 
@@ -51,7 +58,7 @@ def check(answer: str, namespace: Mapping[str, Any], seed: int = 0) -> Any:
 
 def solved(answer: str, own: Any, reference: Any) -> Any:
     """The notebook's own answer where it has all points; otherwise `reference`, and a line that says so."""
-    if find_spec(JUDGES) is not None:
+    if _judged_here():
         from course_utils.checks.judges import EXERCISES, core
         from course_utils.checks.probes import observe
 
@@ -64,7 +71,7 @@ def solved(answer: str, own: Any, reference: Any) -> Any:
 
 def progress() -> Any:
     """Where you stand: exercises, points, tries, worked solutions where you have earned them."""
-    if find_spec(JUDGES) is None:
+    if not _judged_here():
         return ELSEWHERE
     from course_utils.checks.judges import standing
 

@@ -17,7 +17,7 @@ import nbformat
 from nbclient.client import CellExecutionComplete
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
-from nbgrader.preprocessors import Execute
+from nbgrader.preprocessors import Execute, SaveAutoGrades
 from nbgrader.utils import is_grade
 from traitlets import Bool, Integer
 
@@ -276,3 +276,15 @@ def _make_plain(error: NotebookNode) -> None:
 
 def _ended_by(reason: str) -> NotebookNode:
     return nbformat.v4.new_output("error", ename=reason, evalue=Reason[reason].value, traceback=[])
+
+
+class SaveGrades(SaveAutoGrades):
+    """nbgrader's, but that nobody whose notebook could not be read is told that they gave no response."""
+
+    def preprocess(self, nb: NotebookNode, resources: Resources) -> Processed:
+        self.was_read = nb.metadata.get("course", {}).get("read", True)
+        return super().preprocess(nb, resources)
+
+    def _add_comment(self, cell: NotebookNode, resources: Resources) -> None:
+        if self.was_read:
+            super()._add_comment(cell, resources)

@@ -233,11 +233,13 @@ def _result(nb: NotebookNode, name: str, reports: list[tuple[Report, str]], foun
     scores: dict[str, float | None] = {}
     comments: dict[str, str | None] = {}
     points: pages.Scores = {}
+    was_read = nb.metadata.course.get("read", True)
     for cell in (cell for cell in nb.cells if "nbgrader" in cell.metadata):
         mark = cell.metadata.nbgrader
         if utils.is_solution(cell):
             unchanged = mark.get("checksum") == utils.compute_checksum(cell)
-            comments[mark.grade_id] = NO_RESPONSE if unchanged and not utils.is_task(cell) else None
+            silent = was_read and unchanged and not utils.is_task(cell)
+            comments[mark.grade_id] = NO_RESPONSE if silent else None
         if utils.is_grade(cell):
             scores[mark.grade_id] = _score(cell)
         if utils.is_grade(cell) or utils.is_task(cell):

@@ -51,7 +51,7 @@ def test_a_terminal_knows_the_command_of_the_course(chromium: Any, student: str)
     page.wait_for_timeout(2000)  # the shell greets
     page.keyboard.type("command -v course > found.txt\n")
     read = f"fetch('{student}/files/found.txt?token=T').then(file => file.ok ? file.text() : '')"
-    for _ in range(60):
+    for _ in range(240):
         page.wait_for_timeout(500)
         if found := page.evaluate(read).strip():
             break

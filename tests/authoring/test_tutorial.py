@@ -166,7 +166,7 @@ def done(tmp_path_factory) -> tuple[Path, list]:
         shutil.copy(ROOT / name, root)
     lesson = nbformat.read(ROOT / "solutions" / THEORY, as_version=4)
     for cell in lesson.cells:  # nor does it refer to sections that the copy lacks
-        cell.source = re.sub(r"\b([Ss]ections?)\s+\d", r"\1", cell.source)
+        cell.source = re.sub(r"\b([Ss]ections?)\s+\d|\*\*Next:\*\*.+", r"\1", cell.source)
     (root / "solutions" / THEORY.parent).mkdir(parents=True)
     nbformat.write(lesson, root / "solutions" / THEORY)
     table = root / "courseware" / "sections.py"

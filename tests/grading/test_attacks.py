@@ -62,7 +62,9 @@ def graded(tmp_path_factory) -> Iterator[Class]:
     root = tmp_path_factory.mktemp("class")
     shutil.copy(ROOT / "nbgrader_config.py", root)
     perfect = nbformat.read(ROOT / "solutions" / ASSIGNMENT / "theory.ipynb", as_version=4)
-    perfect.cells = perfect.cells[:19]  # two exercises: the first is attacked, the second is solved
+    names = [cell.metadata.get("nbgrader", {}).get("grade_id") for cell in perfect.cells]
+    # Two exercises: the first is attacked, the second is solved.
+    perfect.cells = perfect.cells[: names.index("reparameterize-check") + 1]
     wrong = with_answer(perfect, attacks.WRONG)
     source = root / "solutions" / ASSIGNMENT / "theory.ipynb"
     source.parent.mkdir(parents=True)

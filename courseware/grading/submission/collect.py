@@ -75,8 +75,6 @@ class Submission:
         if name in self.notebooks:
             nb, faults = repair(self.notebooks[name], release, name, self.pictures)
         was_read = name in self.notebooks and not any(one.reason is Reason.NOT_A_NOTEBOOK for one in faults)
-        for mark in (cell.metadata.get("nbgrader", {}) for cell in nb.cells if not was_read):
-            mark.pop("checksum", None)  # by which nbgrader would say "No response." of what nobody could read
         about = [one for one in self.faults if one.notebook == name or (first and not one.notebook)]
         found = remarks(nb, nbformat.reads(solved, as_version=4) if solved else release)
         nb.metadata["course"] = NotebookNode(
