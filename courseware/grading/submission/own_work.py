@@ -56,7 +56,7 @@ REACHING = {
     "reaches for Python's built-in functions": r"builtins",
     "reaches into IPython": r"ipykernel"
     r"|IPython\.core\.(?!display|interactiveshell\.InteractiveShell(\.ast_node_interactivity)?$)\w+"
-    r"|IPython\.shell\.(?!run_(line|cell)_magic|system|magic$|config|__class__)\w+",
+    r"|IPython\.shell\.(?!run_(line|cell)_magic|system|magic$|config|__class__|execution_count$)\w+",
     "ends the process": r"os\._exit",
     "sends signals": r"os\.kill",
     "starts other programs": r"subprocess|multiprocessing|torch\.multiprocessing|joblib"
