@@ -7,7 +7,6 @@ towards the code, and dashed brackets join what a term of the loss compares.
 from __future__ import annotations
 
 import html
-from typing import Any
 
 MIDDLE, FONT = 105, "font:14px system-ui,sans-serif"
 KL, RECONSTRUCTION = "KL(q(z|x) ‖ p(z))", "−log p(x|z)"
@@ -32,9 +31,6 @@ class Drawing:
             f'style="width:100%;max-width:{self.width}px;{FONT}" fill="none" stroke="currentColor">'
             f"<defs>{arrow}</defs>{''.join(self.parts)}</svg>"
         )
-
-    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
 
 def _text(x: float, y: float, *lines: str, bold: bool = False) -> str:

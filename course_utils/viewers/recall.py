@@ -10,7 +10,6 @@ screen reader. A few lines of script count first tries, in the browser alone; on
 from __future__ import annotations
 
 import functools
-import html
 import itertools
 import math
 import random
@@ -18,7 +17,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from course_utils.settings import CourseError
 from course_utils.viewers import standalone
@@ -88,18 +86,17 @@ class Opening:
         items = []
         for name, text, right, offered in self._asked():
             answers = "".join(
-                f"<details><summary>{_html(answer)}</summary>"
-                f"<p><b>{'Yes.' if answer == right else 'No.'}</b> {_html(said)}</p></details>"
+                f"<details><summary>{standalone.sentence(answer)}</summary>"
+                f"<p><b>{'Yes.' if answer == right else 'No.'}</b> {standalone.sentence(said)}</p></details>"
                 for answer, said in offered.items()
             )
             at = list(offered).index(right)
-            items.append(f'<li data-name="{name}" data-right="{at}"><p>{_html(text)}</p>{answers}</li>')
+            items.append(
+                f'<li data-name="{name}" data-right="{at}"><p>{standalone.sentence(text)}</p>{answers}</li>'
+            )
         page = (HERE / "templates" / "recall.html").read_text(encoding="utf-8")
         page = page.replace("<!-- questions -->", "\n".join(items))
         return page.replace("<!-- script -->", standalone.script("recall.js"))
-
-    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
 
 def questions(part: str, seed: int = 0) -> Opening:
@@ -108,9 +105,3 @@ def questions(part: str, seed: int = 0) -> Opening:
     if part not in parts:
         raise CourseError(f"No questions come back in '{part}'; they do in {', '.join(parts)}.")
     return Opening(part, seed)
-
-
-def _html(text: str) -> str:
-    """A text as HTML; what stands between backquotes becomes code."""
-    pieces = html.escape(text).split("`")
-    return "".join(f"<code>{piece}</code>" if i % 2 else piece for i, piece in enumerate(pieces))

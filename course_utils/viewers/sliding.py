@@ -8,15 +8,8 @@ from IPython.display import HTML
 
 from course_utils.viewers.standalone import script
 
-COLOURS = (
-    "#85898f",
-    "#2f86c8",
-    "#009e73",
-    "#a06cc8",
-    "#e0701a",
-    "#85898f",
-    "#e0701a",
-)  # on white and on black
+GREY, ORANGE = "#85898f", "#e0701a"
+COLOURS = (GREY, "#2f86c8", "#009e73", "#a06cc8", ORANGE, GREY, ORANGE)  # on white and on black
 WIDTH, PANELS = 640, ((180, 6), (320, 215))  # pixels: bottom and top of each panel
 Lines = Mapping[str, Iterable[float]]
 

@@ -37,6 +37,12 @@ def script(name: str) -> str:
     return f"<script>{(TEMPLATES / name).read_text(encoding='utf-8')}</script>"
 
 
+def sentence(text: str) -> str:
+    """A text as HTML; what stands between backquotes becomes code."""
+    parts = html.escape(text).split("`")
+    return "".join(f"<code>{part}</code>" if i % 2 else part for i, part in enumerate(parts))
+
+
 def packed(arrays: Arrays) -> tuple[list[list[Any]], bytes]:
     """Names, types and lengths of arrays, and all of them deflated: what standalone.js's `unpack` reads."""
     layout = [[name, array.dtype.name, array.size] for name, array in arrays.items()]

@@ -7,7 +7,6 @@ exception: what goes wrong in an answer is evidence too, a sentence.
 
 from __future__ import annotations
 
-import html
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ from course_utils.checks.probes import Observation, undisturbed
 from course_utils.checks.probes.evidence import STEADY, Evidence, as_array
 from course_utils.checks.probes.inputs import fact
 from course_utils.checks.words import NOT_YET, OWN
+from course_utils.viewers.standalone import sentence
 
 REPORT_MIME = "application/vnd.vae-course.report+json"
 
@@ -108,15 +108,15 @@ class Report:
         rows = []
         for finding in self.findings:
             sign, colour = ("✓", "#00704e") if finding.holds else ("✗", "#a33b00")
-            hint = "" if finding.holds or not finding.hint else f"<br><em>{_text(finding.hint)}</em>"
+            hint = "" if finding.holds or not finding.hint else f"<br><em>{sentence(finding.hint)}</em>"
             rows.append(
                 f'<li><span style="color:{colour};font-weight:bold">{sign}</span> '
-                f"{_text(finding.claim)}{hint}</li>"
+                f"{sentence(finding.claim)}{hint}</li>"
             )
-        note = f"<p>{_text(self.note)}</p>" if self.note else ""
+        note = f"<p>{sentence(self.note)}</p>" if self.note else ""
         items = f'<ul style="list-style:none;padding-left:0.5em">{"".join(rows)}</ul>' if rows else ""
-        why = f"<details><summary>Why it works</summary>{_text(self.why)}</details>" if self.why else ""
-        return f"<div><strong>{_text(self.title)}</strong>{note}{items}{why}{self.puzzle}</div>"
+        why = f"<details><summary>Why it works</summary>{sentence(self.why)}</details>" if self.why else ""
+        return f"<div><strong>{sentence(self.title)}</strong>{note}{items}{why}{self.puzzle}</div>"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """Beside the views for readers, the bare numbers for programs."""
@@ -127,12 +127,6 @@ class Report:
             "of": self.exercise.points,
         }
         return {"text/plain": repr(self), "text/html": self._repr_html_(), REPORT_MIME: numbers}
-
-
-def _text(sentence: str) -> str:
-    """A sentence as HTML; what stands between backquotes becomes code."""
-    parts = html.escape(sentence).split("`")
-    return "".join(f"<code>{part}</code>" if i % 2 else part for i, part in enumerate(parts))
 
 
 def verdict(exercise: Exercise, observation: Observation) -> Report:

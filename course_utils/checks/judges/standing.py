@@ -120,9 +120,6 @@ class Progress:
             template = template.replace(f"<!-- {name} -->", part)
         return template
 
-    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
-
 
 def document() -> str:
     """The table as a page of its own."""

@@ -20,9 +20,8 @@ from typing import Any
 
 HERE = Path(__file__).parent
 FILE = HERE / "worked.json"
-Worked = dict[
-    str, Any
-]  # "solution": code; "right": lines in order, perhaps none; "wrong": [line, mistake] of each
+# "solution": code; "right": lines in order, perhaps none; "wrong": [line, mistake] of each.
+Worked = dict[str, Any]
 
 
 def obscured(every: dict[str, Worked]) -> str:
@@ -43,14 +42,11 @@ def puzzle(answer: str, seed: int = 0) -> str:
     if not found.get("right"):
         return ""
     # What a line is: its place in the answer, or the mistake that it holds.
-    lines = [(line, str(place)) for place, line in enumerate(found["right"])] + list(
-        map(tuple, found["wrong"])
-    )
+    lines = [*((line, str(place)) for place, line in enumerate(found["right"])), *map(tuple, found["wrong"])]
     items = (
         f'<li data-is="{html.escape(what)}"><code>{html.escape(line)}</code></li>'
         for line, what in random.Random(f"{seed} {answer}").sample(lines, len(lines))
     )
     shell = (HERE.parents[1] / "templates" / "puzzle.html").read_text(encoding="utf-8")
-    return shell.replace("<!-- wrong -->", str(len(found["wrong"]))).replace(
-        "<!-- lines -->", "\n".join(items)
-    )
+    shell = shell.replace("<!-- wrong -->", str(len(found["wrong"])))
+    return shell.replace("<!-- lines -->", "\n".join(items))
