@@ -88,8 +88,9 @@ def vae(
     encoder: str = "784-512-256", decoder: str = "256-512-784", d: str = "20", label: str = "", beta: str = ""
 ) -> Drawing:
     """A VAE; with a `label` a conditional one; `beta` stands in front of its KL term."""
-    kl = f"{beta} · {KL}" if beta else KL
-    term = RECONSTRUCTION.replace("|z", f"|z,{label}") if label else RECONSTRUCTION
+    kl, term = f"{beta} · {KL}" if beta else KL, RECONSTRUCTION
+    if label:
+        kl, term = kl.replace("|x", f"|x,{label}"), term.replace("|z", f"|z,{label}")
     parts = [
         _data(45, MIDDLE, 70, "x", "784"), _arrow((80, MIDDLE), (112, MIDDLE)),
         _network(115, 70, 34, "encoder", *encoder.split("\n")),

@@ -36,7 +36,8 @@ def test_the_layers_drawn_are_those_of_the_model(name):
 @pytest.mark.parametrize("label", ["", "y"])
 def test_both_terms_of_the_loss_stand_in_the_drawing_and_in_its_words(label, beta):
     drawing = drawings.vae(label=label, beta=beta)
-    for part in ("KL(q(z|x) ‖ p(z))", "−log p(x|z", label, beta):
+    given = f",{label}" * bool(label)
+    for part in (f"KL(q(z|x{given}) ‖ p(z))", f"−log p(x|z{given})", beta):
         assert part in drawing.alt and part in drawing._repr_html_()
 
 
