@@ -29,14 +29,21 @@ MNIST_FILES = [
     "t10k-labels-idx1-ubyte",
 ]
 
-# Files of few tests, which take long.
-LONGEST = {
+# Files that take minutes, the longest first.
+LONGEST = (
     "test_module_mutants",
-    "test_term",
     "test_attacks",
+    "test_mutants",
+    "test_term",
+    "test_damages",
     "test_batch",
+    "test_browser_formgrader",
+    "test_browser_lab",
+    "test_docs",
     "test_kills",
-}  # of few tests each
+    "test_cluster",
+    "test_bundle",
+)
 
 torch.set_num_threads(1)  # pytest-xdist runs one process per core
 
@@ -69,14 +76,14 @@ def with_claims(collect: Callable) -> Callable:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One process for each core, hyperthreads counted; one more where tests wait for browsers and kernels."""
-    return (os.cpu_count() or 1) + (not config.option.markexpr.startswith("not"))
+    """One process for each core, hyperthreads counted; two where tests wait for browsers and kernels."""
+    return (os.cpu_count() or 1) * (1 if config.option.markexpr.startswith("not") else 2)
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what this machine cannot run, and begin with what a worker would be alone with at the end."""
-    items.sort(key=lambda item: item.path.stem not in LONGEST)
+    items.sort(key=lambda item: [*LONGEST, item.path.stem].index(item.path.stem))
     for item in items:
         if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")

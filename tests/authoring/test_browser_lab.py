@@ -47,12 +47,11 @@ def test_the_first_sight_is_the_first_notebook_and_nobody_asks_for_anything(
 def test_a_terminal_knows_the_command_of_the_course(chromium: Any, student: str) -> None:
     page = lab.opened(chromium, student)
     page.evaluate("jupyterapp.commands.execute('terminal:create-new').then(() => null)")
-    page.locator(".jp-Terminal textarea").wait_for(state="attached")
-    page.wait_for_timeout(2000)  # the shell greets
-    page.keyboard.type("command -v course > found.txt\n")
     read = f"fetch('{student}/files/found.txt?token=T').then(file => file.ok ? file.text() : '')"
-    for _ in range(240):
-        page.wait_for_timeout(500)
+    for _ in range(30):
+        page.get_by_role("tab", name="Terminal 1").click()  # the notebook, once it is there, takes its place
+        page.keyboard.type("command -v course > found.txt\n")  # lost where the shell does not listen yet
+        page.wait_for_timeout(2000)
         if found := page.evaluate(read).strip():
             break
     assert found == str(lab.PROGRAMS / "course")
