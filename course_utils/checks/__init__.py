@@ -45,7 +45,7 @@ def check(answer: str, namespace: Mapping[str, Any], seed: int = 0) -> Any:
 
     report = core.verdict(EXERCISES[answer], observe(answer, namespace, seed, EXERCISES[answer].reference))
     if answer in namespace and not report.note.startswith("Not yet"):  # an honest try
-        standing.note(report)
+        standing.note(report, versions.source(namespace[answer]))
         if report.points < report.exercise.points:
             report = replace(report, puzzle=worked.puzzle(answer))
     if versions.earlier(namespace.get(answer)):

@@ -39,13 +39,18 @@ def _note(info: Any) -> None:
 
 def earlier(answer: Any) -> bool:
     """Does its cell, as it was last run or saved, read otherwise than when it made this answer?"""
-    code = _code(answer)
-    source = "".join(linecache.getlines(code.co_filename)).strip() if code else ""
+    made = source(answer)
     for cell, runs in _runs.items():
-        if source and source in [run for run, _ in runs]:
+        if made and made in [run for run, _ in runs]:
             last, when = runs[-1]
-            return last != source or _saved(cell, when) not in (None, source)
+            return last != made or _saved(cell, when) not in (None, made)
     return False
+
+
+def source(answer: Any) -> str:
+    """The cell that made this answer, as it read then; '' where that is not known."""
+    code = _code(answer)
+    return "".join(linecache.getlines(code.co_filename)).strip() if code else ""
 
 
 def _code(answer: Any) -> CodeType | None:

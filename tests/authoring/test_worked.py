@@ -9,7 +9,7 @@ import pytest
 
 from bank.answers import Answer, notebook_names
 from course_utils import settings
-from course_utils.checks import check, progress
+from course_utils.checks import check, progress, versions
 from course_utils.checks.judges import EXERCISES, standing, worked
 from courseware.authoring import worked as making
 
@@ -75,12 +75,20 @@ def test_a_worked_solution_unfolds_after_full_points_or_enough_tries(home):
 def test_the_best_try_counts_and_a_damaged_file_costs_only_what_it_held(home):
     tried(MADE["reparameterize"]["solution"])
     tried(WRONG)
-    assert json.loads(standing.file().read_text())["reparameterize"] == [3, 2]
+    assert json.loads(standing.file().read_text())["reparameterize"][:2] == [3, 2]
     for damaged in ("{", '{"reparameterize": ["three", null]}', '{"reparameterize": 3}', "[]"):
         standing.file().write_text(damaged)
         assert not any(row.tries for row in standing.rows())
         tried(WRONG)
-        assert json.loads(standing.file().read_text()) == {"reparameterize": [1, 1]}
+        assert json.loads(standing.file().read_text()).keys() == {"reparameterize"}
+        assert [(row.points, row.tries) for row in standing.rows() if row.tries] == [(1, 1)]
+
+
+def test_the_same_cell_run_again_is_no_new_try(home, monkeypatch):
+    for source, tries in (("a", 1), ("a", 1), ("b", 2), ("a", 3), ("", 4), ("", 5)):
+        monkeypatch.setattr(versions, "source", lambda answer, read=source: read)
+        tried(WRONG)
+        assert [row.tries for row in standing.rows() if row.tries] == [tries]
 
 
 def test_a_teacher_may_leave_the_worked_answers_out(home, monkeypatch):

@@ -1,6 +1,6 @@
 """Where a student stands: tries and points of each exercise, kept in build/progress.json and nowhere else.
 
-A try counts where there was an answer to look at. After full points, or after TRIES of them, the page shows a
+A try counts where there was an answer to look at, and another than the last time. After full points, or after TRIES of them, the page shows a
 worked solution. Questions to come back to are those that this browser has seen answered wrong (recall.py).
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import json
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -45,12 +46,17 @@ def file() -> Path:
     return settings.project_folder() / "build" / "progress.json"
 
 
-def note(report: Report) -> None:
-    """Count a try where somebody watches; a place that cannot be written to costs the count alone."""
+def note(report: Report, source: str) -> None:
+    """Count a try where somebody watches; a place that cannot be written to costs the count alone.
+
+    An answer whose `source` is that of the last try, as in 'Run All', is none; one of unknown source, '', is.
+    """
     if settings.watched() and "NBGRADER_VALIDATING" not in os.environ:
         kept, exercise = _kept(), report.exercise
         best, _, tries = _points(kept.get(exercise.answer), exercise.points)
-        kept[exercise.answer] = [max(best, report.points), tries + 1]
+        mark, last = zlib.crc32(source.encode()), kept.get(exercise.answer)
+        again = bool(source) and isinstance(last, list) and last[2:] == [mark]
+        kept[exercise.answer] = [max(best, report.points), tries + (not again), mark]
         with suppress(CourseError), whole(file()) as part:
             part.write_text(json.dumps(kept), encoding="utf-8")
 
@@ -76,7 +82,7 @@ def rows() -> list[Row]:
 def _points(kept: Any, of: float) -> tuple[float, float, int]:
     """Points, maximum, tries; of a file that somebody has edited, as little as it says."""
     try:
-        best, tries = kept
+        best, tries, *_ = kept
         return min(float(best), of), of, int(tries)
     except (TypeError, ValueError):
         return 0, of, 0
