@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import random
 import tempfile
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
+from PIL import Image
 
 from course_utils.checks.judges import EXERCISES
 from course_utils.checks.probes import observe
@@ -74,3 +78,11 @@ def packed(seed: int, answer: str = RIGHT_KL) -> dict[str, Any]:
     names: dict[str, Any] = {}
     exec(answer, names)
     return json.loads(json.dumps(observe("gaussian_kl", names, seed_of(seed, "gaussian_kl")).packed))
+
+
+def png(width: int = 3, height: int = 2, kind: str = "PNG", noise: bool = False) -> str:
+    """A picture in base64, black or of noise, which cannot be packed."""
+    file, size = BytesIO(), 3 * width * height
+    drawn = random.Random(0).randbytes(size) if noise else bytes(size)
+    Image.frombytes("RGB", (width, height), drawn).save(file, kind)
+    return base64.b64encode(file.getvalue()).decode()

@@ -124,18 +124,14 @@ def grade(job: Job) -> Result:
         nb = nbformat.reads(text, as_version=4)
         drawn = random.Random(f"{submission.digest} {name} {job.seed}")
         handed_in = name in submission.notebooks
+        cells = {cell.metadata.nbgrader.grade_id: cell for cell in nb.cells}
         scores = {
-            cell.metadata.nbgrader.grade_id: None
-            if cell.cell_type == "markdown"
-            else float(drawn.randint(0, 3) * handed_in)
-            for cell in nb.cells
+            grade_id: None if cell.cell_type == "markdown" else float(drawn.randint(0, 3) * handed_in)
+            for grade_id, cell in cells.items()
             if utils.is_grade(cell)
         }
-        comments = {
-            cell.metadata.nbgrader.grade_id: drawn.choice([None, "No response."])
-            for cell in nb.cells
-            if utils.is_solution(cell)
-        }
+        answers = [grade_id for grade_id, cell in cells.items() if utils.is_solution(cell)]
+        comments = {grade_id: drawn.choice([None, "No response."]) for grade_id in answers}
         verdict = Verdict("1.1", "sum", scores[AUTOMATIC] or 0.0, 3.0, "", {"it is 2": "count again"})
         marks = [cell.metadata.nbgrader for cell in nb.cells]
         shown = {one.grade_id: (scores.get(one.grade_id), one.points) for one in marks if "points" in one}

@@ -1,8 +1,7 @@
 """The verdict on a graded cell, by the evidence that its kernel handed over: nbgrader's step after the run.
 
-It is computed here, in the grader's own process. Whatever else the student's kernel printed, displayed or
-patched, the one result that nbgrader reads was written by `Judge`. It leaves a notebook that asks nothing of
-other machines when a person opens it.
+Whatever the student's kernel printed, displayed or patched, the one result that nbgrader reads is written by
+`Judge`, in the grader's own process. It leaves a notebook that asks no other machine when it is opened.
 """
 
 import re
@@ -103,16 +102,16 @@ def judged(
 ) -> tuple[core.Report, Reason | None, Observation | None]:
     """The verdict on a graded cell, what was wrong with its outputs, and the evidence that is among them."""
     shown = [output.data[EVIDENCE_MIME] for output in outputs if EVIDENCE_MIME in output.get("data", {})]
+    reason: Reason | None = Reason.FORGED
+    sentence = "The check handed over evidence more than once."
     if not shown:
         reason, sentence = _why_no_evidence(outputs)
-    elif len(shown) > 1:
-        reason, sentence = Reason.FORGED, "The check handed over evidence more than once."
-    else:
+    elif len(shown) == 1:
         try:
             seen = observation(shown[0], exercise, seed)
             return core.verdict(exercise, seen), None, seen
         except CourseError as problem:
-            reason, sentence = Reason.FORGED, str(problem)
+            sentence = str(problem)
     return core.Report(exercise, (), words.printable(sentence, words.SENTENCE)), reason, None
 
 

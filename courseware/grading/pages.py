@@ -45,25 +45,15 @@ MOST_MARKDOWN = 50_000  # characters of a cell; the longest of the course has 5,
 MOST_SIGNS = 1_000  # that open something; a cell of the course has up to 90, and nesting costs their square
 
 Scores = dict[str, tuple[float | None, float]]  # points got and to be had, by nbgrader's name of the cell
+OURS = Path(__file__).parent / "templates"  # they come first, and replace the macro that would load MathJax
 FORMGRADER = Path(nbgrader.__file__).parent / "server_extensions" / "formgrader"
 EXPORTER: dict[str, Any] = {
     "sanitize_html": True,
-    "preprocessors": ["courseware.grading.pages.Inert"],
+    "preprocessors": [f"{__name__}.Inert"],
     # nbgrader's templates leave Markdown as it is even so, hence a filter that does not.
-    "filters": {
-        "markdown2html": "courseware.grading.pages.markdown",
-        "clean_html": "courseware.grading.pages.clean_html",
-    },
-    # Ours come first: they replace the macro that would load MathJax.
-    "extra_template_basedirs": [
-        str(Path(__file__).parent / "templates"),
-        str(markup.TEMPLATES),
-        str(FORMGRADER / "templates"),
-    ],
+    "filters": {"markdown2html": f"{__name__}.markdown", "clean_html": f"{__name__}.clean_html"},
+    "extra_template_basedirs": [str(folder) for folder in (OURS, markup.TEMPLATES, FORMGRADER / "templates")],
 }
-
-
-# --- outputs ----------------------------------------------------------------------------------------
 
 
 def clean_outputs(cell: NotebookNode, texts: tuple[str, ...] = ("text/plain",)) -> None:
@@ -135,21 +125,13 @@ def _size(metadata: Any) -> dict[str, int]:
     return {key: size[key] for key in ("width", "height") if type(size.get(key)) is int and size[key] > 0}
 
 
-# --- Markdown ---------------------------------------------------------------------------------------
-
-
 def loading_nothing(source: str) -> str:
-    """Markdown for which JupyterLab asks no other machine: pictures from elsewhere become links, tags text,
-    and so do diagrams, which can hold pictures.
-
-    Attached pictures and tags without attributes stay.
-    """
+    """Markdown for which JupyterLab asks no other machine: pictures from elsewhere become links; tags with
+    attributes, and diagrams, which can hold pictures, become text."""
     source = re.sub(r"^(.*(?:`{3}|~{3}).*?)mermaid", r"\1text", source, flags=re.IGNORECASE | re.MULTILINE)
     source = re.sub(r"!(?=\[)(?!\[[^\]\n]*\]\((attachment:|data:image/))", "", source)
     return re.sub(r"<(?=[a-zA-Z][^>]*=[^>]*>)", "&lt;", source)
 
-
-# --- HTML -------------------------------------------------------------------------------------------
 
 # fmt: off
 TAGS = ALLOWED_TAGS | {
@@ -202,8 +184,6 @@ def _rendered(source: str, attachments: dict[str, Any]) -> str:
 
 _rendered_alone = remembering(functools.partial(_rendered, attachments={}))
 
-
-# --- pages ------------------------------------------------------------------------------------------
 
 NAMES = {"student", "last_name", "first_name", "notebook_path"}  # that formgrader's heading shows
 

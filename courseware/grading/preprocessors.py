@@ -81,8 +81,7 @@ class Probe(Execute):
     They call the probe alone, by its full name: no judge is where the kernel runs, and a variable `check` of
     the student's own harms nobody. After a cell that takes the kernel with it the notebook is run anew
     without that cell, so that the other exercises still count; when the time for the whole notebook is over,
-    what has been earned stays. A kernel that simply ended may have been killed by the system or a person:
-    the cell is blamed when that happens there ATTEMPTS times, or when there is no time to try again.
+    what has been earned stays. Where a kernel simply ended, the cell is blamed after ATTEMPTS times.
     """
 
     unsafe = Bool(help="Run students' code with your own rights, outside the sandbox.").tag(config=True)
@@ -218,8 +217,8 @@ class Probe(Execute):
         if problem or CellTimeoutError.__name__ in names:
             idle = now[0] - computed < seconds / 2  # of no kernel whose seconds are not known
             silent = Reason.MESSAGES if mute else Reason.WAITING if idle else Reason.TIMEOUT
-            killed = problem == DeadKernelError.__name__
-            raise _LostKernel(cell, self._fault(cell, index, Reason.KILLED if killed else silent))
+            reason = Reason.KILLED if problem == DeadKernelError.__name__ else silent
+            raise _LostKernel(cell, self._fault(cell, index, reason))
         for output in cell.get("outputs", []):
             if output.output_type == "error":
                 _make_plain(output)

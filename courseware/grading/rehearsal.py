@@ -81,9 +81,8 @@ def _lesson(path: Path, raw: bytes) -> sections.Lesson:
         stem, _ = recognised(path.name, raw, known)
     if not stem:
         names = ", ".join(f"{name}.ipynb" for name in lessons)
-        raise CourseError(
-            f"{path.name} is none of the course's notebooks, by its name and by its cells: {names}."
-        )
+        none = f"{path.name} is none of the course's notebooks, by its name and by its cells"
+        raise CourseError(f"{none}: {names}.")
     return lessons[stem]
 
 

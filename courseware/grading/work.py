@@ -130,7 +130,7 @@ class Result:
         return sum(score or 0 for notebook in self.notebooks.values() for score in notebook.scores.values())
 
 
-_one_at_a_time = threading.Lock()  # seeds travel in the environment, which threads share
+_one_at_a_time = threading.Lock()  # threads share the environment, and the limit of processor time
 
 
 def grade(job: Job) -> Result:
@@ -139,8 +139,30 @@ def grade(job: Job) -> Result:
     A regular expression that backtracks without end can be interrupted by nothing: a signal ends this process
     when it has taken OWN_SECONDS. `pool` does once more what it had to do, and then gives it up.
     """
+    faults, notebooks = list(job.submission.faults), {}
     with _one_at_a_time, preprocessors.environment(ENVIRONMENT), _limited(OWN_SECONDS):
-        return _grade(job)
+        started = time.time()
+        for name in job.released:
+            try:
+                notebooks[name], found = _notebook(job, name)
+            except Exception as problem:  # a batch always ends: this notebook is left to a person
+                found = [Fault(Reason.GRADER_FAILED, name, _told(problem))]
+                nothing = replace(job, submission=replace(job.submission, notebooks={}))
+                notebooks[name], _ = _notebook(nothing, name)
+            faults += found
+    versions = {"vae-course": __version__, "python": platform.python_version()}
+    limits = {"graded_cell_seconds": preprocessors.GRADED_SECONDS, "output_bytes": Probe().output_bytes}
+    audit = {
+        "versions": versions | {name: metadata.version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "terms": vars(job.rules),
+        "limits": limits | (asdict(sandbox.Limits()) if job.rules.sandboxed else {}),
+        "environment": ENVIRONMENT,
+        "released": digest_of(job.released),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "seconds": round(time.time() - started, 3),
+    }
+    return Result.of(job, faults, notebooks, audit)
 
 
 def ready() -> None:
@@ -163,34 +185,6 @@ def _limited(seconds: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-def _grade(job: Job) -> Result:
-    started = time.time()
-    faults, notebooks = list(job.submission.faults), {}
-    for name, released in job.released.items():
-        try:
-            notebooks[name], found = _notebook(job, name, nbformat.reads(released, as_version=4))
-        except Exception as problem:  # a batch always ends: this notebook is left to a person
-            found = [Fault(Reason.GRADER_FAILED, name, _told(problem))]
-            nothing = replace(job, submission=replace(job.submission, notebooks={}))
-            notebooks[name], _ = _notebook(nothing, name, nbformat.reads(released, as_version=4))
-        faults += found
-    audit = {
-        "versions": {
-            "vae-course": __version__,
-            "python": platform.python_version(),
-            **{name: metadata.version(name) for name in PACKAGES},
-        },
-        "platform": platform.platform(),
-        "terms": vars(job.rules),
-        "limits": limits(job.rules),
-        "environment": ENVIRONMENT,
-        "released": digest_of(job.released),
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-        "seconds": round(time.time() - started, 3),
-    }
-    return Result.of(job, faults, notebooks, audit)
-
-
 def digest_of(released: Mapping[str, str]) -> str:
     """One name for the notebooks that students were given."""
     return hashlib.sha256(json.dumps(dict(released), sort_keys=True).encode()).hexdigest()
@@ -203,15 +197,9 @@ def _told(problem: Exception) -> str:
         return type(problem).__name__
 
 
-def limits(rules: Rules) -> dict[str, int]:
-    """What a notebook may take beside its rules: of time and output, and in a sandbox of everything else."""
-    always = {"graded_cell_seconds": preprocessors.GRADED_SECONDS, "output_bytes": Probe().output_bytes}
-    return always | (asdict(sandbox.Limits()) if rules.sandboxed else {})
-
-
-def _notebook(job: Job, name: str, released: NotebookNode) -> tuple[Notebook, list[Fault]]:
+def _notebook(job: Job, name: str) -> tuple[Notebook, list[Fault]]:
     """One notebook of the assignment, repaired, run and judged; one that was not handed in is the release."""
-    first = name == next(iter(job.released))
+    released, first = nbformat.reads(job.released[name], as_version=4), name == next(iter(job.released))
     nb, repairs, found = job.submission.read(name, released, job.solved.get(name), first)
     names = {"student": job.submission.student, "assignment": job.submission.assignment, "notebook": name}
     rules, log = job.rules, logging.getLogger("course.grading")
@@ -233,27 +221,22 @@ def _result(nb: NotebookNode, name: str, reports: list[tuple[Report, str]], foun
     scores: dict[str, float | None] = {}
     comments: dict[str, str | None] = {}
     points: pages.Scores = {}
-    was_read = nb.metadata.course.get("read", True)
     for cell in (cell for cell in nb.cells if "nbgrader" in cell.metadata):
         mark = cell.metadata.nbgrader
         if utils.is_solution(cell):
             unchanged = mark.get("checksum") == utils.compute_checksum(cell)
-            silent = was_read and unchanged and not utils.is_task(cell)
+            silent = nb.metadata["course"]["read"] and unchanged and not utils.is_task(cell)
             comments[mark.grade_id] = NO_RESPONSE if silent else None
         if utils.is_grade(cell):
-            scores[mark.grade_id] = _score(cell)
+            # nbgrader's own reading; a check that was not run is worth nothing
+            not_run = cell.cell_type == "code" and not utils.is_solution(cell) and not cell.outputs
+            scores[mark.grade_id] = 0.0 if not_run else utils.determine_grade(cell)[0]
         if utils.is_grade(cell) or utils.is_task(cell):
             points[mark.grade_id] = scores.get(mark.grade_id), float(mark.points)
     said = {grade_id: comment for grade_id, comment in comments.items() if comment}
     page = pages.page(nb, points, said, title=name)
     executed, page = (text.encode("utf-8", "replace").decode() for text in (nbformat.writes(nb), page))
     return Notebook(executed, page, scores, comments, [_verdict(*one) for one in reports], found)
-
-
-def _score(cell: NotebookNode) -> float | None:
-    """nbgrader's own reading of a graded cell; a check that was not run is worth nothing."""
-    not_run = cell.cell_type == "code" and not utils.is_solution(cell) and not cell.outputs
-    return 0.0 if not_run else utils.determine_grade(cell)[0]
 
 
 def _verdict(report: Report, digest: str) -> Verdict:

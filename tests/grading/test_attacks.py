@@ -24,7 +24,7 @@ from typing import Any
 import attacks
 import nbformat
 import pytest
-from attacks import ATTACKS, CANARY, FILES, SLEEP, Attack
+from attacks import ATTACKS, CANARY, FILES, SLEEP
 from nbgrader.api import Gradebook
 
 from courseware.authoring import release
@@ -47,7 +47,7 @@ class Class:
     root: Path
     results: dict[str, Result]
     connections: list[Any]
-    canaries: dict[Path, str]
+    canaries: list[Path]
     written: dict[str, str]  # by student: everything in autograded/ and feedback/
     entered: dict[str, float]  # by student: the score in the gradebook
 
@@ -72,29 +72,22 @@ def graded(tmp_path_factory) -> Iterator[Class]:
     release.generate(ASSIGNMENT, batch.Course(root).config)
     (source.parent / "notes.txt").write_text(CANARY)
 
-    outside = tmp_path_factory.mktemp("outside")
-    canaries = {outside / "canary": CANARY, Path(f"/tmp/canary-{os.getpid()}"): CANARY}
-    for path, content in canaries.items():
-        path.write_text(content)
+    outside, beside = tmp_path_factory.mktemp("outside"), Path(f"/tmp/canary-{os.getpid()}")
+    canaries = [outside / "canary", beside]
+    for path in canaries:
+        path.write_text(CANARY)
     servers = listening()
-    places = {
-        "ROOT": root,
-        "PROJECT": ROOT,
-        "HOME": outside,
-        "PORT": servers[0].getsockname()[1],
-        "TMP": f"/tmp/canary-{os.getpid()}",
-    }
+    port = servers[0].getsockname()[1]
+    places = {"ROOT": root, "PROJECT": ROOT, "HOME": outside, "PORT": port, "TMP": beside}
     for name, notebook in {"perfect": perfect, "wrong": wrong}.items():
-        hand_in(root, name, notebook)
+        nbformat.write(notebook, submitted(root, name))
     for name, one in ATTACKS.items():
         code = one.code
         for word, place in places.items():
             code = code.replace(f"{{{word}}}", str(place))
-        hand_in(root, student(name), with_answer(perfect, code + one.ending))
-    for name, make in FILES.items():
-        folder = root / "submitted" / student(name) / ASSIGNMENT
-        folder.parent.mkdir(parents=True)
-        make(folder, json.loads(nbformat.writes(perfect)), root)
+        nbformat.write(with_answer(perfect, code + one.ending), submitted(root, student(name)))
+    for name, (make, _, _) in FILES.items():
+        make(submitted(root, student(name)), json.loads(nbformat.writes(perfect)), root)
 
     course = batch.Course(root)
     with pytest.MonkeyPatch.context() as patch:
@@ -103,12 +96,8 @@ def graded(tmp_path_factory) -> Iterator[Class]:
         rules = Rules(cell_seconds=3, notebook_seconds=60)
         # More workers than there are cores: they wait for time limits most of the time.
         with ProcessPoolExecutor(WORKERS, get_context("spawn"), attacks.small_limits) as workers:
-            graded = batch.grade(
-                course,
-                [ASSIGNMENT],
-                rules,
-                pool.Crew(lambda work, job, _: workers.submit(work, job), WORKERS),
-            )
+            crew = pool.Crew(lambda work, job, _: workers.submit(work, job), WORKERS)
+            graded = batch.grade(course, [ASSIGNMENT], rules, crew)
             results = {result.student: result for result in graded}
     written = {
         name: "".join(
@@ -136,10 +125,11 @@ def with_answer(notebook: Any, source: str) -> Any:
     return notebook
 
 
-def hand_in(root: Path, name: str, notebook: Any) -> None:
+def submitted(root: Path, name: str) -> Path:
+    """Where this student's notebook is to lie."""
     folder = root / "submitted" / name / ASSIGNMENT
     folder.mkdir(parents=True)
-    nbformat.write(notebook, folder / "theory.ipynb")
+    return folder / "theory.ipynb"
 
 
 def listening() -> list[socket.socket]:
@@ -177,35 +167,23 @@ def test_honest_students_have_their_points(graded):
 
 
 @every_attack
-def test_an_attack_gains_nothing(graded, name):
-    assert points(graded.results[student(name)])["gaussian-kl-check"] == 0
-
-
-@pytest.mark.parametrize("name", [name for name, one in ATTACKS.items() if one.kept == 3])
-def test_an_attack_spoils_no_other_exercise(graded, name):
-    assert points(graded.results[student(name)])["reparameterize-check"] == 3
+def test_an_attack_gains_nothing_and_spoils_no_other_exercise(graded, name):
+    got = points(graded.results[student(name)])
+    assert got["gaussian-kl-check"] == 0
+    assert ATTACKS[name].spoils or got["reparameterize-check"] == 3
 
 
 @every_attack
-def test_an_attack_ends_in_its_reason(graded, name):
-    found = {fault.reason.name for fault in graded.results[student(name)].faults}
-    assert reasons_fit(ATTACKS[name], found), graded.results[student(name)].faults
-
-
-def reasons_fit(one: Attack, found: set[str]) -> bool:
-    """Whether each reason that must be named is, in one of the ways that it may take, and no other."""
-    ways = [set(way.split("|")) for way in one.reasons]
-    return all(way & found or "" in way for way in ways) and not found - set().union(*ways)
+def test_an_attack_ends_in_its_reason_and_no_other(graded, name):
+    faults, ways = graded.results[student(name)].faults, ATTACKS[name].reasons
+    found = {fault.reason.name for fault in faults}
+    assert found <= ways and (found or "" in ways), faults
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_files_end_in_their_reason(graded, name):
-    assert {f.reason.name for f in graded.results[student(name)].faults} == set(attacks.FILE_REASONS[name])
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_files_gain_nothing(graded, name):
-    assert graded.results[student(name)].points == attacks.FILE_POINTS.get(name, 0)
+def test_files_end_in_their_reason_and_gain_nothing(graded, name):
+    result, (_, reasons, kept) = graded.results[student(name)], FILES[name]
+    assert ({fault.reason.name for fault in result.faults}, result.points) == (reasons, kept)
 
 
 # --- the batch --------------------------------------------------------------------------------------------
@@ -238,7 +216,7 @@ def test_nothing_secret_was_written(graded, name):
 
 
 def test_nothing_outside_was_changed(graded):
-    assert {path: path.read_text() for path in graded.canaries} == graded.canaries
+    assert {path.read_text() for path in graded.canaries} == {CANARY}
     marked = subprocess.run(
         ["grep", "-rlF", attacks.WRITTEN, graded.root / "solutions", graded.root / "submitted" / "perfect",
          ROOT / "course_utils", os.__file__, sys.modules["torch"].__file__],

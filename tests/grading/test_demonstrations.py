@@ -11,7 +11,7 @@ import torch
 from nbformat.v4 import new_code_cell, new_notebook
 
 from course_utils.checks.judges import EXERCISES
-from course_utils.checks.probes import Observation, evidence, observe
+from course_utils.checks.probes import observe
 from course_utils.checks.probes.predictions import measured
 from course_utils.engine import cache, fast
 from courseware import sections
@@ -46,12 +46,10 @@ def lesson(demonstration: str = SHOWN, solution: str = STUB):
 
 def runs(cells, release=None) -> list[int]:
     """The places of the cells that run, in a copy without tags as students hand it in."""
-    handed_in = [nbformat.from_dict(cell) for cell in cells]
-    for cell in handed_in:
+    handed_in = nbformat.from_dict(new_notebook(cells=cells))
+    for cell in handed_in.cells:
         cell.metadata.pop("tags", None)
-    return sorted(
-        demonstrations.needed(new_notebook(cells=handed_in), new_notebook(cells=release or lesson()))
-    )
+    return sorted(demonstrations.needed(handed_in, new_notebook(cells=release or lesson())))
 
 
 @pytest.fixture(autouse=True)
@@ -63,26 +61,23 @@ def smoke(monkeypatch):
 # --- grading ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("source", [STUB, ANSWER, f"import math\n{ANSWER}"])
-def test_a_demonstration_is_left_out_by_the_tag_that_was_released(source):
-    assert runs(lesson(solution=source)) == [0, 2, 3]
+NEEDED_AFTER_ALL = [*lesson(), new_code_cell("print(model)")]
+CALLS = "gaussian_kl(1, 2)"  # what students make
+RUN = {
+    "a tag that was released": (lesson(), lesson(), [0, 2, 3]),
+    "the same beside an answer": (lesson(solution=f"import math\n{ANSWER}"), lesson(), [0, 2, 3]),
+    "no tag": (lesson(), [new_code_cell(SETUP), new_code_cell(SHOWN), *lesson()[2:]], [0, 1, 2, 3]),
+    "a demonstration that was changed": (lesson("model = nn.Linear(2, 2)"), lesson(), [0, 1, 2, 3]),
+    "an answer that repeats it": (lesson(solution=SHOWN), lesson(), [0, 2, 3]),
+    "one that the lesson needs after all": (NEEDED_AFTER_ALL, NEEDED_AFTER_ALL, [0, 1, 2, 3, 4]),
+    "one that gets at an answer": (lesson(CALLS, ANSWER), lesson(CALLS), [0, 1, 2, 3]),
+    "one that gets at a stub": (lesson(CALLS), lesson(CALLS), [0, 2, 3]),
+}
 
 
-def test_without_a_tag_in_the_release_every_cell_runs():
-    assert runs(lesson(), [new_code_cell(SETUP), new_code_cell(SHOWN), *lesson()[2:]]) == [0, 1, 2, 3]
-
-
-def test_a_changed_demonstration_is_the_students_own():
-    assert runs(lesson("model = nn.Linear(2, 2)")) == [0, 1, 2, 3]
-
-
-def test_an_answer_that_repeats_a_demonstration_runs():
-    assert 2 in runs(lesson(solution=SHOWN))
-
-
-def test_a_demonstration_that_the_lesson_needs_after_all_runs():
-    cells = [*lesson(), new_code_cell("print(model)")]
-    assert runs(cells, cells) == [0, 1, 2, 3, 4]
+@pytest.mark.parametrize(("cells", "release", "places"), RUN.values(), ids=RUN)
+def test_a_demonstration_is_left_out_as_it_was_released_and_tagged(cells, release, places):
+    assert runs(cells, release) == places
 
 
 @pytest.mark.parametrize(
@@ -143,12 +138,6 @@ def test_every_way_to_bind_a_name_counts(binding):
     assert runs(lesson(binding, use), lesson(binding)) == [0, 1, 2, 3]
 
 
-def test_a_demonstration_that_gets_at_what_a_student_made_runs():
-    calls = "gaussian_kl(1, 2)"
-    assert runs(lesson(calls, ANSWER), lesson(calls)) == [0, 1, 2, 3]
-    assert runs(lesson(calls), lesson(calls)) == [0, 2, 3]
-
-
 @pytest.mark.parametrize(
     "source",
     [
@@ -200,30 +189,26 @@ def doubts(*cells) -> str:
     return " ".join(demonstrations.doubts(new_notebook(cells=list(cells))))
 
 
-def test_a_lesson_whose_tags_are_right_raises_no_doubt():
-    assert doubts(*lesson(solution=f"{ANSWER} * torch.ones(1)")) == ""
+RIGHT = lesson(solution=f"{ANSWER} * torch.ones(1)")
+ITS_OWN = [shown("rows = {}\nrows[1] = vars(rows)"), shown("model.bias[0] = 1")]
+TAGGED = answer(ANSWER)
+TAGGED.metadata.tags = [demonstrations.TAG]
+DOUBTS = {
+    "right tags": (RIGHT, ""),
+    "a demonstration changes what it has made": ([*RIGHT, *ITS_OWN], ""),
+    "a cell that nobody needs": ([*RIGHT, new_code_cell("x = 1", id="needless")], "cell needless binds no"),
+    "a cell that an answer prints": (lesson(solution="print(model)"), "needs its `model`: take the tag away"),
+    "a cell that an answer calls": (lesson(solution="def f():\n    return model"), "needs its `model`:"),
+    "what a check asks for": ([shown(ANSWER), graded()], "needs its `gaussian_kl`"),
+    "an answer": ([TAGGED, graded()], "it is an answer or graded: take the tag away"),
+    "no Python": ([new_code_cell("def f(:", id="broken")], "cell broken is no Python: "),
+}  # fmt: skip
 
 
-def test_a_cell_that_nobody_needs_wants_a_tag():
-    needless = new_code_cell("x = 1", id="needless")
-    assert doubts(*lesson(solution=f"{ANSWER} * torch.ones(1)"), needless).startswith(
-        "cell needless binds no"
-    )
-
-
-@pytest.mark.parametrize("used", ["print(model)", "def gaussian_kl(mu, logvar):\n    return model"])
-def test_a_cell_that_an_answer_needs_wants_none(used):
-    assert "needs its `model`: take the tag away" in doubts(*lesson(solution=used))
-
-
-def test_what_a_check_asks_for_is_no_demonstration():
-    assert "needs its `gaussian_kl`" in doubts(shown(ANSWER), graded())
-
-
-def test_an_answer_is_no_demonstration():
-    marked = answer(ANSWER)
-    marked.metadata.tags = [demonstrations.TAG]
-    assert "it is an answer or graded: take the tag away" in doubts(marked, graded())
+@pytest.mark.parametrize(("cells", "told"), DOUBTS.values(), ids=DOUBTS)
+def test_a_tag_that_is_wrong_or_missing_is_told(cells, told):
+    assert told in doubts(*cells)
+    assert bool(doubts(*cells)) == bool(told)
 
 
 @pytest.mark.parametrize(
@@ -238,18 +223,8 @@ def test_an_answer_is_no_demonstration():
     ],
 )
 def test_a_cell_that_changes_what_it_has_not_made_is_no_demonstration_and_needs_no_tag(source):
-    rest = lesson(solution=f"{ANSWER} * torch.ones(1)")
-    assert "may change what others find: take the tag away" in doubts(*rest, shown(source))
-    assert doubts(*rest, new_code_cell(source)) == ""
-
-
-def test_a_demonstration_may_change_what_it_has_made():
-    rest = lesson(solution=f"{ANSWER} * torch.ones(1)")
-    assert doubts(*rest, shown("rows = {}\nrows[1] = vars(rows)"), shown("model.bias[0] = 1")) == ""
-
-
-def test_a_cell_that_does_not_compile_is_named():
-    assert doubts(new_code_cell("def f(:", id="broken")).startswith("cell broken is no Python: ")
+    assert "may change what others find: take the tag away" in doubts(*RIGHT, shown(source))
+    assert doubts(*RIGHT, new_code_cell(source)) == ""
 
 
 # --- every section ------------------------------------------------------------------------------------
@@ -282,15 +257,14 @@ def test_beside_the_marked_cells_only_set_up_runs_and_what_answers_are_tried_out
     assert all(cell_id.endswith(("-guard", "-01")) for cell_id in others - TRIED_OUT.get(name, set()))
 
 
-def graded_evidence(nb, places: set[int]) -> dict[str, Observation]:
+def graded_evidence(nb, places: set[int]) -> dict[str, dict]:
     """What every graded cell hands over if those cells run; where a check does not seed torch, this does."""
     names: dict = {"display": print}
     found = {}
     for i in sorted(places):
-        asked = preprocessors.asked_of(nb.cells[i])
-        if asked:
+        if asked := preprocessors.asked_of(nb.cells[i]):
             torch.manual_seed(0)
-            found[asked] = observe(asked, names, 3)
+            found[asked] = observe(asked, names, 3).packed
         else:
             exec(nb.cells[i].source, names)
     return found
@@ -301,7 +275,4 @@ def test_the_needed_cells_alone_give_the_same_evidence(monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "agg")
     nb = notebook("solutions", "07-exercises/conditional_vae.ipynb")
     every, some = (graded_evidence(nb, places) for places in (code(nb), demonstrations.needed(nb, nb)))
-    assert len(every) == 3
-    assert {name: evidence.pack(seen.evidence) for name, seen in every.items()} == {
-        name: evidence.pack(seen.evidence) for name, seen in some.items()
-    }
+    assert len(every) == 3 and every == some

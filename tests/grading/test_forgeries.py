@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import nbformat
 import pytest
-from cells import KERNEL, answer_cell, graded_cell
+from cells import KERNEL, RIGHT_KL, answer_cell, graded_cell
 from nbformat.v4 import new_code_cell, new_notebook
 
 from course_utils.checks.judges import EXERCISES
@@ -100,17 +100,13 @@ MISLEADING = {
 FORGERIES = STEALING | MISLEADING
 
 
-def graded(code: str, *, parted: bool = False) -> work.Notebook:
-    """A notebook of unsolved exercises with this cell before the first check, which gives all answers; if
-    `parted`, they are given in the answers' own cells, after it."""
-    tools = f"NAMES = {[*SOLVING]}\nSOLVING = [{', '.join(SOLVING.values())}]\n{PLAIN}{code}\n"
-    first, forged = new_code_cell(IMPORTS), f"{', '.join(SOLVING)} = map(steal, SOLVING)"
-    stubs = [answer_cell(STUB.format(name), name) for name in SOLVING]
-    own = [answer_cell(f"{name} = steal(SOLVING[{at}])", name) for at, name in enumerate(SOLVING)]
-    checks = [graded_cell(name, f"{name}-check") for name in SOLVING]
-    given = [new_code_cell(tools), *own] if parted else [*stubs, new_code_cell(tools + forged)]
+def graded(stubs: list, given: list, names: list[str]) -> work.Notebook:
+    """A notebook that was released with these stubs before checks of these names, with these cells instead."""
+    checks = [graded_cell(name, f"{name}-check") for name in names]
     released, handed_in = (
-        nbformat.writes(new_notebook(cells=[first, *cells, *checks], metadata={"kernelspec": KERNEL}))
+        nbformat.writes(
+            new_notebook(cells=[new_code_cell(IMPORTS), *cells, *checks], metadata={"kernelspec": KERNEL})
+        )
         for cells in (stubs, given)
     )
     solved = released.replace("raise NotImplementedError()", "pass")
@@ -119,9 +115,21 @@ def graded(code: str, *, parted: bool = False) -> work.Notebook:
     return work.grade(job).notebooks["b"]
 
 
+def forged(code: str) -> work.Notebook:
+    """What this cell earns, before the first check, that gives all answers; where it misleads, they are given
+    in cells of their own, after it."""
+    tools = f"NAMES = {[*SOLVING]}\nSOLVING = [{', '.join(SOLVING.values())}]\n{PLAIN}{code}\n"
+    stubs = [answer_cell(STUB.format(name), name) for name in SOLVING]
+    if code in MISLEADING.values():
+        own = [answer_cell(f"{name} = steal(SOLVING[{at}])", name) for at, name in enumerate(SOLVING)]
+        return graded(stubs, [new_code_cell(tools), *own], [*SOLVING])
+    given = new_code_cell(f"{tools}{', '.join(SOLVING)} = map(steal, SOLVING)")
+    return graded(stubs, [*stubs, given], [*SOLVING])
+
+
 @pytest.mark.parametrize("code", FORGERIES.values(), ids=FORGERIES)
 def test_a_forgery_is_paid_for_no_two_exercises_and_for_none_without_a_remark(code):
-    notebook = graded(code, parted=code in MISLEADING.values())
+    notebook = forged(code)
     paid = [one.answer for one in notebook.verdicts if one.points]
     assert len(notebook.verdicts) == len(SOLVING)
     assert not paid or (len(paid) == 1 and notebook.remarks)
@@ -129,8 +137,7 @@ def test_a_forgery_is_paid_for_no_two_exercises_and_for_none_without_a_remark(co
 
 def test_the_same_notebook_pays_for_what_is_solved():
     """So that the test above fails for the forgery, not for the set-up."""
-    right = "def gaussian_kl(mu, logvar): return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)\nsteal = lambda f: gaussian_kl"
-    paid = {one.answer: one.points for one in graded(right).verdicts}
+    paid = {one.answer: one.points for one in forged(f"{RIGHT_KL}\nsteal = lambda f: gaussian_kl").verdicts}
     assert paid["gaussian_kl"] == EXERCISES["gaussian_kl"].points
 
 
@@ -148,15 +155,6 @@ gc.collect()
 
 
 def test_what_students_do_in_cells_of_their_own_costs_no_points():
-    right = "def gaussian_kl(mu, logvar): return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)"
-    released = [answer_cell(STUB.format("gaussian_kl"), "gaussian_kl"), graded_cell("gaussian_kl", "check")]
-    first = new_code_cell(IMPORTS)
-    answer = answer_cell(right, "gaussian_kl")
-    texts = [
-        nbformat.writes(new_notebook(cells=[first, *cells], metadata={"kernelspec": KERNEL}))
-        for cells in (released, [new_code_cell(HONEST), answer, released[1]])
-    ]
-    submission = Submission("ada", "a", {"b": texts[1].encode()}, (), "", None)
-    job = work.Job(submission, {"b": texts[0]}, {"b": texts[0]}, 7, work.Rules(cell_seconds=30))
-    (verdict,) = work.grade(job).notebooks["b"].verdicts
+    stub, answer = (answer_cell(code, "gaussian_kl") for code in (STUB.format("gaussian_kl"), RIGHT_KL))
+    (verdict,) = graded([stub], [new_code_cell(HONEST), answer], ["gaussian_kl"]).verdicts
     assert verdict.points == verdict.of

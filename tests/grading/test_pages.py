@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import copy
-import io
 import json
 import re
 import shutil
@@ -14,16 +13,17 @@ from pathlib import Path
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
+from cells import png
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from nbgrader.api import Gradebook
 from nbgrader.converters import GenerateFeedback
 from nbgrader.server_extensions.formgrader.formgrader import FormgradeExtension
-from PIL import Image
 
 from course_utils.checks.judges import EXERCISES, core
 from courseware import markup
 from courseware.grading import pages
+from courseware.grading.preprocessors import asked_of
 from courseware.grading.reasons import Fault, Reason
 from courseware.grading.submission import pictures
 
@@ -32,16 +32,8 @@ ACTIVE = ["script", "iframe", "object", "embed", "link", "meta", "base", "form",
 FETCHED = ["src", "srcset", "poster", "data", "background", "action", "formaction", "xlink:href"]
 
 
-def png(width: int = 3, height: int = 2) -> str:
-    file = io.BytesIO()
-    Image.new("RGB", (width, height)).save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode()
-
-
-def displayed(metadata: object = None, **data: object) -> dict:
-    """A display_data output; `_` stands for the slash and `__` for the plus of a MIME type."""
-    mimes = {name.replace("__", "+").replace("_", "/", 1): value for name, value in data.items()}
-    return {"output_type": "display_data", "data": mimes, "metadata": metadata or {}}
+def displayed(data: dict[str, object], metadata: object = None) -> dict:
+    return {"output_type": "display_data", "data": data, "metadata": metadata or {}}
 
 
 def stream(text: object) -> dict:
@@ -59,30 +51,29 @@ def cleaned(*outputs: object) -> list[NotebookNode]:
 
 EVIL = "<script>alert(1)</script>"
 POISONED_OUTPUTS = {
-    "html": displayed(text_html=EVIL),
-    "html that claims to be a report": displayed(
-        **{"text/html": EVIL, core.REPORT_MIME: {"points": 9}, "text/plain": "9"}
-    ),
-    "an isolated html": displayed({"text/html": {"isolated": True}}, text_html=EVIL),
-    "markdown": displayed(text_markdown="[x](javascript:alert(1))"),
-    "latex": displayed(text_latex=f"$x$ {EVIL}"),
-    "svg": displayed(image_svg__xml="<svg onload=alert(1)>"),
-    "javascript": displayed(application_javascript="alert(1)"),
-    "a widget": displayed(**{"application/vnd.jupyter.widget-view+json": {"model_id": "x"}}),
-    "mermaid": displayed(**{"text/vnd.mermaid": "graph TD; A--><img src=x onerror=alert(1)>"}),
-    "an unknown type named to hurt": displayed(**{EVIL: "x"}),
-    "a jpeg": displayed(image_jpeg='x" onerror="alert(1)'),
-    "a png that is none": displayed(image_png='x" onerror="alert(1)'),
+    "html": displayed({"text/html": EVIL}),
+    "html like a report": displayed({"text/html": EVIL, core.REPORT_MIME: {"points": 9}, "text/plain": "9"}),
+    "an isolated html": displayed({"text/html": EVIL}, {"text/html": {"isolated": True}}),
+    "markdown": displayed({"text/markdown": "[x](javascript:alert(1))"}),
+    "latex": displayed({"text/latex": f"$x$ {EVIL}"}),
+    "svg": displayed({"image/svg+xml": "<svg onload=alert(1)>"}),
+    "javascript": displayed({"application/javascript": "alert(1)"}),
+    "a widget": displayed({"application/vnd.jupyter.widget-view+json": {"model_id": "x"}}),
+    "mermaid": displayed({"text/vnd.mermaid": "graph TD; A--><img src=x onerror=alert(1)>"}),
+    "an unknown type named to hurt": displayed({EVIL: "x"}),
+    "a jpeg": displayed({"image/jpeg": 'x" onerror="alert(1)'}),
+    "a png that is none": displayed({"image/png": 'x" onerror="alert(1)'}),
     "a png whose width is no number": displayed(
-        {"image/png": {"width": "1 onerror=alert(1)"}}, image_png=png()
+        {"image/png": png()}, {"image/png": {"width": "1 onerror=alert(1)"}}
     ),
     "a png with a file and a text": displayed(
-        {"filenames": {"image/png": "https://x/y.png"}, "image/png": {"alt": '" onerror="x'}}, image_png=png()
+        {"image/png": png()},
+        {"filenames": {"image/png": "https://x/y.png"}, "image/png": {"alt": '" onerror="x'}},
     ),
-    "text": displayed(text_plain=EVIL),
+    "text": displayed({"text/plain": EVIL}),
     "a stream": stream(f"\x1b[31m{EVIL}\x1b[0m<img src=x onerror=alert(1)>"),
     "an error": {"output_type": "error", "ename": EVIL, "evalue": EVIL, "traceback": [EVIL]},
-    "a count that is no number": {**displayed(text_plain="1"), "execution_count": EVIL},
+    "a count that is no number": {**displayed({"text/plain": "1"}), "execution_count": EVIL},
 }
 POISONED_SOURCES = {
     "script": EVIL,
@@ -202,41 +193,33 @@ def test_only_text_errors_and_pictures_remain_of_a_cell_s_outputs(name):
 
 
 def test_text_and_pictures_stay_as_they_are():
-    picture = displayed({"image/png": {"width": 30, "height": 20}}, image_png=png(), text_plain="<Figure>")
+    picture = displayed(
+        {"image/png": png(), "text/plain": "<Figure>"}, {"image/png": {"width": 30, "height": 20}}
+    )
     error = {"output_type": "error", "ename": "E", "evalue": "v", "traceback": ["\x1b[31mE\x1b[0m", "v"]}
     assert cleaned(stream("a\n"), picture, error) == [stream("a\n"), picture, error]
 
 
 def test_what_was_left_out_is_said_where_nothing_remains():
-    (output,) = cleaned(displayed(text_html="<b>x</b>", image_svg__xml="<svg/>"))
+    (output,) = cleaned(displayed({"text/html": "<b>x</b>", "image/svg+xml": "<svg/>"}))
     assert output.data == {"text/plain": "[left out: image/svg+xml, text/html]"}
 
 
-@pytest.mark.parametrize(
-    "malformed",
-    [
-        None,
-        1,
-        "text",
-        [],
-        {},
-        {"output_type": []},
-        {"output_type": "stream"},
-        stream(3),
-        stream([1]),
-        stream(None),
-        {"output_type": "error", "ename": 1, "evalue": None, "traceback": 2},
-        {"output_type": "error", "ename": "E", "evalue": "v", "traceback": [3]},
-        {"output_type": "display_data", "data": [1]},
-        {"output_type": "display_data"},
-        {"output_type": "display_data", "data": {"text/plain": {"a": 1}}, "metadata": 3},
-        {"output_type": "update", "data": {}},
-    ],
-)
+MALFORMED = [
+    None, 1, "text", [], {}, {"output_type": []}, {"output_type": "stream"}, {"output_type": "display_data"},
+    stream(3), stream([1]), stream(None), {"output_type": "update", "data": {}},
+    {"output_type": "error", "ename": 1, "evalue": None, "traceback": 2},
+    {"output_type": "error", "ename": "E", "evalue": "v", "traceback": [3]},
+    {"output_type": "display_data", "data": [1]},
+    {"output_type": "display_data", "data": {"text/plain": {"a": 1}}, "metadata": 3},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("malformed", MALFORMED)
 def test_malformed_outputs_are_dropped(malformed):
     assert [output for output in cleaned(malformed, stream("after")) if output != stream("after")] in (
         [],
-        [displayed(text_plain="a")],  # the text of a dict: its keys
+        [displayed({"text/plain": "a"})],  # the text of a dict: its keys
     )
 
 
@@ -247,20 +230,17 @@ def test_outputs_that_are_no_list_become_none(outputs):
     assert cell.outputs == []
 
 
-@pytest.mark.parametrize(
-    "picture",
-    [
-        base64.b64encode(b"GIF89a" + bytes(40)).decode(),
-        base64.b64encode(base64.b64decode(png())[:20]).decode(),
-        base64.b64encode(base64.b64decode(png()) + bytes(pictures.MOST_BYTES)).decode(),
-        png(6000, 6000),
-        png()[:-3] + "é",
-        {"a": 1},
-        [3],
-    ],
-)
+CONTENT = base64.b64decode(png())
+NO_PICTURES = [
+    *(base64.b64encode(one).decode() for one in (b"GIF89a" + bytes(40), CONTENT[:20])),
+    base64.b64encode(CONTENT + bytes(pictures.MOST_BYTES)).decode(),
+    png(6000, 6000), png()[:-3] + "é", {"a": 1}, [3],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("picture", NO_PICTURES)
 def test_a_picture_that_is_no_png_or_too_large_is_left_out(picture):
-    (output,) = cleaned(displayed(image_png=picture))
+    (output,) = cleaned(displayed({"image/png": picture}))
     assert output.data == {"text/plain": "[left out: image/png]"}
 
 
@@ -287,9 +267,10 @@ def test_outputs_are_inert_on_the_page(name):
 
 
 def test_a_picture_is_described_by_the_text_beside_it():
-    outputs = (displayed(image_png=png(), text_plain=f'<Picture: "it">{EVIL}'), displayed(image_png=png()))
+    said = f'<Picture: "it">{EVIL}'
+    outputs = displayed({"image/png": png(), "text/plain": said}), displayed({"image/png": png()})
     part = notebook_part(pages.page(poisoned(outputs=outputs), {}, {}, title="theory"))
-    assert [image["alt"] for image in part.select("img")] == [f'<Picture: "it">{EVIL}', pages.UNDESCRIBED]
+    assert [image["alt"] for image in part.select("img")] == [said, pages.UNDESCRIBED]
 
 
 @pytest.mark.parametrize("name", POISONED_SOURCES)
@@ -309,13 +290,10 @@ def solved() -> tuple[NotebookNode, dict, dict]:
             scores[mark.grade_id] = (mark.points / 4, mark.points)
         if mark.get("solution"):
             comments[mark.grade_id] = f"A remark on *{mark.grade_id}*"
-        found = re.search(r'check\("(\w+)"', cell.source) if cell.cell_type == "code" else None
-        if found and mark.get("grade"):
-            exercise = EXERCISES[found[1]]
-            report = core.Report(
-                exercise, (core.Finding("it `holds`", True, 1), core.Finding("no", False, 1))
-            )
-            cell.outputs = [new_output("execute_result", data=report._repr_mimebundle_())]
+        if name := asked_of(cell):
+            findings = core.Finding("it `holds`", True, 1), core.Finding("no", False, 1)
+            shown = core.Report(EXERCISES[name], findings)._repr_mimebundle_()
+            cell.outputs = [new_output("execute_result", data=shown)]
     return nb, scores, comments
 
 
@@ -384,28 +362,28 @@ def test_a_page_is_a_function_of_its_arguments():
 
 @pytest.fixture
 def formgrader(tmp_path, monkeypatch) -> FormgradeExtension:
-    """formgrader as JupyterLab starts it in a course's folder, with its exporter in `webapp.settings`."""
+    """formgrader as JupyterLab starts it in a course's folder, with what it shows pages by in `settings`."""
     shutil.copy(ROOT / "nbgrader_config.py", tmp_path)
     monkeypatch.chdir(tmp_path)
     extension = FormgradeExtension()
     extension.root_dir = str(tmp_path)
     extension.initialize([])
+    extension.settings = {}
+    extension.init_tornado_settings(types.SimpleNamespace(settings=extension.settings))
     return extension
 
 
+SHOWN = dict(assignment_id="a", notebook_id="n", submission_id="s", index=0, total=1, base_url="")
+
+
 @pytest.mark.slow
-def test_formgrader_shows_a_submission_harmless_and_with_its_own_tools(formgrader, tmp_path):
-    webapp = types.SimpleNamespace(settings={})
-    formgrader.init_tornado_settings(webapp)
-    exporter = webapp.settings["nbgrader_exporter"]
-    resources = {"assignment_id": "a", "notebook_id": "n", "submission_id": "s", "index": 0, "total": 1}
+def test_formgrader_shows_a_submission_harmless_and_with_its_own_tools(formgrader):
+    outputs = tuple(output for name, output in POISONED_OUTPUTS.items() if "count" not in name)
     for source in POISONED_SOURCES.values():
-        nb = poisoned(
-            source, tuple(POISONED_OUTPUTS[name] for name in POISONED_OUTPUTS if "count" not in name)
-        )
+        nb = poisoned(source, outputs)
         nb.cells[2].execution_count = None  # malformed notebooks are refused by nbconvert
         del nb.metadata["widgets"]
-        page, _ = exporter.from_notebook_node(nb, resources={**resources, "base_url": ""})
+        page, _ = formgrader.settings["nbgrader_exporter"].from_notebook_node(nb, resources=dict(SHOWN))
         part = notebook_part(page)
         for own in part.select("textarea, input, button"):
             own.decompose()
@@ -420,21 +398,16 @@ NAMED = '<img src=x onerror=alert(1)>";alert(1);"'
 
 
 def test_formgrader_shows_a_student_s_name_and_does_not_run_it(formgrader):
-    webapp = types.SimpleNamespace(settings={})
-    formgrader.init_tornado_settings(webapp)
-    templates = webapp.settings["nbgrader_jinja2_env"]
+    templates = formgrader.settings["nbgrader_jinja2_env"]
     names = {"student_id": NAMED, "assignment_id": NAMED, "notebook_id": NAMED, "base_url": ""}
-    made = [templates.get_template(f"{name}.tpl").render(**names) for name in STUDENTS_PAGES]
-    resources = {"student": NAMED, "notebook_path": NAMED, "last_name": None, "first_name": None}
-    resources |= {"assignment_id": "a", "notebook_id": "n", "submission_id": "s", "index": 0, "total": 1}
-    exporter = webapp.settings["nbgrader_exporter"]
-    made.append(exporter.from_notebook_node(new_notebook(), resources={**resources, "base_url": ""})[0])
+    pages = ("manage_students_assignments", "manage_students_notebook_submissions")
+    made = [templates.get_template(f"{page}.tpl").render(**names) for page in pages]
+    resources = SHOWN | {"student": NAMED, "notebook_path": NAMED, "last_name": None, "first_name": None}
+    exporter = formgrader.settings["nbgrader_exporter"]
+    made.append(exporter.from_notebook_node(new_notebook(), resources=resources)[0])
     for page in map(BeautifulSoup, made, ["html.parser"] * 3):
         assert NAMED in page.get_text() and not page.find("img")
         assert not any(NAMED[-10:] in script.get_text() for script in page("script"))
-
-
-STUDENTS_PAGES = ("manage_students_assignments", "manage_students_notebook_submissions")
 
 
 @pytest.mark.slow
@@ -453,11 +426,12 @@ def test_the_page_is_the_one_that_nbgrader_makes_from_its_gradebook(formgrader, 
         for name in comments:
             gradebook.add_solution_cell(name, "theory", "02-theory")
         gradebook.add_submission("02-theory", "ada")
-        for name, (score, _) in scores.items():
-            gradebook.find_grade(name, "theory", "02-theory", "ada").manual_score = score
-        for name, comment in comments.items():
-            gradebook.find_comment(name, "theory", "02-theory", "ada").manual_comment = comment
-        gradebook.find_submission_notebook("theory", "02-theory", "ada").late_submission_penalty = 1.5
+        entry = gradebook.find_submission_notebook("theory", "02-theory", "ada")
+        for grade in entry.grades:
+            grade.manual_score = scores[grade.name][0]
+        for comment in entry.comments:
+            comment.manual_comment = comments[comment.name]
+        entry.late_submission_penalty = 1.5
         gradebook.db.commit()
     formgrader.coursedir.assignment_id = "02-theory"
     config = formgrader.config.copy()

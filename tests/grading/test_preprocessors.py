@@ -9,6 +9,7 @@ import importlib
 import re
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import nbformat
 import numpy as np
@@ -47,15 +48,20 @@ from courseware.grading.submission.collect import Submission
 ROOT = Path(__file__).parents[2]
 
 
-def judged(*bundles: Any, seed: int = 41, above: NotebookNode | None = None) -> NotebookNode:
-    """A graded cell whose outputs hold these evidence bundles, after Judge has seen the answer `above`."""
+def judged(*bundles: Any, above: NotebookNode | None = None) -> NotebookNode:
+    """A graded cell with these evidence bundles, of the seed 41, after Judge has seen the answer `above`."""
     cell = graded_cell()
     cell.outputs = [
         new_output("execute_result", data={"text/plain": "3", EVIDENCE_MIME: bundle}) for bundle in bundles
     ]
-    judge, resources = Judge(), {"course_seed": seed}
+    judge, resources = Judge(), {"course_seed": 41}
     judge.preprocess_cell(above or answer_cell(""), resources, 0)
     return judge.preprocess_cell(cell, resources, 1)[0]
+
+
+def report(cell: NotebookNode) -> str:
+    """What students read, with the tags that stand in it."""
+    return html.unescape(cell.outputs[0].data["text/html"])
 
 
 # --- the verdict ------------------------------------------------------------------------------------
@@ -79,60 +85,42 @@ def graded() -> dict[str, NotebookNode]:
         "        eps = torch.randn_like(mu.double()) if eps is None else eps\n"
         "        return mu.double() + (logvar.double() / 2).exp() * eps"
     )
-    cells = grade(
-        imports(),
-        new_code_cell("1 / 0"),
-        answer_cell(noisy),
-        graded_cell("gaussian_kl"),
-        new_code_cell("check = sum = None  # names of the course's, used for something else"),
-        answer_cell(class_based, "reparameterize"),
-        graded_cell("reparameterize", "reparameterize-check"),
-        answer_cell("def what_is_my_beta(*arguments:\n    return 1", "what-is-my-beta"),
-        graded_cell("what_is_my_beta", "what-is-my-beta-check"),
-        answer_cell("def monte_carlo_elbo(*arguments):\n    raise NotImplementedError", "monte-carlo-elbo"),
-        graded_cell("monte_carlo_elbo", "monte-carlo-elbo-check"),
-    )
-    return {asked_of(cell): cell for cell in cells}
+    answers = {
+        "gaussian_kl": noisy,
+        "reparameterize": class_based,
+        "what_is_my_beta": "def what_is_my_beta(*arguments:\n    return 1",
+        "monte_carlo_elbo": "def monte_carlo_elbo(*arguments):\n    raise NotImplementedError",
+    }
+    cells = [imports(), new_code_cell("1 / 0")]
+    for name, code in answers.items():
+        cells += [answer_cell(code, name), graded_cell(name, f"{name}-check")]
+        cells.append(new_code_cell("check = sum = None  # names of the course's, used for something else"))
+    return {asked_of(cell): cell for cell in grade(*cells)}
 
 
-def test_a_right_answer_with_noise_and_shadowed_names_keeps_its_points(graded):
-    assert points(graded["gaussian_kl"]) == KL.points
+SHOWN = {
+    "gaussian_kl": (3, "3 of 3 points"),  # with noise and shadowed names
+    "reparameterize": (3, "3 of 3 points"),  # a class with extra keywords in float64
+    "what_is_my_beta": (0, "cannot be read as Python: SyntaxError: '(' was never closed (line 1)"),
+    "monte_carlo_elbo": (0, "Not yet"),  # unsolved
+}
 
 
-def test_a_class_with_extra_keywords_in_float64_keeps_its_points(graded):
-    assert points(graded["reparameterize"]) == EXERCISES["reparameterize"].points
-
-
-def test_a_syntax_error_costs_its_own_exercise_alone(graded):
-    assert points(graded["what_is_my_beta"]) == 0
-    said = html.unescape(graded["what_is_my_beta"].outputs[0].data["text/html"])
-    assert "cell cannot be read as Python: SyntaxError: '(' was never closed (line 1)" in said
-
-
-def test_an_unsolved_exercise_is_not_yet(graded):
-    assert points(graded["monte_carlo_elbo"]) == 0
-    assert "Not yet" in graded["monte_carlo_elbo"].outputs[0].data["text/html"]
+@pytest.mark.parametrize("name", SHOWN)
+def test_each_exercise_has_its_points_and_its_report_whatever_the_others_do(graded, name):
+    earned, said = SHOWN[name]
+    assert points(graded[name]) == earned
+    assert said in report(graded[name])
+    assert EVIDENCE_MIME not in graded[name].outputs[0].data
+    assert graded[name].source == f'check("{name}", globals())'
 
 
 def test_a_forged_execution_count_costs_nobody_anything():
-    cells = [
-        imports(),
-        new_code_cell("get_ipython().execution_count = -5"),
-        answer_cell(RIGHT_KL),
-        graded_cell(),
-    ]
+    forged = new_code_cell("get_ipython().execution_count = -5")
+    cells = [imports(), forged, answer_cell(RIGHT_KL), graded_cell()]
     (cell,) = grade(*cells)
     assert points(cell) == KL.points
     nbformat.validate(new_notebook(cells=cells))
-
-
-def test_the_graded_cell_keeps_its_released_source(graded):
-    assert graded["gaussian_kl"].source == 'check("gaussian_kl", globals())'
-
-
-def test_the_report_that_students_read_is_the_judge_s(graded):
-    assert "3 of 3 points" in graded["gaussian_kl"].outputs[0].data["text/html"]
-    assert EVIDENCE_MIME not in graded["gaussian_kl"].outputs[0].data
 
 
 # --- evidence that is not what it seems ---------------------------------------------------------------
@@ -151,42 +139,27 @@ TAKES_THE_KERNEL = {
 @pytest.mark.parametrize(("body", "sentence"), TAKES_THE_KERNEL.values(), ids=TAKES_THE_KERNEL)
 def test_an_answer_that_takes_its_kernel_with_it_costs_its_own_exercise_alone(body, sentence, monkeypatch):
     monkeypatch.setattr("courseware.grading.preprocessors.GRADED_SECONDS", 12)
-    right_bound = (
-        "def importance_weighted_bound(log_w):\n    return torch.logsumexp(log_w, 0) - math.log(len(log_w))"
-    )
+    right = "def reparameterize(mu, logvar, eps=None):\n    return mu + (logvar / 2).exp() * "
+    right += "(torch.randn_like(mu) if eps is None else eps)"
     lost, kept = grade(
         imports(),
         answer_cell(f"def gaussian_kl(mu, logvar):\n    {body}"),
         graded_cell(),
-        new_code_cell("import math"),
-        answer_cell(right_bound, "importance-weighted-bound"),
-        graded_cell("importance_weighted_bound", "importance-weighted-bound-check"),
+        answer_cell(right, "reparameterize"),
+        graded_cell("reparameterize", "reparameterize-check"),
     )
     assert (points(lost), points(kept)) == (0, 3)
-    assert sentence in lost.outputs[0].data["text/html"]
+    assert sentence in report(lost)
     assert lost.source == 'check("gaussian_kl", globals())'
 
 
 @pytest.mark.slow
-def test_a_cell_that_ends_the_kernel_as_it_is_run_costs_its_own_exercise_alone():
-    (lost,) = grade(imports(), answer_cell("import os\nos._exit(1)"), graded_cell())
-    assert points(lost) == 0
-    assert (
-        "before it had defined <code>gaussian_kl</code>: the code ended" in lost.outputs[0].data["text/html"]
-    )
-
-
-needs_sandbox = pytest.mark.sandbox
-
-
-@pytest.mark.slow
-@needs_sandbox
+@pytest.mark.sandbox
 def test_a_kernel_that_cannot_be_forked_is_forked_from_another_process(monkeypatch):
-    fork, left = forked.Zygote.fork, [1]
+    fork, kills = forked.Zygote.fork, iter([True])
 
     def killed(zygote: forked.Zygote, *request: Any) -> int:
-        left[0] -= 1
-        if left[0] >= 0:
+        if next(kills, False):
             zygote.process.kill()
         return fork(zygote, *request)
 
@@ -195,27 +168,23 @@ def test_a_kernel_that_cannot_be_forked_is_forked_from_another_process(monkeypat
     assert points(cell) == 3
 
 
-@needs_sandbox
+@pytest.mark.sandbox
 def test_where_no_kernel_starts_at_all_that_is_an_error(monkeypatch):
-    def failing(*_: Any) -> int:
-        raise CourseError("no kernel today")
-
-    monkeypatch.setattr(forked.Zygote, "fork", failing)
+    monkeypatch.setattr(forked.Zygote, "fork", Mock(side_effect=CourseError("no kernel today")))
     with pytest.raises(CourseError, match="no kernel today"):
         grade(imports(), answer_cell(RIGHT_KL), graded_cell())
 
 
 @pytest.mark.slow
-@needs_sandbox
-@pytest.mark.parametrize(("kills", "expected"), [(1, 3), (preprocessors.ATTEMPTS, 0)])
+@pytest.mark.sandbox
+@pytest.mark.parametrize(("times", "expected"), [(1, 3), (preprocessors.ATTEMPTS, 0)])
 def test_a_cell_is_blamed_for_the_end_of_its_kernel_when_that_happens_several_times(
-    kills, expected, monkeypatch
+    times, expected, monkeypatch
 ):
-    left, run = [kills], Execute.preprocess_cell
+    run, kills = Execute.preprocess_cell, iter([True] * times)
 
     def killing(probe: Probe, cell: NotebookNode, *how: Any) -> Any:
-        if "def gaussian_kl" in cell.source and left[0]:
-            left[0] -= 1
+        if "def gaussian_kl" in cell.source and next(kills, False):
             probe.km.provisioner.process.kill()
         return run(probe, cell, *how)
 
@@ -226,7 +195,7 @@ def test_a_cell_is_blamed_for_the_end_of_its_kernel_when_that_happens_several_ti
 
 
 @pytest.mark.slow
-@needs_sandbox
+@pytest.mark.sandbox
 def test_what_has_been_earned_stays_where_the_time_ends_in_a_later_run(monkeypatch):
     run, asked = Execute.preprocess_cell, []
 
@@ -256,67 +225,62 @@ def test_evidence_is_judged_whatever_the_kernel_said_about_points():
 
 
 FORGED = {
-    "of another seed": packed(40),
-    "of another seed, relabelled": packed(40) | {"seed": seed_of(41, "gaussian_kl")},
-    "of another exercise": packed(41) | {"answer": "vae_loss"},
-    "a list": [1, 2, 3],
-    "a string": "full marks",
-    "without arrays": {"answer": "gaussian_kl", "seed": seed_of(41, "gaussian_kl")},
-    "an array of objects": packed(41) | {"evidence": {"kl": {"dtype": "|O", "shape": [1], "data": "AAAA"}}},
-    "another shape": packed(41)
-    | {"evidence": evidence.pack({"kl": np.zeros((2, 2, 2)), "single": np.zeros(0)})},
-    "a note of praise": packed(41) | {"note": "full marks"},
+    "none": [],
+    "twice": [packed(41), packed(41)],
+    "of another seed": [packed(40)],
+    "of another seed, relabelled": [packed(40) | {"seed": seed_of(41, "gaussian_kl")}],
+    "of another exercise": [packed(41) | {"answer": "vae_loss"}],
+    "a list": [[1, 2, 3]],
+    "a string": ["full marks"],
+    "without arrays": [{"answer": "gaussian_kl", "seed": seed_of(41, "gaussian_kl")}],
+    "another shape": [packed(41) | {"evidence": evidence.pack({"kl": np.zeros((2, 2, 2))})}],
+    "a note of praise": [packed(41) | {"note": "<script>full marks</script>"}],
 }
 
 
-@pytest.mark.parametrize("bundle", FORGED.values(), ids=FORGED)
-def test_forged_evidence_earns_nothing(bundle):
-    assert points(judged(bundle)) == 0
+@pytest.mark.parametrize("bundles", FORGED.values(), ids=FORGED)
+def test_forged_evidence_earns_nothing_and_runs_nothing(bundles):
+    cell = judged(*bundles)
+    assert points(cell) == 0
+    assert "<script>" not in cell.outputs[0].data["text/html"]
 
 
-UNDEFINED = Observation(
-    "gaussian_kl", seed_of(41, "gaussian_kl"), {}, "`gaussian_kl` is not defined: run the cell above first"
-).packed
+def error(name: str, value: str = "") -> NotebookNode:
+    return new_output("error", ename=name, evalue=value, traceback=[])
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("errors", "said"),
     [
         (
-            ("IndentationError", "unexpected indent (123.py, line 2)"),
+            [error("IndentationError", "unexpected indent (123.py, line 2)")],
             "cannot be read as Python: IndentationError: unexpected indent (line 2)",
         ),
         (
-            ("ModuleNotFoundError", "No module named 'jaxtyping'"),
-            "stopped before it had defined `gaussian_kl`: ModuleNotFoundError: No module named 'jaxtyping'",
+            [error("ImportError", "No module named 'x'")],
+            "stopped before it had defined `gaussian_kl`: ImportError: No module named 'x'",
         ),
-        (None, "The notebook defines no `gaussian_kl`: was it renamed, or deleted?"),
+        ([error("KILLED", "the code ended")], "stopped before it had defined `gaussian_kl`: the code ended"),
+        ([], "The notebook defines no `gaussian_kl`: was it renamed, or deleted?"),
     ],
 )
-def test_why_an_answer_is_not_there_is_said(error, said):
+def test_why_an_answer_is_not_there_is_said(errors, said):
     answer = answer_cell("")
-    name, value = error or ("", "")
-    answer.outputs = [new_output("error", ename=name, evalue=value, traceback=[])] * bool(error)
-    assert said in re.sub(
-        "</?code>", "`", html.unescape(judged(UNDEFINED, above=answer).outputs[0].data["text/html"])
-    )
+    answer.outputs = errors
+    undefined = "`gaussian_kl` is not defined: run the cell above first"
+    bundle = Observation("gaussian_kl", seed_of(41, "gaussian_kl"), {}, undefined).packed
+    assert said in re.sub("</?code>", "`", report(judged(bundle, above=answer)))
 
 
-def test_a_cell_without_evidence_says_so():
-    assert "handed over no evidence" in judged().outputs[0].data["text/html"]
-
-
-def test_a_cell_stopped_at_the_time_limit_says_so():
+@pytest.mark.parametrize(
+    ("outputs", "said"), [([], "handed over no evidence"), ([error("TIMEOUT")], "stopped at the time limit")]
+)
+def test_why_there_is_no_evidence_is_said(outputs, said):
     cell = graded_cell()
-    cell.outputs = [new_output("error", ename="TIMEOUT", evalue="", traceback=[])]
+    cell.outputs = outputs
     Judge().preprocess_cell(cell, {"course_seed": 1}, 0)
     assert points(cell) == 0
-    assert "time limit" in cell.outputs[0].data["text/html"]
-
-
-def test_a_student_s_words_are_escaped_in_the_verdict():
-    cell = judged(packed(41) | {"note": "<script>alert(1)</script>"})
-    assert "<script>" not in cell.outputs[0].data["text/html"]
+    assert said in report(cell)
 
 
 # --- own work -----------------------------------------------------------------------------------------
@@ -334,16 +298,17 @@ def remarks_on(*codes: str, answer: str = "") -> list[str]:
 
 
 def test_a_solved_notebook_of_one_s_own_gets_no_remark():
-    assert (
-        remarks_on(
-            "import matplotlib.pyplot as plt\nplt.rcParams['figure.dpi'] = 80",
-            "torch.manual_seed(3)\ntorch.backends.cudnn.deterministic = True",
-            "%matplotlib inline\nfrom course_utils.checks import check\n!pip install -q torch==2",
-            "x = torch.zeros(3)\nx[0] = 1\nmodel.weight.data = x",
-            answer=RIGHT_KL,
-        )
-        == []
-    )
+    cells = [
+        "import matplotlib.pyplot as plt\nplt.rcParams['figure.dpi'] = 80",
+        "torch.manual_seed(3)\ntorch.backends.cudnn.deterministic = True",
+        "%matplotlib inline\nfrom course_utils.checks import check\n!pip install -q torch==2",
+        "x = torch.zeros(3)\nx[0] = 1\nmodel.weight.data = x",
+        "notes = {'solutions': 1, 'gradebook': 2}",  # words that are also folders'
+        'check("gaussian_kl", globals())',
+        "def (",  # what cannot be read is no reason to stop
+        "x = '''",
+    ]
+    assert remarks_on(*cells, answer=RIGHT_KL) == remarks_on(answer="def gaussian_kl(:") == []
 
 
 USES = {
@@ -383,44 +348,37 @@ def test_every_reference_is_in_the_package():
         assert callable(getattr(importlib.import_module(f"course_utils.{module}"), name))
 
 
-HIDDEN = {
-    "here": "ask = getattr(objectives, '_'.join(['gaussian', 'kl']))",
-    "in a thread": """
-from concurrent.futures import ThreadPoolExecutor
-threads = ThreadPoolExecutor(1)
-threads.submit(int).result()  # it runs before the check does
-def ask(*both): return threads.submit(objectives.gaussian_kl, *both).result()
-""",
-    "in a process": """
+IN_A_PROCESS = """
+from course_utils import objectives
 import os, pickle
 (asks, asked), (told, tells) = (map(os.fdopen, os.pipe(), ("rb", "wb")) for _ in range(2))
 if not os.fork():
     while True: pickle.dump(objectives.gaussian_kl(*pickle.load(asks)), tells); tells.flush()
-def ask(*both): pickle.dump(both, asked); asked.flush(); return pickle.load(told)
-""",
-}
+def gaussian_kl(*both): pickle.dump(both, asked); asked.flush(); return pickle.load(told)
+"""
 
 
-@needs_sandbox
-@pytest.mark.parametrize("code", HIDDEN.values(), ids=HIDDEN)
-def test_the_package_s_solution_is_noted_when_it_runs_for_an_answer(code):
-    first = new_code_cell("from course_utils import objectives\n" + code)
-    answer = answer_cell("def gaussian_kl(mu, logvar):\n    return ask(mu, logvar)")
-    notebook = new_notebook(cells=[imports(), first, answer, graded_cell()], metadata=KERNEL)
-    resources, judge = {"course_seed": 5}, Judge()
-    for step in (Probe(timeout=30), judge):
+@pytest.mark.sandbox
+def test_the_package_s_solution_is_noted_when_it_runs_for_an_answer():
+    notebook = new_notebook(cells=[imports(), answer_cell(IN_A_PROCESS), graded_cell()], metadata=KERNEL)
+    resources: dict[str, Any] = {}
+    for step in (Probe(timeout=30), Judge()):
         notebook, resources = step.preprocess(notebook, resources)
     assert points(notebook.cells[-1]) == 0
-    (remark,) = judge.remarks
-    assert remark.why == (
-        "ran `course_utils.objectives.gaussian_kl`, which solves gaussian_kl, when it was checked"
-    )
-    assert notebook.metadata["course"]["remarks"] == [vars(remark)]
+    (remark,) = notebook.metadata["course"]["remarks"]
+    assert remark["why"].startswith("ran `course_utils.objectives.gaussian_kl`, which solves gaussian_kl,")
 
 
-def test_a_lesson_says_so_too():
-    report = check("gaussian_kl", {"gaussian_kl": lambda mu, logvar: objectives.gaussian_kl(mu, logvar)})
-    assert (report.points, report.note) == (0, words.OWN.format("objectives.gaussian_kl"))
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda mu, logvar: objectives.gaussian_kl(mu, logvar), words.OWN.format("objectives.gaussian_kl")),
+        (objectives.gaussian_kl, "This `gaussian_kl` is the course's own: write one of yours."),
+    ],
+)
+def test_a_lesson_says_so_too(answer, said):
+    found = check("gaussian_kl", {"gaussian_kl": answer})
+    assert (found.points, found.note) == (0, said)
 
 
 WAITING = {
@@ -429,28 +387,18 @@ WAITING = {
     "what students do there": ("exec('x = 1')\nimport importlib\nimportlib.reload(torch)", "", []),
     "as lessons do": ("import subprocess", "", []),
     "harmless, in the answer": ("", "print(torch.__file__)\n", []),
-    "harmless, in a cell that gives two answers": (
-        "",
-        "globals()\nvae_loss = 3\n",
-        ["gaussian_kl", "vae_loss"],
-    ),
+    "harmless, in a cell that gives two": ("", "globals()\nvae_loss = 3\n", ["gaussian_kl", "vae_loss"]),
     "Colab?": ("import sys\n'google.colab' in sys.modules", "", []),
 }
 
 
 @pytest.mark.parametrize(("before", "within", "names"), WAITING.values(), ids=WAITING)
 def test_points_wait_for_a_person_where_code_hides_what_it_calls(before, within, names):
-    cells = [new_code_cell(before), answer_cell(within + RIGHT_KL)]
-    release = new_notebook(
-        cells=[new_code_cell("import subprocess # as on Colab\nimport  subprocess"), answer_cell("")]
-    )
-    found = own_work.remarks(new_notebook(cells=cells), source())
-    assert sorted(own_work.waiting(new_notebook(cells=cells), release, found)) == names
-
-
-def test_the_package_s_function_itself_is_no_answer():
-    report = check("gaussian_kl", {"gaussian_kl": objectives.gaussian_kl})
-    assert (report.points, report.note) == (0, "This `gaussian_kl` is the course's own: write one of yours.")
+    handed_in = new_notebook(cells=[new_code_cell(before), answer_cell(within + RIGHT_KL)])
+    given = new_code_cell("import subprocess # as on Colab\nimport  subprocess")
+    release = new_notebook(cells=[given, answer_cell("")])
+    found = own_work.remarks(handed_in, source())
+    assert sorted(own_work.waiting(handed_in, release, found)) == names
 
 
 def test_evidence_that_nobody_asked_for_is_a_fault():
@@ -462,37 +410,23 @@ def test_evidence_that_nobody_asked_for_is_a_fault():
     assert (fault.reason, notebook.cells[1].outputs) == (Reason.FORGED, [])
 
 
-def test_evidence_that_comes_twice_earns_nothing():
-    assert points(judged(packed(41), packed(41))) == 0
-
-
 def test_the_lesson_s_own_cells_may_use_the_package():
     assert own_work.remarks(nbformat.read("notebooks/02-theory/theory.ipynb", as_version=4), source()) == []
 
 
-def test_the_instructor_s_solution_under_other_names_is_reported():
-    solution = next(c.source for c in source().cells if c.source.startswith("def monte_carlo_elbo"))
-    renamed = solution.replace("log_likelihood", "ll").replace("sigma", "s")
-    cell = answer_cell(renamed, "monte-carlo-elbo")
+@pytest.mark.parametrize(
+    ("name", "old", "new", "how"),
+    [
+        ("gaussian_kl", "", "", "word for word"),  # at any length
+        ("monte_carlo_elbo", "sigma", "s", "but for names"),
+        ("monte_carlo_elbo", "    return", "    print(1)\n    return", "but for names"),
+    ],
+)
+def test_the_instructor_s_solution_is_reported_in_any_cell(name, old, new, how):
+    solution = next(c.source for c in source().cells if f"def {name}" in c.source)
+    cell = new_code_cell(solution.replace(old, new) if old else solution)
     (remark,) = own_work.remarks(new_notebook(cells=[cell]), source())
-    assert remark.why == "is the instructor's solution but for names"
-
-
-def test_the_instructor_s_solution_is_reported_in_any_cell_and_at_any_length():
-    solution = next(c.source for c in source().cells if "def gaussian_kl" in c.source)
-    (remark,) = own_work.remarks(new_notebook(cells=[new_code_cell(solution)]), source())
-    assert remark.why == "is the instructor's solution word for word"
-
-
-def test_a_print_added_hides_no_copy():
-    solution = next(c.source for c in source().cells if c.source.startswith("def monte_carlo_elbo"))
-    cell = answer_cell(solution.replace("    return", "    print(1)\n    return"), "monte-carlo-elbo")
-    (remark,) = own_work.remarks(new_notebook(cells=[cell]), source())
-    assert remark.why == "is the instructor's solution but for names"
-
-
-def test_a_word_that_is_also_a_folder_s_gets_no_remark():
-    assert remarks_on("notes = {'solutions': 1, 'gradebook': 2}") == []
+    assert remark.why == f"is the instructor's solution {how}"
 
 
 REACHES = {
@@ -560,19 +494,11 @@ def test_code_that_reaches_for_checks_or_solutions_is_reported(code):
     assert remarks_on("import torch", code)
 
 
-def test_a_check_in_a_cell_of_one_s_own_gets_no_remark():
-    assert remarks_on('check("gaussian_kl", globals())') == []
-
-
 @pytest.mark.parametrize("kind", ["RIGHT", "WRONG"])
 def test_no_answer_of_the_bank_reaches_for_anything_or_hides_what_it_calls(kind):
     trees = {f"{one.exercise} {one.name}": ast.parse(one.code) for one in getattr(bank, kind)}
     found = {name: list(own_work._reaches(tree, own_work._Names([tree]))) for name, tree in trees.items()}
     assert len(found) > 100 and not any(found.values())
-
-
-def test_code_that_does_not_parse_is_no_reason_to_stop():
-    assert remarks_on("def (", "x = '''", answer="def gaussian_kl(:") == []
 
 
 def test_remarks_are_kept_with_the_notebook():
@@ -585,7 +511,7 @@ def test_remarks_are_kept_with_the_notebook():
 # --- in the sandbox -----------------------------------------------------------------------------------
 
 
-@needs_sandbox
+@pytest.mark.sandbox
 def test_a_submission_runs_where_the_course_s_own_files_are_not():
     look = f"import os\nif os.path.exists({str(ROOT / 'solutions')!r}) or not os.getuid(): raise SystemExit"
     (cell,) = grade(imports(), answer_cell(f"{look}\n{RIGHT_KL}"), graded_cell())
@@ -601,19 +527,6 @@ def test_cells_that_were_not_run_when_the_time_was_over_say_so(monkeypatch):
     monkeypatch.setattr(Execute, "preprocess", lost)
     Probe(unsafe=True, seconds_in_all=0).preprocess(nb, {})
     assert [cell.outputs[0].ename for cell in nb.cells] == ["OUTPUT", "TIMEOUT"]
-
-
-@pytest.mark.slow
-@pytest.mark.sandbox
-@pytest.mark.parametrize(
-    ("code", "reason"),
-    [("import time; time.sleep(60)", Reason.WAITING), ("while True: pass", Reason.TIMEOUT)],
-)
-def test_a_cell_that_waits_is_told_apart_from_one_that_computes(code, reason):
-    nb = new_notebook(cells=[new_code_cell(code)], metadata=KERNEL)
-    probe = Probe(timeout=4)
-    probe.preprocess(nb, {})
-    assert [fault.reason for fault in probe.faults] == [reason]
 
 
 @pytest.mark.slow

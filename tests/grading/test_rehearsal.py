@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from cells import RIGHT_KL
 
 from course_utils.checks.judges import EXERCISES
 from course_utils.settings import CourseError
@@ -20,7 +21,6 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 THEORY = Path("02-theory") / "theory.ipynb"
-RIGHT_KL = "def gaussian_kl(mu, logvar):\n    return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)"
 WRONG_KL = RIGHT_KL.replace("0.5 * ", "")
 
 
@@ -67,25 +67,18 @@ def elsewhere(tmp_path_factory) -> rehearsal.Rehearsal:
     return result
 
 
-def points(found: rehearsal.Rehearsal) -> dict[str, float]:
-    return {verdict.answer: verdict.points for verdict in found.verdicts}
-
-
-def test_a_right_answer_has_its_points(found):
-    assert points(found)["gaussian_kl"] == 3
-
-
-def test_what_is_not_solved_has_none(found):
-    assert points(found)["monte_carlo_elbo"] == 0
-
-
-def test_the_total_is_of_all_that_programs_give(found):
+def test_each_answer_has_its_points_or_its_mistake_named(found, elsewhere):
+    got = {verdict.answer: verdict.points for verdict in found.verdicts}
+    assert got["gaussian_kl"] == sum(got.values()) == 3
     of = sum(exercise.points for exercise in EXERCISES.values() if exercise.number.startswith("2."))
-    assert (sum(points(found).values()), sum(verdict.of for verdict in found.verdicts)) == (3, of)
+    assert sum(verdict.of for verdict in found.verdicts) == of
+    (wrong,) = (verdict for verdict in elsewhere.verdicts if verdict.answer == "gaussian_kl")
+    assert wrong.points < 3 and wrong.note + "".join(wrong.failed.values())
 
 
-def test_an_answer_for_a_person_is_said_to_be_answered(found):
+def test_an_answer_for_a_person_is_said_to_be_answered_or_missing(found, elsewhere):
     assert found.by_hand == [rehearsal.ByHand("derivation", 4, True)]
+    assert elsewhere.by_hand == [rehearsal.ByHand("derivation", 4, False)]
 
 
 def test_a_check_that_was_deleted_is_put_back_and_named(found):
@@ -94,43 +87,17 @@ def test_a_check_that_was_deleted_is_put_back_and_named(found):
     ]
 
 
-def test_code_runs_in_a_sandbox_where_there_is_one(found):
+def test_code_runs_in_a_sandbox_where_one_can_be_made(found, elsewhere):
     assert found.sandboxed is not bool(sandbox.missing())
-
-
-def test_code_runs_without_a_sandbox_where_none_can_be_made(elsewhere):
     assert not elsewhere.sandboxed
 
 
-def test_a_wrong_answer_has_its_mistake_named(elsewhere):
-    (verdict,) = (verdict for verdict in elsewhere.verdicts if verdict.answer == "gaussian_kl")
-    assert verdict.points < 3 and verdict.note + "".join(verdict.failed.values())
-
-
-def test_an_answer_for_a_person_is_said_to_be_missing(elsewhere):
-    assert elsewhere.by_hand == [rehearsal.ByHand("derivation", 4, False)]
-
-
-def test_the_only_copy_is_said_to_be_the_only_one(elsewhere):
+def test_the_only_copy_is_said_to_be_the_only_one(found, elsewhere):
+    assert found.remark == ""
     assert "is the only copy here" in elsewhere.remark
 
 
-def test_another_copy_is_compared_with_the_released_one(found):
-    assert found.remark == ""
-
-
 # --- what is no notebook of the course ------------------------------------------------------------------
-
-
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(CourseError, match=r"There is no file .*theory\.ipynb\."):
-        rehearsal.rehearse(tmp_path / "theory.ipynb")
-
-
-def test_a_wrong_name_is_answered_with_the_right_ones(tmp_path):
-    (tmp_path / "mine.ipynb").touch()
-    with pytest.raises(CourseError, match=r"mine\.ipynb is none of .* theory\.ipynb, vae\.ipynb"):
-        rehearsal.rehearse(tmp_path / "mine.ipynb")
 
 
 def test_a_copy_is_recognised_by_its_name_or_its_cells(tmp_path, monkeypatch):
@@ -145,19 +112,22 @@ def test_a_copy_is_recognised_by_its_name_or_its_cells(tmp_path, monkeypatch):
         file = tmp_path / name
 
 
-def test_a_folder_is_no_notebook(tmp_path):
-    with pytest.raises(CourseError, match="is a folder: name one notebook in it"):
-        rehearsal.rehearse(tmp_path)
-
-
 @pytest.mark.parametrize(
-    ("content", "why"),
-    [("not JSON", "no JSON"), ('{"nbformat": 3}', "an old one"), ("[]", "not that of a notebook")],
+    ("name", "content", "why"),
+    [
+        ("theory.ipynb", None, r"There is no file .*theory\.ipynb\."),
+        ("", None, "is a folder: name one notebook in it"),
+        ("mine.ipynb", "", r"mine\.ipynb is none of .* theory\.ipynb, vae\.ipynb"),
+        ("theory.ipynb", "not JSON", "no notebook that can be checked: .*no JSON"),
+        ("theory.ipynb", '{"nbformat": 3}', "no notebook that can be checked: .*an old one"),
+        ("theory.ipynb", "[]", "no notebook that can be checked: .*not that of a notebook"),
+    ],
 )
-def test_what_is_no_notebook_is_said_to_be_none(tmp_path, content, why):
-    (tmp_path / "theory.ipynb").write_text(content)
-    with pytest.raises(CourseError, match=f"no notebook that can be checked: .*{why}"):
-        rehearsal.rehearse(tmp_path / "theory.ipynb")
+def test_what_is_no_notebook_of_the_course_is_said_to_be_none(tmp_path, name, content, why):
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(CourseError, match=why):
+        rehearsal.rehearse(tmp_path / name)
 
 
 def test_a_notebook_too_large_to_be_graded_is_not_run(tmp_path, monkeypatch):

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from queue import Empty
 from textwrap import dedent
@@ -19,7 +18,7 @@ import nbformat
 import psutil
 import pytest
 from nbclient import NotebookClient
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 
 from course_utils.settings import CourseError
@@ -31,12 +30,12 @@ ROOT = Path(__file__).parents[2]
 needs_sandbox = pytest.mark.sandbox
 
 
-def run(folder: Path, *cells: str, seconds: int = 60) -> list[NotebookNode]:
+def run(folder: Path, *cells: str) -> list[NotebookNode]:
     """The cells after their run in a sandboxed kernel that starts in `folder`; errors are outputs."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     client = NotebookClient(
         notebook,
-        timeout=seconds,
+        timeout=60,
         allow_errors=True,
         kernel_name="python3",
         kernel_manager_class=sandbox.KernelManager,
@@ -50,14 +49,11 @@ def test_what_killed_processes_have_left_is_removed_and_nothing_else(tmp_path, m
     monkeypatch.setattr(sandbox.tempfile, "tempdir", str(tmp_path))
     ended = subprocess.Popen(["true"])
     ended.wait()
-    left, names = (
-        f"course-{ended.pid}-x",
-        [f"{sandbox.own_prefix()}x", "course-notes", f"other-{ended.pid}-x"],
-    )
-    for name in (left, *names):
+    others = {f"{sandbox.own_prefix()}x", "course-notes", f"other-{ended.pid}-x"}
+    for name in (f"course-{ended.pid}-x", *others):
         (tmp_path / name / "k").mkdir(parents=True)
     sandbox.sweep()
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+    assert {path.name for path in tmp_path.iterdir()} == others
 
 
 SEARCH = """
@@ -92,49 +88,32 @@ def test_a_kernel_finds_nothing_of_an_earlier_one_in_its_memory(tmp_path):
 
 # --- what is not there ------------------------------------------------------------------------------------
 
-# Each ends in an error, of this kind; the submission's folder is the working folder.
+GONE, REFUSED = "FileNotFoundError", "OSError or PermissionError"
+# Each ends in an error, of this kind; the submission's folder is the working folder. What `attacks` try is
+# left out: solutions by their path, the network, files in memory.
 OUT_OF_REACH = {
-    "solutions": (f"open({str(ROOT / 'solutions' / '02-theory' / 'theory.ipynb')!r})", "FileNotFoundError"),
-    "the bank of answers": (f"open({str(ROOT / 'bank' / '__init__.py')!r})", "FileNotFoundError"),
+    "the bank of answers": (f"open({str(ROOT / 'bank' / '__init__.py')!r})", GONE),
     "the grader's own code": ("import courseware", "ModuleNotFoundError"),
-    "the judge": ("import courseware.grading.judging", "ModuleNotFoundError"),
-    "the gradebook": ("open('../../../gradebook.db', 'rb')", "FileNotFoundError"),
-    "another submission": ("open('../../bob/02-theory/theory.ipynb')", "FileNotFoundError"),
-    "what a link at the top points to": ("open('link')", "FileNotFoundError"),
-    "what a link further down points to": ("open('below/link')", "FileNotFoundError"),
+    "the gradebook": ("open('../../../gradebook.db', 'rb')", GONE),
+    "another submission": ("open('../../bob/02-theory/theory.ipynb')", GONE),
+    "what a link at the top points to": ("open('link')", GONE),
+    "what a link further down points to": ("open('below/link')", GONE),
     "what a link made by the code points to": (
-        f"import os; os.symlink({str(ROOT / 'README.md')!r}, '/tmp/l'); open('/tmp/l')",
-        "FileNotFoundError",
+        f"import os; os.symlink({str(ROOT / 'README.md')!r}, '/tmp/l'); open('/tmp/l')", GONE
     ),
-    "the grader's home": (f"import os; os.listdir({str(Path.home() / '.cache')!r})", "FileNotFoundError"),
-    "nbgrader's exchange": ("import os; os.listdir('/usr/local/share')", "FileNotFoundError"),
-    "an exchange beside Python": ("import os, sys; os.listdir(sys.prefix + '/share')", "FileNotFoundError"),
-    "an exchange beside the Python below": (
-        "import os, sys; os.listdir(sys.base_prefix + '/share')",
-        "FileNotFoundError",
-    ),
-    "what others keep on this machine": ("import os; os.listdir('/var')", "FileNotFoundError"),
-    "passwords": ("open('/etc/shadow')", "FileNotFoundError"),
+    "the grader's home": (f"import os; os.listdir({str(Path.home() / '.cache')!r})", GONE),
+    "nbgrader's exchange": ("import os; os.listdir('/usr/local/share')", GONE),
+    "an exchange beside Python": ("import os, sys; os.listdir(sys.prefix + '/share')", GONE),
+    "an exchange beside the Python below": ("import os, sys; os.listdir(sys.base_prefix + '/share')", GONE),
+    "what others keep on this machine": ("import os; os.listdir('/var')", GONE),
+    "passwords": ("open('/etc/shadow')", GONE),
     "the grader's secrets": ("import os; os.environ['TOKEN_OF_THE_GRADER']", "KeyError"),
-    "writing to the submission": ("open('theory.ipynb', 'a')", "OSError or PermissionError"),
-    "writing to Python": ("import os; open(os.__file__, 'a')", "OSError or PermissionError"),
-    "writing to the course": (
-        "import course_utils; open(course_utils.__file__, 'a')",
-        "OSError or PermissionError",
-    ),
+    "writing to the submission": ("open('theory.ipynb', 'a')", REFUSED),
+    "writing to Python": ("import os; open(os.__file__, 'a')", REFUSED),
+    "writing to the course": ("import course_utils; open(course_utils.__file__, 'a')", REFUSED),
     "writing to the root": ("open('/x', 'w')", "OSError"),
     "writing to the devices": ("open('/dev/x', 'w')", "OSError"),
-    "the network": ("import socket; socket.create_connection(('192.0.2.1', 80), timeout=5)", "OSError"),
-    "other hosts' names": ("import socket; socket.getaddrinfo('example.org', 80)", "gaierror"),
-    "the grader's own machine": (
-        "import socket; socket.create_connection(('127.0.0.1', PORT), timeout=5)",
-        "ConnectionRefusedError",
-    ),
-    "files in memory without a name": (
-        "import os; os.memfd_create('x')",
-        "OSError",
-    ),
-    "memory in locks": ("import fcntl; fcntl.lockf(open('/tmp/l', 'w'), fcntl.LOCK_EX)", "OSError"),
+    "memory in locks": ("import fcntl; fcntl.lockf(open('/tmp/locks', 'w'), fcntl.LOCK_EX)", "OSError"),
     "memory in the buffers of IPv6": ("import socket; socket.socket(socket.AF_INET6)", "OSError"),
     "memory in large pipes": ("import os, fcntl; fcntl.fcntl(os.pipe()[0], 1031, 2**20)", "OSError"),
     "users of its own": (
@@ -142,28 +121,23 @@ OUT_OF_REACH = {
         "CalledProcessError",
     ),
     "the machine below": ("import socket; socket.socket(socket.AF_VSOCK)", "OSError"),
-    "becoming root": ("import os; os.setuid(0)", "OSError or PermissionError"),
+    "becoming root": ("import os; os.setuid(0)", REFUSED),
     "ending the process above": (
         "import os, signal, time; os.kill(1, signal.SIGKILL); time.sleep(1); raise LookupError",
         "LookupError or PermissionError",
     ),
     "processes outside": (f"import os; os.kill({os.getpid()}, 0)", "ProcessLookupError"),
     "being killed last": ("open('/proc/self/oom_score_adj', 'w').write('0')", "OSError"),
-    "a larger limit": (
-        "import resource as r; r.setrlimit(r.RLIMIT_NPROC, (10**6, 10**6))",
-        "ValueError",
-    ),
+    "a larger limit": ("import resource as r; r.setrlimit(r.RLIMIT_NPROC, (10**6, 10**6))", "ValueError"),
     "mounting": (
         "import subprocess as s; s.run(['mount', '-t', 'tmpfs', 'x', '/tmp'], check=True, stderr=s.DEVNULL)",
         "CalledProcessError",
     ),
     "more scratch than there is": (
-        "with open('/tmp/f', 'wb') as f:\n    while True: f.write(bytes(2**22))",
-        "OSError",
+        "with open('/tmp/f', 'wb') as f:\n    while True: f.write(bytes(2**22))", "OSError"
     ),
     "more scratch in many files": (
-        "for i in range(99):\n    open(f'/dev/shm/{i}', 'wb').write(bytes(2**23))",
-        "OSError",
+        "for i in range(99):\n    open(f'/dev/shm/{i}', 'wb').write(bytes(2**23))", "OSError"
     ),
 }  # fmt: skip
 
@@ -179,10 +153,9 @@ def errors(tmp_path_factory) -> dict[str, str]:
     folder = course / "autograded" / "ada" / "02-theory"
     for link in ("link", "below/link"):
         (folder / link).symlink_to(course / "gradebook.db")
-    with socket.create_server(("127.0.0.1", 0)) as server, pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TOKEN_OF_THE_GRADER", "secret")
-        port = str(server.getsockname()[1])
-        cells = run(folder, *(code.replace("PORT", port) for code, _ in OUT_OF_REACH.values()))
+        cells = run(folder, *(code for code, _ in OUT_OF_REACH.values()))
     return {
         name: next((output.ename for output in cell.outputs if output.output_type == "error"), "nothing")
         for name, cell in zip(OUT_OF_REACH, cells, strict=True)
@@ -233,39 +206,12 @@ def test_there_is_no_privilege_nothing_open_of_the_grader_s_and_no_number_drawn_
 # --- what there is too much of ----------------------------------------------------------------------------
 
 
-@pytest.fixture
-def small(monkeypatch):
-    """Limits that are met soon."""
-    limits = replace(sandbox.Limits(), memory=600 * sandbox.MiB, processes=80)
-    monkeypatch.setattr(sandbox.SandboxProvisioner, "limits", limits)
-
-
-ENDED = {
-    "a memory bomb": "held = []\nwhile True: held.append(b'1' * 10**7)",
-    "memory in many processes": (
-        "import os, time\nfor _ in range(12):\n    if not os.fork():\n        held = b'1' * 10**8\n"
-        "        time.sleep(60)\ntime.sleep(60)"
-    ),
-    "files among the sockets": (
-        "import glob, time\nplace = glob.glob('/tmp/course-*')[0]\n"
-        "open(f'{place}/x', 'wb').write(bytes(10**7)); time.sleep(60)"
-    ),
-    "an exit": "import os; os._exit(0)",
-    "a signal to itself": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
-}  # fmt: skip
-
-
 @needs_sandbox
-@pytest.mark.parametrize("code", ENDED.values(), ids=ENDED)
-def test_ends_the_kernel(code, tmp_path, small):
+def test_files_among_the_sockets_end_the_kernel(tmp_path):
+    """What else does, `attacks` try."""
+    code = "import glob, time\nopen(glob.glob('/tmp/course-*')[0] + '/x', 'wb').write(bytes(10**7))"
     with pytest.raises(DeadKernelError):
-        run(tmp_path, code)
-
-
-@needs_sandbox
-def test_a_fork_bomb_comes_to_an_end(tmp_path, small):
-    with pytest.raises((DeadKernelError, CellTimeoutError)):
-        run(tmp_path, "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass", seconds=5)
+        run(tmp_path, f"{code}\ntime.sleep(60)")
 
 
 @needs_sandbox
@@ -276,22 +222,6 @@ def test_a_fork_bomb_takes_no_process_from_another_kernel(tmp_path):
     )
     assert ("--reuid=1001" in first and "--reuid=1002" in second) or "--unshare-user" in first
     assert len({sandbox._nobody_else() for _ in range(20)}) == 20
-
-
-STUCK = {
-    "an endless loop": "while True: pass",
-    "a loop that catches everything": (
-        "while True:\n    try:\n        while True: pass\n    except BaseException: pass"
-    ),
-    "a process that has stopped": "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)",
-}
-
-
-@needs_sandbox
-@pytest.mark.parametrize("code", STUCK.values(), ids=STUCK)
-def test_is_stopped_at_the_time_limit(code, tmp_path):
-    with pytest.raises(CellTimeoutError):
-        run(tmp_path, code, seconds=3)
 
 
 @needs_sandbox
@@ -334,14 +264,6 @@ def test_a_limit_does_not_count_time_for_which_the_kernel_waits_for_a_processor(
         patch.setattr(messages.asyncio, "sleep", AsyncMock())
         channel.get_msg(6).send(None)
     assert now == pytest.approx(ends_after)
-
-
-@needs_sandbox
-def test_nothing_outlives_the_kernel(tmp_path):
-    mark = f"{86400 + os.getpid() % 1000}.25"
-    run(tmp_path, f"import subprocess; subprocess.Popen(['sleep', '{mark}'], start_new_session=True)")
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
-    assert f"sleep {mark}" not in listed
 
 
 # --- where there is none ------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
-"""Attacks on the checks from inside a submission: under this course's configuration none gains a point.
+"""Attacks on the evidence from inside a submission: it alone, with nobody reading the code, earns no point.
 
 Each attack is a cell of its own before two wrong answers, run by a real kernel and judged outside it. The
-answers ask for numbers (gaussian_kl) and for facts about a training step (train_step).
+answers ask for numbers (gaussian_kl) and for facts about a training step (train_step). What brings no
+evidence, or forged evidence, is among `attacks` and in test_forgeries.
 """
 
 from __future__ import annotations
@@ -20,13 +21,7 @@ WRONG = {
 }
 KEPT = json.dumps(packed(0)["evidence"])  # of a right answer, with the seed that students have
 
-PREPARE = "import course_utils.checks as checks\nfrom course_utils.checks import probes\n"
-
 ATTACKS = {
-    "torch.allclose and numpy.allclose always true": """
-import numpy
-torch.allclose = torch.equal = numpy.allclose = numpy.array_equal = lambda *a, **k: True
-""",
     "built-in functions replaced": """
 import builtins
 builtins.all = builtins.any = lambda *a: True
@@ -41,51 +36,24 @@ fake.checks = fake
 fake.check = lambda *a: Three(3)
 sys.modules["course_utils.checks"] = sys.modules["course_utils"].checks = fake
 """,
-    "check itself replaced": PREPARE + "checks.check = lambda name, names: 3",
-    "the probe replaced": PREPARE + "probes.observe = lambda *a: 3",
-    "every fact true, every number kept as one": PREPARE
-    + """
+    "every fact true, every number kept as one": """
 import numpy
 from course_utils.checks.probes import evidence, section_1, section_2
 def keep(kept, key, *rest, **more):
     kept[key] = numpy.array(1.0)
 for module in (evidence, section_1, section_2):
-    module.record = module.record_tensor = keep
+    module.record = keep
 """,
-    "evidence of a right answer handed in again": PREPARE
-    + f"""
+    "evidence of a right answer handed in again": f"""
+from course_utils.checks import probes
 kept = probes.evidence.unpack({KEPT})
 for name in ("gaussian_kl", "train_step"):
     probes.PROBES[name] = lambda brought, *a: brought.update(kept)
 """,
-    "the seed set back": PREPARE
-    + """
+    "the seed set back": """
+from course_utils.checks import probes
 drawn = probes.inputs.generator
 probes.inputs.generator = probes.section_2.generator = lambda seed, stream=0: drawn(0, stream)
-""",
-    "evidence published by hand": f"""
-from IPython.display import display
-def gaussian_kl_evidence():
-    bundle = {{"answer": "gaussian_kl", "seed": 0, "note": "", "evidence": {KEPT}}}
-    display({{"application/vnd.vae-course.evidence+json": bundle, "text/plain": "3"}}, raw=True)
-get_ipython().events.register("pre_run_cell", lambda *a: gaussian_kl_evidence())
-""",
-    "input of the graded cell rewritten": """
-def three(lines):
-    return ["3\\n"] if any("check" in line for line in lines) else lines
-get_ipython().input_transformers_post.append(three)
-""",
-    "syntax of the graded cell rewritten": """
-import ast
-class Three(ast.NodeTransformer):
-    def visit_Call(self, node):
-        return ast.Constant(3)
-get_ipython().ast_transformers.append(Three())
-""",
-    "reports that show as three": PREPARE
-    + """
-probes.Observation.__repr__ = lambda self: "3"
-probes.Observation._repr_mimebundle_ = lambda self, **k: {"text/plain": "3"}
 """,
 }
 
@@ -104,25 +72,3 @@ def honest_scores() -> list[float]:
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
 def test_an_attack_gains_no_point(attack, honest_scores):
     assert all(got <= honest for got, honest in zip(scores(attack), honest_scores, strict=True))
-
-
-LIES = """
-class Lie(torch.Tensor):
-    __eq__ = __lt__ = __gt__ = __le__ = __ge__ = lambda self, other: True
-    __bool__ = lambda self: True
-
-def gaussian_kl(mu, logvar):
-    return torch.zeros_like(mu).as_subclass(Lie)
-"""
-
-
-def test_a_result_that_says_it_equals_everything_gains_no_point():
-    (cell,) = grade(imports(), answer_cell(LIES), graded_cell())
-    assert points(cell) == 0
-
-
-def test_the_same_cells_without_an_attack_and_with_right_answers_earn_their_points():
-    """So that the tests above fail for the attack, not for the set-up."""
-    right = "def gaussian_kl(mu, logvar):\n    return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)"
-    (cell,) = grade(imports(), answer_cell(right), graded_cell())
-    assert points(cell) == 3

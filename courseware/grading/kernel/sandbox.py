@@ -3,12 +3,8 @@
 docs/graders.md says what they can see, reach and take, and by which wall. For jupyter_client this is a kernel
 provisioner, so nbclient, nbgrader and formgrader work as before. bubblewrap makes a room with a process in it
 that does nothing; the kernel, forked from a process that has imported everything (`zygote`), steps in.
-Messages travel over sockets in a folder that grader and kernel share.
-
-What holds for each process is left to resource limits, what it writes to file systems of limited size; what
-holds in sum (memory with files, sockets and pipes; processes; the shared folder) to a thread that looks twice
-a second and ends a kernel that takes more. Time is the affair of whoever runs the cells; `waited` says how
-much of it the kernel spent on waiting for a processor.
+Messages travel over sockets in a folder that grader and kernel share. Time is the affair of whoever runs the
+cells; `waited` says how much of it the kernel spent on waiting for a processor.
 """
 
 import functools
@@ -108,11 +104,8 @@ def missing() -> str:
 
 def lacking() -> str:
     """Which wall a sandbox on this machine has not, in a sentence; '' if it has all."""
-    if seccomp.compiled():
-        return ""
-    return (
-        "Here the sandbox lacks its filter of system calls: install libseccomp (Debian, Ubuntu: libseccomp2)."
-    )
+    advice = "install libseccomp (Debian, Ubuntu: libseccomp2)"
+    return "" if seccomp.compiled() else f"Here the sandbox lacks its filter of system calls: {advice}."
 
 
 def require() -> None:
@@ -166,14 +159,13 @@ class SandboxProvisioner(LocalProvisioner):
         manager.kernel_spec.interrupt_mode = "message"  # a signal would end bubblewrap instead
         kwargs = await super().pre_launch(**kwargs)
         connection, folder = Path(manager.connection_file), Path(kwargs.get("cwd") or os.getcwd())
-        user = _nobody_else()
+        user, known = _nobody_else(), environment(kwargs.get("env", os.environ))
         if not os.geteuid():
             for theirs in (self.shared, connection):
                 os.chown(theirs, user, user)
-        kwargs["env"] = environment(kwargs.get("env", os.environ))
         self.request = {
             "arguments": kwargs["cmd"][kwargs["cmd"].index("ipykernel_launcher") + 1 :],
-            "environment": kwargs["env"],
+            "environment": known,
             "folder": str(folder),
             "user": user,
             "limits": self.limits.of_a_process(),
@@ -182,17 +174,20 @@ class SandboxProvisioner(LocalProvisioner):
         self.rules = os.memfd_create("filter", 0)
         os.write(self.rules, seccomp.compiled())
         os.lseek(self.rules, 0, os.SEEK_SET)
-        kwargs["pass_fds"] = [self.rules]
         walls = command(folder, connection, self.shared, user, self.limits, self.rules)
         # Until the kernel comes somebody has to be in the room: it says that it is there, and stays until the
         # door closes.
-        kwargs["cmd"] = [*walls, "sh", "-c", "echo; exec cat >/dev/null"]
-        kwargs["cwd"] = "/"
-        kwargs["stdout"], kwargs["stderr"] = subprocess.PIPE, subprocess.DEVNULL
+        room = [*walls, "sh", "-c", "echo; exec cat >/dev/null"]
         self.own_memory = psutil.Process().memory_info().rss
-        # No kernel in there could see this process; bubblewrap watches it instead.
-        kwargs["independent"] = True
-        return kwargs
+        return kwargs | {
+            "cmd": room,
+            "env": known,
+            "cwd": "/",
+            "pass_fds": [self.rules],
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.DEVNULL,
+            "independent": True,  # no kernel in there could see this process; bubblewrap watches it instead
+        }
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """Make the room and have a kernel forked into it."""
@@ -214,10 +209,7 @@ class SandboxProvisioner(LocalProvisioner):
         return connection
 
     def _watch(self, room: Any) -> None:
-        """Look at what the kernel takes, and end it where that is more than its share.
-
-        In a thread of its own: messages that take long to read keep nobody from looking.
-        """
+        """In a thread of its own, so that messages which take long to read keep nobody from looking."""
         while room.poll() is None and not self.excess:
             self.excess = self._excess()
             if self.excess:
@@ -235,9 +227,10 @@ class SandboxProvisioner(LocalProvisioner):
         processes = [process for pid in self.watched for process in taken(pid)]
         self.computed = max([self.computed, *(process.computed for process in processes)])
         self.waited = max([self.waited, *(process.waited for process in processes)])
-        shared = [filed(process.pid, place) for process in processes[-1:] for place in (*WRITABLE, HOME)]
-        shared += [buffered(process.pid) for process in processes[-1:]]
-        if sum(process.memory for process in processes) + sum(shared) - self.uncounted > self.limits.memory:
+        memory = sum(process.memory for process in processes) - self.uncounted
+        for last in processes[-1:]:
+            memory += buffered(last.pid) + sum(filed(last.pid, place) for place in (*WRITABLE, HOME))
+        if memory > self.limits.memory:
             return Reason.MEMORY
         if sum(process.threads for process in processes) > self.limits.processes:
             return Reason.PROCESSES
@@ -327,15 +320,13 @@ def _sizes(folder: Path) -> Iterator[int]:
     """Of all files below; each counts, and so does a folder."""
     waiting = [os.fspath(folder)]
     while waiting:
-        try:
-            found = [(entry.path, os.lstat(entry.path)) for entry in os.scandir(waiting.pop())]
-        except OSError:  # gone meanwhile, or nested too deeply for a path
-            continue
-        for path, one in found:
-            if stat.S_ISDIR(one.st_mode):
-                waiting.append(path)
-            if not stat.S_ISSOCK(one.st_mode):
-                yield max(4096, one.st_size)
+        with suppress(OSError):  # gone meanwhile, or nested too deeply for a path
+            for entry in os.scandir(waiting.pop()):
+                one = os.lstat(entry.path)
+                if stat.S_ISDIR(one.st_mode):
+                    waiting.append(entry.path)
+                if not stat.S_ISSOCK(one.st_mode):
+                    yield max(4096, one.st_size)
 
 
 def command(folder: Path, connection: Path, shared: Path, user: int, limits: Limits, rules: int) -> list[str]:
@@ -360,9 +351,8 @@ def command(folder: Path, connection: Path, shared: Path, user: int, limits: Lim
     walls += [*_bound("--bind", shared), "--remount-ro", "/", "--chdir", str(folder)]
     if seccomp.compiled():
         walls += ["--seccomp", str(rules)]
-    inside = ["prlimit"]
-    for name, most in limits.of_a_process().items():
-        inside.append(f"--{name.removeprefix('RLIMIT_').lower()}={most}")
+    most = limits.of_a_process().items()
+    inside = ["prlimit", *(f"--{name.removeprefix('RLIMIT_').lower()}={number}" for name, number in most)]
     if not os.geteuid():  # root gives up being root for good; anybody else is nobody in particular already
         inside += ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
         inside += ["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
@@ -412,16 +402,12 @@ def _walls(limits: Limits) -> list[str]:
         walls += [*_way_to(Path(path)), *_writable(Path(path), limits)]
     walls += ["--remount-ro", "/dev", "--remount-ro", "/proc"]  # where one may ask to be killed last
     for path in ("/bin", "/sbin", "/lib", "/lib32", "/lib64"):
-        if os.path.islink(path):
-            walls += ["--symlink", os.readlink(path), path]
-        else:
-            walls += ["--ro-bind-try", path, path]
+        link = os.path.islink(path)
+        walls += ["--symlink", os.readlink(path), path] if link else ["--ro-bind-try", path, path]
     walls += ["--dir", "/etc"]
-    for path in SYSTEM:
-        walls += _bound("--ro-bind-try", Path(path))
-    for prefix in dict.fromkeys((sys.base_prefix, sys.prefix)):
-        for part in PYTHON:
-            walls += _bound("--ro-bind-try", Path(prefix, part))
+    prefixes = dict.fromkeys((sys.base_prefix, sys.prefix))
+    for place in (*map(Path, SYSTEM), *(Path(prefix, part) for prefix in prefixes for part in PYTHON)):
+        walls += _bound("--ro-bind-try", place)
     return walls
 
 

@@ -6,9 +6,7 @@ forms of these calls that other C libraries use, and what ordinary programs need
 around the limits, since it belongs to no process that could be measured (files in memory without a name,
 extended attributes, queues, System V's shared memory and semaphores), what makes namespaces and mounts, what
 looks into other processes, and what is known for holes in Linux. Other calls are answered as by a kernel that
-does not have them, so libraries fall back on others.
-
-libseccomp knows the numbers of this machine's calls and writes the filter.
+does not have them, so libraries fall back on others. libseccomp knows this machine's numbers of the calls.
 """
 
 import ctypes

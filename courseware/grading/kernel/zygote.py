@@ -7,12 +7,12 @@ each kernel it forks a keeper, and the keeper
 - joins the namespaces of a room that bubblewrap has made (`setns` with a pidfd, Linux 5.8): from here on
   file system, network and processes are the room's;
 - forks the kernel, which gives up every privilege, takes the limits upon itself and runs ipykernel;
-- waits for the kernel to end and then ends, and with it the last hold on the door of the room: a pipe that
-  the room's only other process reads, which ends too.
+- ends with the kernel, and with it the last hold on the door of the room: a pipe that the room's only other
+  process reads, which ends too.
 
-What makes forking safe is done here: nothing in this process has started a thread or computed with a tensor
-(a child of a process with threads can hang), and each kernel draws random numbers of its own. `forked` runs
-it as a program, with the descriptor of the socket on which it sends requests.
+Forking is safe because nothing in this process has started a thread or computed with a tensor (a child of a
+process with threads can hang), and each kernel draws random numbers of its own. `forked` runs this as a
+program, with the descriptor of the socket on which it sends requests.
 """
 
 import ctypes
@@ -33,17 +33,10 @@ IMPORTED = (
     "torch._dynamo",  # every optimizer asks for it
     "torch.distributions",
     "matplotlib.pyplot",
-    "sklearn.decomposition",
-    "sklearn.linear_model",
-    "sklearn.manifold",
-    "sklearn.neighbors",
+    *(f"sklearn.{name}" for name in ("decomposition", "linear_model", "manifold", "neighbors")),
     "ipykernel.kernelapp",
     "ipykernel.ipkernel",
-    "course_utils.engine.cache",
-    "course_utils.data",
-    "course_utils.evaluation",
-    "course_utils.linear",
-    "course_utils.plotting",
+    *(f"course_utils.{name}" for name in ("engine.cache", "data", "evaluation", "linear", "plotting")),
     "course_utils.data.sprites",
     "course_utils.checks.probes",
 )

@@ -41,13 +41,9 @@ ZONE = re.compile(r"[\w+-]+(/[\w+-]+)*", re.ASCII)  # dateutil would open the fi
 # What systems leave behind, what this course writes, and where nbgrader puts feedback.
 UNHEEDED = re.compile(r"\..*|__MACOSX|__pycache__|Thumbs\.db|desktop\.ini|build|data|feedback")
 COPY = re.compile(r"([ _-]*(\(\d+\)|(copy|kopie)[ _-]?\d*|\d{1,2}))+$")  # what browsers and editors append
-KINDS = {
-    ".html": "a web page",
-    ".htm": "a web page",
-    ".pdf": "a PDF",
-    ".py": "a script",
-    ".zip": "an archive",
-}
+KINDS = {".pdf": "a PDF", ".py": "a script", ".zip": "an archive"} | dict.fromkeys(
+    (".html", ".htm"), "a web page"
+)
 
 
 @dataclass(frozen=True)
@@ -147,12 +143,12 @@ class _Files:
                         self._take(name, stem, file)
                 except Refused as refusal:
                     advice = ": clear its outputs" * (refusal.reason is Reason.TOO_LARGE and bool(stem))
-                    self._blame(refusal.reason, stem, f"{name} {refusal.why}{advice}")
+                    self.faults.append(Fault(refusal.reason, stem, f"{name} {refusal.why}{advice}"))
             elif not UNHEEDED.fullmatch(name):
                 lying.append(name)
         missing = [stem for name, stem in stems.items() if name not in present]
         if left := self._search(directory, lying, missing):
-            self._blame(Reason.LEFT_OUT, "", f"not used: {listed(left)}")
+            self.faults.append(Fault(Reason.LEFT_OUT, "", f"not used: {listed(left)}"))
 
     def _take(self, name: str, stem: str, file: BinaryIO) -> None:
         """A notebook that has its name, or what nbgrader wrote."""
@@ -163,7 +159,7 @@ class _Files:
         else:
             self.timestamp, problem = _timestamp(_content(file, SMALL))
             if problem:
-                self._blame(Reason.TIME_OF_SUBMISSION, "", f"{name} {problem}")
+                self.faults.append(Fault(Reason.TIME_OF_SUBMISSION, "", f"{name} {problem}"))
 
     def _content(self, file: IO[bytes]) -> bytes:
         """What a file holds. Raises Refused where that is more than it or the submission may have."""
@@ -187,15 +183,12 @@ class _Files:
             elif not mine:
                 reason = Reason.MISSING_NOTEBOOK
                 what = f"{stem}.ipynb is not there: hand in the notebook itself, under this name"
-            self._blame(reason, stem, what)
+            self.faults.append(Fault(reason, stem, what))
         pictures = {at: path.rpartition("/")[2] for at, (path, _) in left.items() if at in files}
         pictures = {at: name for at, name in pictures.items() if guess_type(name)[0] in PICTURES}
         shown = {name for raw in self.notebooks.values() for name in shown_in(raw)} if pictures else ()
         self.pictures = {name: files[at] for at, name in pictures.items() if name in shown and left.pop(at)}
-        return [_told(path, content if isinstance(content, str) else "") for path, content in left.values()]
-
-    def _blame(self, reason: Reason, stem: str, detail: str) -> None:
-        self.faults.append(Fault(reason, stem, detail))
+        return [_told(*one) for one in left.values()]
 
     def _inside(self, directory: int, names: list[str]) -> Iterator[tuple[str, bytes | str]]:
         """Files of these names, in folders of theirs and in one archive: what they hold, or why nothing."""
@@ -302,7 +295,8 @@ def _timestamp(content: bytes) -> tuple[str | None, str]:
     return text, "" if known and not said else "names a zone that is not known: it was read as UTC"
 
 
-def _told(name: str, why: str = "") -> str:
-    """A file's name and what is known of it."""
-    said = why.removeprefix("is ") or KINDS.get(os.path.splitext(name)[1].lower(), "")
+def _told(name: str, content: bytes | str) -> str:
+    """A file's name, and why it was not read or else what it is, as far as that is known."""
+    why = content.removeprefix("is ") if isinstance(content, str) else ""
+    said = why or KINDS.get(os.path.splitext(name)[1].lower())
     return printable(name, LONGEST_NAME) + (f" ({said})" if said else "")

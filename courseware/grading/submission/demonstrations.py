@@ -2,12 +2,11 @@
 
 Most of a notebook's time goes into cells that show something and that no graded cell needs. In solutions/
 they carry the tag `demonstration`, which nbgrader hands on to the released notebook. `needed` leaves out
-those that still stand as they were released, and has every cell run as soon as one of them may matter.
-`doubts` tells `course build` where a tag is wrong or missing. Code is compiled, never run.
+those that still stand as they were released; `doubts` tells `course build` where a tag is wrong or missing.
 
-Cells are compared by the global names that they load and bind. What a demonstration does to an object that
-another cell has made is for its author to know: of that, `doubts` sees assignments to parts of it only. How
-far torch's generator has gone is left out of account: checks seed it.
+Cells are compared by the global names that they load and bind: code is compiled, never run. What a
+demonstration does to an object that another cell has made is for its author to know: of that, `doubts` sees
+assignments to parts of it only. How far torch's generator has gone does not count: checks seed it.
 """
 
 import ast
@@ -36,9 +35,8 @@ UNSEEN_ANYWHERE = re.compile(  # also as attributes and modules
     r"__(import|main|globals|builtins|dict)__|inspect|builtins|_getframe|f_(globals|locals|builtins|back)"
     r"|modules|importlib|gc|get_ipython|run_cell|user_ns|environ|putenv|\*"
 )
-STATE = re.compile(  # of the whole process
-    r"set_\w+|register\w*|rcParams|filterwarnings|simplefilter|signal|atexit"
-)
+# Of the whole process.
+STATE = re.compile(r"set_\w+|register\w*|rcParams|filterwarnings|simplefilter|signal|atexit")
 
 
 def needed(nb: NotebookNode, release: NotebookNode) -> set[int]:

@@ -2,8 +2,7 @@
 
 An answer that uses the package's own solution of the exercise, an answer that is the instructor's but for
 names, code that reaches for the checks, the solutions or the machinery underneath, and code that hides what
-it calls: each is remarked on, with the line that shows it. Code is read (`ast`), never run. Two students may
-write the same three lines, so the shortest answers are compared word for word only.
+it calls: each is remarked on, with the line that shows it. Code is read (`ast`), never run.
 
 Remarks change no score but for those that are `UNSEEN`: by means that no lesson has a use for, and that make
 worthless whatever a kernel says of its own calls.
@@ -13,6 +12,7 @@ import ast
 import functools
 import importlib.util
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,11 +30,9 @@ from courseware.notebooks import plain
 
 MAGICS = 20  # lines of a cell for IPython; no lesson has that many
 MAGIC = ("run_line_magic", "run_cell_magic", "system")
-HARMLESS = re.compile(
-    r"matplotlib|time|timeit|capture|load_ext|autoreload|config|(pip|nvidia-smi)( [\w=<>.-]+)*"
-)
+HARMLESS = r"matplotlib|time|timeit|capture|load_ext|autoreload|config|(pip|nvidia-smi)( [\w=<>.-]+)*"
 COPIED = 200  # characters of a line that is remarked upon
-COMPARED_NODES = 60  # syntax nodes; below that, honest answers look alike
+COMPARED_NODES = 60  # syntax nodes; below that honest answers look alike, and are compared word for word
 
 PATCHED = ("torch", "numpy", "builtins", "sys", "IPython", "math", "course_utils", "courseware", "importlib")
 SETTINGS = ("torch.backends",)  # assignments there are ordinary use
@@ -72,12 +70,9 @@ INSIDES = re.compile(
     r"|(f|gi|cr|ag|tb)_(frame|locals|globals|builtins|back|code)"
 )
 BY_TEXT = {
-    "exec": "runs code from a text",
-    "eval": "runs code from a text",
-    "compile": "runs code from a text",
+    **dict.fromkeys(("exec", "eval", "compile"), "runs code from a text"),
+    **dict.fromkeys(("globals", "locals"), "looks names up by their texts"),
     "__import__": "imports by name",
-    "globals": "looks names up by their texts",
-    "locals": "looks names up by their texts",
 }
 UNSEEN = re.compile(
     r"disguises|searches the memory|imports by name|runs code from a text|makes functions of code"
@@ -108,17 +103,14 @@ class Remark:
 def remarks(submitted: NotebookNode, source: NotebookNode) -> list[Remark]:
     """Everything to look at in a submission, in the order of its cells."""
     released = {plain(cell.source) for cell in source.cells if not _answers(cell)}
-    solved = {_exercise_of(cell.source): cell.source for cell in source.cells if _answers(cell)}
+    solved = {_exercise_of(cell.source): _parse(cell.source) for cell in source.cells if _answers(cell)}
     # Two who predict alike have copied nothing.
-    solutions = {
-        name: _parse(solved[name]) for name in solved if name and not judges.EXERCISES[name].questions
-    }
+    asked = {name: judges.EXERCISES[name] for name in solved if name and not judges.EXERCISES[name].questions}
+    references = {f"course_utils.{path}": name for name in asked for path in asked[name].reference}
+    solutions = {name: solved[name] for name in asked}
     cells = [(place, cell) for place, cell in enumerate(submitted.cells, 1) if cell.cell_type == "code"]
     trees = [(place, cell, _parse(cell.source)) for place, cell in cells if not is_grade(cell)]
     names = _Names([tree for _, _, tree in trees])
-    references = {
-        f"course_utils.{path}": name for name in solutions for path in judges.EXERCISES[name].reference
-    }
     found = []
     for place, cell, tree in trees:
         if plain(cell.source) in released and not _answers(cell):
@@ -329,10 +321,9 @@ def _hides(tree: ast.Module) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id in LOOKS and node not in called:
             yield node.lineno, "computes the name of what it uses"
-        if isinstance(node, ast.Import) and not all(
-            _installed(alias.name.partition(".")[0]) for alias in node.names
-        ):
-            yield node.lineno, "imports a module that is not the course's"
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if not all(_installed(name.partition(".")[0]) for name in names):
+            yield getattr(node, "lineno", 0), "imports a module that is not the course's"
 
 
 @functools.cache
@@ -357,7 +348,7 @@ def _says(node: ast.AST) -> Iterator[str]:
         yield from (f"reaches for `{attribute}`" for attribute in attributes if INSIDES.fullmatch(attribute))
     elif isinstance(node, ast.Name) and node.id in BY_TEXT:
         yield BY_TEXT[node.id]
-    elif (magic := _magic(node)) and not HARMLESS.fullmatch(magic[0]):
+    elif (magic := _magic(node)) and not re.fullmatch(HARMLESS, magic[0]):
         yield f"has IPython run `{magic[0]}`"
     elif isinstance(node, ast.Call) and _calls(node, *LOOKS):
         of_itself = [getattr(argument, "id", "") for argument in node.args] == ["self"]  # as vars(self)
@@ -402,10 +393,7 @@ def _shape(node: ast.AST) -> str:
 
 class _Plain(ast.NodeTransformer):
     def __init__(self) -> None:
-        self.numbers: dict[str, str] = {}
-
-    def _number(self, name: str) -> str:
-        return self.numbers.setdefault(name, f"n{len(self.numbers)}")
+        self.numbers: defaultdict[str, str] = defaultdict(lambda: f"n{len(self.numbers)}")
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         printed = isinstance(node.value, ast.Call) and getattr(node.value.func, "id", "") == "print"
@@ -416,7 +404,7 @@ class _Plain(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_arg(self, node: ast.arg) -> ast.AST:
-        return ast.arg(self._number(node.arg))
+        return ast.arg(self.numbers[node.arg])
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
-        return ast.Name(self._number(node.id), node.ctx)
+        return ast.Name(self.numbers[node.id], node.ctx)

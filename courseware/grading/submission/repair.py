@@ -113,9 +113,6 @@ def asked(check: str) -> str:
     return found[1] if found else ""
 
 
-# --- what JSON has ----------------------------------------------------------------------------------------
-
-
 def cells_of(raw: bytes) -> list[Any]:
     """The cells of a notebook as JSON has them. Raises Refused if it is no notebook of nbformat 4."""
     try:
@@ -209,9 +206,6 @@ def _with_attachments(source: str, pictures: dict[str, Any], beside: Mapping[str
     return SHOWN_AT.sub(attached, source)
 
 
-# --- which cell is which ----------------------------------------------------------------------------------
-
-
 def _recognised(cells: list[_Cell], release: NotebookNode) -> tuple[list[_Cell], list[str]]:
     """The cells with the marks that some have lost, and the names of those that only looks tell of.
 
@@ -255,10 +249,8 @@ class _Unmarked:
         text = plain(origin.source)
         if self.said[text] == 1 and text in self.places and not self.cells[self.places[text]].grade_id:
             return self.places[text]
-        if not is_solution(origin):
-            return None
         at = self.release.index(origin)
-        for one, step in ((at - 1, 1), (at + 1, -1)):
+        for one, step in ((at - 1, 1), (at + 1, -1)) if is_solution(origin) else ():
             beside = self._place(self.release[one]) if 0 <= one < len(self.release) else None
             if beside is not None and self._free(beside + step, origin):
                 return beside + step
@@ -383,9 +375,6 @@ def _order(cells: list[_Cell], released: Released) -> None:
             answer, check = names.index(grade_id), names.index(f"{grade_id}-check")
             if check < answer:
                 cells.insert(answer, cells.pop(check))
-
-
-# --- the notebook -----------------------------------------------------------------------------------------
 
 
 def _nodes(cells: list[_Cell], released: Released) -> tuple[list[NotebookNode], list[str], list[str]]:
