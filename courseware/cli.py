@@ -83,16 +83,15 @@ def _progress(unit: str) -> Progress:
     )  # fmt: skip
 
 
-_STORE = click.option("--store", is_flag=True, help="Keep the figures in docs/ (for maintainers).")
-_STUDENTS = click.option(
-    "--student", "students", multiple=True, metavar="ID", help="Only this one; repeatable."
-)
-_UNSAFE = click.option(
-    "--unsafe", is_flag=True, help="Without a sandbox: students' code runs with YOUR rights."
-)
-_WORKERS = click.option(
-    "--workers", type=click.IntRange(1), help="Submissions at a time; as many as there are cores."
-)
+Names = tuple[str, ...]
+_COUNT = click.IntRange(1)
+_flag, _several = partial(click.option, is_flag=True), partial(click.option, multiple=True)
+_SECTIONS = _several("--section", "numbers", type=int, help="Only this section; repeatable.")
+_STUDENTS = _several("--student", "students", metavar="ID", help="Only this one; repeatable.")
+_ASSIGNMENT = click.argument("assignment", default="")
+_STORE = _flag("--store", help="Keep the figures in docs/ (for maintainers).")
+_UNSAFE = _flag("--unsafe", help="Without a sandbox: students' code runs with YOUR rights.")
+_WORKERS = click.option("--workers", type=_COUNT, help="Submissions at a time; as many as there are cores.")
 
 
 @click.group(cls=_Course, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -102,10 +101,10 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--section", "numbers", type=int, multiple=True, help="Only this section; repeatable.")
+@_SECTIONS
 @click.option("--data", metavar="NAME", help="digits, mnist, garments or fashion-mnist.")
 @click.option("--budget", metavar="NAME", help="smoke, laptop (default) or full.")
-@click.option("--store", is_flag=True, help="Keep the outputs in solutions/ (for maintainers).")
+@_flag("--store", help="Keep the outputs in solutions/ (for maintainers).")
 def run(numbers: tuple[int, ...], data: str | None, budget: str | None, store: bool) -> None:
     """Execute the course and write it as web pages to build/site/."""
     from course_utils import data as datasets
@@ -145,7 +144,7 @@ def run(numbers: tuple[int, ...], data: str | None, budget: str | None, store: b
         for one in good:
             runner.store(one, source)
         claims.keep(root, setting, {one.lesson.name: one.claimed for one in good})
-        record.quote(root, "results", runner.markdown(runner.stored(source)))
+        record.quote(root, "results", record.table(runner.COLUMNS, runner.rows(runner.stored(source))))
     index = _write_site(root, good)
     _show(runner.COLUMNS, runner.rows(executed), "Nats per image, lower is better")
     _say(runner.summary(good))
@@ -170,8 +169,8 @@ def _report(executed: list, broken: list[str], seconds: float, index: Path) -> N
 
 
 @main.command()
-@click.option("--section", "numbers", type=int, multiple=True, help="Only this section; repeatable.")
-@click.option("--store", is_flag=True, help="Keep the values of the latest runs in docs/ (for maintainers).")
+@_SECTIONS
+@_flag("--store", help="Keep the values of the latest runs in docs/ (for maintainers).")
 def claims(numbers: tuple[int, ...], store: bool) -> None:
     """List what the lessons claim: sentence, expression, and its value on each data set."""
     from courseware.authoring import claims as ledgers
@@ -196,11 +195,11 @@ def _write_site(root: Path, executed: list, released: Path | None = None) -> Pat
 
     target = root / "build" / ("site-student" if released else "site")
     measured = graders.FIGURES.stored(root), literature.FIGURES.stored(root)
-    return pages.write(executed, target, *measured, released=released)
+    return pages.write(executed, target, measured, released)
 
 
 @main.command()
-@click.option("--answers", is_flag=True, help="For instructors: with the answers, as `course run` writes it.")
+@_flag("--answers", help="For instructors: with the answers, as `course run` writes it.")
 def site(answers: bool) -> None:
     """Write the stored outputs as web pages, without running anything: for students, without answers."""
     from courseware.authoring import runner
@@ -211,7 +210,7 @@ def site(answers: bool) -> None:
 
 
 @main.command()
-@click.option("--check", is_flag=True, help="Change nothing; fail if notebooks/ is not what would be made.")
+@_flag("--check", help="Change nothing; fail if notebooks/ is not what would be made.")
 def build(check: bool) -> None:
     """Make the student notebooks from solutions/ with nbgrader."""
     from courseware.authoring import release, worked
@@ -239,7 +238,7 @@ def bundle() -> None:
 
 
 @main.command()
-@click.option("--empty", is_flag=True, help="Delete every kept training.")
+@_flag("--empty", help="Delete every kept training.")
 def cache(empty: bool) -> None:
     """Say how large the cache of trained models is, or empty it."""
     from course_utils.engine import cache as trainings
@@ -250,25 +249,22 @@ def cache(empty: bool) -> None:
 
 
 @main.command()
-@click.option("--seeds", type=click.IntRange(1), default=11, help="How many, for each answer of the bank.")
-@click.option("--generated", type=click.IntRange(1), help="Check so many generated answers, not the bank.")
+@click.option("--seeds", type=_COUNT, default=11, help="How many, for each answer of the bank.")
+@click.option("--generated", type=_COUNT, help="Check so many generated answers, not the bank.")
 @_STORE
 def graders(seeds: int, generated: int | None, store: bool) -> None:
     """Measure the checks on the bank of right and wrong answers, or on generated ones."""
     from courseware.measuring import generated as answers
     from courseware.measuring import graders
 
-    figures, first = (graders.GENERATED, time.time_ns() // 10**6) if generated else (graders.FIGURES, 0)
+    figures, work, first = graders.FIGURES, partial(graders.measure, seeds), 0
+    if generated:
+        first = time.time_ns() // 10**6
+        figures, work = graders.GENERATED, partial(answers.measure, generated, first)
     with _progress("answers") as bars:
-        track = partial(bars.track, description="Checking answers")
-        tallies, faults = (
-            answers.measure(generated, first, track) if generated else graders.measure(seeds, track)
-        )
+        tallies, faults = work(partial(bars.track, description="Checking answers"))
     whole = graders.total(tallies)
-    _show(
-        ("exercise", "answer", "wrong caught", "right accepted", "mistakes named", "seconds"),
-        (tally.cells() for tally in [*tallies, whole]),
-    )
+    _show((*graders.COLUMNS, "seconds"), (tally.cells() for tally in [*tallies, whole]))
     _say(f"In all, {graders.sentence(tallies)}." + f" The first had number {first}." * bool(generated))
     if store:
         figures.store(settings.project_folder(), tallies)
@@ -279,10 +275,10 @@ def graders(seeds: int, generated: int | None, store: bool) -> None:
 
 
 @main.command()
-@click.option("--model", "kinds", multiple=True, default=["VAE"], help="VAE or ConvVAE; repeatable.")
-@click.option("--seeds", type=click.IntRange(1), default=5, help="Trainings of each loop in its own way.")
+@_several("--model", "kinds", default=["VAE"], help="VAE or ConvVAE; repeatable.")
+@click.option("--seeds", type=_COUNT, default=5, help="Trainings of each loop in its own way.")
 @_STORE
-def bench(kinds: tuple[str, ...], seeds: int, store: bool) -> None:
+def bench(kinds: Names, seeds: int, store: bool) -> None:
     """Time the course's loops beside a textbook loop and a library; write build/bench/."""
     from course_utils import data
     from courseware.measuring import loops
@@ -304,10 +300,10 @@ def bench(kinds: tuple[str, ...], seeds: int, store: bool) -> None:
 @main.command()
 @click.option("--seeds", type=click.IntRange(2), default=3, help="Trainings of each kind.")
 @click.option("--epochs", type=click.IntRange(1, 3280), default=10, help="Of Burda's networks; theirs: 3280.")
-@click.option("--only", "names", multiple=True, metavar="NAME", help="Only this experiment; repeatable.")
+@_several("--only", "names", metavar="NAME", help="Only this experiment; repeatable.")
 @click.option("--minutes", type=click.FloatRange(0), default=10_000, help="Stop then; say what was not run.")
 @_STORE
-def reproduce(seeds: int, epochs: int, names: tuple[str, ...], minutes: float, store: bool) -> None:
+def reproduce(seeds: int, epochs: int, names: Names, minutes: float, store: bool) -> None:
     """Train published networks on MNIST, print their figures beside ours, and those of reference runs."""
     from course_utils import data as datasets
     from courseware.measuring import literature
@@ -343,19 +339,14 @@ def doctor() -> None:
 
 
 @main.command()
-@click.argument("assignment", default="")
+@_ASSIGNMENT
 @_WORKERS
 @click.option("--scheduler", metavar="ADDRESS", help="Let the workers of this Dask cluster do it.")
 @_STUDENTS
-@click.option("--whole", is_flag=True, help="Run every cell, also those that no graded cell needs.")
+@_flag("--whole", help="Run every cell, also those that no graded cell needs.")
 @_UNSAFE
 def grade(
-    assignment: str,
-    workers: int | None,
-    scheduler: str | None,
-    students: tuple[str, ...],
-    whole: bool,
-    unsafe: bool,
+    assignment: str, workers: int | None, scheduler: str | None, students: Names, whole: bool, unsafe: bool
 ) -> None:
     """Grade everything handed in (of one assignment, or all) that is not graded yet."""
     from courseware.classroom import batch, pool
@@ -364,9 +355,8 @@ def grade(
     _mind_the_sandbox(unsafe)
     course, assignments = _handed_in(assignment)
     if scheduler and pool.unprotected(scheduler):
-        _say(
-            f"NOT PROTECTED: whoever is on the way to {scheduler} can read and change work and results; take tls://."
-        )
+        warning = f"whoever is on the way to {scheduler} can read and change work and results; take tls://."
+        _say(f"NOT PROTECTED: {warning}")
     rules = work.Rules(sandboxed=not unsafe, whole=whole)
     started, broken = time.monotonic(), []
     ready = int if unsafe else work.ready
@@ -405,7 +395,7 @@ def _handed_in(assignment: str) -> tuple[Any, list[str]]:
 
     course = Course(settings.project_folder())
     every = (section.folder for section in sections.SECTIONS)
-    found = [assignment] if assignment else [one for one in every if course.has(one)]
+    found = [assignment] if assignment else [one for one in every if course.handed_in(one)]
     if not found:
         raise settings.CourseError("Nothing is handed in: submitted/STUDENT/ASSIGNMENT/ is empty.")
     return course, found
@@ -442,7 +432,7 @@ def _report_class(course, assignment: str) -> None:
 
 
 @main.command()
-@click.argument("assignment", default="")
+@_ASSIGNMENT
 def feedback(assignment: str) -> None:
     """Renew the pages that are not what the gradebook says (of one assignment, or all)."""
     from courseware.classroom import feedback, gradebook
@@ -497,10 +487,8 @@ def progress() -> None:
 
     page, shown = standing.file().with_suffix(".html"), standing.Progress()
     found = [row for row in standing.rows() if row.tries]
-    _show(
-        ("exercise", "answer", "points", "tries"),
-        ((row.number, row.answer, f"{row.points:g} of {row.of:g}", str(row.tries)) for row in found),
-    )
+    cells = [(row.number, row.answer, f"{row.points:g} of {row.of:g}", str(row.tries)) for row in found]
+    _show(("exercise", "answer", "points", "tries"), cells)
     _say(str(shown))
     with files.whole(page) as part:
         part.write_text(standing.document(), encoding="utf-8")
@@ -508,14 +496,14 @@ def progress() -> None:
 
 
 @main.command()
-@click.argument("assignment", default="")
-@click.option("--verify", is_flag=True, help="Store nothing; say whether the stored results come out again.")
-@click.option("--yes", is_flag=True, help="Keep what comes out without asking.")
+@_ASSIGNMENT
+@_flag("--verify", help="Store nothing; say whether the stored results come out again.")
+@_flag("--yes", help="Keep what comes out without asking.")
 @_STUDENTS
 @_WORKERS
 @_UNSAFE
 def regrade(
-    assignment: str, verify: bool, yes: bool, students: tuple[str, ...], workers: int | None, unsafe: bool
+    assignment: str, verify: bool, yes: bool, students: Names, workers: int | None, unsafe: bool
 ) -> None:
     """Grade again what is graded: anew, or with --verify to see that the same comes out.
 
@@ -532,11 +520,9 @@ def regrade(
         raise settings.CourseError("There is no terminal here to ask you at: add --yes, or --verify.")
     _mind_the_sandbox(unsafe)
     course, assignments = _handed_in(assignment)
-    chosen = {
-        one: who
-        for one in assignments
-        if (who := [student for student in course.students(one) if not students or student in students])
-    }
+    handed_in = {one: course.students(one) for one in assignments}
+    asked = {one: [who for who in names if who in (students or names)] for one, names in handed_in.items()}
+    chosen = {one: names for one, names in asked.items() if names}
     if not chosen:
         raise settings.CourseError(f"Nothing is handed in by {', '.join(students)}.")
     with pool.local(workers, ready=int if unsafe else work.ready) as crew:
@@ -587,7 +573,7 @@ def _verify(course, chosen: dict[str, list[str]], crew, unsafe: bool) -> None:
 
 
 @main.command()
-@click.argument("assignment", default="")
+@_ASSIGNMENT
 def remarks(assignment: str) -> None:
     """List what grading noticed about submissions and students' own work (all assignments, or one)."""
     from courseware.grading.submission import own_work

@@ -16,6 +16,7 @@ from course_utils.settings import CourseError
 
 DOCUMENTS = (Path("docs") / "measurements.md", Path("README.md"), Path("docs") / "kept-points.md")
 Figures = TypeVar("Figures")
+Say = Callable[[str], None]  # prints a line
 
 
 def keep(file: Path, content: Any) -> None:

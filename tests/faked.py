@@ -13,7 +13,6 @@ import random
 import secrets
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -26,9 +25,9 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from nbgrader import utils
 from nbgrader.api import Gradebook, MissingEntry
+from programs import call
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
-from traitlets.config import Config, PyFileConfigLoader
 
 from courseware.authoring import release
 from courseware.classroom import batch, pool
@@ -71,23 +70,31 @@ def make_course(root: Path, settings: str = "") -> Path:
         ]
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), source / f"{name}.ipynb")
-    release_again(root)
+    release.generate(ASSIGNMENT, release.settings(root))
     (root / "autograded").mkdir()
     (root / "autograded" / ".secret").write_bytes(b"the same for every test")
     return root
-
-
-def release_again(root: Path) -> None:
-    """Put the assignment into a gradebook that does not have it."""
-    loaded = PyFileConfigLoader("nbgrader_config.py", path=str(root)).load_config()
-    loaded.CourseDirectory.root = str(root)
-    release.generate(ASSIGNMENT, Config(loaded))
 
 
 def _marked(cell: Any, grade_id: str, **marks: Any) -> Any:
     none = {"grade": False, "solution": False, "task": False, "locked": False, "schema_version": 3}
     cell.id, cell.metadata["nbgrader"] = grade_id, none | marks | {"grade_id": grade_id}
     return cell
+
+
+def configure(root: Path, *lines: str) -> None:
+    with open(root / "nbgrader_config.py", "a", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+def take_points_of_the_late(root: Path) -> None:
+    """All of them."""
+    configure(root, 'c.LateSubmissionPlugin.penalty_method = "zero"')
+
+
+def set_due(root: Path) -> None:
+    with book(root) as gradebook:
+        gradebook.update_or_create_assignment(ASSIGNMENT, duedate="2030-01-02 10:00:00 UTC")
 
 
 def hand_in(root: Path, student: str, answer: str = "", timestamp: str = "") -> Path:
@@ -146,10 +153,14 @@ def slowly(job: Job) -> Result:
     return grade(job)
 
 
-def run(root: Path, crew=SERIAL, grader=grade, rules: Rules = RULES, students=None) -> int:
-    """Grade what is not graded yet; how many results there were."""
-    course = batch.Course(root)
-    return len(list(batch.grade(course, [ASSIGNMENT], rules, crew, students or (), grader=grader)))
+def steps(root: Path, crew=SERIAL, grader=grade, rules: Rules = RULES, students=()) -> Iterator[Result]:
+    """Grade what is not graded yet; each result as it is entered."""
+    return batch.grade(batch.Course(root), [ASSIGNMENT], rules, crew, students, grader=grader)
+
+
+def run(root: Path, *how: Any, **more: Any) -> int:
+    """The same to the end; how many results there were."""
+    return len(list(steps(root, *how, **more)))
 
 
 def graded_now(root: Path, **how: Any) -> list[str]:
@@ -189,17 +200,16 @@ def dies_at(root: Path, step: int) -> None:
             os._exit(9)
 
     def audited(what: str, arguments: tuple) -> None:
-        opened = what == "open" and arguments[1] == "w" and Path(str(arguments[0])).parent.suffix != ".new"
+        opened = what == "open" and arguments[1] == "w" and Path(str(arguments[0])).parent.name != "new"
         nothing = what == "shutil.rmtree" and not Path(arguments[0]).exists()
         if opened or (what in STEPS and not nothing):
             one_more()
 
     secrets.token_hex = no_secret  # type: ignore[assignment]
-    course = batch.Course(root)
+    grading = steps(root)
     sys.addaudithook(audited)
     event.listen(Engine, "commit", one_more)
-    for _ in batch.grade(course, [ASSIGNMENT], RULES, SERIAL, grader=grade):
-        pass
+    list(grading)
 
 
 def no_secret(length: int) -> str:
@@ -213,6 +223,16 @@ def book(root: Path) -> Gradebook:
     return Gradebook(batch.Course(root).directory.db_url, "vae-course")
 
 
+def give(root: Path, student: str, score: float, grade_id: str = BY_HAND, comment: str = "") -> None:
+    """A person's points and comment, as formgrader writes them."""
+    with book(root) as gradebook:
+        grade = gradebook.find_grade(grade_id, "first", ASSIGNMENT, student)
+        grade.manual_score, grade.needs_manual_grade = score, False
+        if comment:
+            gradebook.find_comment(grade_id, "first", ASSIGNMENT, student).manual_comment = comment
+        gradebook.db.commit()
+
+
 def entries(root: Path, assignment: str = ASSIGNMENT) -> dict[str, Any]:
     """All that the gradebook says of the assignment, by student."""
     found: dict[str, Any] = {}
@@ -222,21 +242,15 @@ def entries(root: Path, assignment: str = ASSIGNMENT) -> dict[str, Any]:
                 submission = gradebook.find_submission(assignment, student.id)
             except MissingEntry:
                 continue
-            found[student.id] = {
-                "timestamp": submission.timestamp,
-                "score": submission.score,
-                "penalty": submission.late_submission_penalty,
-                **{
-                    f"{notebook.name} {one.name}": (one.auto_score, one.manual_score, one.needs_manual_grade)
-                    for notebook in submission.notebooks
-                    for one in notebook.grades
-                },
-                **{
-                    f"{notebook.name} {one.name} comment": (one.auto_comment, one.manual_comment)
-                    for notebook in submission.notebooks
-                    for one in notebook.comments
-                },
-            }
+            entry = {"timestamp": submission.timestamp, "score": submission.score}
+            entry["penalty"] = submission.late_submission_penalty
+            for notebook in submission.notebooks:
+                for one in notebook.grades:
+                    points = one.auto_score, one.manual_score, one.needs_manual_grade
+                    entry[f"{notebook.name} {one.name}"] = points
+                for one in notebook.comments:
+                    entry[f"{notebook.name} {one.name} comment"] = one.auto_comment, one.manual_comment
+            found[student.id] = entry
     return found
 
 
@@ -263,7 +277,6 @@ def records(root: Path) -> dict[str, dict[str, Any]]:
 
 def exported(root: Path) -> Iterator[dict[str, str]]:
     """The rows that `nbgrader export` writes."""
-    program = Path(sys.executable).parent / "nbgrader"
-    subprocess.run([program, "export", "--to", "grades.csv"], cwd=root, check=True, capture_output=True)
+    call(root, "nbgrader", "export", "--to", "grades.csv")
     with open(root / "grades.csv", newline="", encoding="utf-8") as file:
         yield from csv.DictReader(file)

@@ -49,18 +49,13 @@ def test_what_is_asked_for_is_imported():
 
 
 def test_what_the_tests_import_is_asked_for():
-    theirs = {
-        canonicalize_name(file.stem) for folder in (ROOT, ROOT / "tests") for file in folder.glob("*.py")
-    }
+    theirs = {canonicalize_name(file.stem) for file in (*ROOT.glob("*.py"), *ROOT.glob("tests/*.py"))}
     assert imported("tests") - theirs - asked_for("test") == set()
 
 
 def test_every_version_is_pinned():
-    pinned = {
-        canonicalize_name(Requirement(line).name)
-        for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines()
-        if not line.startswith("#")
-    }
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    pinned = {canonicalize_name(Requirement(line).name) for line in lines if not line.startswith("#")}
     assert asked_for(*PYPROJECT["project"]["optional-dependencies"]) - pinned == set()
 
 

@@ -1,29 +1,17 @@
 """The ledger: every sentence of a lesson that says something measurable, bound to what measures it.
 
-Beside solutions/NN-section/NAME.ipynb lies NAME.claims.toml, which students never get:
-
-    [[claim]]
-    says = "words of the lesson"
-    value = "an expression over the notebook's own variables"
-    digits = [0.0, 0.1]     # where it must lie on digits at laptop,
-    mnist = [0.0, 0.05]     # on MNIST at full,
-    both = [0.0, 0.1]       # on either,
-    always = [0.0, 0.1]     # or whatever the data and the budget
-
-    [exempt]
-    "why these need no claim" = ["words of a sentence", "words of another"]
-
-`course run` evaluates the expressions in the notebook's kernel after its last cell. docs/claims.json keeps
-the values of the runs that were stored, so that a change of text or limits is checked without a run.
+NAME.claims.toml beside solutions/NN-section/NAME.ipynb holds them; CONTRIBUTING.md says how. `course run`
+evaluates the expressions in the notebook's kernel after its last cell. docs/claims.json keeps the values of
+the runs that were stored, so that a change of text or limits is checked without a run.
 """
 
 import ast
+import itertools
 import math
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -61,27 +49,27 @@ class Claim:
 
 @dataclass(frozen=True)
 class Ledger:
-    """What one lesson claims, and which of its sentences need no claim (those words: why)."""
+    """What one lesson claims, and words of its sentences that need no claim."""
 
     lesson: Lesson
     claims: list[Claim] = field(default_factory=list)
-    exempt: dict[str, str] = field(default_factory=dict)
+    exempt: list[str] = field(default_factory=list)
+
+    @property
+    def spoken_for(self) -> list[str]:
+        return [*(claim.says for claim in self.claims), *self.exempt]
 
     def broken(self, values: Values, setting: str) -> list[str]:
         """A sentence for every claim that has no value, or one outside its limits."""
         found = []
         for claim in self.claims:
-            value, limits = (
-                values.get(claim.value, "it was never evaluated: run the lesson"),
-                claim.on(setting),
-            )
-            low, high = limits or ANY
+            value = values.get(claim.value, "it was never evaluated: run the lesson")
+            low, high = limits = claim.on(setting) or ANY
             if isinstance(value, str) or not low <= value <= high:
-                wanted = f", which should lie in [{low:g}, {high:g}]" if limits else ""
+                wanted = f", which should lie in [{low:g}, {high:g}]" if limits != ANY else ""
                 shown = value if isinstance(value, str) else f"{value:.5g}"
-                found.append(
-                    f"{self.lesson.name}: '{claim.says}' ({setting}): {claim.value} is {shown}{wanted}"
-                )
+                said = f"'{claim.says}' ({setting}): {claim.value} is {shown}{wanted}"
+                found.append(f"{self.lesson.name}: {said}")
         return found
 
 
@@ -92,41 +80,37 @@ def ledger(source: Path, lesson: Lesson) -> Ledger:
         return Ledger(lesson)
     try:
         entries = tomllib.loads(file.read_text("utf-8"))
-        exempt = {
-            plain(words): why for why, several in entries.get("exempt", {}).items() for words in several
-        }
+        exempt = [plain(words) for several in entries.get("exempt", {}).values() for words in several]
         found = Ledger(lesson, [_claim(entry) for entry in entries.get("claim", [])], exempt)
     except (OSError, ValueError, TypeError, AttributeError) as problem:
         raise CourseError(f"{file}: {problem}.") from None
-    text = Text.of(notebooks.read(source / lesson.path))
-    for words in [*(claim.says for claim in found.claims), *found.exempt]:
-        if words not in text.whole:
-            raise CourseError(
-                f"{file}: the lesson does not say '{words}': change the claim with the sentence."
-            )
+    text = plain(" ".join(itertools.chain(*asserted(notebooks.read(source / lesson.path)))))
+    for words in found.spoken_for:
+        if words not in text:
+            why = f"the lesson does not say '{words}': change the claim with the sentence"
+            raise CourseError(f"{file}: {why}.")
     return found
 
 
 def _claim(entry: dict[str, Any]) -> Claim:
     """One entry of the file. Raises ValueError with what is wrong with it."""
     says, value = plain(str(entry.pop("says", ""))), str(entry.pop("value", ""))
-    both = {"both": list(SETTINGS)}
     limits = {
         SETTINGS.get(name, name): (float(low), float(high))
         for key, (low, high) in entry.items()
-        for name in both.get(key, [key])
+        for name in (SETTINGS if key == "both" else [key])
     }
     if unknown := set(limits) - {*SETTINGS.values(), "always"}:
-        raise ValueError(
-            f"the claim '{says}' has '{unknown.pop()}', and may have digits, mnist, both, always"
-        )
-    if not (says and value and limits):
-        raise ValueError(f"the claim '{says}' lacks one of: says, value, and limits")
-    try:
-        compile(value, says, "eval")
-    except SyntaxError:
-        raise ValueError(f"the claim '{says}' has '{value}', which is no expression of Python") from None
-    return Claim(says, value, limits)
+        wrong = f"has '{unknown.pop()}', and may have digits, mnist, both, always"
+    elif not (says and value and limits):
+        wrong = "lacks one of: says, value, and limits"
+    else:
+        try:
+            compile(value, says, "eval")
+            return Claim(says, value, limits)
+        except SyntaxError:
+            wrong = f"has '{value}', which is no expression of Python"
+    raise ValueError(f"the claim '{says}' {wrong}")
 
 
 # --- values -----------------------------------------------------------------------------------------------
@@ -157,15 +141,11 @@ def trial(of: Ledger) -> NotebookNode:
 
     After a training too short for anything it may be a share of nothing: nan.
     """
-    entries = [
-        (one.says, one.value, [max(-1e300, min(1e300, end)) for end in one.limits.get("always", ANY)])
-        for one in of.claims
-    ]
+    entries = [(one.says, one.value, *one.limits.get("always", ANY)) for one in of.claims]
     return new_code_cell(
-        f"{CLAIMED}\n_found = [(*one, _claimed(one[1])) for one in {entries!r}]\n"
-        "_broken = [one for one in _found if one[3] != 'nan' and (\n"
-        "    one[3][:2] == 'an' or not one[2][0] <= float(one[3]) <= one[2][1])]\n"
-        "assert not _broken, _broken"
+        f"{CLAIMED}\nfrom math import inf\nfor _says, _value, _low, _high in {entries!r}:\n"
+        "    _found = _claimed(_value)\n"
+        "    assert _found == 'nan' or _low <= float(_found) <= _high, (_says, _value, _found)"
     )
 
 
@@ -174,14 +154,8 @@ def values(ran: NotebookNode) -> dict[str, float | str]:
     shown: dict[str, str] = {}
     for output in ran.get("outputs", []):
         shown |= output.get("data", {}).get(MIME, {})
-    return {expression: _number(value) for expression, value in shown.items()}
-
-
-def _number(shown: str) -> float | str:
-    try:
-        return shown if math.isnan(number := float(shown)) else number
-    except ValueError:
-        return shown
+    none = ("nan", "an error")
+    return {one: value if value.startswith(none) else float(value) for one, value in shown.items()}
 
 
 def judged(source: Path, found: Mapping[Lesson, Values], setting: str) -> tuple[list[str], int]:
@@ -212,10 +186,8 @@ def rows(ledgers: Sequence[Ledger], stored: Mapping[str, Mapping[str, Values]]) 
         for claim in one.claims:
             shown = []
             for setting in SETTINGS.values():
-                value, limits = (
-                    stored.get(setting, {}).get(one.lesson.name, {}).get(claim.value),
-                    claim.on(setting),
-                )
+                value = stored.get(setting, {}).get(one.lesson.name, {}).get(claim.value)
+                limits = claim.on(setting)
                 number = "?" if value is None else f"{value:.4g}" if isinstance(value, float) else value
                 shown.append(f"{number} in [{limits[0]:g}, {limits[1]:g}]" if limits else f"({number})")
             yield (one.lesson.name, claim.says, claim.value, *shown)
@@ -244,38 +216,27 @@ MEASURABLE = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Text:
+def asserted(notebook: NotebookNode) -> tuple[list[str], list[str]]:
     """What a lesson asserts: its Markdown without exercises, and the titles of its figures."""
+    cells = notebook.cells
+    markdown = [PARAGRAPHS.sub("", one.source) for one in cells if one.cell_type == "markdown"]
+    return markdown, [title for one in cells if one.cell_type == "code" for title in _titles(one.source)]
 
-    markdown: tuple[str, ...]
-    titles: tuple[str, ...]
 
-    @classmethod
-    def of(cls, notebook: NotebookNode) -> "Text":
-        cells = notebook.cells
-        markdown = [PARAGRAPHS.sub("", one.source) for one in cells if one.cell_type == "markdown"]
-        titles = [title for one in cells if one.cell_type == "code" for title in _titles(one.source)]
-        return cls(tuple(markdown), tuple(titles))
-
-    @cached_property
-    def whole(self) -> str:
-        return plain(" ".join([*self.markdown, *self.titles]))
-
-    def measurable(self) -> Iterator[str]:
-        """Every sentence with a number, a comparative or a superlative, questions left out."""
-        for said in self.markdown:
-            for sentence in re.split(r"\n\s*\n|\n\s*(?:[-*|]|\d\.) |(?<=[.!?:;])\)?\s+(?=[A-Z*(`$'])", said):
-                if not sentence.rstrip(" *)").endswith("?") and MEASURABLE.search(UNSAID.sub(" ", sentence)):
-                    yield plain(sentence)
-        yield from (plain(title) for title in self.titles if MEASURABLE.search(title))
+def measurable(notebook: NotebookNode) -> Iterator[str]:
+    """Every sentence with a number, a comparative or a superlative, questions left out."""
+    markdown, titles = asserted(notebook)
+    for said in markdown:
+        for sentence in re.split(r"\n\s*\n|\n\s*(?:[-*|]|\d\.) |(?<=[.!?:;])\)?\s+(?=[A-Z*(`$'])", said):
+            if not sentence.rstrip(" *)").endswith("?") and MEASURABLE.search(UNSAID.sub(" ", sentence)):
+                yield plain(sentence)
+    yield from (plain(title) for title in titles if MEASURABLE.search(title))
 
 
 def unbound(source: Path, of: Ledger) -> list[str]:
     """The measurable sentences of a lesson that have neither a claim nor a reason to need none."""
-    known = [*(claim.says for claim in of.claims), *of.exempt]
-    text = Text.of(notebooks.read(source / of.lesson.path))
-    return [said for said in text.measurable() if not any(one in said or said in one for one in known)]
+    every = measurable(notebooks.read(source / of.lesson.path))
+    return [said for said in every if not any(one in said or said in one for one in of.spoken_for)]
 
 
 def plain(words: str) -> str:

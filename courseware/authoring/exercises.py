@@ -32,8 +32,7 @@ def lacks(notebook: NotebookNode) -> list[str]:
             continue
         missing = _statement(statement)
         if len(answers) == 1:
-            graded = filter(is_grade, cells[answers[0] + 1 :])
-            after = next(graded, NotebookNode(metadata={}, source=""))
+            after = next(filter(is_grade, cells[answers[0] + 1 :]), None)
             missing += _answer(statement, cells[answers[0]], after)
         else:
             missing.append("one cell for its answer")
@@ -82,7 +81,7 @@ def _statement(text: str) -> list[str]:
     return [what for what, there in has.items() if not there]
 
 
-def _answer(statement: str, cell: NotebookNode, after: NotebookNode) -> list[str]:
+def _answer(statement: str, cell: NotebookNode, after: NotebookNode | None) -> list[str]:
     if is_grade(cell):
         return [part for part in ("Model answer.", "Mark scheme.") if f"**{part}**" not in cell.source]
     missing = [] if re.search(r"\b[Ee]xpected\b", statement) else ["an expected figure or number"]
@@ -105,9 +104,9 @@ def _stub(source: str) -> list[str]:
     return missing
 
 
-def _graded(statement: str, source: str, cell: NotebookNode) -> list[str]:
-    name = asked(cell.source)
-    if not (is_grade(cell) and name):
+def _graded(statement: str, source: str, cell: NotebookNode | None) -> list[str]:
+    name = asked(cell.source) if cell else ""
+    if not name:
         return ["a graded cell below its answer"]
     exercise = judges.EXERCISES.get(name)
     if exercise is None or not re.search(rf"^(def|class) {name}\b", source, re.MULTILINE):

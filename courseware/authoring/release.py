@@ -155,22 +155,18 @@ def revaluation(book: Gradebook, assignment: str, released: Mapping[str, Noteboo
             "`course build`, or begin a new gradebook (the old one has the points given by hand)."
         )
     points = [f"{one}: {now[one]:g}, before {before[one]:g}" for one in now if now[one] != before[one]]
-    said = (
-        f"{assignment} is worth other points than its {count} submissions were graded by "
-        f"({'; '.join(points)}): `course build`, then `course regrade {assignment}` grades everybody by the "
-        "new ones."
-    )
-    return said if points else ""
+    said = f"{assignment} is worth other points than its {count} submissions were graded by"
+    mend = f"`course build`, then `course regrade {assignment}` grades everybody by the new ones."
+    return f"{said} ({'; '.join(points)}): {mend}" if points else ""
 
 
 def outdated(root: Path) -> dict[Path, str]:
     """The texts that quote other numbers of exercises or points than the lessons have, put right."""
-    checked: list[float] = []
-    by_hand: list[float] = []
     predictions = [exercise.points for exercise in judges.EXERCISES.values() if exercise.questions]
-    for lesson in sections.lessons():
-        for cell in filter(is_grade, notebooks.read(root / "solutions" / lesson.path).cells):
-            (by_hand if is_solution(cell) else checked).append(cell.metadata.nbgrader.points)
+    lessons = [notebooks.read(root / "solutions" / lesson.path) for lesson in sections.lessons()]
+    graded = [cell for lesson in lessons for cell in lesson.cells if is_grade(cell)]
+    by_hand = [cell.metadata.nbgrader.points for cell in graded if is_solution(cell)]
+    checked = [cell.metadata.nbgrader.points for cell in graded if not is_solution(cell)]
     numbers = {
         "NUMBER exercises checked by program": len(checked),
         "NUMBER questions graded by hand": len(by_hand),

@@ -28,7 +28,7 @@ import course_utils
 from course_utils.checks.judges.core import REPORT_MIME
 from course_utils.evaluation import RESULT_MIME
 from course_utils.files import writable
-from courseware import notebooks, record, sections
+from courseware import notebooks, sections
 from courseware.authoring import claims
 from courseware.sections import Lesson
 
@@ -174,7 +174,3 @@ def rows(executed: list[Executed]) -> list[tuple[str, ...]]:
         parts = f"{row['reconstruction']:.2f}", f"{row['kl']:.2f}"
         found.append((title, row["model"], row["data"], whole, *parts))
     return found
-
-
-def markdown(executed: list[Executed]) -> str:
-    return record.table(COLUMNS, rows(executed))

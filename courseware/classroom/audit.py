@@ -12,8 +12,6 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from traitlets.config import Config
-
 from course_utils.settings import CourseError
 from courseware.authoring import release
 from courseware.classroom import batch, gradebook, pool
@@ -51,9 +49,8 @@ def verify(
         elif assignment.submission(student).digest != found[0].digest:
             yield Comparison(student, ANEW)
         elif not found[0].audit["terms"]["sandboxed"] and not unsafe:
-            raise CourseError(
-                f"{student}'s {name} was graded without a sandbox: add --unsafe to do so again."
-            )
+            why = f"{student}'s {name} was graded without a sandbox"
+            raise CourseError(f"{why}: add --unsafe to do so again.")
         else:
             stored[student] = found[0]
     jobs = (assignment.job(who, Rules(**one.audit["terms"]), one.seed) for who, one in stored.items())
@@ -83,7 +80,7 @@ def regrade(
                 yield compare(found[0], result) if found else new
         approve()
         gradebook.require_same_points(course, book, name, whole)
-        release.enter(name, Config(course.config))  # its points may be others now
+        release.enter(name, course.config)  # its points may be others now
         book.db.expire_all()
         file.seek(0)
         for _ in whole:

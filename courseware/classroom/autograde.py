@@ -54,9 +54,8 @@ def _read(autograde: Autograde) -> None:
         if student == asked.student_id or fnmatchcase(student, asked.student_id):
             target = Path(autograde.coursedir.format_path(autograde.clean.name, student, assignment.name))
             files = _write(assignment, student, target, autograde.log)
-            autograde.assignments[str(target)] = [
-                str(file) for file in files if fnmatchcase(file.stem, asked.notebook_id)
-            ]
+            wanted = [str(file) for file in files if fnmatchcase(file.stem, asked.notebook_id)]
+            autograde.assignments[str(target)] = wanted
     if not autograde.assignments:
         raise CourseError(f"{asked.student_id} has handed nothing in for {assignment.name}.")
 

@@ -3,12 +3,9 @@
 Notebooks go to autograded/, pages to feedback/, scores to nbgrader's own gradebook, and formgrader and
 `nbgrader export` go on from there. Nobody is entered who has handed nothing in.
 
-Never half done. A submission's files are put in place as whole folders, its record last: `pending.json`
-until the gradebook has the scores, `result.json` from then on. A batch that is killed at any moment goes on
-from these: what is recorded stays, what is pending is entered (again, with the same scores), the rest is
-graded. A record is of one digest of what was handed in, so a resubmission is graded anew, and it alone;
-where no more than the time of submission has changed, or when it was due, or the policy, what lateness costs
-is entered anew.
+Never half done (docs/graders.md). A submission's files are put in place as whole folders, its record last:
+`pending.json` until the gradebook has the scores, `result.json` from then on. A record is of one digest of
+what was handed in, so a resubmission is graded anew, and it alone.
 """
 
 import hashlib

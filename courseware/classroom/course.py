@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nbformat
 from nbgrader.coursedir import CourseDirectory
@@ -59,7 +60,7 @@ class Course:
 
     def students(self, assignment: str) -> list[str]:
         """Everybody who handed something in. Raises CourseError where nobody did."""
-        names = self._handed_in(assignment)
+        names = self.handed_in(assignment)
         if not names:
             raise CourseError(
                 f"Nothing is handed in for {assignment}: {self.directory.submitted_directory}/STUDENT/"
@@ -81,15 +82,12 @@ class Course:
             f"The gradebook cannot hold a student called {name!a}, whose submission is not graded: give the "
             f"folder below {self.directory.submitted_directory}/ a name of at most {LONGEST_NAME} letters, "
             "all of which can be seen, without < > & and double quotes."
-            for name in self._handed_in(assignment)
+            for name in self.handed_in(assignment)
             if not _can_be_kept(name)
         ]
 
-    def has(self, assignment: str) -> bool:
-        return bool(self._handed_in(assignment))
-
-    def _handed_in(self, assignment: str) -> list[str]:
-        """Students; hidden folders are nobody, as they are for nbgrader."""
+    def handed_in(self, assignment: str) -> list[str]:
+        """Names of folders with a submission; hidden ones are nobody's, as they are for nbgrader."""
         submitted = self.root / self.directory.submitted_directory
         folders = submitted.iterdir() if submitted.is_dir() else ()
         # A link that leads nowhere has been handed in as well.
@@ -157,20 +155,18 @@ class Course:
     @staticmethod
     def replace(folder: Path, files: Mapping[str, str]) -> None:
         """Make `folder` hold these files and no others, whole or not at all."""
-        new, old = (folder.with_name(f".{folder.name}.{what}") for what in ("new", "old"))
         with writable(folder, MEND):
-            try:
-                for leftover in (new, old):
-                    shutil.rmtree(leftover, ignore_errors=True)
-                new.mkdir(parents=True)
+            beside = TemporaryDirectory(
+                prefix=f".{folder.name}.", dir=folder.parent, ignore_cleanup_errors=True
+            )
+            with beside as place:
+                new, old = Path(place, "new"), Path(place, "old")
+                new.mkdir()
                 for name, content in files.items():
                     (new / name).write_text(content, encoding="utf-8")
                 if folder.exists():
                     os.replace(folder, old)
                 os.replace(new, folder)
-            finally:
-                for leftover in (new, old):
-                    shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _can_be_kept(name: str) -> bool:

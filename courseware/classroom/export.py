@@ -20,13 +20,9 @@ class Export(CsvExportPlugin):
     def export(self, gradebook: Gradebook) -> None:
         """Write a row for each student and assignment, or for those that are asked for."""
         assignments, students = (set(map(str, names)) for names in (self.assignment, self.student))
-        rows = [
-            _row(gradebook, assignment, student)
-            for assignment in gradebook.assignments
-            if not assignments or assignment.name in assignments
-            for student in gradebook.students
-            if not students or student.id in students
-        ]
+        asked = [one for one in gradebook.assignments if not assignments or one.name in assignments]
+        who = [one for one in gradebook.students if not students or one.id in students]
+        rows = [_row(gradebook, assignment, student) for assignment in asked for student in who]
         with open(self.to or "grades.csv", "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([HEADS, *rows])
 

@@ -8,7 +8,6 @@ from nbgrader.api import Gradebook, InvalidEntry, SubmittedNotebook
 from nbgrader.preprocessors import AssignLatePenalties
 from nbgrader.utils import parse_utc
 from sqlalchemy.exc import SQLAlchemyError
-from traitlets.config import Config
 
 from course_utils.settings import CourseError
 from courseware import sections
@@ -36,7 +35,7 @@ def opened(course: Course, assignments: Sequence[str], anew: Collection[str] = (
                 if not course.folder("source", ".", assignment).is_dir():
                     names = ", ".join(section.folder for section in sections.SECTIONS)
                     raise CourseError(f"There is no assignment '{assignment}'; choose one of: {names}.")
-                release.enter(assignment, Config(course.config))
+                release.enter(assignment, course.config)
             book.db.expire_all()  # others have written meanwhile
             for assignment in assignments:
                 require_same_points(course, book, assignment, anew)
@@ -61,14 +60,13 @@ def require_same_points(course: Course, book: Gradebook, assignment: str, anew: 
 
 def scores(book: Gradebook, assignment: str) -> Scores:
     """What programs have given, as the gradebook has it."""
+    found: Scores = {}
     with _written():
-        return {
-            submission.student_id: {
-                entry.name: {grade.name: grade.auto_score for grade in entry.grades}
-                for entry in submission.notebooks
-            }
-            for submission in book.assignment_submissions(assignment)
-        }
+        for submission in book.assignment_submissions(assignment):
+            for entry in submission.notebooks:
+                points = {grade.name: grade.auto_score for grade in entry.grades}
+                found.setdefault(submission.student_id, {})[entry.name] = points
+    return found
 
 
 def standing(book: Gradebook, assignment: str) -> dict[str, tuple[float, int]]:

@@ -118,9 +118,8 @@ def _begin(work: Callable, ready: Callable[[], object]) -> None:
 def unprotected(address: str) -> bool:
     """Whether work for a scheduler there, and its results, can be read and changed on the way."""
     scheme, _, rest = address.partition("://")
-    return scheme not in ("tls", "wss", "inproc") and not re.match(
-        r"localhost|127\.|\[?::1\b", rest or scheme
-    )
+    here = re.match(r"localhost|127\.|\[?::1\b", rest or scheme)
+    return scheme not in ("tls", "wss", "inproc") and not here
 
 
 @contextmanager

@@ -1,14 +1,8 @@
 """Answers that nobody wrote: a second measure of the checks, which no bank can be tuned to.
 
-Each is made from a right answer of the bank and a number. A *rewritten* one is the same program in other
-words: locals renamed, factors turned round, sums put into helpers, methods called as functions, the whole
-wrapped. It must be accepted. A *changed* one goes through one or two changes of the diagnoser on the way out.
-It must be caught, and its report should explain the numbers: a description of them counts as nothing. A
-change that changes nothing to speak of makes a right answer, and is left out. Other numbers give other
-answers: every run of the command takes new ones.
-
-What this samples is slips in form and in arithmetic, in equal shares; it holds no misunderstanding of a
-formula, of which the bank is full.
+Each is made from a right answer of the bank and a number, as docs/graders.md tells. A *rewritten* one is the
+same program in other words and must be accepted. A *changed* one goes through a `Slip` on the way out and
+must be caught; where the slip changes nothing to speak of, the answer is left out.
 """
 
 from __future__ import annotations
@@ -28,21 +22,18 @@ from torch import Tensor, nn
 import bank
 from course_utils.checks import check
 from course_utils.checks.judges import EXERCISES, diagnoser
-from courseware.measuring.graders import Outcome, Tally, Track, tallied
+from courseware.measuring.graders import Outcome, Tallied, Track, tallied
 
 HARDLY = 2e-3  # relative and absolute: a change by less may pass for rounding
 SHARED = 500  # numbers in a row that are checked with the same seed: what judges work out is then kept
 UNEXPLAINED = (
-    "Largest difference",
-    "It has shape",
-    "It contains NaN",
-    "Linear layers and ReLU alone",
+    "Largest difference", "It has shape", "It contains NaN", "Linear layers and ReLU alone",
     "The step does not go down",
-)
+)  # fmt: skip
 SAMPLE = [answer for answer in bank.RIGHT if not EXERCISES[answer.exercise].questions]
 
 
-def measure(count: int, first: int, track: Track) -> tuple[list[Tally], list[str]]:
+def measure(count: int, first: int, track: Track) -> Tallied:
     """Make and check `count` answers, the first with the number `first`; tallies and what went wrong."""
     return tallied(outcome, range(first, first + count), 1, track)
 
@@ -65,7 +56,7 @@ def outcome(number: int) -> Outcome | None:
     full = math.isclose(report.points, report.exercise.points)
     said = report.note or next((finding.hint for finding in report.findings if not finding.holds), "")
     named = bool(said) and not said.startswith(UNEXPLAINED)
-    label = f"{number}: {answer.name}, {words or ' '.join(slip.words)}"
+    label = f"{number}: {answer.name}, {words or ' '.join(said for said, _ in slip.drawn)}"
     return Outcome(answer.exercise, label, right, full == right, right or named)
 
 
@@ -117,11 +108,9 @@ def _factors_turned(tree: ast.Module, name: str, draw: random.Random) -> ast.Mod
     def turned(node: ast.AST) -> ast.AST | None:
         if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult)) or draw.random() < 0.5:
             return None
-        parts = [*ast.walk(node)]
-        if any(isinstance(part, ast.List | ast.Tuple | ast.JoinedStr) for part in parts):
-            return None
-        if any(isinstance(part, ast.Name) and part.id == "np" for part in parts):
-            return None
+        for part in ast.walk(node):
+            if isinstance(part, ast.List | ast.Tuple | ast.JoinedStr) or getattr(part, "id", "") == "np":
+                return None
         return ast.BinOp(node.right, node.op, node.left)
 
     return _Edit(turned).visit(tree)
@@ -156,10 +145,8 @@ def _methods_called_as_functions(tree: ast.Module, name: str, draw: random.Rando
             return None
         of = node.func.value
         module = isinstance(of, ast.Name) and of.id in MODULES
-        if (
-            node.func.attr not in FUNCTIONS or module or isinstance(of, ast.Attribute)
-        ):  # torch.special, a layer
-            return None
+        if node.func.attr not in FUNCTIONS or module or isinstance(of, ast.Attribute):
+            return None  # such as torch.special's and a layer's
         function = ast.Attribute(ast.Name("torch", ast.Load()), node.func.attr, ast.Load())
         return ast.Call(function, [of, *node.args], node.keywords)
 
@@ -187,13 +174,8 @@ def _wrapped(tree: ast.Module, name: str, draw: random.Random) -> ast.Module:
 
 
 REWRITES = (
-    _locals_renamed,
-    _factors_turned,
-    _sums_in_helpers,
-    _methods_called_as_functions,
-    _talkative,
-    _wrapped,
-)
+    _locals_renamed, _factors_turned, _sums_in_helpers, _methods_called_as_functions, _talkative, _wrapped,
+)  # fmt: skip
 
 
 # --- slips ------------------------------------------------------------------------------------------
@@ -204,8 +186,7 @@ class Slip:
 
     def __init__(self, draw: random.Random) -> None:
         self.draw, self.twice = draw, draw.random() < 0.1
-        self.words: list[str] = []
-        self.changes: list[diagnoser.Change] = []
+        self.drawn: list[diagnoser.Named] = []
         self.part = 0
         self.matters = False
 
@@ -221,14 +202,13 @@ class Slip:
         if not isinstance(value, Tensor | np.ndarray | float | int | list):
             return value
         right = np.asarray(value.detach() if isinstance(value, Tensor) else value, dtype=float)
-        sizes = self._sizes(given)
+        shapes = [one.shape for one in given if isinstance(one, Tensor) and one.ndim > 1]
+        sizes = {"rows": shapes[0][0], "columns": shapes[0][-1]} if shapes else {}
         wrong = right
         for place in range(1 + self.twice):
-            if place == len(self.changes):  # drawn once, for what the first result has become by then
-                drawn = self.draw.choice(list(diagnoser.changes(wrong.shape, [*sizes])))
-                self.words.append(drawn[0])
-                self.changes.append(drawn[1])
-            wrong = diagnoser.changed(self.changes[place], wrong, sizes)
+            if place == len(self.drawn):  # drawn once, for what the first result has become by then
+                self.drawn.append(self.draw.choice(list(diagnoser.changes(wrong.shape, [*sizes]))))
+            wrong = diagnoser.changed(self.drawn[place][1], wrong, sizes)
         if right.size == wrong.size == 1:  # one number in a list is taken for the number
             wrong = wrong.reshape(right.shape)
         same = wrong.shape == right.shape and np.allclose(wrong, right, HARDLY, HARDLY, equal_nan=True)
@@ -239,11 +219,6 @@ class Slip:
         if value.requires_grad and moved.shape == value.shape:
             return value + (moved - value.detach())
         return moved
-
-    @staticmethod
-    def _sizes(given: Iterable[Any]) -> dict[str, int]:
-        shapes = [one.shape for one in given if isinstance(one, Tensor) and one.ndim > 1]
-        return {"rows": shapes[0][0], "columns": shapes[0][-1]} if shapes else {}
 
 
 def slipped(answer: Any, slip: Slip) -> Any:

@@ -1,11 +1,7 @@
 """How good the checks are, measured on the bank (bank/) and on generated answers (see `generated`).
 
-Every answer is checked with several seeds. A wrong answer is *caught* if no seed gives it full points, a
-right one *accepted* if every seed does, and a wrong one *diagnosed* if with every seed its report holds
-the hint for its misconception.
-
-The limits are one-sided 95% Clopper-Pearson limits with one trial per answer: the answers of the bank are
-no random sample of what students write, but they, not the seeds, are what there are few of.
+docs/graders.md says when an answer is caught, accepted, or its mistake named ("diagnosed" here). The limits
+are one-sided 95% Clopper-Pearson limits with one trial per answer: of these, not of seeds, there are few.
 """
 
 import contextlib
@@ -30,6 +26,7 @@ from course_utils.checks.judges import EXERCISES
 from courseware import record
 
 COUNTS = ("wrong", "caught", "right", "accepted", "diagnosed")
+COLUMNS = ("exercise", "answer", "wrong caught", "right accepted", "mistakes named")
 
 
 @dataclass(frozen=True)
@@ -45,9 +42,7 @@ class Tally:
     accepted: int
     diagnosed: int
     seconds: float  # of a check of a right answer: the median over seeds, of the slowest answer
-    kept: Mapping[str, Sequence[str]] = field(
-        default_factory=dict
-    )  # the bank's wrong answers by their points
+    kept: Mapping[str, Sequence[str]] = field(default_factory=dict)  # the bank's wrong ones by their points
 
     def cells(self) -> tuple[str, ...]:
         """Number, answer, the three shares and the seconds, as the terminal's table shows them."""
@@ -79,25 +74,25 @@ def share(good: int, of: int) -> str:
     return f"{good} of {of} (≥ {math.floor(100 * limit(good, of))}%)"
 
 
-def total(tallies: Sequence[Tally]) -> Tally:
+Tallies = Sequence[Tally]
+Tallied = tuple[list[Tally], list[str]]  # one for each exercise, and a line for each fault
+Track = Callable[[Iterable, int], Iterable]  # follows work of known length, with a bar
+
+
+def total(tallies: Tallies) -> Tally:
     sums = {name: sum(getattr(tally, name) for tally in tallies) for name in COUNTS}
     slowest = max(tally.seconds for tally in tallies)
     return Tally("", "all exercises", tallies[0].seeds, **sums, seconds=slowest)
 
 
-Track = Callable[[Iterable, int], Iterable]  # follows work of known length, with a bar
-
-
-def measure(seeds: int, track: Track) -> tuple[list[Tally], list[str]]:
+def measure(seeds: int, track: Track) -> Tallied:
     """Check every answer of the bank, followed by `track`; a tally per exercise, and what went wrong."""
     answers = [*((a, True) for a in bank.RIGHT), *((a, False) for a in bank.WRONG)]
     return tallied(partial(_try, seeds=seeds), answers, seeds, track)
 
 
-def tallied(
-    work: Callable[[Any], Outcome | None], answers: Sequence[Any], seeds: int, track: Track
-) -> tuple[list[Tally], list[str]]:
-    """What becomes of these answers: a tally for each exercise, and a line for each fault."""
+def tallied(work: Callable[[Any], Outcome | None], answers: Sequence, seeds: int, track: Track) -> Tallied:
+    """What becomes of these answers."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(os.cpu_count(), spawn, torch.set_num_threads, (1,)) as pool:
         checked = pool.map(work, answers, chunksize=8)
@@ -120,9 +115,8 @@ def tallied(
                 faults.append(f"{name}, {one.label}: {fault}")
         if counts["right"] + counts["wrong"]:
             ordered = {points: kept[points] for points in sorted(kept, key=_most)}
-            tallies.append(
-                Tally(exercise.number, name, seeds, **counts, seconds=round(slowest, 3), kept=ordered)
-            )
+            seconds = round(slowest, 3)
+            tallies.append(Tally(exercise.number, name, seeds, **counts, seconds=seconds, kept=ordered))
     return tallies, faults
 
 
@@ -141,7 +135,7 @@ def _try(given: tuple[bank.Answer, bool], seeds: int) -> Outcome:
     return Outcome(exercise.answer, answer.name, right, good, named, statistics.median(seconds), tuple(kept))
 
 
-def sentence(tallies: Sequence[Tally]) -> str:
+def sentence(tallies: Tallies) -> str:
     """The totals, as documents and site say them."""
     whole = total(tallies)
     seeds = f"{whole.seeds} seeds" if whole.seeds > 1 else "one seed"
@@ -154,12 +148,11 @@ def sentence(tallies: Sequence[Tally]) -> str:
     )
 
 
-def _treated(tallies: Sequence[Tally]) -> str:
-    columns = ("exercise", "answer", "wrong caught", "right accepted", "mistakes named")
-    return record.table(columns, [tally.cells()[:5] for tally in [*tallies, total(tallies)]])
+def _treated(tallies: Tallies) -> str:
+    return record.table(COLUMNS, [tally.cells()[:5] for tally in [*tallies, total(tallies)]])
 
 
-def _kept(tallies: Sequence[Tally]) -> str:
+def _kept(tallies: Tallies) -> str:
     """How many wrong answers keep which share of the points."""
     columns = ("exercise", "answer", "keep nothing", "keep up to half", "keep more")
     rows, everything = [], list[float]()
@@ -182,7 +175,7 @@ def _most(points: str) -> float:
     return float(points.split()[-1])
 
 
-def _by_mistake(tallies: Sequence[Tally]) -> str:
+def _by_mistake(tallies: Tallies) -> str:
     """What each wrong answer keeps: a row for those that keep the same."""
     rows = []
     for one in tallies:
@@ -193,9 +186,7 @@ def _by_mistake(tallies: Sequence[Tally]) -> str:
     return record.table(("exercise", "keeps", "mistakes"), rows)
 
 
-def _figures(
-    name: str, sample: str, rows: Callable[[Sequence[Tally]], str]
-) -> record.Measurement[list[Tally]]:
+def _figures(name: str, sample: str, rows: Callable[[Tallies], str]) -> record.Measurement[list[Tally]]:
     return record.Measurement(
         name,
         lambda kept: [Tally(**one) for one in kept or []],

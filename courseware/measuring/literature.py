@@ -1,15 +1,9 @@
 """`course reproduce`: figures of the literature, trained again, and reference runs of the course's own.
 
-Nats per MNIST test image, lower is better; every training is repeated with several seeds.
-
-- Reference runs, with nothing published to meet: grey pixels, cross-entropy + KL, plain settings (batch 128,
-  Adam 1e-3) for the 784-400-20 network of PyTorch's examples, the course's own network, and that on the first
-  5,000 training images (batch 64 as well).
-- Published: dynamic binarisation (pixels drawn anew in every step) with the network and the
-  importance-weighted bounds of Burda, Grosse & Salakhutdinov 2016 (arXiv:1509.00519), judged by 5,000
-  importance samples on test images binarised once. They train for 3,280 epochs; asked for fewer, it is that
-  many of the fast path, with gradients of less noise, larger batches in the last quarter, and the rate that
-  was best on validation images.
+Nats per MNIST test image, lower is better; every training is repeated with several seeds, and
+docs/measurements.md says how each is done. Published are figures of Burda, Grosse & Salakhutdinov 2016
+(arXiv:1509.00519): pixels drawn anew in every step, importance-weighted bounds, judged by 5,000 importance
+samples on test images binarised once. The reference runs have grey pixels and nothing published to meet.
 
 Each training is kept by `cache` and each result at once in `build/reproduce/`: a call after an interruption
 goes on from there.
@@ -42,9 +36,10 @@ SHORT, FULL = 10, 3280
 SAMPLES = 5000
 RATES = (1e-3, 2e-3, 5e-3)  # from which one is chosen on a twentieth of the training images, by fewer samples
 FEWER = 500
-LONG = 10_000  # minutes
 
 BURDA = "Burda et al. 2016, 3,280 epochs"
+Network = Callable[[], Model]
+Row = tuple[str, ...]  # of a table
 
 
 @dataclass(frozen=True)
@@ -85,7 +80,7 @@ def _layers(sizes: tuple[int, ...], activation: type[nn.Module]) -> nn.Sequentia
 
 
 def grey(
-    dataset: Dataset, seed: int, *, network: Callable[[], Model], images: int | None = None, **recipe: int
+    dataset: Dataset, seed: int, *, network: Network, images: int | None = None, **recipe: int
 ) -> dict[str, list[float]]:
     """-ELBO on the test images and its parts after every epoch of a training with Adam at 0.001."""
     torch.manual_seed(seed)
@@ -94,19 +89,16 @@ def grey(
     return cache.fit(model, train, objectives.negative_elbo, **always, **recipe).test
 
 
-def after(
-    dataset: Dataset, seed: int, *, epochs: tuple[int, ...], network: Callable[[], Model]
-) -> list[float]:
+def after(dataset: Dataset, seed: int, *, epochs: tuple[int, ...], network: Network) -> list[float]:
     """-ELBO after each of these epochs of one training."""
     losses = grey(dataset, seed, network=network, epochs=max(epochs))["loss"]
     return [losses[epoch - 1] for epoch in epochs]
 
 
-def on_few_images(dataset: Dataset, seed: int, *, network: Callable[[], Model]) -> list[float]:
+def on_few_images(dataset: Dataset, seed: int, *, network: Network) -> list[float]:
     """-ELBO, reconstruction and KL with batches of 64, -ELBO with batches of 128: 5,000 images, 30 epochs."""
-    small, large = (
-        grey(dataset, seed, network=network, epochs=30, images=5000, batch_size=size) for size in (64, 128)
-    )
+    few = partial(grey, dataset, seed, network=network, epochs=30, images=5000)
+    small, large = few(batch_size=64), few(batch_size=128)
     return [*(small[term][-1] for term in ("loss", "reconstruction", "kl")), large["loss"][-1]]
 
 
@@ -187,7 +179,7 @@ class Reproduction(Figure):
     """A figure as `experiment` gave it: one result per seed, nats per test image, trained on `device`."""
 
     experiment: str
-    found: tuple[float, ...]
+    found: list[float]
     device: str
     rate: float | None = None  # chosen on validation images
 
@@ -207,12 +199,7 @@ class Reproduction(Figure):
 
 
 def run(
-    dataset: Dataset,
-    planned: list[Experiment],
-    seeds: int,
-    file: Path,
-    say: Callable[[str], None],
-    minutes: float = LONG,
+    dataset: Dataset, planned: list[Experiment], seeds: int, file: Path, say: record.Say, minutes: float = 1e4
 ) -> list[Reproduction]:
     """Train what `file` does not hold yet, as far as these minutes reach, and keep each result there at once.
 
@@ -230,9 +217,9 @@ def run(
             say(f"NOT RUN in {minutes:g} minutes: {experiment.name}, seed {', '.join(missing)}.")
         if len(results) > 1:
             here_too = {"experiment": experiment.name, "device": kept["device"]}
-            here_too["rate"] = _best(kept["rates"][experiment.name])
+            here_too["rate"] = best(kept["rates"][experiment.name])
             for figure, *ours in zip(experiment.figures, *results.values(), strict=True):
-                found.append(Reproduction(**vars(figure) | here_too, found=tuple(ours)))
+                found.append(Reproduction(**vars(figure) | here_too, found=ours))
     return found
 
 
@@ -252,12 +239,7 @@ def within(minutes: float) -> Iterator[None]:
 
 
 def _train(
-    dataset: Dataset,
-    experiment: Experiment,
-    seeds: int,
-    file: Path,
-    kept: dict[str, Any],
-    say: Callable[[str], None],
+    dataset: Dataset, experiment: Experiment, seeds: int, file: Path, kept: dict[str, Any], say: record.Say
 ) -> None:
     """What is not `kept` yet of one experiment: first the trainings that choose a rate."""
     name = experiment.name
@@ -268,13 +250,13 @@ def _train(
         say(f"{name}, rate {rate:g}: {tried[str(rate)]:.2f} on validation images")
     for seed in range(seeds):
         if len(results.get(str(seed), [])) != len(experiment.figures):
-            best = [_best(tried)] if tried else []
-            results[str(seed)] = experiment.train(dataset, seed, *best)
+            chosen = [best(tried)] if tried else []
+            results[str(seed)] = experiment.train(dataset, seed, *chosen)
             record.keep(file, kept)
         say(f"{name}, seed {seed}: {', '.join(f'{nats:.2f}' for nats in results[str(seed)])}")
 
 
-def _best(tried: dict[str, float]) -> float | None:
+def best(tried: dict[str, float]) -> float | None:
     """The rate that was best on validation images, if one was to be chosen."""
     return float(min(tried, key=lambda rate: tried[rate])) if tried else None
 
@@ -289,22 +271,20 @@ def notes(found: Iterable[Reproduction]) -> list[str]:
     ]
 
 
-def tables(found: Iterable[Reproduction]) -> dict[str, list[tuple[str, ...]]]:
+def tables(found: Iterable[Reproduction]) -> dict[str, list[Row]]:
     """Heads and rows, nats per MNIST test image: ours beside what is published, and the reference runs."""
-    published: list[tuple[str, ...]] = [
-        ("what", "published", "ours, mean ± spread", "difference", "on", "published by")
-    ]
-    reference: list[tuple[str, ...]] = [("what", "mean ± spread", "seeds", "on", "course reproduce --only")]
+    heads = "what", "published", "ours, mean ± spread", "difference", "on", "published by"
+    published: list[Row] = [heads]
+    reference: list[Row] = [("what", "mean ± spread", "seeds", "on", "course reproduce --only")]
     for one in found:
         ours = f"{one.mean:.2f} ± {one.spread:.2f}"
         if one.published is None or one.difference is None:
-            reference.append(
-                (one.title, ours, f"0 to {len(one.found) - 1}", one.device, f"'{one.experiment}'")
-            )
+            seeds = f"0 to {len(one.found) - 1}"
+            reference.append((one.title, ours, seeds, one.device, f"'{one.experiment}'"))
         else:
             figures = f"{one.published:.2f}", ours, f"{one.difference:+.2f}"
             published.append((one.title, *figures, one.device, one.source))
-    both: dict[str, list[tuple[str, ...]]] = {"Reference runs": reference, "Published figures": published}
+    both = {"Reference runs": reference, "Published figures": published}
     return {name: rows for name, rows in both.items() if rows[1:]}
 
 
@@ -316,7 +296,7 @@ def markdown(found: list[Reproduction]) -> str:
 
 FIGURES = record.Measurement[list[Reproduction]](
     "reproduced",
-    lambda kept: [Reproduction(**one | {"found": tuple(one["found"])}) for one in kept or []],
+    lambda kept: [Reproduction(**one) for one in kept or []],
     lambda found: {"reproduced": markdown(found)},
 )
 

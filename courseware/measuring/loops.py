@@ -1,11 +1,9 @@
 """`course bench`: the course's loops beside a textbook loop and a library, in one run.
 
 The `contestants` train one network on one objective, each in a process of its own, so that nothing of one
-helps another. Epochs are timed in rounds, one contestant after the other, so that whatever else the machine
-does meets all of them; a round trains for two epochs and counts the second, and the figures are medians over
-rounds. Then each trains in its own way, with several seeds, again one after the other. Judging the model is
-not timed. What is measured is kept at once in `build/bench/`, and a call after an interruption measures what
-is missing.
+helps another, and in turns, so that whatever else the machine does meets all of them. Of the two epochs of a
+round the second counts; then each trains in its own way, with several seeds (docs/measurements.md). What is
+measured is kept at once in `build/bench/`: a call after an interruption measures what is missing.
 """
 
 import importlib.util
@@ -17,7 +15,6 @@ import platform
 import re
 import statistics
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -32,7 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from course_utils import data, objectives, plotting, settings
 from course_utils.plotting import Picture
 from courseware import record
-from courseware.measuring import contestants
+from courseware.measuring import contestants, literature
 from courseware.measuring.contestants import BATCH, EQUAL, KINDS, RATES, RECIPES, How
 
 Figures = dict[str, Any]  # what is measured of one network
@@ -46,14 +43,12 @@ def _limits(kind: str) -> dict[str, float]:
     model = KINDS[kind]().to(device)
     with FlopCounterMode(display=False) as counter:
         objectives.negative_elbo(model, torch.rand(BATCH, 1, 28, 28, device=device)).loss.backward()
-    return {
-        "float32": contestants.product_rate(device, torch.float32, cube),
-        "bfloat16": contestants.product_rate(device, torch.bfloat16, cube),
-        "operations_per_image": counter.get_total_flops() / BATCH,
-    }
+    kinds = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    rates = {name: contestants.product_rate(device, kind, cube) for name, kind in kinds.items()}
+    return rates | {"operations_per_image": counter.get_total_flops() / BATCH}
 
 
-def measure(kind: str, data_name: str, seeds: int, folder: Path, say: Callable[[str], None]) -> Figures:
+def measure(kind: str, data_name: str, seeds: int, folder: Path, say: record.Say) -> Figures:
     """All figures for one network, kept in `folder` as they come; what is there already is not repeated."""
     settings.one_of("network", kind, list(KINDS))
     file = folder / f"{kind}-{data_name}.json"
@@ -88,8 +83,9 @@ def measure(kind: str, data_name: str, seeds: int, folder: Path, say: Callable[[
             say(f"rate {rate}: {nats:.2f} nats on validation images")
             record.keep(file, figures)
         for seed, name in itertools.product(range(seeds), names):
-            curves, how = figures["curves"].setdefault(name, {}), _how(name, seed, tuned(figures))
+            curves = figures["curves"].setdefault(name, {})
             if str(seed) not in curves:
+                how = _how(name, seed, literature.best(figures["rates"]))
                 curve = curves[str(seed)] = train(name, EPOCHS, True, how)
                 nats, seconds = curve["negative_elbo"][-1], curve["seconds"][-1]
                 say(f"seed {seed}, {name}: {nats:.2f} nats after {seconds:.0f} s")
@@ -97,9 +93,9 @@ def measure(kind: str, data_name: str, seeds: int, folder: Path, say: Callable[[
     return figures
 
 
-def _how(name: str, seed: int = 0, rate: float = 1e-3) -> How:
+def _how(name: str, seed: int = 0, rate: float | None = None) -> How:
     """The tuned ones alone have the rate, and workers."""
-    return How(seed, rate, min(4, os.cpu_count() or 1)) if name.endswith("tuned") else How(seed)
+    return How(seed, rate or How().rate, min(4, os.cpu_count() or 1)) if name.endswith("tuned") else How(seed)
 
 
 def machine() -> str:
@@ -121,11 +117,6 @@ def seconds_to(curve: dict[str, Any], target: float) -> float:
     """When the curve first comes down to `target` nats, at the end of an epoch; infinite if never."""
     pairs = zip(curve["seconds"], curve["negative_elbo"], strict=True)
     return next((seconds for seconds, nats in pairs if nats <= target), math.inf)
-
-
-def tuned(figures: Figures) -> float:
-    """The rate that was best on validation images."""
-    return float(min(figures["rates"], key=figures["rates"].get))
 
 
 def target(figures: Figures) -> float:
@@ -161,8 +152,8 @@ class Loop:
     seconds: float  # per epoch
     speed_up: float  # over the textbook loop
     share: float  # of the machine's float32 products
-    nats: tuple[float, ...]  # per test image, at the end, for each seed
-    reached: tuple[float, ...]  # seconds to the target, for each seed; infinite: never
+    nats: list[float]  # per test image, at the end, for each seed
+    reached: list[float]  # seconds to the target, for each seed; infinite: never
     memory: float  # the most that its process held, GiB
 
     @property
@@ -198,7 +189,7 @@ class Comparison:
     bfloat16: float
     recipe: dict[str, Any]  # the fast path's own
     rate: float | None  # of the tuned ones; None where there are none
-    loops: tuple[Loop, ...]
+    loops: list[Loop]
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -250,12 +241,12 @@ def comparison(kind: str, data_name: str, figures: Figures) -> Comparison:
         took = np.array([_seconds(one, name) for one in rounds])
         seconds, speed_up, share = (float(np.median(one)) for one in (took, textbook / took, floor / took))
         ends = [(one["negative_elbo"][-1], seconds_to(one, level), one["memory"]) for one in curves.values()]
-        nats, reached, memory = zip(*ends, strict=True)
+        nats, reached, memory = map(list, zip(*ends, strict=True))
         loops.append(Loop(name, seconds, speed_up, share, nats, reached, max(memory)))
     here = {name: figures["here"][name] for name in ("machine", "device", "recipe")}
     here |= {name: float(np.median(limits[name])) for name in ("float32", "bfloat16")}
-    here |= {"rate": tuned(figures) if figures["rates"] else None, "date": figures["date"]}
-    return Comparison(kind, data_name, target=level, loops=tuple(loops), **here)
+    here |= {"rate": literature.best(figures["rates"]), "date": figures["date"]}
+    return Comparison(kind, data_name, target=level, loops=loops, **here)
 
 
 def store(root: Path, found: Comparison) -> None:
@@ -263,13 +254,8 @@ def store(root: Path, found: Comparison) -> None:
     FIGURES.store(root, list({one.place: one for one in [*FIGURES.stored(root), found]}.values()))
 
 
-def _loaded(kept: Any) -> list[Comparison]:
-    def loop(nats: list[float], reached: list[float], **one: Any) -> Loop:
-        return Loop(nats=tuple(nats), reached=tuple(reached), **one)
-
-    return [
-        Comparison(**one | {"loops": tuple(loop(**loop_) for loop_ in one["loops"])}) for one in kept or []
-    ]
-
-
-FIGURES = record.Measurement("bench", _loaded, lambda found: {one.place: one.markdown() for one in found})
+FIGURES = record.Measurement[list[Comparison]](
+    "bench",
+    lambda kept: [Comparison(**one | {"loops": [Loop(**x) for x in one["loops"]]}) for one in kept or []],
+    lambda found: {one.place: one.markdown() for one in found},
+)

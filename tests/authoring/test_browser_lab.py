@@ -33,9 +33,7 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-def test_the_first_sight_is_the_first_notebook_and_nobody_asks_for_anything(
-    chromium: Any, student: str
-) -> None:
+def test_the_first_sight_is_the_first_notebook_and_nobody_asks_anything(chromium: Any, student: str) -> None:
     page = lab.opened(chromium, student)
     Notebook(page)
     page.wait_for_timeout(1000)  # a question would come up by now
@@ -91,9 +89,8 @@ def test_an_exercise_solved_by_typing_turns_its_report_and_validate_says_what_is
     notebook = Notebook(page)
     notebook.run_all()
     notebook.cell("theory-picture").get_by_role("slider", name="mean of q").press("ArrowRight")
-    assert (
-        notebook.cell("theory-picture").locator("output").inner_text().startswith("q around -0.4: ELBO -6.")
-    )
+    said = notebook.cell("theory-picture").locator("output").inner_text()
+    assert said.startswith("q around -0.4: ELBO -6.")
     report = notebook.cell("gaussian-kl-check").locator(".jp-RenderedHTML")
     report.get_by_text("0 of 3 points").wait_for()
     report.get_by_text("Not yet").wait_for()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -11,15 +10,16 @@ import sys
 import zipfile
 from pathlib import Path
 
-import nbformat
 import pytest
+from nbformat import NotebookNode
+from nbgrader.utils import is_solution
+from programs import ROOT, run
 
 from course_utils.checks.judges import EXERCISES
 from course_utils.settings import CourseError
-from courseware import sections
-from courseware.authoring import bundle
+from courseware import notebooks, sections
+from courseware.authoring import bundle, exercises
 
-ROOT = Path(__file__).parents[2]
 LESSONS = sections.lessons()
 THEORY = Path("02-theory") / "theory.ipynb"
 
@@ -56,11 +56,8 @@ def names(archive) -> list[str]:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
+    every = [one for one in folder.rglob("*") if one.is_file() and "__pycache__" not in one.parts]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in every}
 
 
 # An editable install of the course, as `make test` has one, would lend what was not handed out.
@@ -78,13 +75,8 @@ def course(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def alone(folder: Path, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Python where nothing of the course is but what was handed out."""
-    return subprocess.run(
-        [sys.executable, "-c", ALONE + code, *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "120"},
-        capture_output=True,
-        text=True,
-    )
+    own = {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "120"}
+    return run(folder, sys.executable, "-c", ALONE + code, *arguments, **own)
 
 
 # --- nothing of the instructor's --------------------------------------------------------------------------
@@ -93,13 +85,15 @@ def alone(folder: Path, code: str, *arguments: str) -> subprocess.CompletedProce
 def answers() -> dict[str, str]:
     """The instructor's answers by grade_id: of code what stands between the marks, of text the whole cell."""
     found = {}
-    for lesson in LESSONS:
-        for cell in nbformat.read(ROOT / "solutions" / lesson.path, as_version=4).cells:
-            mark = cell.metadata.get("nbgrader", {})
-            if mark.get("solution"):
-                regions = re.findall(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", cell.source, re.DOTALL)
-                found[mark["grade_id"]] = "\n".join(regions) or cell.source
+    for cell in filter(is_solution, cells("solutions")):
+        regions = exercises.SOLUTION.findall(cell.source)
+        found[cell.metadata.nbgrader.grade_id] = "\n".join(regions) or cell.source
     return found
+
+
+def cells(edition: str) -> list[NotebookNode]:
+    """The cells of all lessons."""
+    return [cell for lesson in LESSONS for cell in notebooks.read(ROOT / edition / lesson.path).cells]
 
 
 def lines(answer: str) -> set[str]:
@@ -109,17 +103,9 @@ def lines(answer: str) -> set[str]:
 
 def test_no_file_beside_the_package_holds_a_line_of_an_answer_that_is_not_the_lessons_own(unpacked):
     """What students read in other cells, in the package and on the one page is theirs to read."""
-    text = {
-        name: content.decode()
-        for name, content in files(unpacked).items()
-        if not name.startswith(("course_utils", "vae.py"))
-    }
-    lessons_own = "\n".join(
-        cell.source
-        for lesson in LESSONS
-        for cell in nbformat.read(ROOT / "solutions" / lesson.path, as_version=4).cells
-        if not cell.metadata.get("nbgrader", {}).get("solution")
-    )
+    beside = {name: content.decode() for name, content in files(unpacked).items()}
+    text = {name: beside[name] for name in beside if not name.startswith(("course_utils", "vae.py"))}
+    lessons_own = "\n".join(cell.source for cell in cells("solutions") if not is_solution(cell))
     told = [
         (name, line)
         for answer in answers().values()
@@ -131,16 +117,6 @@ def test_no_file_beside_the_package_holds_a_line_of_an_answer_that_is_not_the_le
     assert told == []
 
 
-def test_no_file_holds_an_answer_graded_by_hand(unpacked):
-    told = [
-        name
-        for name, content in files(unpacked).items()
-        for trace in ("Model answer", "Mark scheme")
-        if trace in content.decode()
-    ]
-    assert told == []
-
-
 def test_the_package_is_the_instructor_s_but_for_what_is_left_out(unpacked):
     mine = files(ROOT)
     for name, content in files(unpacked).items():
@@ -148,8 +124,11 @@ def test_the_package_is_the_instructor_s_but_for_what_is_left_out(unpacked):
             assert content == mine[name]
 
 
-@pytest.mark.parametrize("trace", ["BEGIN SOLUTION", "END SOLUTION", "HIDDEN TESTS"])
-def test_no_file_holds_a_mark_of_nbgrader_s(unpacked, trace):
+TRACES = ("BEGIN SOLUTION", "END SOLUTION", "HIDDEN TESTS", "Model answer", "Mark scheme")
+
+
+@pytest.mark.parametrize("trace", TRACES)
+def test_no_file_holds_a_mark_of_an_answer(unpacked, trace):
     assert [name for name, content in files(unpacked).items() if trace in content.decode()] == []
 
 
@@ -167,20 +146,10 @@ def test_only_what_students_need_is_there(names):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "place",
-    [
-        "",
-        ".github",
-        "bank",
-        "courseware",
-        "courseware/authoring",
-        "docs",
-        "notebooks/03-vae",
-        "notes",
-        "tests",
-    ],
-)
+PLACES = ".github bank courseware courseware/authoring docs notebooks/03-vae notes tests"
+
+
+@pytest.mark.parametrize("place", ["", *PLACES.split()])
 def test_whatever_else_lies_in_the_course_stays_there(unpacked, tmp_path, place):
     root = shutil.copytree(unpacked, tmp_path / "course")
     before = bundle.contents(root).keys()
@@ -195,19 +164,16 @@ def test_whatever_else_lies_in_the_course_stays_there(unpacked, tmp_path, place)
 
 @pytest.mark.parametrize("name", ["explorer", "animation"])
 def test_what_a_lesson_shows_in_a_page_has_its_script_and_style(unpacked, name):
-    for kind in ("js", "css"):
-        for folder in ("standalone", name):
-            assert (
-                unpacked / "course_utils" / "viewers" / "templates" / folder / f"{folder}.{kind}"
-            ).is_file()
+    for folder in ("standalone", name):
+        there = unpacked / "course_utils" / "viewers" / "templates" / folder
+        assert (there / f"{folder}.js").is_file() and (there / f"{folder}.css").is_file()
 
 
 @pytest.mark.parametrize("edition", ["notebooks", "release"])
 def test_every_notebook_is_the_released_one(unpacked, edition):
     for lesson in LESSONS:
-        assert (unpacked / edition / lesson.path).read_bytes() == (
-            ROOT / "notebooks" / lesson.path
-        ).read_bytes()
+        released = ROOT / "notebooks" / lesson.path
+        assert (unpacked / edition / lesson.path).read_bytes() == released.read_bytes()
 
 
 def test_a_notebook_is_checked_with_what_was_handed_out(unpacked):
@@ -232,12 +198,7 @@ def test_every_module_that_is_handed_out_can_be_imported(unpacked):
 
 
 def test_no_notebook_imports_more_than_the_students_package(unpacked):
-    code = "\n".join(
-        cell.source
-        for lesson in LESSONS
-        for cell in nbformat.read(unpacked / "notebooks" / lesson.path, as_version=4).cells
-        if cell.cell_type == "code"
-    )
+    code = "\n".join(cell.source for cell in cells("notebooks") if cell.cell_type == "code")
     assert re.search(r"^\s*from course_utils", code, re.MULTILINE)
     assert not re.search(r"^\s*(from|import) (courseware|bank)\b", code, re.MULTILINE)
 
@@ -246,9 +207,8 @@ def test_no_notebook_imports_more_than_the_students_package(unpacked):
 def test_what_needs_the_solutions_says_so_in_one_sentence(unpacked, command):
     done = course(unpacked, command)
     assert done.returncode == 2
-    assert done.stderr == (
-        "course: This is the students' edition of the course; that needs the instructor's, with solutions/.\n"
-    )
+    said = "This is the students' edition of the course; that needs the instructor's, with solutions/."
+    assert done.stderr == f"course: {said}\n"
 
 
 def test_the_files_of_their_own_set_up_without_the_tests(unpacked):
@@ -259,7 +219,7 @@ def test_the_files_of_their_own_set_up_without_the_tests(unpacked):
 
 def test_the_readme_says_how_long_every_section_takes(unpacked):
     text = (unpacked / "README.md").read_text("utf-8")
-    theory = nbformat.read(ROOT / "solutions" / THEORY, as_version=4)
+    theory = notebooks.read(ROOT / "solutions" / THEORY)
     points = sum(cell.metadata.get("nbgrader", {}).get("points", 0) for cell in theory.cells)
     assert re.search(rf"^\| 2\. Theory \| \d+ \| {points} \|$", text, re.MULTILINE)
     assert all(section.title in text for section in sections.SECTIONS if len(section.notebooks) == 1)
@@ -268,13 +228,10 @@ def test_the_readme_says_how_long_every_section_takes(unpacked):
 # --- the archive ------------------------------------------------------------------------------------------
 
 
-def test_the_same_course_gives_the_same_bytes(archive, tmp_path):
+def test_the_same_course_gives_the_same_bytes(archive, names, tmp_path):
     bundle.write(ROOT, tmp_path / "again.zip")
     assert (tmp_path / "again.zip").read_bytes() == archive.read_bytes()
-
-
-def test_names_are_sorted(names):
-    assert names == sorted(names)
+    assert names == sorted(names)  # on whatever file system
 
 
 def test_notebooks_that_are_not_what_solutions_give_are_not_handed_out(tmp_path, monkeypatch):

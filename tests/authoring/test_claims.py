@@ -64,16 +64,11 @@ def test_there_are_at_least_two_hundred_claims():
 # --- the ledger -------------------------------------------------------------------------------------------
 
 
-def test_a_claim_is_evaluated_after_the_lesson_and_leaves_no_cell(source):
-    executed = ran(source)
-    assert executed.claimed == {"seven - 6": 1.0}
+def test_a_claim_is_evaluated_after_the_lesson_leaves_no_cell_and_is_kept_with_the_run(source):
+    executed, again = ran(source), ran(source)
+    assert executed.claimed == again.claimed == {"seven - 6": 1.0}
     assert len(executed.notebook.cells) == 2
-
-
-def test_what_an_earlier_run_came_to_is_kept_with_it(source):
-    ran(source)
-    again = ran(source)
-    assert again.reused and again.claimed == {"seven - 6": 1.0}
+    assert again.reused
 
 
 def test_a_lesson_is_run_again_when_an_expression_changes(source):
@@ -138,12 +133,12 @@ def test_a_sentence_without_a_claim_is_found_and_one_with_a_reason_is_not(source
     ],
 )
 def test_numbers_comparatives_and_superlatives_are_measurable(text, found):
-    assert [*claims.Text.of(new_notebook(cells=[new_markdown_cell(text)])).measurable()] == found
+    assert [*claims.measurable(new_notebook(cells=[new_markdown_cell(text)]))] == found
 
 
 def test_the_title_of_a_figure_is_a_sentence_too():
     cell = new_code_cell('plotting.lines({}, f"A longer "\n    f"walk, {n}", x="more or less")')
-    assert [*claims.Text.of(new_notebook(cells=[cell])).measurable()] == ["A longer walk, ..."]
+    assert [*claims.measurable(new_notebook(cells=[cell]))] == ["A longer walk, ..."]
 
 
 def test_values_are_kept_by_setting_and_lesson_beside_those_of_others(tmp_path):

@@ -24,45 +24,22 @@ def without(old: str, new: str) -> NotebookNode:
     return notebook
 
 
+DISAGREE = "lacks agreement on its points: 3 in the graded cell"
 FAULTS = {
     "difficulty": ("*Difficulty 2 of 5 · ", "*", "its line of difficulty, minutes and points"),
     "minutes": ("about 15 minutes", "a while", "its line of difficulty, minutes and points"),
     "second hint": ("<details><summary>Hint 2: the idea</summary>", "", "two hints folded away"),
-    "question": (
-        "what shape does a linear layer want?",
-        "a linear layer wants another shape.",
-        "a question as its first hint",
-    ),
+    "question": ("does a linear layer want?", "a linear layer wants.", "a question as its first hint"),
     "expected number": ("expected are `torch", "the sizes are `torch", "an expected figure or number"),
     "solution": ("    ### BEGIN SOLUTION\n    pixels", "    pixels", "a solution"),
-    "docstring": (
-        '    """784-512-256 to mu and logvar; latent_dim-256-512-784 to logits."""\n',
-        "",
-        "a docstring",
-    ),
-    "types": (
-        "def encode(self, x: torch.Tensor)",
-        "def encode(self, x)",
-        "types in the signature of `encode`",
-    ),
+    "docstring": ('"""784-512-256 to mu', 'x = """784-512-256 to mu', "a docstring"),
+    "types": ("encode(self, x: torch.Tensor)", "encode(self, x)", "types in the signature of `encode`"),
     "graded cell": ('check("MyVAE", globals())', "pass", "a graded cell below its answer"),
     "name": ("class MyVAE", "class TheVAE", "an answer and a check called `MyVAE`"),
     "number": ("### Exercise 3.1:", "### Exercise 3.9:", "exercise 3.9 lacks the number of its check, 3.1"),
-    "points": (
-        "minutes · 3 points*",
-        "minutes · 7 points*",
-        "3.1 lacks agreement on its points: 3 in the graded cell, 7 in the statement, 3 in the check",
-    ),
-    "points by hand": (
-        "3 points, graded by hand",
-        "4 points, graded by hand",
-        "agreement on its points: 3 in the graded cell, 4 in the statement",
-    ),
-    "syntax": (
-        "    def encode(self, x: torch.Tensor)",
-        "    def encode(self x)",
-        "code that Python can read (line",
-    ),
+    "points": ("· 3 points*", "· 7 points*", f"3.1 {DISAGREE}, 7 in the statement, 3 in the check"),
+    "points by hand": ("3 points, graded", "4 points, graded", f"{DISAGREE}, 4 in the statement"),
+    "syntax": ("encode(self, x: torch.Tensor)", "encode(self x)", "code that Python can read (line"),
     "mark scheme": ("**Mark scheme.**", "Marks:", "Mark scheme."),
     "model answer": ("**Model answer.**", "Answer:", "Model answer."),
     "statement": ("### Exercise 3.1:", "### Task:", "a statement above it"),

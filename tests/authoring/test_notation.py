@@ -1,4 +1,4 @@
-"""Symbols are explained by the time they are used, and exercises, minutes and links add up."""
+"""Symbols are explained by the time they are used; exercises, minutes, links and references add up."""
 
 from __future__ import annotations
 
@@ -12,14 +12,11 @@ from courseware import notebooks, sections
 
 ROOT = Path(__file__).parents[2]
 LESSONS = sections.lessons()
-TEXTS = {
-    lesson.name: [
-        c.source for c in notebooks.read(ROOT / "solutions" / lesson.path).cells if c.cell_type == "markdown"
-    ]
-    for lesson in LESSONS
-}
+CELLS = {lesson.name: notebooks.read(ROOT / "solutions" / lesson.path).cells for lesson in LESSONS}
+TEXTS = {name: [c.source for c in cells if c.cell_type == "markdown"] for name, cells in CELLS.items()}
 DISPLAYED = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
 INLINE = re.compile(r"(?<!\$)\$([^$]+)\$(?!\$)")
+EXERCISE = re.compile(r"^### Exercise (\d+\.\d+): ", re.MULTILINE)
 NUMBERS = re.compile(r"2\s*\\pi( e)?|\be\^")  # pi and e where they are the numbers
 WORDS = re.compile(r"\\(?:mathrm|text|operatorname)\{[^}]*\}|\\(?:begin|end)\{\w+\}")
 SYMBOL = re.compile(
@@ -35,12 +32,8 @@ def symbols(formula: str) -> set[str]:
 
 
 def spoken_of(texts: list[str]) -> set[str]:
-    return {
-        one
-        for text in texts
-        for formula in INLINE.findall(DISPLAYED.sub(" ", text))
-        for one in symbols(formula)
-    }
+    inline = [formula for text in texts for formula in INLINE.findall(DISPLAYED.sub(" ", text))]
+    return set().union(*map(symbols, inline))
 
 
 TABLE = next(text for text in TEXTS["theory"] if text.startswith("## Notation"))
@@ -56,24 +49,16 @@ def test_a_symbol_of_a_displayed_formula_is_in_the_table_or_spoken_of_by_then(na
 
 
 def test_every_symbol_of_the_table_is_used() -> None:
-    used = {
-        one
-        for texts in TEXTS.values()
-        for text in texts
-        if text != TABLE
-        for formula in [*DISPLAYED.findall(text), *INLINE.findall(DISPLAYED.sub(" ", text))]
-        for one in symbols(formula)
-    }
+    others = [text for texts in TEXTS.values() for text in texts if text != TABLE]
+    displayed = [formula for text in others for formula in DISPLAYED.findall(text)]
     assert len(IN_TABLE) > 20
-    assert used >= IN_TABLE
+    assert spoken_of(others).union(*map(symbols, displayed)) >= IN_TABLE
 
 
 @pytest.mark.parametrize("number", sorted({lesson.section.number for lesson in LESSONS}))
 def test_exercises_are_numbered_as_they_stand(number: int) -> None:
-    own = "\n".join(
-        text for lesson in LESSONS if lesson.section.number == number for text in TEXTS[lesson.name]
-    )
-    found = re.findall(r"^### Exercise (\d+\.\d+):", own, re.MULTILINE)
+    own = [text for lesson in sections.lessons((number,)) for text in TEXTS[lesson.name]]
+    found = EXERCISE.findall("\n".join(own))
     assert found == [f"{number}.{place}" for place in range(1, len(found) + 1)] != []
 
 
@@ -101,3 +86,27 @@ def test_every_lesson_ends_with_the_next_and_with_handing_in() -> None:
 @pytest.mark.parametrize("name", sorted(TEXTS.keys() - {"theory"}))
 def test_every_lesson_links_to_the_table(name: str) -> None:
     assert "](../02-theory/theory.ipynb#Notation)" in TEXTS[name][0]
+
+
+# --- references -----------------------------------------------------------------------------------------
+
+PART = re.compile(r"^## (\d\.\d+) ", re.MULTILINE)
+WORD = (
+    r"(?<!earning rate )\b(sections?|exercises?|of|in|from|by|since) ([1-7]\.\d{1,2}(?: and [1-7]\.\d{1,2})?)"
+)
+REFERENCE = re.compile(rf"{WORD}\b(?![%\d]| (?:nats|times|per|bits|to \d))", re.IGNORECASE)
+
+
+@pytest.mark.parametrize("heading", [EXERCISE, PART], ids=["exercises", "parts"])
+def test_what_is_referred_to_by_number_is_there(heading: re.Pattern[str]) -> None:
+    every = [(name, text) for name, texts in TEXTS.items() for text in texts]
+    there = {number for _, text in every for number in heading.findall(text)}
+    found = [
+        (name, number)
+        for name, text in every
+        for word, numbers in REFERENCE.findall(text)
+        if word.lower().startswith("exercise") == (heading is EXERCISE)
+        for number in numbers.split(" and ")
+    ]
+    assert len(found) > 15
+    assert not [reference for reference in found if reference[1] not in there]

@@ -5,24 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from course_utils.settings import CourseError
+from courseware import notebooks
 from courseware.authoring import runner
 from courseware.sections import Lesson, Section
 
-SECTION = Section("02-small", "Small", "A tiny section.")
-LESSON = Lesson(SECTION, "small")
+LESSON = Lesson(Section("02-small", "Small", "A tiny section."), "small")
 
 
-def write(source: Path, *cells: str, metadata: dict | None = None) -> None:
-    path = source / LESSON.path
-    path.parent.mkdir(parents=True, exist_ok=True)
+def write(source: Path, *cells: str) -> None:
     notebook = new_notebook(cells=[new_code_cell(cell, id=f"c{i}") for i, cell in enumerate(cells)])
-    notebook.metadata.update(metadata or {})
-    nbformat.write(notebook, path)
+    notebooks.write(notebook, source / LESSON.path)
 
 
 @pytest.fixture
@@ -124,7 +120,7 @@ def test_a_file_in_place_of_the_target_folder_ends_in_one_sentence(run):
 def test_storing_keeps_the_cells_and_drops_the_run_key(run):
     write(run.source, "print(6 * 7)")
     runner.store(execute(run), run.source)
-    stored = nbformat.read(run.source / LESSON.path, as_version=4)
+    stored = notebooks.read(run.source / LESSON.path)
     assert stored.cells[0].outputs[0].text == "42\n"
     assert "course" not in stored.metadata
 

@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
@@ -15,12 +16,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from nbgrader.utils import is_solution
 
-from course_utils import models
-from course_utils.data import Dataset
+from course_utils import data, models
 from course_utils.training import History
 from course_utils.viewers import animation, explorer
-from courseware import cli, markup, sections
+from courseware import cli, markup, notebooks, sections
 from courseware.authoring import exercises, runner
 from courseware.authoring.site import pages as site
 from courseware.authoring.site import rendering
@@ -33,7 +34,6 @@ SECTION = Section("02-small", "Small", "A tiny section.")
 LESSON = Lesson(SECTION, "small")
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 SCENES = {"animation-1.html", "explorer-1.html", "explorer-2.html"}
-EDITIONS = pytest.mark.parametrize("edition", ["student", "instructor"])
 
 
 @pytest.fixture(scope="module")
@@ -52,17 +52,18 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return folders
 
 
+@pytest.fixture(params=["student", "instructor"])
+def edition(request: pytest.FixtureRequest, sites: dict[str, Path]) -> Path:
+    return sites[request.param]
+
+
 @functools.cache
 def pages(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text("utf-8") for path in sorted(folder.glob("*.html"))}
 
 
 def test_unless_told_otherwise_the_command_makes_the_students_edition(sites: dict[str, Path]) -> None:
-    assert [sites[edition].name for edition in ("student", "instructor")] == ["site-student", "site"]
-
-
-def test_the_home_page_leads_to_the_first_section(sites: dict[str, Path]) -> None:
-    assert "Start with 1. Autoencoder" in pages(sites["student"])["index.html"]
+    assert [folder.name for folder in sites.values()] == ["site-student", "site"]
 
 
 # --- no answers for students ----------------------------------------------------------------------------
@@ -76,26 +77,21 @@ def plain(text: str) -> str:
 
 def answers() -> list[tuple[str, str]]:
     """Page and line of every answer and model answer, but for lines that some student notebook has too."""
-    given = plain(
-        "\n".join(
-            cell.source for lesson in sections.lessons() for cell in notebook("notebooks", lesson).cells
-        )
-    )
+    given = plain("\n".join(cell.source for _, cell in cells("notebooks")))
     found = []
-    for lesson in sections.lessons():
-        for cell in notebook("solutions", lesson).cells:
-            if cell.metadata.get("nbgrader", {}).get("solution"):
-                code = cell.cell_type == "code"
-                for region in exercises.SOLUTION.findall(cell.source) if code else [cell.source]:
-                    found += [
-                        (site.page_name(lesson), plain(line).rstrip(",")) for line in region.splitlines()
-                    ]
-    return [(page, line) for page, line in found if line and line not in given]
+    for lesson, cell in cells("solutions"):
+        if is_solution(cell):
+            code = cell.cell_type == "code"
+            for region in exercises.SOLUTION.findall(cell.source) if code else [cell.source]:
+                lines = [plain(line).rstrip(",") for line in region.splitlines()]
+                found += [(site.page_name(lesson), line) for line in lines if line and line not in given]
+    return found
 
 
-@functools.cache  # only read
-def notebook(edition: str, lesson: Lesson) -> nbformat.NotebookNode:
-    return nbformat.read(ROOT / edition / lesson.path, as_version=4)
+def cells(edition: str) -> list[tuple[Lesson, nbformat.NotebookNode]]:
+    """The cells of all lessons."""
+    lessons = sections.lessons()
+    return [(one, cell) for one in lessons for cell in notebooks.read(ROOT / edition / one.path).cells]
 
 
 @functools.cache
@@ -108,10 +104,7 @@ def readable(folder: Path) -> dict[str, str]:
 
 def test_no_line_of_an_answer_is_in_the_students_edition(sites: dict[str, Path]) -> None:
     written = readable(sites["student"])
-    leaks = [
-        (name, line) for page, line in answers() for name in (page, "search.js") if line in written[name]
-    ]
-    assert leaks == []
+    assert [(page, line) for page, line in answers() if line in written[page] + written["search.js"]] == []
 
 
 def test_the_same_search_finds_the_answers_in_the_instructors_edition(sites: dict[str, Path]) -> None:
@@ -138,66 +131,59 @@ def test_students_see_stubs_and_the_figures_of_the_demonstrations(sites: dict[st
 # --- what holds on every page ---------------------------------------------------------------------------
 
 
-@EDITIONS
-def test_every_image_says_what_it_shows(sites: dict[str, Path], edition: str) -> None:
-    for name, text in pages(sites[edition]).items():
+def test_every_image_says_what_it_shows(edition: Path) -> None:
+    for name, text in pages(edition).items():
         for image in re.findall(r"<img\b[^>]*>", text):
-            alt = re.search(r'alt="([^"]+)"', image)
-            assert alt and len(alt[1]) > 20, f"{name}: {image}"
-            assert alt[1] != markup.UNDESCRIBED, f"{name}: {image}"
-            source = re.search(r'src="([^"]+)"', image)
-            assert source and (sites[edition] / source[1]).is_file()
+            alt, source = (re.search(rf'{what}="([^"]+)"', image) for what in ("alt", "src"))
+            assert alt and len(alt[1]) > 20 and alt[1] != markup.UNDESCRIBED, f"{name}: {image}"
+            assert source and (edition / source[1]).is_file()
 
 
-@EDITIONS
-def test_headings_come_in_order(sites: dict[str, Path], edition: str) -> None:
-    for name, text in pages(sites[edition]).items():
+def test_headings_come_in_order(edition: Path) -> None:
+    for name, text in pages(edition).items():
         levels = [int(level) for level in re.findall(r"<h([1-6])\b", text)]
         assert levels[0] == 1 and levels.count(1) == 1, name
         assert all(after - before <= 1 for before, after in itertools.pairwise(levels)), name
 
 
-@EDITIONS
-def test_every_link_within_the_site_has_an_end(sites: dict[str, Path], edition: str) -> None:
-    every = pages(sites[edition])
+def test_every_link_within_the_site_has_an_end(edition: Path) -> None:
+    every = pages(edition)
     anchors = {name: re.findall(r'\bid="([^"]+)"', text) for name, text in every.items()}
     for name, text in every.items():
         assert len(set(anchors[name])) == len(anchors[name]), name
         for link in re.findall(r'href="([^"]*)"', text):
             file, _, anchor = html.unescape(link).partition("#")
             if not file.startswith("https:") and not file.startswith("http:"):
-                assert (sites[edition] / (file or name)).is_file(), f"{name}: {link}"
+                assert (edition / (file or name)).is_file(), f"{name}: {link}"
                 assert not anchor or anchor in anchors[file or name], f"{name}: {link}"
 
 
-@EDITIONS
-def test_nothing_is_loaded_from_elsewhere(sites: dict[str, Path], edition: str) -> None:
-    for name, text in pages(sites[edition]).items():
+def test_nothing_is_loaded_from_elsewhere(edition: Path) -> None:
+    for name, text in pages(edition).items():
         loaded = re.findall(r'\bsrc="([^"]+)"|<link\b[^>]*href="([^"]+)"', text)
         assert not [one for one in loaded if ":" in "".join(one)], name
         (policy,) = re.findall(r'Content-Security-Policy" content="([^"]+)"', text)
         assert policy.startswith("default-src 'none';") and not re.search(r"https?:|\*", policy), name
         scripts = policy.partition("script-src")[2].partition(";")[0]
         assert ("unsafe-inline" in scripts) == (name in SCENES)
-    assert "http" not in (sites[edition] / "site.js").read_text("utf-8")
-    assert "url(" not in (sites[edition] / "site.css").read_text("utf-8")
+    assert "http" not in (edition / "site.js").read_text("utf-8")
+    assert "url(" not in (edition / "site.css").read_text("utf-8")
 
 
-@EDITIONS
-def test_the_sections_stand_in_order_on_every_page(sites: dict[str, Path], edition: str) -> None:
+def test_the_sections_stand_in_order_on_every_page(edition: Path) -> None:
     lessons = [site.page_name(lesson) for lesson in sections.lessons()]
     order = ["index.html", *lessons, "explorer-1.html", "numbers.html"]
-    assert {*order, *SCENES} == set(pages(sites[edition]))
-    for name, text in pages(sites[edition]).items():
-        entries = re.findall(
-            r'<li><a href="([^"#]+)"(?: aria-current="(page|true)")?>', text.partition("</nav>")[0]
-        )
+    assert {*order, *SCENES} == set(pages(edition))
+    entry = re.compile(r'<li><a href="([^"#]+)"(?: aria-current="(page|true)")?>')
+    for name, text in pages(edition).items():
+        entries = entry.findall(text.partition("</nav>")[0])
         assert [file for file, _ in entries] == order
         assert [file for file, current in entries if current == "page"] == [name] * (name in order)
 
 
 def test_the_home_page_says_what_each_section_is_for_and_how_long_it_takes(sites: dict[str, Path]) -> None:
     home = pages(sites["student"])["index.html"]
+    assert "Start with 1. Autoencoder" in home
     assert all(section.aim in home for section in sections.SECTIONS)
     assert len(re.findall(r'class="time">[^<]*(?:minutes|hours)', home)) == len(sections.lessons())
     assert "<code>make lab</code>" in home and "<code>make run</code>" not in home
@@ -205,25 +191,19 @@ def test_the_home_page_says_what_each_section_is_for_and_how_long_it_takes(sites
 
 
 def test_covers_and_hero_are_figures_that_cells_still_draw() -> None:
-    drawing = {
-        cell.id
-        for lesson in sections.lessons()
-        for cell in notebook("solutions", lesson).cells
-        if any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
-    }
+    outputs = [(cell.id, output) for _, cell in cells("solutions") for output in cell.get("outputs", [])]
+    drawing = {name for name, output in outputs if "image/png" in output.get("data", {})}
     assert {section.cover for section in sections.SECTIONS} | {site.HERO} <= drawing
 
 
 # --- small sites ----------------------------------------------------------------------------------------
 
 
-def made(
-    tmp_path: Path, *cells: nbformat.NotebookNode, reports: list | None = None, **options: object
-) -> Path:
+def made(folder: Path, *cells: nbformat.NotebookNode, reports: Sequence = (), **options: object) -> Path:
     """The folder of a site of one lesson with these cells."""
     executed = runner.Executed(LESSON, new_notebook(cells=list(cells)))
-    executed.reports += reports or []
-    return site.write([executed], tmp_path / "site", **options).parent
+    executed.reports += reports
+    return site.write([executed], folder / "site", **options).parent
 
 
 def page(folder: Path) -> str:
@@ -260,9 +240,8 @@ def test_answers_are_folded_away_under_the_name_of_their_exercise(tmp_path: Path
     model = new_markdown_cell("**Model answer.** Because.")
     model.metadata["nbgrader"] = {"solution": True, "grade": True}
     text = page(made(tmp_path, statement, answer, model))
-    code, words = re.findall(
-        r'<details class="solution"><summary>(.+?)</summary>(.+?)</details>', text, re.DOTALL
-    )
+    folded = r'<details class="solution"><summary>(.+?)</summary>(.+?)</details>'
+    code, words = re.findall(folded, text, re.DOTALL)
     assert code[0] == "Solution: Exercise 2.1: the half" and "answer" in code[1]
     assert words[0] == "Model answer and mark scheme: Exercise 2.1: the half" and "Because" in words[1]
 
@@ -270,10 +249,8 @@ def test_answers_are_folded_away_under_the_name_of_their_exercise(tmp_path: Path
 def test_a_student_notebook_that_has_moved_on_shows_no_stale_output() -> None:
     run = new_code_cell("print(1)", id="c", outputs=[new_output("stream", name="stdout", text="1")])
     executed = runner.Executed(LESSON, new_notebook(cells=[run]))
-    same, other = (
-        rendering.for_students(executed, new_notebook(cells=[new_code_cell(source, id="c")]))
-        for source in ("print(1)", "print(2)")
-    )
+    now = [new_notebook(cells=[new_code_cell(source, id="c")]) for source in ("print(1)", "print(2)")]
+    same, other = (rendering.for_students(executed, one) for one in now)
     assert [output.text for output in same.cells[0].outputs] == ["1"]
     assert other.cells[0].outputs == []
 
@@ -284,18 +261,9 @@ def test_headings_of_the_same_words_have_anchors_of_their_own(tmp_path: Path) ->
 
 
 def test_search_knows_what_stands_below_each_heading() -> None:
-    body = rendering.render(
-        new_notebook(
-            cells=[
-                new_markdown_cell(
-                    "# Top\n\nOne & two.\n\n## Below $\\log p(x \\mid z)$\n\n`name` of $\\mathcal{N}(0, I)$"
-                ),
-                new_code_cell("evaluation.codes(model)", id="c"),
-            ]
-        ),
-        "stem",
-        Counter(),
-    )
+    text = "# Top\n\nOne & two.\n\n## Below $\\log p(x \\mid z)$\n\n`name` of $\\mathcal{N}(0, I)$"
+    cells = [new_markdown_cell(text), new_code_cell("evaluation.codes(model)", id="c")]
+    body = rendering.render(new_notebook(cells=cells), "stem", Counter())
     top, below = rendering.passages(body.html)
     assert (top.level, top.anchor, top.heading, top.text) == (1, "top", "Top", "One & two.")
     assert (below.level, below.heading) == (2, "Below log p(x | z)")
@@ -304,30 +272,24 @@ def test_search_knows_what_stands_below_each_heading() -> None:
 
 def test_code_that_is_hidden_and_shows_nothing_is_left_out(tmp_path: Path) -> None:
     hidden = {"jupyter": {"source_hidden": True}}
-    shows = [new_output("stream", text="seen")]
-    text = page(
-        made(
-            tmp_path,
-            new_markdown_cell("# Title"),
-            new_code_cell("import guard", id="a", metadata=hidden),
-            new_code_cell("print()", id="b", metadata=hidden, outputs=shows),
-        )
-    )
+    silent = new_code_cell("import guard", id="a", metadata=hidden)
+    shows = new_code_cell("print()", id="b", metadata=hidden, outputs=[new_output("stream", text="seen")])
+    text = page(made(tmp_path, new_markdown_cell("# Title"), silent, shows))
     assert "guard" not in text and "seen" in text
 
 
-def test_a_saved_explorer_becomes_a_page_to_which_the_lesson_leads(tmp_path: Path, small: Dataset) -> None:
+def test_a_saved_explorer_becomes_a_page_to_which_the_lesson_leads(tmp_path: Path) -> None:
     cells = []
     for k in (2, 3):
-        bundle = explorer.explore(models.VAE(k), small)._repr_mimebundle_()
+        bundle = explorer.explore(models.VAE(k), data.load("digits"))._repr_mimebundle_()
         cells.append(new_code_cell("explore", id=f"e{k}", outputs=[new_output("display_data", bundle)]))
     folder = made(tmp_path, new_markdown_cell("# Title"), *cells)
     assert 'href="explorer-1.html"' in page(folder) and 'href="explorer-2.html"' in page(folder)
     assert "srcdoc" not in page(folder)
     for k in (2, 3):
         own = (folder / f"explorer-{k - 1}.html").read_text("utf-8")
-        data = re.search(r'<script type="application/json" id="data">(.*?)</script>', own, re.DOTALL)
-        assert data and json.loads(data[1])["latent"] == k
+        given = re.search(r'<script type="application/json" id="data">(.*?)</script>', own, re.DOTALL)
+        assert given and json.loads(given[1])["latent"] == k
         assert ".vae-explorer " in own and "body {" not in own
         assert "script-src 'self' file: 'unsafe-inline';" in own
         assert own.count('href="explorer-1.html"') == 2  # navigation, and the choice of models
@@ -347,17 +309,10 @@ def test_a_saved_animation_becomes_a_page_that_leads_back_to_its_lesson(tmp_path
     assert "animation-1.html" not in (folder / "index.html").read_text("utf-8")
 
 
-@pytest.fixture
-def small() -> Dataset:
-    from course_utils import data
-
-    return data.load("digits")
-
-
 def test_the_numbers_show_how_each_check_does_on_the_bank(tmp_path: Path) -> None:
     solved = {"exercise": "2.1", "answer": "gaussian_kl", "points": 3, "of": 3}
     row = Tally("2.1", "gaussian_kl", 20, wrong=10, caught=9, right=4, accepted=4, diagnosed=8, seconds=0.1)
-    folder = made(tmp_path, new_markdown_cell("# Small"), reports=[solved], graders=[row])
+    folder = made(tmp_path, new_markdown_cell("# Small"), reports=[solved], measured=([row], ()))
     numbers = (folder / "numbers.html").read_text("utf-8")
     assert "<td>9 of 10 (≥ 60%)</td><td>4 of 4 (≥ 47%)</td><td>8 of 10 (≥ 49%)</td>" in numbers
     assert "9 of 10 wrong answers are caught" in numbers

@@ -7,10 +7,8 @@ An exercise is written in three places, a section in its folder and a line of th
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -18,10 +16,11 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbgrader.utils import is_grade
+from programs import ROOT, call
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 THEORY = Path("02-theory") / "theory.ipynb"
 TABLE = """
 SECTIONS = (
@@ -174,15 +173,8 @@ def done(tmp_path_factory) -> tuple[Path, list]:
 
     add_the_exercise(root)
     add_the_section(root)
-    ran = subprocess.run(
-        [sys.executable, "-c", COMMANDS],
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert ran.returncode == 0, ran.stderr[-2000:]
-    return root, json.loads(ran.stdout.splitlines()[-1])
+    said = call(root, sys.executable, "-c", COMMANDS, PYTHONPATH=str(root))
+    return root, json.loads(said.splitlines()[-1])
 
 
 def test_the_new_exercise_is_released_without_its_answer(done):
@@ -203,11 +195,8 @@ def test_it_gives_right_answers_its_points_and_names_the_mistakes_of_wrong_ones(
 
 def test_the_readme_counts_the_lessons_again(done):
     root, _ = done
-    marks = [
-        cell.metadata.nbgrader
-        for cell in nbformat.read(root / "notebooks" / THEORY, as_version=4).cells
-        if cell.metadata.get("nbgrader", {}).get("grade")
-    ]
+    cells = nbformat.read(root / "notebooks" / THEORY, as_version=4).cells
+    marks = [cell.metadata.nbgrader for cell in filter(is_grade, cells)]
     readme = " ".join((root / "README.md").read_text("utf-8").split())
     assert f"{sum(not mark.solution for mark in marks)} exercises checked by program" in readme
 

@@ -62,11 +62,8 @@ def test_a_worked_solution_unfolds_after_full_points_or_enough_tries(home):
     for of in range(1, standing.TRIES + 1):
         tried(WRONG)
         (row,) = (row for row in standing.rows() if row.tries)
-        assert (row.answer, row.tries, row.worked) == (
-            "reparameterize",
-            of,
-            solution if of == standing.TRIES else "",
-        )
+        unfolded = solution if of == standing.TRIES else ""
+        assert (row.answer, row.tries, row.worked) == ("reparameterize", of, unfolded)
     tried(MADE["gaussian_kl"]["solution"], "gaussian_kl")
     assert f"1 of {len(EXERCISES)} exercises solved" in repr(progress())
     assert progress()._repr_html_().count("Worked solution") == 2

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import operator
 import re
 import shutil
 from contextlib import nullcontext
@@ -14,7 +16,6 @@ import faked
 import nbformat
 import pytest
 from click.testing import CliRunner
-from nbgrader.api import Gradebook
 
 from course_utils.settings import CourseError
 from courseware import cli
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 THEORY = "02-theory"
+KL = "notebooks", "theory", "scores", "gaussian-kl-check"  # in a record
 SANDBOXED = not sandbox.missing()
 ANSWERS = {
     "gaussian-kl": "def gaussian_kl(mu, logvar):\n    return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)",
@@ -65,22 +67,22 @@ def record(graded):
     file.write_text(before, encoding="utf-8")
 
 
-def verify(course: batch.Course, **options) -> audit.Comparison:
-    (found,) = audit.verify(course, THEORY, faked.SERIAL, ["ada"], unsafe=not SANDBOXED, **options)
+def change(record: Path, value: object, *keys: str) -> None:
+    """Let something else stand in the record."""
+    kept = json.loads(record.read_text("utf-8"))
+    functools.reduce(operator.getitem, keys[:-1], kept)[keys[-1]] = value
+    record.write_text(json.dumps(kept), encoding="utf-8")
+
+
+def verify(course: batch.Course, student: str = "ada", unsafe: bool = not SANDBOXED) -> audit.Comparison:
+    (found,) = audit.verify(course, THEORY, faked.SERIAL, [student], unsafe)
     return found
 
 
-@pytest.fixture(scope="module")
-def verified(graded) -> audit.Comparison:
-    return verify(graded)
-
-
-def test_an_untouched_result_comes_out_again(verified):
-    assert (verified.said, verified.differences) == (audit.REPRODUCED, [])
-
-
-def test_an_answer_that_draws_random_numbers_of_its_own_is_noted(verified):
-    assert verified.notes == ["reparameterize: other evidence, so only its score was compared"]
+def test_an_untouched_result_comes_out_again_and_random_numbers_of_an_answer_s_own_are_noted(graded):
+    found = verify(graded)
+    assert (found.said, found.differences) == (audit.REPRODUCED, [])
+    assert found.notes == ["reparameterize: other evidence, so only its score was compared"]
 
 
 def test_the_record_says_what_decided_the_result(record):
@@ -89,30 +91,23 @@ def test_the_record_says_what_decided_the_result(record):
     assert set(kept["audit"]) == {
         "versions", "platform", "terms", "limits", "environment", "released", "started", "seconds"
     }  # fmt: skip
-
-
-def test_the_record_holds_the_digest_of_the_evidence_of_every_solved_exercise(record):
-    verdicts = json.loads(record.read_text("utf-8"))["notebooks"]["theory"]["verdicts"]
-    lengths = {one["answer"]: len(one["evidence"]) for one in verdicts}
-    assert lengths["gaussian_kl"] == lengths["reparameterize"] == 64  # hexadecimal digits
+    digests = {one["answer"]: len(one["evidence"]) for one in kept["notebooks"]["theory"]["verdicts"]}
+    assert digests["gaussian_kl"] == digests["reparameterize"] == 64  # hexadecimal digits
 
 
 def test_what_was_handed_in_anew_is_not_verified(graded, record):
-    record.write_text(json.dumps(json.loads(record.read_text("utf-8")) | {"digest": "another"}))
+    change(record, "another", "digest")
     assert verify(graded).said == audit.ANEW
 
 
 def test_what_is_not_graded_is_not_verified(graded):
-    (found,) = audit.verify(graded, THEORY, faked.SERIAL, ["bob"])
-    assert found.said == audit.UNGRADED
+    assert verify(graded, "bob").said == audit.UNGRADED
 
 
 def test_code_that_ran_without_a_sandbox_does_so_again_only_where_that_is_allowed(graded, record):
-    kept = json.loads(record.read_text("utf-8"))
-    kept["audit"]["terms"]["sandboxed"] = False
-    record.write_text(json.dumps(kept))
+    change(record, False, "audit", "terms", "sandboxed")
     with pytest.raises(CourseError, match="was graded without a sandbox: add --unsafe"):
-        list(audit.verify(graded, THEORY, faked.SERIAL, ["ada"]))
+        verify(graded, unsafe=False)
 
 
 # --- the command ------------------------------------------------------------------------------------------
@@ -135,35 +130,30 @@ def test_a_result_that_comes_out_again_ends_well(command):
 
 
 def test_a_result_that_was_changed_ends_with_one_sentence_and_status_2(command, record):
-    kept = json.loads(record.read_text("utf-8"))
-    kept["notebooks"]["theory"]["scores"]["gaussian-kl-check"] = 1.0
-    record.write_text(json.dumps(kept))
+    change(record, 1.0, *KL)
     done = command("--verify", THEORY, "--student", "ada")
     assert done.exit_code == 2
     assert "differs (gaussian-kl-check: 1 then, 3 now" in done.output
 
 
-def test_nothing_is_graded_anew_unless_it_is_named(command):
-    done = command("--yes")
-    assert done.exit_code == 2 and isinstance(done.exception, SystemExit)
-
-
-def test_who_handed_in_nothing_is_not_graded_anew(command):
-    assert command("--student", "bob", "--yes").exit_code == 2
-
-
-def test_without_a_terminal_to_ask_at_nothing_is_graded_anew(command):
-    done = command(THEORY)
-    assert (done.exit_code, "add --yes" in done.output) == (2, True)
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--yes"], "Say what to grade anew"),
+        (["--student", "bob", "--yes"], "Nothing is handed in by bob."),
+        ([THEORY], "add --yes"),  # there is no terminal to ask at
+    ],
+)
+def test_nothing_is_graded_anew_unless_it_is_named_there_and_agreed_to(words, said, command):
+    done = command(*words)
+    assert (done.exit_code, said in done.output) == (2, True)
 
 
 @pytest.mark.parametrize("agreed", [True, False])
 def test_a_whole_class_is_shown_what_changes_and_asked_before_anything_is_kept(
     command, record, agreed, monkeypatch
 ):
-    kept = json.loads(record.read_text("utf-8"))
-    kept["notebooks"]["theory"]["scores"]["gaussian-kl-check"] = 1.0
-    record.write_text(json.dumps(kept))
+    change(record, 1.0, *KL)
     before = record.read_bytes()
     monkeypatch.setattr(cli, "sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
     monkeypatch.setattr(cli.click, "confirm", lambda _: agreed)
@@ -174,40 +164,28 @@ def test_a_whole_class_is_shown_what_changes_and_asked_before_anything_is_kept(
 
 
 def test_grading_anew_keeps_what_a_person_gave(command, graded):
-    with Gradebook(graded.directory.db_url, graded.directory.course_id) as book:
+    with faked.book(graded.root) as book:
         book.find_grade("derivation", "theory", THEORY, "ada").manual_score = 2.5
         book.db.commit()
     assert command(THEORY, "--student", "ada").exit_code == 0
-    with Gradebook(graded.directory.db_url, graded.directory.course_id) as book:
+    with faked.book(graded.root) as book:
         assert book.find_grade("derivation", "theory", THEORY, "ada").manual_score == 2.5
 
 
 # --- the comparison ---------------------------------------------------------------------------------------
 
-RESULT = Result(
-    "ada",
-    THEORY,
-    "digest",
-    None,
-    7,
-    [],
-    {
-        "theory": Notebook(
-            "", "", {"a-check": 3.0, "by-hand": None}, {}, [Verdict("2.1", "a", 3.0, 3.0, "", {}, "e")], []
-        )
-    },
-    {"versions": {"torch": "1"}, "released": "r", "limits": {"memory": 1}},
-)
+VERDICT = Verdict("2.1", "a", 3.0, 3.0, "", {}, "e")
+ONE = Notebook("", "", {"a-check": 3.0, "by-hand": None}, {}, [VERDICT], [])
+AUDIT = {"versions": {"torch": "1"}, "released": "r", "limits": {"memory": 1}}
+RESULT = Result("ada", THEORY, "digest", None, 7, [], {"theory": ONE}, AUDIT)
 
 
-def again(verdict: Verdict | None = None, scores: dict | None = None, **changed) -> Result:
+def again(verdict: Verdict = VERDICT, scores: dict = ONE.scores, **changed) -> Result:
     """The result with another verdict, other scores or other parts."""
-    one = RESULT.notebooks["theory"]
-    one = replace(one, verdicts=[verdict or one.verdicts[0]], scores=scores or one.scores)
+    one = replace(ONE, verdicts=[verdict], scores=scores)
     return replace(RESULT, **{"notebooks": {"theory": one}, **changed})
 
 
-VERDICT = RESULT.notebooks["theory"].verdicts[0]
 KILLED = Fault(Reason.KILLED, "theory", "cell a")
 
 
@@ -242,5 +220,5 @@ def test_a_fault_that_is_gone_is_named():
     ],
 )
 def test_what_has_changed_around_it_is_noted(changed, note):
-    found = audit.compare(RESULT, again(audit=RESULT.audit | changed))
+    found = audit.compare(RESULT, again(audit=AUDIT | changed))
     assert (found.differences, found.notes) == ([], [note])

@@ -32,7 +32,6 @@ from courseware.grading.reasons import Fault, Reason
 from courseware.grading.work import Job, Result, Rules
 
 IN_TIME, LATE = "2030-01-01 10:00:00 UTC", "2030-01-03 10:00:00 UTC"
-DUE = "2030-01-02 10:00:00 UTC"
 RELEASING = ("timestamp.txt", "submission_secret.txt")  # what nbgrader's release_feedback reads
 
 
@@ -76,39 +75,26 @@ def record_of(root: Path, student: str) -> Path:
 # --- what is entered --------------------------------------------------------------------------------------
 
 
-def test_the_gradebook_has_the_scores_of_the_records(undisturbed):
+def test_the_gradebook_has_the_scores_and_comments_of_the_records(undisturbed):
     entries, records = faked.entries(undisturbed), faked.records(undisturbed)
-    assert len(records) == 16
-    assert {
-        student: [entry[f"{name} {AUTOMATIC}"][0] for name in faked.NAMES]
-        for student, entry in entries.items()
-    } == {
-        student: [record["notebooks"][name]["scores"][AUTOMATIC] for name in faked.NAMES]
-        for student, record in records.items()
-    }
-
-
-def test_the_gradebook_has_the_comments_of_the_records(undisturbed):
-    entries, records = faked.entries(undisturbed), faked.records(undisturbed)
-    assert {student: entry["second sum comment"][0] for student, entry in entries.items()} == {
-        student: record["notebooks"]["second"]["comments"]["sum"] for student, record in records.items()
-    }
+    assert len(records) == 16 and entries.keys() == records.keys()
+    for student, record in records.items():
+        for name, one in record["notebooks"].items():
+            assert entries[student][f"{name} {AUTOMATIC}"][0] == one["scores"][AUTOMATIC]
+            assert entries[student][f"{name} sum comment"][0] == one["comments"]["sum"]
 
 
 def test_what_only_a_person_can_judge_is_left_to_one(undisturbed):
-    assert {entry[f"first {BY_HAND}"] for entry in faked.entries(undisturbed).values()} == {
-        (None, None, True)
-    }
+    entries = faked.entries(undisturbed).values()
+    assert {entry[f"first {BY_HAND}"] for entry in entries} == {(None, None, True)}
 
 
 @pytest.mark.slow
 def test_what_nbgrader_exports_agrees_with_the_records(undisturbed, tmp_path):
     root = shutil.copytree(undisturbed, tmp_path / "course")
     rows = {row["student_id"]: float(row["raw_score"]) for row in faked.exported(root)}
-    assert rows == {
-        student: sum(one["scores"][AUTOMATIC] for one in record["notebooks"].values())
-        for student, record in faked.records(root).items()
-    }
+    found = {student: record["notebooks"].values() for student, record in faked.records(root).items()}
+    assert rows == {who: sum(one["scores"][AUTOMATIC] for one in every) for who, every in found.items()}
 
 
 def test_notebooks_pages_and_what_releases_them_are_where_nbgrader_puts_them(undisturbed):
@@ -130,8 +116,7 @@ def test_two_workers_give_what_one_process_gives(class_of_16, undisturbed, forks
 def test_everybody_is_yielded_once(course):
     names = hand_in_class(course, 4)
     faked.run(course, students=["student 01"])
-    results = batch.grade(batch.Course(course), [ASSIGNMENT], RULES, faked.SERIAL, grader=faked.grade)
-    assert sorted(one.student for one in results) == names
+    assert sorted(one.student for one in faked.steps(course)) == names
 
 
 # --- what is graded anew ----------------------------------------------------------------------------------
@@ -171,15 +156,14 @@ def test_only_those_who_are_named_are_graded(graded):
     assert faked.graded_now(graded, students=["bob"]) == ["bob"]
 
 
+UNKNOWN = '{"reason": "BAD", "notebook": "", "detail": ""}'
 DAMAGED = {
     "cut off": lambda text: text[: len(text) // 2],
     "empty": lambda text: "",
     "other JSON": lambda text: "[1, 2]",
     "without notebooks": lambda text: json.dumps({**json.loads(text), "notebooks": None}),
     "without scores": lambda text: text.replace('"scores"', '"points"'),
-    "an unknown reason": lambda text: text.replace(
-        '"faults": []', '"faults": [{"reason": "BAD", "notebook": "", "detail": ""}]'
-    ),
+    "an unknown reason": lambda text: text.replace('"faults": []', f'"faults": [{UNKNOWN}]'),
     "nested without end": lambda text: "[" * 3000 + "]" * 3000,
     "without terms": lambda text: text.replace('"terms"', '"words"'),
 }
@@ -211,26 +195,19 @@ def test_somebody_who_handed_nothing_in_is_not_entered(graded):
 # --- time of submission -----------------------------------------------------------------------------------
 
 
-def set_due(root: Path) -> None:
-    with faked.book(root) as book:
-        book.update_or_create_assignment(ASSIGNMENT, duedate=DUE)
-
-
-def take_points_of_the_late(root: Path) -> None:
-    with open(root / "nbgrader_config.py", "a", encoding="utf-8") as file:
-        file.write('c.LateSubmissionPlugin.penalty_method = "zero"\n')
+PLUGIN = "AssignLatePenalties.plugin_class"
 
 
 def test_lateness_costs_nothing_by_default(course):
-    set_due(course)
+    faked.set_due(course)
     hand_in(course, "ada", timestamp=LATE)
     faked.run(course)
     assert faked.entries(course)["ada"]["penalty"] == 0
 
 
 def test_lateness_costs_what_the_policy_says(course):
-    set_due(course)
-    take_points_of_the_late(course)
+    faked.set_due(course)
+    faked.take_points_of_the_late(course)
     hand_in(course, "ada", timestamp=LATE)
     hand_in(course, "bob", timestamp=IN_TIME)
     faked.run(course)
@@ -246,12 +223,8 @@ def test_a_policy_of_the_course_s_own_counts_and_takes_no_more_than_there_is(cou
         "    def late_submission_penalty(self, student_id, score, total_seconds_late):\n"
         "        return 1000\n"
     )
-    with open(course / "nbgrader_config.py", "a", encoding="utf-8") as file:
-        file.write(
-            "sys.path.insert(0, str(Path(__file__).parent))\n"
-            'c.AssignLatePenalties.plugin_class = "harsh.Harsh"\n'
-        )
-    set_due(course)
+    faked.configure(course, "sys.path.insert(0, str(Path(__file__).parent))", f"c.{PLUGIN} = 'harsh.Harsh'")
+    faked.set_due(course)
     hand_in(course, "ada", timestamp=LATE)
     try:
         faked.run(course)
@@ -263,8 +236,8 @@ def test_a_policy_of_the_course_s_own_counts_and_takes_no_more_than_there_is(cou
 
 @pytest.mark.parametrize(("before", "after"), [(IN_TIME, LATE), (LATE, IN_TIME), ("", LATE), (LATE, "")])
 def test_another_time_of_the_same_notebooks_is_entered_and_nothing_is_graded(course, before, after):
-    set_due(course)
-    take_points_of_the_late(course)
+    faked.set_due(course)
+    faked.take_points_of_the_late(course)
     hand_in(course, "ada", timestamp=before)
     faked.run(course)
     hand_in(course, "ada", timestamp=after)
@@ -275,22 +248,22 @@ def test_another_time_of_the_same_notebooks_is_entered_and_nothing_is_graded(cou
 
 
 def test_a_due_date_set_afterwards_costs_as_if_it_had_been_there(course):
-    take_points_of_the_late(course)
+    faked.take_points_of_the_late(course)
     hand_in(course, "ada", timestamp=LATE)
     faked.run(course)
     before = faked.entries(course)["ada"]["penalty"]
-    set_due(course)
+    faked.set_due(course)
     assert faked.graded_now(course) == []
     entry = faked.entries(course)["ada"]
     assert (before, entry["penalty"]) == (0, entry["score"]) and entry["score"] > 0
 
 
 def test_points_given_by_hand_afterwards_are_late_as_well(course):
-    set_due(course)
-    take_points_of_the_late(course)
+    faked.set_due(course)
+    faked.take_points_of_the_late(course)
     hand_in(course, "ada", timestamp=LATE)
     faked.run(course)
-    give(course, "ada", BY_HAND, 2.0)
+    faked.give(course, "ada", 2.0)
     faked.run(course)
     entry = faked.entries(course)["ada"]
     assert entry["penalty"] == entry["score"]
@@ -309,17 +282,9 @@ def test_another_time_leaves_what_grading_it_at_once_leaves(course, released, tm
 # --- people -----------------------------------------------------------------------------------------------
 
 
-def give(root: Path, student: str, grade_id: str, score: float) -> None:
-    """A person grades by hand, as formgrader writes it."""
-    with faked.book(root) as book:
-        grade = book.find_grade(grade_id, "first", ASSIGNMENT, student)
-        grade.manual_score, grade.needs_manual_grade = score, False
-        book.db.commit()
-
-
 def test_a_score_that_a_person_gave_stays_and_is_to_be_looked_at_again(graded):
-    give(graded, "bob", AUTOMATIC, 2.5)
-    give(graded, "bob", BY_HAND, 1.5)
+    faked.give(graded, "bob", 2.5, AUTOMATIC)
+    faked.give(graded, "bob", 1.5)
     hand_in(graded, "bob", "total = 3", IN_TIME)
     faked.run(graded)
     entry = faked.entries(graded)["bob"]
@@ -328,7 +293,7 @@ def test_a_score_that_a_person_gave_stays_and_is_to_be_looked_at_again(graded):
 
 
 def test_a_score_that_a_person_gave_is_not_touched_where_nothing_is_handed_in_anew(graded):
-    give(graded, "bob", BY_HAND, 1.5)
+    faked.give(graded, "bob", 1.5)
     faked.run(graded)
     assert faked.entries(graded)["bob"][f"first {BY_HAND}"] == (None, 1.5, False)
 
@@ -489,9 +454,7 @@ def test_a_gradebook_made_anew_leaves_the_release_as_it_is(graded):
 
 
 @pytest.mark.slow
-def test_a_submission_that_costs_its_workers_is_not_graded_and_costs_nobody_else(
-    class_of_16, undisturbed, forks
-):
+def test_a_submission_that_costs_its_workers_alone_is_not_graded(class_of_16, undisturbed, forks):
     hand_in(class_of_16, "zoe", faked.LOSES_ITS_WORKER)
     course = batch.Course(class_of_16)
     with faked.two_workers() as crew:
@@ -504,16 +467,12 @@ def test_a_submission_that_costs_its_workers_is_not_graded_and_costs_nobody_else
 # --- what is no grade -------------------------------------------------------------------------------------
 
 
-def results(root: Path, grader: Callable[[Job], Result]) -> list[Result]:
-    return list(batch.grade(batch.Course(root), [ASSIGNMENT], RULES, faked.SERIAL, grader=grader))
-
-
 def test_a_fault_of_the_machine_s_enters_nothing_and_the_next_call_grades(course):
     def stumbles(job: Job) -> Result:
         return replace(faked.grade(job), faults=[Fault(Reason.GRADER_FAILED, "first", "OSError: no room")])
 
     hand_in(course, "ada", "1 + 1")
-    (broken,) = results(course, stumbles)
+    (broken,) = faked.steps(course, grader=stumbles)
     assert broken.broken
     assert faked.entries(course) == {}
     assert faked.graded_now(course) == ["ada"]
@@ -530,7 +489,7 @@ def test_who_was_stopped_while_waiting_is_graded_once_more_when_the_others_are_d
 
     for student in ("ada", "bob", "cy"):
         hand_in(course, student, "1 + 1")
-    found = results(course, waits_once)
+    found = list(faked.steps(course, grader=waits_once))
     assert order == ["ada", "bob", "cy", "bob"]
     assert [(one.student, one.faults) for one in found] == [("ada", []), ("cy", []), ("bob", [])]
 
@@ -659,9 +618,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(course):
 
 
 @pytest.mark.slow
-def test_a_gradebook_that_cannot_be_written_is_one_sentence_and_the_same_call_goes_on(
-    class_of_16, undisturbed
-):
+def test_a_gradebook_that_cannot_be_written_is_one_sentence_and_is_gone_on_with(class_of_16, undisturbed):
     """SQLite says so when the database may not grow any more, as on a full disk."""
     limit = event.listens_for(Engine, "connect")
 
@@ -693,7 +650,7 @@ def test_a_disk_without_locks_is_one_sentence(course, monkeypatch):
 def test_two_batches_of_a_course_do_not_run_at_once(course):
     hand_in(course, "ada")
     hand_in(course, "bob")
-    first = batch.grade(batch.Course(course), [ASSIGNMENT], RULES, faked.SERIAL, grader=faked.grade)
+    first = faked.steps(course)
     done = next(first).student
     with pytest.raises(CourseError, match="This course is being graded already"):
         faked.run(course)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import lab
 import nbformat
 import pytest
+from programs import call
 
 from courseware.grading.kernel import sandbox
 
@@ -25,17 +24,12 @@ class Formgrader:
 
     def __init__(self, chromium: Any, address: str) -> None:
         self.chromium, self.address = chromium, address
-        self.foreign: list[str] = []
+        self.asked: list[str] = []
         self.errors: list[str] = []
         self.page = chromium.new_context(viewport={"width": 1300, "height": 1000}).new_page()
         self.page.set_default_timeout(600_000)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on(
-            "request",
-            lambda request: (
-                request.url.startswith((address, "data:", "blob:")) or self.foreign.append(request.url)
-            ),
-        )
+        self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.goto(f"{address}/lab?token=T")
         self.page.wait_for_function("window.jupyterapp?.commands.hasCommand('nbgrader:open-formgrader')")
         self.page.evaluate("jupyterapp.restored.then(() => null)")
@@ -45,11 +39,14 @@ class Formgrader:
 
     def look_at(self, notebook: Path) -> None:
         """Open a notebook of the course's folder in JupyterLab."""
-        asked: list[str] = []
-        page = lab.opened(self.chromium, self.address, notebook.as_posix(), asked)
+        page = lab.opened(self.chromium, self.address, notebook.as_posix(), self.asked)
         page.wait_for_timeout(2000)
-        self.foreign += [url for url in asked if not url.startswith((self.address, "data:", "blob:"))]
         page.context.close()
+
+    def faults(self) -> list[str]:
+        """What pages have failed at, and asked for elsewhere."""
+        own = (self.address, "data:", "blob:")
+        return self.errors + [url for url in self.asked if not url.startswith(own)]
 
     def press(self, column: str) -> None:
         """Click the symbol in the table's only row and wait until formgrader reports success."""
@@ -103,15 +100,7 @@ def instructor(course: Path, chromium: Any) -> Iterator[Any]:
         yield open_it
         for one in opened:
             one.page.context.close()
-    assert [one.errors + one.foreign for one in opened] == [[]]
-
-
-def call(folder: Path, program: str, *arguments: str) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(lab.PROJECT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [lab.PROGRAMS / program, *arguments], cwd=folder, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    assert [one.faults() for one in opened] == [[]]
 
 
 def exported(course: Path) -> list[float]:

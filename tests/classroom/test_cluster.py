@@ -17,6 +17,7 @@ import faked
 import jobs
 import psutil
 import pytest
+from programs import PATH, ROOT
 
 from course_utils.settings import CourseError
 from courseware import sections
@@ -27,7 +28,6 @@ from courseware.grading.submission.collect import Submission
 distributed = pytest.importorskip("distributed")
 config = pytest.importorskip("dask.config")
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[2]
 
 
 @dataclass
@@ -58,11 +58,7 @@ class Cluster:
 
 def dask(*arguments: str) -> subprocess.Popen:
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    environment = {
-        "PYTHONPATH": f"{ROOT / 'tests'}:{ROOT}",
-        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
-        "OMP_NUM_THREADS": "1",
-    }
+    environment = {"PYTHONPATH": f"{ROOT / 'tests'}:{ROOT}", "PATH": PATH, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen([sys.executable, "-m", "dask", *arguments], env=environment, **quiet)
 
 
@@ -102,24 +98,15 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # In this order: a scheduler without workers, then with two, of which one is killed.
 
 
-def enter(*how: Any) -> None:
-    with pool.dask(*how):
+def test_a_scheduler_without_workers_is_one_sentence(cluster):
+    with pytest.raises(CourseError, match="has no workers: start some"), pool.dask(cluster.address):
         pass
 
 
-def test_a_scheduler_without_workers_is_one_sentence(cluster):
-    with pytest.raises(CourseError, match="has no workers: start some"):
-        enter(cluster.address)
-
-
-def test_an_address_where_nobody_answers_is_one_sentence():
-    with pytest.raises(CourseError, match=r"No Dask scheduler answers at tcp://127\.0\.0\.1:9"):
-        enter("tcp://127.0.0.1:9", 1)
-
-
-def test_an_address_that_is_none_is_one_sentence():
-    with pytest.raises(CourseError, match="No Dask scheduler answers at nonsense://here"):
-        enter("nonsense://here", 1)
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://here"])
+def test_an_address_where_nobody_answers_is_one_sentence(address):
+    with pytest.raises(CourseError, match=f"No Dask scheduler answers at {address}"), pool.dask(address, 1):
+        pass
 
 
 def test_a_class_is_graded_by_a_cluster_though_a_worker_is_killed(cluster, course, tmp_path):
@@ -130,13 +117,10 @@ def test_a_class_is_graded_by_a_cluster_though_a_worker_is_killed(cluster, cours
     cluster.await_workers(2)
     with pool.dask(cluster.address) as crew:
         assert crew.workers == 2
-        steps = batch.grade(batch.Course(course), [faked.ASSIGNMENT], faked.RULES, crew, grader=faked.slowly)
+        steps = faked.steps(course, crew, faked.slowly)
         next(steps)
-        (worker,) = [
-            child
-            for child in psutil.Process(cluster.workers[0].pid).children(recursive=True)
-            if "spawn_main" in " ".join(child.cmdline())
-        ]
+        below = psutil.Process(cluster.workers[0].pid).children(recursive=True)
+        (worker,) = [child for child in below if "spawn_main" in " ".join(child.cmdline())]
         worker.kill()
         assert len(list(steps)) == 19
     assert faked.state(course) == faked.state(alone)
@@ -155,8 +139,8 @@ def test_with_certificates_only_who_has_one_is_let_in(tmp_path):
             cluster.await_workers(1)
             with pool.dask(cluster.address) as crew:
                 assert [result for _, result in pool.outcomes(jobs.square, [3], crew)] == [9]
-        with pytest.raises(CourseError, match="No Dask scheduler answers at tls://"):
-            enter(cluster.address, 2)
+        with pytest.raises(CourseError, match="answers at tls://"), pool.dask(cluster.address, 2):
+            pass
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import shutil
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from io import BytesIO
@@ -25,6 +22,7 @@ from cells import shortened
 from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderAPI
 from PIL import Image
+from programs import ROOT, call
 
 from courseware import sections
 from courseware.classroom import batch
@@ -32,13 +30,13 @@ from courseware.grading.preprocessors import asked_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.sandbox]
 
-ROOT = Path(__file__).parents[2]
 SECTION = sections.SECTIONS[4]
 (NAME,) = SECTION.notebooks
 FILE = f"{NAME}.ipynb"
 FULL, WRITTEN, ANSWER = 2.0, "better", "conv-sizes"
 
 Notebook = dict[str, Any]
+HandIn = Callable[[Notebook, Path], None]
 
 
 def written(nb: Notebook) -> bytes:
@@ -50,9 +48,7 @@ def at(nb: Notebook, grade_id: str) -> int:
     return marks.index(grade_id)
 
 
-def handed_in_as(
-    name: str, content: Callable[[Notebook], bytes] = written
-) -> Callable[[Notebook, Path], None]:
+def handed_in_as(name: str, content: Callable[[Notebook], bytes] = written) -> HandIn:
     """The notebook, or what becomes of it, in another file."""
 
     def hand_in(nb: Notebook, folder: Path) -> None:
@@ -62,7 +58,7 @@ def handed_in_as(
     return hand_in
 
 
-def changed(change: Callable[[Notebook], Any]) -> Callable[[Notebook, Path], None]:
+def changed(change: Callable[[Notebook], Any]) -> HandIn:
     """The notebook changed, under its own name."""
 
     def hand_in(nb: Notebook, folder: Path) -> None:
@@ -72,7 +68,7 @@ def changed(change: Callable[[Notebook], Any]) -> Callable[[Notebook, Path], Non
     return hand_in
 
 
-def beside(name: str, content: bytes) -> Callable[[Notebook, Path], None]:
+def beside(name: str, content: bytes) -> HandIn:
     """The notebook as it is, and another file."""
 
     def hand_in(nb: Notebook, folder: Path) -> None:
@@ -152,13 +148,8 @@ def beside_the_notebook(nb: Notebook, folder: Path) -> None:
 
 
 def forged_count(nb: Notebook) -> None:
-    cell = {
-        "cell_type": "code",
-        "metadata": {},
-        "source": "get_ipython().execution_count = -5",
-        "outputs": [],
-    }
-    nb["cells"].insert(3, cell | {"execution_count": -5})
+    cell = {"cell_type": "code", "metadata": {}, "source": "get_ipython().execution_count = -5"}
+    nb["cells"].insert(3, cell | {"outputs": [], "execution_count": -5})
 
 
 def zipped(nb: Notebook) -> bytes:
@@ -178,7 +169,7 @@ def several(nb: Notebook, folder: Path) -> None:
 
 
 # What is handed in, the points that programs give, whether a person grades the written answer, and why.
-DAMAGES: dict[str, tuple[Callable[[Notebook, Path], None], float, bool, set[str]]] = {
+DAMAGES: dict[str, tuple[HandIn, float, bool, set[str]]] = {
     "nothing": (changed(lambda nb: None), FULL, True, set()),
     "Colab's format": (changed(like_colab), FULL, True, set()),
     "no ids": (changed(without("id")), FULL, True, set()),
@@ -230,16 +221,6 @@ def clone(root: Path) -> Path:
         folder.mkdir(parents=True)
         hand_in(short("solutions"), folder)
     return root
-
-
-def call(root: Path, *command: str) -> None:
-    program = Path(sys.executable).parent / command[0]
-    settings = {"COURSE_BUDGET": "smoke", "COURSE_DATASET": "digits", "OMP_NUM_THREADS": "1"}
-    settings["PYTHONPATH"] = str(ROOT)
-    done = subprocess.run(
-        [program, *command[1:]], cwd=root, env=os.environ | settings, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
 
 
 @pytest.fixture(scope="module")

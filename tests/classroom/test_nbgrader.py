@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
+from programs import PROGRAMS, ROOT, call, run
 
 from course_utils.checks.judges import EXERCISES
 from course_utils.checks.judges.core import Exercise
@@ -28,8 +28,6 @@ from courseware.grading.kernel import sandbox
 from courseware.grading.preprocessors import asked_of
 from courseware.grading.submission import own_work
 
-ROOT = Path(__file__).parents[2]
-PROGRAMS = Path(sys.executable).parent  # nbgrader calls `alembic` from the PATH
 ONE, NOTEBOOK = sections.SECTIONS[1], "theory"  # whose beginning is quick to run
 
 
@@ -79,23 +77,6 @@ def asked() -> list[Exercise]:
     return [EXERCISES[name] for cell in lesson().cells if (name := asked_of(cell))]
 
 
-def call(root: Path, program: str, *arguments: str) -> None:
-    done = subprocess.run(
-        [PROGRAMS / program, *arguments],
-        cwd=root,
-        env={
-            **os.environ,
-            "PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}",
-            "COURSE_BUDGET": "smoke",
-            "COURSE_DATASET": "digits",
-            "OMP_NUM_THREADS": "1",
-        },
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-
-
 def hand_in(root: Path, student: str, folder: Path) -> None:
     shutil.copytree(folder, root / "submitted" / student / folder.name)
 
@@ -133,9 +114,8 @@ def test_feedback_shows_the_report_of_every_graded_cell(whole):
     for exercise in EXERCISES.values():
         section = sections.SECTIONS[int(exercise.number.split(".")[0]) - 1]
         pages = (whole / "feedback" / "ada" / section.folder).glob("*.html")
-        title = (
-            f"Exercise {exercise.number}, {exercise.answer}: {exercise.points} of {exercise.points} points"
-        )
+        points = f"{exercise.points} of {exercise.points} points"
+        title = f"Exercise {exercise.number}, {exercise.answer}: {points}"
         assert any(title in page.read_text("utf-8") for page in pages), title
 
 
@@ -157,18 +137,18 @@ def test_the_same_cells_score_under_nbgrader_s_own_configuration(tmp_path):
     """One section, without this course's preprocessors: the verdict is then the student's process's own."""
     released(tmp_path, STOCK)
     call(tmp_path, "nbgrader", "autograde", ONE.folder)
-    assert (score(tmp_path, "ada"), score(tmp_path, "bob")) == (
-        sum(exercise.points for exercise in asked()),
-        0,
-    )
+    points = sum(exercise.points for exercise in asked())
+    assert (score(tmp_path, "ada"), score(tmp_path, "bob")) == (points, 0)
 
 
 def test_verdicts_come_from_a_seed_of_the_submission_s_own(course):
-    seeds = {
-        nbformat.read(path, as_version=4).metadata["course"]["seed"]
-        for path in (course / "autograded").glob(f"*/{ONE.folder}/*.ipynb")
-    }
-    assert len(seeds) == 2
+    assert len({told["seed"] for told in graded(course)}) == 2
+
+
+def graded(course: Path) -> list[NotebookNode]:
+    """What autograded notebooks say of their grading."""
+    files = (course / "autograded").glob("*/*/*.ipynb")
+    return [nbformat.read(file, as_version=4).metadata["course"] for file in files]
 
 
 def test_a_solution_handed_in_is_remarked_on_and_a_stub_is_not(course):
@@ -177,8 +157,7 @@ def test_a_solution_handed_in_is_remarked_on_and_a_stub_is_not(course):
 
 
 def test_every_result_says_whether_it_comes_from_the_sandbox(course):
-    notebooks = [nbformat.read(path, as_version=4) for path in (course / "autograded").glob("*/*/*.ipynb")]
-    assert {notebook.metadata["course"]["sandboxed"] for notebook in notebooks} == {not sandbox.missing()}
+    assert {told["sandboxed"] for told in graded(course)} == {not sandbox.missing()}
 
 
 @pytest.mark.slow
@@ -186,13 +165,8 @@ def test_without_a_sandbox_nothing_is_graded_and_the_reader_is_told_why(tmp_path
     """bubblewrap is not on this PATH."""
     for tool in ("prlimit", "setpriv", "choom"):
         (tmp_path / tool).symlink_to("/bin/true")
-    done = subprocess.run(
-        [PROGRAMS / "nbgrader", "autograde", ONE.folder, "--student=ada"],
-        cwd=released(tmp_path / "course"),
-        env={**os.environ, "PATH": f"{PROGRAMS}{os.pathsep}{tmp_path}"},
-        capture_output=True,
-        text=True,
-    )
+    path, root = f"{PROGRAMS}{os.pathsep}{tmp_path}", released(tmp_path / "course")
+    done = run(root, "nbgrader", "autograde", ONE.folder, "--student=ada", PATH=path)
     assert done.returncode != 0
     expected = "Sandboxed grading needs bwrap" if sys.platform.startswith("linux") else "needs Linux"
     assert expected in done.stderr

@@ -69,8 +69,8 @@ def test_a_class_has_the_same_grades_in_postgresql(url, tmp_path):
 
 def test_a_server_that_does_not_answer_is_one_sentence(tmp_path):
     root = faked.make_course(tmp_path / "course")
-    with open(root / "nbgrader_config.py", "a", encoding="utf-8") as file:
-        file.write(f'c.CourseDirectory.db_url = "postgresql+psycopg://nobody@/grades?host={tmp_path}"\n')
+    nowhere = f"postgresql+psycopg://nobody@/grades?host={tmp_path}"
+    faked.configure(root, f'c.CourseDirectory.db_url = "{nowhere}"')
     faked.hand_in(root, "ada")
     with pytest.raises(CourseError, match=r"The gradebook cannot be written .*: mend that"):
         faked.run(root)

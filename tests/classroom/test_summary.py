@@ -23,9 +23,7 @@ from courseware.grading.work import Notebook, Result, Verdict
 SIGMA = "sigma is exp(logvar / 2)"
 
 
-def result(
-    student: str, points: float, hints: dict[str, str], faults=(), remarks=(), sandboxed=True, note=""
-) -> Result:
+def result(student, points, hints: dict[str, str], faults=(), remarks=(), sandboxed=True, note="") -> Result:
     verdicts = [
         Verdict("2.1", "gaussian_kl", points, 3.0, note, hints),
         Verdict("2.10", "late_one", 1.0, 1.0, "", {}),
@@ -50,11 +48,8 @@ def found() -> summary.Summary:
     return summary.of(CLASS, "now", {"ada": (0.0, 1), "bob": (1.5, 2)}, ["ada", "zoe"])
 
 
-def test_exercises_stand_in_the_order_of_their_numbers(found):
+def test_exercises_stand_in_order_with_shares_of_students_with_all_some_and_no_points(found):
     assert [one.number for one in found.exercises] == ["2.1", "2.2", "2.10"]
-
-
-def test_shares_are_of_students_with_all_some_and_no_points(found):
     assert found.exercises[0].shares() == (2 / 5, 1 / 5, 2 / 5)
 
 
@@ -72,8 +67,9 @@ def test_a_look_is_asked_for_where_more_than_an_answer_is_wrong(found):
     }
 
 
-def test_answers_for_a_person_and_results_without_a_sandbox_are_counted(found):
-    assert (found.students, found.by_hand, found.unsafe) == (5, 3, 1)
+def test_answers_for_a_person_and_results_without_a_sandbox_or_of_an_earlier_release_are_counted(found):
+    assert (found.students, found.by_hand, found.unsafe, found.outdated) == (5, 3, 1, 1)
+    assert "1 results are of an earlier release" in found.warnings("02-theory")[1]
 
 
 def test_a_wall_that_this_machine_has_not_is_a_warning(found, monkeypatch):
@@ -84,9 +80,8 @@ def test_a_wall_that_this_machine_has_not_is_a_warning(found, monkeypatch):
 
 
 def test_what_matters_most_comes_first():
-    forged = [
-        Fault(reason, "theory", "x") for reason in (Reason.MISSING_CELLS, Reason.TIMEOUT, Reason.FORGED)
-    ]
+    reasons = Reason.MISSING_CELLS, Reason.TIMEOUT, Reason.FORGED
+    forged = [Fault(reason, "theory", "x") for reason in reasons]
     one = result("ada", 0.0, {"one": ENDLESS}, forged, [Remark("a", 1, "x", "reaches for the checks")])
     (why,) = summary.of([one], "now", {"ada": (2.0, 0)}).for_a_look.values()
     assert [line.partition(" (")[0] for line in why] == [
@@ -100,16 +95,9 @@ def test_what_matters_most_comes_first():
 
 
 def test_errors_that_differ_only_in_what_a_student_wrote_are_one_mistake():
-    notes = [
-        f"The answer's cell cannot be read as Python: SyntaxError: {what}" for what in ("'(' ...", "x y")
-    ]
-    found = summary.of([result("ada", 0.0, {}, note=notes[0]), result("bob", 0.0, {}, note=notes[1])], "", {})
-    assert found.mistakes == [(2, "2.1", "The answer's cell cannot be read as Python: SyntaxError")]
-
-
-def test_results_of_an_earlier_release_are_counted_and_said(found):
-    assert found.outdated == 1
-    assert "1 results are of an earlier release" in found.warnings("02-theory")[1]
+    note = "The answer's cell cannot be read as Python: SyntaxError"
+    both = [result(what, 0.0, {}, note=f"{note}: {what}") for what in ("'(' ...", "x y")]
+    assert summary.of(both, "", {}).mistakes == [(2, "2.1", note)]
 
 
 def test_the_chart_says_in_words_what_it_shows(found):

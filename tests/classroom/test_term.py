@@ -191,7 +191,6 @@ def by_hand(gradebook: Path, student: str) -> None:
     with Gradebook(f"sqlite:///{gradebook}", "vae-course") as book:
         grade = book.find_grade("derivation", "theory", ASSIGNMENT, student)
         grade.manual_score, grade.needs_manual_grade = 2.5, False
-        book.find_comment(
-            "derivation", "theory", ASSIGNMENT, student
-        ).manual_comment = "Which step is Jensen's?"
+        comment = book.find_comment("derivation", "theory", ASSIGNMENT, student)
+        comment.manual_comment = "Which step is Jensen's?"
         book.db.commit()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import bank
 from bank.answers import Answer
 from courseware.measuring import graders
 
@@ -14,20 +15,21 @@ RIGHT = "def gaussian_kl(mu, logvar):\n    return 0.5 * (mu**2 + logvar.exp() - 
 TALLY = graders.Tally("2.1", "gaussian_kl", 20, 10, 10, 4, 4, 9, 0.1)
 
 
-def test_a_right_answer_is_accepted():
-    found = graders._try((Answer("gaussian_kl", "right", RIGHT), True), 2)
-    assert (found.good, found.named, found.kept) == (True, True, (3.0, 3.0))
+WRONG = RIGHT.replace("0.5 * ", "")
 
 
-def test_a_right_answer_counted_as_wrong_is_not_caught():
-    assert not graders._try((Answer("gaussian_kl", "right", RIGHT), False), 2).good
-
-
-@pytest.mark.parametrize(("hint", "named"), [("1/2", True), ("sign", False)])
-def test_a_wrong_answer_is_diagnosed_by_its_hint(hint, named):
-    answer = Answer("gaussian_kl", "no half", RIGHT.replace("0.5 * ", ""), hint)
-    found = graders._try((answer, False), 2)
-    assert (found.good, found.named, found.kept) == (True, named, (1.5, 1.5))
+@pytest.mark.parametrize(
+    ("code", "hint", "right", "good", "named", "points"),
+    [
+        (RIGHT, "", True, True, True, 3.0),
+        (RIGHT, "", False, False, True, 3.0),  # counted as wrong it is not caught
+        (WRONG, "1/2", False, True, True, 1.5),
+        (WRONG, "sign", False, True, False, 1.5),
+    ],
+)
+def test_an_answer_is_accepted_or_caught_and_named_by_its_hint(code, hint, right, good, named, points):
+    found = graders._try((Answer("gaussian_kl", "", code, hint), right), 2)
+    assert (found.good, found.named, found.kept) == (good, named, (points, points))
 
 
 @pytest.mark.parametrize(
@@ -46,8 +48,6 @@ def test_the_total_adds_answers_and_takes_the_slowest_check():
 @pytest.mark.slow
 def test_every_answer_is_tallied_and_what_goes_wrong_is_named(monkeypatch):
     """A bank of two answers: one is right, the other is called wrong but is not."""
-    import bank
-
     right = Answer("gaussian_kl", "right", RIGHT)
     monkeypatch.setattr(bank, "RIGHT", [right])
     monkeypatch.setattr(bank, "WRONG", [Answer("gaussian_kl", "as right", RIGHT, "sign")])
@@ -67,8 +67,6 @@ def test_every_answer_is_tallied_and_what_goes_wrong_is_named(monkeypatch):
 
 
 def test_the_stored_figures_are_of_this_bank():
-    import bank
-
     row = graders.total(graders.FIGURES.stored(ROOT))
     assert (row.right, row.wrong) == (len(bank.RIGHT), len(bank.WRONG))
     assert row.seeds >= 11

@@ -144,13 +144,13 @@ def counting(calls: list[tuple[str, int]], fails_at: int = -1) -> list[Experimen
 
 
 def test_a_run_that_was_interrupted_goes_on_where_it_stopped(tmp_path):
-    file, calls = tmp_path / "kept.json", []
+    file, calls, again, said = tmp_path / "kept.json", [], [], []
     with pytest.raises(KeyboardInterrupt):
         literature.run(None, counting(calls, fails_at=3), 2, file, print)
-    again: list[tuple[str, int]] = []
-    found = literature.run(None, counting(again), 2, file, print)
+    found = literature.run(None, counting(again), 2, file, said.append)
     assert (calls, again) == ([("a", 0), ("a", 1), ("b", 0)], [("b", 1)])
-    assert [one.found for one in found] == [(100.0, 101.0), (10.0, 10.0)] * 2
+    assert said[1] == "a, seed 1: 101.00, 10.00"
+    assert [one.found for one in found] == [[100.0, 101.0], [10.0, 10.0]] * 2
 
 
 def choosing(calls: list[tuple], rates: tuple[float, ...] = (0.1, 0.3, 0.2)) -> Experiment:
@@ -169,9 +169,8 @@ def test_a_rate_is_chosen_on_validation_images_and_kept(small, tmp_path):
     _, held_out = small.validation_split(0.05)
     chosen_on = [(len(held_out), 0, rate, literature.FEWER) for rate in (0.1, 0.3, 0.2)]
     assert calls == [*chosen_on, (64, 0, 0.3, 0), (64, 1, 0.3, 0)]
-    assert literature.notes([found]) == [
-        "whole: 20.00 nats below the published figure. It is a test. Learning rate: 0.3."
-    ]
+    said = "whole: 20.00 nats below the published figure. It is a test. Learning rate: 0.3."
+    assert literature.notes([found]) == [said]
     literature.run(small, [choosing(again)], 3, file, print)
     assert again == [(64, 2, 0.3, 0)]
 
@@ -185,11 +184,9 @@ def test_after_the_minutes_what_was_not_run_is_said(tmp_path):
     said: list[str] = []
     planned = [Experiment(name, (Figure(name),), slow) for name in ("a", "b")]
     (found,) = literature.run(None, planned, 4, tmp_path / "kept.json", said.append, minutes=0.02)
-    assert (found.title, found.found) == ("a", (100.0, 101.0))
-    assert said[-2:] == [
-        "NOT RUN in 0.02 minutes: a, seed 2, 3.",
-        "NOT RUN in 0.02 minutes: b, seed 0, 1, 2, 3.",
-    ]
+    assert (found.title, found.found) == ("a", [100.0, 101.0])
+    left = ("a, seed 2, 3.", "b, seed 0, 1, 2, 3.")
+    assert said[-2:] == [f"NOT RUN in 0.02 minutes: {what}" for what in left]
 
 
 @pytest.mark.parametrize("content", ['{"torch": "0.1", "device": "cpu", "results": {"a": {}}}', "{", "[]"])
@@ -209,39 +206,35 @@ def test_a_result_with_fewer_figures_than_are_asked_for_is_not_taken(tmp_path):
     assert calls == [("a", 0), ("b", 0), ("b", 1)]
 
 
-def test_every_result_is_said_as_it_comes(tmp_path):
-    said: list[str] = []
-    literature.run(None, counting([]), 2, tmp_path / "kept.json", said.append)
-    assert said[1] == "a, seed 1: 101.00, 10.00"
-
-
 # --- what it comes to -----------------------------------------------------------------------------------
 
 
 def ours(published: float | None, *found: float, title: str = "whole") -> Reproduction:
-    return Reproduction(title, published, "us", "It is a test.", experiment="both", found=found, device="cpu")
-
-
-def test_a_row_has_the_mean_and_the_standard_deviation_over_seeds():
-    ((_, row),) = literature.tables([ours(101.5, 100.0, 101.0, 102.0)]).values()
-    assert row == ("whole", "101.50", "101.00 ± 1.00", "-0.50", "cpu", "us")
-
-
-def test_what_nobody_has_published_is_a_reference_run_with_its_seeds_and_command():
-    ((_, row),) = literature.tables([ours(None, 100.0, 101.0, 102.0)]).values()
-    assert row == ("whole", "101.00 ± 1.00", "0 to 2", "cpu", "'both'")
+    """Of 100, 101 and 102 nats, or these."""
+    figure = title, published, "us", "It is a test."
+    return Reproduction(*figure, experiment="both", found=[*found] or [100.0, 101.0, 102.0], device="cpu")
 
 
 @pytest.mark.parametrize(
-    ("published", "within"), [(104.0, True), (98.1, True), (104.1, False), (97.9, False)]
+    ("published", "cells"),
+    [
+        (101.5, ("whole", "101.50", "101.00 ± 1.00", "-0.50", "cpu", "us")),
+        (None, ("whole", "101.00 ± 1.00", "0 to 2", "cpu", "'both'")),  # its seeds and command
+    ],
+    ids=["published", "a reference run"],
 )
-def test_three_spreads_are_chance(published, within):
-    assert (literature.notes([ours(published, 100.0, 101.0, 102.0)]) == []) == within
+def test_a_row_has_the_mean_and_the_standard_deviation_over_seeds(published, cells):
+    ((_, row),) = literature.tables([ours(published)]).values()
+    assert row == cells
 
 
-def test_what_is_beyond_chance_is_said_with_its_reason():
-    far, near = ours(90.0, 100.0, 101.0, 102.0), ours(101.0, 100.0, 101.0, 102.0)
-    assert literature.notes([far, near]) == ["whole: 11.00 nats above the published figure. It is a test."]
+@pytest.mark.parametrize(
+    ("published", "beyond"),
+    [(104.0, ""), (98.1, ""), (104.1, "3.10 nats below"), (97.9, "3.10 nats above")],
+)
+def test_what_is_beyond_three_spreads_is_said_with_its_reason(published, beyond):
+    said = [f"whole: {beyond} the published figure. It is a test."] * bool(beyond)
+    assert literature.notes([ours(published), ours(101.0)]) == said
 
 
 @pytest.fixture
@@ -262,7 +255,7 @@ def test_figures_of_other_experiments_stay_stored_and_in_order(document):
 
 
 def test_section_3_shows_what_the_documents_quote(document):
-    literature.store(document, [ours(90.0, 100.0, 101.0, 102.0)])
+    literature.store(document, [ours(90.0)])
     shown = (document / "docs" / "reproduced.md").read_text("utf-8")
     assert shown == f"{record.quoted(document, 'reproduced')}\n"
     assert "whole: 11.00 nats above the published figure. It is a test." in shown

@@ -110,7 +110,8 @@ def test_every_place_of_the_document_is_one_that_a_command_fills():
 
 
 def test_the_documents_quote_the_stored_notebooks():
-    assert record.quoted(ROOT, "results") == runner.markdown(runner.stored(ROOT / "solutions"))
+    rows = runner.rows(runner.stored(ROOT / "solutions"))
+    assert record.quoted(ROOT, "results") == record.table(runner.COLUMNS, rows)
 
 
 def test_section_3_shows_the_stored_figures_beside_the_literature():

@@ -33,6 +33,7 @@ FRAMES = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=False)
 SHEETS = (TEMPLATES / "site.css", markup.TEMPLATES / "base" / "math.css")
 HERO = "exploration-31"  # the cell whose figure opens the home page: the decoded plane
 Shown = list[tuple[Executed, Body]]  # what a run has left of each lesson, and its rendering
+Measured = tuple[Sequence[Tally], Sequence[Reproduction]]  # the checks, and published figures with ours
 NOTEBOOK = re.compile(r'<a href="\.\./[^"#]*?(\w+)\.(?:ipynb|md)#?([^"]*)">(.*?)</a>', re.DOTALL)
 TIME = re.compile(r"\*\*Time\*\*\s+(.+?)[,.]", re.DOTALL)  # in the opening of every lesson
 
@@ -52,17 +53,12 @@ def page_name(lesson: Lesson) -> str:
 
 
 def write(
-    executed: list[Executed],
-    target: Path,
-    graders: Sequence[Tally] = (),
-    literature: Sequence[Reproduction] = (),
-    *,
-    released: Path | None = None,
+    executed: list[Executed], target: Path, measured: Measured = ((), ()), released: Path | None = None
 ) -> Path:
     """Render executed lessons into `target`, whole or not at all, and return the path of its index page.
 
-    `graders` are the measured figures of the checks, `literature` published figures with ours. Of students'
-    notebooks, in the folder `released`, it makes the students' edition: no answers, no mark schemes.
+    Of students' notebooks, in the folder `released`, it makes the students' edition: no answers, no mark
+    schemes.
     """
     shown: Shown = []
     numbers = Counter[str]()
@@ -73,7 +69,7 @@ def write(
             notebook = rendering.for_instructors(one)
         shown.append((one, rendering.render(notebook, Path(page_name(one.lesson)).stem, numbers)))
     summary = runner.summary(executed)
-    pages = _pages(shown, summary, graders, literature, for_students=released is not None)
+    pages = _pages(shown, summary, measured, for_students=released is not None)
     with writable(target), tempfile.TemporaryDirectory(prefix=".site-", dir=target.parent) as part:
         made = Path(part) / "site"
         _write_files(made, pages, _figures(shown), summary)
@@ -86,13 +82,8 @@ def _figures(shown: Shown) -> list[Figure]:
     return [figure for _, body in shown for figure in body.figures]
 
 
-def _pages(
-    shown: Shown,
-    summary: str,
-    graders: Sequence[Tally],
-    literature: Sequence[Reproduction],
-    for_students: bool,
-) -> list[Page]:
+def _pages(shown: Shown, summary: str, measured: Measured, for_students: bool) -> list[Page]:
+    graders, literature = measured
     explorers = [scene for _, body in shown for scene in body.scenes if scene.kind == "explorer"]
     reports = [row for one, _ in shown for row in one.reports]
     home = FRAMES.get_template("home.html.j2").render(
