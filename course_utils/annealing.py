@@ -6,16 +6,14 @@ steps, through the densities
 
     f_b(z) = q(z|x)^(1 - b) (p(x|z) p(z))^b,    b = 0, 1/T, ..., 1,
 
-with a Hamiltonian move at each, and multiplies the small weights. The mean of its weights is p(x) too, so
-that the mean of their logarithms is a lower bound. From an exact sample of the posterior the same way is gone
-backwards, and the bound is an upper one (Grosse et al. 2015, arXiv:1511.02543). For images that the model has
-drawn itself there are exact samples: the codes they were drawn from.
+with a Hamiltonian move at each, and multiplies the small weights. Their mean is p(x) too, so that the mean of
+their logarithms is a lower bound. From an exact sample of the posterior the same way is gone backwards, and
+the bound is an upper one (Grosse et al. 2015, arXiv:1511.02543). Images that the model has drawn itself have
+exact samples: the codes they were drawn from.
 
-Departures: those papers begin at the prior. Here it is q, so that T = 1 is the importance-weighted bound. The
-moves take their lengths from the sigma of q and are not tuned on the way.
+Departures: those papers begin at the prior; q makes T = 1 the importance-weighted bound. The moves take their
+lengths from the sigma of q and are not tuned on the way.
 """
-
-from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
@@ -42,12 +40,12 @@ def annealed_log_weights(
     """log w of every chain and binary image x (N, 1, 28, 28) over `temperatures` steps: (chains, N), nats.
 
     E[w] = p(x): `objectives.importance_weighted_bound` of them is a lower bound on log p(x). With `exact`,
-    samples (N, latent_dim) of the posteriors, the chains go backwards from there, E[1 / w] = 1 / p(x),
-    and the mean of log w is an upper bound.
+    samples (N, latent_dim) of the posteriors, the chains go backwards from there, E[1 / w] = 1 / p(x), and
+    the mean of log w is an upper bound.
     """
     with judged(model, seed):
         mu, logvar = (one.expand(chains, *one.shape) for one in model.encode(x))
-        ways = torch.linspace(0, 1, temperatures + 1).tolist()
+        steps = list(itertools.pairwise(torch.linspace(0, 1, temperatures + 1).tolist()))
         images = x.expand(chains, *x.shape).flatten(0, 1)
         zero = torch.zeros_like(mu)
 
@@ -62,7 +60,7 @@ def annealed_log_weights(
         def move(z: Tensor, b: float) -> Tensor:
             return _hamiltonian(lambda z: log_q(z) + b * log_ratio(z), z, (0.5 * logvar).exp())
 
-        log_w, steps = torch.zeros(chains, len(x), device=x.device), list(itertools.pairwise(ways))
+        log_w = torch.zeros(chains, len(x), device=x.device)
         z = reparameterize(mu, logvar) if exact is None else exact.expand(chains, *exact.shape)
         for before, after in steps if exact is None else reversed(steps):
             if exact is not None:

@@ -1,17 +1,14 @@
 """Every number the lessons quote.
 
-Likelihoods and bounds are in nats per image; accuracies are shares of test images. A function that averages
-over images also gives the standard error of that average over images, and `paired_difference` compares two
-models by it; how far trainings differ by chance, no such error says. No function here trains a course model
-or changes its mode for good.
+Likelihoods and bounds are in nats per image; accuracies are shares of test images. A standard error is that
+of an average over images, and `paired_difference` compares two models by it; how far trainings differ by
+chance, it does not say. No function here trains a course model or changes its mode for good.
 """
-
-from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,9 +24,6 @@ ROWS = {"cpu": 1000, "cuda": 100_000, "mps": 20_000}  # ... and how many of thei
 # A processor is quickest while they fit in its cache, a GPU while there are enough to fill it.
 
 
-E = TypeVar("E", bound="Estimate")
-
-
 @dataclass(frozen=True)
 class Estimate:
     """A mean over `count` images with its standard error."""
@@ -39,7 +33,7 @@ class Estimate:
     count: int
 
     @classmethod
-    def of(cls: type[E], values: Tensor) -> E:
+    def of(cls, values: Tensor) -> "Estimate":
         """From one value per image, (N,) with N > 1."""
         values = values.double()
         return cls(values.mean().item(), (values.std() / math.sqrt(len(values))).item(), len(values))
@@ -69,11 +63,9 @@ class TestElbo:
     per_image: Tensor = field(compare=False)  # (N,)
 
     def __repr__(self) -> str:
-        return (
-            f"{self.model} on {self.data}: test -ELBO {self.negative_elbo} nats per image"
-            f" = {self.reconstruction:.2f} reconstruction + {self.kl:.2f} KL"
-            f" ({self.negative_elbo.count:,} images)"
-        )
+        parts = f"{self.reconstruction:.2f} reconstruction + {self.kl:.2f} KL"
+        bound, images = self.negative_elbo, f"{self.negative_elbo.count:,} images"
+        return f"{self.model} on {self.data}: test -ELBO {bound} nats per image = {parts} ({images})"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """The sentence for the reader, the numbers for the report at the end of `course run`."""
@@ -84,10 +76,7 @@ class TestElbo:
 
 
 def paired_difference(one: TestElbo, other: TestElbo) -> Estimate:
-    """-ELBO of one model less that of another, image by image: the mean, and its standard error over images.
-
-    What makes an image hard for both cancels; so does the noise where their codes have as many dimensions.
-    """
+    """-ELBO of one model less that of another, image by image: what makes an image hard for both cancels."""
     return Estimate.of(one.per_image - other.per_image)
 
 
@@ -120,9 +109,8 @@ def binarize(images: Tensor, seed: int = 0) -> Tensor:
 def log_likelihood(model: Model, images: Tensor, *condition: Tensor, samples: int, seed: int = 0) -> Estimate:
     """Importance-weighted estimate of log p(x), a lower bound in expectation (Burda et al. 2016).
 
-    The weights stream by: at most ROWS codes are decoded at a time, whatever `samples` is, and only the log
-    of their sum is kept, in float64. Raises ValueError unless the images are binary: on grey ones the
-    Bernoulli is no density.
+    At most ROWS codes are decoded at a time, and only the log of the weights' sum is kept, in float64. Raises
+    ValueError unless the images are binary: on grey ones the Bernoulli is no density.
     """
     if not ((images == 0) | (images == 1)).all():
         raise ValueError("log p(x) of a Bernoulli decoder needs images of 0 and 1: binarize them first")
@@ -187,8 +175,8 @@ def decode(model: Model, z: Tensor, *condition: Tensor) -> Tensor:
 def interpolate(z_start: Tensor, z_end: Tensor, steps: int, *, spherical: bool = False) -> Tensor:
     """A walk from one code (latent_dim,) to another, both included: (steps, latent_dim).
 
-    Straight, or along an arc that keeps the length where both ends have the same (Shoemake 1985; White
-    2016, arXiv:1609.04468). Where the ends point the same or opposite ways the arc is the line.
+    Straight, or along an arc that keeps the length where both ends have the same (Shoemake 1985; White 2016,
+    arXiv:1609.04468), which is the line where they point the same or opposite ways.
     """
     t = torch.linspace(0, 1, steps, device=z_start.device).unsqueeze(1)
     angle = torch.acos(F.cosine_similarity(z_start, z_end, dim=0).clamp(-1, 1))
@@ -203,10 +191,7 @@ def normal_quantiles(n: int) -> Tensor:
 
 
 def plane_points(coordinates: Tensor) -> Tensor:
-    """All pairs of n coordinates, (n * n, 2), in the order of `plotting.plane_grids`.
-
-    Row i, column j, at place i * n + j, is (coordinates[j], coordinates[i]).
-    """
+    """All pairs of n coordinates, (n * n, 2): at place i * n + j (coordinates[j], coordinates[i])."""
     z2, z1 = torch.meshgrid(coordinates, coordinates, indexing="ij")
     return torch.stack([z1, z2], dim=-1).view(-1, 2)
 
@@ -228,11 +213,11 @@ class KlDecomposition:
 def kl_decomposition(model: Model, images: Tensor, seed: int = 0, samples: int = 2000) -> KlDecomposition:
     """What the code says about the image, and how far all codes together are from the prior.
 
-    With one z_n ~ q(z|x_n) for each of the first `samples` images and the aggregate posterior
-    q(z) = (1/N) sum_m q(z|x_m) of all N, the means of log q(z_n|x_n) - log q(z_n) and of
-    log q(z_n) - log p(z_n) (Hoffman & Johnson 2016). As z_n's own image is one of the N, the first is at most
-    log N. On average it is too small, the second too large; without that image log q(z_n) is too small, and
-    so is the second, `least_marginal_kl` (Poole et al. 2019, arXiv:1905.06922). More images narrow the gap.
+    With one z_n ~ q(z|x_n) for each of the first `samples` images and the aggregate posterior q(z) = (1/N)
+    sum_m q(z|x_m) of all N, the means of log q(z_n|x_n) - log q(z_n) and of log q(z_n) - log p(z_n) (Hoffman
+    & Johnson 2016). As z_n's own image is one of the N, the first is at most log N. On average it is too
+    small, the second too large; without that image log q(z_n) is too small, and so is the second,
+    `least_marginal_kl` (Poole et al. 2019, arXiv:1905.06922). More images narrow the gap.
     """
     mu, logvar = posterior(model, images)
     with judged(model, seed):
@@ -271,10 +256,7 @@ def knn_accuracy(train: Tensor, train_labels: Tensor, test: Tensor, test_labels:
 
 
 def linear_probe_accuracy(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor) -> float:
-    """Share of test points that a logistic regression on standardised features classifies rightly.
-
-    How far it may trust the features, C, is chosen for each kind of them on a fifth of the training points.
-    """
+    """Share of test points that a logistic regression, its C chosen on held-out ones, classifies rightly."""
     from sklearn import linear_model, model_selection, pipeline, preprocessing
 
     regression = linear_model.LogisticRegression(max_iter=500)
@@ -292,27 +274,22 @@ def _accuracy(classifier: Any, *tensors: Tensor) -> float:
 
 
 def round_trip_error(model: Model, z: Tensor, *condition: Tensor) -> Tensor:
-    """How much of a decoded point the model's own encoder loses: (N,), a share of the image's energy.
+    """How much of a decoded point the model's own encoder loses: |decode(encode(x)) - x|^2 / |x|^2, (N,).
 
-    With x = decode(z): |decode(encode(x)) - x|^2 / |x|^2. Near 0 where x is like what the encoder was
-    trained on; large where the decoder drew something that the encoder has never met. `condition` holds the
-    labels (N,) that a CVAE is asked for.
+    Near 0 where x = decode(z) is like what the encoder was trained on; large where it has never met the like.
     """
     x = decode(model, z, *condition)
     again = decode(model, codes(model, x, *condition), *condition)
     return (again - x).flatten(1).square().sum(1) / x.flatten(1).square().sum(1)
 
 
-def hole_share(model: Model, z: Tensor, threshold: float = 0.1) -> Share:
+def hole_share(model: Model, z: Tensor, threshold: float = 0.1) -> Estimate:
     """Share of the points z that are holes: their decoding loses more than `threshold` on a round trip."""
     return Share.of((round_trip_error(model, z) > threshold).float())
 
 
 def nearest_image_distance(images: Tensor, training_images: Tensor) -> Tensor:
-    """1 - the cosine of the angle between each image and the training image most like it: (N,), from 0 to 1.
-
-    Brightness does not count: a squared error would call a faint smear near, since it is near a blank page.
-    """
+    """1 - the cosine of the angle between an image and the training image most like it: (N,), 0 to 1."""
     known = F.normalize(training_images.flatten(1))
     cosines = [(F.normalize(part.flatten(1)) @ known.T).amax(1) for (part,) in _batches(images)]
     return 1 - torch.cat(cosines)
@@ -334,17 +311,14 @@ def mutual_information_gap(codes: Tensor, factors: Tensor) -> float:
         MIG = mean over factors v of (I(c_1; v) - I(c_2; v)) / H(v)
 
     where c_1 and c_2 have the largest mutual information with v of all codes. With codes from `binned`
-    posterior means this is the protocol of disentanglement_lib (Locatello et al. 2019). Chen et al.
-    (2018, arXiv:1802.04942), whose score it is, sample q(z|x) instead; the two differ on one model.
+    posterior means this is the protocol of disentanglement_lib (Locatello et al. 2019). Chen et al. (2018,
+    arXiv:1802.04942), whose score it is, sample q(z|x) instead; the two differ on one model.
     """
     return _mean_gap(known_shares(codes, factors))
 
 
 def known_shares(codes: Tensor, factors: Tensor) -> Tensor:
-    """What each code knows about each factor, I(c; v) / H(v): (d, k), from 0 to 1.
-
-    Codes (N, d) and factors (N, k) as in `mutual_information_gap`.
-    """
+    """What each code knows about each factor, I(c; v) / H(v) of those of `mutual_information_gap`: (d, k)."""
     # A number of its own for every pair of values, of every code with every factor: (N, d, k).
     pairs = codes.unsqueeze(2) * (factors.amax(0) + 1) + factors.unsqueeze(1)
     joint = _entropies(pairs.flatten(1)).view(pairs.shape[1:])

@@ -9,12 +9,10 @@ Gaussian under linear maps, so what a real VAE can only bound is a closed form h
     p(z|x) = N(M^-1 W^T (x - b), sigma^2 M^-1),   M = W^T W + sigma^2 I
     ELBO   = -D/2 log(2 pi sigma^2) - (|x - b - W mu|^2 + sum_j s_j^2 |W_j|^2) / (2 sigma^2) - KL(q || p(z))
 
-with mu = A (x - b) and W_j the columns of W. (Lucas et al. 2019, arXiv:1911.02469, study this model.)
-Shapes: x (N, D), z and mu (N, d), W (D, d), A (d, D). Values are nats per image, (N,); in float64, so that
-equality can be seen to rounding.
+with mu = A (x - b) and W_j the columns of W. (Lucas et al. 2019, arXiv:1911.02469, study this model.) Shapes:
+x (N, D), z and mu (N, d), W (D, d), A (d, D). Values are nats per image, (N,), in float64, so that equality
+can be seen to rounding.
 """
-
-from __future__ import annotations
 
 import math
 

@@ -1,24 +1,21 @@
 """The four models of the course, each as small as the mathematics allows.
 
-Every model is two maps. The encoder takes an image x to a code: a point z for the autoencoder, the
-mean and log-variance of q(z|x) = N(mu, diag(exp(logvar))) for the variational ones (Kingma & Welling
-2014, arXiv:1312.6114). The decoder takes z to logits: the image is their sigmoid, read as a grey value
-by the autoencoder and as the mean of p(x|z) by the others. No model draws a sample: randomness belongs
-to the objective, `objectives.reparameterize`, where it can be seen. `forward` is therefore the
-reconstruction without noise.
+Every model is two maps. The encoder takes an image x to a code: a point z for the autoencoder, the mean and
+log-variance of q(z|x) = N(mu, diag(exp(logvar))) for the variational ones (Kingma & Welling 2014,
+arXiv:1312.6114). The decoder takes z to logits: the image is their sigmoid, read as a grey value by the
+autoencoder and as the mean of p(x|z) by the others. No model draws a sample: that is the objective's part,
+`objectives.reparameterize`. `forward` is therefore the reconstruction without noise.
 
-Layers carry the names and positions of the usual textbook code (`encoder`, `fc_mu`, `fc_logvar`,
-`fc_decode`, `decoder`), so weights saved from there load here and give the same images.
+Layers carry the names and positions of the usual textbook code (`encoder`, `fc_mu`, `fc_logvar`, `fc_decode`,
+`decoder`), so weights saved from there load here and give the same images.
 
 Shapes: images x (N, 1, 28, 28) in [0, 1], codes z, mu, logvar (N, latent_dim), logits (N, 1, 28, 28).
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +24,7 @@ from torch.nn import functional as F
 PIXELS = 28 * 28
 
 
-class Model(Protocol):
+class Model(nn.Module):
     """What the course asks of a model: an nn.Module with `encode` and `decode`, in the shapes above.
 
     An autoencoder's `encode` gives codes, a VAE's mu and logvar; a CVAE's maps take the labels as well.
@@ -36,19 +33,8 @@ class Model(Protocol):
     latent_dim: int
     encoder: Any  # layers in a row; nn.Sequential forgets of which kind they are
     decoder: Any
-    training: bool
-
-    @property
-    def encode(self) -> Callable[..., Any]: ...
-    @property
-    def decode(self) -> Callable[..., Tensor]: ...
-    def __call__(self, *args: Tensor) -> Tensor: ...
-    def parameters(self) -> Iterator[nn.Parameter]: ...
-    def train(self, mode: bool = True) -> Any: ...
-    def eval(self) -> Any: ...
-    def to(self, *args: Any, **kwargs: Any) -> Any: ...
-    def state_dict(self) -> dict[str, Any]: ...
-    def load_state_dict(self, state_dict: Any) -> Any: ...
+    encode: Callable[..., Any]
+    decode: Callable[..., Tensor]
 
 
 @contextmanager
@@ -73,7 +59,7 @@ def dense(*sizes: int) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-class Autoencoder(nn.Module):
+class Autoencoder(Model):
     """784-256-128-latent and mirrored back; ReLU inside. (Hinton & Salakhutdinov 2006, simplified.)"""
 
     def __init__(self, latent_dim: int = 32) -> None:
@@ -93,11 +79,8 @@ class Autoencoder(nn.Module):
         return self.decode(self.encode(x))
 
 
-class Variational(nn.Module):
+class Variational(Model):
     """How each VAE here reconstructs. `condition` holds the labels of a CVAE, nothing for the rest."""
-
-    encode: Callable[..., tuple[Tensor, Tensor]]
-    decode: Callable[..., Tensor]
 
     def forward(self, x: Tensor, *condition: Tensor) -> Tensor:
         """Logits of the reconstruction from the mean of q(z|x)."""

@@ -4,16 +4,14 @@ For one image x, a decoder p(x|z), the prior p(z) = N(0, I) and q(z|x) = N(mu, d
 
     log p(x) = ELBO + KL(q(z|x) || p(z|x)),    ELBO = E_q[log p(x|z)] - KL(q(z|x) || p(z))
 
-(Kingma & Welling 2014, arXiv:1312.6114; Burda et al. 2016, arXiv:1509.00519, for the bound with K
-samples; Higgins et al. 2017 for beta.) Everything is in nats. A function that returns (N,) gives nats
-per image; `Terms` are averaged over the batch and only there: summing over pixels and latent
-dimensions first is what keeps beta at the value it is said to have (see `real_beta`).
+(Kingma & Welling 2014, arXiv:1312.6114; Burda et al. 2016, arXiv:1509.00519, for the bound with K samples;
+Higgins et al. 2017 for beta.) Everything is in nats. A function that returns (N,) gives nats per image;
+`Terms` are averaged over the batch and only there: sums over pixels and latent dimensions keep beta what it
+is said to be (see `real_beta`).
 
 Shapes: images x and logits (N, 1, 28, 28), mu, logvar and z (N, latent_dim). `condition` is what a
 conditional model takes besides the image or the code: the labels (N,) of a CVAE, nothing for the rest.
 """
-
-from __future__ import annotations
 
 import math
 from collections.abc import Callable
@@ -28,18 +26,12 @@ from course_utils.models import Model
 
 
 def gaussian_kl(mu: Tensor, logvar: Tensor) -> Tensor:
-    """KL(N(mu, diag(exp(logvar))) || N(0, I)) per dimension, (N, latent_dim), nats.
-
-    Kept per dimension because section 3 looks at each; sum over dim 1 for nats per image.
-    """
+    """KL(N(mu, diag(exp(logvar))) || N(0, I)) of each dimension by itself: (N, latent_dim), nats."""
     return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)
 
 
 def reparameterize(mu: Tensor, logvar: Tensor, eps: Tensor | None = None) -> Tensor:
-    """z = mu + sigma * eps with eps ~ N(0, I): a sample of q(z|x) that gradients pass through.
-
-    `eps`, shaped like mu, replaces the noise where a test or a figure needs the same draw twice.
-    """
+    """z = mu + sigma * eps, eps ~ N(0, I) unless given: a sample of q(z|x) that gradients pass through."""
     sigma = (0.5 * logvar).exp()
     if eps is None:
         eps = torch.randn_like(sigma)
@@ -49,8 +41,8 @@ def reparameterize(mu: Tensor, logvar: Tensor, eps: Tensor | None = None) -> Ten
 def bernoulli_nll(x_logits: Tensor, x: Tensor) -> Tensor:
     """-log p(x|z) for independent pixels, summed over pixels: nats per image, (N,).
 
-    A likelihood for binary x. On grey x it is the cross-entropy that the textbooks use: a fine
-    objective, but not a normalised log-likelihood, and its floor is the pixels' entropy, not 0.
+    A likelihood for binary x. On grey x it is the cross-entropy that the textbooks use: a fine objective, but
+    no normalised log-likelihood, and its floor is the pixels' entropy.
     """
     return F.binary_cross_entropy_with_logits(x_logits, x, reduction="none").flatten(1).sum(1)
 
@@ -165,10 +157,7 @@ def gaussian_log_density(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
 
 
 def log_weights(model: Model, x: Tensor, samples: int, *condition: Tensor) -> Tensor:
-    """log p(x|z_k) + log p(z_k) - log q(z_k|x) for `samples` draws z_k ~ q(z|x): (samples, N), nats.
-
-    x should be binary for these to be weights of a likelihood.
-    """
+    """log p(x|z_k) + log p(z_k) - log q(z_k|x) for draws z_k ~ q(z|x), of binary x: (samples, N), nats."""
     mu, logvar = model.encode(x, *condition)
     eps = torch.randn(samples, *mu.shape, dtype=mu.dtype, device=mu.device)
     return _weighed(model, x, reparameterize(mu, logvar, eps), mu, logvar, *condition)
@@ -189,11 +178,9 @@ def _weighed(model: Model, x: Tensor, z: Tensor, mu: Tensor, logvar: Tensor, *co
 
 
 def importance_weighted_bound(log_w: Tensor) -> Tensor:
-    """log (1/K) sum_k w_k from log-weights (K, N): (N,), nats per image.
+    """log (1/K) sum_k w_k from log-weights (K, N), finite also where exp(log_w) is not: (N,), nats per image.
 
-    A lower bound on log p(x) in expectation that rises with K; K = 1 is the ELBO's one-sample
-    estimate. logsumexp keeps it finite where exp(log_w) would underflow; without - log K it would be
-    off by log K nats.
+    A lower bound on log p(x) in expectation that rises with K; K = 1 is the ELBO's one-sample estimate.
     """
     return torch.logsumexp(log_w, dim=0) - math.log(log_w.shape[0])
 
@@ -225,10 +212,9 @@ def real_beta(
 ) -> float:
     """The beta that a loss as written really trains with, once both its terms are sums in nats.
 
-    `reconstruction` and `kl` say how each term is reduced within an image, 'sum' or 'mean' over pixels
-    and over latent dimensions. `sigma` is None for cross-entropy; for squared error it is the standard
-    deviation you claim for p(x|z), since SSE / (2 sigma^2) is the Gaussian's -log p(x|z) up to a
-    constant. `beta` is the factor in front of the KL term in the code.
+    `reconstruction` and `kl` are 'sum' or 'mean', over pixels and over latent dimensions; `beta` is the
+    factor written. `sigma` is None for cross-entropy; for squared error it is the standard deviation claimed
+    for p(x|z), as SSE / (2 sigma^2) is the Gaussian's -log p(x|z) up to a constant.
     """
     for reduction in (reconstruction, kl):
         if reduction not in ("sum", "mean"):

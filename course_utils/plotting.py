@@ -1,15 +1,13 @@
 """Every figure of the lessons.
 
-Each function takes arrays or tensors, returns a `Picture` and shows nothing: the notebook displays it
-as a cell's value. A Picture is a matplotlib Figure made without pyplot, so no global state is left
-behind, and it carries its alternative text into the notebook's output, where nbconvert finds it.
+Each function takes arrays or tensors and returns a `Picture`, which the notebook displays as a cell's value.
+A Picture is a matplotlib Figure made without pyplot, so no global state is left behind, and it carries its
+alternative text into the notebook's output, where nbconvert finds it.
 
 The ten class colours were searched for: the least difference between any two, as readers without red, green
 or blue cones see them, is as large as was found (19 in CIELAB; a test simulates it). Every map also writes
 each class's name near its median, so that colour is never the only sign.
 """
-
-from __future__ import annotations
 
 import io
 import itertools
@@ -51,7 +49,11 @@ STYLE: Any = {
 styled = matplotlib.rc_context(STYLE)  # a decorator: afterwards matplotlib's own settings are as they were
 
 Values: TypeAlias = np.ndarray | Tensor | Sequence[Any]  # images, coordinates or plain numbers
+Named: TypeAlias = Mapping[str, Values]
 Series: TypeAlias = Mapping[str, tuple[Values, Values]]  # curves by name: xs and ys
+Names: TypeAlias = Sequence[str]
+Charts: TypeAlias = Mapping[str, Series]  # curves by panel
+Level: TypeAlias = tuple[str, float] | None  # a dashed line: its name, and where it is
 Content = TypeVar("Content")
 
 
@@ -79,8 +81,7 @@ class Picture(Figure):
     def png(self) -> bytes:
         """The picture as a PNG file of at most 256 colours, half the size or less in every clone and page.
 
-        They are chosen to cover all colours that occur: by frequency, rare ones such as those of labels would
-        fall together.
+        They cover all that occur: chosen by frequency, rare ones such as those of labels would fall together.
         """
         drawn, file = io.BytesIO(), io.BytesIO()
         self.savefig(drawn, format="png")
@@ -113,30 +114,22 @@ def show(axes: Axes, image: np.ndarray) -> None:
 
 
 @styled
-def image_rows(rows: Mapping[str, Values], title: str, columns: Sequence[str] = ()) -> Picture:
+def image_rows(rows: Named, title: str, columns: Names = ()) -> Picture:
     """Images in labelled rows, e.g. originals over reconstructions: each value (N, 1, 28, 28)."""
     count = max(len(images) for images in rows.values())
     words = max(len(line) for label in rows for line in label.split("\n"))
     size = min(0.8, (WIDTH - 0.2 - 0.085 * words) / count)  # inches: what the row labels leave
     alt = f"Rows of {count} images, from the top: {', '.join(rows)}."
     picture = Picture(WIDTH, size * 1.06 * len(rows) + (0.7 if columns else 0.45), title, alt)
-    height, width = to_numpy(next(iter(rows.values()))).shape[-2:]
-    down, across = height + GAP, width + GAP
-    paper = np.full((len(rows) * down - GAP, count * across - GAP), np.nan)
-    for row, images in enumerate(rows.values()):
-        for column, image in enumerate(to_numpy(images)):
-            paper[row * down :, column * across :][:height, :width] = image.reshape(height, width)
+    paper = np.full((len(rows), count, 1, 28 + GAP, 28 + GAP), np.nan)
+    for row, images in zip(paper, rows.values(), strict=True):
+        row[: len(images), :, :28, :28] = to_numpy(images)
     axes = picture.subplots()
-    show(axes, paper)
-    axes.set_yticks(np.arange(len(rows)) * down + height / 2, list(rows), fontsize=10)
-    axes.set_xticks(np.arange(len(columns)) * across + width / 2, columns, fontsize=9)
+    show(axes, tile(paper.reshape(-1, *paper.shape[2:]), count)[:-GAP, :-GAP])
+    axes.set_yticks(np.arange(len(rows)) * (28 + GAP) + 14, list(rows), fontsize=10)
+    axes.set_xticks(np.arange(len(columns)) * (28 + GAP) + 14, columns, fontsize=9)
     axes.tick_params(length=0, labeltop=True, labelbottom=False)
     return picture
-
-
-def _number(value: float) -> str:
-    """One decimal, no '-0.0', and the minus sign that axes have."""
-    return f"{round(float(value), 1) + 0.0:.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def tile(images: np.ndarray, columns: int) -> np.ndarray:
@@ -147,7 +140,7 @@ def tile(images: np.ndarray, columns: int) -> np.ndarray:
 
 
 @styled
-def image_grids(grids: Mapping[str, Values], title: str, columns: int, size: float = 3.6) -> Picture:
+def image_grids(grids: Named, title: str, columns: int, size: float = 3.6) -> Picture:
     """Square grids of samples side by side, one per entry: each value (rows * columns, 1, 28, 28)."""
     width = max(min(WIDTH, size * len(grids)), 4.5)
     alt = f"Grids of images with {columns} columns, from the left: {', '.join(grids)}."
@@ -172,7 +165,7 @@ def plane_grids(grids: Mapping[str, tuple[Values, Values]], title: str) -> Pictu
         by_row = to_numpy(images).reshape(n, n, 1, 28, 28)[::-1].reshape(n * n, 1, 28, 28)
         show(axes, tile(by_row, n))
         shown = np.unique(np.linspace(0, n - 1, min(n, 5)).round().astype(int))
-        names = [_number(ticks[i]) for i in shown]
+        names = [f"{round(float(ticks[i]), 1) + 0.0:.1f}".replace("-", "\N{MINUS SIGN}") for i in shown]
         axes.set_xticks(shown * 28 + 14, names)
         axes.set_yticks((n - 1 - shown) * 28 + 14, names)
     return picture
@@ -180,11 +173,7 @@ def plane_grids(grids: Mapping[str, tuple[Values, Values]], title: str) -> Pictu
 
 @styled
 def maps(
-    panels: Mapping[str, Values],
-    labels: Values,
-    class_names: Sequence[str],
-    title: str,
-    axis_names: tuple[str, str] = ("z1", "z2"),
+    panels: Named, labels: Values, class_names: Names, title: str, axis_names: tuple[str, str] = ("z1", "z2")
 ) -> Picture:
     """Points of the plane coloured by class, one panel per entry: each value (N, 2)."""
     labels = to_numpy(labels)
@@ -205,27 +194,24 @@ def ink_on(colour: str) -> str:
     return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 else "white"
 
 
-def draw_classes(
-    axes: Axes, points: np.ndarray, labels: np.ndarray, class_names: Sequence[str], inches: float
-) -> None:
-    """Points (N, 2) in the colours of their classes, on axes so many `inches` wide, with any `class_names`.
+def draw_classes(axes: Axes, points: np.ndarray, labels: np.ndarray, names: Names, inches: float) -> None:
+    """Points (N, 2) in the colours of their classes, on axes so many `inches` wide, with any class `names`.
 
     All are drawn in one shuffled order: class by class, the last would cover the first. Their area is a fixed
-    share of the panel's, so that 10,000 leave paper between them and 60 are seen. Fainter and larger points
-    run together in the middle, and outlines of each class's density hide how classes mix.
+    share of the panel's, so that 10,000 leave paper between them and 60 are seen.
     """
     order = np.random.default_rng(0).permutation(len(points))
     x, y = points[order].T
     size = float(np.clip(COVER * inches**2 / len(points), 0.7, 14))
     axes.scatter(x, y, s=size, c=np.array(COLOURS)[labels[order]].tolist(), alpha=0.7, linewidths=0)
     look: Any = {"ha": "center", "va": "center", "fontweight": "bold", "fontsize": 9 if inches > 2 else 6}
-    for index, place in label_places(points, labels, class_names).items():
+    for index, place in label_places(points, labels, names).items():
         colour = COLOURS[index]
         box = {"boxstyle": "round,pad=0.2,rounding_size=0.5", "fc": colour, "ec": "white"}
-        axes.annotate(class_names[index], tuple(place), color=ink_on(colour), bbox=box, **look)
+        axes.annotate(names[index], tuple(place), color=ink_on(colour), bbox=box, **look)
 
 
-def label_places(points: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> dict[int, np.ndarray]:
+def label_places(points: np.ndarray, labels: np.ndarray, names: Names) -> dict[int, np.ndarray]:
     """For each class the member nearest to its median whose label keeps clear of the labels before it."""
     places: dict[int, np.ndarray] = {}
     span = np.ptp(points, axis=0) + 1e-9
@@ -249,8 +235,8 @@ def lines(
     x: str,
     y: str,
     *,
-    errors: Mapping[str, Values] | None = None,
-    level: tuple[str, float] | None = None,
+    errors: Named | None = None,
+    level: Level = None,
     log_x: bool = False,
 ) -> Picture:
     """Curves over a common axis: name -> (xs, ys); `errors` are one standard error, `level` a dashed line."""
@@ -267,13 +253,7 @@ def lines(
 
 @styled
 def panels(
-    charts: Mapping[str, Series],
-    title: str,
-    x: str | Sequence[str],
-    y: str | Sequence[str],
-    *,
-    log_x: bool = False,
-    log_y: bool = False,
+    charts: Charts, title: str, x: str | Names, y: str | Names, *, log_x: bool = False, log_y: bool = False
 ) -> Picture:
     """Several line charts side by side: panel name -> the `series` of `lines`."""
     xs, ys = ([names] * len(charts) if isinstance(names, str) else names for names in (x, y))
@@ -289,7 +269,7 @@ def panels(
 
 
 @styled
-def fading(charts: Mapping[str, Values], title: str, x: str, y: str) -> Picture:
+def fading(charts: Named, title: str, x: str, y: str) -> Picture:
     """Many curves of one kind, in panels on one scale: panel name -> (steps, curves); steps count from 1."""
     arrays = {name: to_numpy(curves) for name, curves in charts.items()}
     content = _listed({name: [f"{curves.shape[1]} curves"] for name, curves in arrays.items()})
@@ -300,7 +280,7 @@ def fading(charts: Mapping[str, Values], title: str, x: str, y: str) -> Picture:
 
 
 @styled
-def strips(charts: Mapping[str, Mapping[str, Values]], title: str, x: str, y: str) -> Picture:
+def strips(charts: Mapping[str, Named], title: str, x: str, y: str) -> Picture:
     """Single results as points over their group, with the group's mean: panel name -> {group: values}."""
     content = {name: [" ".join(group.split()) for group in groups] for name, groups in charts.items()}
     by = f" by {x}" if x else ""
@@ -322,8 +302,7 @@ def posteriors(
     """True posteriors of the plane and Gaussian ones: name -> (coordinates (n,), density (n, n), mu, sigma).
 
     Row i, column j of the density stands at z = (coordinates[j], coordinates[i]); coordinates (2, n) are the
-    axes' own. The Gaussian N(mu, diag(sigma^2)) is drawn at one and two sigma; each panel shows `reach`
-    sigma around it.
+    axes' own. N(mu, diag(sigma^2)) is drawn at one and two sigma; a panel shows `reach` sigma around it.
     """
     alt = (
         "For each image the true posterior over the plane as shades, and the Gaussian q(z|x) as ellipses at "
@@ -343,9 +322,7 @@ def posteriors(
     return picture
 
 
-def draw_lines(
-    axes: Axes, series: Series, x: str, y: str, errors: Mapping[str, Values] | None = None
-) -> None:
+def draw_lines(axes: Axes, series: Series, x: str, y: str, errors: Named | None = None) -> None:
     """Lines told apart by colour and by marker, with a legend if there are several."""
     for (name, (xs, ys)), marker in zip(series.items(), itertools.cycle(MARKERS), strict=False):
         error = to_numpy(errors[name]) if errors and name in errors else None
@@ -360,8 +337,7 @@ def draw_lines(
 def logarithmic(axes: Axes, names: str) -> None:
     """Scale the axes of these names so, 'x', 'y' or 'xy', with plain numbers at the ticks: 1, 2, 5, 10.
 
-    Matplotlib's own 10^1 asks for mathematical fonts. Its list of fonts, kept in the user's cache for all
-    installations, may lack them, and then 21 warnings stand below the figure.
+    Matplotlib's own 10^1 asks for mathematical fonts, and warns 21 times where it knows of none.
     """
     for name in names:
         axes.set(**{f"{name}scale": "log"})
@@ -372,23 +348,15 @@ def logarithmic(axes: Axes, names: str) -> None:
 
 
 @styled
-def points(
-    named: Mapping[str, tuple[float, float]],
-    title: str,
-    x: str,
-    y: str,
-    marked: Sequence[str] = (),
-    equal: tuple[str, float] | None = None,
-) -> Picture:
+def points(named: Named, title: str, x: str, y: str, marked: Names = (), equal: Level = None) -> Picture:
     """Single named points in the plane, joined in the order given: a rate-distortion curve.
 
-    Those whose names are `marked` are drawn larger and in another colour; `equal` is the name of a dashed
-    line on which x + y has this value.
+    Those `marked` are larger and in another colour; `equal` is the name of a dashed line, and x + y on it.
     """
     dashed = f" A dashed line of slope -1: {equal[0]}." if equal is not None else ""
     picture = Picture(NARROW, 4.0, title, f"Points of {y} against {x}: {', '.join(named)}.{dashed}")
     axes = picture.subplots()
-    positions = np.array([list(position) for position in named.values()])
+    positions = np.array([*named.values()])
     axes.plot(*positions.T, "o-", color=COLOURS[0], markersize=5)
     for name, position in zip(named, positions, strict=True):
         bold: Any = {"fontweight": "bold"} if name in marked else {}
@@ -408,10 +376,7 @@ def points(
 def bars(
     groups: Mapping[str, Mapping[str, Any]], title: str, y: str, errors: bool = False, one_scale: bool = False
 ) -> Picture:
-    """Bars side by side: chart name -> {bar name: height}; a value may be (height, error).
-
-    `one_scale` gives all charts the same axis, for heights that are to be compared across them.
-    """
+    """Bars side by side: chart name -> {bar name: height}, or (height, error); `one_scale`: one y for all."""
     picture = Picture(WIDTH, 3.4, title, f"Bar charts of {y}. {_listed(groups)}.")
     for axes, values in picture.panels(groups, y=y):
         heights, spread = zip(*values.values(), strict=True) if errors else ([*values.values()], None)
@@ -431,7 +396,7 @@ def bars(
 
 
 @styled
-def confusion(matrix: Values, class_names: Sequence[str], title: str) -> Picture:
+def confusion(matrix: Values, class_names: Names, title: str) -> Picture:
     """A confusion matrix (C, C) of counts as shares of each true class's row."""
     counts = np.asarray(matrix, dtype=float)
     shares = counts / counts.sum(1, keepdims=True).clip(min=1)

@@ -1,11 +1,8 @@
 """A bar for long work, in a terminal or a notebook, that is gone at the end; none where nobody watches.
 
-In a notebook the bar is text in an output that is exchanged in its place. tqdm's own bar for notebooks is a
-widget: in a saved notebook, opened without its kernel, an error would stand where one was, and some editors
-load widgets from the network.
+In a notebook it is text in an output that is exchanged in its place. tqdm's own is a widget: a saved
+notebook, opened without its kernel, would show an error, and some editors load widgets from the network.
 """
-
-from __future__ import annotations
 
 import contextlib
 import html

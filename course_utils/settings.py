@@ -3,12 +3,10 @@
 Three environment variables, read here and nowhere else:
 
 - `COURSE_BUDGET`: `smoke`, `laptop` (the default) or `full`;
-- `COURSE_DATASET`: which images the lessons use; unset, MNIST where its files are already in the data
-  folder and the embedded `digits` where they are not, so that nothing is downloaded unasked;
+- `COURSE_DATASET`: which images the lessons use; unset, MNIST where its files are already in the data folder
+  and the embedded `digits` where they are not, so that nothing is downloaded unasked;
 - `COURSE_DATA`: the folder with data sets in torchvision's layout, `data/` in the project by default.
 """
-
-from __future__ import annotations
 
 import os
 from dataclasses import dataclass
@@ -23,7 +21,7 @@ class CourseError(Exception):
     """Something the reader can put right; the message is one sentence that says how."""
 
     def _render_traceback_(self) -> list[str]:
-        """IPython shows this instead of a traceback: the sentence is all that helps here."""
+        """IPython shows this instead of a traceback."""
         return [f"{type(self).__name__}: {self}"]
 
 
@@ -73,10 +71,7 @@ def budget(name: str | None = None) -> Budget:
 def project_folder() -> Path:
     """The nearest folder upwards that holds the course, or the working folder where there is none."""
     here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "nbgrader_config.py").is_file():
-            return folder
-    return here
+    return next((up for up in (here, *here.parents) if (up / "nbgrader_config.py").is_file()), here)
 
 
 def data_folder() -> Path:
@@ -95,15 +90,12 @@ def remark(line: str) -> None:
         print(line)
 
 
-def device() -> torch.device:
+def device() -> "torch.device":
     """The fastest device here: CUDA, then Apple's GPU, then the processor."""
     import torch  # here, so that the command line answers at once
 
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
+    gpus = {"cuda": torch.cuda, "mps": torch.backends.mps}
+    return torch.device(next((kind for kind, gpu in gpus.items() if gpu.is_available()), "cpu"))
 
 
 def device_name() -> str:

@@ -1,14 +1,11 @@
 """The training loop, written to be read: `fit` is what runs under every training of the course.
 
-Draw a batch, compute the loss, step down its gradient. Whatever else a training needs, observers do: they are
-told when it starts, of every step and of the end of every epoch. Images are one tensor on one device, so a
-batch is a row selection and costs nothing beside the model.
+Draw a batch, compute the loss, step down its gradient, and record what came of it; whatever else a training
+needs, observers do. Images are one tensor on one device, so a batch is a row selection.
 
-The lessons call `engine.cache.fit`, which keeps what is trained. It calls `engine.fast.fit`, which has a step
-that takes less time and a view of how it goes, and that calls `fit`.
+The lessons call `engine.cache.fit`, which keeps what is trained. It calls `engine.fast.fit`, which takes less
+time and shows how it goes, and that calls `fit`.
 """
-
-from __future__ import annotations
 
 import itertools
 import math
@@ -35,10 +32,9 @@ LOOK = 50  # steps from one look at the loss to the next; each makes a GPU wait
 class History:
     """What happened in each epoch; every list has one entry per epoch.
 
-    `train` and `test` map the names of the loss's terms ('loss', and for a VAE 'reconstruction' and
-    'kl') to their averages over images; `train` is averaged while the weights still move, `test` is
-    taken after the epoch with beta = 1 and is empty unless test images were given. `watched` holds what
-    the caller's own `watch` returned after each epoch. `seconds` counts training alone, from the start.
+    `train` and `test` map the names of the loss's terms ('loss', and for a VAE 'reconstruction' and 'kl') to
+    their averages over images: `train` while the weights still move, `test`, empty without test images, after
+    the epoch with beta = 1. `watched` is what `watch` returned; `seconds` add up those of training.
     """
 
     train: dict[str, list[float]] = field(default_factory=dict)
@@ -65,7 +61,6 @@ class State:
     images: int  # in an epoch
     epochs: int  # when it is done
     seen: int = 0  # images, over all epochs
-    epoch_began: float = 0.0  # by the clock, seconds
 
     @property
     def share(self) -> float:
@@ -74,7 +69,7 @@ class State:
 
 
 class Observer:
-    """What a training tells of itself. Here nobody listens; those who do override what they want to hear."""
+    """What a training tells of itself: those who listen override what they want to hear."""
 
     def start(self, state: State) -> None:
         """Before the first step. Who has kept an earlier training may put `state` where that stood."""
@@ -127,53 +122,53 @@ def fit(
     `objectives.negative_elbo`; with `labels` it is called as `loss(model, x, y)`. A beta that changes as
     training goes on is the loss's own: `Scheduled`. After every epoch the loss of `test_images` is recorded,
     and so are the numbers that `watch(model)` returns. `batch_size` may be a list with an entry per epoch.
-    Images (N, 1, 28, 28) live on the model's device. `seed` fixes the order of batches and the noise; the
-    model's initial weights are the caller's to seed.
-
-    Raises CourseError, before the first step, for settings that cannot work, and within the first steps for
-    a loss that diverges or is no number.
+    Images (N, 1, 28, 28) live on the model's device. `seed` fixes the order of batches and the noise, not the
+    initial weights. Raises CourseError for settings that cannot work, before the first step, and for a loss
+    that diverges or is no number.
     """
     for problem in problems(model, images, epochs, batch_size, learning_rate):
         raise CourseError(problem)
     torch.manual_seed(seed)
-    data = given(images, labels)
-    batch_sizes = [batch_size] * epochs if isinstance(batch_size, int) else batch_size
+    pairs = (images, labels), (test_images, test_labels)
+    data, held_out = ([tensor for tensor in pair if tensor is not None] for pair in pairs)
     optimizer, step = descent(model, loss, learning_rate)
-    state = State(model, optimizer, History(), len(images), epochs)
-    held_out = given(test_images, test_labels)
-    tested = Watcher("test", lambda model: average(model, loss, *held_out) if held_out else {})
-    observers = [Record(), Guard(), tested, Watcher("watched", watch), *observers]
+    history = History()
+    state = State(model, optimizer, history, len(images), epochs)
+    observers = [Guard(), *observers]
     for observer in observers:
         observer.start(state)
 
     model.train()
-    for size in batch_sizes[state.history.epochs :]:
-        state.epoch_began = time.perf_counter()
+    sizes = [batch_size] * epochs if isinstance(batch_size, int) else batch_size
+    for size in sizes[history.epochs :]:
+        sums: Any = 0.0  # they stay on the device: to read a number makes a GPU wait
+        began = time.perf_counter()
         for rows in torch.randperm(len(images), device=images.device).split(size):
             terms = step(state.share, *(tensor[rows] for tensor in data))
+            sums = sums + torch.stack(terms).detach() * len(rows)
             state.seen += len(rows)
             for observer in observers:
                 observer.step(state, terms, len(rows))
+        averages = [total / len(images) for total in sums.tolist()]  # waits for the device, ...
+        seconds = time.perf_counter() - began  # ... so that this is the time it took
+        history.seconds.append(seconds + sum(history.seconds[-1:]))
+        append(history.train, dict(zip(terms._fields, averages, strict=True)))
+        if held_out:
+            append(history.test, average(model, loss, *held_out))
+        if watch is not None:
+            with judged(model, seed=0):  # with noise of its own: the training goes as if unwatched
+                append(history.watched, watch(model))
         for observer in observers:
             observer.epoch(state)
     model.eval()
-    return state.history
-
-
-def given(*tensors: Tensor | None) -> tuple[Tensor, ...]:
-    """Images, and their labels where there are some."""
-    return tuple(tensor for tensor in tensors if tensor is not None)
-
-
-# --- a beta that changes ----------------------------------------------------------------------------------
+    return history
 
 
 @dataclass(frozen=True)
 class Scheduled:
     """A loss whose beta follows a schedule: a function of the share of training done, from 0 to 1.
 
-    `Scheduled(objectives.negative_elbo, partial(warm_up, share=0.5, top=1.0))` is a loss for `fit`. Outside
-    of the steps, as on test images, it is the loss that it was made of.
+    `Scheduled(objectives.negative_elbo, partial(warm_up, share=0.5, top=1.0))`: test images see it without.
     """
 
     loss: Loss
@@ -189,32 +184,8 @@ def keywords(loss: Loss, share: float) -> dict[str, float]:
 
 
 def warm_up(t: float, share: float, top: float) -> float:
-    """KL warm-up: beta rises from 0 at t = 0 in a straight line to `top` at t = `share` and stays there.
-
-    t is the share of training done. (Bowman et al. 2016, arXiv:1511.06349)
-    """
-    return top * min(1.0, t / share)
-
-
-# --- who observes -----------------------------------------------------------------------------------------
-
-
-class Record(Observer):
-    """Writes an epoch into the history: the terms of the loss, averaged over its images, and its seconds."""
-
-    sums: Any = 0.0
-
-    def step(self, state: State, terms: Any, images: int) -> None:
-        """Sums stay on the device: to read a number makes a GPU wait."""
-        self.sums = self.sums + torch.stack(terms).detach() * images
-        self.names = terms._fields
-
-    def epoch(self, state: State) -> None:
-        averages = [total / state.images for total in self.sums.tolist()]  # waits for the device, ...
-        seconds = time.perf_counter() - state.epoch_began  # ... so that this is the time it took
-        append(state.history.train, dict(zip(self.names, averages, strict=True)))
-        state.history.seconds.append(seconds + sum(state.history.seconds[-1:]))
-        self.sums = 0.0
+    """KL warm-up: beta rises from 0 in a straight line to `top` at t = `share` of the training, and stays."""
+    return top * min(1.0, t / share)  # (Bowman et al. 2016, arXiv:1511.06349)
 
 
 class Guard(Observer):
@@ -240,23 +211,8 @@ class Guard(Observer):
         if math.isnan(self.first):
             self.first = loss
         if loss > 10 * abs(self.first) + 1:  # + 1 nat: a loss may begin at 0
-            raise CourseError(
-                f"The loss has risen from {self.first:.4g} to {loss:.4g} in epoch {epoch}: "
-                "training diverges; lower the learning rate."
-            )
-
-
-@dataclass
-class Watcher(Observer):
-    """Records what `watch` sees. Its noise has a seed of its own: the training goes as if unwatched."""
-
-    record: str  # of the History
-    watch: Watch | None
-
-    def epoch(self, state: State) -> None:
-        if self.watch is not None:
-            with judged(state.model, seed=0):
-                append(getattr(state.history, self.record), self.watch(state.model))
+            risen = f"The loss has risen from {self.first:.4g} to {loss:.4g} in epoch {epoch}"
+            raise CourseError(f"{risen}: training diverges; lower the learning rate.")
 
 
 def append(record: dict[str, list[Any]], values: Mapping[str, Any]) -> None:
@@ -265,23 +221,14 @@ def append(record: dict[str, list[Any]], values: Mapping[str, Any]) -> None:
         record.setdefault(name, []).append(value)
 
 
-def average(
-    model: Model, loss: Loss, *data: Tensor, batch_size: int = 1000, seed: int = 0
-) -> dict[str, float]:
-    """The terms of `loss` averaged over all images, without training; the model's mode is kept.
-
-    The noise is drawn from `seed` and the random state put back: a training that is judged after every
-    epoch goes the way it goes unjudged.
-    """
+def average(model: Model, loss: Loss, *data: Tensor, batch_size: int = 1000) -> dict[str, float]:
+    """The terms of `loss` averaged over all images; its mode and the random state stay as they were."""
     sums: dict[str, float] = {}
-    with judged(model, seed):
+    with judged(model, seed=0):
         for batch in zip(*(tensor.split(batch_size) for tensor in data), strict=True):
             for name, value in loss(model, *batch)._asdict().items():
                 sums[name] = sums.get(name, 0.0) + value.item() * len(batch[0])
     return {name: total / len(data[0]) for name, total in sums.items()}
-
-
-# --- what is asked for ------------------------------------------------------------------------------------
 
 
 def problems(
@@ -293,10 +240,8 @@ def problems(
     if not images.is_floating_point():
         yield f"Images are {images.dtype}: turn them into floats in [0, 1] (images / 255)."
     for device in {parameter.device for parameter in model.parameters()} - {images.device}:
-        yield (
-            f"The model is on {device} and the images are on {images.device}: "
-            "move one of them with .to(device)."
-        )
+        both = f"The model is on {device} and the images are on {images.device}"
+        yield f"{both}: move one of them with .to(device)."
     low, high = (value.item() for value in images.aminmax())
     if not 0 <= low <= high <= 1:  # also where a pixel is NaN
         yield f"Pixels reach from {low:.4g} to {high:.4g}: scale the images to [0, 1]."

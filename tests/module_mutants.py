@@ -87,12 +87,13 @@ REASONS: dict[str, dict[str, str]] = {
     },
     "training": {
         "fit: torch.randperm(len(images), device=images.device) -> torch.randperm(len(images))": GPU,
-        "Record: zip(self.names, averages, strict=True) -> zip(self.names, averages)": STRICT,
-        "Record: True -> False": STRICT,
+        "fit: zip(terms._fields, averages, strict=True) -> zip(terms._fields, averages)": STRICT,
+        "fit: True -> False": STRICT,
         "average: 0 -> -1": AS_MANY,
         "average: 0 -> -1 (2)": AS_MANY,
         "problems: value.item() -> value": mutants.NUMBER,
-        "Watcher: 0 -> -1": "its noise may come from any seed of its own",
+        "fit: 0 -> 1": "the noise of what watches may come from any seed of its own",
+        "fit: 0 -> -1": "the noise of what watches may come from any seed of its own",
     },
     "evaluation": {
         "binarize: torch.bernoulli(images.cpu(), generator=generator).to(images.device) -> "

@@ -69,7 +69,7 @@ def test_damaged_data_stop_the_run_before_it_starts(course, project):
         (raw / f"{part}-ubyte").write_bytes(b"garbled")
     done = course("run", "--data", "mnist", cwd=project)
     assert done.exit_code == 2
-    assert "is not an MNIST file; delete the folder" in done.stderr
+    assert "is not a whole MNIST file; delete the folder" in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (project / "build").exists()
 

@@ -1,15 +1,11 @@
-"""The embedded digits: scikit-learn's 1,797 handwritten ones, brought to MNIST's geometry.
+"""The embedded digits: scikit-learn's 1,797 handwritten ones (Alpaydin & Kaynak 1998).
 
-They come with the library (Alpaydin & Kaynak 1998), so the course runs with nothing downloaded. 8x8 pixels
-are enlarged to 20x20 and centred in 28x28, as MNIST's digits are.
-
-They stand in the file writer by writer, some 130 images each, which begin with 0 to 9 three times over. At
-1,415 such a block ends: nobody has written both for training and for testing. A cut inside a block shows in
-the scores: with one at 1,437, 22 images into the next block, 30% of that writer's other images have their
-nearest training image among those 22, where chance gives 1.5%.
+8x8 pixels are enlarged to 20x20 and centred in 28x28, as MNIST's digits are. They stand in the file writer by
+writer, some 130 images each, which begin with 0 to 9 three times over. At 1,415 such a block ends: nobody has
+written both for training and for testing. A cut inside a block shows in the scores: with one 22 images into
+the next block, 30% of that writer's other images have their nearest training image among those 22, where
+chance gives 1.5%.
 """
-
-from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,8 +22,7 @@ TRAIN = 1415  # of the images, up to where a writer's block ends; the rest are f
 def enlarged(variants: int = 7, train: int = TRAIN) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Images (N, 1, 28, 28) float32 in [0, 1] and labels (N,) int64 for training, then for testing.
 
-    The last 382 images, by writers of their own, are the test set and stay as they are. Each of the
-    first 1,415 joins the training set with seven small affine variants: 11,320 images.
+    The last 382 images are for testing, each of the others with seven small affine variants: 11,320 images.
     """
     # Read from where `load_digits` has it: to import scikit-learn takes longer than to import PyTorch.
     library: Any = find_spec("sklearn")

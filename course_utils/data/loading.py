@@ -1,14 +1,12 @@
 """Images in: real data sets from disk, stand-ins that need no network.
 
-`load` returns plain tensors. Indexing a tensor costs almost nothing; a DataLoader that decodes one PIL
-image at a time costs more than the small models of this course.
+`load` returns plain tensors: a DataLoader that decodes one PIL image at a time costs more than the small
+models of this course.
 
-- `mnist`, `fashion-mnist`: torchvision's data sets in `COURSE_DATA`, in whichever of the usual layouts
-  they lie there, downloaded once if asked for by name, checked before use.
+- `mnist`, `fashion-mnist`: torchvision's data sets in `COURSE_DATA`, in any usual layout, downloaded once if
+  asked for by name, checked before use.
 - `digits` and `garments`: made here, in modules of these names; they stand in for the other two.
 """
-
-from __future__ import annotations
 
 import gzip
 import hashlib
@@ -47,8 +45,7 @@ SOURCES = {
 }
 NAMES = ["digits", "mnist", "garments", "fashion-mnist"]
 
-# SHA-256 of MNIST's four files as torchvision unpacks them. torchvision verifies the archives it
-# downloads, but not the files that it later finds on disk.
+# SHA-256 of MNIST's four files: torchvision verifies archives that it downloads, but not what lies on disk.
 MNIST_SHA256 = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -81,45 +78,50 @@ class Dataset:
         held_out = rows % originals >= round((1 - share) * originals)
         return rows[~held_out], rows[held_out & (rows < originals)]
 
-    def to(self, device: torch.device) -> Dataset:
+    def to(self, device: torch.device) -> "Dataset":
         """The same data on `device`."""
         moved: Any = {name: x.to(device) for name, x in vars(self).items() if isinstance(x, Tensor)}
         return replace(self, **moved)
 
     def __repr__(self) -> str:
-        return (
-            f"{self.name}: {len(self.train_images):,} training and {len(self.test_images):,} test images"
-            f" ({self.source})"
-        )
+        train, test = len(self.train_images), len(self.test_images)
+        return f"{self.name}: {train:,} training and {test:,} test images ({self.source})"
 
 
 def load(name: str, *, download: bool = True, train: int | None = None, test: int | None = None) -> Dataset:
     """The data set `name` on the processor: all of it, or its first `train` and `test` images.
 
-    Raises CourseError for an unknown name and, for the real data sets, where the files in the folder of
-    COURSE_DATA are missing and cannot be downloaded, or are damaged.
+    Raises CourseError for an unknown name, and where files of a real one are damaged or cannot be had.
     """
     settings.one_of("data set", name, NAMES)
+    originals = None
     if name == "digits":
-        tensors = digits.enlarged()
+        tensors, originals = digits.enlarged(), digits.TRAIN
     elif name == "garments":  # no more than wanted: drawing all takes ten seconds
         counts = min(12_000, train or 12_000), min(5_000, test or 5_000)
         tensors = (*garments.draw(counts[0], seed=0), *garments.draw(counts[1], seed=1))
     else:
-        tensors = _real(name, download)
+        if not _files(name):
+            if not download:
+                raise CourseError(
+                    f"{_not_there(name)}: set COURSE_DATASET={name} to have it downloaded, or point "
+                    "COURSE_DATA at a folder that holds it."
+                )
+            _download(name, settings.data_folder())
+        # torchvision would prefer a cache of its older versions, if one lies there, to the files checked.
+        files = _files(name)
+        tensors = (*_split(name, files, "train"), *_split(name, files, "t10k"))
     classes = tuple(map(str, range(10))) if name in ("digits", "mnist") else garments.CLASS_NAMES
     source = SOURCES.get(name, f"real images from {_shown(settings.data_folder())}")
     images, labels, test_images, test_labels = tensors
     training, testing = (images[:train], labels[:train]), (test_images[:test], test_labels[:test])
-    originals = digits.TRAIN if name == "digits" else None
     return Dataset(name, *training, *testing, classes, source, originals)
 
 
 def for_lesson(budget: Budget, *, clothing: bool = False) -> Dataset:
-    """The data a lesson runs on: what COURSE_DATASET asks for, cut to the budget, on the device.
+    """The data a lesson runs on, cut to the budget, on the device; a stand-in for it is said in one line.
 
-    Where real data is wanted and cannot be had, the lesson goes on with the stand-in and says so in one
-    line. `clothing` selects Fashion-MNIST where digits are real, `garments` where they are embedded.
+    `clothing` selects Fashion-MNIST where COURSE_DATASET asks for real digits, `garments` where for embedded.
     """
     name = wanted()
     if clothing:
@@ -151,11 +153,9 @@ def is_on_disk(name: str) -> bool:
 def torchvision() -> ModuleType:
     """torchvision, also where its operators do not fit the installed torch.
 
-    The wheel on the package index is built for CUDA. Beside a CPU-only torch its operator library does
-    not load, and the import then stops where it wants to describe an operator that does not exist
-    (pytorch/vision issues 9077 and 9085). The course needs data sets only, so the operators are
-    declared, without code, and the import is repeated. Beside a torch that fits, the first import
-    succeeds and nothing is declared.
+    The package index has it built for CUDA. Beside a CPU-only torch its operators do not load, and the import
+    stops where it describes one (pytorch/vision issues 9077 and 9085). The course needs data sets only, so
+    they are then declared, without code, and the import repeated.
     """
     try:
         return importlib.import_module("torchvision")
@@ -175,15 +175,13 @@ _DECLARED = torch.library.Library("torchvision", "FRAGMENT")  # declarations die
 def _files(name: str) -> dict[str, Path]:
     """Where the four files of a data set lie, {} unless all do.
 
-    torchvision's layout comes first. The folder of COURSE_DATA may also be a part of it, or hold the files
-    as other sites spell and pack them; the two data sets' files have the same names, so that a folder
-    without MNIST's own layout is Fashion-MNIST's where its name says so.
+    torchvision's layout comes first. The folder of COURSE_DATA may also be a part of it, or hold the files as
+    other sites spell and pack them. Both data sets' have the same names: there the folder's own decides.
     """
     folder = settings.data_folder()
-    places = [folder / REAL[name] / "raw", folder / REAL[name]]
-    if ("fashion" in f"{folder.parent.name}/{folder.name}".lower()) == (name == "fashion-mnist"):
-        places += [folder / "raw", folder]
-    for place in places:
+    places = [folder / REAL[name] / "raw", folder / REAL[name], folder / "raw", folder]
+    fashion = "fashion" in f"{folder.parent.name}/{folder.name}".lower()
+    for place in places if fashion == (name == "fashion-mnist") else places[:2]:
         found = {
             file: path
             for file in MNIST_SHA256
@@ -196,24 +194,10 @@ def _files(name: str) -> dict[str, Path]:
     return {}
 
 
-def _real(name: str, download: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """One of torchvision's data sets, downloaded if it is not there and that is allowed."""
-    if not _files(name):
-        if not download:
-            raise CourseError(
-                f"{_not_there(name)}: set COURSE_DATASET={name} to have it downloaded, or point COURSE_DATA "
-                "at a folder that holds it."
-            )
-        _download(name, settings.data_folder())
-    # torchvision would prefer a cache of its older versions, if one lies there, to the files just checked.
-    files = _files(name)
-    return *_split(name, files, "train"), *_split(name, files, "t10k")
-
-
 def _not_there(name: str) -> str:
     """What was looked for, and what lies there instead."""
     folder = settings.data_folder()
-    inside = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    inside = sorted(path.name for path in folder.glob("*"))
     holds = f", which holds {', '.join(inside[:5])}{', ...' * (len(inside) > 5)}" if inside else ""
     wanted = f"{REAL[name]}/raw/train-images-idx3-ubyte and three more files, packed (.gz) or not"
     return f"{REAL[name]} is not in {_shown(folder)}{holds} (wanted: {wanted})"
@@ -248,12 +232,8 @@ def _read(name: str, files: dict[str, Path], file: str, shape: tuple[int, ...]) 
         raise _damaged(path, f"cannot be read ({problem})") from None
     header = 4 * (2 + len(shape))
     magic, count, *found = map(int, np.frombuffer(content[:header].ljust(header, b"\0"), ">u4"))
-    if magic != 2049 + len(shape):
-        raise _damaged(path, "is not an MNIST file")
-    if tuple(found) != shape:
-        raise _damaged(path, "does not hold 28 x 28 images")
-    if len(content) != header + count * math.prod(shape):
-        raise _damaged(path, "is truncated or has extra bytes")
+    if (magic, *found, len(content)) != (2049 + len(shape), *shape, header + count * math.prod(shape)):
+        raise _damaged(path, "is not a whole MNIST file")
     # A teacher's own subset has another length and no published checksum.
     published = name == "mnist" and count in (10_000, 60_000)
     if published and hashlib.sha256(content).hexdigest() != MNIST_SHA256[file]:
@@ -270,8 +250,7 @@ def _damaged(file: Path, what: str) -> CourseError:
 
 def _download(name: str, folder: Path) -> None:
     """Fetch a data set beside its final place and move it there when it is complete."""
-    datasets = importlib.import_module(torchvision().__name__ + ".datasets")
-    kind = getattr(datasets, REAL[name])
+    kind = getattr(importlib.import_module(torchvision().__name__ + ".datasets"), REAL[name])
     if not _answers(kind.mirrors[0]):
         raise CourseError(
             f"{_not_there(name)} and no network answers: connect once, or copy the data set there, or choose "
@@ -288,19 +267,14 @@ def _download(name: str, folder: Path) -> None:
             shutil.rmtree(folder / REAL[name], ignore_errors=True)
             os.replace(Path(part, REAL[name]), folder / REAL[name])
     except (OSError, RuntimeError, http.client.HTTPException) as problem:
-        reason = " ".join(str(problem).split())
-        raise CourseError(
-            f"The download of {REAL[name]} failed ({reason}); nothing was kept, run again to retry."
-        ) from None
+        failed = f"The download of {REAL[name]} failed ({' '.join(str(problem).split())})"
+        raise CourseError(f"{failed}; nothing was kept, run again to retry.") from None
     finally:
         socket.setdefaulttimeout(timeout)
 
 
 def _answers(url: str) -> bool:
-    """Whether a server at `url` says anything within NETWORK_SECONDS.
-
-    In a thread of its own, since looking a name up on a dead network heeds no timeout.
-    """
+    """Whether a server says anything in time; asked by a thread, as looking up a name may heed no timeout."""
     answered = threading.Event()
 
     def ask() -> None:

@@ -1,11 +1,9 @@
 """Pictures drawn from five known factors, so that claims about factors can be measured.
 
-Shape, size, angle, column and row, in all combinations, once each: in the manner of dSprites (Matthey et
-al. 2017, github.com/google-deepmind/dsprites-dataset), smaller and drawn here. An angle stays below 90
-degrees, so that no two combinations give the same picture: a square looks the same after a quarter turn.
+Shape, size, angle, column and row, in all combinations, once each: in the manner of dSprites (Matthey et al.
+2017, github.com/google-deepmind/dsprites-dataset), smaller. An angle stays below 90 degrees, so that no two
+combinations give the same picture: a square looks the same after a quarter turn.
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass
 

@@ -1,15 +1,10 @@
 """Trainings kept on disk: none is done twice, and one that was interrupted goes on where it stopped.
 
-`fit` is `fast.fit` with a memory. A finished training lies in `build/models/` under a key of all that
-decides its result: the code of loss, model and package, the initial weights, the data, the settings and the
-seed. After every epoch the state of the training is kept as well, so the stop button, a dead kernel or a
-power cut costs one epoch; on the processor the result is the same to the last bit.
-
-A file is a digest and what `torch.save` makes of tensors and text, read as no more than that: code in it does
-not run. One that is cut short, changed or not of this key is reported in one line and the training done anew.
+`fit` is `fast.fit` with a memory. A finished training lies in `build/models/` under a key of all that decides
+its result: the code of loss, model and package, the initial weights, the data, the settings and the seed. The
+state after every epoch is kept as well, so the stop button, a dead kernel or a power cut costs one epoch; on
+the processor the result is the same to the last bit. Files hold tensors and text: no code in them runs.
 """
-
-from __future__ import annotations
 
 import functools
 import hashlib
@@ -65,8 +60,7 @@ def fit(model: Model, images: Tensor, loss: Loss, **settings_: Any) -> History:
     key = _key(model=model, images=images, loss=loss, **settings_)
     file = folder() / f"{key}{SUFFIX}"
     if kept := _read(file, key):
-        model.eval()
-        history = _restore(kept, model)
+        history = _restore(kept, model.eval())
         settings.remark(f"Trained before, taken from the cache ({summary()}).")
         return history
 
@@ -135,11 +129,12 @@ def _sources(model: Model) -> list[Any]:
 
 def _write(file: Path, key: str, content: dict[str, Any]) -> bool:
     """Whether the file could be written; it is there whole or not at all."""
-    saved = io.BytesIO()
-    torch.save(content, saved)
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    saved = buffer.getvalue()
     try:
         with whole(file) as part:
-            part.write_bytes(_digest(key, saved.getvalue()) + saved.getvalue())
+            part.write_bytes(hashlib.sha256(key.encode() + saved).digest() + saved)
     except CourseError as problem:
         print(f"This training is not kept. {problem}")
         return False
@@ -147,23 +142,18 @@ def _write(file: Path, key: str, content: dict[str, Any]) -> bool:
 
 
 def _read(file: Path, key: str) -> dict[str, Any] | None:
-    """What the file holds; None, and a line that says why, where it is not what was written."""
+    """What the file holds; None, and a line that says why, where that is not what was written."""
     if not file.is_file():
         return None
     try:
         written = file.read_bytes()
         digest, saved = written[:32], written[32:]
-        if digest != _digest(key, saved):
+        if digest != hashlib.sha256(key.encode() + saved).digest():
             raise ValueError("its content is not what was written")
         return torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
     except (OSError, ValueError) as problem:
         print(f"{file.name} in the cache is damaged and left aside ({problem}); training anew.")
         return None
-
-
-def _digest(key: str, saved: bytes) -> bytes:
-    """Of 32 bytes."""
-    return hashlib.sha256(key.encode() + saved).digest()
 
 
 def _key(model: Model, **call: Any) -> str:
@@ -201,8 +191,7 @@ def _of_function(function: Any) -> list[Any]:
 
 
 def _of_a_library(thing: Any) -> list[str]:
-    """The name of code that comes with Python or was installed, of which a version says enough; of this
-    package's its source as well. Nothing for code that was written elsewhere, such as in a notebook."""
+    """The name of installed code, and of this package's its source; nothing of a notebook's code."""
     name = (thing.__module__ or "builtins").partition(".")[0]
     file = str(getattr(sys.modules.get(name), "__file__", ""))
     known = name in sys.stdlib_module_names or name == PACKAGE or "site-packages" in file
@@ -218,14 +207,9 @@ def _source(module: types.ModuleType) -> str:
     return inspect.getsource(module)
 
 
-def _bytes(tensor: Tensor) -> np.ndarray:
-    """What the tensor holds, of whatever type."""
-    return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()
-
-
 # What a thing is made of, as far as it decides what a training gives; the first kind that it is of counts.
 PARTS: dict[Any, Callable[[Any], Any]] = {
-    Tensor: lambda x: [x.dtype, x.shape, joblib.hash(_bytes(x))],
+    Tensor: lambda x: [x.dtype, x.shape, joblib.hash(x.detach().cpu().reshape(-1).view(torch.uint8).numpy())],
     np.ndarray | set | frozenset | bytes: lambda x: [joblib.hash(x)],
     nn.Module: lambda x: [type(x), repr(x), x.state_dict()],
     list: list,

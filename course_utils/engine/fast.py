@@ -1,24 +1,19 @@
 """The fast path: the same model, the same objective, less time.
 
 `fit` runs `training.fit`, the same loop, with another step and a view of the training (`watching`). Asked for
-nothing else, it gives the same losses step by step, to rounding: the batches and the noise are the same
-draws. What makes a step cheaper:
+nothing else, it gives the same losses to rounding. What makes a step cheaper:
 
 - Adam in one pass over all weights (PyTorch's fused kernel) instead of one per operation;
 - images laid out channels last on the processor, which convolutions there are made for;
-- Adam's memories of gradients that have become 0 are let go (`forget`). In the plain loop they shrink to
-  numbers too small for a normal float and stay there, 15% of all in the VAE's second epoch, and a processor
-  works on those many times slower: its third epoch takes half as long again as its first;
+- Adam's memories of gradients that have become 0 are let go (`forget`). Else they shrink to numbers too small
+  for a normal float, 15% of all in the VAE's second epoch, and its third takes half as long again;
 - no more threads than there are cores for this process: waiting for each other costs more than they bring;
 - on a CUDA GPU, a step that is recorded and replayed (`graphs`).
 
 What makes fewer of them enough: a learning rate that rises and falls (`one_cycle`; Smith & Topin 2018,
-arXiv:1708.07120), and then a shorter second memory of Adam's (`betas`); batches that grow from epoch to
-epoch, where another schedule would let the learning rate fall (Smith et al. 2018, arXiv:1711.00489), and
-larger products use the machine better; biases to begin with from which few epochs go further (`start`).
+arXiv:1708.07120), with a shorter second memory of Adam's (`betas`); batches that grow in place of a falling
+rate (Smith et al. 2018, arXiv:1711.00489); biases from which few epochs go further (`start`).
 """
-
-from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -53,17 +48,16 @@ def fit(
 ) -> History:
     """`training.fit` with a step that takes less time, and a view of how it goes.
 
-    It takes what `training.fit` takes, and: `schedule` maps the share of the training done, from 0 to 1, to
-    the share of `learning_rate` that is used; `precision` is that of the matrix products, weights stay
-    float32; `recorded` says whether a CUDA GPU may record a step and replay it, which a model or loss of your
-    own allows if Python does the same in every step (None: only where both are this package's).
+    It takes what that takes, and: `schedule` maps the share of the training done, from 0 to 1, to the share
+    of `learning_rate` used; `precision` is that of the matrix products, weights stay float32; `recorded` says
+    whether a CUDA GPU may record a step (None: only of this package's model and loss).
     """
     # PyTorch counts the machine's cores, of which a container or a batch job may have been given few.
     torch.set_num_threads(min(torch.get_num_threads(), joblib.cpu_count()))
     device = images.device.type
     recorded = device == "cuda" and (graphs.recordable(model, loss) if recorded is None else recorded)
     if device == "cpu":
-        model.to(memory_format=torch.channels_last)
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def descent(model: Model, loss: Loss, learning_rate: float) -> tuple[Optimizer, Step]:
         # A recording can follow a rate that is a tensor.
@@ -71,7 +65,7 @@ def fit(
         adam = torch.optim.Adam(model.parameters(), lr=rate, betas=betas, fused=True, capturable=recorded)
         reduced = torch.autocast(device, precision, enabled=precision != torch.float32)(loss)
         plain_step = partial(training.descend, model, reduced, adam)
-        descend = graphs.Recorded(plain_step) if recorded else plain_step
+        descend = graphs.recorded(plain_step) if recorded else plain_step
         steps = itertools.count(1)
 
         def step(share: float, *batch: Tensor) -> Any:
@@ -92,11 +86,7 @@ def fit(
 
 @torch.no_grad()
 def forget(optimizer: torch.optim.Optimizer) -> None:
-    """Set Adam's memories below TRACE to 0.
-
-    They belong to weights without a gradient, of pixels that are black in all images or units that are off.
-    Beside Adam's eps of 1e-8 they move nothing.
-    """
+    """Set Adam's memories of gradients that have become 0 to 0, which beside its eps changes nothing."""
     for state in optimizer.state.values():
         for memory in (state["exp_avg"], state["exp_avg_sq"]):
             memory.masked_fill_(memory.abs() < TRACE, 0)
@@ -106,8 +96,8 @@ def forget(optimizer: torch.optim.Optimizer) -> None:
 def start(model: Model, images: Tensor) -> None:
     """Let a VAE begin at the mean image, where training would take it first.
 
-    Its first layer is given the images less their mean, its last adds the mean's log-odds; both are a matter
-    of biases. A convolution has one bias for all pixels: there the mean is that of all.
+    Its first layer is given the images less their mean, its last adds the mean's log-odds; both by their
+    biases. A convolution has one bias for all pixels: there the mean is that of all.
     """
     first, last, mean = model.encoder[0], model.decoder[-1], images.mean(0).flatten()
     if isinstance(first, nn.Linear):
@@ -119,8 +109,6 @@ def start(model: Model, images: Tensor) -> None:
 
 
 def one_cycle(share: float) -> float:
-    """A share of the peak learning rate: from 0.1 in a straight line to 1 at half-way, and back in another.
-
-    The rise is slow for a reason: at a high rate from the start a VAE gives up dimensions for good.
-    """
+    """A share of the peak learning rate: from 0.1 in a straight line to 1 at half-way, and so back."""
+    # Slowly, since a VAE that begins at a high rate gives up dimensions for good.
     return 0.1 + 1.8 * min(share, 1 - share)

@@ -1,15 +1,10 @@
 """A training step recorded once on a CUDA GPU and replayed as one launch.
 
-A step of a small network is some hundred kernels of a few microseconds each, and the processor takes longer
-to launch them one by one than the GPU to run them. A CUDA graph holds them all, with the addresses they
-read and write; replaying it costs one launch (Nguyen et al. 2021, "Accelerating PyTorch with CUDA Graphs").
-
-What Python does while a step is recorded is not done again in the replays. So only steps made of this
-package's own models and losses are recorded: a student's loss may print, count or look at a number, and runs
-as it is written.
+A step of a small network is some hundred kernels of a few microseconds each, which take longer to launch than
+to run. A CUDA graph holds them all, with the addresses they read and write (Nguyen et al. 2021, "Accelerating
+PyTorch with CUDA Graphs"). What Python does while a step is recorded is not done again: only steps of this
+package's own models and losses are recorded, as a student's loss may print, count or look at a number.
 """
-
-from __future__ import annotations
 
 import functools
 from collections import Counter
@@ -26,24 +21,23 @@ from course_utils.settings import CourseError
 WARM_UP = 3  # steps of one batch size run as they are before one is recorded: libraries set up their memory
 
 
-class Recorded:
+def recorded(step: Callable[..., Any]) -> Callable[..., Any]:
     """`step(*batch, **constants)`, tensors and numbers in, tensors out, recorded for every usual batch size.
 
     In a recording the constants are tensors too, so that they can change. All calls have to be made under
     `stream()`; what a call returns is overwritten by the next one.
     """
+    calls: Counter[int] = Counter()
+    recordings: dict[int, Callable[..., Any]] = {}
 
-    def __init__(self, step: Callable[..., Any]) -> None:
-        self.step = step
-        self.calls: Counter[int] = Counter()
-        self.recordings: dict[int, Callable[..., Any]] = {}
-
-    def __call__(self, *batch: Tensor, **constants: float) -> Any:
+    def run(*batch: Tensor, **constants: float) -> Any:
         size = len(batch[0])
-        self.calls[size] += 1
-        if self.calls[size] == WARM_UP + 1:
-            self.recordings[size] = record(self.step, *batch, **constants)
-        return self.recordings.get(size, self.step)(*batch, **constants)
+        calls[size] += 1
+        if calls[size] == WARM_UP + 1:
+            recordings[size] = record(step, *batch, **constants)
+        return recordings.get(size, step)(*batch, **constants)
+
+    return run
 
 
 def record(step: Callable[..., Any], *batch: Tensor, **constants: float) -> Callable[..., Any]:
@@ -86,13 +80,13 @@ def stream() -> Iterator[None]:
 
 def recordable(*parts: Any) -> bool:
     """Whether models and losses are this package's own, whatever was bound to them."""
-    return all(map(_own, parts))
 
+    def own(part: Any) -> bool:
+        if isinstance(part, training.Scheduled):  # its beta is asked for outside of the recording
+            return own(part.loss)
+        if isinstance(part, functools.partial):
+            return recordable(part.func, *filter(callable, [*part.args, *part.keywords.values()]))
+        definition = type(part) if isinstance(part, torch.nn.Module) else part
+        return str(getattr(definition, "__module__", "")).partition(".")[0] == __name__.partition(".")[0]
 
-def _own(part: Any) -> bool:
-    if isinstance(part, training.Scheduled):  # its beta is asked for outside of the recording
-        return _own(part.loss)
-    if isinstance(part, functools.partial):
-        return recordable(part.func, *filter(callable, [*part.args, *part.keywords.values()]))
-    definition = type(part) if isinstance(part, torch.nn.Module) else part
-    return str(getattr(definition, "__module__", "")).partition(".")[0] == __name__.partition(".")[0]
+    return all(map(own, parts))

@@ -1,14 +1,9 @@
 """What is seen of a training while it runs: a bar, and in a notebook the curves of its terms.
 
-Nothing is shown where nobody watches (`settings.watched`), so nothing of it is in stored notebooks, under
-nbval or in grading. A terminal has the bar alone. A notebook keeps the last curves as its output.
-
-The curves are one output that is drawn again in its place after an epoch: HTML that a notebook exchanges in
-one go, which does not flicker as a cleared output or an image that is still to be decoded does. Their lines
-and letters take the page's own colour where they can, light or dark.
+Nothing is shown where nobody watches (`settings.watched`). A terminal has the bar alone. The curves are one
+output that is drawn again in its place after an epoch: HTML that a notebook exchanges in one go, which does
+not flicker as an image does. Lines and letters take the page's own colour where they can, light or dark.
 """
-
-from __future__ import annotations
 
 import html
 import itertools

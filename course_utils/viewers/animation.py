@@ -1,16 +1,12 @@
 """How a latent space forms: an animation over the epochs of a training, and stills of it for print.
 
-`snapshot` is what a training's `watch` records after every epoch: where the means of some images lie, and
-what a few fixed codes decode to. `Film` puts these together with the History's losses. In a notebook it is
-shown as a page of its own in a frame: play, pause, speed, and a slider for the epoch, all by mouse or by
-keys. It needs no kernel and loads nothing.
+`snapshot` is what a training's `watch` records: where the means of some images lie, and what a few codes
+decode to. `Film` makes of it, with the History's losses, a page that needs no kernel and loads nothing.
 """
 
-from __future__ import annotations
-
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from matplotlib.patches import Patch
@@ -30,11 +26,13 @@ SIDE = 28
 HEIGHT = 1010  # pixels of the page in a notebook
 TITLE = "How the latent space forms"
 
+Snapshot: TypeAlias = dict[str, Any]
 
-def snapshot(model: Model, images: Tensor, z: Tensor) -> dict[str, Any]:
-    """The means of `images` (N, 1, 28, 28) and the images decoded from `z` (K, 2), as lists of whole numbers.
 
-    'means' are (N, 2) hundredths, 'samples' (K, 784) greys from 0 to 255. What a training's `watch` returns.
+def snapshot(model: Model, images: Tensor, z: Tensor) -> Snapshot:
+    """What a training's `watch` returns of `images` (N, 1, 28, 28) and codes `z` (K, 2): whole numbers.
+
+    'means' are those of the images, (N, 2) hundredths; 'samples' are decoded, (K, 784) greys from 0 to 255.
     """
     means = evaluation.codes(model, images) / STEP
     samples = 255 * evaluation.decode(model, z).flatten(1)
@@ -42,24 +40,16 @@ def snapshot(model: Model, images: Tensor, z: Tensor) -> dict[str, Any]:
 
 
 class Film:
-    """The epochs of a 2-D model's training whose `watch` recorded `snapshot`s, to be shown by a notebook.
+    """The epochs of a 2-D model's training whose `watch` recorded `snapshot`s of images with `labels` (N,).
 
-    `labels` (N,) are those of the images looked at. `before` is a snapshot of the untrained model, which then
-    is epoch 0. Raises CourseError where there is no record, or not of a plane.
+    `before` is a snapshot of the untrained model, epoch 0. CourseError where there is no record of a plane.
     """
 
     def __init__(
-        self,
-        history: History,
-        labels: Tensor,
-        class_names: Sequence[str],
-        *,
-        before: Mapping[str, Any] | None = None,
+        self, history: History, labels: Tensor, class_names: Sequence[str], *, before: Snapshot | None = None
     ) -> None:
         if not {"means", "samples"} <= set(history.watched):
-            raise CourseError(
-                "This training has no snapshots: let its `watch` return animation.snapshot(...)."
-            )
+            raise CourseError("This training has no snapshots: let `watch` return animation.snapshot(...).")
         seen = {name: [before[name]] if before else [] for name in ("means", "samples")}
         self.means = np.array(seen["means"] + history.watched["means"]) * STEP  # (frames, N, 2)
         self.samples = np.array(seen["samples"] + history.watched["samples"]) / 255  # (frames, K, 784)
@@ -88,7 +78,6 @@ class Film:
         """The animation as one HTML file with everything in it."""
         # Of the classes' names, in every epoch.
         places = [plotting.label_places(frame, self.labels, self.class_names) for frame in self.means]
-        shown = sorted(places[-1])
         whole = np.rint(self.means / STEP).astype(np.int16)
         meta = {
             "classes": self.class_names,
@@ -97,8 +86,8 @@ class Film:
             "half": round(self.half, 3),
             "step": STEP,
             "greys": GREYS,
-            "named": shown,
-            "names": [[frame[label].round(3).tolist() for label in shown] for frame in places],
+            "named": sorted(places[-1]),
+            "names": [[frame[label].round(3).tolist() for label in sorted(frame)] for frame in places],
             "said": [self._said(epoch) for epoch in self.epochs],
             "curves": watching.curves(self.history.train, self.history.test, self.history.epochs),
             "panel": watching.AXES,
@@ -113,14 +102,9 @@ class Film:
             "labels": self.labels.astype(np.uint8),
             "samples": np.rint(self.samples * GREYS).astype(np.uint8),
         }
-        return standalone.page(
-            "animation",
-            meta,
-            arrays,
-            title=TITLE,
-            lead="Play, or move the slider, and watch the codes of the images find their places.",
-            colophon="Recorded after every epoch of one training. It plays without a network.",
-        )
+        lead = "Play, or move the slider, and watch the codes of the images find their places."
+        colophon = "Recorded after every epoch of one training. It plays without a network."
+        return standalone.page("animation", meta, arrays, title=TITLE, lead=lead, colophon=colophon)
 
     def _said(self, epoch: int) -> str:
         """What is said of an epoch beside its pictures."""

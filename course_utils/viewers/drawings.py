@@ -1,10 +1,7 @@
-"""The models of the course as drawings: what goes through which layers, and where terms of the loss arise.
+"""The models of the course as drawings, in the page's own colour.
 
-Vector graphics in the page's own colour, light or dark. Data are round, networks are trapezoids that narrow
-towards the code, and dashed brackets join what a term of the loss compares.
+Data are round, networks narrow towards the code, and dashed brackets join what a term of the loss compares.
 """
-
-from __future__ import annotations
 
 import html
 
@@ -62,24 +59,22 @@ def _arrow(*points: tuple[float, float]) -> str:
 
 def _term(x_from: float, x_to: float, top: float, bottom: float, said: str) -> str:
     """A term of the loss, below what it compares."""
-    path = f"M{x_from} {top}V{bottom}H{x_to}V{top}"
-    return f'<path d="{path}" stroke-dasharray="5 4"/>' + _text(
-        (x_from + x_to) / 2, bottom + 16, said, bold=True
-    )
+    bracket = f'<path d="M{x_from} {top}V{bottom}H{x_to}V{top}" stroke-dasharray="5 4"/>'
+    return bracket + _text((x_from + x_to) / 2, bottom + 16, said, bold=True)
 
 
-def autoencoder(encoder: str = "784-256-128", decoder: str = "128-256-784", d: str = "32") -> Drawing:
+def autoencoder() -> Drawing:
     """An encoder, a code, a decoder, and one term that compares both ends."""
     parts = [
         _data(45, MIDDLE, 70, "x", "784"), _arrow((80, MIDDLE), (112, MIDDLE)),
-        _network(115, 70, 28, "encoder", *encoder.split("\n")), _arrow((235, MIDDLE), (267, MIDDLE)),
-        _data(305, MIDDLE, 70, "z", d), _arrow((340, MIDDLE), (372, MIDDLE)),
-        _network(375, 28, 70, "decoder", *decoder.split("\n")), _arrow((495, MIDDLE), (527, MIDDLE)),
+        _network(115, 70, 28, "encoder", "784-256-128"), _arrow((235, MIDDLE), (267, MIDDLE)),
+        _data(305, MIDDLE, 70, "z", "32"), _arrow((340, MIDDLE), (372, MIDDLE)),
+        _network(375, 28, 70, "decoder", "128-256-784"), _arrow((495, MIDDLE), (527, MIDDLE)),
         _data(565, MIDDLE, 70, "x̂", "784"), _term(45, 565, 132, 200, "mean of (x − x̂)²"),
     ]  # fmt: skip
     alt = (
-        f"An autoencoder: the image x goes through the encoder, {encoder}, to a code z of {d} numbers, and "
-        f"through the decoder, {decoder}, to the reconstruction. The loss compares both ends."
+        "An autoencoder: the image x goes through the encoder, 784-256-128, to a code z of 32 numbers, and "
+        "through the decoder, 128-256-784, to the reconstruction. The loss compares both ends."
     )
     return Drawing(parts, 610, 230, alt)
 

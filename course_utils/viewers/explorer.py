@@ -1,12 +1,9 @@
 """The latent explorer: move over a latent space and watch the decoded image.
 
 `explore` shows it in a notebook, with PyTorch in the kernel behind it, and leaves a page in the saved output
-that needs neither a kernel nor a network: it carries the model's weights, and encoder and decoder run in the
-page in plain JavaScript. There each linear layer is whole numbers, with one float scale per row and floats
-for the biases. What that rounding costs is measured against PyTorch and stated in the page.
+that needs neither a kernel nor a network: it carries the model's weights, rounded, and JavaScript that
+computes with them. What the rounding costs is measured against PyTorch and stated in the page.
 """
-
-from __future__ import annotations
 
 import copy
 import itertools
@@ -36,8 +33,7 @@ HEIGHT = {True: 1340, False: 1480}  # pixels of the page in a notebook, of a pla
 def exported(model: Model) -> tuple[dict[str, list[str]], dict[str, np.ndarray], Model]:
     """A VAE's linear layers in whole numbers: their names by part, the arrays, and a model that computes so.
 
-    An array is "decoder.0.weight", int8 (out, in), ".scale" or ".bias": each row of weights is on its own
-    scale of 2^BITS - 1 steps. The model is on the processor.
+    Arrays are "decoder.0.weight", int8 (out, in), ".scale" (a row of weights has 2^BITS - 1 steps), ".bias".
     """
     twin: Any = copy.deepcopy(model).to("cpu")
     encoder, decoder = (  # a ReLU follows each
@@ -57,10 +53,8 @@ def exported(model: Model) -> tuple[dict[str, list[str]], dict[str, np.ndarray],
 
 
 def _check_model(model: Model) -> None:
-    """Raise CourseError where `model` is not what a page can compute: a VAE of linear layers and ReLU."""
+    """CourseError where `model` is not what a page can compute: a VAE of linear layers and ReLU."""
     kind = type(model).__name__
-    if hasattr(model, "num_classes"):
-        raise CourseError(f"The explorer decodes a code alone, and a {kind} needs its label too: give a VAE.")
     parts = [getattr(model, name, nn.Identity()) for name in ("encoder", "decoder")]
     bodies = [[type(layer) for layer in part.children()] for part in parts]
     heads = {type(getattr(model, name, None)) for name in ("fc_mu", "fc_logvar")}
@@ -75,10 +69,9 @@ def _check_model(model: Model) -> None:
 
 
 def plane(means: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[str, str], str]:
-    """The plane that is shown of codes like these (N, d): axes (2, d), centre (d,), names and a note.
+    """The plane shown of codes (N, d), of d > 2 their principal one: axes (2, d), centre (d,), names, a note.
 
-    Codes z lie at axes @ (z - centre). Of more than two dimensions it is that of the two leading principal
-    components.
+    Codes z lie at axes @ (z - centre).
     """
     dimensions = means.shape[1]
     if dimensions == 2:
@@ -96,10 +89,7 @@ def plane(means: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[str, str], s
 
 
 def _content(model: Model, dataset: Dataset, points: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Values and arrays that every form of the explorer shows: a map of `points` test images.
-
-    Axes, KL and the places of names come from POINTS of them whatever is shown, so that the forms agree.
-    """
+    """Values and arrays that every form of the explorer shows: of POINTS images, `points` of them drawn."""
     _check_model(model)
     images, labels = dataset.test_images[:POINTS], dataset.test_labels[:POINTS].cpu()
     mu, logvar = evaluation.posterior(model, images.to(device_of(model)))
@@ -109,12 +99,16 @@ def _content(model: Model, dataset: Dataset, points: int) -> tuple[dict[str, Any
     places = (means - centre) @ axes.T
     half = max(3.0, float(np.quantile(np.abs(places).max(1), 0.997)) * 1.06)
     near = plotting.label_places(places, labels.numpy(), dataset.class_names)
+    dimensions = model.latent_dim
+    sliders = "Both dimensions" if dimensions == 2 else "All dimensions"
+    if dimensions > SLIDERS:
+        sliders = f"The {SLIDERS} of {dimensions} dimensions with the highest KL"
     meta = {
         "classes": list(dataset.class_names),
         "colours": plotting.COLOURS,
-        "latent": model.latent_dim,
+        "latent": dimensions,
         "kl": [round(float(value), 4) for value in kl],
-        "first": int(model.latent_dim == 2),  # axes of a plane are z1 and z2, as on every map of the course
+        "first": int(dimensions == 2),  # axes of a plane are z1 and z2, as on every map of the course
         "order": np.argsort(-kl, kind="stable")[:SLIDERS].tolist(),
         "reach": int(np.ceil(max(3.0, np.quantile(np.abs(means), 0.999)))),
         "axes": axes.round(6).tolist(),
@@ -122,7 +116,10 @@ def _content(model: Model, dataset: Dataset, points: int) -> tuple[dict[str, Any
         "axisNames": axis_names,
         "half": round(half, 3),
         "names": [[label, place.round(3).tolist()] for label, place in near.items()],
-        "sliderNote": _slider_note(model.latent_dim),
+        "sliderNote": (
+            f"{sliders}{', numbered from 0 as in the code' * (dimensions > 2)}, the highest KL first; "
+            "on the right its nats per image."
+        ),
         "mapNote": (
             f"Each point is the mean code of one of {min(points, len(images)):,} test images. {note} "
             "Dashed circles: one and two standard deviations of the prior."
@@ -134,13 +131,6 @@ def _content(model: Model, dataset: Dataset, points: int) -> tuple[dict[str, Any
         "images": np.rint(plotting.to_numpy(images[:points].flatten(1)) * GREYS).astype(np.uint8),
     }
     return meta, arrays
-
-
-def _slider_note(dimensions: int) -> str:
-    shown = "Both dimensions" if dimensions == 2 else "All dimensions" if dimensions <= SLIDERS else ""
-    shown = shown or f"The {SLIDERS} of {dimensions} dimensions with the highest KL"
-    numbered = "" if dimensions == 2 else ", numbered from 0 as in the code"
-    return f"{shown}{numbered}, the highest KL first; on the right its nats per image."
 
 
 def page(model: Model, dataset: Dataset) -> str:
@@ -179,26 +169,21 @@ class Live(anywidget.AnyWidget):
         self.on_msg(self._reply)
 
     def _reply(self, _widget: object, request: dict[str, Any], _buffers: object) -> None:
-        answer = self.answer(request["task"], request["rows"])
-        self.send({"id": request["id"]}, [answer.astype("<f4").tobytes()])
-
-    def answer(self, task: str, rows: list[list[float]]) -> np.ndarray:
-        """What the front end asked for: decoded images (N, 784), or mean and log-variance of one image."""
-        values = torch.tensor(rows, dtype=torch.float32, device=device_of(self._explored))
-        if task == "decode":
-            return plotting.to_numpy(evaluation.decode(self._explored, values)).reshape(len(rows), PIXELS)
-        mu, logvar = evaluation.posterior(self._explored, values.view(-1, 1, 28, 28))
-        return plotting.to_numpy(torch.cat([mu, logvar]))
+        """Send what was asked for: decoded images (N, 784), or mean and log-variance of one image."""
+        values = torch.tensor(request["rows"], dtype=torch.float32, device=device_of(self._explored))
+        if request["task"] == "decode":
+            answer = evaluation.decode(self._explored, values)
+        else:
+            answer = torch.cat(evaluation.posterior(self._explored, values.view(-1, 1, 28, 28)))
+        self.send({"id": request["id"]}, [plotting.to_numpy(answer).astype("<f4").tobytes()])
 
 
 class Explorer:
     """What a notebook shows of a model: a live explorer, and a page that works where no kernel is.
 
-    They are two outputs. In one output JupyterLab would choose the widget even where its kernel is gone, and
-    show an error instead of the page. A style in the second output hides whichever of the two is not of use.
-    Where nobody is watching (TQDM_DISABLE is set, as in `course run`) only the page is left.
-
-    Raises CourseError for models other than VAEs of linear layers.
+    They are two outputs: of one, JupyterLab would choose the widget even where its kernel is gone, and show
+    an error. A style hides whichever is not of use. Where nobody is watching (`settings.watched`) only the
+    page is left. Raises CourseError for models other than VAEs of linear layers.
     """
 
     def __init__(self, model: Model, dataset: Dataset) -> None:
@@ -224,12 +209,8 @@ class Explorer:
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """The form that needs no kernel: the same for the same model, byte for byte."""
-        frame = standalone.frame(
-            "explorer",
-            page(self.model, self.dataset),
-            title="Latent explorer",
-            height=HEIGHT[self.model.latent_dim == 2],
-        )
+        height, saved = HEIGHT[self.model.latent_dim == 2], page(self.model, self.dataset)
+        frame = standalone.frame("explorer", saved, title="Latent explorer", height=height)
         return {"text/html": frame, "text/plain": repr(self)}
 
 

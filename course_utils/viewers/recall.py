@@ -1,13 +1,9 @@
 """Coming back to it: the questions on earlier sections that each section from 2 on opens with.
 
-Retrieving an idea weeks later helps more than reading it again at once (spaced against massed retrieval:
-g = 0.74 in the meta-analysis of Latimier, Peyre & Ramus 2021, doi:10.1007/s10648-020-09572-8). So every idea
-returns in at least three later sections. The questions stand in questions.toml. What a notebook shows is HTML
-that opens and closes by itself: it works without a kernel, on the site and on Colab, by keyboard and with a
-screen reader. A few lines of script count first tries, in the browser alone; only that needs them.
+Retrieving an idea weeks later helps more than reading it again at once (spaced against massed retrieval: g =
+0.74 in the meta-analysis of Latimier, Peyre & Ramus 2021, doi:10.1007/s10648-020-09572-8). So every idea of
+questions.toml returns in at least three sections. The HTML needs no kernel; a script counts first tries.
 """
-
-from __future__ import annotations
 
 import functools
 import itertools
@@ -79,8 +75,8 @@ class Opening:
             yield one.name, text, next(iter(answers)), {answer: answers[answer] for answer in order}
 
     def __repr__(self) -> str:
-        listed = ((text, *(f"   - {answer}" for answer in offered)) for _, text, _, offered in self._asked())
-        return "\n".join(f"{number}. " + "\n".join(lines) for number, lines in enumerate(listed, 1))
+        listed = ("\n   - ".join([text, *offered]) for _, text, _, offered in self._asked())
+        return "\n".join(f"{number}. {one}" for number, one in enumerate(listed, 1))
 
     def _repr_html_(self) -> str:
         items = []
@@ -90,10 +86,8 @@ class Opening:
                 f"<p><b>{'Yes.' if answer == right else 'No.'}</b> {standalone.sentence(said)}</p></details>"
                 for answer, said in offered.items()
             )
-            at = list(offered).index(right)
-            items.append(
-                f'<li data-name="{name}" data-right="{at}"><p>{standalone.sentence(text)}</p>{answers}</li>'
-            )
+            asked = f"<p>{standalone.sentence(text)}</p>{answers}"
+            items.append(f'<li data-name="{name}" data-right="{list(offered).index(right)}">{asked}</li>')
         page = (HERE / "templates" / "recall.html").read_text(encoding="utf-8")
         page = page.replace("<!-- questions -->", "\n".join(items))
         return page.replace("<!-- script -->", standalone.script("recall.js"))

@@ -1,10 +1,7 @@
 """One HTML file with everything in it: the shell of the explorer and the animation, and their data.
 
-Values and arrays stand in the page; its script and style are the shared ones of templates/standalone followed
-by those of what is shown. Nothing is loaded from anywhere, which the page's own policy forbids besides.
+Nothing is loaded from anywhere, which the page's own policy forbids besides.
 """
-
-from __future__ import annotations
 
 import base64
 import html

@@ -12,11 +12,8 @@ import pytest
 from course_utils.data import loading as data
 
 
-def test_torchvision_can_be_imported_here() -> None:
+def test_torchvision_can_be_imported_here_and_again() -> None:
     assert data.torchvision().__name__ == "torchvision"
-
-
-def test_torchvision_can_be_imported_again() -> None:
     assert data.torchvision() is data.torchvision()
 
 
@@ -72,30 +69,16 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, l
     return {name: evidence[str(folder)] for name, folder in folders.items()}
 
 
-@pytest.mark.parametrize("which", ["fits", "lacks its operators"])
-def test_a_torchvision_is_imported_that(which: str, imported: dict[str, tuple[str, list[str]]]) -> None:
-    assert imported[which][0].endswith("__init__.py")
-
-
-@pytest.mark.parametrize("which", ["fits", "is broken", "is missing"])
-def test_no_operator_is_declared_beside_a_torchvision_that(
-    which: str, imported: dict[str, tuple[str, list[str]]]
-) -> None:
-    assert imported[which][1] == []
-
-
-def test_the_missing_operators_are_declared(imported: dict[str, tuple[str, list[str]]]) -> None:
-    assert imported["lacks its operators"][1] == ["nms", "qnms"]
-
-
 @pytest.mark.parametrize(
-    ("which", "error"),
+    ("which", "outcome", "declared"),
     [
-        ("is broken", "RuntimeError('CUDA driver is too old')"),
-        ("is missing", "ModuleNotFoundError('No module named torchvision')"),
+        ("fits", "__init__.py", []),
+        ("is broken", "RuntimeError('CUDA driver is too old')", []),
+        ("is missing", "ModuleNotFoundError('No module named torchvision')", []),
+        ("lacks its operators", "__init__.py", ["nms", "qnms"]),
     ],
 )
-def test_another_error_passes_through_from_a_torchvision_that(
-    which: str, error: str, imported: dict[str, tuple[str, list[str]]]
+def test_operators_are_declared_only_beside_a_torchvision_that_lacks_them(
+    which: str, outcome: str, declared: list[str], imported: dict[str, tuple[str, list[str]]]
 ) -> None:
-    assert imported[which][0] == error
+    assert imported[which][0].endswith(outcome) and imported[which][1] == declared

@@ -118,7 +118,7 @@ def test_a_batch_size_is_recorded_once_it_has_come_four_times(monkeypatch):
         return lambda x, beta: ("replayed", len(x), {"beta": beta})
 
     monkeypatch.setattr(graphs, "record", record)
-    recorded = graphs.Recorded(lambda x, beta: ran.append(len(x)) or ("run", len(x), {"beta": beta}))
+    recorded = graphs.recorded(lambda x, beta: ran.append(len(x)) or ("run", len(x), {"beta": beta}))
     results = [recorded(torch.zeros(size), beta=0.5) for size in [4, 4, 4, 4, 2, 4]]
     assert results == [("run", 4, {"beta": 0.5})] * 3 + [
         ("replayed", 4, {"beta": 0.5}), ("run", 2, {"beta": 0.5}), ("replayed", 4, {"beta": 0.5}),

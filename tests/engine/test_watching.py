@@ -70,27 +70,24 @@ def train(images: Tensor, kind: type = VAE, loss: Callable = objectives.negative
 # --- the bar ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("sentence", ["epoch 1 of 4:", "epoch 4 of 4:", "images/s", " left, loss ", " nats"])
-def test_the_bar_says(sentence: str, images: Tensor, watched: None, terminal: Callable[[], str]) -> None:
+def test_the_bar_says_epoch_speed_time_left_and_loss(
+    images: Tensor, watched: None, terminal: Callable[[], str]
+) -> None:
     train(images)
-    assert sentence in terminal()
+    for said in ("epoch 1 of 4:", "epoch 4 of 4:", "images/s", " left, loss ", " nats"):
+        assert said in terminal()
 
 
+class Own(NamedTuple):
+    error: Tensor
+
+
+@pytest.mark.parametrize("named", [objectives.Single, Own])
 def test_a_loss_that_is_not_in_nats_is_not_said_to_be(
-    images: Tensor, watched: None, terminal: Callable[[], str]
+    named: type, images: Tensor, watched: None, terminal: Callable[[], str]
 ) -> None:
-    train(images, Autoencoder, objectives.mean_squared_error)
+    train(images, Autoencoder, lambda model, x: named(objectives.mean_squared_error(model, x).loss))
     assert "loss 0." in terminal() and "nats" not in terminal()
-
-
-def test_a_loss_of_the_student_s_own_needs_no_unit(
-    images: Tensor, watched: None, terminal: Callable[[], str]
-) -> None:
-    class Own(NamedTuple):
-        error: Tensor
-
-    train(images, Autoencoder, lambda model, x: Own(objectives.mean_squared_error(model, x).loss))
-    assert "loss 0." in terminal()
 
 
 # --- the curves ---------------------------------------------------------------------------------------
@@ -130,23 +127,21 @@ def test_an_interrupted_training_leaves_its_epochs(
     assert "to epoch 3 of 4" in curves(shown)[-1]["data"]["text/html"]
 
 
-def test_a_terminal_gets_no_curves(
-    images: Tensor, watched: None, terminal: Callable[[], str], shown: CapturingDisplayPublisher, monkeypatch
-) -> None:
-    monkeypatch.setattr(progress, "in_notebook", lambda: False)
-    train(images)
-    assert shown.outputs == []
-
-
-def test_nothing_is_shown_where_nobody_watches(
+@pytest.mark.parametrize("watched_in", ["a terminal", None])
+def test_there_are_no_curves_without_a_notebook_and_no_bar_where_nobody_watches(
+    watched_in: str | None,
     images: Tensor,
+    watched: None,
     terminal: Callable[[], str],
     shown: CapturingDisplayPublisher,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("TQDM_DISABLE", "1")
+    if watched_in:
+        monkeypatch.setattr(progress, "in_notebook", lambda: False)
+    else:
+        monkeypatch.setenv("TQDM_DISABLE", "1")
     train(images)
-    assert (terminal(), shown.outputs) == ("", [])
+    assert bool(terminal()) == bool(watched_in) and shown.outputs == []
 
 
 TRAIN = {"loss": [180.0, 120.0, 100.0], "kl": [5.0, 9.0, 8.0]}
@@ -166,15 +161,12 @@ def test_each_term_has_a_line_of_training_and_one_of_test_images() -> None:
     assert [line.get("stroke-dasharray") is None for line in lines] == [True, False] * 2
 
 
-def test_a_line_falls_where_its_values_do() -> None:
-    heights = [float(place.split(",")[1]) for place in html().find(".//polyline").get("points").split()]
-    assert heights == sorted(heights)  # downwards in a picture
-
-
-def test_room_is_left_for_the_epochs_to_come() -> None:
-    places = [float(place.split(",")[0]) for place in html().find(".//polyline").get("points").split()]
+def test_a_line_falls_where_its_values_do_and_leaves_room_for_the_epochs_to_come() -> None:
+    points = html().find(".//polyline").get("points").split()
+    across, heights = zip(*(map(float, point.split(",")) for point in points), strict=True)
+    assert sorted(heights) == list(heights)  # downwards in a picture
     left, right = watching.AXES["left"], watching.AXES["right"]
-    assert (places[-1] - left) / (right - left) == pytest.approx(2 / 9, abs=1e-3)
+    assert (across[-1] - left) / (right - left) == pytest.approx(2 / 9, abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -70,28 +70,17 @@ class Pixels(nn.Module):
 
 
 @pytest.mark.parametrize("count", [2, 3, 1000])
-def test_an_estimate_s_mean_is_the_mean(count: int) -> None:
+def test_an_estimate_is_mean_standard_error_and_count_in_plain_numbers(count: int) -> None:
     values = 5 + noise(count)
-    assert Estimate.of(values).mean == pytest.approx(np.mean(values.double().numpy()))
-
-
-@pytest.mark.parametrize("count", [2, 3, 1000])
-def test_an_estimate_s_standard_error_is_that_of_scipy(count: int) -> None:
-    values = 5 + noise(count)
-    assert Estimate.of(values).standard_error == pytest.approx(scipy.stats.sem(values.double().numpy()))
-
-
-def test_an_estimate_counts_its_values() -> None:
-    assert Estimate.of(noise(17)).count == 17
+    found, known = Estimate.of(values), values.double().numpy()
+    expected = (np.mean(known), scipy.stats.sem(known), count)
+    assert (found.mean, found.standard_error, found.count) == pytest.approx(expected)
+    assert [type(value) for value in vars(found).values()] == [float, float, int]
 
 
 def test_an_estimate_does_not_lose_digits_to_float32() -> None:
     values = torch.tensor([1e8, 1e8 + 8, 1e8 + 16] * 1000, dtype=torch.float32)
     assert Estimate.of(values).mean == 1e8 + 8
-
-
-def test_an_estimate_is_of_plain_numbers() -> None:
-    assert [type(value) for value in vars(Estimate.of(noise(3))).values()] == [float, float, int]
 
 
 def test_an_estimate_shows_its_error() -> None:
@@ -100,55 +89,27 @@ def test_an_estimate_shows_its_error() -> None:
 
 # --- judged --------------------------------------------------------------------------------------
 
-MODES: dict[str, Callable[[nn.Module], nn.Module]] = {
-    "training": nn.Module.train,
-    "evaluation": nn.Module.eval,
-}
-every_mode = pytest.mark.parametrize("mode", MODES)
+
+@pytest.mark.parametrize("mode", [True, False], ids=["training", "evaluation"])
+@pytest.mark.parametrize("error", [None, ZeroDivisionError])
+def test_a_model_is_judged_in_evaluation_mode_and_gets_its_own_back(
+    error: type[Exception] | None, mode: bool
+) -> None:
+    model = VAE(2).train(mode)
+    with contextlib.suppress(ZeroDivisionError), evaluation.judged(model):
+        assert not model.training and not torch.is_grad_enabled()
+        if error:
+            raise error
+    assert model.training == mode
 
 
-@every_mode
-def test_a_model_is_judged_in_evaluation_mode(mode: str) -> None:
-    model = MODES[mode](VAE(2))
-    with evaluation.judged(model):
-        assert not model.training
-
-
-@every_mode
-def test_a_judged_model_gets_its_mode_back(mode: str) -> None:
-    model = MODES[mode](VAE(2))
-    with evaluation.judged(model):
-        pass
-    assert model.training == (mode == "training")
-
-
-@every_mode
-def test_a_judged_model_gets_its_mode_back_after_an_error(mode: str) -> None:
-    model = MODES[mode](VAE(2))
-    with pytest.raises(ZeroDivisionError), evaluation.judged(model):
-        _ = 1 / 0
-    assert model.training == (mode == "training")
-
-
-def test_no_gradients_are_kept_while_a_model_is_judged() -> None:
-    with evaluation.judged(VAE(2)):
-        assert not torch.is_grad_enabled()
-
-
-def test_judging_with_a_seed_leaves_the_random_state_untouched() -> None:
-    model = VAE(2)
+def test_judging_with_a_seed_draws_the_same_noise_and_leaves_the_random_state() -> None:
+    model, draws = VAE(2), []
     before = torch.get_rng_state()
-    with evaluation.judged(model, seed=1):
-        torch.rand(10)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_judging_with_the_same_seed_draws_the_same_noise() -> None:
-    draws = []
     for _ in range(2):
-        with evaluation.judged(VAE(2), seed=1):
+        with evaluation.judged(model, seed=1):
             draws.append(torch.rand(10))
-    assert torch.equal(*draws)
+    assert torch.equal(*draws) and torch.equal(torch.get_rng_state(), before)
 
 
 JUDGEMENTS: dict[str, Callable[[nn.Module, Tensor], object]] = {
@@ -162,30 +123,21 @@ JUDGEMENTS: dict[str, Callable[[nn.Module, Tensor], object]] = {
     "reconstruction_error": evaluation.reconstruction_error,
     "round_trip_error": lambda model, x: evaluation.round_trip_error(model, torch.zeros(3, 2)),
 }
-every_judgement = pytest.mark.parametrize("name", JUDGEMENTS)
 
 
-@every_judgement
-def test_a_model_in_training_is_still_in_training_after(name: str) -> None:
-    model = VAE(2)
-    JUDGEMENTS[name](model, grey(5))
-    assert model.training
-
-
-@every_judgement
-def test_the_random_state_is_untouched_by(name: str) -> None:
+@pytest.mark.parametrize("name", JUDGEMENTS)
+def test_a_model_in_training_and_the_random_state_are_left_as_they_were_by(name: str) -> None:
     model = VAE(2)
     before = torch.get_rng_state()
     JUDGEMENTS[name](model, grey(5))
-    assert torch.equal(torch.get_rng_state(), before)
+    assert model.training and torch.equal(torch.get_rng_state(), before)
 
 
 # --- the test ELBO -------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def judged_by_hand(small_batches: None) -> tuple[evaluation.TestElbo, Tensor, Tensor]:
-    """The result on a model known by heart, with both parts image by image from torch.distributions."""
+def test_the_test_elbo_and_its_parts_are_those_of_torch_distributions(small_batches: None) -> None:
+    """Of a model known by heart, image by image."""
     model, x = Pixels(), grey()
     result = evaluation.test_elbo(model, x, model_name="Pixels", data_name="noise")
     logits = model.decode(torch.cat(model.decoded))
@@ -193,33 +145,13 @@ def judged_by_hand(small_batches: None) -> tuple[evaluation.TestElbo, Tensor, Te
     reconstruction = -Bernoulli(logits=logits, validate_args=False).log_prob(x).sum((1, 2, 3))
     mu, logvar = model.encode(x)
     kl = kl_divergence(Normal(mu, (logvar / 2).exp()), Normal(torch.zeros_like(mu), 1.0)).sum(1)
-    return result, reconstruction, kl
-
-
-def test_the_test_elbo_s_reconstruction_is_that_of_torch_distributions(judged_by_hand) -> None:
-    result, reconstruction, _ = judged_by_hand
-    assert result.reconstruction == pytest.approx(reconstruction.mean().item())
-
-
-def test_the_test_elbo_s_kl_is_that_of_torch_distributions(judged_by_hand) -> None:
-    result, _, kl = judged_by_hand
-    assert result.kl == pytest.approx(kl.mean().item())
-
-
-def test_the_test_elbo_is_the_sum_of_its_parts(judged_by_hand) -> None:
-    result, reconstruction, kl = judged_by_hand
-    assert result.negative_elbo.mean == pytest.approx((reconstruction + kl).mean().item())
-
-
-def test_the_test_elbo_s_standard_error_is_that_of_the_sum(judged_by_hand) -> None:
-    result, reconstruction, kl = judged_by_hand
-    assert result.negative_elbo.standard_error == pytest.approx(
-        scipy.stats.sem(reconstruction + kl), rel=1e-4
+    assert (result.reconstruction, result.kl) == pytest.approx(
+        (reconstruction.mean().item(), kl.mean().item())
     )
-
-
-def test_the_test_elbo_counts_every_image(judged_by_hand) -> None:
-    assert judged_by_hand[0].negative_elbo.count == COUNT
+    bound, each = result.negative_elbo, reconstruction + kl
+    assert bound.mean == pytest.approx(each.mean().item())
+    assert bound.standard_error == pytest.approx(scipy.stats.sem(each), rel=1e-4)
+    assert bound.count == COUNT
 
 
 def test_the_test_elbo_s_samples_come_from_the_posterior() -> None:
@@ -230,16 +162,11 @@ def test_the_test_elbo_s_samples_come_from_the_posterior() -> None:
     assert abs(eps.square().mean() - 1) < 5 * math.sqrt(2 / eps.numel())
 
 
-def test_the_test_elbo_is_the_same_for_the_same_seed() -> None:
-    first, second = (evaluation.test_elbo(Pixels(), grey(), model_name="", data_name="") for _ in range(2))
-    assert first == second
-
-
-def test_the_test_elbo_uses_its_seed() -> None:
-    first, second = (
-        evaluation.test_elbo(Pixels(), grey(), model_name="", data_name="", seed=seed) for seed in (0, 1)
+def test_the_test_elbo_follows_its_seed() -> None:
+    first, again, other = (
+        evaluation.test_elbo(Pixels(), grey(), model_name="", data_name="", seed=seed) for seed in (0, 0, 1)
     )
-    assert first != second
+    assert first == again != other
 
 
 def test_batches_of_images_without_labels_are_refused() -> None:
@@ -259,13 +186,9 @@ def test_a_conditional_model_is_judged_with_its_labels(small_batches: None) -> N
 RESULT = evaluation.TestElbo("VAE", "digits", Estimate(104.15, 0.25, 10_000), 78.9, 25.25, torch.zeros(0))
 
 
-@pytest.mark.parametrize("part", ["VAE", "digits", "104.15 ± 0.25", "78.90", "25.25", "10,000"])
-def test_the_sentence_of_a_test_elbo_gives(part: str) -> None:
-    assert part in repr(RESULT)
-
-
-def test_a_notebook_shows_the_sentence_of_a_test_elbo() -> None:
-    assert RESULT._repr_mimebundle_()["text/plain"] == repr(RESULT)
+def test_a_test_elbo_is_a_sentence() -> None:
+    said = "VAE on digits: test -ELBO 104.15 ± 0.25 nats per image = 78.90 reconstruction + 25.25 KL"
+    assert repr(RESULT) == RESULT._repr_mimebundle_()["text/plain"] == f"{said} (10,000 images)"
 
 
 def test_a_notebook_keeps_the_numbers_of_a_test_elbo() -> None:
@@ -306,12 +229,10 @@ def test_a_share_is_said_in_percent_and_none_with_its_limit(true: int, of: int, 
 # --- likelihood ----------------------------------------------------------------------------------
 
 
-def test_binarized_pixels_are_0_or_1() -> None:
-    assert set(evaluation.binarize(grey()).unique().tolist()) == {0, 1}
-
-
-def test_binarized_images_keep_their_shape() -> None:
-    assert evaluation.binarize(grey()).shape == grey().shape
+def test_binarized_images_are_of_0_and_1_in_their_shape_and_binary_ones_stay() -> None:
+    binary = evaluation.binarize(grey())
+    assert set(binary.unique().tolist()) == {0, 1} and binary.shape == grey().shape
+    assert torch.equal(evaluation.binarize(binary), binary)
 
 
 def test_a_pixel_is_1_with_the_probability_of_its_grey_value() -> None:
@@ -321,16 +242,9 @@ def test_a_pixel_is_1_with_the_probability_of_its_grey_value() -> None:
     assert ((shares - p).abs() <= 5 * (p * (1 - p) / 10_000).sqrt()).all()
 
 
-def test_binary_images_stay_as_they_are() -> None:
-    assert torch.equal(evaluation.binarize(grey().round()), grey().round())
-
-
-def test_the_same_seed_binarizes_alike() -> None:
-    assert torch.equal(evaluation.binarize(grey(), seed=1), evaluation.binarize(grey(), seed=1))
-
-
-def test_another_seed_binarizes_differently() -> None:
-    assert not torch.equal(evaluation.binarize(grey(), seed=1), evaluation.binarize(grey(), seed=2))
+def test_binarizing_follows_its_seed() -> None:
+    first, again, other = (evaluation.binarize(grey(), seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(first, again) and not torch.equal(first, other)
 
 
 class Line(nn.Module):
@@ -369,27 +283,18 @@ def test_the_log_likelihood_is_the_integral_over_the_latent(image: int) -> None:
     assert abs(found.mean - integrated(x).item()) < 5 * found.standard_error
 
 
-def test_the_log_likelihood_of_few_samples_is_a_lower_bound() -> None:
-    x = ALL_IMAGES.repeat(100, 1, 1, 1)
-    assert evaluation.log_likelihood(Line(), x, samples=1).mean < integrated(ALL_IMAGES).mean()
-
-
-def test_more_importance_samples_raise_the_log_likelihood() -> None:
+def test_the_log_likelihood_is_a_lower_bound_that_rises_with_the_samples() -> None:
     x = ALL_IMAGES.repeat(100, 1, 1, 1)
     one, ten = (evaluation.log_likelihood(Line(), x, samples=samples).mean for samples in (1, 10))
-    assert one < ten
+    assert one < ten and one < integrated(ALL_IMAGES).mean()
 
 
-def test_the_log_likelihood_counts_every_image() -> None:
-    assert evaluation.log_likelihood(Line(), ALL_IMAGES.repeat(40, 1, 1, 1), samples=1).count == 640
-
-
-def test_the_bar_of_a_log_likelihood_counts_images(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_likelihood_and_its_bar_count_images(monkeypatch: pytest.MonkeyPatch) -> None:
     counted: list[int] = []
     bar = contextlib.nullcontext(SimpleNamespace(update=counted.append))
     monkeypatch.setattr(evaluation.progress, "bar", lambda total, what: counted.append(-total) or bar)
-    evaluation.log_likelihood(Line(), ALL_IMAGES.repeat(4, 1, 1, 1), samples=1)
-    assert counted[0] == -64 and sum(counted) == 0
+    found = evaluation.log_likelihood(Line(), ALL_IMAGES.repeat(4, 1, 1, 1), samples=1)
+    assert counted[0] == -64 and sum(counted) == 0 and found.count == 64
 
 
 def test_the_log_joint_of_codes_on_a_grid_adds_up_to_the_likelihood(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -436,11 +341,6 @@ def test_weights_that_stream_by_have_the_mean_of_all_at_once(monkeypatch: pytest
     assert found.mean == pytest.approx(expected.mean().item(), rel=1e-12)
 
 
-def test_the_log_likelihood_of_grey_images_is_refused() -> None:
-    with pytest.raises(ValueError, match="binarize"):
-        evaluation.log_likelihood(VAE(2), grey(), samples=1)
-
-
 def test_one_grey_pixel_is_enough_to_refuse_a_log_likelihood() -> None:
     x = torch.zeros(300, 1, 28, 28)
     x[-1, 0, -1, -1] = 0.5
@@ -452,9 +352,6 @@ def test_zero_logits_cost_exactly_one_bit_per_dimension() -> None:
     logits = torch.zeros(1, 1, 28, 28, dtype=torch.float64)
     nats = objectives.bernoulli_nll(logits, torch.ones_like(logits)).item()
     assert evaluation.bits_per_dimension(nats) == pytest.approx(1, rel=1e-12)
-
-
-def test_bits_per_dimension_are_shared_among_the_pixels_given() -> None:
     assert evaluation.bits_per_dimension(8 * math.log(2), pixels=4) == pytest.approx(2)
 
 
@@ -462,9 +359,6 @@ def test_pixel_entropy_is_scipy_s_entropy_of_a_coin_summed_over_pixels() -> None
     p = grey().double().flatten(1).numpy()
     expected = scipy.stats.bernoulli(p).entropy().sum(1).mean()
     assert evaluation.pixel_entropy(grey().double()).mean == pytest.approx(expected)
-
-
-def test_pixel_entropy_of_binary_images_is_zero() -> None:
     assert evaluation.pixel_entropy(grey().round()).mean == 0
 
 
@@ -553,16 +447,11 @@ WALKS = pytest.mark.parametrize("spherical", [False, True], ids=["straight", "sp
 
 
 @WALKS
-@pytest.mark.parametrize(("place", "end"), [(0, 0), (-1, 1)], ids=["start", "end"])
-def test_a_walk_includes_its(place: int, end: int, spherical: bool) -> None:
+def test_a_walk_has_as_many_steps_as_asked_for_and_includes_both_ends(spherical: bool) -> None:
     ends = noise(2, 20)
     walk = evaluation.interpolate(*ends, 7, spherical=spherical)
-    torch.testing.assert_close(walk[place], ends[end])
-
-
-@WALKS
-def test_a_walk_is_as_long_as_it_was_asked_to_be(spherical: bool) -> None:
-    assert evaluation.interpolate(*noise(2, 20), 7, spherical=spherical).shape == (7, 20)
+    assert walk.shape == (7, 20)
+    torch.testing.assert_close(walk[[0, -1]], ends)
 
 
 def test_a_straight_walk_takes_equal_steps() -> None:
@@ -597,14 +486,9 @@ def test_a_spherical_walk_is_of_numbers_where_a_rounded_cosine_is_beyond_1(facto
 
 
 @pytest.mark.parametrize("n", [1, 2, 15])
-def test_normal_quantiles_leave_equal_shares_of_the_normal_between_them(n: int) -> None:
-    shares = np.diff(scipy.stats.norm.cdf(evaluation.normal_quantiles(n).numpy()))
-    np.testing.assert_allclose(shares, 1 / n, rtol=1e-4)
-
-
-@pytest.mark.parametrize("n", [1, 2, 15])
-def test_normal_quantiles_leave_half_a_share_beyond_each_end(n: int) -> None:
+def test_normal_quantiles_leave_equal_shares_between_them_and_half_a_share_beyond(n: int) -> None:
     z = evaluation.normal_quantiles(n).numpy()
+    np.testing.assert_allclose(np.diff(scipy.stats.norm.cdf(z)), 1 / n, rtol=1e-4)
     np.testing.assert_allclose(scipy.stats.norm.cdf([z[0], -z[-1]]), 0.5 / n, rtol=1e-4)
 
 
@@ -622,11 +506,6 @@ def test_the_kl_per_dimension_is_that_of_torch_distributions_averaged_over_image
     mu = torch.logit(grey().flatten(1)[:, :3])
     expected = kl_divergence(Normal(mu, math.exp(-1)), Normal(torch.zeros_like(mu), 1.0)).mean(0)
     torch.testing.assert_close(evaluation.kl_per_dimension(Pixels(), grey()), expected)
-
-
-def test_the_kl_per_dimension_adds_up_to_the_test_elbo_s_kl() -> None:
-    elbo = evaluation.test_elbo(Pixels(), grey(), model_name="", data_name="")
-    assert evaluation.kl_per_dimension(Pixels(), grey()).sum().item() == pytest.approx(elbo.kl)
 
 
 # --- the two parts of the KL term ---------------------------------------------------------------
@@ -701,21 +580,6 @@ def test_the_parts_of_the_kl_add_up_to_the_kl_within_its_noise() -> None:
     assert parts.mutual_information + parts.marginal_kl == pytest.approx(exact, abs=5 * error)
 
 
-def test_images_that_all_look_like_the_prior_have_neither_part() -> None:
-    model = Coded(torch.zeros(9, 3), torch.zeros(9, 3))
-    parts = evaluation.kl_decomposition(model, model.rows)
-    assert parts.mutual_information == pytest.approx(0, abs=1e-5)
-    assert parts.marginal_kl == pytest.approx(0, abs=1e-5)
-
-
-@pytest.mark.parametrize("count", [2, 9, 40])
-def test_codes_far_apart_tell_which_image_they_are_of(count: int) -> None:
-    mu = 100 * torch.arange(count).float().view(-1, 1)
-    model = Coded(mu, torch.zeros(count, 1))
-    information = evaluation.kl_decomposition(model, model.rows).mutual_information
-    assert information == pytest.approx(math.log(count), abs=1e-4)
-
-
 def test_the_marginal_kl_lies_between_its_two_estimates() -> None:
     """Means N(0, 1.2 I) and variance 0.02 make N(0, 1.22 I); each mean is one over 20 draws of 500."""
     found = []
@@ -783,21 +647,22 @@ class Scaled(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("deviations", "active"),
-    [((0.0,), 0), ((1.0,), 1), ((0.0, 1.0, 0.05, 0.2, 3.0), 3), ((0.09, 0.11), 1)],
+    ("deviations", "threshold", "active"),
+    [
+        ((0.0,), {}, 0),
+        ((1.0,), {}, 1),
+        ((0.0, 1.0, 0.05, 0.2, 3.0), {}, 3),
+        ((0.09, 0.11), {}, 1),
+        ((0.2, 0.4, 1.0), {"threshold": 0.1}, 2),
+        ((0.0, 1e-3), {"threshold": 0.0}, 1),
+    ],
     ids=str,
 )
-def test_units_are_active_whose_mean_varies_by_more_than_a_hundredth(
-    deviations: tuple[float, ...], active: int, small_batches: None
+def test_units_are_active_whose_mean_varies_by_more_than_a_hundredth_or_the_threshold(
+    deviations: tuple[float, ...], threshold: dict[str, float], active: int, small_batches: None
 ) -> None:
     x = torch.tensor([1.0, -1.0]).repeat(500).view(1000, 1, 1, 1).expand(1000, 1, 28, 28)
-    assert evaluation.active_units(Scaled(*deviations), x) == active
-
-
-def test_the_threshold_of_active_units_is_the_caller_s() -> None:
-    x = torch.tensor([1.0, -1.0]).repeat(500).view(1000, 1, 1, 1).expand(1000, 1, 28, 28)
-    assert evaluation.active_units(Scaled(0.2, 0.4, 1.0), x, threshold=0.1) == 2
-    assert evaluation.active_units(Scaled(0.0, 1e-3), x, threshold=0.0) == 1
+    assert evaluation.active_units(Scaled(*deviations), x, **threshold) == active
 
 
 @every_model
@@ -936,27 +801,14 @@ class Forgetful(Pixels):
         return mu * (mu < 2), logvar
 
 
-@pytest.fixture
-def holes() -> Tensor:
+def test_the_hole_share_counts_the_points_that_are_lost() -> None:
     """Codes of 784 pixels, 3 of 20 beyond what Forgetful can read."""
-    return torch.cat([torch.full((17, 784), 1.0), torch.full((3, 784), 4.0)])
-
-
-def test_the_hole_share_counts_the_points_that_are_lost(holes: Tensor) -> None:
-    assert evaluation.hole_share(Forgetful(784), holes).mean == pytest.approx(3 / 20)
-
-
-def test_the_hole_share_has_the_standard_error_of_a_share(holes: Tensor) -> None:
-    error = evaluation.hole_share(Forgetful(784), holes).standard_error
-    assert error == pytest.approx(math.sqrt(0.15 * 0.85 / 19))
-
-
-def test_the_hole_share_of_a_perfect_pair_is_zero(holes: Tensor) -> None:
-    assert evaluation.hole_share(Pixels(784), holes).mean == 0
-
-
-def test_a_threshold_above_the_loss_makes_every_hole_vanish(holes: Tensor) -> None:
+    holes = torch.cat([torch.full((17, 784), 1.0), torch.full((3, 784), 4.0)])
+    found = evaluation.hole_share(Forgetful(784), holes)
+    assert found.mean == pytest.approx(3 / 20)
+    assert found.standard_error == pytest.approx(math.sqrt(0.15 * 0.85 / 19))
     assert evaluation.hole_share(Forgetful(784), holes, threshold=0.99).mean == 0
+    assert evaluation.hole_share(Pixels(784), holes).mean == 0
 
 
 def test_a_loss_at_the_threshold_is_no_hole() -> None:
@@ -966,8 +818,11 @@ def test_a_loss_at_the_threshold_is_no_hole() -> None:
 # --- copies of training images -------------------------------------------------------------------
 
 
-def test_a_copy_of_a_training_image_is_no_distance_from_the_nearest(small_batches: None) -> None:
-    distance = evaluation.nearest_image_distance(grey()[[5, 20, 3, 3, 11]], grey())
+@pytest.mark.parametrize("brightness", [1.0, 0.1])
+def test_a_copy_of_a_training_image_is_no_distance_from_the_nearest(
+    brightness: float, small_batches: None
+) -> None:
+    distance = evaluation.nearest_image_distance(brightness * grey()[[5, 20, 3, 3, 11]], grey())
     torch.testing.assert_close(distance, torch.zeros(5), atol=1e-5, rtol=0)
 
 
@@ -975,11 +830,6 @@ def test_the_distance_to_the_nearest_training_image_is_that_of_scipy(small_batch
     images, known = noise(10, 1, 28, 28, seed=1).sigmoid(), grey()
     expected = scipy.spatial.distance.cdist(images.flatten(1), known.flatten(1), "cosine").min(1)
     assert evaluation.nearest_image_distance(images, known).tolist() == pytest.approx(expected, abs=1e-5)
-
-
-def test_a_faint_copy_is_as_near_as_a_bright_one() -> None:
-    distance = evaluation.nearest_image_distance(0.1 * grey()[:5], grey())
-    torch.testing.assert_close(distance, torch.zeros(5), atol=1e-5, rtol=0)
 
 
 # --- the mutual information gap ------------------------------------------------------------------

@@ -37,39 +37,20 @@ def encoded(model: nn.Module, x: Tensor, *y: Tensor) -> tuple[Tensor, ...]:
 @every_batch
 @every_latent_size
 @pytest.mark.parametrize("kind", ALL)
-def test_codes_have_one_row_per_image_and_one_column_per_latent(
+def test_codes_have_a_row_per_image_and_a_column_per_latent_and_decode_to_images(
     kind: type[nn.Module], latent_dim: int, batch: int
 ) -> None:
-    codes = encoded(kind(latent_dim), images(batch), *condition(kind, batch))
+    model, x, y = kind(latent_dim), images(batch), condition(kind, batch)
+    codes = encoded(model, x, *y)
     assert [code.shape for code in codes] == [(batch, latent_dim)] * (1 if kind is Autoencoder else 2)
-
-
-@every_batch
-@every_latent_size
-@pytest.mark.parametrize("kind", ALL)
-def test_decoded_codes_are_images(kind: type[nn.Module], latent_dim: int, batch: int) -> None:
-    logits = kind(latent_dim).decode(torch.randn(batch, latent_dim), *condition(kind, batch))
-    assert logits.shape == (batch, 1, 28, 28)
-
-
-@every_batch
-@pytest.mark.parametrize("kind", ALL)
-def test_a_reconstruction_has_its_image_s_shape(kind: type[nn.Module], batch: int) -> None:
-    x = images(batch)
-    assert kind(2)(x, *condition(kind, batch)).shape == x.shape
+    assert model.decode(torch.randn(batch, latent_dim), *y).shape == model(x, *y).shape == x.shape
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_a_reconstruction_decodes_the_code_or_the_mean(kind: type[nn.Module]) -> None:
-    model, x, y = kind(5), images(7), condition(kind, 7)
-    assert torch.equal(model(x, *y), model.decode(encoded(model, x, *y)[0], *y))
-
-
-@pytest.mark.parametrize("kind", ALL)
-def test_a_model_draws_no_noise(kind: type[nn.Module]) -> None:
+def test_a_reconstruction_decodes_the_code_or_the_mean_and_draws_no_noise(kind: type[nn.Module]) -> None:
     model, x, y = kind(5), images(7), condition(kind, 7)
     before = torch.get_rng_state()
-    model(x, *y)
+    assert torch.equal(model(x, *y), model.decode(encoded(model, x, *y)[0], *y))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -104,12 +85,8 @@ def test_every_weight_takes_part(kind: type[nn.Module]) -> None:
 # --- sizes and names -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("latent_dim", "count"), [(20, 1_082_680), (2, 1_068_820)])
-def test_the_vae_has_as_many_weights_as_the_course_says(latent_dim: int, count: int) -> None:
-    assert count_parameters(VAE(latent_dim)) == count
-
-
-def test_the_convolutional_vae_has_a_quarter_of_the_vae_s_weights() -> None:
+def test_models_have_as_many_weights_as_the_course_says() -> None:
+    assert [count_parameters(VAE(latent_dim)) for latent_dim in (20, 2)] == [1_082_680, 1_068_820]
     assert count_parameters(ConvVAE(20)) < 0.3 * count_parameters(VAE(20))
 
 
@@ -163,23 +140,15 @@ def test_the_textbook_s_layers_load_a_model_s_weights_and_give_its_numbers(kind:
 # --- the label -----------------------------------------------------------------------------------
 
 
-def test_one_hot_rows_have_their_one_at_the_label() -> None:
-    y = torch.tensor([3, 0, 9])
-    assert torch.equal(CVAE().one_hot(y), torch.eye(10)[y])
+def test_one_hot_rows_have_their_one_at_the_label_and_are_as_long_as_there_are_classes() -> None:
+    assert CVAE(num_classes=4).one_hot(torch.tensor([1, 3])).tolist() == [[0, 1, 0, 0], [0, 0, 0, 1]]
 
 
-def test_one_hot_rows_are_as_long_as_there_are_classes() -> None:
-    assert CVAE(num_classes=4).one_hot(torch.tensor([1])).tolist() == [[0, 1, 0, 0]]
-
-
-def test_the_same_z_decodes_to_another_image_for_every_label() -> None:
-    logits = CVAE(2).decode(torch.zeros(10, 2), torch.arange(10))
-    assert len(logits.unique(dim=0)) == 10
-
-
-def test_the_same_image_has_another_code_for_every_label() -> None:
-    mu, _ = CVAE(2).encode(images(1).expand(10, 1, 28, 28), torch.arange(10))
-    assert len(mu.unique(dim=0)) == 10
+def test_every_label_gives_the_same_z_another_image_and_the_same_image_another_code() -> None:
+    model, labels = CVAE(2), torch.arange(10)
+    mu, _ = model.encode(images(1).expand(10, 1, 28, 28), labels)
+    for one in (mu, model.decode(torch.zeros(10, 2), labels)):
+        assert len(one.unique(dim=0)) == 10
 
 
 # --- height and width ----------------------------------------------------------------------------
@@ -224,21 +193,15 @@ def test_the_decoder_paints_the_pixels_around_each_cell(positive: ConvVAE, row: 
 
 
 @pytest.mark.parametrize("kind", [Autoencoder, VAE, CVAE])
-def test_the_decoder_s_last_layer_numbers_pixels_row_by_row(kind: type[nn.Module]) -> None:
-    model = kind(2)
+def test_first_and_last_layers_number_pixels_row_by_row(kind: type[nn.Module]) -> None:
+    model, seen = kind(2), []
+    model.encoder[0].register_forward_hook(lambda layer, inputs, output: seen.append(inputs[0]))
     with torch.no_grad():
         model.decoder[-1].weight.zero_()
         model.decoder[-1].bias.copy_(torch.arange(784))
     logits = model.decode(torch.zeros(1, 2), *condition(kind, 1))
     assert logits[0, 0, 2, 5] == 2 * 28 + 5
-
-
-@pytest.mark.parametrize("kind", [Autoencoder, VAE, CVAE])
-def test_the_encoder_s_first_layer_numbers_pixels_row_by_row(kind: type[nn.Module]) -> None:
-    model = kind(2)
     x = torch.zeros(1, 1, 28, 28)
     x[0, 0, 2, 5] = 1
-    seen: list[Tensor] = []
-    model.encoder[0].register_forward_hook(lambda layer, inputs, output: seen.append(inputs[0]))
     model.encode(x, *condition(kind, 1))
     assert seen[0][0, :784].nonzero().tolist() == [[2 * 28 + 5]]

@@ -48,36 +48,17 @@ class Toy(nn.Module):
 # --- the KL term ---------------------------------------------------------------------------------
 
 
-@every_shape
-def test_the_gaussian_kl_of_the_prior_to_itself_is_zero(shape: tuple[int, int]) -> None:
-    assert torch.equal(gaussian_kl(torch.zeros(shape), torch.zeros(shape)), torch.zeros(shape))
-
-
 @pytest.mark.parametrize(("mu", "nats"), [(0.0, 0.0), (1.0, 1.0), (2.0, 4.0)])
 def test_the_gaussian_kl_of_a_shift_is_half_its_squared_length(mu: float, nats: float) -> None:
     assert gaussian_kl(torch.full((1, 2), mu), torch.zeros(1, 2)).sum() == nats
 
 
 @every_spread
-def test_the_gaussian_kl_is_symmetric_in_mu(logvar: float) -> None:
-    mu = noise(50, 3)
-    assert torch.equal(gaussian_kl(mu, torch.tensor(logvar)), gaussian_kl(-mu, torch.tensor(logvar)))
-
-
-@every_spread
-def test_the_gaussian_kl_is_that_of_torch_distributions(logvar: float) -> None:
-    mu, sigma = 3 * noise(97, 20), torch.tensor(logvar, dtype=torch.float64).mul(0.5).exp()
+@every_shape
+def test_the_gaussian_kl_is_that_of_torch_distributions(shape: tuple[int, int], logvar: float) -> None:
+    mu, sigma = 3 * noise(*shape), torch.tensor(logvar, dtype=torch.float64).mul(0.5).exp()
     expected = kl_divergence(Normal(mu, sigma), Normal(torch.zeros_like(mu), 1.0))
     torch.testing.assert_close(gaussian_kl(mu, torch.full_like(mu, logvar)), expected)
-
-
-def test_the_gaussian_kl_is_positive_away_from_the_prior() -> None:
-    assert (gaussian_kl(noise(500, 4), noise(500, 4, seed=1)) > 0).all()
-
-
-@every_shape
-def test_the_gaussian_kl_keeps_its_dimensions_apart(shape: tuple[int, int]) -> None:
-    assert gaussian_kl(noise(*shape), noise(*shape)).shape == shape
 
 
 @every_spread
@@ -130,15 +111,9 @@ def test_the_noise_of_a_sample_is_standard_normal(
     assert abs((eps**power).mean() - moment) < 5 * math.sqrt(variance / len(eps))
 
 
-@pytest.mark.parametrize("axis", [0, 1])
-def test_every_entry_of_a_sample_has_noise_of_its_own(axis: int) -> None:
-    z = reparameterize(torch.zeros(97, 20), torch.zeros(97, 20))
-    assert (z.diff(dim=axis) != 0).all()
-
-
-def test_two_samples_differ() -> None:
-    mu = torch.zeros(3, 2)
-    assert (reparameterize(mu, mu) != reparameterize(mu, mu)).all()
+def test_every_entry_of_a_sample_has_noise_of_its_own() -> None:
+    zero = torch.zeros(97, 20)
+    assert len(torch.cat([reparameterize(zero, zero) for _ in range(2)]).unique()) > 2 * 97 * 20 - 20
 
 
 # --- the reconstruction term ---------------------------------------------------------------------
@@ -158,12 +133,6 @@ def test_the_bernoulli_nll_of_grey_pixels_is_their_cross_entropy() -> None:
     torch.testing.assert_close(objectives.bernoulli_nll(logits, x), expected)
 
 
-def test_zero_logits_cost_log_2_nats_for_each_of_the_784_pixels() -> None:
-    grey = noise(3, 1, 28, 28).sigmoid()
-    nats = objectives.bernoulli_nll(torch.zeros_like(grey), grey)
-    torch.testing.assert_close(nats, torch.full_like(nats, 784 * math.log(2)), rtol=1e-12, atol=0)
-
-
 def test_the_bernoulli_nll_of_a_hopeless_pixel_stays_finite() -> None:
     assert objectives.bernoulli_nll(torch.full((1, 1, 1, 1), 1000.0), torch.zeros(1, 1, 1, 1)) == 1000
 
@@ -173,11 +142,6 @@ def test_the_gaussian_nll_is_that_of_torch_distributions_summed_over_pixels(sigm
     mean, x = noise(97, 1, 28, 28), noise(97, 1, 28, 28, seed=1)
     expected = -Normal(mean, sigma).log_prob(x).sum((1, 2, 3))
     torch.testing.assert_close(objectives.gaussian_nll(mean, x, sigma), expected)
-
-
-def test_the_gaussian_nll_of_a_sharp_and_exact_prediction_is_negative() -> None:
-    x = noise(4, 1, 28, 28)
-    assert (objectives.gaussian_nll(x, x, 0.1) < 0).all()
 
 
 def test_the_gaussian_nll_takes_a_sigma_that_is_learned() -> None:
@@ -271,14 +235,10 @@ def seeded_elbo(model: nn.Module, x: Tensor, beta: float = 1.0) -> objectives.Te
 
 @pytest.mark.parametrize("beta", [0.0, 0.1, 1.0, 4.0])
 def test_the_loss_is_the_reconstruction_plus_beta_times_the_kl(beta: float) -> None:
-    terms = seeded_elbo(Toy(), binary(9, 1, 2, 3), beta)
-    torch.testing.assert_close(terms.loss, terms.reconstruction + beta * terms.kl)
-
-
-@pytest.mark.parametrize("term", ["reconstruction", "kl"])
-def test_beta_leaves_as_it_is_the(term: str) -> None:
     x = binary(9, 1, 2, 3)
-    assert getattr(seeded_elbo(Toy(), x, 7.0), term) == getattr(seeded_elbo(Toy(), x, 1.0), term)
+    terms, plain_terms = seeded_elbo(Toy(), x, beta), seeded_elbo(Toy(), x)
+    torch.testing.assert_close(terms.loss, terms.reconstruction + beta * terms.kl)
+    assert terms[1:] == plain_terms[1:]
 
 
 def test_the_reconstruction_is_the_mean_over_images_of_the_nll_at_the_sampled_z() -> None:
@@ -344,25 +304,17 @@ def test_free_bits_charge_each_dimension_its_floor_at_least() -> None:
 # --- importance weights --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("samples", "images"), [(1, 1), (1, 5), (3, 5), (7, 2), (5, 5)])
-def test_there_is_one_log_weight_per_sample_and_image(samples: int, images: int) -> None:
-    assert log_weights(Toy(), binary(images, 1, 2, 3), samples).shape == (samples, images)
-
-
-def test_a_log_weight_is_the_log_ratio_of_the_joint_to_the_posterior() -> None:
-    model, x = Toy(), binary(5, 1, 2, 3)
-    log_w = log_weights(model, x, 7)
+@pytest.mark.parametrize(("samples", "images"), [(1, 1), (1, 5), (7, 2), (5, 5)])
+def test_a_log_weight_is_the_log_ratio_of_the_joint_to_the_posterior(samples: int, images: int) -> None:
+    """At a draw of its own for every sample of every image."""
+    model, x = Toy(), binary(images, 1, 2, 3)
+    log_w = log_weights(model, x, samples)
     mu, logvar = model.encode(x)
-    z = model.decoded[0].view(7, 5, 2)
-    joint = Bernoulli(logits=(z @ model.write).view(7, 5, 6)).log_prob(x.flatten(1)).sum(-1)
+    z = model.decoded[0].view(samples, images, 2)
+    joint = Bernoulli(logits=(z @ model.write).view(samples, images, 6)).log_prob(x.flatten(1)).sum(-1)
     joint = joint + Normal(0.0, 1.0).log_prob(z).sum(-1)
     torch.testing.assert_close(log_w, joint - Normal(mu, (logvar / 2).exp()).log_prob(z).sum(-1))
-
-
-def test_every_importance_sample_has_a_draw_of_its_own() -> None:
-    model = Toy()
-    log_weights(model, binary(5, 1, 2, 3), 7)
-    assert len(model.decoded[0].unique(dim=0)) == 7 * 5
+    assert len(z.flatten(0, 1).unique(dim=0)) == samples * images
 
 
 @pytest.mark.parametrize("logvar", [-4.0, 0.0, 3.0])
@@ -373,36 +325,13 @@ def test_the_log_density_of_a_gaussian_is_that_of_torch_distributions(logvar: fl
     torch.testing.assert_close(found, expected)
 
 
-def test_the_bound_of_one_sample_is_its_log_weight() -> None:
-    log_w = noise(1, 9)
-    assert torch.equal(importance_weighted_bound(log_w), log_w[0])
-
-
-@pytest.mark.parametrize("samples", [1, 2, 50])
-def test_the_bound_of_equal_weights_is_their_log(samples: int) -> None:
-    log_w = torch.full((samples, 3), -87.0).double()
-    torch.testing.assert_close(importance_weighted_bound(log_w), log_w[0])
-
-
-def test_the_bound_is_the_log_of_the_mean_weight() -> None:
-    log_w = 3 * noise(50, 9)
-    torch.testing.assert_close(importance_weighted_bound(log_w), log_w.exp().mean(0).log())
-
-
-def test_the_bound_of_images_stays_apart() -> None:
-    log_w = noise(50, 9)
-    torch.testing.assert_close(
-        importance_weighted_bound(log_w)[4:5], importance_weighted_bound(log_w[:, 4:5])
-    )
-
-
-@pytest.mark.parametrize("shift", [-1000.0, 1000.0])
-def test_the_bound_of_shifted_log_weights_is_shifted(shift: float) -> None:
+@pytest.mark.parametrize("samples", [1, 50])
+@pytest.mark.parametrize("shift", [-1000.0, 0.0, 1000.0])
+def test_the_bound_is_the_log_of_the_mean_weight(shift: float, samples: int) -> None:
     """Also where the weights themselves are 0 or infinite in any float."""
-    log_w = noise(50, 9)
-    torch.testing.assert_close(
-        importance_weighted_bound(log_w + shift), importance_weighted_bound(log_w) + shift
-    )
+    log_w = 3 * noise(samples, 9)
+    expected = log_w.exp().mean(0).log() + shift
+    torch.testing.assert_close(importance_weighted_bound(log_w + shift), expected)
 
 
 @pytest.mark.parametrize("samples", [2, 3, 10, 40])

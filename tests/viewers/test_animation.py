@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
-import zlib
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from pages import content_of
 from torch import Tensor
 
 from course_utils import evaluation, objectives, training
@@ -53,17 +52,6 @@ def film(trained: tuple[VAE, History, dict[str, Any]]) -> Film:
     return Film(trained[1], LABELS, NAMES, before=trained[2])
 
 
-def content_of(page: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The values and the arrays that a page carries, read as its JavaScript reads them."""
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
-    content = json.loads(found.group(1))
-    plain, arrays, start = zlib.decompress(base64.b64decode(content["pack"])), {}, 0
-    for name, kind, length in content["arrays"]:
-        arrays[name] = np.frombuffer(plain, kind, length, start)
-        start += arrays[name].nbytes
-    return content, arrays
-
-
 def test_a_snapshot_is_made_of_lists_that_json_keeps(trained) -> None:
     seen = trained[2]
     assert json.loads(json.dumps(seen)) == seen
@@ -74,35 +62,25 @@ def test_the_last_snapshot_is_of_the_trained_model(trained, film: Film, images: 
     assert np.abs(film.means[-1] - codes).max() <= animation.STEP / 2 + 1e-6
 
 
-def test_with_the_untrained_model_a_film_begins_at_epoch_0(film: Film) -> None:
+def test_with_the_untrained_model_a_film_begins_at_epoch_0(trained, film: Film) -> None:
     assert film.epochs == [0, 1, 2, 3] and len(film.means) == len(film.samples) == 4
-
-
-def test_without_it_at_epoch_1(trained) -> None:
     assert Film(trained[1], LABELS, NAMES).epochs == [1, 2, 3]
 
 
-def test_a_page_s_moves_add_up_to_the_codes(film: Film) -> None:
+def test_a_page_s_moves_add_up_to_the_codes_and_its_samples_are_those_recorded(film: Film) -> None:
     _, arrays = content_of(film.page())
     places = arrays["moves"].reshape(4, COUNT, 2).cumsum(0) * animation.STEP
     np.testing.assert_allclose(places, film.means, atol=1e-9)
-
-
-def test_a_page_s_samples_are_those_recorded(film: Film) -> None:
-    _, arrays = content_of(film.page())
     samples = arrays["samples"].reshape(4, SAMPLES, 784) / animation.GREYS
     assert np.abs(samples - film.samples).max() <= 0.5 / animation.GREYS + 1e-9
 
 
 def test_a_page_says_what_each_epoch_s_losses_are(trained, film: Film) -> None:
-    said = content_of(film.page())[0]["said"]
+    said, history = content_of(film.page())[0]["said"], trained[1]
     assert said[0] == "before training"
-    assert said[3].startswith(f"test images: loss {trained[1].test['loss'][2]:.1f}, reconstruction ")
-
-
-def test_without_test_images_it_says_those_of_training(trained) -> None:
-    history = History(trained[1].train, {}, trained[1].seconds, trained[1].watched)
-    said = content_of(Film(history, LABELS, NAMES).page())[0]["said"]
+    assert said[3].startswith(f"test images: loss {history.test['loss'][2]:.1f}, reconstruction ")
+    untested = History(history.train, {}, history.seconds, history.watched)
+    said = content_of(Film(untested, LABELS, NAMES).page())[0]["said"]
     assert said[0].startswith("training images: loss ")
 
 
