@@ -1,7 +1,8 @@
 """Where a student stands: tries and points of each exercise, kept in build/progress.json and nowhere else.
 
-A try counts where there was an answer to look at, and another than the last time. After full points, or after TRIES of them, the page shows a
-worked solution. Questions to come back to are those that this browser has seen answered wrong (recall.py).
+A try counts where there was an answer to look at, and another than the last time. After full points, or after
+TRIES of them, the page shows a worked solution. Questions to come back to are those that this browser has
+seen answered wrong (recall.py).
 """
 
 from __future__ import annotations
