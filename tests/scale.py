@@ -18,21 +18,20 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import attacks
+import damages
 import nbformat
 import psutil
+from damages import HandIn
 
 from bank import RIGHT, WRONG, Answer
 from courseware import record
 from courseware.classroom import batch, pool
 from courseware.grading import work
 from courseware.grading.kernel import sandbox
-from courseware.grading.reasons import Reason
 from courseware.grading.submission import collect
 from courseware.measuring import loops
 
@@ -59,119 +58,37 @@ def answered(released: nbformat.NotebookNode, rng: random.Random) -> nbformat.No
     return nb
 
 
-def first_answer(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    return next(cell for cell in nb.cells if cell.metadata.get("nbgrader", {}).get("solution"))
-
-
-def replaced(code: str) -> Callable[[nbformat.NotebookNode, Path], None]:
-    """Damage by code that runs when the cell with the first answer does."""
-
-    def damage(nb: nbformat.NotebookNode, file: Path) -> None:
-        first_answer(nb).source = code
-        nbformat.write(nb, file)
-
-    return damage
-
-
-def renamed(nb: nbformat.NotebookNode, file: Path) -> None:
-    nbformat.write(nb, file.with_name("My theory (1).ipynb"))
-
-
-def no_json(nb: nbformat.NotebookNode, file: Path) -> None:
-    file.write_text(nbformat.writes(nb)[:-500], encoding="utf-8")
-
-
-def too_large(nb: nbformat.NotebookNode, file: Path) -> None:
-    file.write_bytes(b" " * (collect.LARGEST + 1))
-
-
-def linked(nb: nbformat.NotebookNode, file: Path) -> None:
-    file.symlink_to("/etc/hostname")
-
-
-def without_checks(nb: nbformat.NotebookNode, file: Path) -> None:
-    nb.cells = [cell for cell in nb.cells if not cell.metadata.get("nbgrader", {}).get("grade")]
-    nbformat.write(nb, file)
-
-
-def duplicated(nb: nbformat.NotebookNode, file: Path) -> None:
-    nb.cells.append(nbformat.from_dict(first_answer(nb)))
-    nbformat.write(nb, file)
-
-
-def changed(nb: nbformat.NotebookNode, file: Path) -> None:
-    for cell in nb.cells:
-        if "check(" in cell.source:
-            cell.source = "3.0"
-    nbformat.write(nb, file)
-
-
-def stripped(nb: nbformat.NotebookNode, file: Path) -> None:
-    for place, cell in enumerate(nb.cells):
-        cell.metadata, cell.id = nbformat.NotebookNode(), f"cell-{place}"
-    nbformat.write(nb, file)
-
-
-def twice(nb: nbformat.NotebookNode, file: Path) -> None:
-    nbformat.write(nb, file.with_name("one.ipynb"))
-    first_answer(nb).source += "\n# changed"
-    nbformat.write(nb, file.with_name("two.ipynb"))
-
-
-def beside(name: str) -> Callable[[nbformat.NotebookNode, Path], None]:
-    """The notebook with another file, in which nothing of use stands."""
-
-    def damage(nb: nbformat.NotebookNode, file: Path) -> None:
-        nbformat.write(nb, file)
-        file.with_name(name).write_text("nothing", encoding="utf-8")
-
-    return damage
-
-
-DAMAGES: dict[Reason, Callable[[nbformat.NotebookNode, Path], None]] = {
-    Reason.WRONG_NAME: renamed,
-    Reason.MISSING_NOTEBOOK: lambda nb, file: None,
-    Reason.NOT_A_NOTEBOOK: no_json,
-    Reason.TOO_LARGE: too_large,
-    Reason.LINK: linked,
-    Reason.SEVERAL_NOTEBOOKS: twice,
-    Reason.LEFT_OUT: beside("helpers.py"),
-    Reason.TIME_OF_SUBMISSION: beside("timestamp.txt"),
-    Reason.UNMARKED_CELLS: stripped,
-    Reason.MISSING_CELLS: without_checks,
-    Reason.DUPLICATED_CELLS: duplicated,
-    Reason.CHANGED_CELLS: changed,
-    Reason.TIMEOUT: replaced("while True:\n    pass"),
-    Reason.MEMORY: replaced("x = []\nwhile True:\n    x.append(bytearray(2**28))"),
-    Reason.PROCESSES: replaced(attacks.TAKING["thread bomb"].code),
-    Reason.OUTPUT: replaced("while True:\n    print('x' * 1000)"),
-    Reason.KILLED: replaced("import os\nos._exit(1)"),
-    Reason.NO_EVIDENCE: replaced("import course_utils.checks.probes as p\np.observe = lambda *a: 1000"),
-    Reason.FORGED: replaced(f"{attacks.FORGE}publish(lambda seed: '3.0')"),
+DAMAGES: dict[str, HandIn] = damages.DAMAGES | {
+    "too large": damages.handed_in_as("*.ipynb", lambda nb: b" " * (collect.LARGEST + 1)),
+    "an endless loop": damages.answered("while True:\n    pass"),
+    "memory without end": damages.answered("x = []\nwhile True:\n    x.append(bytearray(2**28))"),
+    "threads without end": damages.answered(attacks.TAKING["thread bomb"].code),
+    "output without end": damages.answered("while True:\n    print('x' * 1000)"),
+    "the kernel's end": damages.answered("import os\nos._exit(1)"),
+    "no evidence": damages.answered("import course_utils.checks.probes as p\np.observe = lambda *a: 1000"),
+    "forged evidence": damages.answered(f"{attacks.FORGE}publish(lambda seed: '3.0')"),
 }
 
 
-def hand_in(root: Path, number: int, rng: random.Random, damages: dict[Reason, Any], one_in: int) -> None:
-    """One submission; one in so many is damaged, in turn in every way."""
+def hand_in(root: Path, number: int, rng: random.Random, ways: list[HandIn], one_in: int) -> None:
+    """One submission; one in so many is damaged, in turn in each of these ways."""
     source = root / "notebooks" / ASSIGNMENT
     folder = root / "submitted" / f"student-{number:05}" / ASSIGNMENT
     folder.mkdir(parents=True)
     for file in sorted(source.glob("*.ipynb")):
         nb = answered(nbformat.read(file, as_version=4), rng)
         turn, rest = divmod(number, one_in)
-        if rest or not damages:
-            nbformat.write(nb, folder / file.name)
-        else:
-            list(damages.values())[turn % len(damages)](nb, folder / file.name)
+        damage = damages.changed(lambda nb: None) if rest or not ways else ways[turn % len(ways)]
+        damage(nb, folder / file.name)
 
 
-def make_course(root: Path, submissions: int, damages: dict[Reason, Any], one_in: int) -> batch.Course:
+def make_course(root: Path, submissions: int, ways: list[HandIn], one_in: int) -> batch.Course:
     shutil.copy(ROOT / "nbgrader_config.py", root)
     for edition in ("solutions", "notebooks"):
         shutil.copytree(ROOT / edition / ASSIGNMENT, root / edition / ASSIGNMENT)
     rng = random.Random(0)
     for number in range(submissions):
-        hand_in(root, number, rng, damages, one_in)
+        hand_in(root, number, rng, ways, one_in)
     return batch.Course(root)
 
 
@@ -180,13 +97,13 @@ def make_course(root: Path, submissions: int, damages: dict[Reason, Any], one_in
 
 def measure(
     submissions: int,
-    damages: dict[Reason, Any],
+    ways: list[HandIn],
     compared: int = SAMPLE,
     damaged_one_in: int = DAMAGED_ONE_IN,
 ) -> dict:
     """Grade a class of so many, a sample of it once more, and say what was found."""
     with tempfile.TemporaryDirectory(prefix="course-scale-") as folder:
-        course = make_course(Path(folder), submissions, damages, damaged_one_in)
+        course = make_course(Path(folder), submissions, ways, damaged_one_in)
         rules = work.Rules(sandboxed=not sandbox.missing(), **SECONDS)
         own, memory, ends, workers = psutil.Process(), [], [], []
         started, used = time.monotonic(), sum(own.cpu_times()[:2])
@@ -233,8 +150,11 @@ def measure(
         "mean_points": round(statistics.mean(result.points for result in results.values()), 2),
         "compared": len(sample),
         "differing": differing,
-        "without_points": sum(not result.points for result in results.values()),
-        "without_points_untold": sum(not (one.points or one.faults) for one in results.values()),
+        "zeros_untold": sum(
+            not (one.points or one.faults)
+            for student, one in results.items()
+            if int(student.partition("-")[2]) % damaged_one_in == 0
+        ),
         "reasons": dict(sorted(reasons.items())),
     }
 
@@ -256,7 +176,8 @@ def sentences(found: dict) -> str:
     )  # of a worker
     measured = (
         f"{found['submissions']:,} submissions of {found['assignment']}, made of the bank's right and wrong "
-        f"answers, one in {found['damaged_one_in']} damaged ({len(found['reasons'])} reasons occur), took "
+        f"answers, one in {found['damaged_one_in']} damaged in {len(DAMAGES)} ways (of "
+        f"those, {found['zeros_untold']} have no points and no fault that a person sees), took "
         f"{workers} workers {found['seconds'] / 60:.0f} minutes: {each:.1f} worker-seconds each, "
         f"{first:.1f} over the first hundred with the start of the workers, {last:.1f} over the last. The "
         f"coordinator took {own * 1000:.0f} ms of processor time for each, and had "
@@ -309,7 +230,7 @@ def main() -> None:
     parser.add_argument("--compared", type=int, default=SAMPLE, help="How many are graded once more.")
     parser.add_argument("--store", action="store_true", help="Keep the figures in docs/.")
     wanted = parser.parse_args()
-    found = measure(wanted.submissions, DAMAGES, wanted.compared)
+    found = measure(wanted.submissions, [*DAMAGES.values()], wanted.compared)
     print(json.dumps(found, indent=1), sentences(found), sep="\n\n")
     if wanted.store:
         FIGURES.store(ROOT, found)

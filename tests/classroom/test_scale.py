@@ -6,7 +6,6 @@ import pytest
 import scale
 
 from courseware import record
-from courseware.grading.reasons import Reason
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.scale]
 
@@ -14,8 +13,8 @@ pytestmark = [pytest.mark.sandbox, pytest.mark.scale]
 @pytest.fixture(scope="module")
 def found() -> dict:
     """Four submissions, of which every other is damaged without costing time."""
-    damages = {reason: scale.DAMAGES[reason] for reason in (Reason.NOT_A_NOTEBOOK, Reason.MISSING_CELLS)}
-    return scale.measure(4, damages, compared=1, damaged_one_in=2)
+    ways = [scale.DAMAGES[name] for name in ("half a file", "a check deleted")]
+    return scale.measure(4, ways, compared=1, damaged_one_in=2)
 
 
 def test_everybody_has_a_result(found):
@@ -28,6 +27,7 @@ def test_a_few_cells_in_a_pool_score_what_all_cells_in_one_process_do(found):
 
 def test_the_damaged_are_named(found):
     assert found["reasons"] == {"MISSING_CELLS": 1, "NOT_A_NOTEBOOK": 1}
+    assert found["zeros_untold"] == 0
 
 
 def test_the_coordinator_grows_by_no_submission(found):
@@ -36,5 +36,5 @@ def test_the_coordinator_grows_by_no_submission(found):
 
 def test_the_documents_quote_what_was_measured_of_a_thousand():
     kept = scale.FIGURES.stored(scale.ROOT)
-    assert kept["submissions"] == 1000
+    assert (kept["submissions"], kept["differing"], kept["zeros_untold"]) == (1000, 0, 0)
     assert record.quoted(scale.ROOT, "grading scale") == scale.sentences(kept)
