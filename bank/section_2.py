@@ -672,7 +672,7 @@ WRONG_BOUNDS = edited(
     ],
 )
 
-# --- 2.5 what_is_my_beta ----------------------------------------------------------------------------
+# --- 2.6 what_is_my_beta ----------------------------------------------------------------------------
 
 BETA = """
 def what_is_my_beta(reconstruction, kl, pixels, latent_dim, sigma):

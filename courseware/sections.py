@@ -23,6 +23,11 @@ class Section:
         return int(self.folder.partition("-")[0])
 
     @property
+    def further(self) -> bool:
+        """Whether it goes beyond the core of its number: an assignment that a teacher may leave out."""
+        return self.folder.endswith("-further")
+
+    @property
     def notebooks(self) -> tuple[str, ...]:
         return self.names or (self.folder.partition("-")[2].replace("-", "_"),)
 
@@ -48,16 +53,24 @@ class Lesson(NamedTuple):
 SECTIONS = (
     Section("01-autoencoder", "Autoencoder", cover="autoencoder-19",
             aim="Compress digits through a bottleneck, and measure why the decoder is no generator."),
-    Section("02-theory", "Theory", cover="theory-posteriors",
+    Section("02-theory", "Theory", cover="theory-29",
             aim="From log p(x) to the evidence lower bound, one checked line at a time."),
+    Section("02-theory-further", "Theory, further", cover="theory-posteriors",
+            aim="Which objective a loss really has, and the bound beside the exact truth."),
     Section("03-vae", "VAE", cover="vae-24",
             aim="Build, train and judge a variational autoencoder in nats per image."),
+    Section("03-vae-further", "VAE, further", cover="vae-c6",
+            aim="When a collapsed code is a fault, and what else a decoder's numbers may mean."),
     Section("04-exploration", "Exploration", cover="exploration-22",
             aim="Look around in latent space, with pictures and with numbers."),
+    Section("04-exploration-further", "Exploration, further", cover="exploration-surgery-curves",
+            aim="What the nats of the KL term pay for, and how far that can be measured."),
     Section("05-convolutional-vae", "Convolutional VAE", cover="convolutional-vae-30",
             aim="The same nats from a quarter of the weights, at equal epochs and at equal seconds."),
-    Section("06-beta-vae", "Beta-VAE", cover="sprites-world",
+    Section("06-beta-vae", "Beta-VAE", cover="beta-vae-15",
             aim="Weigh reconstruction against regularisation, and draw the whole trade-off."),
+    Section("06-beta-vae-further", "Beta-VAE, further", cover="sprites-world",
+            aim="What 'disentangled' claims, measured where the factors are known."),
     Section("07-exercises", "Exercises", cover="conditional-vae-25c",
             names=("conditional_vae", "latent_dimension", "fashion_mnist", "closing"),
             aim="Three projects: digits on request, how many latent dimensions, clothing. And what comes "
@@ -68,7 +81,7 @@ SECTIONS = (
 
 def lessons(numbers: tuple[int, ...] = ()) -> list[Lesson]:
     """The notebooks of the sections with these numbers, of all sections if none is named."""
-    known = [str(section.number) for section in SECTIONS]
+    known = list(dict.fromkeys(str(section.number) for section in SECTIONS))
     for number in numbers:
         settings.one_of("section", str(number), known)
     chosen = [s for s in SECTIONS if not numbers or s.number in numbers]

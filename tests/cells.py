@@ -15,11 +15,15 @@ from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
 
 from course_utils.checks.judges import EXERCISES
+from course_utils.checks.judges.core import Exercise
 from course_utils.checks.probes import observe
+from courseware import notebooks, sections
 from courseware.grading.judging import Judge
 from courseware.grading.kernel import sandbox
 from courseware.grading.preprocessors import Probe, asked_of, seed_of
 
+SOLUTIONS = Path(__file__).resolve().parents[1] / "solutions"
+SECTIONS = {section.folder: section for section in sections.SECTIONS}
 KL = EXERCISES["gaussian_kl"]
 UNSAFE = bool(sandbox.missing())  # what holds of grading holds in the sandbox and outside
 RIGHT_KL = "def gaussian_kl(mu, logvar):\n    return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)"
@@ -64,6 +68,13 @@ def shortened(notebook: Path, check: str, written: str) -> dict[str, Any]:
     kept = [cell for cell in first if "demonstration" not in cell["metadata"].get("tags", ())]
     place = marks.index(written)
     return nb | {"cells": [*kept, *nb["cells"][place - 1 : place + 1]]}
+
+
+def asked_in(section: sections.Section) -> list[Exercise]:
+    """The exercises that a section checks by program."""
+    paths = [lesson.path for lesson in sections.lessons() if lesson.section == section]
+    cells = [cell for path in paths for cell in notebooks.read(SOLUTIONS / path).cells]
+    return [EXERCISES[name] for cell in cells if (name := asked_of(cell))]
 
 
 def points(cell: NotebookNode) -> float:

@@ -180,6 +180,7 @@ def test_exercises_questions_and_points_are_counted_right() -> None:
     readme, teaching = (" ".join(read(ROOT / name).split()) for name in ("README.md", "docs/instructors.md"))
     assert re.search(r"\d exercises checked by program, \d+ questions graded by hand", readme)
     assert re.search(r"worth \d+ points, \d+ of them checked by program", teaching)
+    assert re.search(r"further notebooks are worth \d+ points more", teaching)
     assert f"{len(EXERCISES)} of {len(EXERCISES)} graded cells" in readme
 
 

@@ -168,7 +168,8 @@ def _described(thing: Any, seen: dict[int, Any]) -> Iterator[str]:
 
     `seen` holds what was described before, which also keeps its id from being given to something else.
     """
-    yield type(thing).__name__
+    # A module is one also before it is loaded (`course_utils.later`), when its type has another name.
+    yield "module" if isinstance(thing, types.ModuleType) else type(thing).__name__
     if isinstance(thing, str | int | float | bool | type(None) | torch.dtype | torch.device):
         yield repr(thing)
     elif id(thing) not in seen:

@@ -4,7 +4,7 @@ import copy
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from course_utils.settings import CourseError
 from courseware import notebooks, sections
 from courseware.authoring import exercises
 from courseware.grading.submission import demonstrations
+from courseware.grading.submission.repair import asked
 
 FOLDERS = "[0-9][0-9]-*"  # what a section's folder is called
 MENTIONED = re.compile(r"\b[Ss]ections?\s+(\d+(?:(?:,|,? and| to| or)\s+\d+)*)|\.\./(\d\d)-")
@@ -161,18 +162,23 @@ def revaluation(book: Gradebook, assignment: str, released: Mapping[str, Noteboo
 
 
 def outdated(root: Path) -> dict[Path, str]:
-    """The texts that quote other numbers of exercises or points than the lessons have, put right."""
-    predictions = [exercise.points for exercise in judges.EXERCISES.values() if exercise.questions]
-    lessons = [notebooks.read(root / "solutions" / lesson.path) for lesson in sections.lessons()]
-    graded = [cell for lesson in lessons for cell in lesson.cells if is_grade(cell)]
-    by_hand = [cell.metadata.nbgrader.points for cell in graded if is_solution(cell)]
-    checked = [cell.metadata.nbgrader.points for cell in graded if not is_solution(cell)]
+    """The texts that quote other numbers of exercises or points than the lessons have, put right.
+
+    Exercises and questions are those of all lessons; points are the core's, with the further ones apart.
+    """
+    core, further = _graded(root, further=False), _graded(root, further=True)
+    by_hand = [cell for cell in core + further if is_solution(cell)]
+    checked = [cell for cell in core if not is_solution(cell)]
+    predictions = {name for name, exercise in judges.EXERCISES.items() if exercise.questions}
     numbers = {
-        "NUMBER exercises checked by program": len(checked),
+        "NUMBER exercises checked by program": len(core + further) - len(by_hand),
         "NUMBER questions graded by hand": len(by_hand),
-        "course is worth NUMBER points": sum(checked + by_hand),
-        "NUMBER of them checked by program": sum(checked),
-        "NUMBER of these for making a prediction": sum(predictions),
+        "course is worth NUMBER points": _points(core),
+        "NUMBER of them checked by program": _points(checked),
+        "NUMBER of these for making a prediction": _points(
+            cell for cell in checked if asked(cell.source) in predictions
+        ),
+        "further notebooks are worth NUMBER": _points(further),
     }
     found = {}
     for path in (*root.glob("README.md"), *root.glob("docs/*.md")):
@@ -183,6 +189,17 @@ def outdated(root: Path) -> dict[Path, str]:
         if text != before:
             found[path] = text
     return found
+
+
+def _graded(root: Path, *, further: bool) -> list[NotebookNode]:
+    """The graded cells of the core, or of what is further."""
+    lessons = [lesson for lesson in sections.lessons() if lesson.section.further is further]
+    read = [notebooks.read(root / "solutions" / lesson.path) for lesson in lessons]
+    return [cell for notebook in read for cell in notebook.cells if is_grade(cell)]
+
+
+def _points(cells: Iterable[NotebookNode]) -> float:
+    return sum(cell.metadata.nbgrader.points for cell in cells)
 
 
 def drift(root: Path) -> list[str]:

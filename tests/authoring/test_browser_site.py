@@ -64,7 +64,7 @@ def test_the_whole_site_can_be_read_from_page_to_page(open_page: Any, folder: Pa
     assert seen == ["index.html", *lessons, "explorer-1.html", "numbers.html"]
     assert follow(page, page.locator("a[rel=prev]")) == "explorer-1.html"
     assert follow(page, page.locator(".models a").last) == "explorer-2.html"
-    page.goto((folder / site.page_name(sections.lessons()[3])).as_uri())
+    page.goto((folder / "04-exploration.html").as_uri())
     assert follow(page, page.locator("a[href='animation-1.html']")) == "animation-1.html"
     assert {*seen, "explorer-2.html", "animation-1.html"} == {path.name for path in folder.glob("*.html")}
 
@@ -87,7 +87,7 @@ def test_a_heading_in_the_contents_leads_there(open_page: Any) -> None:
 
 def test_on_a_phone_the_menu_opens_by_tap_or_key_and_gives_way(open_page: Any) -> None:
     page = open_page(LESSON, **PHONE)
-    entry = page.locator("#menu a", has_text="3. VAE")
+    entry = page.locator("#menu a", has_text="3. VAE").first
     assert not entry.is_visible()
     page.locator(".menu").tap()
     assert entry.is_visible()
@@ -103,7 +103,7 @@ def test_on_a_phone_the_menu_opens_by_tap_or_key_and_gives_way(open_page: Any) -
 def test_without_scripts_everything_can_be_read(open_page: Any) -> None:
     page = open_page(LESSON, java_script_enabled=False)
     assert not page.locator(".search").is_visible() and not page.locator(".theme").is_visible()
-    assert page.locator("#menu a", has_text="6. Beta-VAE").is_visible()
+    assert page.locator("#menu a", has_text="6. Beta-VAE").first.is_visible()
     page.locator("summary").first.click()
     assert page.locator("details[open]").count() == 1
     assert follow(page, page.locator("a.figure").first).endswith(".png")
@@ -112,7 +112,7 @@ def test_without_scripts_everything_can_be_read(open_page: Any) -> None:
 def test_on_a_phone_without_scripts_the_menu_opens(open_page: Any) -> None:
     page = open_page(LESSON, **PHONE, java_script_enabled=False)
     page.locator(".menu").tap()
-    assert follow(page, page.locator("#menu a", has_text="6. Beta-VAE")) == "06-beta-vae.html"
+    assert follow(page, page.locator("#menu a", has_text="6. Beta-VAE").first) == "06-beta-vae.html"
 
 
 def test_the_guess_of_section_2_slides_by_keys_until_the_bound_touches(open_page: Any) -> None:
@@ -146,7 +146,7 @@ def test_search_by_keys_leads_to_the_heading(open_page: Any) -> None:
     page.keyboard.press("ArrowUp")
     assert page.evaluate("document.activeElement.querySelector('strong').textContent") == found[0]
     page.keyboard.press("Enter")
-    page.wait_for_url("**/03-vae.html#exercise-3-7-collapse-bug-or-not")
+    page.wait_for_url("**/03-vae-further.html#exercise-3-7-collapse-bug-or-not")
     top = page.locator("#exercise-3-7-collapse-bug-or-not").bounding_box()["y"]
     assert page.locator("header").bounding_box()["height"] <= top < 200
 
@@ -158,7 +158,7 @@ def test_a_hit_in_a_heading_comes_before_one_in_a_text(open_page: Any) -> None:
 
 def test_words_are_found_by_their_beginnings_and_all_of_them_must_be_there(open_page: Any) -> None:
     page = open_page("index.html")
-    assert "Exercise 6.4: the mutual information gap" in search(page, "mutu inform")
+    assert "Exercise 6.5: the mutual information gap" in search(page, "mutu inform")
     assert search(page, "mutual xylophone") == []
     assert page.locator("#search-status").text_content() == "No passages"
     assert search(page, "(") != [], "a query is no regular expression"

@@ -14,11 +14,13 @@ from courseware.authoring import exercises, release
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "solutions" / "03-vae" / "vae.ipynb"
+FURTHER = ROOT / "solutions" / "03-vae-further" / "vae_further.ipynb"
 
 
 def without(old: str, new: str) -> NotebookNode:
-    """Section 3 with one text replaced, in the first cell that has it."""
+    """Section 3, with what is further in it, with one text replaced in the first cell that has it."""
     notebook = nbformat.read(SOURCE, as_version=4)
+    notebook.cells += nbformat.read(FURTHER, as_version=4).cells
     cell = next(cell for cell in notebook.cells if old in cell.source)
     cell.source = cell.source.replace(old, new, 1)
     return notebook

@@ -76,9 +76,23 @@ def test_the_minutes_of_a_lesson_are_the_sum_of_its_parts(name: str) -> None:
     assert whole == exercises + reading
 
 
-def test_every_lesson_ends_with_the_next_and_with_handing_in() -> None:
+@pytest.mark.parametrize("name", [lesson.name for lesson in LESSONS if lesson.section.further])
+def test_a_further_notebook_says_that_it_is_optional_and_what_it_is_worth(name: str) -> None:
+    opening = " ".join(TEXTS[name][0].split())
+    points = re.findall(r"minutes · (\d+) point", "\n".join(TEXTS[name]))
+    assert "**Optional.**" in opening
+    assert f"**Points** {sum(map(int, points))}, if your teacher collects it" in opening
+
+
+def test_every_lesson_ends_with_the_next_of_the_core_and_with_handing_in() -> None:
+    core = [lesson for lesson in LESSONS if not lesson.section.further]
+    ends = [*pairwise(core)]
     for lesson, follower in pairwise(LESSONS):
-        assert f"](../{follower.path.as_posix()})" in TEXTS[lesson.name][-1]
+        if follower.section.further:
+            (next_core,) = [after for before, after in pairwise(core) if before == lesson]
+            ends += [(lesson, follower), (follower, next_core)]
+    for lesson, other in ends:
+        assert f"](../{other.path.as_posix()})" in TEXTS[lesson.name][-1]
     assert all("](../../docs/students.md#check-and-hand-in)" in texts[-1] for texts in TEXTS.values())
     assert "\n## Check and hand in\n" in (ROOT / "docs" / "students.md").read_text("utf-8")
 

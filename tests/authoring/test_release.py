@@ -7,6 +7,7 @@ import importlib.util
 import re
 import shutil
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -84,11 +85,19 @@ def test_every_checked_exercise_stands_in_a_notebook():
 
 
 def test_every_section_has_an_exercise_and_a_question_graded_by_hand():
-    for section in sections.SECTIONS:
-        lessons = sections.lessons((section.number,))
+    for number in {section.number for section in sections.SECTIONS}:
+        lessons = sections.lessons((number,))
         cells = [cell for lesson in lessons for cell in notebook("solutions", lesson).cells]
         assert marked(cells, solution=True, grade=False)
         assert marked(cells, solution=True, grade=True)
+
+
+def test_a_further_section_stands_behind_its_core_and_has_points_of_its_own():
+    for core, further in pairwise(sections.SECTIONS):
+        if further.further:
+            assert further.folder == f"{core.folder}-further"
+            (lesson,) = [lesson for lesson in LESSONS if lesson.section == further]
+            assert marked(notebook("solutions", lesson).cells, grade=True)
 
 
 def test_readme_and_documents_count_exercises_and_points_as_the_lessons_do():
@@ -98,15 +107,21 @@ def test_readme_and_documents_count_exercises_and_points_as_the_lessons_do():
 def test_a_count_that_is_no_longer_right_is_renewed_wherever_it_stands(tmp_path):
     (tmp_path / "solutions").symlink_to(ROOT / "solutions")
     (tmp_path / "docs").mkdir()
-    text = "1 exercises checked\nby program, 2 questions graded by hand, course is worth 3 points, 4 more.\n"
+    text = (
+        "1 exercises checked\nby program, 2 questions graded by hand, course is worth 3 points, 4 more, "
+        "further notebooks are worth 5.\n"
+    )
     (tmp_path / "docs" / "page.md").write_text(text)
-    cells = [cell for lesson in LESSONS for cell in marked(notebook("solutions", lesson).cells, grade=True)]
+    graded = {lesson: marked(notebook("solutions", lesson).cells, grade=True) for lesson in LESSONS}
+    cells = [cell for those in graded.values() for cell in those]
     by_hand = len(marked(cells, solution=True))
-    points = sum(cell.metadata.nbgrader.points for cell in cells)
+    points = {False: 0, True: 0}
+    for lesson, those in graded.items():
+        points[lesson.section.further] += sum(cell.metadata.nbgrader.points for cell in those)
     (renewed,) = release.outdated(tmp_path).values()
     assert renewed == (
         f"{len(cells) - by_hand} exercises checked\nby program, {by_hand} questions graded by hand, "
-        f"course is worth {points} points, 4 more.\n"
+        f"course is worth {points[False]} points, 4 more, further notebooks are worth {points[True]}.\n"
     )
 
 

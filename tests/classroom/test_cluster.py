@@ -17,10 +17,10 @@ import faked
 import jobs
 import psutil
 import pytest
+from cells import SECTIONS
 from programs import PATH, ROOT
 
 from course_utils.settings import CourseError
-from courseware import sections
 from courseware.classroom import batch, pool
 from courseware.grading import work
 from courseware.grading.submission.collect import Submission
@@ -154,7 +154,7 @@ def test_an_address_beyond_this_machine_without_certificates_is_told(address, to
 
 @pytest.mark.sandbox
 def test_a_real_submission_is_graded_on_a_cluster_as_here(cluster):
-    section = sections.SECTIONS[1]
+    section = SECTIONS["02-theory"]
     given = batch.Course(ROOT).assignment(section.folder)
     solution = (ROOT / "solutions" / section.folder / "theory.ipynb").read_bytes()
     submission = Submission("ada", given.name, {"theory": solution}, (), "digest", None)

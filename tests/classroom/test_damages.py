@@ -14,19 +14,18 @@ from pathlib import Path
 import faked
 import nbformat
 import pytest
-from cells import shortened
+from cells import SECTIONS, shortened
 from damages import DAMAGES, Notebook, png, written
 from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderAPI
 from programs import ROOT, call
 
-from courseware import sections
 from courseware.classroom import batch
 from courseware.grading.preprocessors import asked_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.sandbox]
 
-SECTION = sections.SECTIONS[4]
+SECTION = SECTIONS["05-convolutional-vae"]
 (NAME,) = SECTION.notebooks
 FILE = f"{NAME}.ipynb"
 FULL, WRITTEN, ANSWER = 2.0, "better", "conv-sizes"

@@ -15,20 +15,20 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from cells import SECTIONS, asked_in
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 from programs import PROGRAMS, ROOT, call, run
 
 from course_utils.checks.judges import EXERCISES
 from course_utils.checks.judges.core import Exercise
-from courseware import sections
 from courseware.authoring import release
 from courseware.classroom import batch
 from courseware.grading.kernel import sandbox
 from courseware.grading.preprocessors import asked_of
 from courseware.grading.submission import own_work
 
-ONE, NOTEBOOK = sections.SECTIONS[1], "theory"  # whose beginning is quick to run
+ONE, NOTEBOOK = SECTIONS["02-theory"], "theory"  # whose beginning is quick to run
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +46,8 @@ def whole(tmp_path_factory) -> Path:
     shutil.copy(ROOT / "nbgrader_config.py", root)
     shutil.copytree(ROOT / "solutions", root / "solutions")
     release.build(root)
-    for section in sections.SECTIONS:
-        hand_in(root, "ada", root / "solutions" / section.folder)
+    for name in SECTIONS:
+        hand_in(root, "ada", root / "solutions" / name)
     call(root, "course", "grade", *["--unsafe"] * bool(sandbox.missing()))
     return root
 
@@ -89,10 +89,6 @@ def grades(course: Path, student: str) -> dict[str, dict[str, str]]:
         return {row["assignment"]: row for row in csv.DictReader(file) if row["student_id"] == student}
 
 
-def autograded_points(section: sections.Section) -> int:
-    return sum(e.points for e in EXERCISES.values() if e.number.startswith(f"{section.number}."))
-
-
 def score(root: Path, student: str) -> float:
     with Gradebook(f"sqlite:///{root / 'gradebook.db'}", "vae-course") as book:
         return book.find_submission(ONE.folder, student).score
@@ -106,14 +102,17 @@ def test_a_solution_scores_all_points_that_are_graded_by_program_and_a_stub_none
 @pytest.mark.slow
 def test_the_solutions_of_every_section_score_all_points_that_are_graded_by_program(whole):
     scored = {name: float(row["raw_score"]) for name, row in grades(whole, "ada").items()}
-    assert scored == {section.folder: autograded_points(section) for section in sections.SECTIONS}
+    assert scored == {
+        name: sum(exercise.points for exercise in asked_in(section)) for name, section in SECTIONS.items()
+    }
 
 
 @pytest.mark.slow
 def test_feedback_shows_the_report_of_every_graded_cell(whole):
-    for exercise in EXERCISES.values():
-        section = sections.SECTIONS[int(exercise.number.split(".")[0]) - 1]
-        pages = (whole / "feedback" / "ada" / section.folder).glob("*.html")
+    every = [(name, exercise) for name, section in SECTIONS.items() for exercise in asked_in(section)]
+    assert len(every) == len(EXERCISES)
+    for name, exercise in every:
+        pages = (whole / "feedback" / "ada" / name).glob("*.html")
         points = f"{exercise.points} of {exercise.points} points"
         title = f"Exercise {exercise.number}, {exercise.answer}: {points}"
         assert any(title in page.read_text("utf-8") for page in pages), title

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import types
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +171,18 @@ def loss(model, x):
 def test_the_same_cell_has_the_same_key_whatever_its_comments_and_blank_lines(images):
     commented = CELL.replace("def kl", "# the divergence\n\ndef kl")
     assert len({key(define(cell)["loss"], images) for cell in (CELL, CELL, commented)}) == 1
+
+
+def test_a_module_has_the_same_key_before_and_after_it_is_loaded(images):
+    class Lazy(types.ModuleType):
+        """As a module is that `course_utils.later` has not loaded yet."""
+
+    keys = set()
+    for kind in (types.ModuleType, Lazy):
+        names = define("def loss(model, x):\n    return tool.loss(model, x)\n")
+        names["tool"] = kind("tool")
+        keys.add(key(names["loss"], images))
+    assert len(keys) == 1
 
 
 CHANGES = {

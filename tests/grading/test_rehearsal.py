@@ -9,9 +9,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from cells import RIGHT_KL
+from cells import RIGHT_KL, SECTIONS, asked_in
 
-from course_utils.checks.judges import EXERCISES
 from course_utils.settings import CourseError
 from courseware.grading import rehearsal
 from courseware.grading.kernel import sandbox
@@ -70,7 +69,7 @@ def elsewhere(tmp_path_factory) -> rehearsal.Rehearsal:
 def test_each_answer_has_its_points_or_its_mistake_named(found, elsewhere):
     got = {verdict.answer: verdict.points for verdict in found.verdicts}
     assert got["gaussian_kl"] == sum(got.values()) == 3
-    of = sum(exercise.points for exercise in EXERCISES.values() if exercise.number.startswith("2."))
+    of = sum(exercise.points for exercise in asked_in(SECTIONS["02-theory"]))
     assert sum(verdict.of for verdict in found.verdicts) == of
     (wrong,) = (verdict for verdict in elsewhere.verdicts if verdict.answer == "gaussian_kl")
     assert wrong.points < 3 and wrong.note + "".join(wrong.failed.values())

@@ -311,7 +311,7 @@ def _bounds(log_w: Tensor) -> dict[str, Any]:
     }
 
 
-# --- 2.5 what_is_my_beta ----------------------------------------------------------------------------
+# --- 2.6 what_is_my_beta ----------------------------------------------------------------------------
 
 
 def judge_what_is_my_beta(seed: int, evidence: Evidence) -> list[Finding]:
@@ -400,7 +400,7 @@ EXERCISES = (
         "out first. With one sample the bound is the ELBO's, with more it can only rise, on average.",
     ),
     Exercise(
-        "2.5",
+        "2.6",
         "what_is_my_beta",
         3,
         judge_what_is_my_beta,

@@ -242,7 +242,7 @@ def _orders(n: int) -> Formulas:
     }
 
 
-# --- 4.3 kl_decomposition ---------------------------------------------------------------------------
+# --- 4.4 kl_decomposition ---------------------------------------------------------------------------
 
 
 def judge_kl_decomposition(seed: int, evidence: Evidence) -> list[Finding]:
@@ -400,7 +400,7 @@ EXERCISES = (
         "as many codes as the next. The half keeps the outermost ones away from infinity.",
     ),
     Exercise(
-        "4.3",
+        "4.4",
         "kl_decomposition",
         3,
         judge_kl_decomposition,
@@ -409,7 +409,7 @@ EXERCISES = (
         "Measured on N images the first cannot exceed log N, however much the codes say.",
     ),
     prediction(
-        "4.4",
+        "4.5",
         "predict_surgery",
         probes.SURGERY_OFFERED,
         (

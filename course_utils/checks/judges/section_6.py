@@ -83,7 +83,7 @@ def _beta_losses(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, *betas
     }
 
 
-# --- 6.2 warm_up ------------------------------------------------------------------------------------
+# --- 6.3 warm_up ------------------------------------------------------------------------------------
 
 
 def judge_warm_up(seed: int, evidence: Evidence) -> list[Finding]:
@@ -162,7 +162,7 @@ def _schedules(share: float, top: float, *times: float) -> dict[str, np.ndarray]
     return curves
 
 
-# --- 6.3 mutual_information_gap ---------------------------------------------------------------------
+# --- 6.5 mutual_information_gap ---------------------------------------------------------------------
 
 
 def judge_mutual_information_gap(seed: int, evidence: Evidence) -> list[Finding]:
@@ -364,7 +364,7 @@ EXERCISES = (
         "left at t = 1 is the objective: with `share` = 1 the model meets the full price at the very end.",
     ),
     Exercise(
-        "6.4",
+        "6.5",
         "mutual_information_gap",
         3,
         judge_mutual_information_gap,

@@ -155,7 +155,7 @@ def bound_looks(seed: int) -> dict[str, tuple[Tensor]]:
     }
 
 
-# --- 2.5 what_is_my_beta ----------------------------------------------------------------------------
+# --- 2.6 what_is_my_beta ----------------------------------------------------------------------------
 
 
 def beta_looks(seed: int) -> dict[str, tuple[Any, ...]]:

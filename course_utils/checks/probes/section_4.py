@@ -59,7 +59,7 @@ def grid_looks(seed: int) -> dict[str, tuple[int]]:
     return {f"{n}": (n,) for some in sizes(seed) for n in some}
 
 
-# --- 4.3 kl_decomposition ---------------------------------------------------------------------------
+# --- 4.4 kl_decomposition ---------------------------------------------------------------------------
 
 
 USUAL = ("main", "other", "third", "flat")

@@ -53,7 +53,7 @@ def probe_beta_loss(evidence: Evidence, answer: Any, seed: int) -> None:
     record(evidence, "gradients", layers.of_loss, loss, x_logits, mu, logvar)
 
 
-# --- 6.2 warm_up ------------------------------------------------------------------------------------
+# --- 6.3 warm_up ------------------------------------------------------------------------------------
 
 
 def schedule_looks(seed: int) -> dict[str, tuple[float, ...]]:
@@ -85,7 +85,7 @@ def over_time(answer: Callable[..., Any]) -> Callable[..., list[float]]:
     return schedule
 
 
-# --- 6.3 mutual_information_gap ---------------------------------------------------------------------
+# --- 6.5 mutual_information_gap ---------------------------------------------------------------------
 
 
 def gap_looks(seed: int) -> dict[str, tuple[Tensor, Tensor]]:
@@ -126,7 +126,7 @@ def gap_looks(seed: int) -> dict[str, tuple[Tensor, Tensor]]:
     }
 
 
-# --- 6.5 predict_beta (before 6.2 in the lesson) -----------------------------------------------------
+# --- 6.2 predict_beta -----------------------------------------------------------------------------
 
 BETAS = ("beta 0.1", "beta 1", "beta 4")
 
