@@ -47,6 +47,10 @@ MOST_SIGNS = 1_000  # that open something; a cell of the course has up to 90, an
 Scores = dict[str, tuple[float | None, float]]  # points got and to be had, by nbgrader's name of the cell
 OURS = Path(__file__).parent / "templates"  # they come first, and replace the macro that would load MathJax
 FORMGRADER = Path(nbgrader.__file__).parent / "server_extensions" / "formgrader"
+STYLES = [  # Bootstrap's, in nbgrader from 0.9.6 on and before
+    str(FORMGRADER / "static" / place)
+    for place in ("node_modules/bootstrap/dist/css", "components/bootstrap/css")
+]
 EXPORTER: dict[str, Any] = {
     "sanitize_html": True,
     "preprocessors": [f"{__name__}.Inert"],
@@ -223,8 +227,11 @@ class Inert(Preprocessor):
 @functools.cache
 def _exporter() -> HTMLExporter:
     """nbconvert as nbgrader sets it up for feedback."""
-    styles = FORMGRADER / "static" / "node_modules" / "bootstrap" / "dist" / "css"
-    settings = {**EXPORTER, "template_name": "feedback", "extra_template_paths": [str(styles)]}
+    settings = {
+        **EXPORTER,
+        "template_name": "feedback",
+        "extra_template_paths": STYLES,
+    }
     return markup.Exporter(config=Config({"HTMLExporter": settings}))
 
 
