@@ -107,7 +107,7 @@ def measure(
         rules = work.Rules(sandboxed=not sandbox.missing(), **SECONDS)
         own, memory, ends, workers = psutil.Process(), [], [], []
         started, used = time.monotonic(), sum(own.cpu_times()[:2])
-        with pool.local(WORKERS) as crew:
+        with pool.local(WORKERS, ready=work.ready) as crew:
             for _ in batch.grade(course, [ASSIGNMENT], rules, crew):
                 ends.append(time.monotonic() - started)
                 memory.append(own.memory_info().rss / 2**20)
@@ -210,7 +210,7 @@ def differences(course: batch.Course, results: dict, sample: list[str]) -> int:
     assignment = course.assignment(ASSIGNMENT)
     rules = work.Rules(sandboxed=not sandbox.missing(), whole=True, **SECONDS)
     differing = 0
-    with pool.local(1) as crew:
+    with pool.local(1, ready=work.ready) as crew:
         jobs = (assignment.job(student, rules) for student in sample)
         for done, (job, again) in enumerate(pool.outcomes(work.grade, jobs, crew), 1):
             print(f"\r{done} of {len(sample)} once more", end="", flush=True)
