@@ -47,7 +47,7 @@ MOST_SIGNS = 1_000  # that open something; a cell of the course has up to 90, an
 Scores = dict[str, tuple[float | None, float]]  # points got and to be had, by nbgrader's name of the cell
 OURS = Path(__file__).parent / "templates"  # they come first, and replace the macro that would load MathJax
 FORMGRADER = Path(nbgrader.__file__).parent / "server_extensions" / "formgrader"
-STYLES = [  # Bootstrap's, in nbgrader from 0.9.6 on and before
+BOOTSTRAP = [  # Bootstrap's, in nbgrader from 0.9.6 on and before
     str(FORMGRADER / "static" / place)
     for place in ("node_modules/bootstrap/dist/css", "components/bootstrap/css")
 ]
@@ -230,7 +230,7 @@ def _exporter() -> HTMLExporter:
     settings = {
         **EXPORTER,
         "template_name": "feedback",
-        "extra_template_paths": STYLES,
+        "extra_template_paths": BOOTSTRAP,
     }
     return markup.Exporter(config=Config({"HTMLExporter": settings}))
 
