@@ -249,8 +249,10 @@ class _Unmarked:
         text = plain(origin.source)
         if self.said[text] == 1 and text in self.places and not self.cells[self.places[text]].grade_id:
             return self.places[text]
+        if not is_solution(origin):
+            return None
         at = self.release.index(origin)
-        for one, step in ((at - 1, 1), (at + 1, -1)) if is_solution(origin) else ():
+        for one, step in ((at - 1, 1), (at + 1, -1)):
             beside = self._place(self.release[one]) if 0 <= one < len(self.release) else None
             if beside is not None and self._free(beside + step, origin):
                 return beside + step
