@@ -195,14 +195,20 @@ REACHED: dict[tuple[float, ...], str] = {
 }
 
 
-def gradients_reach(
+def with_gradients(
     evidence: Evidence, findings: Sequence[Finding], look: tuple[Tensor, Tensor, Tensor, Tensor]
-) -> Finding:
-    """The finding that evidence["gradients"], as `of_loss` gives it, points along sigmoid(logits) - x, mu and
-    (exp(logvar) - 1) / 2; of a mistake that is named, the first of `findings`, only that there are any."""
-    claim = "its gradients reach the logits, mu and logvar"
+) -> list[Finding]:
+    """The findings of a loss whose purpose, the first of them, is missed as well where evidence["gradients"],
+    as `of_loss` gives it, does not point along sigmoid(logits) - x, mu and (exp(logvar) - 1) / 2."""
+    purpose, *others = findings
+    if purpose.holds:
+        purpose = unless(purpose.claim, purpose.weight, _gradient_hint(evidence, look))
+    return [purpose, *others]
+
+
+def _gradient_hint(evidence: Evidence, look: tuple[Tensor, Tensor, Tensor, Tensor]) -> str:
     if problem := problem_with(evidence, "gradients"):
-        return unless(claim, 1, problem)
+        return problem
     x_logits, x, mu, logvar = (tensor.double() for tensor in look)
     parts = [x_logits.sigmoid() - x, mu, (logvar.exp() - 1) / 2]
     found = torch.as_tensor(evidence["gradients"]).double().split([part.numel() for part in parts])
@@ -210,6 +216,4 @@ def gradients_reach(
         round(float(normalize(seen, dim=0) @ normalize(part.flatten(), dim=0)), 6)
         for seen, part in zip(found, parts, strict=True)
     )
-    hint = REACHED.get(cosines, "The gradients are not those of this loss, though its value is right.")
-    named = not findings[0].holds and any(other.holds for other in findings)
-    return unless(claim, 1, "" if named and any(cosines) else hint)
+    return REACHED.get(cosines, "The gradients are not those of this loss, though its value is right.")

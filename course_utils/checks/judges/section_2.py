@@ -73,16 +73,15 @@ def judge_reparameterize(seed: int, evidence: Evidence) -> list[Finding]:
     looks = probes.sample_looks(seed)
     table = Table.of(probes.sample_looks, seed, _samples, _sizes, terms=_sample_terms)
     claim = "with eps given, z = mu + sigma * eps, also where eps is 0 and where gradients are off"
-    (given,) = table.judge(evidence, Property(claim, 3, list(looks)))
+    (given,) = table.judge(evidence, Property(f"{claim}; gradients pass to mu and logvar", 3, list(looks)))
     named = not given.holds and given.hint in table.formulas["given"]
     drawn = _noise_hint(seed, evidence)
-    reached = _gradient_hint(evidence, *looks["given"], given.holds, named)
+    gradient = _gradient_hint(evidence, *looks["given"])
+    if given.holds or (gradient == CUT_OFF and not named):  # a sample that stops gradients misses the purpose
+        given = unless(given.claim, given.weight, gradient)
     claim = "without eps it draws its own standard normal noise, a new one for every image and dimension"
-    return [
-        given,
-        unless("gradients reach mu and logvar, with eps given and without", 1, reached),
-        unless(claim, 1, drawn * (not named or drawn != given.hint)),  # what is said above counts once
-    ]
+    # What is said above counts once.
+    return [given, unless(claim, 2, drawn * (not named or drawn != given.hint))]
 
 
 def _sample_terms(mu: Tensor, logvar: Tensor, eps: Tensor) -> dict[str, Tensor]:
@@ -111,26 +110,24 @@ def _samples(mu: Tensor, logvar: Tensor, eps: Tensor) -> dict[str, Any]:
     }
 
 
-def _gradient_hint(
-    evidence: Evidence, mu: Tensor, logvar: Tensor, eps: Tensor, right: bool, named: bool
-) -> str:
-    """'' where dz/dmu is 1 and dz/dlogvar is sigma * eps / 2; of a mistake that is named already, where any
-    gradient arrives. Where z is right with eps, noise of the answer's own is asked for (z - mu) / 2."""
+CUT_OFF = "No gradient arrives: is the sample detached, or drawn under no_grad?"
+
+
+def _gradient_hint(evidence: Evidence, mu: Tensor, logvar: Tensor, eps: Tensor) -> str:
+    """'' where dz/dmu is 1 and dz/dlogvar is sigma * eps / 2, without eps (z - mu) / 2."""
     problem = problem_with(evidence, "gradients")
     if problem:
         return problem
     (z, *found), (own_z, *own) = evidence["gradients"]
-    ones, arrives = np.ones_like(z), (found[0].any(), found[1].any())
-    by_noise, by_sample = (eps * (logvar / 2).exp() / 2).numpy(), (z - mu.numpy()) / 2
-    reached = any(close(np.stack(found), [ones, by_logvar], 1e-4) for by_logvar in (by_noise, by_sample))
-    if not reached and not (named and any(arrives)):
+    ones, by_noise, by_sample = np.ones_like(z), (eps * (logvar / 2).exp() / 2).numpy(), (z - mu.numpy()) / 2
+    if not any(close(np.stack(found), [ones, by_logvar], 1e-4) for by_logvar in (by_noise, by_sample)):
         return {
-            (False, False): "No gradient arrives: is the sample detached, or drawn under no_grad?",
+            (False, False): CUT_OFF,
             (True, False): "Only mu gets a gradient: sigma or the noise term is detached.",
             (False, True): "Only logvar gets a gradient: the mean is missing or detached.",
             (True, True): "The gradients are not those of mu + sigma * eps.",
-        }[arrives]
-    if right and not close(np.stack(own), [ones, (own_z - mu.numpy()) / 2], 1e-4):
+        }[found[0].any(), found[1].any()]
+    if not close(np.stack(own), [ones, (own_z - mu.numpy()) / 2], 1e-4):
         return (
             "Without eps no gradient arrives: a sample of a distribution is cut off, mu + sigma * eps is not."
         )
