@@ -1,7 +1,7 @@
 """The system calls that code in the sandbox may make.
 
 A list of what is allowed, so that a call nobody thought of is refused: what Python, NumPy, PyTorch,
-matplotlib and Jupyter make in all ten notebooks (`strace -f -c` around their kernels), the older and newer
+matplotlib and Jupyter make in all notebooks (`strace -f -c` around their kernels), the older and newer
 forms of these calls that other C libraries use, and what ordinary programs need. Not in it is what would lead
 around the limits, since it belongs to no process that could be measured (files in memory without a name,
 extended attributes, queues, System V's shared memory and semaphores), what makes namespaces and mounts, what
