@@ -135,7 +135,8 @@ def measure(
         "machine": loops.machine(),
         "workers": WORKERS,
         "assignment": ASSIGNMENT,
-        "submissions": len(results),
+        "submissions": submissions,
+        "machine_faults": submissions - len(results),
         "damaged_one_in": damaged_one_in,
         "sandboxed": rules.sandboxed,
         "seconds": round(ends[-1]),
@@ -177,7 +178,8 @@ def sentences(found: dict) -> str:
     measured = (
         f"{found['submissions']:,} submissions of {found['assignment']}, made of the bank's right and wrong "
         f"answers, one in {found['damaged_one_in']} damaged in {len(DAMAGES)} ways (of "
-        f"those, {found['zeros_untold']} have no points and no fault that a person sees), took "
+        f"those, {found['zeros_untold']} have no points and no fault that a person sees; of all, "
+        f"{found['machine_faults']} met a fault of the machine's and are left to the next batch), took "
         f"{workers} workers {found['seconds'] / 60:.0f} minutes: {each:.1f} worker-seconds each, "
         f"{first:.1f} over the first hundred with the start of the workers, {last:.1f} over the last. The "
         f"coordinator took {own * 1000:.0f} ms of processor time for each, and had "

@@ -71,14 +71,17 @@ def grade(
 def graded(
     grader: Callable[[Job], Result], todo: Sequence[tuple[Assignment, str]], rules: Rules, crew: pool.Crew
 ) -> Generator[Result, None, None]:
-    """What has come of everybody's submission; who may have lost points to a clock is graded again, alone."""
+    """What has come of everybody's submission.
+
+    Who may have lost points to a clock, or met a fault of the machine's, is graded again, alone.
+    """
     again: list[tuple[Assignment, str]] = []
     by_name = {assignment.name: assignment for assignment, _ in todo}
     # Read when their turn comes: a thousand submissions are not held in memory.
     jobs = (assignment.job(student, rules) for assignment, student in todo)
     with closing(pool.outcomes(grader, jobs, crew)) as outcomes:
         for job, outcome in outcomes:
-            if outcome and outcome.waited and len(todo) > 1:
+            if outcome and (outcome.waited or outcome.broken) and len(todo) > 1:
                 again.append((by_name[job.submission.assignment], job.submission.student))
             else:
                 yield outcome or lost(job)

@@ -479,17 +479,17 @@ def test_a_fault_of_the_machine_s_enters_nothing_and_the_next_call_grades(course
     assert faked.entries(course).keys() == {"ada"}
 
 
-def test_who_was_stopped_while_waiting_is_graded_once_more_when_the_others_are_done(course):
+@pytest.mark.parametrize("reason", [Reason.WAITING, Reason.GRADER_FAILED])
+def test_who_was_stopped_while_waiting_or_by_the_machine_is_graded_once_more_in_the_end(course, reason):
     order: list[str] = []
 
-    def waits_once(job: Job) -> Result:
+    def stumbles_once(job: Job) -> Result:
         order.append(job.submission.student)
-        waited = [Fault(Reason.WAITING, "first", "cell 1")] * (order == ["ada", "bob"])
-        return replace(faked.grade(job), faults=waited)
+        return replace(faked.grade(job), faults=[Fault(reason, "first", "")] * (order == ["ada", "bob"]))
 
     for student in ("ada", "bob", "cy"):
         hand_in(course, student, "1 + 1")
-    found = list(faked.steps(course, grader=waits_once))
+    found = list(faked.steps(course, grader=stumbles_once))
     assert order == ["ada", "bob", "cy", "bob"]
     assert [(one.student, one.faults) for one in found] == [("ada", []), ("cy", []), ("bob", [])]
 

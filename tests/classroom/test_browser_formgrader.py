@@ -16,7 +16,7 @@ from programs import call
 from courseware.grading.kernel import sandbox
 
 ASSIGNMENT = "02-theory"  # the cheapest to run
-BY_PROGRAM, BY_HAND = 16, 4  # points of it
+BY_PROGRAM, BY_HAND = 12, 4  # points of it
 
 
 class Formgrader:
@@ -119,7 +119,8 @@ def calling_out(solved: str) -> str:
     """The notebook with a cell that shows pictures from another machine, and one that has it shown."""
     notebook, pictures = nbformat.reads(solved, 4), "![x](http://192.0.2.1/a) <img src='http://192.0.2.1/b'>"
     pictures += '\n\n```mermaid\nflowchart\n  A@{ img: "http://192.0.2.1/c" }\n```\n'
-    show = f"from IPython.display import *\ndisplay(HTML({pictures!r}), Markdown({pictures!r}))"
+    told = "from course_utils import settings\nprint('budget', settings.budget().name)\n"
+    show = f"{told}from IPython.display import *\ndisplay(HTML({pictures!r}), Markdown({pictures!r}))"
     notebook.cells += [nbformat.v4.new_markdown_cell(pictures), nbformat.v4.new_code_cell(show)]
     return nbformat.writes(notebook)
 
@@ -138,7 +139,7 @@ def test_from_release_to_feedback(course: Path, instructor: Any, tmp_path: Path)
     formgrader.press("autograde")
     formgrader.frame.locator("td.score", has_text=f"{BY_PROGRAM} / {BY_PROGRAM + BY_HAND}").wait_for()
     (graded,) = (course / "autograded").glob(f"*/{ASSIGNMENT}/theory.ipynb")
-    assert "budget 'smoke'" in graded.read_text("utf-8")  # though JupyterLab has another
+    assert "budget smoke" in graded.read_text("utf-8")  # though JupyterLab has another
     formgrader.look_at(graded.relative_to(course))
 
     formgrader.grade_by_hand(3, "Well argued.")

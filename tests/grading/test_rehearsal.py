@@ -116,7 +116,7 @@ def test_a_copy_is_recognised_by_its_name_or_its_cells(tmp_path, monkeypatch):
     [
         ("theory.ipynb", None, r"There is no file .*theory\.ipynb\."),
         ("", None, "is a folder: name one notebook in it"),
-        ("mine.ipynb", "", r"mine\.ipynb is none of .* theory\.ipynb, vae\.ipynb"),
+        ("mine.ipynb", "", r"mine\.ipynb is none of .* theory\.ipynb, theory_further\.ipynb"),
         ("theory.ipynb", "not JSON", "no notebook that can be checked: .*no JSON"),
         ("theory.ipynb", '{"nbformat": 3}', "no notebook that can be checked: .*an old one"),
         ("theory.ipynb", "[]", "no notebook that can be checked: .*not that of a notebook"),
