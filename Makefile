@@ -15,12 +15,12 @@ export PIP_USER := 0
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: run lab test test-all test-long again bench build system clean
+.PHONY: run lab test test-all bench build system clean
 
 # What `make test-all` adds to `make test`.
 LONG := slow or scale or browser
-ALONE := COURSE_BUDGET=smoke COURSE_DATASET=digits TQDM_DISABLE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q
-PYTEST := $(ALONE) -n auto --dist loadscope --no-loadscope-reorder
+PYTEST := COURSE_BUDGET=smoke COURSE_DATASET=digits TQDM_DISABLE=1 OMP_NUM_THREADS=1 \
+	$(BIN)/python -m pytest -q -n auto --dist loadscope --no-loadscope-reorder
 
 run: $(READY)
 	$(BIN)/course run
@@ -41,14 +41,8 @@ test: $(READY)
 	$(BIN)/lint-imports
 	$(PYTEST) tests solutions notebooks -m "not ($(LONG))" --nbval-lax --nbval-current-env --nbval-cell-timeout 600
 
-test-all: test test-long
-
-test-long: $(READY)
+test-all: test
 	$(PYTEST) tests -m "$(LONG)"
-
-# What has just failed beside others, once more and alone.
-again:
-	$(ALONE) tests --last-failed --last-failed-no-failures none
 
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
