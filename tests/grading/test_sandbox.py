@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import ctypes
 import os
 import socket
@@ -238,6 +239,27 @@ def test_what_waits_in_connections_is_counted():
     ):
         one.sendall(bytes(30_000))
         assert sandbox.buffered(os.getpid()) >= 30_000
+
+
+@needs_sandbox
+def test_files_are_counted_in_the_room_also_while_the_kernel_is_still_on_its_way_into_it(tmp_path, monkeypatch):
+    """Before it is there, its files are this machine's: far more than any limit."""
+    places = []
+    monkeypatch.setattr(sandbox, "filed", lambda pid, _: places.append(os.readlink(f"/proc/{pid}/ns/mnt")) or 0)
+
+    async def look() -> None:
+        manager = sandbox.KernelManager(kernel_name="python3")
+        await manager.start_kernel(cwd=str(tmp_path))
+        try:
+            with subprocess.Popen(["sleep", "60"]) as outside:  # as it is before it goes in
+                manager.provisioner.watched = [outside.pid]
+                manager.provisioner._excess()
+                outside.kill()
+        finally:
+            await manager.shutdown_kernel(now=True)
+
+    asyncio.run(look())
+    assert places and os.readlink("/proc/self/ns/mnt") not in places
 
 
 @pytest.mark.parametrize(

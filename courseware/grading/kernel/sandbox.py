@@ -144,6 +144,7 @@ class SandboxProvisioner(LocalProvisioner):
     rules: int  # a descriptor of the compiled filter
     shared: Path | None = None  # the folder with the sockets
     watched: Sequence[int] = ()  # processes that count, with all below them
+    inside: int  # the process that waits in the room
     uncounted = 0  # bytes of watched processes that are not the kernel's
     excess: Reason | None = None  # why the kernel was ended
     computed = 0.0  # seconds for which the kernel ran on a processor, as of the last look
@@ -197,13 +198,13 @@ class SandboxProvisioner(LocalProvisioner):
             room: Any = self.process
             if not room.stdout.readline():
                 raise CourseError("bubblewrap could not make a sandbox; `course doctor` says more.")
-            (first,) = psutil.Process(room.pid).children()
+            first, waits = psutil.Process(room.pid).children(recursive=True)
             keeper = zygote(outside()).fork({**self.request, "room": first.pid}, door)
         finally:
             os.close(inner)
             os.close(door)
             os.close(self.rules)
-        self.watched = [room.pid, keeper]
+        self.watched, self.inside = [room.pid, keeper], waits.pid
         self.uncounted = sum(one.memory for one in taken(keeper)[:1])  # the keeper's: the zygote's
         threading.Thread(target=self._watch, args=[room], daemon=True).start()
         return connection
@@ -228,8 +229,8 @@ class SandboxProvisioner(LocalProvisioner):
         self.computed = max([self.computed, *(process.computed for process in processes)])
         self.waited = max([self.waited, *(process.waited for process in processes)])
         memory = sum(process.memory for process in processes) - self.uncounted
-        for last in processes[-1:]:
-            memory += buffered(last.pid) + sum(filed(last.pid, place) for place in (*WRITABLE, HOME))
+        # Not asked of the kernel or its keeper: at the first look these may not have gone in yet.
+        memory += buffered(self.inside) + sum(filed(self.inside, place) for place in (*WRITABLE, HOME))
         if memory > self.limits.memory:
             return Reason.MEMORY
         if sum(process.threads for process in processes) > self.limits.processes:
