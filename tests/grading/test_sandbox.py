@@ -242,10 +242,15 @@ def test_what_waits_in_connections_is_counted():
 
 
 @needs_sandbox
-def test_files_are_counted_in_the_room_also_while_the_kernel_is_still_on_its_way_into_it(tmp_path, monkeypatch):
+def test_files_are_counted_in_the_room_also_while_the_kernel_is_on_its_way(tmp_path, monkeypatch):
     """Before it is there, its files are this machine's: far more than any limit."""
     places = []
-    monkeypatch.setattr(sandbox, "filed", lambda pid, _: places.append(os.readlink(f"/proc/{pid}/ns/mnt")) or 0)
+
+    def noted(pid: int, place: str) -> int:
+        places.append(os.readlink(f"/proc/{pid}/ns/mnt"))
+        return 0
+
+    monkeypatch.setattr(sandbox, "filed", noted)
 
     async def look() -> None:
         manager = sandbox.KernelManager(kernel_name="python3")

@@ -125,8 +125,8 @@ def note_entries(paths: Sequence[str]) -> None:
             continue
         noting = _noting(found, _entered[path])
         # A module that waits to be loaded is of another type; it will find the noting one.
-        loaded = [(key, one) for key, one in sys.modules.items() if type(one) is ModuleType]
-        for place in [vars(one) for key, one in loaded if key.startswith("course_utils.")]:
+        ours = [one for key, one in list(sys.modules.items()) if key.startswith("course_utils.")]
+        for place in [vars(one) for one in ours if type(one) is ModuleType]:
             place.update({key: noting for key, one in place.items() if one is found})
 
 
