@@ -475,20 +475,18 @@ def vae_train_step(model, optimizer, x):
     return loss.item()
 """
 
-STEPS = [
-    Answer("vae_train_step", "written out", STEP),
-    Answer(
-        "vae_train_step",
-        "the course's negative_elbo",
-        """
+SHORT_STEP = """
 def vae_train_step(model, optimizer, x):
     terms = objectives.negative_elbo(model, x)
     optimizer.zero_grad()
     terms.loss.backward()
     optimizer.step()
     return terms.loss.item()
-""",
-    ),
+"""
+
+STEPS = [
+    Answer("vae_train_step", "written out", STEP),
+    Answer("vae_train_step", "the course's negative_elbo", SHORT_STEP),
     Answer(
         "vae_train_step",
         "torch.distributions, gradients cleared at the end",
@@ -746,6 +744,15 @@ WRONG_STEPS = edited(
             "    x.mul_(0.5)\n    mu, logvar",
             "given in place",
         ),
+    ],
+) + edited(
+    "vae_train_step",
+    SHORT_STEP,
+    [
+        ("the reconstruction alone", "terms.loss.backward", "terms.reconstruction.backward", "KL is missing"),
+        ("minus the loss", "terms.loss.backward", "(-terms.loss).backward", "uphill"),
+        ("the loss anew", "return terms", "return objectives.negative_elbo(model, x)", "after the step"),
+        ("evaluation mode", "elbo(model, x)", "elbo(model.eval(), x)", "put into evaluation mode"),
     ],
 )
 

@@ -34,17 +34,21 @@ def made(root: Path) -> dict[str, worked.Worked]:
 
 
 def _puzzle(name: str) -> worked.Worked:
-    """Of the right answer with the most wrong ones a line away, as many of their lines as are shown."""
-    every = [_lines(one.code) for one in bank.RIGHT if one.exercise == name]
+    """Of the right answers with the most wrong lines to show, the shortest."""
     wrong = [(_lines(one.code), one.name) for one in bank.WRONG if one.exercise == name]
-    right, near = max(((lines, _near(lines, wrong)) for lines in every), key=lambda one: len(one[1]))
-    if len(right) < LEAST:
-        return {}
-    chosen: dict[int, list[str]] = {}  # at most one beside each right line
-    for place, line, mistake in near:
+    every = (_lines(one.code) for one in bank.RIGHT if one.exercise == name)
+    shown = [(right, _beside(right, wrong)) for right in every if len(right) >= LEAST]
+    right, beside = max(shown, key=lambda one: (len(one[1]), -len(one[0])), default=([], []))
+    return {"right": right, "wrong": beside} if beside else {}
+
+
+def _beside(right: list[str], wrong: list[tuple[list[str], str]]) -> list[list[str]]:
+    """Wrong lines, each with its mistake, at most one beside each right line."""
+    chosen: dict[int, list[str]] = {}
+    for place, line, mistake in _near(right, wrong):
         if len(chosen) < MOST_WRONG and line not in right and line.strip(" (),") not in IDLE:
             chosen.setdefault(place, [line, mistake])
-    return {"right": right, "wrong": list(chosen.values())}
+    return list(chosen.values())
 
 
 def _near(right: list[str], wrong: list[tuple[list[str], str]]) -> list[tuple[int, str, str]]:

@@ -77,6 +77,12 @@ class Report:
         return round(self.exercise.points * held / of, 6) if of else 0.0
 
     @property
+    def _missed(self) -> bool:
+        """Whether the exercise's purpose is missed; what holds beside it then says little."""
+        half = sum(finding.weight for finding in self.findings) / 2
+        return any(finding.weight >= half and not finding.holds for finding in self.findings)
+
+    @property
     def why(self) -> str:
         """Why the answer works, for whoever has found it."""
         return self.exercise.why if self.points == self.exercise.points else ""
@@ -97,7 +103,8 @@ class Report:
         if self.note:
             lines.append(f"  {self.note}")
         for finding in self.findings:
-            lines.append(f"  {'holds' if finding.holds else 'fails'}: {finding.claim}")
+            word = "fails" if not finding.holds else "no further fault" if self._missed else "holds"
+            lines.append(f"  {word}: {finding.claim}")
             if not finding.holds and finding.hint:
                 lines.append(f"         {finding.hint}")
         if self.why:
@@ -108,6 +115,8 @@ class Report:
         rows = []
         for finding in self.findings:
             sign, colour = ("✓", "#00704e") if finding.holds else ("✗", "#a33b00")
+            if finding.holds and self._missed:
+                sign, colour = "No further fault:", "#595959"
             hint = "" if finding.holds or not finding.hint else f"<br><em>{sentence(finding.hint)}</em>"
             rows.append(
                 f'<li><span style="color:{colour};font-weight:bold">{sign}</span> '
