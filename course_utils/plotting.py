@@ -335,14 +335,16 @@ def draw_lines(axes: Axes, series: Series, x: str, y: str, errors: Named | None 
 
 
 def logarithmic(axes: Axes, names: str) -> None:
-    """Scale the axes of these names so, 'x', 'y' or 'xy', with plain numbers at the ticks: 1, 2, 5, 10.
+    """Scale the axes of these names so, 'x', 'y' or 'xy', with plain numbers at the ticks: 1, 2, 5, 10, or
+    powers of ten alone where the axis is long.
 
     Matplotlib's own 10^1 asks for mathematical fonts, and warns 21 times where it knows of none.
     """
     for name in names:
         axes.set(**{f"{name}scale": "log"})
         axis = getattr(axes, f"{name}axis")
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        low, high = axis.get_view_interval()
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 300 * low else (1,)))
         axis.set_major_formatter("{x:g}")
         axis.set_minor_formatter(NullFormatter())
 
