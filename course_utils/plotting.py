@@ -9,6 +9,7 @@ or blue cones see them, is as large as was found (19 in CIELAB; a test simulates
 each class's name near its median, so that colour is never the only sign.
 """
 
+import html
 import io
 import itertools
 from base64 import b64encode
@@ -30,6 +31,7 @@ MARKERS = "osD^vP"
 DPI = 110
 WIDTH = 8.5  # inches; what a notebook's output column shows without scaling
 NARROW = 6.8  # of a single chart
+DARK_PAPER = 20  # grey, of 255
 GAP = 2  # pixels of paper between images in rows
 COVER = 1000  # of a map's points together, square points (72 to the inch) per square inch of its panel
 
@@ -58,11 +60,11 @@ Content = TypeVar("Content")
 
 
 class Picture(Figure):
-    """A Figure with alternative text, shown by notebooks as PNG."""
+    """A Figure with alternative text, shown by notebooks as PNG, by dark ones as another if it `has_dark`."""
 
-    def __init__(self, width: float, height: float, title: str, alt: str) -> None:
+    def __init__(self, width: float, height: float, title: str, alt: str, has_dark: bool = False) -> None:
         super().__init__(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
-        self.alt = f"{title}. {alt}"
+        self.alt, self.has_dark = f"{title}. {alt}", has_dark
         self.suptitle(title, fontsize=11.5)
 
     def panels(
@@ -78,21 +80,55 @@ class Picture(Figure):
         return f"<Picture: {self.alt}>"
 
     @styled
-    def png(self) -> bytes:
+    def png(self, dark: bool = False) -> bytes:
         """The picture as a PNG file of at most 256 colours, half the size or less in every clone and page.
 
         They cover all that occur: chosen by frequency, rare ones such as those of labels would fall together.
         """
         drawn, file = io.BytesIO(), io.BytesIO()
+        if dark:
+            self._reverse_images()  # which `on_dark` turns back
         self.savefig(drawn, format="png")
         image = Image.open(drawn).convert("RGB")
+        if dark:
+            self._reverse_images()
+            image = Image.fromarray(on_dark(np.asarray(image)))
         few = image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
         few.save(file, "PNG", optimize=True)
         return file.getvalue()
 
+    def _reverse_images(self) -> None:
+        for axes in self.axes:
+            for image in axes.images:
+                image.set_cmap(image.get_cmap().reversed())
+
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, Any]]:
         data = {"image/png": b64encode(self.png()).decode(), "text/plain": repr(self)}
+        if self.has_dark:
+            dark = b64encode(self.png(dark=True)).decode()
+            data["text/html"] = on_either(data["image/png"], dark, self.alt)
         return data, {"image/png": {"alt": self.alt}}
+
+
+def on_dark(pixels: np.ndarray) -> np.ndarray:
+    """A drawing (H, W, 3) of bytes on white as one on dark paper: hues stay, what has no colour is exchanged.
+
+    A colour that is light already is not made dark.
+    """
+    high, low = pixels.max(2, keepdims=True).astype(int), pixels.min(2, keepdims=True).astype(int)
+    light = (high + low) // 2
+    shift = np.maximum(255 - light, np.minimum(high - low, 150)) - light
+    return (DARK_PAPER + (pixels + shift).clip(0, 255) * (255 - DARK_PAPER) // 255).astype(np.uint8)
+
+
+def on_either(light: str, dark: str, alt: str) -> str:
+    """HTML that shows the second of two PNG files, in base64, on a screen where JupyterLab is dark."""
+    source = "data:image/png;base64,"
+    return (
+        "<style>@media not print{[data-jp-theme-light=false] .on-dark{content:var(--dark)}}</style>"
+        f'<img class="on-dark" alt="{html.escape(alt)}" src="{source}{light}" '
+        f'style="--dark:url({source}{dark})">'
+    )
 
 
 def to_numpy(values: Values) -> np.ndarray:

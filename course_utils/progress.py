@@ -53,6 +53,11 @@ class Output:
         else:
             self._handle.update(shown, raw=True)
 
+    def clear(self) -> None:
+        """Show nothing where something was shown."""
+        if self._handle is not None:
+            self.show("", "")
+
 
 class _InNotebook(tqdm):
     """tqdm's bar, shown as an output. What it would write to a terminal goes nowhere."""

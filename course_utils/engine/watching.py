@@ -2,7 +2,8 @@
 
 Nothing is shown where nobody watches (`settings.watched`). A terminal has the bar alone. The curves are one
 output that is drawn again in its place after an epoch: HTML that a notebook exchanges in one go, which does
-not flicker as an image does. Lines and letters take the page's own colour where they can, light or dark.
+not flicker as an image does. At the end both are gone: what is to be seen of a training then, a lesson draws.
+Lines and letters take the page's own colour where they can, light or dark.
 """
 
 import html
@@ -21,7 +22,7 @@ AXES = {"left": 50, "right": 300, "top": 26, "bottom": 126}  # where they lie in
 
 
 class View(Observer):
-    """The bar and the curves of one training. `close` leaves the curves as they are at its end."""
+    """The bar and the curves of one training. `close` leaves the curves of one that was interrupted."""
 
     _state: State | None = None  # before the training starts
 
@@ -43,10 +44,12 @@ class View(Observer):
             self._draw(state)
 
     def close(self) -> None:
-        """Put the bar away and draw the curves a last time, also of an interrupted training."""
+        """Put the bar away, and the curves of a whole training; draw those of another a last time."""
         if self._state is not None:
             self._bar.close()
-            if self._drawn < self._state.history.epochs:
+            if self._state.history.epochs == self._state.epochs:
+                self._output.clear()
+            elif self._drawn < self._state.history.epochs:
                 self._draw(self._state)
 
     def _name_epoch(self, state: State) -> None:

@@ -129,7 +129,7 @@ class Film:
             f"{y} by epoch: {', '.join(losses)}."
         )
         inches = plotting.WIDTH / max(len(chosen), 4)  # of a column
-        picture = Picture(plotting.WIDTH, 2 * inches + 2.6, TITLE, alt)
+        picture = Picture(plotting.WIDTH, 2 * inches + 2.6, TITLE, alt, has_dark=True)
         grid = picture.add_gridspec(3, len(chosen), height_ratios=[inches, inches, 1.6])
         columns = math.ceil(math.sqrt(self.samples.shape[1]))
         blank = np.zeros((-self.samples.shape[1] % columns, SIDE * SIDE))

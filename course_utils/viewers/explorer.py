@@ -27,7 +27,7 @@ SAVED_POINTS = 500  # ... and of the page saved in a notebook, which is committe
 BITS = 6  # of a weight in a page
 SLIDERS = 10
 GREYS = 15  # steps of grey in which the original images are kept
-HEIGHT = {True: 1340, False: 1480}  # pixels of the page in a notebook, of a plane and of more
+HEIGHT = {True: 1540, False: 1950}  # pixels of the page in a notebook, of a plane and of more
 
 
 def exported(model: Model) -> tuple[dict[str, list[str]], dict[str, np.ndarray], Model]:
@@ -145,7 +145,7 @@ def page(model: Model, dataset: Dataset) -> str:
         {**meta, **parts},
         {**arrays, **weights},
         title=f"The latent space of a VAE({model.latent_dim}) on {on}",
-        lead="Move over the map and watch what the decoder makes of each place.",
+        lead="Move over the map and watch what is decoded there, or draw a digit: where does it land?",
         colophon=(
             f"Everything is computed in this page, from weights of {BITS} bits. Decoded at the means of the "
             f"images, pixels differ from PyTorch's by {off.mean():.4f} on average and {off.max():.3f} at "

@@ -60,8 +60,10 @@ def page(name: str, meta: dict[str, Any], arrays: Arrays, *, title: str, lead: s
 
 
 def frame(name: str, text: str, *, title: str, height: int) -> str:
-    """A page as a notebook saves it: in a frame of its own, `height` pixels high."""
+    """A page as a notebook saves it: in its own frame, dark where JupyterLab is, `height` pixels high."""
     return (
+        f"<style>[data-jp-theme-light=false] .{name}-saved{{color-scheme:dark}}"
+        f"[data-jp-theme-light=true] .{name}-saved{{color-scheme:light}}</style>"
         f'<iframe class="{name}-saved" title="{html.escape(title)}" sandbox="allow-scripts" loading="lazy" '
         f'style="width:100%;height:{height}px;border:0" srcdoc="{html.escape(text)}"></iframe>'
     )

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from nbgrader.utils import is_solution
 
-from course_utils import data, models
+from course_utils import data, models, plotting
 from course_utils.training import History
 from course_utils.viewers import animation, explorer
 from courseware import cli, markup, notebooks, sections
@@ -214,6 +214,13 @@ def drawn(alt: str | None) -> nbformat.NotebookNode:
     metadata = {"image/png": {"alt": alt}} if alt else {}
     output = new_output("display_data", {"image/png": PIXEL}, metadata=metadata)
     return new_code_cell("figure", id="f", outputs=[output])
+
+
+def test_a_picture_with_a_twin_on_dark_paper_is_one_figure_that_has_it(tmp_path: Path) -> None:
+    bundle = {"image/png": PIXEL, "text/html": plotting.on_either(PIXEL, "DARK", "a twin")}
+    output = new_output("display_data", bundle, metadata={"image/png": {"alt": "a twin"}})
+    text = page(made(tmp_path, new_markdown_cell("# Title"), new_code_cell("f", id="f", outputs=[output])))
+    assert text.count("<img") == 1 and 'style="--dark:url(data:image/png;base64,DARK)"' in text
 
 
 def test_formulas_are_drawn_and_carry_their_latex(tmp_path: Path) -> None:

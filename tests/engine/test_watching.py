@@ -101,7 +101,7 @@ def test_a_notebook_gets_one_output_that_is_exchanged_in_its_place(
     assert len({output["transient"]["display_id"] for output in curves(shown)}) == 1
 
 
-def test_drawings_keep_a_pause_and_the_last_epoch_is_drawn(
+def test_drawings_keep_a_pause(
     images: Tensor,
     watched: None,
     terminal: Callable[[], str],
@@ -110,12 +110,28 @@ def test_drawings_keep_a_pause_and_the_last_epoch_is_drawn(
 ) -> None:
     monkeypatch.setattr(watching, "PAUSE", 1000.0)
     train(images)
-    assert ["to epoch 4 of 4" in output["data"]["text/html"] for output in curves(shown)] == [True]
+    assert curves(shown) == []
 
 
-def test_an_interrupted_training_leaves_its_epochs(
+def test_at_the_end_the_curves_are_gone_so_that_a_lesson_s_own_figure_is_the_only_one(
     images: Tensor, watched: None, terminal: Callable[[], str], shown: CapturingDisplayPublisher
 ) -> None:
+    train(images)
+    last = [one["data"] for one in shown.outputs if one["transient"] == curves(shown)[0]["transient"]][-1]
+    assert last == {"text/html": "", "text/plain": ""}
+
+
+@pytest.mark.parametrize("pause", [0.0, 1000.0])
+def test_an_interrupted_training_leaves_its_epochs(
+    images: Tensor,
+    watched: None,
+    terminal: Callable[[], str],
+    shown: CapturingDisplayPublisher,
+    monkeypatch: pytest.MonkeyPatch,
+    pause: float,
+) -> None:
+    monkeypatch.setattr(watching, "PAUSE", pause)
+
     def stop(model: VAE) -> dict[str, float]:
         if calls.append(1) or len(calls) == 3:
             raise KeyboardInterrupt

@@ -192,6 +192,26 @@ def test_a_notebook_gets_a_figure_as_png_with_its_alternative_text(
     assert more["image/png"]["alt"] == picture.alt
 
 
+def test_on_dark_paper_text_is_light_and_images_stay_white_on_black() -> None:
+    image = np.zeros((1, 1, 28, 28))
+    image[..., 14:] = 1
+    picture = plotting.image_rows({"": image}, TITLE)
+    light, dark = picture.png(), pixels(picture.png(dark=True))
+    assert dark[0, 0].tolist() == [plotting.DARK_PAPER] * 3 and dark.max() == 255
+    left, bottom, right, top = picture.axes[0].get_window_extent().extents.astype(int)
+    seen = dark[len(dark) - top + 3 : len(dark) - bottom - 3, left + 3 : right - 3, 0]
+    assert seen[:, :5].max() <= plotting.DARK_PAPER and seen[:, -5:].min() == 255
+    assert picture.png() == light  # it is as it was
+
+
+@pytest.mark.parametrize("colour", plotting.COLOURS)
+def test_on_dark_paper_a_class_s_colour_stands_out_by_3_to_1(colour: str) -> None:
+    flat = np.array([[[int(colour[i : i + 2], 16) for i in (1, 3, 5)], [255, 255, 255]]], np.uint8)
+    share = plotting.on_dark(flat)[0] / 255
+    luminance = ((share + 0.055) / 1.055) ** 2.4 @ [0.2126, 0.7152, 0.0722]
+    assert (luminance[0] + 0.05) / (luminance[1] + 0.05) > 3
+
+
 @pytest.mark.parametrize("name", quick({name: name for name in CALLS}, 4))
 def test_a_figure_made_again_without_pyplot_is_the_same_file(
     name: str, monkeypatch: pytest.MonkeyPatch

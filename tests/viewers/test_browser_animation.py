@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from browser import DESK, PHONE
+from PIL import Image
 
 from course_utils.training import History
 from course_utils.viewers.animation import Film
@@ -156,6 +158,37 @@ def test_points_glide_between_epochs_only_where_motion_is_wanted(
 
 def test_a_phone_has_no_sideways_scrolling(open_page: Any) -> None:
     assert open_page(**PHONE).page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+DARK = [("true", 255), ("false", 20)]
+
+
+@pytest.mark.parametrize(("light", "grey"), DARK)
+def test_stills_are_on_dark_paper_where_jupyterlab_is_dark_and_not_in_print(
+    chromium: Any, film: Film, light: str, grey: int
+) -> None:
+    data, _ = film.stills()._repr_mimebundle_()
+    page = chromium.new_page()
+    page.set_content(f'<body style="margin:0" data-jp-theme-light="{light}">{data["text/html"]}</body>')
+    for medium, expected in (("screen", grey), ("print", 255)):
+        page.emulate_media(media=medium)
+        shot = np.asarray(Image.open(io.BytesIO(page.locator("img").screenshot())).convert("RGB"))
+        assert shot[3, 3].tolist() == [expected] * 3
+    page.close()
+
+
+@pytest.mark.parametrize(("light", "grey"), DARK)
+def test_a_saved_film_is_on_dark_paper_where_jupyterlab_is_dark(
+    chromium: Any, film: Film, light: str, grey: int
+) -> None:
+    context = chromium.new_context(color_scheme="null")  # else it is forced on the frame as well
+    page = context.new_page()
+    saved = film._repr_mimebundle_()["text/html"]
+    page.set_content(f'<body style="margin:0" data-jp-theme-light="{light}">{saved}</body>')
+    page.frame_locator("iframe").locator("[data-ready]").wait_for(state="attached")
+    shot = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
+    assert abs(int(shot[3, 3, 0]) - grey) < 5
+    context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import itertools
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,12 +85,32 @@ class Reader:
     def text(self, element: str) -> str:
         return str(self.page.locator(element).text_content())
 
-    def draw_a_one(self, left: float = 0.5) -> None:
-        self.page.mouse.move(*self.at(left, 0.2, ".ink"))
+    def draw(self, *corners: tuple[float, float]) -> None:
+        """One line through these places, in shares of the pad."""
+        self.page.mouse.move(*self.at(*corners[0], ".ink"))
         self.page.mouse.down()
-        self.page.mouse.move(*self.at(left, 0.8, ".ink"), steps=8)
+        for corner in corners[1:]:
+            self.page.mouse.move(*self.at(*corner, ".ink"), steps=8)
         self.page.mouse.up()
         self.settle()
+
+    def draw_a_one(self, left: float = 0.5) -> None:
+        self.draw((left, 0.2), (left, 0.8))
+
+    def box(self, element: str) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of an element."""
+        box = self.page.locator(element).bounding_box()
+        return box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"]
+
+    def numbers(self, element: str) -> list[float]:
+        """Those in its text."""
+        return [float(n) for n in re.findall(r"-?\d+\.\d+", self.text(element).replace("\u2212", "-"))]
+
+    def rows(self) -> np.ndarray:
+        """The table of the forward pass: mu, sigma, eps, z and KL of each dimension shown."""
+        count = self.page.locator("tbody tr").count()
+        cells = self.page.locator("tbody td").all_text_contents()
+        return np.array([float(cell.replace("\u2212", "-")) for cell in cells]).reshape(count, 5)
 
 
 @pytest.fixture
@@ -129,7 +151,7 @@ def test_the_page_decodes_what_pytorch_decodes(
 
 
 @DIMENSIONS
-def test_clicking_a_point_shows_its_image_beside_the_reconstruction(
+def test_clicking_a_point_shows_its_image_beside_what_is_decoded_of_its_code(
     open_page: Any, latent_dim: int, trained: dict[int, models.VAE], digits: Dataset
 ) -> None:
     reader = open_page(latent_dim)
@@ -143,7 +165,6 @@ def test_clicking_a_point_shows_its_image_beside_the_reconstruction(
     index = int(reader.text(".which").split()[2].rstrip(";")) - 1
     assert np.allclose(reader.code().numpy(), means[index], atol=6e-4)
     assert np.abs(reader.picture(".original") - digits.test_images[index, 0].numpy()).max() < 0.05
-    assert np.array_equal(reader.picture(".rebuilt"), reader.picture(".decoded"))
     there = reader.code()
     reader.page.mouse.move(*reader.at(0.1, 0.1))
     reader.settle()
@@ -160,27 +181,158 @@ def test_a_drawing_lands_where_pytorch_s_encoder_puts_it(
 ) -> None:
     reader = open_page(latent_dim)
     reader.draw_a_one()
-    seen = torch.tensor(reader.picture(".seen"), dtype=torch.float32).view(1, 1, 28, 28)
+    seen = torch.tensor(reader.picture(".original"), dtype=torch.float32).view(1, 1, 28, 28)
     mu, _ = evaluation.posterior(trained[latent_dim], seen)
     assert torch.allclose(reader.code(), mu, atol=0.15)
     assert "It lands at" in reader.text(".landed")
-    assert reader.picture(".back").max() > 0.3
+    assert reader.picture(".decoded").max() > 0.3
     reader.page.locator(".clear").click()
     reader.settle()
-    assert reader.text(".landed") == "" and reader.picture(".ink").max() == 0
+    assert reader.text(".landed") == "Where does it land?" and reader.picture(".ink").max() == 0
 
 
 def test_a_drawing_is_scaled_and_centred_as_mnist_does_where_asked(open_page: Any) -> None:
     reader = open_page(2)
     reader.draw_a_one(left=0.2)
     rows, columns = np.indices((28, 28))
-    seen = reader.picture(".seen")
+    seen = reader.picture(".original")
     assert (seen * columns).sum() / seen.sum() == pytest.approx(13.5, abs=0.3)
     assert (seen * rows).sum() / seen.sum() == pytest.approx(13.5, abs=0.3)
     assert 19 <= np.ptp(np.nonzero(seen.max(1) > 0.3)[0]) + 1 <= 21
     reader.page.locator(".mnist").uncheck()
     reader.settle()
-    assert np.array_equal(reader.picture(".seen"), reader.picture(".ink"))
+    assert np.array_equal(reader.picture(".original"), reader.picture(".ink"))
+
+
+@pytest.mark.parametrize("height", [0.25, 0.5, 0.85])
+def test_the_pen_is_as_thick_as_mnist_s_strokes_however_large_one_draws(
+    open_page: Any, height: float
+) -> None:
+    """A row through an upright line holds its thickness. Half of MNIST's strokes lie between 2.0 and 2.9."""
+    reader = open_page(2)
+    reader.draw((0.5, 0.5 - height / 2), (0.5, 0.5 + height / 2))
+    thickness = reader.picture(".original")[8:20].sum(1)
+    assert thickness.min() > 2.0 and thickness.max() < 2.9
+
+
+SEVEN = ((0.25, 0.2), (0.72, 0.2), (0.42, 0.8))
+SIX = (
+    (0.6, 0.18), (0.43, 0.32), (0.32, 0.54), (0.32, 0.71), (0.46, 0.82), (0.6, 0.79), (0.68, 0.68),
+    (0.6, 0.57), (0.46, 0.57), (0.32, 0.68),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("cell", ["exploration-explorer", "explore-twenty"])
+@pytest.mark.parametrize("size", [0.4, 1.0])
+@pytest.mark.parametrize(("digit", "corners"), [(7, SEVEN), (6, SIX)])
+def test_a_drawn_7_lands_among_7s_and_a_6_among_6s_of_the_lesson_s_own_map(
+    chromium: Any, tmp_path: Path, cell: str, size: float, digit: int, corners: tuple
+) -> None:
+    lesson = nbformat.read(lab.PROJECT / "solutions/04-exploration/exploration.ipynb", as_version=4)
+    (stored,) = next(one for one in lesson.cells if one.id == cell).outputs
+    file = tmp_path / "stored.html"
+    page = re.search(r'srcdoc="(.*?)"></iframe>', stored.data["text/html"], re.DOTALL)[1]
+    file.write_text(html.unescape(page), encoding="utf-8")
+    visitor = browser.Visitor(chromium)
+    reader = Reader(visitor.open(file.as_uri()))
+    reader.draw(*((0.5 + size * (x - 0.5), 0.5 + size * (y - 0.5)) for x, y in corners))
+    assert f"nearest class: {digit} " in reader.text(".landed")
+    visitor.leave()
+
+
+@DIMENSIONS
+def test_a_forward_pass_has_pytorch_s_numbers(
+    open_page: Any, latent_dim: int, trained: dict[int, models.VAE]
+) -> None:
+    reader = open_page(latent_dim)
+    reader.draw_a_one()
+    reader.page.locator(".again").click()
+    reader.settle()
+    x = torch.tensor(reader.picture(".original"), dtype=torch.float32).view(1, 1, 28, 28)
+    mu, logvar = evaluation.posterior(trained[latent_dim], x)
+    kl = objectives.gaussian_kl(mu, logvar)[0]
+    order = reader.page.evaluate("JSON.parse(data.textContent).order")
+    rows = reader.rows()
+    assert rows[:, 0] == pytest.approx(mu[0, order].numpy(), abs=0.15)
+    assert rows[:, 1] == pytest.approx((logvar[0, order] / 2).exp().numpy(), abs=0.05)
+    assert rows[:, 4] == pytest.approx(kl[order].numpy(), abs=0.3)
+    assert reader.code()[0, order].numpy() == pytest.approx(rows[:, 3], abs=0.006)
+    error, price, together = reader.numbers(".terms")
+    logits = trained[latent_dim].decode(reader.code())
+    assert error == pytest.approx(objectives.bernoulli_nll(logits, x).item(), rel=0.05)
+    assert price == pytest.approx(kl.sum().item(), rel=0.05)
+    assert together == pytest.approx(error + price, abs=0.11)
+
+
+def test_drawing_eps_again_gives_another_z_of_the_same_posterior(open_page: Any) -> None:
+    reader = open_page(2)
+    assert reader.page.locator(".again").is_disabled()
+    reader.page.locator(".cursor").press("Enter")
+    reader.settle()
+    assert np.array_equal(reader.rows()[:, 2], [0, 0])  # at its mean
+    passes = []
+    for _ in range(20):
+        reader.page.locator(".again").click()
+        reader.settle()
+        passes.append(reader.rows())
+    mu, sigma, eps, z, kl = np.moveaxis(np.array(passes), 2, 0)
+    assert all(np.ptp(same, 0).max() == 0 for same in (mu, sigma, kl))
+    assert z == pytest.approx(mu + sigma * eps, abs=0.012)
+    assert abs(eps.mean()) < 0.65 and 0.5 < eps.std() < 1.6  # four standard errors
+
+
+@pytest.mark.parametrize(("width", "height"), [(360, 780), (600, 600), (1000, 700)])
+def test_map_and_decoded_image_are_in_sight_together(open_page: Any, width: int, height: int) -> None:
+    reader = open_page(2, viewport={"width": width, "height": height})
+    image, ground = reader.box(".decoded"), reader.box(".frame")
+    assert max(image[3], ground[3]) - min(image[1], ground[1]) < height
+
+
+@pytest.mark.parametrize("width", [600, 1000])
+def test_the_pad_stands_beside_the_map(open_page: Any, width: int) -> None:
+    reader = open_page(2, viewport={"width": width, "height": 900})
+    pad, ground = reader.box(".ink"), reader.box(".map")
+    assert pad[0] > ground[2] and pad[3] < ground[3]
+
+
+@DIMENSIONS
+def test_an_address_brings_back_the_view(open_page: Any, latent_dim: int) -> None:
+    reader = open_page(latent_dim)
+    assert "#" not in reader.page.url
+    reader.page.mouse.click(*reader.at(0.4, 0.3))
+    reader.page.locator(".set-a").click()
+    reader.page.locator(".cursor").press("Enter")
+    reader.settle()
+    reader.page.locator(".set-b").click()
+    reader.page.locator(".again").click()
+    reader.settle()
+    seen = [reader.text(part) for part in (".where", ".which", ".ends", "table", ".terms")]
+    address = reader.page.url
+    reader.page.goto("about:blank")
+    reader.page.goto(address)
+    again = Reader(reader.page)
+    assert [again.text(part) for part in (".where", ".which", ".ends")] == seen[:3]
+    assert again.rows() == pytest.approx(reader.rows(), abs=0.02)
+    again.page.mouse.move(*again.at(0.1, 0.1))
+    again.settle()
+    assert again.text(".where") == seen[0]  # it is held
+
+
+def test_an_address_with_an_image_alone_leads_to_its_mean(open_page: Any) -> None:
+    reader = open_page(2)
+    reader.page.evaluate("location.hash = '#x=12'")
+    reader.settle()
+    assert reader.text(".which").startswith("Test image 12;")
+    assert np.array_equal(reader.rows()[:, 2], [0, 0])
+
+
+@pytest.mark.parametrize("hash_", ["#explorer", "#z=1", "#z=a,b&x=0&a=", "#x=1e9&z=1,Infinity"])
+def test_an_address_that_says_nothing_of_a_view_is_as_none(open_page: Any, hash_: str) -> None:
+    reader = open_page(2)
+    plain = reader.text(".where")
+    reader.page.evaluate("hash => { location.hash = hash; }", hash_)
+    reader.settle()
+    assert reader.text(".where") == plain and reader.page.url.endswith(hash_)
 
 
 def test_everything_can_be_done_with_keys(open_page: Any) -> None:
@@ -282,6 +434,18 @@ def test_what_a_notebook_saves_works_in_its_frame(
     assert page.frame_locator("iframe").locator(".which").inner_text().startswith("Test image")
     assert page.frame_locator("iframe").locator(".draw .ink").is_visible()
     page.close()
+
+
+@pytest.mark.parametrize(("light", "theme"), [("true", "light"), ("false", "dark")])
+def test_what_a_notebook_saves_takes_the_colours_of_jupyterlab(
+    chromium: Any, trained: dict[int, models.VAE], digits: Dataset, light: str, theme: str
+) -> None:
+    saved = explorer.explore(trained[2], digits)._repr_mimebundle_()["text/html"]
+    context = chromium.new_context(color_scheme="null")  # else it is forced on the frame as well
+    page = context.new_page()
+    page.set_content(f'<body data-jp-theme-light="{light}">{saved}</body>')
+    page.frame_locator("iframe").locator(f"[data-ready][data-theme={theme}]").wait_for(state="attached")
+    context.close()
 
 
 # --- in JupyterLab --------------------------------------------------------------------------------------

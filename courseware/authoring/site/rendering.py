@@ -39,6 +39,7 @@ PARTS = {  # of a scene, by where its page has them
     "js": 'script[type="module"]',
 }
 EXERCISE = re.compile(r"^### (Exercise .+)$", re.MULTILINE)
+TWIN = re.compile(r"--dark:url\([^)]*\)")  # of a picture, in its HTML
 HEADING = re.compile(r'<h([1-6]) id="([^"]+)">(.*?)</h\1>', re.DOTALL)
 FORMULA = re.compile(r"<math\b.*?<annotation[^>]*>(.*?)</annotation>.*?</math>", re.DOTALL)
 UNSEEN = re.compile(r"<(script|style)\b.*?</\1>", re.DOTALL)
@@ -48,7 +49,10 @@ LATEX = re.compile(r"\\(?:mathcal|mathrm|mathbb|mathbf|text|left|right|quad|[,;!
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture of a lesson: the cell that drew it, its file, what it shows, its size in pixels."""
+    """A picture of a lesson: the cell that drew it, its file, what it shows, its size in pixels.
+
+    `dark` is the style with its twin for dark pages, '' where it has none.
+    """
 
     cell: str
     file: str
@@ -56,6 +60,7 @@ class Figure:
     width: int
     height: int
     content: bytes
+    dark: str
 
 
 class Scene(NamedTuple):
@@ -133,7 +138,8 @@ def render(notebook: NotebookNode, stem: str, numbers: Counter[str]) -> Body:
                 width, height = struct.unpack(">II", content[16:24])  # where every PNG has them
                 alt = output.metadata.get("image/png", {}).get("alt") or markup.UNDESCRIBED
                 file = f"figures/{stem}-{len(figures) + 1}.png"
-                figures.append(Figure(cell.id, file, alt, width, height, content))
+                dark = TWIN.search(data.pop("text/html", ""))
+                figures.append(Figure(cell.id, file, alt, width, height, content, dark[0] if dark else ""))
                 output.metadata["figure"] = figures[-1]
             for kind, door in DOORS.items():
                 if f'class="{kind}-saved"' in data.get("text/html", ""):
