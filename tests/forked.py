@@ -7,6 +7,7 @@ the runner and those of `nbgrader autograde` start kernels as students do.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import random
@@ -78,6 +79,7 @@ def _forked(command: list[str], cwd: str, env: dict[str, str], **_: Any) -> _Pro
 def _become_kernel(leads: Any, arguments: list[str], folder: str, environment: dict[str, str]) -> None:
     from ipykernel.kernelapp import IPKernelApp
 
+    gc.freeze()  # what came with the fork is no garbage
     os.setpgrp()
     leads.send(True)
     os.chdir(folder)

@@ -10,7 +10,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAMS = Path(sys.executable).parent
 PATH = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"  # where nbgrader looks for `alembic`
-QUICK = {"COURSE_BUDGET": "smoke", "COURSE_DATASET": "digits", "OMP_NUM_THREADS": "1"}
+QUICK = {
+    "COURSE_BUDGET": "smoke",
+    "COURSE_DATASET": "digits",
+    "OMP_NUM_THREADS": "1",
+    "LOKY_MAX_CPU_COUNT": "1",  # one worker unless told otherwise: each takes seconds to start
+}
 
 
 def run(folder: Path, *command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
