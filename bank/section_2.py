@@ -878,6 +878,40 @@ WRONG_ELBOS += edited(
         ),
     ],
 )
+_FLAT = """
+def monte_carlo_elbo(decode, x, mu, logvar, eps):
+    s, n, d = eps.shape
+    centre, spread = mu.repeat(s, 1), (logvar / 2).exp().repeat(s, 1)
+    logits = decode(centre + spread * eps.reshape(s * n, d))
+    nll = objectives.bernoulli_nll(logits, x.repeat(s, 1, 1, 1))
+    return -nll.view(s, n).mean(0) - objectives.gaussian_kl(mu, logvar).sum(1)
+"""
+_ONE_BY_ONE = _FLAT.replace(".repeat(s, 1)", ".repeat_interleave(s, 0)")
+WRONG_ELBOS += [
+    *edited(
+        "monte_carlo_elbo",
+        _FLAT,
+        [
+            (
+                "images repeated one by one",
+                "x.repeat(s, 1, 1, 1)",
+                "x.repeat_interleave(s, 0)",
+                "codes of one image are compared with another",
+            )
+        ],
+    ),
+    Answer(
+        "monte_carlo_elbo", "q repeated one by one", _ONE_BY_ONE, "q of one image meets the noise of another"
+    ),
+    Answer(
+        "monte_carlo_elbo",
+        "all but the noise repeated one by one",
+        _ONE_BY_ONE.replace("x.repeat(s, 1, 1, 1)", "x.repeat_interleave(s, 0)").replace(
+            "view(s, n).mean(0)", "view(n, s).mean(1)"
+        ),
+        "noise of one image goes to another",
+    ),
+]
 WRONG_BOUNDS += edited(
     "importance_weighted_bound",
     BOUND,

@@ -837,6 +837,14 @@ def test_elbo(model, images, batch_size):
     ),
 ]
 
+EVALUATIONS.append(
+    Answer(
+        "test_elbo",
+        "a copy of the model is asked",
+        EVALUATION.replace("    model.eval()", "    import copy\n\n    model = copy.deepcopy(model).eval()"),
+    )
+)
+
 _VALUE = "-objectives.bernoulli_nll(x_logits, x) - kl"
 _ERROR = "(elbo.std() / math.sqrt(len(elbo)))"
 
@@ -1102,6 +1110,16 @@ estimate_log_likelihood = Estimate()
     ),
 ]
 
+LIKELIHOODS.append(
+    Answer(
+        "estimate_log_likelihood",
+        "a copy of the model is asked",
+        LIKELIHOOD.replace(
+            "    mu, logvar =", "    import copy\n\n    model = copy.deepcopy(model).eval()\n    mu, logvar ="
+        ),
+    )
+)
+
 _WEIGHT = "log_likelihood + log_prior - log_q"
 _BOUND = "torch.logsumexp(torch.stack(log_w), dim=0) - math.log(len(eps))"
 
@@ -1198,6 +1216,48 @@ WRONG_LIKELIHOODS = edited(
     ],
 )
 
+_FLAT = """
+def estimate_log_likelihood(model, x, eps):
+    K, N, d = eps.shape
+    mu, logvar = (head.repeat(K, 1) for head in model.encode(x))
+    z = objectives.reparameterize(mu, logvar, eps.reshape(K * N, d))
+    log_w = -objectives.bernoulli_nll(model.decode(z), x.repeat(K, 1, 1, 1))
+    log_w = log_w + objectives.gaussian_log_density(z, torch.zeros_like(z), torch.zeros_like(z))
+    log_w = log_w - objectives.gaussian_log_density(z, mu, logvar)
+    return log_w.view(K, N).logsumexp(0) - math.log(K)
+"""
+LIKELIHOODS.append(Answer("estimate_log_likelihood", "samples and images in one axis", _FLAT))
+_BY_IMAGE, _ONE_BY_ONE = "view(N, K).logsumexp(1)", "repeat_interleave(K, 0)"
+WRONG_LIKELIHOODS += [
+    *edited(
+        "estimate_log_likelihood",
+        _FLAT,
+        [
+            (
+                "images repeated one by one",
+                "x.repeat(K, 1, 1, 1)",
+                f"x.{_ONE_BY_ONE}",
+                "codes of one image are compared with another",
+            ),
+            (
+                "q repeated one by one",
+                "head.repeat(K, 1)",
+                f"head.{_ONE_BY_ONE}",
+                "meets the noise of another",
+            ),
+            ("log-weights cut apart", "view(K, N).logsumexp(0)", _BY_IMAGE, "run sample by sample"),
+        ],
+    ),
+    Answer(
+        "estimate_log_likelihood",
+        "all but the noise repeated one by one",
+        _FLAT.replace("head.repeat(K, 1)", f"head.{_ONE_BY_ONE}")
+        .replace("x.repeat(K, 1, 1, 1)", f"x.{_ONE_BY_ONE}")
+        .replace("view(K, N).logsumexp(0)", _BY_IMAGE),
+        "noise of one image goes to another",
+    ),
+]
+
 RIGHT = VAES + LOSSES + STEPS + EVALUATIONS + LIKELIHOODS
 # What the reviewers of this bank found missing: wrong in ways that no value shows.
 _TRAINED = """
@@ -1215,6 +1275,12 @@ WRONG_LOSSES += edited(
             "return r + k, r, k",
             "return (r + k).item(), r.item(), k.item()",
             "No gradient arrives",
+        ),
+        (
+            "both terms as plain numbers",
+            "return r + k, r, k",
+            "return r + k, r.item(), k.item()",
+            "Plain numbers came beside a tensor",
         ),
         ("under no_grad", "def vae_loss", "@torch.no_grad()\ndef vae_loss", "No gradient arrives"),
         ("the KL detached", "return r + k,", "return r + k.detach(),", "No gradient reaches mu and logvar"),

@@ -326,6 +326,18 @@ WRONG_GRIDS = edited(
         ("rounded", _C, f"{_C}.mul(100).round() / 100", "rounded to two digits"),
         ("both run down", "c = ", "c = -", "both should grow"),
         ("pairs without order", _POINTS, "torch.combinations(c, with_replacement=True)", "stands there once"),
+        (
+            "probabilities i / n, kept away from 0",
+            "(torch.arange(n) + 0.5) / n",
+            "(torch.arange(n) / n).clamp(min=1e-3)",
+            "run from 0.001",
+        ),
+        (
+            "probabilities of a curve",
+            "(torch.arange(n) + 0.5) / n",
+            "torch.linspace(0.2, 0.9, n) ** 2",
+            "run from 0.040",
+        ),
         ("probabilities from 0", "+ 0.5) / n", "+ 0.0) / n", "Probability 0 has no finite"),
         ("nothing returned", "return", "points =", "returned None"),
         ("a name that does not exist", "ndtri", "ppf", "AttributeError"),

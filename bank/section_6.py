@@ -546,6 +546,23 @@ def mutual_information_gap(codes, factors):
                 "It is negative",
             ),
             ("the gap over factors", "(codes, factors):", "(factors, codes):", "gap is taken over factors"),
+            (
+                "the gap over factors, as a share of the factor's entropy",
+                "    return torch.stack(scores)",
+                "    table = torch.stack([torch.stack(LOOP) / entropy(shares(v)) for v in factors.T])\n"
+                "    scores = list(table.sort(0).values[-1] - table.sort(0).values[-2])\n"
+                "    return torch.stack(scores)".replace("LOOP", _LOOP),
+                "gap is taken over factors",
+            ),
+            (
+                "the gap over factors, by the best factor's entropy",
+                "    return torch.stack(scores)",
+                "    table = torch.stack([torch.stack(LOOP) for v in factors.T])\n"
+                "    of = torch.stack([entropy(shares(v)) for v in factors.T])[table.argmax(0)]\n"
+                "    scores = list((table.sort(0).values[-1] - table.sort(0).values[-2]) / of)\n"
+                "    return torch.stack(scores)".replace("LOOP", _LOOP),
+                "gap is taken over factors",
+            ),
             ("bits and nats", "entropy(shares(v))", "(entropy(shares(v)) / math.log(2))", "Entropy in bits"),
             (
                 "nats and bits",
@@ -566,6 +583,19 @@ def mutual_information_gap(codes, factors):
             ("summed over factors", ".mean().item()", ".sum().item()", "Summed over factors"),
             ("one score per factor", ".mean().item()", "", "One score per factor"),
             ("0 log 0", "        p = p[p > 0]\n", "", "0 log 0"),
+            (
+                "0 log 0 in the information alone",
+                "return entropy(p.sum(1)) + entropy(p.sum(0)) - entropy(p.flatten())",
+                "return (p * (p / (p.sum(1, True) * p.sum(0))).log()).sum()",
+                "0 log 0",
+            ),
+            (
+                "0 log 0, also where the entropy is I(v, v)",
+                "return entropy(p.sum(1)) + entropy(p.sum(0)) - entropy(p.flatten())",
+                "return (p * (p / (p.sum(1, True) * p.sum(0))).log()).sum()\n\n"
+                "    def entropy(p):\n        return information(v, v)",
+                "0 log 0",
+            ),
             ("20 bins assumed", "int(a.max()) + 1, int(b.max()) + 1", "20, 20", "IndexError"),
             (
                 "as many bins as there are values",

@@ -448,6 +448,21 @@ WRONG_REQUESTS = [
                 "x = decode(codes, labels.repeat(len(z)))\n    return (x - x.min()) / (x.max() - x.min())",
                 "scaled by their extremes",
             ),
+            (
+                "logits of each image scaled by its extremes",
+                "return decode(codes, labels.repeat(len(z))).sigmoid()",
+                "x = decode(codes, labels.repeat(len(z))).flatten(1)\n    x = x - x.amin(1, keepdim=True)\n"
+                "    return (x / x.amax(1, keepdim=True)).view(-1, 1, 28, 28)",
+                "logits of each image are scaled by their extremes",
+            ),
+            (
+                "each image stretched from black to white",
+                "return decode(codes, labels.repeat(len(z))).sigmoid()",
+                "x = decode(codes, labels.repeat(len(z))).sigmoid()\n"
+                "    low = x.amin((1, 2, 3), keepdim=True)\n"
+                "    return (x - low) / (x - low).amax((1, 2, 3), keepdim=True)",
+                "pixels of each image are scaled by their extremes",
+            ),
             ("clamped", ".sigmoid()", ".clamp(0, 1)", "clamped to [0, 1]"),
             ("a softmax", ".sigmoid()", ".flatten(1).softmax(1).view(-1, 1, 28, 28)", "softmax over pixels"),
             ("bytes", ".sigmoid()", ".sigmoid().mul(255).byte()", "whole numbers from 0 to 255"),
@@ -565,6 +580,12 @@ WRONG_COUNTS = edited(
             "(mu**2).mean(0) - mu.mean(0) ** 2",
             "loses its digits",
         ),
+        (
+            "the standard deviation over N",
+            "mu.var(0)",
+            "mu.std(0, correction=0)",
+            "standard deviation is compared",
+        ),
         ("the range", "mu.var(0)", "mu.amax(0) - mu.amin(0)", "The range from"),
         ("a method that tensors lack", "var", "variance", "AttributeError"),
     ],
@@ -619,6 +640,21 @@ def posterior_means(model, images, batch_size):
 """,
     ),
 ]
+
+ALL_MEANS.append(
+    Answer(
+        "posterior_means",
+        "a copy of the model is asked",
+        """
+import copy
+
+@torch.no_grad()
+def posterior_means(model, images, batch_size):
+    judge = copy.deepcopy(model).eval()
+    return torch.cat([judge.encode(x)[0] for x in images.split(batch_size)])
+""",
+    )
+)
 
 _APPEND = "means.append(mu)"
 _RESTORE = "model.train(was_training)"
@@ -784,6 +820,12 @@ WRONG_MATRICES = [
             ("nothing returned", "return counts", "return", "returned None"),
             ("a flat list", ".view(num_classes, num_classes)", "", "It is flattened"),
             ("truth values", "return counts", "return counts.bool()", "counts once, however"),
+            (
+                "different pairs numbered alike",
+                "true * num_classes",
+                "true * (num_classes - 1)",
+                "share a number",
+            ),
             (
                 "pairs in 8 bits",
                 "true * num_classes + predicted",

@@ -144,6 +144,13 @@ def test_one_number_is_held_to_seven_digits_so_that_nothing_is_named_by_chance()
     assert named <= 1
 
 
+def test_nothing_is_made_of_a_few_wrong_counts_among_right_ones() -> None:
+    right = np.array([12.0, 7.0, 15.0, 9.0, 11.0, 4.0])
+    assert diagnose([Seen(right + 3 * (right == 9), right, {"rows": 6})]) is None
+    found = diagnose([Seen(right + 3, right, {"rows": 6})])
+    assert found is not None and found[0] == "It is too large by half the number of rows."
+
+
 def test_two_changes_are_not_named_by_chance() -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):

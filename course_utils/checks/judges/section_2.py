@@ -188,7 +188,7 @@ def _elbos(decode: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -
     right = log_p(x_logits, x)
     mean = right.mean(0)
     log_ratio = posterior(mu, logvar).log_prob(z) - Normal(0.0, 1.0).log_prob(z)
-    repeated = x[torch.arange(s * n) // s].unflatten(0, (s, n))  # codes are put one sample after the other
+    mixed = (torch.arange(s * n) // s).view(s, n)  # the images, each s times before the next
     wrong_terms = {  # (samples, n): their mean over samples stands where that of log p(x|z) should
         "The cross-entropy is -log p(x|z): the first term has the wrong sign.": -right,
         "Averaged over pixels: log p(x|z) is a sum over pixels.": right / 784,
@@ -211,7 +211,13 @@ def _elbos(decode: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -
             right.reshape(n, s).T
         ),
         "Samples and images are mixed up: the codes of one image are compared with another.": (
-            log_p(x_logits, repeated)
+            log_p(x_logits, x[mixed])
+        ),
+        "Samples and images are mixed up: the noise of one image goes to another.": of(
+            mu + sigma * eps.reshape(n, s, -1).transpose(0, 1)
+        ),
+        "Samples and images are mixed up: q of one image meets the noise of another.": of(
+            mu[mixed] + sigma[mixed] * eps
         ),
         **{hint: of(mean + std * eps) for hint, (mean, std) in noise.samplers(mu, logvar).items() if hint},
         **{hint: -wrong.sum((2, 3, 4)) for hint, wrong in losses.wrong_nlls(x_logits, x).items()},

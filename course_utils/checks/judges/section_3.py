@@ -374,7 +374,8 @@ def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
     def bound(log_w: Tensor) -> Tensor:
         return torch.logsumexp(log_w, 0) - math.log(k)
 
-    z = mu + sigma * eps
+    mixed = (torch.arange(k * n) // k).view(k, n)  # the images, each k times before the next
+    z, crossed = mu + sigma * eps, mu[mixed] + sigma[mixed] * eps
     likelihood, prior, own = log_p(z), log_of(p, z), log_of(q, z)
     log_w = likelihood + prior - own
     total, logits = torch.logsumexp(log_w, 0), torch.stack([model.decode(row) for row in z])
@@ -453,6 +454,13 @@ def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
         "Images and samples are mixed up where rows of all are cut apart.": (
             likelihood.reshape(n, k).T + prior - own
         ),
+        "Samples and images are mixed up: the flat log-weights run sample by sample.": log_w.reshape(n, k).T,
+        "Samples and images are mixed up: the codes of one image are compared with another.": (
+            -losses.nll(logits, x[mixed]).sum((2, 3, 4)) + prior - own
+        ),
+        "Samples and images are mixed up: q of one image meets the noise of another.": (
+            log_p(crossed) + log_of(p, crossed) - log_of(posterior(mu[mixed], logvar[mixed]), crossed)
+        ),
         "The KL takes the place of log p(z) - log q(z|x).": likelihood - kls(mu, logvar).sum(1),
         **{hint: prior - own - wrong.sum((2, 3, 4)) for hint, wrong in losses.wrong_nlls(logits, x).items()},
     }
@@ -460,6 +468,9 @@ def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
         "The noise is missing: this is mu itself.": mu.expand(eps.shape),
         "The noise is subtracted; it should be added.": mu - sigma * eps,
         "All images share one noise: eps has some for each.": mu + sigma * eps[:, :1],
+        "Samples and images are mixed up: the noise of one image goes to another.": (
+            mu + sigma * eps.reshape(n, k, d).transpose(0, 1)
+        ),
     }
     for hint, (centre, spread) in noise.samplers(mu, logvar).items():
         samples[hint] = centre + spread * eps

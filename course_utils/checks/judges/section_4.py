@@ -143,10 +143,11 @@ def judge_quantile_grid(seed: int, evidence: Evidence) -> list[Finding]:
     formulas = {f"coordinates {n}": _coordinates(n, taken, max(odd)) for n in odd + others}
     formulas |= {f"order {n}": _orders(n) for n in odd + others}
     table = Table(formulas, {key: {"coordinates": int(key.split()[1])} for key in formulas}, 1e-4)
+    claim = "its coordinates are the normal quantiles of (i + 1/2) / n"
     return table.judge(
         evidence | taken,
         Property(
-            "its coordinates are the normal quantiles of (i + 1/2) / n", 3, [f"coordinates {n}" for n in odd]
+            claim, 3, [f"coordinates {n}" for n in odd], _probabilities(taken[f"coordinates {max(odd)}"])
         ),
         Property("row i, column j is (coordinates[j], coordinates[i])", 1.5, [f"order {n}" for n in odd]),
         Property(
@@ -198,22 +199,31 @@ def _coordinates(n: int, taken: Evidence, largest: int) -> Formulas:
         formulas[hint] = _quantiles(np.linspace(0, 1, n).clip(e, 1 - e))
     for sigma in (2, 3):
         formulas[f"These are quantiles of N(0, {sigma}^2): sigma is 1."] = sigma * right
-    shown = taken[f"coordinates {largest}"]
-    own = taken[f"coordinates {n}"]
-    if "U" in (shown.dtype.kind, own.dtype.kind) or not 0 < np.ptp(shown) < np.inf:
+    own, shown = (taken[f"coordinates {count}"] for count in (n, largest))
+    said = _probabilities(shown)
+    if not said or own.dtype.kind == "U":
         return formulas
-    p = cdf(shown)
+
+    def straightened(p: np.ndarray) -> np.ndarray:
+        """The same at both ends and next to them, and equally spaced in between."""
+        return np.array([*p[:1], *np.linspace(p[1], p[-2], len(p) - 2), *p[-1:]]) if len(p) > 2 else p
+
     if close(np.diff(shown), np.full(largest - 1, shown[1] - shown[0]), 1e-4):
         hint = "The coordinates are equally spaced: take quantiles of equally spaced probabilities."
         formulas[hint] = np.linspace(own[0], own[-1], n)
-    elif close(p, np.linspace(p[0], p[-1], largest), 1e-5):
-        hint = (
-            f"For n = {largest} your probabilities run from {p[0]:.3f} to {p[-1]:.3f}; "
-            f"(i + 1/2) / n runs from {0.5 / largest:.3f} to {1 - 0.5 / largest:.3f}."
-        )
-        low, high = cdf(own[[0, -1]]).tolist()
-        formulas[hint] = _quantiles(np.linspace(low, high, n))
+    elif close(cdf(shown), straightened(cdf(shown)), 1e-5):
+        formulas[said] = _quantiles(straightened(cdf(own)))
     return formulas
+
+
+def _probabilities(shown: np.ndarray) -> str:
+    """Where the probabilities of coordinates run, if these are numbers that differ."""
+    if shown.dtype.kind == "U" or not 0 < np.ptp(shown) < np.inf:
+        return ""
+    n = len(shown)
+    pair = np.vectorize(NormalDist().cdf)(shown), (np.arange(n) + 0.5) / n
+    seen, right = (f"{p[0]:.3f} over {p[1]:.3f} to {p[-1]:.3f}" for p in pair)
+    return f"For n = {n} your probabilities run from {seen}; (i + 1/2) / n runs from {right}."
 
 
 def _orders(n: int) -> Formulas:

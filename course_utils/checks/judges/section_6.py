@@ -304,8 +304,11 @@ def _scores(*given: Tensor) -> dict[str, Any]:
     if len(entropy) > 1:
         hint = "The gap is taken over factors: for each factor compare the codes."
         values[hint] = (_gaps(information.T) / of_codes).mean()
-    if not all(_joint(code, factor).all() for code in codes.T for factor in factors.T):
-        values["0 log 0 is NaN: a value or a pair that never occurs adds nothing."] = np.nan
+        values[f"{hint} The entropy is the factor's."] = _gaps((information / entropy).T).mean()
+        values[f"{hint} The entropy is that of the best factor."] = (
+            _gaps(information.T) / entropy[information.argmax(1)]
+        ).mean()
+    values["0 log 0 is NaN: a value or a pair that never occurs adds nothing."] = np.nan
     for hint, count in COUNTS.items():
         values[hint] = _score(codes, factors, count)
         own = _gaps(_information(codes, factors, count))

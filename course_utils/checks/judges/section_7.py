@@ -86,7 +86,13 @@ def _requests(decode: Callable[[Tensor, Tensor], Tensor], labels: Tensor, z: Ten
         "The pixels are rounded to black and white: keep the greys.": images.round(),
         "The pixels are whole numbers from 0 to 255: leave them in [0, 1].": np.floor(255 * images),
         f"The logits are clamped to [0, 1]: {ends}": raw.clip(0, 1),
-        f"The logits are scaled by their extremes: {ends}": (raw - raw.min()) / np.ptp(raw),
+        **{
+            f"The {pixels}{of} are scaled by their extremes: {ends}": (
+                (values - values.min(axes, keepdims=True)) / np.ptp(values, axes, keepdims=True)
+            )
+            for pixels, values in {"logits": raw, "pixels": images}.items()
+            for of, axes in {"": None, " of each image": (1, 2, 3)}.items()
+        },
         f"This is a tanh: {ends}": np.tanh(raw),
         f"This is a softmax over pixels: {ends}": (np.exp(raw) / np.exp(raw).sum((1, 2, 3), keepdims=True)),
         **{
@@ -223,10 +229,11 @@ def judge_confusion(seed: int, evidence: Evidence) -> list[Finding]:
 def _matrices(true: Tensor, predicted: Tensor, num_classes: int) -> dict[str, Any]:
     """The counts (num_classes, num_classes), and what mistakes would give."""
     rows, columns = true.tolist(), predicted.tolist()
-    matrix, wrapped = np.zeros((2, num_classes, num_classes))
+    matrix, wrapped, crowded = np.zeros((3, num_classes, num_classes))
     for row, column in zip(rows, columns, strict=True):
         matrix[row, column] += 1
         wrapped.ravel()[(row * num_classes + column) % 256] += 1
+        crowded.ravel()[row * (num_classes - 1) + column] += 1
     right, last = np.diag(matrix.diagonal()), max(rows + columns) + 1
     occur, binned = (
         np.flatnonzero(matrix.sum(0) + matrix.sum(1)),
@@ -243,6 +250,7 @@ def _matrices(true: Tensor, predicted: Tensor, num_classes: int) -> dict[str, An
         "These are the right predictions of each class: wrong ones belong beside them.": matrix.diagonal(),
         "Both orders of a pair are counted: rows are true classes only.": matrix + matrix.T,
         "Pairs are numbered in 8 bits: from 256 on the numbers begin again.": wrapped,
+        "Different pairs share a number: it is true * num_classes + predicted.": crowded,
         "Counts are kept in 8 bits: from 256 on they begin again.": matrix % 256,
         "The matrix is as large as the classes that occur: it has num_classes rows.": matrix[
             np.ix_(occur, occur)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from course_utils.checks.probes import layers
-from course_utils.checks.probes.evidence import Evidence, NotNumbers, as_array, look, one, record
+from course_utils.checks.probes.evidence import Evidence, NotNumbers, Parts, as_array, look, one, record
 from course_utils.checks.probes.inputs import generator, loss_looks
 from course_utils.checks.probes.predictions import prediction
 from course_utils.checks.probes.witness import Witness, greys, steps
@@ -33,9 +33,10 @@ def images(seed: int, n: int, stream: int = 10) -> Tensor:
     return (torch.rand(n, 1, 28, 28, generator=generator(seed, stream)) < share).float()
 
 
-def _several(answer: Callable[..., Any], *names: str) -> Callable[..., Any]:
+def _several(answer: Callable[..., Any], *names: str, tensors: bool = False) -> Callable[..., Any]:
     """The answer, as one that returns an array of what has these names: (names,), or (names, n) where these
-    are no scalars. Where it returns the first alone, NaN stands for the others."""
+    are no scalars. Where it returns the first alone, NaN stands for the others. Where `tensors` are asked
+    for, plain numbers beside one are complained of."""
 
     def together(*given: Any) -> Any:
         value = answer(*given)
@@ -48,7 +49,10 @@ def _several(answer: Callable[..., Any], *names: str) -> Callable[..., Any]:
         parts = list(value) if several else [value, *[math.nan] * (len(names) - 1)]
         if len(parts) != len(names):
             raise NotNumbers(f"It returned {len(parts)} values; {len(names)} are asked for: {asked}.")
-        return np.stack(np.broadcast_arrays(*map(as_array, parts)))
+        numbers = list(np.broadcast_arrays(*map(as_array, parts)))
+        if tensors and several and {float, Tensor} <= set(map(type, parts)):
+            return Parts(numbers, "Plain numbers came beside a tensor: return scalar tensors, as they are.")
+        return np.stack(numbers)
 
     return together
 
@@ -79,7 +83,7 @@ def vae_loss_looks(seed: int) -> dict[str, tuple[Tensor, Tensor, Tensor, Tensor]
 
 def probe_vae_loss(evidence: Evidence, answer: Any, seed: int) -> None:
     looks = vae_loss_looks(seed)
-    look(evidence, _several(answer, "loss", "reconstruction", "KL"), looks)
+    look(evidence, _several(answer, "loss", "reconstruction", "KL", tensors=True), looks)
     x_logits, x, mu, logvar = looks["grey"]
 
     def loss(x_logits: Tensor, mu: Tensor, logvar: Tensor) -> Any:

@@ -109,7 +109,7 @@ def gap_looks(seed: int) -> dict[str, tuple[Tensor, Tensor]]:
     a, b = factor(400, 3), [factor(900, levels) for levels in (2, 3, 5)]
     twice = noisy(b[0], 3, 0.4)
     several = [noisy(b[2], 6, 0.7), twice, twice, noisy(b[2], 5, 0.3), noisy(b[1], 4, 0.5)]
-    e = [factor(600, levels) for levels in (4, 6)]
+    e = [factor(1400, levels) for levels in (4, 6)]
     mixed = (e[0] + e[1]) % 6
     last = [noisy(mixed, 5, 0.8), noisy(e[1], 3, 0.75), noisy(mixed, 6, 0.7), noisy(mixed, 6, 0.25)]
     c = [torch.tensor([0, 2, 3, 6])[factor(90, 4)], torch.tensor([1, 4, 5])[factor(90, 3)]]

@@ -22,6 +22,13 @@ def greys(seed: int, n: int, stream: int) -> Tensor:
     return (share * torch.rand(n, 1, 28, 28, generator=generator(seed, stream)) ** 2).clamp(max=1)
 
 
+class Notes(list[Any]):
+    """Notes that the copies of a model share: what a copy is asked counts as well."""
+
+    def __deepcopy__(self, _: object) -> Notes:
+        return self
+
+
 class Witness(nn.Module):
     """A VAE of three matrices; sigma is between about 0.1 and 2. Without heads it is an autoencoder.
 
@@ -43,14 +50,11 @@ class Witness(nn.Module):
         self.to_mu = matrix(0.1 * gain, 784, latent_dim)
         self.to_logvar = matrix(0.05, 784, latent_dim) if heads else None
         self.to_logits = matrix(contrast / gain, latent_dim, 784)
-        self.reached: list[bool] = []
+        self.reached = Notes()  # truth values
         self.to_logits.register_hook(lambda _: self.reached.append(True))
         self.inside = nn.Identity()
-        self.images: list[Tensor] = []
-        self.codes: list[Tensor] = []
-        self.modes: list[tuple[bool, bool]] = []
-        self.sizes: list[int] = []
-        self.tracked: list[bool] = []
+        self.images, self.codes = Notes(), Notes()  # tensors
+        self.modes, self.sizes, self.tracked = Notes(), Notes(), Notes()
 
     def encode(self, x: Tensor) -> Any:
         if x.shape[1:] != (1, 28, 28):
