@@ -865,6 +865,17 @@ WRONG_SAMPLES += edited(
         ),
     ],
 )
+WRONG_SAMPLES += [
+    Answer(
+        "reparameterize",
+        "eps taken and not used",
+        """
+def reparameterize(mu, logvar, eps=None):
+    return mu + (0.5 * logvar).exp() * torch.randn_like(mu)
+""",
+        "also where `eps` is 0",
+    ),
+]
 WRONG_ELBOS += edited(
     "monte_carlo_elbo",
     ELBO,
@@ -874,7 +885,15 @@ WRONG_ELBOS += edited(
             "codes averaged",
             "for noise in eps",
             "for noise in eps.mean(0, True)",
-            "averaged over samples before",
+            "Codes or logits are averaged",
+        ),
+        (
+            "probabilities averaged",
+            "    return torch.stack(log_likelihoods).mean(0)",
+            """    codes = [mu + (0.5 * logvar).exp() * noise for noise in eps]
+    p = torch.stack([decode(z).sigmoid() for z in codes]).mean(0)
+    return -F.binary_cross_entropy(p, x, reduction="none").flatten(1).sum(1)""",
+            "Probabilities of pixels are averaged",
         ),
     ],
 )

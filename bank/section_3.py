@@ -1129,6 +1129,14 @@ WRONG_LIKELIHOODS = edited(
     "estimate_log_likelihood",
     LIKELIHOOD,
     [
+        ("the prior at the noise", "density(z, zeros", "density(noise, zeros", "prior is taken at the noise"),
+        (
+            "q at the noise",
+            "density(z, mu, logvar",
+            "density(noise, mu, logvar",
+            "q(z|x) is taken at the noise",
+        ),
+        ("sigma for logvar", "(z, mu, logvar)", "(z, mu, (0.5 * logvar).exp())", "it takes logvar"),
         (
             "the prior around mu",
             "density(z, zeros, zeros)",
@@ -1298,6 +1306,7 @@ WRONG_LOSSES += edited(  # from strangers' answers
     "vae_loss",
     LOSS,
     [
+        ("logvar squared for the variance", "logvar.exp()", "logvar**2", "not the square of logvar"),
         ("images binarised", "logits(x_logits, x", "logits(x_logits, (x > 0.5).float()", "black and white"),
         (
             "a sigmoid, then the cross-entropy",

@@ -34,6 +34,9 @@ def wrong_kls(mu: Tensor, logvar: Tensor) -> dict[str, Tensor]:
         "The variance in the KL is exp(logvar); exp(logvar / 2) is sigma.": (
             kl + ((logvar / 2).exp() - logvar.exp()) / 2
         ),
+        "The variance in the KL is exp(logvar), and not the square of logvar.": (
+            kl + (logvar**2 - logvar.exp()) / 2
+        ),
         "The mean enters the KL squared.": kl + 0.5 * (mu - mu**2),
         "The logarithm in the KL is that of sigma^2, which is logvar itself.": kl + logvar / 4,
         "The variance in the KL is exp(logvar); exp(2 logvar) is its square.": (

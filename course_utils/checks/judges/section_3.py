@@ -423,6 +423,11 @@ def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
         ),
         "log p(z) and log q(z|x) are means over dimensions: sum.": likelihood + (prior - own) / d,
         "The prior is taken at mu: take it at z.": likelihood + log_of(p, mu) - own,
+        "The prior is taken at the noise: take it at z.": likelihood + log_of(p, eps) - own,
+        "q(z|x) is taken at the noise: take it at z.": likelihood + prior - log_of(q, eps),
+        "The density of q(z|x) is given sigma: it takes logvar.": (
+            likelihood + prior - log_of(posterior(mu, sigma), z)
+        ),
         "q(z|x) is taken at mu: take it at z.": likelihood + prior - log_of(q, mu),
         "p(x|z) is taken at mu: decode z.": log_p(mu[None]) + prior - own,
         "The prior is that of logvar = 1: log 1 = 0 is that of N(0, 1).": (
