@@ -64,7 +64,7 @@ class Picture(Figure):
 
     def __init__(self, width: float, height: float, title: str, alt: str, has_dark: bool = False) -> None:
         super().__init__(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
-        self.alt, self.has_dark = f"{title}. {alt}", has_dark
+        self.alt, self.has_dark = f"{title}{'' if title.endswith('?') else '.'} {alt}", has_dark
         self.suptitle(title, fontsize=11.5)
 
     def panels(
