@@ -752,7 +752,7 @@ WRONG_STEPS = edited(
         ("the reconstruction alone", "terms.loss.backward", "terms.reconstruction.backward", "KL is missing"),
         ("minus the loss", "terms.loss.backward", "(-terms.loss).backward", "uphill"),
         ("the loss anew", "return terms", "return objectives.negative_elbo(model, x)", "after the step"),
-        ("evaluation mode", "elbo(model, x)", "elbo(model.eval(), x)", "put into evaluation mode"),
+        ("left in evaluation mode", "elbo(model, x)", "elbo(model.eval(), x)", "put into evaluation mode"),
     ],
 )
 
