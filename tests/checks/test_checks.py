@@ -461,6 +461,15 @@ def test_the_hint_of_a_single_failure_stays_with_it() -> None:
     assert (report.note, report.findings[1].hint) == ("", "doubled")
 
 
+@pytest.mark.parametrize(("weight", "word"), [(3, "no further fault"), (1, "holds")])
+def test_beside_a_missed_purpose_nothing_is_said_to_hold(weight: float, word: str) -> None:
+    """What carries less than half is no purpose."""
+    findings = core.Finding("it adds", False, weight), core.Finding("one works", True, 2)
+    report = core.Report(EXERCISES["confusion"], findings)
+    assert f"  {word}: one works" in str(report)
+    assert ("✓" in report._repr_html_()) == (word == "holds")
+
+
 def test_a_student_s_report_carries_no_evidence() -> None:
     assert EVIDENCE_MIME not in check("gaussian_kl", {})._repr_mimebundle_()
 

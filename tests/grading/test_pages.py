@@ -291,7 +291,8 @@ def solved() -> tuple[NotebookNode, dict, dict]:
         if mark.get("solution"):
             comments[mark.grade_id] = f"A remark on *{mark.grade_id}*"
         if name := asked_of(cell):
-            findings = core.Finding("it `holds`", True, 1), core.Finding("no", False, 1)
+            failing = core.Finding("no", False, 0.5), core.Finding("nor that", False, 0.5)
+            findings = (core.Finding("it `holds`", True, 1), *failing)
             shown = core.Report(EXERCISES[name], findings)._repr_mimebundle_()
             cell.outputs = [new_output("execute_result", data=shown)]
     return nb, scores, comments
