@@ -73,7 +73,7 @@ def test_run_all_shows_every_figure_and_stops_nowhere(chromium: Any, student: st
     assert not any(output.get("name") == "stderr" for output in outputs)
     figures = sum("image/png" in output.get("data", {}) for output in outputs)
     page.wait_for_function(
-        "count => [...document.querySelectorAll('.jp-RenderedImage img')]"
+        "count => [...document.querySelectorAll('.jp-RenderedImage img, img.on-dark')]"
         ".filter(image => image.complete && image.naturalWidth > 0).length === count",
         arg=figures,
     )
