@@ -480,6 +480,24 @@ def check(notebook: Path) -> None:
 
 
 @main.command()
+@click.argument("archive", type=click.Path(path_type=Path))
+@_flag("--yes", help="Without asking.")
+def update(archive: Path, yes: bool) -> None:
+    """Bring a newer edition of the course into your folder; what you have written stays."""
+    from courseware import updating
+
+    root = settings.project_folder()
+    found = updating.changes(root, archive)
+    texts = [change for change in found if change.name.startswith("notebooks/")]
+    for change in texts:
+        both = f", {change.conflicts} cells that you both changed: the teacher's stand below yours"
+        _say(f"{change.name}: changed by your teacher{both if change.conflicts else ''}.")
+    _say(f"{len(texts)} notebooks and {len(found) - len(texts)} other files change.")
+    if found and (yes or click.confirm("Bring them in?")):
+        _say(f"Done. What was there before is kept in {updating.apply(root, found)}.")
+
+
+@main.command()
 def progress() -> None:
     """Say which exercises you have solved, and write it with worked solutions to build/progress.html."""
     from course_utils import files

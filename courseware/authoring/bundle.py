@@ -30,7 +30,10 @@ SHIPPED = (
     "pyproject.toml",
     "vae.py",
     "course_utils/**/*",
-    *(f"courseware/{name}.py" for name in ("__init__", "cli", "doctor", "markup", "notebooks", "sections")),
+    *(
+        f"courseware/{name}.py"
+        for name in ("__init__", "cli", "doctor", "markup", "notebooks", "sections", "updating")
+    ),
     "courseware/grading/**/*",  # for `course check`
     "courseware/jupyterlab/*",
     "courseware/templates/**/*",

@@ -11,6 +11,7 @@ import base64
 import contextlib
 import io
 import os
+import re
 import signal
 import sys
 import threading
@@ -168,10 +169,19 @@ def sentence(problem: BaseException) -> str:
         return NOT_YET
     message = ""
     with contextlib.suppress(Exception):  # an answer may raise what cannot even be printed
-        message = str(problem).strip().partition("\n")[0]
+        message = str(problem).strip().partition("\n")[0] + _meant(str(problem))
     told = f": {message}" if message else "."
     where = _line(problem)
     return f"Your code stopped with {type(problem).__name__}{told}"[: SENTENCE - len(where)] + where
+
+
+_PRODUCT = re.compile(r"mat1 and mat2 shapes cannot be multiplied \(\d+x(\d+) and (\d+)x\d+\)")
+
+
+def _meant(message: str) -> str:
+    """The error that newcomers meet most, in words."""
+    found = _PRODUCT.match(message)
+    return f": a layer for {found[2]} numbers was given {found[1]}" if found else ""
 
 
 def _line(problem: BaseException) -> str:
