@@ -201,7 +201,8 @@ class Probe(Execute):
             self._out_of_time(cell)
             return cell, resources
         problem, mute, seconds, (computed, waited) = "", False, self._seconds(cell), self._clocks()
-        limit = time.monotonic() + seconds
+        began = time.monotonic()
+        limit = began + seconds
         try:
             cell, resources = super().preprocess_cell(cell, resources, index)
         except (CellTimeoutError, DeadKernelError) as error:
@@ -219,6 +220,9 @@ class Probe(Execute):
             silent = Reason.MESSAGES if mute else Reason.WAITING if idle else Reason.TIMEOUT
             reason = Reason.KILLED if problem == DeadKernelError.__name__ else silent
             raise _LostKernel(cell, self._fault(cell, index, reason))
+        # Filling gigabytes takes a while: what is over at once is spared the look, which takes some too.
+        if time.monotonic() - began > sandbox.LOOK / 4 and getattr(self.km.provisioner, "overfull", bool)():
+            raise _LostKernel(cell, self._fault(cell, index, Reason.MEMORY))
         for output in cell.get("outputs", []):
             if output.output_type == "error":
                 _make_plain(output)

@@ -9,6 +9,7 @@ import os
 import resource
 import sys
 import tempfile
+import sys
 import time
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
@@ -84,6 +85,8 @@ def textbook(model: Model, dataset: Dataset, epochs: int, laps: Laps, how: How) 
     torch.manual_seed(how.seed)
     device, many = device_of(model), how.workers > 0
     usual: Any = {"persistent_workers": many, "pin_memory": many and device.type == "cuda"}
+    if many and sys.platform == "linux":  # as in a script; a process that was spawned would spawn
+        usual["multiprocessing_context"] = "fork"
     loader = DataLoader(pictures(dataset), BATCH, shuffle=True, num_workers=how.workers, **usual)
     optimizer = torch.optim.Adam(model.parameters(), lr=how.rate)
     for _ in range(epochs):

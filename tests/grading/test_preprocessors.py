@@ -7,6 +7,7 @@ import functools
 import html
 import importlib
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -39,7 +40,7 @@ from course_utils.checks.probes import EVIDENCE_MIME, Observation, evidence
 from course_utils.settings import CourseError
 from courseware.grading import preprocessors
 from courseware.grading.judging import Judge
-from courseware.grading.kernel import forked
+from courseware.grading.kernel import forked, sandbox
 from courseware.grading.preprocessors import Probe, asked_of, seed_of
 from courseware.grading.reasons import Fault, Reason
 from courseware.grading.submission import own_work
@@ -151,6 +152,33 @@ def test_an_answer_that_takes_its_kernel_with_it_costs_its_own_exercise_alone(bo
     assert (points(lost), points(kept)) == (0, 3)
     assert sentence in report(lost)
     assert lost.source == 'check("gaussian_kl", globals())'
+
+
+LEAVES = """import time
+for place in ('/tmp', '/dev/shm'):
+    for i in range(2): open(f"{place}/{i}", "wb").write(bytes(12 * 10**7))
+time.sleep(0.3)
+"""
+TAKES = """import time
+taken = b"x" * 2 * 10**8  # zeros would take none
+time.sleep(0.8)
+def reparameterize(mu, logvar, eps=None):
+    return mu + (logvar / 2).exp() * (torch.randn_like(mu) if eps is None else eps)
+"""
+
+
+@pytest.mark.sandbox
+def test_a_cell_that_leaves_hardly_any_memory_to_the_next_is_blamed_itself(monkeypatch):
+    limits = replace(sandbox.Limits(), memory=900_000_000)
+    monkeypatch.setattr(sandbox.SandboxProvisioner, "limits", limits)
+    lost, kept = grade(
+        imports(),
+        answer_cell(LEAVES + RIGHT_KL),
+        graded_cell(),
+        answer_cell(TAKES, "reparameterize"),
+        graded_cell("reparameterize", "reparameterize-check"),
+    )
+    assert (points(lost), points(kept)) == (0, 3)
 
 
 @pytest.mark.slow

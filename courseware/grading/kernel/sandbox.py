@@ -51,6 +51,7 @@ WRITABLE = ("/tmp", "/dev/shm")  # beside the home folder
 FILE_BYTES = 1024  # that a file costs, however empty
 OPEN_BYTES = 2 * 212_992  # that Linux lets wait in a socket, unless told otherwise
 LOOK = 0.5  # seconds between two looks at what a kernel takes
+LEFT = 0.75  # of the memory may be in use between two cells: what comes next needs some
 SCHEDULE = Path("/proc/self/schedstat")  # missing where Linux was built without it
 LONGEST_PLACE = 60  # characters of a folder in which sockets are made: their addresses end at 107
 
@@ -223,15 +224,20 @@ class SandboxProvisioner(LocalProvisioner):
             os.chown(self.shared, 0, 0)
             self.shared.chmod(0o755)
 
-    def _excess(self) -> Reason | None:
-        """What there is too much of, None if nothing."""
+    def overfull(self) -> bool:
+        """Whether a cell that has ended leaves more behind than it may."""
+        self.excess = self.excess or self._excess(LEFT)
+        return self.excess is not None
+
+    def _excess(self, share: float = 1) -> Reason | None:
+        """What there is too much of, None if nothing; `share` is of the memory."""
         processes = [process for pid in self.watched for process in taken(pid)]
         self.computed = max([self.computed, *(process.computed for process in processes)])
         self.waited = max([self.waited, *(process.waited for process in processes)])
         memory = sum(process.memory for process in processes) - self.uncounted
         # Not asked of the kernel or its keeper: at the first look these may not have gone in yet.
         memory += buffered(self.inside) + sum(filed(self.inside, place) for place in (*WRITABLE, HOME))
-        if memory > self.limits.memory:
+        if memory > share * self.limits.memory:
             return Reason.MEMORY
         if sum(process.threads for process in processes) > self.limits.processes:
             return Reason.PROCESSES
