@@ -131,9 +131,9 @@ def write_idx() -> Callable[[Path, np.ndarray], None]:
 def tiny_mnist(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_idx: Callable[[Path, np.ndarray], None]
 ) -> Path:
-    """COURSE_DATA names a folder with a whole, valid MNIST of 60 training and 20 test images of noise."""
+    """COURSE_DATA names a folder with a whole, valid MNIST of 600 training and 20 test images of noise."""
     rng = np.random.default_rng(0)
-    for kind, count in (("train", 60), ("t10k", 20)):
+    for kind, count in (("train", 600), ("t10k", 20)):
         raw = tmp_path / "MNIST" / "raw"
         write_idx(raw / f"{kind}-images-idx3-ubyte", rng.integers(0, 256, (count, 28, 28)))
         write_idx(raw / f"{kind}-labels-idx1-ubyte", rng.permutation(count) % 10)

@@ -210,7 +210,7 @@ def test_mnist_s_classes_are_the_digits(tiny_mnist: Path) -> None:
 
 def test_mnist_says_how_much_it_is_and_where_it_lies(tiny_mnist: Path) -> None:
     folder = os.path.relpath(tiny_mnist, settings.project_folder())
-    told = f"mnist: 60 training and 20 test images (real images from {folder})"
+    told = f"mnist: 600 training and 20 test images (real images from {folder})"
     assert repr(data.load("mnist")) == told
 
 
@@ -225,7 +225,7 @@ def test_torchvision_s_old_cache_does_not_replace_the_checked_files(tiny_mnist: 
     processed.mkdir()
     for file in ("training.pt", "test.pt"):
         torch.save((torch.zeros(3, 28, 28, dtype=torch.uint8), torch.zeros(3)), processed / file)
-    assert len(data.load("mnist").train_images) == 60
+    assert len(data.load("mnist").train_images) == 600
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -393,7 +393,7 @@ def test_a_flat_folder_is_fashion_mnist_s_where_its_name_says_so(
 
 def test_a_packed_file_beside_a_plain_one_is_not_looked_at(tiny_mnist: Path) -> None:
     (tiny_mnist / "MNIST" / "raw" / f"{FILES[0]}.gz").write_bytes(b"")
-    assert len(data.load("mnist").train_images) == 60
+    assert len(data.load("mnist").train_images) == 600
 
 
 def test_a_packed_file_that_is_damaged_is_told_in_one_sentence(tiny_mnist: Path) -> None:
