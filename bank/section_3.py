@@ -172,6 +172,12 @@ WRONG_VAES = edited(
             "return self.fc_logvar(hidden), self.fc_mu(hidden)",
             "changed places",
         ),
+        (
+            "one logvar for all dimensions",
+            "self.fc_logvar(hidden)",
+            "self.fc_logvar(hidden).mean(1, keepdim=True).expand_as(self.fc_mu(hidden))",
+            "the mean of them",
+        ),
         ("ReLU on logvar", "self.fc_logvar(hidden)", "F.relu(self.fc_logvar(hidden))", "a ReLU on logvar"),
         ("tanh on mu", "self.fc_mu(hidden)", "torch.tanh(self.fc_mu(hidden))", "a tanh on mu"),
         (

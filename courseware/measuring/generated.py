@@ -103,17 +103,23 @@ def _locals_renamed(tree: ast.Module, name: str, draw: random.Random) -> ast.Mod
 
 
 def _factors_turned(tree: ast.Module, name: str, draw: random.Random) -> ast.Module:
-    """a * b becomes b * a, where neither is a list, a string or NumPy's, whose arrays want a tensor first."""
+    """a * b becomes b * a, where neither is a list or a string, and nothing is NumPy's, whose arrays want a
+    tensor first."""
+    if _with_numpy(tree):
+        return tree
 
     def turned(node: ast.AST) -> ast.AST | None:
         if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult)) or draw.random() < 0.5:
             return None
-        for part in ast.walk(node):
-            if isinstance(part, ast.List | ast.Tuple | ast.JoinedStr) or getattr(part, "id", "") == "np":
-                return None
+        if any(isinstance(part, ast.List | ast.Tuple | ast.JoinedStr) for part in ast.walk(node)):
+            return None
         return ast.BinOp(node.right, node.op, node.left)
 
     return _Edit(turned).visit(tree)
+
+
+def _with_numpy(tree: ast.Module) -> bool:
+    return "np." in ast.unparse(tree) or "numpy" in ast.unparse(tree)
 
 
 def _sums_in_helpers(tree: ast.Module, name: str, draw: random.Random) -> ast.Module:
@@ -137,7 +143,7 @@ FUNCTIONS = ("exp", "log", "sqrt", "square", "sigmoid", "tanh", "abs", "flatten"
 
 def _methods_called_as_functions(tree: ast.Module, name: str, draw: random.Random) -> ast.Module:
     """x.exp() becomes torch.exp(x), where nothing is NumPy's."""
-    if "np." in ast.unparse(tree) or "numpy" in ast.unparse(tree):
+    if _with_numpy(tree):
         return tree
 
     def called(node: ast.AST) -> ast.AST | None:
@@ -211,11 +217,13 @@ class Slip:
             wrong = diagnoser.changed(self.drawn[place][1], wrong, sizes)
         if right.size == wrong.size == 1:  # one number in a list is taken for the number
             wrong = wrong.reshape(right.shape)
-        same = wrong.shape == right.shape and np.allclose(wrong, right, HARDLY, HARDLY, equal_nan=True)
+        moved = torch.from_numpy(wrong.copy(order="C"))
+        if isinstance(value, Tensor):  # of whole numbers, perhaps: then what is added may be cut off
+            moved = moved.to(value.dtype)
+        same = moved.shape == right.shape and np.allclose(moved, right, HARDLY, HARDLY, equal_nan=True)
         self.matters |= not same
         if not isinstance(value, Tensor):
             return wrong.tolist()
-        moved = torch.from_numpy(wrong.copy(order="C")).to(value.dtype)
         if value.requires_grad and moved.shape == value.shape:
             return value + (moved - value.detach())
         return moved

@@ -679,7 +679,7 @@ def _goes_on(mu: Way, logvar: Way) -> bool:
 
 def _wide(way: Way) -> bool:
     """Does what stands at the end leave alone all logvar in use, from -20 to 20?"""
-    logvar = torch.linspace(-20, 20, 8, dtype=torch.float64)[:, None]
+    logvar = torch.linspace(-20, 20, 24, dtype=torch.float64).view(8, 3)
     return torch.equal(way.change(logvar), logvar)
 
 
