@@ -41,7 +41,7 @@ class Tally:
     right: int
     accepted: int
     diagnosed: int
-    seconds: float  # of a check of a right answer: the median over seeds, of the slowest answer
+    seconds: float  # of a processor, for a check of a right answer: the median over seeds, of the slowest answer
     kept: Mapping[str, Sequence[str]] = field(default_factory=dict)  # the bank's wrong ones by their points
 
     def cells(self) -> tuple[str, ...]:
@@ -125,10 +125,10 @@ def _try(given: tuple[bank.Answer, bool], seeds: int) -> Outcome:
     answer, right = given
     exercise, good, named, seconds, kept = EXERCISES[answer.exercise], True, True, [], []
     for seed in range(seeds):
-        names, started = answer.namespace(), time.perf_counter()
+        names, started = answer.namespace(), time.process_time()
         with contextlib.redirect_stdout(io.StringIO()):
             report = check(exercise.answer, names, seed)
-        seconds.append(time.perf_counter() - started)
+        seconds.append(time.process_time() - started)
         good &= math.isclose(report.points, exercise.points) == right
         named &= answer.hint in str(report)
         kept.append(report.points)
