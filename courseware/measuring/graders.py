@@ -41,7 +41,7 @@ class Tally:
     right: int
     accepted: int
     diagnosed: int
-    seconds: float  # of a processor, for a check of a right answer: the median over seeds, of the slowest answer
+    seconds: float  # of a processor, to check a right answer: the median over seeds, of the slowest one
     kept: Mapping[str, Sequence[str]] = field(default_factory=dict)  # the bank's wrong ones by their points
 
     def cells(self) -> tuple[str, ...]:
