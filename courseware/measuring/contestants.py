@@ -9,7 +9,6 @@ import os
 import resource
 import sys
 import tempfile
-import sys
 import time
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
