@@ -43,7 +43,7 @@ class _Course(click.Group):
             if not why:
                 raise
         except PermissionError as problem:
-            why = f"{problem.filename} is not yours to write: work in a folder of your own."
+            why = f"{problem.filename} is not yours to write: work in a folder of your own or share this one."
         except KeyboardInterrupt:
             why = "Interrupted; what is finished is kept, the same command goes on from there."
         Console(stderr=True).print(Text(_plain(f"course: {why}"), "red"), soft_wrap=True)

@@ -32,7 +32,7 @@ SHIPPED = (
     "course_utils/**/*",
     *(
         f"courseware/{name}.py"
-        for name in ("__init__", "cli", "doctor", "markup", "notebooks", "sections", "updating")
+        for name in ("__init__", "cli", "doctor", "exchange", "markup", "notebooks", "sections", "updating")
     ),
     "courseware/grading/**/*",  # for `course check`
     "courseware/jupyterlab/*",

@@ -121,7 +121,7 @@ class Course:
         file = self.graded / ".secret"
         if not file.exists() or not file.stat().st_size:  # a full disk leaves empty files
             with whole(file, MEND) as made:
-                made.touch(0o600)
+                made.touch(0o660 if self.directory.groupshared else 0o600)
                 made.write_text(secrets.token_hex(16))
         return file.read_bytes()
 

@@ -77,11 +77,11 @@ class Formgrader:
 
 @pytest.fixture
 def course(tmp_path: Path) -> Path:
-    """An instructor's folder with one assignment, and an exchange that everybody on this machine can use."""
+    """An instructor's folder with one assignment, and an exchange."""
     root, exchange = tmp_path / "course", tmp_path / "exchange"
     shutil.copytree(lab.PROJECT / "solutions" / ASSIGNMENT, root / "solutions" / ASSIGNMENT)
     exchange.mkdir()
-    exchange.chmod(0o777)
+    exchange.chmod(0o2775)
     own = f"\nc.Exchange.root = {str(exchange)!r}\nc.Probe.unsafe = {bool(sandbox.missing())}\n"
     (root / "nbgrader_config.py").write_text((lab.PROJECT / "nbgrader_config.py").read_text("utf-8") + own)
     return root

@@ -11,9 +11,7 @@ import pwd
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -21,73 +19,17 @@ from typing import NamedTuple
 import cells
 import pytest
 from nbgrader.api import Gradebook
+from people import MARKS, STUDENTS, TEACHER, Person, share
 
 from courseware.grading.kernel import sandbox
 
-
-def may_mount() -> bool:
-    """Whether this process may make a namespace of its own."""
-    tools = all(map(shutil.which, ("unshare", "setpriv")))
-    return tools and not subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode
-
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not hasattr(os, "geteuid") or os.geteuid() != 0 or not may_mount(),
-        reason="Only root, outside of a container that takes its rights away, can act as three users.",
-    ),
-]
+pytestmark = MARKS
 
 ROOT = Path(__file__).parents[2]
-PROGRAMS = Path(sys.executable).parent
 ASSIGNMENT = "02-theory"
 NOTEBOOK = Path(ASSIGNMENT, "theory.ipynb")
 BY_PROGRAM, BY_HAND = 3.0, 4.0  # of the first exercise and the derivation: the rest would only take time
-TEACHER, STUDENTS = "daemon", ("bin", "sys")  # accounts that every Linux has
-AS_USER = """
-if [ "$CLOSED" ]; then  # nobody else may enter the folder of this Python: not here, where it is another's
-    mount --bind "$BASE" /mnt && mount -t tmpfs -o mode=755 none "$CLOSED" && mkdir -p "$BASE"
-    mount --bind /mnt "$BASE"
-fi
-exec setpriv --reuid "$USER_ID" --regid "$GROUP_ID" --clear-groups bash -c "$LINE"
-"""
 LEFT_OUT = (".git", ".venv", "build", "data", "submitted", "autograded", "feedback", "__pycache__", "*.db")
-
-
-class Person(NamedTuple):
-    """Somebody with an account and a folder of their own."""
-
-    name: str
-    folder: Path
-
-    def call(self, line: str) -> str:
-        """What a command says; it has to end well."""
-        account, base = pwd.getpwnam(self.name), Path(sys.base_prefix)
-        closed = next((str(one) for one in reversed(base.parents) if not one.stat().st_mode & 0o001), "")
-        began = time.monotonic()
-        done = subprocess.run(
-            ["unshare", "--mount", "bash", "-c", AS_USER],
-            cwd=self.folder,
-            env={
-                "USER_ID": str(account.pw_uid),
-                "GROUP_ID": str(account.pw_gid),
-                "CLOSED": closed,
-                "BASE": str(base),
-                "LINE": line,
-                "PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}",
-                "PYTHONPATH": str(ROOT),
-                "HOME": str(self.folder),
-                "COLUMNS": "110",
-                "OMP_NUM_THREADS": "1",
-            },
-            capture_output=True,
-            text=True,
-        )
-        said = done.stdout + done.stderr
-        print(f"{self.name}$ {line}    [{time.monotonic() - began:.1f} s]\n{said}")
-        assert done.returncode == 0, said
-        return said
 
 
 class Term(NamedTuple):
@@ -131,8 +73,7 @@ def collected() -> Iterator[Term]:
         top.mkdir()
         people = [Person(name, top / name) for name in (TEACHER, *STUDENTS)]
         exchange = top / "exchange"
-        exchange.mkdir()
-        exchange.chmod(0o777)
+        share(exchange)
         own = f"\nc.Exchange.root = {str(exchange)!r}\nc.Probe.unsafe = {bool(sandbox.missing())}\n"
         for person in people:
             if person.name == TEACHER:

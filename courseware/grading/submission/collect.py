@@ -139,7 +139,7 @@ class _Files:
             stem = stems.get(name, "")
             if stem or name in (TIMESTAMP, SECRET):
                 try:
-                    with _opened(directory, name) as file:
+                    with opened(directory, name) as file:
                         self._take(name, stem, file)
                 except Refused as refusal:
                     advice = ": clear its outputs" * (refusal.reason is Reason.TOO_LARGE and bool(stem))
@@ -207,7 +207,7 @@ class _Files:
         for name in names[:MOST_FILES]:
             path = above + name
             try:
-                with _opened(directory, name, folders=not above) as file:
+                with opened(directory, name, folders=not above) as file:
                     if isinstance(file, int):
                         inside = [one for one in sorted(os.listdir(file)) if not UNHEEDED.fullmatch(one)]
                         yield from self._flat(file, inside, f"{path}/")
@@ -224,10 +224,10 @@ class _Files:
             yield archive, f"more than {MOST_FILES} files in it"
             return
         try:
-            with zipfile.ZipFile(BytesIO(content)) as opened:
-                for entry in opened.infolist():
+            with zipfile.ZipFile(BytesIO(content)) as unpacked:
+                for entry in unpacked.infolist():
                     if not entry.is_dir() and not any(map(UNHEEDED.fullmatch, entry.filename.split("/"))):
-                        yield f"{archive}/{entry.filename}", self._entry(opened, entry)
+                        yield f"{archive}/{entry.filename}", self._entry(unpacked, entry)
         except Exception as problem:  # zipfile promises no closed list
             yield archive, f"an archive that cannot be opened ({type(problem).__name__})"
 
@@ -249,7 +249,7 @@ class _Files:
 
 
 @contextmanager
-def _opened(directory: int, name: str, folders: bool = False) -> Iterator[Any]:
+def opened(directory: int, name: str, folders: bool = False) -> Iterator[Any]:
     """A regular file, or a descriptor of a folder where these are asked for; Refused for anything else."""
     try:
         # O_NONBLOCK: opening a fifo would otherwise wait until somebody writes.
