@@ -413,6 +413,7 @@ def _report_class(course, assignment: str) -> None:
     everybody = course.students(assignment)
     found = summary.of(batch.results(course, assignment), released, standing, everybody, stale)
     summary.write(found, batch.results(course, assignment), assignment, folder)
+    lecture = summary.lecture(found, course, assignment, folder)
     _show(summary.COLUMNS, (exercise.cells() for exercise in found.exercises), assignment)
     if found.mistakes:
         _say("Most frequent mistakes:")
@@ -429,6 +430,7 @@ def _report_class(course, assignment: str) -> None:
     for warning in [*found.warnings(assignment), *course.astray(assignment)]:
         _say((warning, "bold red"))
     _say(f"Summary, chart and table per exercise: {folder}")
+    _say(f"For the next lecture, what the class learned: {lecture}")
 
 
 @main.command()
@@ -600,6 +602,49 @@ def remarks(assignment: str) -> None:
     for student, notebook, remark in found:
         _say(f"{student}, {notebook}, {remark}")
     _say(f"{len(found)} remarks. A remark is a reason to look, no proof.")
+
+
+@main.command()
+def quiz() -> None:
+    """Write a test of twelve questions before the course, and one after it, as pages to build/quiz/."""
+    from courseware.classroom import gain
+
+    for page in gain.write(settings.project_folder() / "build" / "quiz"):
+        _say(f"Open: {page}")
+
+
+@main.command()
+@_ASSIGNMENT
+@_flag("--measure", help="Try it on the bank's answers and on copies of these.")
+@_STORE
+def likeness(assignment: str, measure: bool, store: bool) -> None:
+    """Show whose code is alike beyond what an exercise makes inevitable (of one assignment, or all).
+
+    Pairs stand side by side on a page, for you to judge. No score depends on it.
+    """
+    if measure or store:
+        _measure_likeness(store)
+        return
+    from courseware.classroom import likeness
+
+    course, assignments = _handed_in(assignment)
+    for one in assignments:
+        found = likeness.of(course, one)
+        _show(likeness.COLUMNS, (exercise.cells() for exercise in found.exercises), one)
+        page = likeness.write(found, one, course.root / "build" / "grading" / one)
+        _say(f"{len(found.pairs)} pairs of {found.students} students are alike: a reason to look, no proof.")
+        _say(f"Open: {page}")
+
+
+def _measure_likeness(store: bool) -> None:
+    from courseware.measuring import likeness
+
+    with _progress("lessons") as bars:
+        found = likeness.measure(partial(bars.track, description="Comparing answers"))
+    _show(likeness.COLUMNS, found.rows())
+    _say(f"On the second half, {found.sentence()}.")
+    if store:
+        likeness.FIGURES.store(settings.project_folder(), found)
 
 
 if __name__ == "__main__":

@@ -12,42 +12,47 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import pearsonr
 
 from course_utils import plotting
 from course_utils.checks.words import ENDLESS
 from course_utils.plotting import Picture
 from courseware import record
+from courseware.classroom import handouts, likeness
+from courseware.classroom.course import Course
 from courseware.classroom.export import harmless
 from courseware.grading.kernel import sandbox
 from courseware.grading.reasons import Reason
+from courseware.grading.submission.repair import asked
 from courseware.grading.work import Result
 
 ORDINARY = {Reason.CHANGED_CELLS}  # happens to careful students; all other reasons want a look
 FIRST = (Reason.FORGED, Reason.MESSAGES)  # of what is said of a student; then as `Reason` has them
 SHOWN = 10  # of the most frequent mistakes
+LEAST = 20  # students, below which a correlation says next to nothing
 PARTS = {"all points": plotting.COLOURS[0], "some": plotting.COLOURS[4], "none": "#d9d9d9"}  # of a bar
 COLUMNS = ("exercise", "answer", "mean", "of", *PARTS)
 
 
 @dataclass
 class Exercise:
-    """How a class did in one exercise: points of each student, and mistakes by how often they were made."""
+    """How a class did in one exercise: points by student, and who made which mistake."""
 
     number: str
     answer: str
     of: float
-    points: list[float] = field(default_factory=list)
-    mistakes: Counter[str] = field(default_factory=Counter)
+    points: dict[str, float] = field(default_factory=dict)
+    mistakes: dict[str, list[str]] = field(default_factory=dict)
 
     def shares(self) -> tuple[float, float, float]:
         """Of students with all points, some and none: PARTS."""
-        full = sum(points >= self.of for points in self.points)
-        none = sum(points == 0 for points in self.points)
+        full = sum(points >= self.of for points in self.points.values())
+        none = sum(points == 0 for points in self.points.values())
         count = len(self.points)
         return full / count, (count - full - none) / count, none / count
 
     def cells(self) -> tuple[str, ...]:
-        mean = sum(self.points) / len(self.points)
+        mean = sum(self.points.values()) / len(self.points)
         return self.number, self.answer, f"{mean:.2f}", f"{self.of:g}", *(f"{x:.0%}" for x in self.shares())
 
 
@@ -64,8 +69,23 @@ class Summary:
     @property
     def mistakes(self) -> list[tuple[int, str, str]]:
         """How often, in which exercise, what: the most frequent first."""
-        found = [(-n, one.number, mistake) for one in self.exercises for mistake, n in one.mistakes.items()]
+        every = ((one.number, what, who) for one in self.exercises for what, who in one.mistakes.items())
+        found = [(-len(who), number, what) for number, what, who in every]
         return [(-negative, number, mistake) for negative, number, mistake in sorted(found)[:SHOWN]]
+
+    def discrimination(self, exercise: Exercise) -> str:
+        """How an exercise's points go with those of all others: correlation, 95% interval by Fisher's z.
+
+        '' where that cannot be said: fewer than LEAST students, no other exercise, or everybody alike.
+        """
+        mine = list(exercise.points.values())
+        others = [one for one in self.exercises if one is not exercise]
+        rest = [sum(one.points[who] for one in others) for who in exercise.points]
+        if len(mine) < LEAST or len(set(mine)) == 1 or len(set(rest)) == 1:
+            return ""
+        found = pearsonr(mine, rest)
+        low, high = found.confidence_interval(0.95)
+        return f"{found.statistic:.2f} ({low:.2f} to {high:.2f})"
 
     def warnings(self, assignment: str) -> list[str]:
         found = []
@@ -128,21 +148,25 @@ def of(
     """
     exercises: dict[str, Exercise] = {}
     looks = {who: ["not graded: call `course grade` again"] for who in handed_in}
-    students = unsafe = outdated = 0
+    students: list[str] = []
+    unsafe = outdated = 0
     for result in results:
-        students += 1
+        students.append(result.student)
         unsafe += not result.audit["terms"]["sandboxed"]
         outdated += result.audit.get("released", released) != released
         looks[result.student] = _for_a_look(result, standing.get(result.student, (0.0, 0))[0])
         for one in result.verdicts:
             known = exercises.setdefault(one.answer, Exercise(one.exercise, one.answer, one.of))
-            known.points.append(one.points)
+            known.points[result.student] = one.points
             kind = re.sub(r"(: \w*Error)\b.*", r"\1", one.note)  # without the text of a student's own error
-            known.mistakes.update({hint for hint in one.failed.values() if hint} or {kind} - {""})
+            for mistake in {hint for hint in one.failed.values() if hint} or {kind} - {""}:
+                known.mistakes.setdefault(mistake, []).append(result.student)
     order = sorted(exercises.values(), key=lambda one: [int(part) for part in one.number.split(".")])
+    for exercise in order:  # who left nothing that can be read has no points, and counts
+        exercise.points = {who: exercise.points.get(who, 0.0) for who in students}
     for_a_look = {who: why for who, why in looks.items() if why}
     by_hand = sum(waiting for _, waiting in standing.values())
-    return Summary(order, students, for_a_look, by_hand, unsafe, outdated, stale)
+    return Summary(order, len(students), for_a_look, by_hand, unsafe, outdated, stale)
 
 
 def _for_a_look(result: Result, penalty: float) -> list[str]:
@@ -168,3 +192,31 @@ def write(found: Summary, results: Iterable[Result], assignment: str, folder: Pa
             for one in result.verdicts:
                 who = map(harmless, (result.student, result.assignment, one.exercise, one.answer))
                 rows.writerow([*who, one.points, one.of, harmless(one.note)])
+
+
+def lecture(found: Summary, course: Course, assignment: str, folder: Path) -> Path:
+    """The page for the next lecture: how each exercise went, the commonest mistakes with a line of code."""
+    exercises = {one.number: one for one in found.exercises}
+    mistakes = [
+        (count, exercises[number], mistake, _line(course, assignment, exercises[number], mistake))
+        for count, number, mistake in found.mistakes
+    ]
+    content = {"assignment": assignment, "found": found, "mistakes": mistakes, "least": LEAST}
+    return handouts.write(folder / "lecture.html", "lecture", **content)
+
+
+def _line(course: Course, assignment: str, exercise: Exercise, mistake: str) -> str:
+    """Of an answer with this mistake, a short one, the line least like a right answer; '' if none."""
+    known = course.assignment(assignment)
+    for notebook, released in known.released.items():
+        given = likeness.codes(released)
+        if exercise.answer in map(asked, given):
+            who = exercise.mistakes[mistake][:SHOWN]
+            wrote = {one: likeness.written(course, one, assignment, notebook, given) for one in who}
+            lesson = [*given, *likeness.codes(known.solved.get(notebook, released))]
+            answers = likeness.answered(exercise.answer, lesson, wrote).values()
+            if own := [one for one in answers if one.own]:
+                shortest = min(own, key=lambda one: len(one.own))
+                at = Counter(line for lines in shortest.own.values() for line in lines)
+                return shortest.lines[max(at, key=at.__getitem__) - 1].strip()
+    return ""

@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from nbgrader.api import Gradebook
 
@@ -150,6 +151,42 @@ def test_a_student_s_name_is_no_html_in_the_summary():
 def test_who_has_a_page_that_is_not_what_the_gradebook_says_is_named(found):
     (warning,) = summary.of(CLASS[1:3], "now", {}, stale=["bob"]).warnings("02-theory")
     assert "`course feedback 02-theory` renews them. These are bob." in warning
+
+
+def of_class(points: list[tuple[float, ...]]) -> summary.Summary:
+    """A class whose students have these points in three exercises, or in none of them."""
+    results = []
+    for row in points:
+        verdicts = [Verdict(f"2.{n}", f"answer {n}", one, 3.0, "", {}) for n, one in enumerate(row)]
+        notebooks = {"theory": Notebook("", "", {}, {}, verdicts, [])}
+        results.append(replace(result(f"student {len(results)}", 0.0, {}), notebooks=notebooks))
+    return summary.of(results, "now", {})
+
+
+def test_discrimination_is_the_correlation_with_all_other_exercises_and_its_interval():
+    drawn = np.random.default_rng(5)
+    points = [tuple(drawn.integers(0, 4, 3).astype(float)) for _ in range(30)]
+    found = of_class(points)
+    one, *others = np.array(points).T
+    r = np.corrcoef(one, sum(others))[0, 1]
+    low, high = np.tanh(np.arctanh(r) + np.array([-1, 1]) * 1.959964 / np.sqrt(27))
+    assert found.discrimination(found.exercises[0]) == f"{r:.2f} ({low:.2f} to {high:.2f})"
+
+
+def test_discrimination_is_not_said_of_few_students_or_of_points_that_are_all_the_same(tmp_path):
+    few, same = (
+        of_class([(n % 4, n % 3, n % 2) for n in range(19)]),
+        of_class([(3.0, n % 3, 1) for n in range(20)]),
+    )
+    assert {few.discrimination(one) for one in few.exercises} == {""}
+    assert same.discrimination(same.exercises[0]) == ""
+    page = summary.lecture(few, None, "02-theory", tmp_path).read_text("utf-8")
+    assert "Discrimination needs at least 20 students; here are 19." in page
+
+
+def test_who_handed_in_nothing_that_can_be_read_counts_with_no_points():
+    found = of_class([(3.0, 3.0, 3.0), ()])
+    assert [one.shares() for one in found.exercises] == [(0.5, 0.0, 0.5)] * 3
 
 
 def test_an_empty_class_has_an_empty_summary(tmp_path):

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from course_utils import data
 from courseware import cli, record
-from courseware.measuring import graders, literature, loops
+from courseware.measuring import graders, likeness, literature, loops
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,6 +26,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(
         graders, "measure", lambda *_: (graders.FIGURES.stored(ROOT), ["gaussian_kl, a fault"])
     )
+    monkeypatch.setattr(likeness, "measure", lambda _: likeness.FIGURES.stored(ROOT))
     monkeypatch.setattr(literature, "run", lambda *_: literature.FIGURES.stored(ROOT))
     monkeypatch.setattr(loops, "measure", lambda *_: (tmp_path / "build" / "bench").mkdir(parents=True))
     monkeypatch.setattr(loops, "comparison", lambda *_: loops.FIGURES.stored(ROOT)[0])
@@ -48,6 +49,7 @@ class FakeData:
     ("words", "name", "said"),
     [
         (["graders"], "graders", "gaussian_kl, a fault"),
+        (["likeness", "--measure"], "likeness", "honest pairs called alike"),
         (["bench"], "bench", "the fast path reaches"),
         (["reproduce"], "reproduced", "nats above the published figure"),
     ],

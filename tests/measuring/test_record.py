@@ -12,7 +12,7 @@ from course_utils.checks.judges import EXERCISES
 from course_utils.settings import CourseError
 from courseware import record
 from courseware.authoring import runner
-from courseware.measuring import contestants, graders, literature, loops
+from courseware.measuring import contestants, graders, likeness, literature, loops
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,7 +84,14 @@ def test_a_measurement_without_its_place_is_kept_all_the_same(tmp_path):
     assert SUMS.stored(tmp_path) == [1, 2]
 
 
-MEASURED = (graders.FIGURES, graders.GENERATED, literature.FIGURES, loops.FIGURES, speed.FIGURES)
+MEASURED = (
+    graders.FIGURES,
+    graders.GENERATED,
+    likeness.FIGURES,
+    literature.FIGURES,
+    loops.FIGURES,
+    speed.FIGURES,
+)
 
 
 @pytest.mark.parametrize("measured", MEASURED, ids=lambda one: one.name)

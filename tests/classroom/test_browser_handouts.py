@@ -1,0 +1,53 @@
+"""Pages about a class in a browser: the test counts, nobody is kept out by day or night."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser import PHONE, Visitor, barriers
+
+from courseware.classroom import gain, handouts, likeness, summary
+
+EXERCISE = summary.Exercise("2.1", "gaussian_kl", 3.0, {"ada": 3.0}, {"the sign is turned": ["ada"]})
+PRINTS = {f"print {n}": {1} for n in range(20)}
+ANSWER = likeness.Answer(["return -mu", "# " + "far " * 60], PRINTS)
+
+
+@pytest.fixture
+def visitor(chromium: Any) -> Iterator[Visitor]:
+    visitor = Visitor(chromium)
+    yield visitor
+    visitor.leave()
+
+
+def written(folder: Path) -> list[Path]:
+    two = ("ada", "bob")
+    exercise = likeness.Exercise("2.1", "gaussian_kl", dict.fromkeys(two, ANSWER), {two})
+    alike = likeness.write(likeness.Likeness([exercise], 2, {two: ["2.1 gaussian_kl"]}), "small", folder)
+    found = summary.Summary([EXERCISE], 1, {}, 0, 0, 0)
+    mistakes = [(1, EXERCISE, "the sign is turned", "return -mu")]
+    content = {"assignment": "small", "found": found, "mistakes": mistakes, "least": summary.LEAST}
+    lecture = handouts.write(folder / "lecture.html", "lecture", **content)
+    return [alike, lecture, *gain.write(folder)]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nobody_is_kept_out_and_nothing_is_asked_for(scheme, visitor, tmp_path):
+    for file in written(tmp_path):
+        page = visitor.open(file.as_uri(), **PHONE, color_scheme=scheme)
+        assert barriers(page) == [], file.name
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), file.name
+    assert {one for one in visitor.requests if not one.startswith(tmp_path.as_uri())} == set()
+
+
+def test_the_test_counts_and_explains_when_it_is_asked_to(visitor, tmp_path):
+    page = visitor.open(gain.write(tmp_path)[0].as_uri())
+    assert page.locator(".said:visible").count() == 0
+    for answer in page.locator("input[data-right]").all()[:3]:
+        answer.check()
+    page.get_by_role("button").press("Enter")
+    page.get_by_text("Right: 3 of 12.").wait_for()
+    assert page.locator(".said:visible").count() == page.locator("input").count()
