@@ -89,6 +89,9 @@ _flag, _several = partial(click.option, is_flag=True), partial(click.option, mul
 _SECTIONS = _several("--section", "numbers", type=int, help="Only this section; repeatable.")
 _STUDENTS = _several("--student", "students", metavar="ID", help="Only this one; repeatable.")
 _ASSIGNMENT = click.argument("assignment", default="")
+_FILE = click.Path(path_type=Path)
+_CANVAS = click.option("--canvas", metavar="FILE", type=_FILE, help="What Canvas gave you.")
+_MOODLE = click.option("--moodle", metavar="FILE", type=_FILE, help="What Moodle gave you.")
 _STORE = _flag("--store", help="Keep the figures in docs/ (for maintainers).")
 _UNSAFE = _flag("--unsafe", help="Without a sandbox: students' code runs with YOUR rights.")
 _WORKERS = click.option("--workers", type=_COUNT, help="Submissions at a time; as many as there are cores.")
@@ -389,11 +392,15 @@ def _mind_the_sandbox(unsafe: bool) -> None:
         sandbox.require()
 
 
-def _handed_in(assignment: str) -> tuple[Any, list[str]]:
-    """The course, and the assignment named or all for which something is handed in."""
+def _course() -> Any:
     from courseware.classroom.course import Course
 
-    course = Course(settings.project_folder())
+    return Course(settings.project_folder())
+
+
+def _handed_in(assignment: str) -> tuple[Any, list[str]]:
+    """The course, and the assignment named or all for which something is handed in."""
+    course = _course()
     every = (section.folder for section in sections.SECTIONS)
     found = [assignment] if assignment else [one for one in every if course.handed_in(one)]
     if not found:
@@ -453,6 +460,77 @@ def feedback(assignment: str) -> None:
             _say(f"To give them to students: `nbgrader release_feedback {one}`.")
 
 
+@main.command("students")
+@click.argument("action", type=click.Choice(["import"]))
+@click.argument("file", metavar="CSV", type=_FILE)
+def students_(action: str, file: Path) -> None:
+    """Enter a class list into the gradebook: ids, names, addresses, and the ids of Canvas or Moodle."""
+    from courseware.classroom import gradebook, students
+
+    course = _course()
+    with course.alone(), gradebook.opened(course, []) as book:
+        new, changed = students.enter(book, file)
+    _say(f"{len(new)} students are new, {len(changed)} have changed{_listed(changed)}.")
+
+
+@main.command()
+@click.argument("student")
+@click.argument("assignment")
+@click.argument("date")
+def extend(student: str, assignment: str, date: str) -> None:
+    """Give one student until DATE: 2030-01-31 (to the end of that day, UTC) or 2030-01-31T18:00+01:00.
+
+    The due date takes it back.
+    """
+    from courseware.classroom import gradebook, students
+
+    course = _course()
+    with course.alone(), gradebook.opened(course, [assignment]) as book:
+        more = students.extend(course, book, student, assignment, date)
+        until = book.find_submission(assignment, student).duedate
+    _say(f"{student} has until {until} UTC for {assignment}, {more} more than the others.")
+    _say(f"What lateness costs is entered; where a page says otherwise, `course feedback {assignment}`.")
+
+
+@main.command()
+@_ASSIGNMENT
+@_CANVAS
+@_MOODLE
+def export(assignment: str, canvas: Path | None, moodle: Path | None) -> None:
+    """Fill a platform's own table with the gradebook's points, and pack pages for it: build/export/."""
+    from courseware.classroom import gradebook, lms
+
+    platform, file = _platform(canvas, moodle)
+    if moodle and not assignment:
+        raise settings.CourseError("A worksheet of Moodle's is of one assignment: name it as well.")
+    course, assignments = _handed_in(assignment)
+    with course.alone(), gradebook.opened(course, assignments) as book:
+        lms.export(course, book, platform, file, assignments, _say)
+
+
+@main.command()
+@click.argument("assignment")
+@_CANVAS
+@_MOODLE
+@click.option("--worksheet", metavar="CSV", type=_FILE, help="Moodle's: who is who, and when they handed in.")
+def collect(assignment: str, canvas: Path | None, moodle: Path | None, worksheet: Path | None) -> None:
+    """Put a platform's archive of submissions into submitted/, under the students' ids of the gradebook."""
+    from courseware.classroom import archives, gradebook
+
+    platform, file = _platform(canvas, moodle)
+    course = _course()
+    with course.alone(), gradebook.opened(course, [assignment]) as book:
+        archives.collect(course, book, platform, file, assignment, worksheet, _say)
+
+
+def _platform(canvas: Path | None, moodle: Path | None) -> tuple[str, Path]:
+    """The one platform that is named, and its file."""
+    given = {name: file for name, file in (("canvas", canvas), ("moodle", moodle)) if file}
+    if len(given) != 1:
+        raise settings.CourseError("Say whose file it is: --canvas FILE or --moodle FILE.")
+    return given.popitem()
+
+
 @main.command()
 @click.argument("notebook", type=click.Path(path_type=Path))
 def check(notebook: Path) -> None:
@@ -477,6 +555,8 @@ def check(notebook: Path) -> None:
         _say(f"To put right: {fault.reason.value} ({fault.detail}).")
     if found.remark:
         _say(found.remark)
+    if found.due:
+        _say(f"Due: {found.due}, unless your teacher has given you longer.")
     where = "in a sandbox" if found.sandboxed else "without a sandbox, as in Jupyter"
     _say(f"Your code ran {where}; when it is graded, the checks draw other numbers.")
 

@@ -11,12 +11,13 @@ from typing import Any
 
 from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
-from nbgrader.api import Gradebook
+from nbgrader.api import Assignment, Grade, Gradebook, SubmittedAssignment, SubmittedNotebook
 from nbgrader.apps import NbGraderAPI
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade, is_locked, is_solution, is_task
+from sqlalchemy import case, func, or_
 from traitlets import Unicode
 from traitlets.config import Config, PyFileConfigLoader
 
@@ -135,7 +136,7 @@ def revaluation(book: Gradebook, assignment: str, released: Mapping[str, Noteboo
 
     Raises CourseError where it has other cells than they: nbgrader's gradebook cannot take that.
     """
-    if not (count := len(book.assignment_submissions(assignment))):
+    if not (entered := len(book.assignment_submissions(assignment))):
         return ""
     before = {
         f"{one.name}, {cell.name}": getattr(cell, "max_score", 0.0)  # which source cells have none of
@@ -151,14 +152,29 @@ def revaluation(book: Gradebook, assignment: str, released: Mapping[str, Noteboo
     cells = [f"new: {one}" for one in now.keys() - before] + [f"gone: {one}" for one in before.keys() - now]
     if cells:
         raise CourseError(
-            f"{assignment} has other exercises than its {count} submissions in the gradebook "
+            f"{assignment} has other exercises than its {entered} submissions in the gradebook "
             f"({'; '.join(sorted(cells))}), which nbgrader cannot take: put them back in solutions/ and call "
             "`course build`, or begin a new gradebook (the old one has the points given by hand)."
         )
     points = [f"{one}: {now[one]:g}, before {before[one]:g}" for one in now if now[one] != before[one]]
+    count = len(graded(book, assignment)) if points else 0
     said = f"{assignment} is worth other points than its {count} submissions were graded by"
     mend = f"`course build`, then `course regrade {assignment}` grades everybody by the new ones."
-    return f"{said} ({'; '.join(points)}): {mend}" if points else ""
+    return f"{said} ({'; '.join(points)}): {mend}" if count else ""
+
+
+def graded(book: Gradebook, assignment: str) -> dict[str, int]:
+    """Whose work is graded, and how many of their answers wait for a person: more time alone is no work."""
+    waits, given = Grade.needs_manual_grade, (Grade.auto_score, Grade.manual_score)
+    found = (
+        book.db.query(SubmittedAssignment.student_id, func.sum(case((waits, 1), else_=0)))
+        .join(SubmittedAssignment.assignment)
+        .join(SubmittedAssignment.notebooks)
+        .join(SubmittedNotebook.grades)
+        .filter(Assignment.name == assignment, or_(waits, *(points.isnot(None) for points in given)))
+        .group_by(SubmittedAssignment.student_id)
+    )
+    return {student: int(count) for student, count in found}
 
 
 def outdated(root: Path) -> dict[Path, str]:

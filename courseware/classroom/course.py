@@ -66,9 +66,9 @@ class Course:
                 f"Nothing is handed in for {assignment}: {self.directory.submitted_directory}/STUDENT/"
                 f"{assignment}/ is where nbgrader puts it (`nbgrader collect`, `nbgrader zip_collect`)."
             )
-        if not any(map(_can_be_kept, names)):
+        if not any(map(can_be_kept, names)):
             raise CourseError(" ".join(self.astray(assignment)))
-        return list(filter(_can_be_kept, names))
+        return list(filter(can_be_kept, names))
 
     def astray(self, assignment: str) -> list[str]:
         """A sentence for each folder whose name no student can have, and for what lies in no such folder."""
@@ -83,7 +83,7 @@ class Course:
             f"folder below {self.directory.submitted_directory}/ a name of at most {LONGEST_NAME} letters, "
             "all of which can be seen, without < > & and double quotes."
             for name in self.handed_in(assignment)
-            if not _can_be_kept(name)
+            if not can_be_kept(name)
         ]
 
     def handed_in(self, assignment: str) -> list[str]:
@@ -153,7 +153,7 @@ class Course:
         return int.from_bytes(self.derived(about)[:4], "big") >> 1
 
     @staticmethod
-    def replace(folder: Path, files: Mapping[str, str]) -> None:
+    def replace(folder: Path, files: Mapping[str, str | bytes]) -> None:
         """Make `folder` hold these files and no others, whole or not at all."""
         with writable(folder, MEND):
             beside = TemporaryDirectory(
@@ -163,13 +163,13 @@ class Course:
                 new, old = Path(place, "new"), Path(place, "old")
                 new.mkdir()
                 for name, content in files.items():
-                    (new / name).write_text(content, encoding="utf-8")
+                    (new / name).write_bytes(content if isinstance(content, bytes) else content.encode())
                 if folder.exists():
                     os.replace(folder, old)
                 os.replace(new, folder)
 
 
-def _can_be_kept(name: str) -> bool:
+def can_be_kept(name: str) -> bool:
     """Whether the gradebook has room for it, people see every letter, and no page takes one as its own."""
     return len(name) <= LONGEST_NAME and name.isprintable() and not set(name) & set('<>&"')
 

@@ -25,15 +25,15 @@ Said = dict[str, dict[str, Any]]  # by notebook: scores, comments and late_penal
 def said(book: Gradebook, assignment: str, student: str = "") -> dict[str, Said]:
     """What the gradebook says, by student and notebook: of one student, or of all."""
     entries = (
-        book.db.query(SubmittedNotebook)
+        book.db.query(SubmittedNotebook, SubmittedAssignment.student_id)  # or a query for each
         .join(SubmittedNotebook.assignment)
         .join(SubmittedAssignment.assignment)
         .filter(Assignment.name == assignment)
         .options(selectinload(SubmittedNotebook.grades), selectinload(SubmittedNotebook.comments))
     )
     found: dict[str, Said] = {}
-    for entry in entries.filter(SubmittedAssignment.student_id == student) if student else entries:
-        found.setdefault(entry.assignment.student_id, {})[entry.name] = {
+    for entry, who in entries.filter(SubmittedAssignment.student_id == student) if student else entries:
+        found.setdefault(who, {})[entry.name] = {
             "scores": {grade.name: (grade.score, grade.cell.max_score) for grade in entry.grades},
             "comments": {comment.name: comment.comment for comment in entry.comments if comment.comment},
             "late_penalty": entry.late_submission_penalty or 0.0,

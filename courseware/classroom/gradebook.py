@@ -1,7 +1,9 @@
 """nbgrader's gradebook of a course: assignments, scores, comments, and what lateness costs."""
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
+from datetime import datetime
 
 import nbformat
 from nbgrader.api import Gradebook, InvalidEntry, SubmittedNotebook
@@ -23,19 +25,23 @@ def opened(course: Course, assignments: Sequence[str], anew: Collection[str] = (
     """The gradebook, with the assignments in it. Raises CourseError for an unknown one.
 
     Also for one released with other points since, unless everybody is among those to be graded `anew`.
+    Due dates of nbgrader_config.py (`c.Due.dates`) are entered; others stay as the gradebook has them.
     `c.CourseDirectory.db_url` may name any empty database: nbgrader makes its tables itself. For PostgreSQL:
     `postgresql+psycopg://...` and the extra `postgres`.
     """
-    with _written():
+    with written():
         book = Gradebook(course.directory.db_url, course.directory.course_id)
     with closing(book):
-        with _written():
+        with written():
             known = {one.name for one in book.assignments}
             for assignment in [name for name in assignments if name not in known]:
                 if not course.folder("source", ".", assignment).is_dir():
                     names = ", ".join(section.folder for section in sections.SECTIONS)
                     raise CourseError(f"There is no assignment '{assignment}'; choose one of: {names}.")
                 release.enter(assignment, course.config)
+            dates = course.config.Due.get("dates", {})
+            for assignment in [name for name in assignments if name in dates]:
+                book.update_or_create_assignment(assignment, duedate=moment(str(dates[assignment])))
             book.db.expire_all()  # others have written meanwhile
             for assignment in assignments:
                 require_same_points(course, book, assignment, anew)
@@ -53,15 +59,23 @@ def require_same_points(course: Course, book: Gradebook, assignment: str, anew: 
             "them agree in solutions/, then call `course build`."
         )
     if sentence := release.revaluation(book, assignment, released):
-        left = sorted({one.student.id for one in book.assignment_submissions(assignment)}.difference(anew))
+        left = sorted(release.graded(book, assignment).keys() - set(anew))
         if left:
             raise CourseError(f"{sentence} Not among them now: {', '.join(left)}." if anew else sentence)
+
+
+def moment(text: str) -> datetime:
+    """A time in UTC, which it is read as where it names no other zone; a day alone is meant to its end."""
+    try:
+        return parse_utc(f"{text} 23:59:59" if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else text)
+    except (ValueError, OverflowError):
+        raise CourseError(f"'{text}' is no time: write 2030-01-31, or 2030-01-31T18:00+01:00.") from None
 
 
 def scores(book: Gradebook, assignment: str) -> Scores:
     """What programs have given, as the gradebook has it."""
     found: Scores = {}
-    with _written():
+    with written():
         for submission in book.assignment_submissions(assignment):
             for entry in submission.notebooks:
                 points = {grade.name: grade.auto_score for grade in entry.grades}
@@ -71,7 +85,7 @@ def scores(book: Gradebook, assignment: str) -> Scores:
 
 def standing(book: Gradebook, assignment: str) -> dict[str, tuple[float, int]]:
     """For every student what lateness costs, and how many answers wait for a person."""
-    with _written():
+    with written():
         return {
             submission.student_id: (
                 submission.late_submission_penalty or 0.0,
@@ -86,7 +100,7 @@ def enter(course: Course, book: Gradebook, result: Result) -> bool:
 
     A score that a person has given stays; the answer is marked to be looked at again, as nbgrader does it.
     """
-    with _written():
+    with written():
         book.update_or_create_student(result.student)
         when = parse_utc(result.timestamp) if result.timestamp else None
         with book.db.no_autoflush:  # nbgrader's objects are not in the session yet when it asks for others
@@ -112,7 +126,7 @@ def enter(course: Course, book: Gradebook, result: Result) -> bool:
 
 def enter_lateness(course: Course, book: Gradebook, assignment: str) -> None:
     """Enter anew what lateness costs where that has changed: by a due date, the policy, a manual score."""
-    with _written():
+    with written():
         for submission in book.assignment_submissions(assignment):
             late = submission.total_seconds_late
             for entry in submission.notebooks if late > 0 or submission.late_submission_penalty else ():
@@ -131,7 +145,7 @@ def _penalty(course: Course, entry: SubmittedNotebook, seconds_late: float) -> f
 
 
 @contextmanager
-def _written() -> Iterator[None]:
+def written() -> Iterator[None]:
     """Say in one sentence what keeps the gradebook from being written."""
     try:
         yield

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import nbformat
 from nbformat import NotebookNode
 from nbgrader.utils import is_grade, is_solution
+from traitlets.config import Config, PyFileConfigLoader
 
 from course_utils import settings
 from course_utils.settings import CourseError
@@ -43,6 +44,7 @@ class Rehearsal(NamedTuple):
     faults: list[Fault]
     sandboxed: bool
     remark: str  # on what could not be looked at, or ''
+    due: str  # as nbgrader_config.py says, or ''
 
 
 def rehearse(path: Path) -> Rehearsal:
@@ -68,7 +70,16 @@ def rehearse(path: Path) -> Rehearsal:
     scores = result.notebooks[lesson.name].scores
     marks = [cell.metadata.nbgrader for cell in released.cells if is_grade(cell) and is_solution(cell)]
     by_hand = [ByHand(mark.grade_id, float(mark.points), scores[mark.grade_id] is None) for mark in marks]
-    return Rehearsal(result.verdicts, by_hand, result.faults, sandboxed, remark)
+    return Rehearsal(result.verdicts, by_hand, result.faults, sandboxed, remark, _due(lesson.section.folder))
+
+
+def _due(assignment: str) -> str:
+    """When it is due: students have no gradebook, and the teacher's configuration."""
+    file = settings.project_folder() / "nbgrader_config.py"
+    config = (
+        PyFileConfigLoader(file.name, path=str(file.parent)).load_config() if file.is_file() else Config()
+    )
+    return str(config.Due.get("dates", {}).get(assignment, ""))
 
 
 def _lesson(path: Path, raw: bytes) -> sections.Lesson:

@@ -53,7 +53,7 @@ def found(tmp_path_factory) -> rehearsal.Rehearsal:
 def elsewhere(tmp_path_factory) -> rehearsal.Rehearsal:
     """The rehearsal of a wrong answer where no sandbox can be made, and the only copy is the student's."""
     own = tmp_path_factory.mktemp("course")
-    (own / "nbgrader_config.py").touch()
+    (own / "nbgrader_config.py").write_text('c = get_config()\nc.Due.dates = {"02-theory": "2030-01-31"}\n')
     (own / "notebooks" / THEORY.parent).mkdir(parents=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(own)
@@ -94,6 +94,10 @@ def test_code_runs_in_a_sandbox_where_one_can_be_made(found, elsewhere):
 def test_the_only_copy_is_said_to_be_the_only_one(found, elsewhere):
     assert found.remark == ""
     assert "is the only copy here" in elsewhere.remark
+
+
+def test_it_is_due_when_the_teacher_s_configuration_says(found, elsewhere):
+    assert (found.due, elsewhere.due) == ("", "2030-01-31")
 
 
 # --- what is no notebook of the course ------------------------------------------------------------------
