@@ -1,11 +1,12 @@
 """What a run of the course is allowed to cost, and where it runs.
 
-Three environment variables, read here and nowhere else:
+Four environment variables, read here and nowhere else:
 
 - `COURSE_BUDGET`: `smoke`, `laptop` (the default) or `full`;
 - `COURSE_DATASET`: which images the lessons use; unset, MNIST where its files are already in the data folder
   and the embedded `digits` where they are not, so that nothing is downloaded unasked;
-- `COURSE_DATA`: the folder with data sets in torchvision's layout, `data/` in the project by default.
+- `COURSE_DATA`: the folder with data sets in torchvision's layout, `data/` in the project by default;
+- `COURSE_BUILD`: the folder for kept trainings and a student's standing, `build/` in the project by default.
 """
 
 import os
@@ -77,6 +78,11 @@ def project_folder() -> Path:
 def data_folder() -> Path:
     """The folder named by COURSE_DATA, relative to the project, `~` being home; `data/` by default."""
     return project_folder() / Path(os.environ.get("COURSE_DATA") or "data").expanduser()
+
+
+def build_folder() -> Path:
+    """The folder named by COURSE_BUILD, as `data_folder` is; `build/` by default."""
+    return project_folder() / Path(os.environ.get("COURSE_BUILD") or "build").expanduser()
 
 
 def watched() -> bool:

@@ -325,12 +325,13 @@ def reproduce(seeds: int, epochs: int, names: Names, minutes: float, store: bool
 
 
 @main.command()
-def doctor() -> None:
+@_flag("--hub", help="In a terminal of a JupyterHub: look at the classroom as well.")
+def doctor(hub: bool) -> None:
     """Say whether this machine is ready for the course, and what to do where it is not."""
     from courseware import doctor as diagnosis
 
     missing = 0
-    for one in diagnosis.examine():
+    for one in diagnosis.examine(hub):
         mark = ("ok", "green") if not one.advice else ("no", "red") if one.needed else ("--", "yellow")
         _say(mark, f"  {one.name:9} {one.found}")
         if one.advice:
@@ -339,6 +340,40 @@ def doctor() -> None:
     if missing:
         raise settings.CourseError(f"{missing} of these the course cannot do without.")
     _say("The course can run here.")
+
+
+@main.command()
+@click.argument("instructors", nargs=-1)
+@click.option("--folder", type=click.Path(path_type=Path), default="/srv/vae-course", help="For all to read.")
+@click.option("--memory", metavar="SIZE", default="4G", help="Of one server.")
+@click.option("--processors", type=click.FloatRange(0, min_open=True), default=2, help="Of one server.")
+@_flag("--write", help="Do what is shown without it.")
+@_flag("--undo", help="Remove the files that this command wrote, and no others.")
+def hub(instructors: Names, folder: Path, memory: str, processors: float, write: bool, undo: bool) -> None:
+    """Set the course up on a JupyterHub of this machine; INSTRUCTORS are their names on the hub."""
+    from courseware.classroom import hub as classroom
+
+    root, folder = settings.project_folder(), folder.absolute()
+    if undo:
+        gone, stay = classroom.undo(folder)
+        for path in gone:
+            _say(f"Removed: {path}")
+        for path in stay:
+            _say((f"Not as this command left it, so it stays: {path}", "yellow"))
+        _say("Restart the hub; a line that you have added to its configuration is yours to take out.")
+        return
+    texts = classroom.plan(root, folder, instructors, memory, processors)
+    for path, text in texts.items():
+        _say((f"{path}:", "bold"))
+        _say(text)
+    _say(f"Folders: {', '.join(str(folder / name) for name in classroom.FOLDERS)}")
+    if write:
+        classroom.write(root, folder, texts)
+        _say("Written.")
+    else:
+        _say("Nothing is written yet: add --write.")
+    for step in classroom.steps(root, folder):
+        _say(step)
 
 
 @main.command()

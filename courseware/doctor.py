@@ -1,16 +1,18 @@
 """`course doctor`: is this machine ready for the course, and if not, what to do about it.
 
 What a command could fail at is tried: a page is rendered, a gradebook made in memory. Nothing is changed,
-downloaded or sent.
+downloaded or sent. On a JupyterHub, in a terminal of the account in question, the classroom is looked at too.
 """
 
 import importlib.metadata
+import importlib.util
+import os
 import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from packaging.requirements import Requirement
 
@@ -30,12 +32,12 @@ class Finding(NamedTuple):
     needed: bool = True  # whether the course cannot do without
 
 
-def examine() -> Iterator[Finding]:
+def examine(hub: bool = False) -> Iterator[Finding]:
     """Look at everything, one thing after the other. A look that itself fails is a finding."""
     looks: tuple[Callable[[], Finding], ...] = (
         python, packages, pytorch, torchvision, kernel, pages, gradebook, data, sandbox, disk, memory,
     )  # fmt: skip
-    for look in looks:
+    for look in (*looks, account, umask, course_id, exchange, scopes, edition) if hub else looks:
         try:
             yield look()
         except Exception as problem:  # whatever is broken on this machine
@@ -145,3 +147,79 @@ def memory() -> Finding:
     free = psutil.virtual_memory().available
     advice = f"Close other programs: {MEMORY / GB:.0f} GB are enough."
     return Finding("memory", f"{free / GB:.0f} GB free", advice if free < MEMORY else "", needed=False)
+
+
+# --- on a hub -------------------------------------------------------------------------------------------
+
+
+def account() -> Finding:
+    """Whether the hub has started this server, and for an account that can do no harm."""
+    name = os.environ.get("JUPYTERHUB_USER", "")
+    if not name:
+        return Finding("account", "no server of a hub", "Call this in a terminal that the hub has opened.")
+    mend = "Kernels are root's: choose a spawner that starts servers as their users, not the 'simple' one."
+    return Finding("account", f"'{name}' is user {os.getuid()} here", "" if os.getuid() else mend)
+
+
+def umask() -> Finding:
+    """Whether the others of a class can read what is released to them, and not write it."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    advice = "Set `UMask=0022` for the hub's service, and `umask 022` wherever else one is set."
+    return Finding("umask", f"{mask:04o}", "" if mask & 0o007 == 0o002 else advice)
+
+
+def course_id() -> Finding:
+    name = _nbgrader().CourseDirectory.get("course_id", "")
+    advice = "nbgrader knows no course: load what `course hub` wrote as the hub's last settings; restart it."
+    return Finding("course_id", f"'{name}'", "" if name else advice)
+
+
+def exchange() -> Finding:
+    """Whether releases and hand-ins can be left where nbgrader's configuration says."""
+    from nbgrader.exchange.default import Exchange
+
+    config = _nbgrader()
+    root = Path(Exchange(config=config).root)
+    inbound = root / config.CourseDirectory.get("course_id", "") / "inbound"
+    for place, mode in {root: "1777", inbound: "2733"}.items():
+        if (place == root or os.path.exists(place)) and not os.access(place, os.W_OK | os.X_OK):
+            return Finding("exchange", f"{place} cannot be written", f"As root: `chmod {mode} {place}`.")
+    return Finding("exchange", f"{root} takes hand-ins")
+
+
+def scopes() -> Finding:
+    """Whether the hub tells nbgrader, where that asks, which courses are this user's."""
+    from nbgrader.auth import Authenticator
+
+    config = _nbgrader()
+    name = config.CourseDirectory.get("course_id", "")
+    try:
+        courses = Authenticator(config=config).get_student_courses("*")
+    except Exception as problem:  # such as an answer without groups
+        advice = "Give the hub's role 'server' also the scope 'read:users:groups!user', and restart the hub."
+        return Finding("scopes", f"groups cannot be read ({type(problem).__name__})", advice)
+    if courses is None:
+        return Finding("scopes", "every user of the hub is in the course")
+    advice = f"Put the user into the hub's group 'nbgrader-{name}', or 'formgrade-{name}' for who teaches."
+    return Finding("scopes", f"courses: {', '.join(courses) or 'none'}", "" if name in courses else advice)
+
+
+def edition() -> Finding:
+    """Whether students' Python has what only the account that grades may see."""
+    answers = importlib.util.find_spec("bank") is not None
+    grades = "root" in _nbgrader().CourseDirectory
+    advice = (
+        "Install the archive of `course bundle` in the hub's Python, in place of the instructor's edition."
+    )
+    found = "with the answers" if answers else "the students'"
+    return Finding("edition", found, advice if answers and not grades else "")
+
+
+def _nbgrader() -> Any:
+    """What nbgrader finds configured here."""
+    from nbgrader.apps import NbGrader
+
+    app = NbGrader()
+    app.load_config_file()
+    return app.config

@@ -35,6 +35,7 @@ LONGEST = (
     "test_attacks",
     "test_mutants",
     "test_term",
+    "test_hub",
     "test_damages",
     "test_batch",
     "test_browser_formgrader",

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import accounts
 import pytest
 
 from courseware.grading.kernel import sandbox
@@ -28,11 +29,20 @@ def _postgres() -> str:
     return "" if POSTGRES.is_dir() else "PostgreSQL is not on this machine: `make system` installs it."
 
 
+def _hub() -> str:
+    if importlib.util.find_spec("jupyterhub") is None:
+        return "jupyterhub is not installed: it comes with the extra 'hub'."
+    if not shutil.which("configurable-http-proxy"):
+        return "JupyterHub's proxy is not here: `npm install -g configurable-http-proxy` installs it."
+    return accounts.missing()
+
+
 # Each says in one sentence what is missing, '' if nothing is.
 MISSING: dict[str, Callable[[], str]] = {
     "sandbox": sandbox.missing,
     "browser": _browser,
     "postgres": _postgres,
+    "hub": _hub,
 }
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import shutil
+from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import nbgrader.api
@@ -105,7 +108,75 @@ def test_a_look_that_fails_is_a_finding(monkeypatch):
 
 @pytest.mark.parametrize(("needed", "code"), [(True, 2), (False, 0)])
 def test_the_command_fails_only_for_what_the_course_cannot_do_without(needed, code, monkeypatch):
-    monkeypatch.setattr(doctor, "examine", lambda: iter([Finding("disk", "[none]", "Make room.", needed)]))
+    monkeypatch.setattr(
+        doctor, "examine", lambda hub: iter([Finding("disk", "[none]", "Make room.", needed)])
+    )
     done = CliRunner().invoke(cli.main, ["doctor"])
     assert done.exit_code == code
     assert "[none]" in done.output and "Make room." in done.output
+
+
+# --- on a hub -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path) -> Iterator[Path]:
+    """A terminal of a hub that `course hub` has set up, as far as the doctor looks; its exchange."""
+    exchange = tmp_path / "exchange"
+    (exchange / "vae-course" / "inbound").mkdir(parents=True)
+    settings = f"c.CourseDirectory.course_id = 'vae-course'\nc.Exchange.root = {str(exchange)!r}\n"
+    (tmp_path / "nbgrader_config.py").write_text(settings)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JUPYTERHUB_USER", "ada")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(doctor.os, "getuid", lambda: 1000)
+    mask = os.umask(0o022)
+    yield exchange
+    os.umask(mask)
+
+
+def add(exchange: Path, line: str) -> None:
+    with (exchange.parent / "nbgrader_config.py").open("a") as file:
+        file.write(f"{line}\n")
+
+
+ON_A_HUB = (doctor.account, doctor.umask, doctor.course_id, doctor.exchange, doctor.scopes, doctor.edition)
+GROUPS = "c.Authenticator.plugin_class = 'nbgrader.auth.JupyterHubAuthPlugin'"
+FAULTS = {
+    "no hub": (lambda hub, patch: patch.delenv("JUPYTERHUB_USER"), "Call this in a terminal"),
+    "root": (lambda hub, patch: patch.setattr(doctor.os, "getuid", lambda: 0), "Kernels are root's"),
+    "umask": (lambda hub, patch: os.umask(0o077), "Set `UMask=0022`"),
+    "too open": (lambda hub, patch: os.umask(0), "Set `UMask=0022`"),
+    "course_id": (
+        lambda hub, patch: add(hub, "c.CourseDirectory.course_id = ''"),
+        "nbgrader knows no course",
+    ),
+    "no exchange": (lambda hub, patch: hub.rename(hub.with_name("moved")), "chmod 1777"),
+    "exchange": (
+        lambda hub, patch: patch.setattr(doctor.os, "access", lambda path, *_: Path(path).name != "inbound"),
+        "chmod 2733",
+    ),
+    "scopes": (lambda hub, patch: add(hub, GROUPS), "'read:users:groups!user'"),
+    "answers": (
+        lambda hub, patch: patch.setattr("importlib.util.find_spec", lambda name: name),
+        "`course bundle`",
+    ),
+    "groups": (
+        lambda hub, patch: (
+            add(hub, GROUPS),
+            patch.setattr("nbgrader.auth.jupyterhub._query_jupyterhub_api", lambda *_: {"groups": ["x"]}),
+        ),
+        "'nbgrader-vae-course'",
+    ),
+}
+
+
+def test_a_hub_that_is_set_up_has_no_fault(hub):
+    assert not [found for look in ON_A_HUB if (found := look()).advice]
+
+
+@pytest.mark.parametrize(("break_it", "mend"), FAULTS.values(), ids=FAULTS)
+def test_each_fault_of_a_hub_is_named_once_with_its_mend(break_it, mend, hub, monkeypatch):
+    break_it(hub, monkeypatch)
+    (found,) = [found for look in ON_A_HUB if (found := look()).advice]
+    assert mend in found.advice and found.needed and "\n" not in found.advice

@@ -23,5 +23,5 @@ def test_without_a_missing_requirement_it_goes_on(names: str) -> None:
 
 
 def test_a_requirement_that_nobody_knows_is_refused() -> None:
-    with pytest.raises(pytest.UsageError, match="knows sandbox, browser, postgres, and no 'chrome'"):
+    with pytest.raises(pytest.UsageError, match="knows sandbox, browser, postgres, hub, and no 'chrome'"):
         needs.require("chrome")

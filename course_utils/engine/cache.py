@@ -1,9 +1,10 @@
 """Trainings kept on disk: none is done twice, and one that was interrupted goes on where it stopped.
 
 `fit` is `fast.fit` with a memory. A finished training lies in `build/models/` under a key of all that decides
-its result: the code of loss, model and package, the initial weights, the data, the settings and the seed. The
-state after every epoch is kept as well, so the stop button, a dead kernel or a power cut costs one epoch; on
-the processor the result is the same to the last bit. Files hold tensors and text: no code in them runs.
+its result: the code of loss, model and package, the initial weights, the data, the settings and the seed. One
+that somebody has put into `models/` of the data folder, for all, is taken as well. The state after every
+epoch is kept, so the stop button, a dead kernel or a power cut costs one epoch; on the processor the result
+is the same to the last bit. Files hold tensors and text: no code in them runs.
 """
 
 import functools
@@ -14,6 +15,7 @@ import json
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +37,22 @@ PACKAGE = __name__.partition(".")[0]
 
 
 def folder() -> Path:
-    """Where trainings are kept: inside the project."""
-    return settings.project_folder() / "build" / "models"
+    """Where trainings are kept."""
+    return settings.build_folder() / "models"
+
+
+def shared() -> Path:
+    """Where trainings for everybody are looked for, and nothing is written."""
+    return settings.data_folder() / "models"
 
 
 def summary() -> str:
     """How much is kept, and how to be rid of it."""
     files = list(folder().glob(f"*{SUFFIX}"))
     size = sum(file.stat().st_size for file in files) / 1e6
-    where = folder().relative_to(settings.project_folder())
+    where = folder()
+    with suppress(ValueError):  # outside
+        where = where.relative_to(settings.project_folder())
     return f"trainings in {where}: {len(files)}, {size:.0f} MB; `course cache --empty` deletes them"
 
 
@@ -59,7 +68,7 @@ def fit(model: Model, images: Tensor, loss: Loss, **settings_: Any) -> History:
     """`fast.fit` with a memory: train `model`, or give it the weights that the same call left earlier."""
     key = _key(model=model, images=images, loss=loss, **settings_)
     file = folder() / f"{key}{SUFFIX}"
-    if kept := _read(file, key):
+    if kept := _read(file, key) or _read(shared() / file.name, key):
         history = _restore(kept, model.eval())
         settings.remark(f"Trained before, taken from the cache ({summary()}).")
         return history

@@ -97,6 +97,19 @@ def test_the_second_time_takes_no_step_and_says_so(images, capsys, monkeypatch):
     )
 
 
+def test_a_training_that_lies_with_the_data_is_everybody_s(images, project, monkeypatch):
+    """Where a hub says so; what a student trains is kept in a folder of their own."""
+    first = train(cache.fit, images)
+    (project / "data").mkdir()
+    (project / "build" / "models").rename(project / "data" / "models")
+    own = project.with_name(f"{project.name}-own")
+    monkeypatch.setenv("COURSE_BUILD", str(own))
+    assert_same(train(cache.fit, images), first)
+    assert not own.exists()
+    train(cache.fit, images, seed=2)
+    assert f"trainings in {own / 'models'}: 1" in cache.summary()
+
+
 def rising(top: float) -> training.Scheduled:
     """-ELBO with a warm-up."""
     schedule = functools.partial(training.warm_up, share=0.5, top=top)

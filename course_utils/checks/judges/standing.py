@@ -44,7 +44,7 @@ class Row(NamedTuple):
 
 
 def file() -> Path:
-    return settings.project_folder() / "build" / "progress.json"
+    return settings.build_folder() / "progress.json"
 
 
 def note(report: Report, source: str) -> None:
