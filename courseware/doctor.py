@@ -176,15 +176,16 @@ def course_id() -> Finding:
 
 
 def exchange() -> Finding:
-    """Whether releases and hand-ins can be left where nbgrader's configuration says."""
+    """Whether releases are found, and hand-ins can be left, where nbgrader's configuration says."""
     from nbgrader.exchange.default import Exchange
 
     config = _nbgrader()
     root = Path(Exchange(config=config).root)
     inbound = root / config.CourseDirectory.get("course_id", "") / "inbound"
-    for place, mode in {root: "1777", inbound: "2733"}.items():
-        if (place == root or os.path.exists(place)) and not os.access(place, os.W_OK | os.X_OK):
-            return Finding("exchange", f"{place} cannot be written", f"As root: `chmod {mode} {place}`.")
+    if not os.access(root, os.R_OK | os.X_OK):
+        return Finding("exchange", f"{root} cannot be read", "As root: `course hub ... --write` makes it.")
+    if inbound.exists() and not os.access(inbound, os.W_OK | os.X_OK):
+        return Finding("exchange", f"{inbound} cannot be written", f"As its owner: `chmod 3773 {inbound}`.")
     return Finding("exchange", f"{root} takes hand-ins")
 
 

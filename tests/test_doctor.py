@@ -151,10 +151,10 @@ FAULTS = {
         lambda hub, patch: add(hub, "c.CourseDirectory.course_id = ''"),
         "nbgrader knows no course",
     ),
-    "no exchange": (lambda hub, patch: hub.rename(hub.with_name("moved")), "chmod 1777"),
+    "no exchange": (lambda hub, patch: hub.rename(hub.with_name("moved")), "`course hub ... --write`"),
     "exchange": (
         lambda hub, patch: patch.setattr(doctor.os, "access", lambda path, *_: Path(path).name != "inbound"),
-        "chmod 2733",
+        "chmod 3773",
     ),
     "scopes": (lambda hub, patch: add(hub, GROUPS), "'read:users:groups!user'"),
     "answers": (

@@ -28,8 +28,9 @@ from courseware.authoring import release
 TEMPLATES = Path(__file__).parent / "templates" / "hub"
 LITTLEST = Path("/opt/tljh/config/jupyterhub_config.d")  # whatever lies there is read
 RECORD = ".written-by-course-hub.json"
-# Below the folder, with their modes. In the exchange everybody may make a folder and remove no other's.
-FOLDERS = {"": 0o755, "jupyter": 0o755, "jupyter/labconfig": 0o755, "data": 0o755, "exchange": 0o1777}
+# Below the folder, with their modes; those of the account that grades, and of its group.
+FOLDERS = {"": 0o755, "jupyter": 0o755, "jupyter/labconfig": 0o755, "data": 0o755, "exchange": 0o2775}
+GRADERS = ("data", "exchange")
 MEND = "call this as root, with a --folder that has room"
 
 
@@ -64,7 +65,8 @@ def plan(
         raise CourseError("Say who teaches, by their names on the hub: `course hub NAME NAME`.")
     if not re.fullmatch(r"\d+(\.\d+)?[KMGT]", memory):
         raise CourseError("--memory is a number with K, M, G or T behind it, such as 4G.")
-    owner, course_id = account(root), release.settings(root).CourseDirectory.course_id
+    owner, settings = account(root), release.settings(root)
+    course_id = settings.CourseDirectory.course_id
     grader = name_on_hub(owner)
     values = {
         "grader": grader,
@@ -73,6 +75,7 @@ def plan(
         "user": owner.pw_uid,
         "root": str(root),
         "course_id": course_id,
+        "plugins": dict(settings.ExchangeFactory),
         "memory": memory,
         "processors": processors,
         "threads": str(max(1, int(processors))),
@@ -124,9 +127,9 @@ def write(root: Path, folder: Path, texts: dict[Path, str]) -> None:
         record.keep(folder / RECORD, written)
         for name in made:
             (folder / name).mkdir(exist_ok=True)
+            if name in GRADERS:
+                shutil.chown(folder / name, owner.pw_uid, owner.pw_gid)
             (folder / name).chmod(FOLDERS[name])
-        if "data" in made:  # the account fills it
-            shutil.chown(folder / "data", owner.pw_uid, owner.pw_gid)
     for file, text in texts.items():
         with whole(file, MEND) as part:
             part.write_text(text, encoding="utf-8")
