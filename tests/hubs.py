@@ -136,4 +136,4 @@ def running(top: Path, snippet: Path, names: Sequence[str]) -> Iterator[list[Per
         yield [Person(root.hub, *pair) for pair in zip(names, tokens, strict=True)]
     finally:
         hub.terminate()  # it ends its servers and its proxy
-        hub.wait(60)
+        hub.wait(300)

@@ -163,7 +163,10 @@ class Course:
                 new, old = Path(place, "new"), Path(place, "old")
                 new.mkdir()
                 for name, content in files.items():
-                    (new / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+                    if isinstance(content, bytes):
+                        (new / name).write_bytes(content)
+                    else:
+                        (new / name).write_text(content, encoding="utf-8")
                 if folder.exists():
                     os.replace(folder, old)
                 os.replace(new, folder)

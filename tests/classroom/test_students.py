@@ -8,11 +8,13 @@ from pathlib import Path
 import faked
 import nbformat
 import pytest
+from click.testing import CliRunner
 from faked import ASSIGNMENT, hand_in
 from nbgrader.preprocessors import AssignLatePenalties
 from traitlets.config import Config
 
 from course_utils.settings import CourseError
+from courseware import cli
 from courseware.authoring import release
 from courseware.classroom import batch, gradebook, students
 
@@ -187,3 +189,14 @@ def test_due_dates_of_the_configuration_are_entered_and_a_day_is_meant_to_its_en
     faked.configure(root, f'c.Due.dates = {{"{ASSIGNMENT}": "soon"}}')
     with pytest.raises(CourseError, match="'soon' is no time"):
         extend(root, "ada", LATER)
+
+
+def test_the_commands_say_what_they_did(root, monkeypatch):
+    monkeypatch.chdir(root)
+    (root / "class.csv").write_text(PLAIN)
+    commands = ("students", "import", "class.csv"), ("extend", "ada", ASSIGNMENT, LATER)
+    said = [CliRunner().invoke(cli.main, words).output for words in commands]
+    assert said[0] == "1 students are new, 0 have changed.\n"
+    assert (
+        "ada has until 2030-01-04 23:59:59 UTC for small, 2 days, 13:59:59 more than the others." in said[1]
+    )
