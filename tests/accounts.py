@@ -13,8 +13,8 @@ from pathlib import Path
 # another's.
 OPEN = """
 if [ "$CLOSED" ]; then
-    mount --bind "$BASE" /mnt && mount -t tmpfs -o mode=755 none "$CLOSED" && mkdir -p "$BASE"
-    mount --bind /mnt "$BASE"
+    mount --make-rprivate / && mount --bind "$BASE" /mnt && mount -t tmpfs -o mode=755 none "$CLOSED"
+    mkdir -p "$BASE" && mount --bind /mnt "$BASE"
 fi
 """
 

@@ -10,48 +10,25 @@ import grp
 import os
 import pickle
 import pwd
-import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import accounts
 import pytest
 from programs import PROGRAMS, ROOT
 
 TEACHER, COLLEAGUE, STUDENTS = "daemon", "games", ("bin", "sys")
 GROUP = grp.getgrnam("adm").gr_gid  # of the instructors
 
+MARKS = [pytest.mark.slow, pytest.mark.skipif(bool(accounts.missing()), reason=accounts.missing())]
 
-def may_mount() -> bool:
-    """Whether this process may make a namespace of its own."""
-    tools = all(map(shutil.which, ("unshare", "setpriv")))
-    return tools and not subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode
-
-
-MARKS = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not hasattr(os, "geteuid") or os.geteuid() != 0 or not may_mount(),
-        reason="Only root, outside of a container that takes its rights away, can act as three users.",
-    ),
-]
-
-BASE = Path(sys.base_prefix)
-CLOSED = next((str(one) for one in reversed(BASE.parents) if not one.stat().st_mode & 0o001), "")
-LET_IN = """
-if [ "$CLOSED" ]; then  # nobody else may enter the folder of this Python: not here, where it is another's
-    mount --make-rprivate / && mount --bind "$BASE" /mnt && mount -t tmpfs -o mode=755 none "$CLOSED"
-    mkdir -p "$BASE" && mount --bind /mnt "$BASE"
-fi
+AS_USER = f"""{accounts.OPEN}
+exec setpriv --reuid "$USER_ID" --regid "$GROUP_ID" --groups "$GROUPS_TOO" bash -c "$LINE"
 """
-AS_USER = (
-    f'{LET_IN}\nexec setpriv --reuid "$USER_ID" --regid "$GROUP_ID" --groups "$GROUPS_TOO" bash -c "$LINE"'
-)
-PLACES = {"CLOSED": CLOSED, "BASE": str(BASE)}
 NEW_MOUNTS = 0x20000  # CLONE_NEWNS
 
 
@@ -79,7 +56,7 @@ def act(name: str, function: Callable, *arguments: Any, umask: int = 0o022) -> A
             account = pwd.getpwnam(name)
             if ctypes.CDLL(None).unshare(NEW_MOUNTS):
                 raise OSError("What is mounted here would be mounted for all.")
-            subprocess.run(["bash", "-c", LET_IN], env=os.environ | PLACES, check=True)
+            subprocess.run(["bash", "-c", accounts.OPEN], env=os.environ | accounts.base(), check=True)
             os.setgroups(groups(name))
             os.setgid(account.pw_gid)
             os.setuid(account.pw_uid)
@@ -115,7 +92,7 @@ class Person(NamedTuple):
         done = subprocess.run(
             ["unshare", "--mount", "bash", "-c", AS_USER],
             cwd=self.folder,
-            env=PLACES
+            env=accounts.base()
             | {
                 "USER_ID": str(account.pw_uid),
                 "GROUP_ID": str(account.pw_gid),
