@@ -287,8 +287,9 @@ def test_feedback_with_points_and_comment_by_hand_is_read_by_its_owner(term):
 def test_and_by_nobody_else(term):
     (page,) = feedback(term.ada)
     assert term.bob.refused(term.ada.name, f"api/contents/{page}")
-    shared = term.top / "srv" / "exchange" / COURSE_ID
-    for path in (term.top / term.ada.name / page, shared / "feedback", shared / "inbound"):
+    inbound = term.top / "srv" / "exchange" / COURSE_ID / "inbound"
+    (box,) = inbound.glob(f"{term.ada.name}+*")
+    for path in (term.top / term.ada.name / page, inbound, box):
         assert "Permission denied" in term.bob.call(f"ls {path}")
 
 
