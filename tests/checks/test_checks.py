@@ -96,6 +96,12 @@ def test_record_keeps_what_a_function_returns() -> None:
     np.testing.assert_array_equal(recorded(lambda a, b: [a, b], 1, 2)["it"], [1, 2])
 
 
+def test_a_layer_that_is_given_another_size_is_said_in_words() -> None:
+    found: dict[str, Any] = {}
+    evidence.record(found, "key", lambda: nn.Linear(20, 3)(torch.zeros(5, 1)))
+    assert "a layer for 20 numbers was given 1" in found["key"].item()
+
+
 def test_record_keeps_the_sentence_of_an_error() -> None:
     sentence = core.problem_with(recorded(failing), "it")
     assert sentence == "Your code stopped with ValueError: the student's own words"
