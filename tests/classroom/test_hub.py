@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -290,7 +291,7 @@ def test_and_by_nobody_else(term):
     inbound = term.top / "srv" / "exchange" / COURSE_ID / "inbound"
     (box,) = inbound.glob(f"{term.ada.name}+*")
     for path in (term.top / term.ada.name / page, inbound, box):
-        assert "Permission denied" in term.bob.call(f"ls {path}")
+        assert "Permission denied" in term.bob.call(f"ls {shlex.quote(str(path))}")
 
 
 @on_a_hub
