@@ -12,6 +12,7 @@ goes on from there.
 import _thread
 import itertools
 import math
+import signal
 import statistics
 import threading
 import time
@@ -228,6 +229,8 @@ def within(minutes: float) -> Iterator[None]:
     """After so many minutes leave the block, as the stop button would: an epoch's work is lost."""
     end = time.monotonic() + 60 * minutes
     clock = threading.Timer(60 * minutes, _thread.interrupt_main)
+    # A process that was started in the background may have been told to ignore the signal.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     clock.start()
     try:
         yield
@@ -236,6 +239,7 @@ def within(minutes: float) -> Iterator[None]:
             raise
     finally:
         clock.cancel()
+        signal.signal(signal.SIGINT, before)
 
 
 def _train(

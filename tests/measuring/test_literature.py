@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -175,7 +177,17 @@ def test_a_rate_is_chosen_on_validation_images_and_kept(small, tmp_path):
     assert again == [(64, 2, 0.3, 0)]
 
 
-def test_after_the_minutes_what_was_not_run_is_said(tmp_path):
+@pytest.fixture(
+    params=[signal.default_int_handler, signal.SIG_IGN], ids=["at a terminal", "in the background"]
+)
+def started(request) -> Iterator[None]:
+    """However this process was started, which says what it makes of the stop button."""
+    before = signal.signal(signal.SIGINT, request.param)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_after_the_minutes_what_was_not_run_is_said(started, tmp_path):
     def slow(dataset: None, seed: int) -> list[float]:
         while seed == 2:
             time.sleep(0.01)
