@@ -17,6 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from email.message import Message
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -29,6 +30,7 @@ from course_utils import settings
 from course_utils.data import Dataset
 from course_utils.data import loading as data
 from course_utils.settings import CourseError
+from courseware import notebooks
 
 WriteIdx = Callable[[Path, np.ndarray], None]
 
@@ -147,21 +149,20 @@ def test_embedded_data_says_that_it_is_a_stand_in(embedded: Dataset) -> None:
     assert repr(embedded) == told and "stand-in" in told
 
 
-def test_the_digits_are_there_without_the_libraries_that_take_long_to_import() -> None:
-    """What every lesson imports, and the images that it begins with."""
-    lesson = (
-        "import sys\n"
-        "import torch\n"  # first, as in the lessons: its import looks at every module there is
-        "from course_utils import data, evaluation, models, objectives, plotting, settings, training\n"
-        "from course_utils.checks import check\n"
-        "from course_utils.engine import cache\n"
-        "from course_utils.viewers import animation, explorer\n"
-        "data.load('digits')\n"
-        "slow = {'sklearn', 'scipy', 'torchvision', 'pandas', 'matplotlib', 'ipywidgets'}\n"
-        "print(slow & set(sys.modules))"
+def test_the_first_cells_of_the_lessons_do_without_the_libraries_that_take_long_to_import() -> None:
+    """Each lesson's imports, one after the other, and the images that most begin with."""
+    first = {}
+    for path in sorted(Path(__file__).parents[2].glob("solutions/*/*.ipynb")):
+        codes = [cell.source for cell in notebooks.read(path).cells if cell.cell_type == "code"]
+        first[path.stem] = re.findall(r"^(?:from|import) .+", codes[1], re.MULTILINE)
+    slow = "{'sklearn', 'scipy', 'torchvision', 'pandas', 'matplotlib', 'ipywidgets'} & set(sys.modules)"
+    lines = ["import sys", *chain(*([*own, f"print({slow}, {name!r})"] for name, own in first.items()))]
+    lines += ["from course_utils import data", "data.load('digits')", f"print({slow}, 'the digits')"]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True
     )
-    done = subprocess.run([sys.executable, "-c", lesson], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "set()"
+    assert done.stdout.splitlines() == [f"set() {name}" for name in [*first, "the digits"]]
+    assert all("import torch" in own for own in first.values())
 
 
 def test_a_cut_keeps_the_first_images_and_labels(embedded: Dataset) -> None:
