@@ -7,6 +7,7 @@ the next block, 30% of that writer's other images have their nearest training im
 chance gives 1.5%.
 """
 
+import math
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 TRAIN = 1415  # of the images, up to where a writer's block ends; the rest are for testing
+VARIANTS = 7  # of each of them
+MOST = (1 + VARIANTS) * TRAIN
 
 
-def enlarged(variants: int = 7, train: int = TRAIN) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def enlarged(wanted: int = MOST) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Images (N, 1, 28, 28) float32 in [0, 1] and labels (N,) int64 for training, then for testing.
 
     The last 382 images are for testing, each of the others with seven small affine variants: 11,320 images.
+    Where fewer are `wanted` for training, no more variants are made than hold these, the first.
     """
     # Read from where `load_digits` has it: to import scikit-learn takes longer than to import PyTorch.
     library: Any = find_spec("sklearn")
@@ -35,9 +39,10 @@ def enlarged(variants: int = 7, train: int = TRAIN) -> tuple[Tensor, Tensor, Ten
     images = F.pad(((large - 0.25) / 0.5).clamp(0, 1), (4, 4, 4, 4))
 
     generator = torch.Generator().manual_seed(0)
-    moved = [_affine_variant(images[:train], generator) for _ in range(variants)]
-    known, known_labels = torch.cat([images[:train], *moved]), labels[:train].repeat(variants + 1)
-    return known, known_labels, images[train:], labels[train:]
+    variants = min(VARIANTS, math.ceil(wanted / TRAIN) - 1)
+    moved = [_affine_variant(images[:TRAIN], generator) for _ in range(variants)]
+    known, known_labels = torch.cat([images[:TRAIN], *moved]), labels[:TRAIN].repeat(variants + 1)
+    return known, known_labels, images[TRAIN:], labels[TRAIN:]
 
 
 def _affine_variant(images: Tensor, generator: torch.Generator) -> Tensor:

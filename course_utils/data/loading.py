@@ -96,7 +96,7 @@ def load(name: str, *, download: bool = True, train: int | None = None, test: in
     settings.one_of("data set", name, NAMES)
     originals = None
     if name == "digits":
-        tensors, originals = digits.enlarged(), digits.TRAIN
+        tensors, originals = digits.enlarged(train or digits.MOST), digits.TRAIN
     elif name == "garments":  # no more than wanted: drawing all takes ten seconds
         counts = min(12_000, train or 12_000), min(5_000, test or 5_000)
         tensors = (*garments.draw(counts[0], seed=0), *garments.draw(counts[1], seed=1))

@@ -11,7 +11,14 @@ from typing import Any
 
 from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
-from nbgrader.api import Assignment, Grade, Gradebook, SubmittedAssignment, SubmittedNotebook
+from nbgrader.api import (
+    Assignment,
+    Comment,
+    Grade,
+    Gradebook,
+    SubmittedAssignment,
+    SubmittedNotebook,
+)
 from nbgrader.apps import NbGraderAPI
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
@@ -37,9 +44,9 @@ def build(root: Path) -> list[str]:
     """Generate the student edition of every section: into notebooks/, and into the gradebook of `root`.
 
     The new edition is made beside the former one and takes its place when it is whole; README.md and docs/
-    then quote its numbers. Nothing changes where anything is wrong with solutions/. Where a section is worth
-    other points than its graded submissions, the gradebook keeps the old ones until everybody is graded anew;
-    the sentences that say so are returned.
+    then quote its numbers. Nothing changes where anything is wrong with solutions/. Where a section has other
+    points or more exercises than its graded submissions, the gradebook stays as it is until everybody is
+    graded anew; the sentences that say so are returned.
     """
     import bank  # with PyTorch, which nbgrader's other commands can do without
 
@@ -118,7 +125,46 @@ def _made(
 
 def enter(assignment: str, config: Config) -> None:
     """Enter an assignment into the gradebook as it is in solutions/; notebooks/ stays as it is."""
+    course = CourseDirectory(config=config)
+    with closing(Gradebook(course.db_url, course.course_id)) as book:
+        if book.assignment_submissions(assignment):
+            _widen(book, assignment, _made(config, [assignment])[assignment])
     _made(config, [assignment], entered=True)
+
+
+def _widen(book: Gradebook, assignment: str, released: Mapping[str, NotebookNode]) -> None:
+    """Make room for the graded cells of a release that are new, also in what has been handed in.
+
+    nbgrader's own step, which fills in the rest, adds none once there are submissions.
+    """
+    for name, notebook in released.items():
+        entry = book.update_or_create_notebook(name, assignment)
+        for submission in book.assignment_submissions(assignment):
+            if name not in {one.name for one in submission.notebooks}:
+                book.db.add(SubmittedNotebook(notebook=entry, assignment=submission))
+        book.db.commit()
+        known = {cell.name for cell in entry.source_cells}
+        for cell in filter(_entered, notebook.cells):
+            mark, kind = cell.metadata.nbgrader, cell.cell_type
+            if mark.grade_id in known:
+                continue
+            where = (mark.grade_id, name, assignment)
+            book.add_source_cell(*where, cell_type=kind)
+            rows: list[tuple[Any, Any]] = []
+            if is_grade(cell):
+                rows.append((Grade, book.add_grade_cell(*where, max_score=mark.points, cell_type=kind)))
+            if is_solution(cell):
+                rows.append((Comment, book.add_solution_cell(*where)))
+            if is_task(cell):
+                task = book.add_task_cell(*where, max_score=mark.points, cell_type=kind)
+                rows += (Grade, task), (Comment, task)
+            book.db.add_all(row(cell=its, notebook=one) for row, its in rows for one in entry.submissions)
+        book.db.commit()
+
+
+def _entered(cell: NotebookNode) -> bool:
+    """Whether nbgrader's gradebook holds the cell."""
+    return is_grade(cell) or is_solution(cell) or is_locked(cell) or is_task(cell)
 
 
 def generate(assignment: str, config: Config) -> None:
@@ -132,9 +178,9 @@ def generate(assignment: str, config: Config) -> None:
 
 
 def revaluation(book: Gradebook, assignment: str, released: Mapping[str, NotebookNode]) -> str:
-    """A sentence where a release is worth other points than its graded submissions, '' where it is not.
+    """A sentence where a release has other points or more exercises than its graded submissions, else ''.
 
-    Raises CourseError where it has other cells than they: nbgrader's gradebook cannot take that.
+    Raises CourseError where it lacks cells that they have: nbgrader's gradebook cannot take that.
     """
     if not (entered := len(book.assignment_submissions(assignment))):
         return ""
@@ -146,17 +192,19 @@ def revaluation(book: Gradebook, assignment: str, released: Mapping[str, Noteboo
     now = {
         f"{name}, {cell.metadata.nbgrader.grade_id}": float(cell.metadata.nbgrader.get("points", 0))
         for name, notebook in released.items()
-        for cell in notebook.cells
-        if is_grade(cell) or is_solution(cell) or is_locked(cell) or is_task(cell)
+        for cell in filter(_entered, notebook.cells)
     }
-    cells = [f"new: {one}" for one in now.keys() - before] + [f"gone: {one}" for one in before.keys() - now]
-    if cells:
+    if gone := sorted(before.keys() - now):
         raise CourseError(
-            f"{assignment} has other exercises than its {entered} submissions in the gradebook "
-            f"({'; '.join(sorted(cells))}), which nbgrader cannot take: put them back in solutions/ and call "
+            f"{assignment} lacks exercises that its {entered} submissions in the gradebook have "
+            f"({'; '.join(gone)}), which nbgrader cannot take: put them back in solutions/ and call "
             "`course build`, or begin a new gradebook (the old one has the points given by hand)."
         )
-    points = [f"{one}: {now[one]:g}, before {before[one]:g}" for one in now if now[one] != before[one]]
+    points = [
+        f"{one}: {now[one]:g}, {f'before {before[one]:g}' if one in before else 'new'}"
+        for one in now
+        if now[one] != before.get(one, 0)
+    ]
     count = len(graded(book, assignment)) if points else 0
     said = f"{assignment} is worth other points than its {count} submissions were graded by"
     mend = f"`course build`, then `course regrade {assignment}` grades everybody by the new ones."
@@ -259,7 +307,7 @@ class Rehearsed(NotebookExporter):
                 if converter.force and (sentence := revaluation(book, name, _made(config, [name])[name])):
                     raise CourseError(sentence)
                 known = name in {one.name for one in book.assignments}
-            if not known:
+            if converter.force or not known:
                 enter(name, config)
         except CourseError as problem:
             self.log.error(str(problem))

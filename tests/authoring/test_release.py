@@ -161,9 +161,10 @@ def shown(source: str, **more: str) -> NotebookNode:
     return new_code_cell(source, metadata={"tags": ["demonstration"]}, **more)
 
 
-def graded(source: str, points: int) -> NotebookNode:
+def graded(source: str, points: int, name: str = "same") -> NotebookNode:
     mark = {"grade": True, "solution": False, "locked": True, "task": False, "schema_version": 3}
-    return new_code_cell(source, id="g", metadata={"nbgrader": mark | {"grade_id": "same", "points": points}})
+    mark |= {"grade_id": name, "points": points}
+    return new_code_cell(source, id=f"g-{name}", metadata={"nbgrader": mark})
 
 
 def state(root: Path) -> dict[str, bytes]:
@@ -261,9 +262,21 @@ def handed_in(small: Path, *cells: NotebookNode) -> None:
 
 
 @pytest.mark.slow
-def test_other_exercises_than_those_that_were_graded_are_refused_and_nothing_changes(small):
+def test_fewer_exercises_than_those_that_were_graded_are_refused_and_nothing_changes(small):
     handed_in(small)
-    assert re.search(r"01-one has other exercises than its 1 sub.*\(gone: one, same\)", refused(small))
+    assert re.search(r"01-one lacks exercises that its 1 sub.* have \(one, same\)", refused(small))
+
+
+@pytest.mark.slow
+def test_a_new_exercise_is_released_and_left_to_a_regrade_of_everybody(small):
+    handed_in(small, graded("assert True", 1), graded("assert 2", 2, "another"))
+    (sentence,) = release.build(small)
+    assert "(one, another: 2, new): `course build`, then `course regrade 01-one`" in sentence
+    release.enter("01-one", release.settings(small))
+    with Gradebook(f"sqlite:///{small / 'gradebook.db'}", "vae-course") as book:
+        (entry,) = book.find_submission("01-one", "ada").notebooks
+        assert {grade.name: grade.max_score for grade in entry.grades} == {"same": 1, "another": 2}
+        assert book.find_source_cell("another", "one", "01-one").source == "assert 2"
 
 
 @pytest.mark.slow

@@ -435,7 +435,7 @@ def test_other_points_since_release_are_refused_until_everybody_is_graded_by_the
 def test_other_exercises_since_release_are_one_sentence(graded, monkeypatch):
     change(graded, cell="another")
     for again in (faked.run, lambda root: regrade(root, monkeypatch)):
-        with pytest.raises(CourseError, match=r"other exercises .*gone: first, sum-check.*put them back"):
+        with pytest.raises(CourseError, match=r"small lacks exercises .*first, sum-check.*put them back"):
             again(graded)
 
 

@@ -58,6 +58,13 @@ def test_no_variant_of_a_digit_is_the_digit_itself(made: Made) -> None:
 
 
 def test_the_pictures_are_those_that_the_course_s_numbers_come_from() -> None:
-    images, labels, *_ = digits.enlarged(variants=2, train=100)
-    assert fingerprint(images) == pytest.approx(-228.763, abs=0.01)
-    assert labels.bincount().tolist() == [33, 36, 30, 36, 24, 27, 33, 30, 24, 27]
+    images, labels, *_ = digits.enlarged(3 * digits.TRAIN)
+    assert fingerprint(images) == pytest.approx(270.550, abs=0.01)
+    assert labels.bincount().tolist() == [420, 429, 420, 432, 426, 429, 426, 423, 417, 423]
+
+
+@pytest.mark.parametrize("wanted, made_of_them", [(1, 1415), (1415, 1415), (1416, 2830), (20_000, 11_320)])
+def test_no_more_variants_are_made_than_are_wanted(made: Made, wanted: int, made_of_them: int) -> None:
+    images, labels, test_images, _ = digits.enlarged(wanted)
+    assert len(images) == len(labels) == made_of_them
+    assert torch.equal(images, made[0][:made_of_them]) and torch.equal(test_images, made[2])
