@@ -254,6 +254,14 @@ WRONG_AUTOENCODERS = [
                 "self.decoder[4]((self.decoder[1](self.decoder[0](z)) @ self.encoder[2].weight).relu())",
                 "decode uses a weight of encode",
             ),
+            (
+                "as many images as were encoded",
+                "return self.encoder(x.flatten(1))\n\n    def decode(self, z):\n"
+                "        return self.decoder(z).view(-1",
+                "self.n = len(x)\n        return self.encoder(x.flatten(1))\n\n    def decode(self, z):\n"
+                "        return self.decoder(z).view(self.n",
+                "is invalid for input of size",
+            ),
             ("super().__init__() forgotten", "super().__init__()", "pass", "before Module.__init__() call"),
         ],
     ),
@@ -623,6 +631,7 @@ WRONG_SHARES = edited(
     SHARE,
     [
         ("error per pixel", _LOST, "(again - x).square().mean(1)", "number of pixels"),
+        ("faint images spared", _LOST, f"{_LOST}.clamp(min=1)", "kept above 1"),
         ("error not relative", _LOST, "(again - x).square().sum(1)", "not divided by anything"),
         ("a mean over a sum", _LOST, "(again - x).square().mean(1) / x.square().sum(1)", "take two sums"),
         ("codes that lose less", "(lost >", "(lost <", "lose less than the threshold"),

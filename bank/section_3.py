@@ -952,6 +952,7 @@ WRONG_EVALUATIONS = [
                 "same noise",
             ),
             ("training mode", "model.eval()", "pass", "It is in training mode"),
+            ("the model made double", "model.eval()", "model.double().eval()", "another precision"),
             ("evaluation mode too late", "model.eval()\n    values", "values", "It is in training mode"),
             ("gradients kept", "with torch.no_grad():", "if True:", "use torch.no_grad()"),
             ("the KL of the batch for each", "logvar).sum(1)", "logvar).sum()", "KL of its whole batch"),

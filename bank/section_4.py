@@ -444,6 +444,18 @@ WRONG_PARTS = edited(
     PARTS,
     [
         (
+            "100 posteriors at most",
+            "torch.logsumexp(pairs, dim=1) - math.log(len(z))",
+            "torch.logsumexp(pairs[:, :100], dim=1) - math.log(min(100, len(z)))",
+            "first 100",
+        ),
+        (
+            "one maximum for all codes",
+            "torch.logsumexp(pairs, dim=1)",
+            "(pairs - pairs.max()).exp().sum(1).log() + pairs.max()",
+            "The largest density of all",
+        ),
+        (
             "the whole KL for its second part",
             "(aggregate - prior).mean()",
             "(0.5 * (mu**2 + logvar.exp() - 1 - logvar)).sum(1).mean()",

@@ -436,6 +436,7 @@ WRONG_MAPS = edited(
     "fixed_feature_map",
     MAP,
     [
+        ("whole numbers alone", "2)", "2).long()", "cut off to a whole number"),
         ("width before height", "permute(0, 3, 1, 2)", "transpose(1, 3)", "still swapped"),
         (
             "axes renamed, nothing moved",

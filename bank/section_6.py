@@ -653,6 +653,15 @@ WRONG_GAPS += edited(
     GAP,
     [
         ("the first two codes alone", "codes.T]", "codes.T[:2]]", "Only the first two codes are looked at"),
+        (
+            "each code for one factor only",
+            "scores = []\n    for v in factors.T:\n"
+            "        known = torch.stack([information(c, v) for c in codes.T])",
+            "scores, taken = [], []\n    for v in factors.T:\n"
+            "        known = torch.stack([information(c, v) for c in codes.T])\n"
+            "        known[taken] = 0\n        taken.append(int(known.argmax()))",
+            "serve several factors",
+        ),
         ("every pair once", "p = joint / n", "p = joint.sign() / joint.sign().sum()", "counts once"),
         ("one added to each pair", "p = joint / n", "p = (joint + 1) / (joint + 1).sum()", "1 is added"),
         ("the third in place of the second", "ranked[1]", "ranked[min(2, len(ranked) - 1)]", "third largest"),

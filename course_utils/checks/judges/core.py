@@ -178,8 +178,9 @@ def _steady(evidence: Evidence, seed: int, findings: list[Finding], hints: list[
     weight = sum(finding.weight for finding in findings) / 5
     finding = is_fact(evidence, STEADY, seed, claim, weight, "")
     said = finding.hint in hints
-    holds = (finding.holds or said) and any(one.holds for one in findings)
-    return replace(finding, holds=holds, hint="" if said else finding.hint)
+    shown = any(one.holds for one in findings)
+    hint = "" if said else finding.hint or "It counts where something else holds." * (not shown)
+    return replace(finding, holds=(finding.holds or said) and shown, hint=hint)
 
 
 # --- for judges -------------------------------------------------------------------------------------

@@ -124,7 +124,7 @@ FIXED: dict[str, Callable[[np.ndarray], Any]] = {
     "A sigmoid has been applied.": lambda y: 1 / (1 + np.exp(-y)),
     "A tanh has been applied.": np.tanh,
     "It is cut off to a whole number.": np.trunc,
-    "It is rounded to a whole number.": np.round,
+    "It is rounded to a whole number: by `round`, or by a low precision?": np.round,
     "It is rounded to one digit.": lambda y: np.round(y, 1),
     "It is rounded to two digits.": lambda y: np.round(y, 2),
     "It is rounded to three digits.": lambda y: np.round(y, 3),
@@ -219,7 +219,9 @@ def _bounds(looks: Sequence[Seen]) -> Iterator[Named]:
     numbers = np.concatenate([look.actual.ravel() for look in looks])
     low, high = float(numbers.min()), float(numbers.max())
     if low == high:
-        constant = f"It is {low:.4g} whatever it is given: is it computed from the arguments?"
+        constant = (
+            f"It is {low:.4g} whatever it is given: is it computed from the arguments, or held at a limit?"
+        )
         if numbers.size > 1:
             yield constant, _sized(lambda y: np.full_like(y, low))
         return
@@ -308,7 +310,8 @@ def described(look: Seen, tolerance: float = 1e-4, alone: bool = True) -> str:
     """How one look differs from what is right, where no change explains it; `alone`: no other differs."""
     actual, right = look.actual, look.right
     if actual.shape != right.shape:
-        return f"It has shape {actual.shape}; expected {right.shape}."
+        lost = " An axis is lost on the way: by which step?" if actual.ndim < right.ndim else ""
+        return f"It has shape {actual.shape}; expected {right.shape}.{lost}"
     actual, right = actual.astype(float), right.astype(float)
     odd = ~np.isfinite(actual)
     if odd.any():
@@ -325,7 +328,7 @@ def described(look: Seen, tolerance: float = 1e-4, alone: bool = True) -> str:
         if factor < 1e-3:
             return f"{largest}. Every number is {(actual / right).mean():.4g} times what it should be."
     if alone and (off <= 1e-3 * (1 + np.abs(right))).all():
-        return f"{largest}. That is little: rounding, half precision, or a small constant inside?"
+        return f"{largest}. That is little: rounding, low precision, a limit, or a small constant inside?"
     wrong = ~_close(look.right, look.actual, tolerance)
     if off.ndim and wrong.any() and not wrong.all():
         return f"{largest}. {_where(wrong)}"

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
+from torch.nn.functional import softplus
 
 
 def posterior(mu: Tensor, logvar: Tensor) -> Normal:
@@ -38,6 +39,10 @@ def wrong_kls(mu: Tensor, logvar: Tensor) -> dict[str, Tensor]:
             kl + (logvar**2 - logvar.exp()) / 2
         ),
         "The mean enters the KL squared.": kl + 0.5 * (mu - mu**2),
+        "The mean enters the KL squared, not as its size.": kl + 0.5 * (mu.abs() - mu**2),
+        "Your sigma looks like softplus(logvar); it should be exp(logvar / 2).": (
+            kls(mu, 2 * softplus(logvar).log())
+        ),
         "The logarithm in the KL is that of sigma^2, which is logvar itself.": kl + logvar / 4,
         "The variance in the KL is exp(logvar); exp(2 logvar) is its square.": (
             kl + ((2 * logvar).exp() - logvar.exp()) / 2
@@ -81,6 +86,9 @@ def altered(formula: Callable[[Tensor, Tensor], Any], mu: Tensor, logvar: Tensor
             (-math.inf, bound, f"below {bound:g}"),
         ):
             values[f"logvar is kept {words}: it may be any number."] = formula(mu, logvar.clamp(low, high))
+    for least in (0.001, 0.01, 0.05, 0.1, 0.2, 0.5):
+        hint = f"sigma is kept above {least:g}: it may be any positive number."
+        values[hint] = formula(mu, logvar.clamp(min=2 * math.log(least)))
     for epsilon in EPSILONS:
         hint = f"{epsilon:.0e} seems to be added to the variance: that is not small beside exp(-60)."
         values[hint] = formula(mu, torch.logaddexp(logvar, torch.full_like(logvar, math.log(epsilon))))

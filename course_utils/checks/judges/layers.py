@@ -563,7 +563,14 @@ class Networks:
         others = problem_with(self.evidence, "others")
         besides = f" Layers of other kinds belong to the model: {others}." if others else ""
         found = ", ".join(weights)
-        return f"Linear layers and ReLU alone do not give {name}. Weights of {found} play a part.{besides}"
+        given = self.given(key)
+        takes = given.rows.shape[1] + given.labels[""].shape[1]
+        if not any(one.value.shape[1:2] == (takes,) for one in self.known["main"] if one.value.ndim > 1):
+            besides = f" None takes {takes} numbers: is all that is given joined in front?{besides}"
+        return (
+            f"Linear layers and ReLU alone do not lead from what is given to {name}. "
+            f"Weights of {found} play a part.{besides}"
+        )
 
     # Each of these is a hint that fits all outputs that could be explained.
 

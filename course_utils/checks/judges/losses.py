@@ -30,7 +30,7 @@ def factors(sizes: Sizes) -> dict[str, float]:
     n = sizes["images"]
     known = {
         "": 1.0,
-        "is missing": 0.0,
+        "is missing, or weighs next to nothing": 0.0,
         "has the wrong sign": -1.0,
         "counts twice: is it added twice, or is its 1/2 missing?": 2.0,
         "counts half": 0.5,
@@ -42,6 +42,7 @@ def factors(sizes: Sizes) -> dict[str, float]:
     }
     if d := sizes.get("latent dimensions"):
         known["is a mean over latent dimensions: sum over them"] = 1 / d
+        known["is a mean over latent dimensions and a sum over images: it is the other way round"] = n / d
     if pixels := sizes.get("pixels"):
         known["is a mean over pixels: sum over them"] = 1 / pixels
         known["is a mean over pixels, and over images once more"] = 1 / pixels / n

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.distributions import Normal
+from torch.nn.functional import softplus
 
 from course_utils.checks.judges.gaussians import standard_normal
 
@@ -21,6 +22,8 @@ def samplers(mu: Tensor, logvar: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         "The mean is missing: z = mu + sigma * eps.": (zero, sigma),
         "sigma is missing: this is mu + eps.": (mu, one),
         "Your sigma looks like logvar itself; take exp(logvar / 2).": (mu, logvar),
+        "sigma stands where logvar is asked for: this is mu + exp(sigma / 2) * eps.": (mu, (sigma / 2).exp()),
+        "Your sigma looks like softplus(logvar); it should be exp(logvar / 2).": (mu, softplus(logvar)),
         "Your sigma looks like logvar / 2: the exponential is missing.": (mu, logvar / 2),
     }
 
@@ -59,11 +62,14 @@ def judged(z: Tensor, mu: Tensor, logvar: Tensor) -> tuple[str, str]:
 def _pattern(noise: Tensor) -> str:
     """What noise (2, N, d) of two calls shares, or ''."""
     if (noise[0] - noise[1]).abs().max() < 1e-3:
-        return "Every call draws the same noise: do not set the seed."
+        return "Every call draws the same noise: is a seed set, or the noise kept?"
     if noise.std(1).max() < 1e-3:
         return "Every image gets the same noise: draw it in the shape of mu."
     if noise.std(2).max() < 1e-3:
         return "All dimensions share one noise: draw it in the shape of mu."
+    for axis, whole in ((1, "batch"), (2, "image")):  # never by chance, all of them
+        if noise.mean(axis).abs().max() < 1e-3 or (noise.std(axis) - 1).abs().max() < 1e-3:
+            return f"The noise of each {whole} has mean 0 or spread 1 exactly: draw every number alone."
     some = noise[0, :100]
     apart = (some[:, None] - some).abs().amax(2)
     if apart.fill_diagonal_(1).min() < 1e-3:  # never by chance

@@ -186,6 +186,12 @@ def _errors(pair: Pair, codes: np.ndarray) -> dict[str, np.ndarray]:
             lost / len(x[0])
         ),
         "The error is a mean over pixels and the energy a sum: take two sums.": lost / energy / len(x[0]),
+        "Each pixel's error is divided by that pixel: divide the sums over the image.": (
+            (((again - x) / x) ** 2).mean(1)
+        ),
+        "This compares energies: the error is the energy of the difference.": (
+            np.abs((again**2).sum(1) - energy) / energy
+        ),
         "The error is not divided by anything: divide it by the image's energy |x|^2.": lost,
         "This compares norms: the error and the energy are both squared.": np.sqrt(lost / energy),
         "This takes absolute values: the error and the energy are sums of squares.": relative(again, x, 1),
@@ -198,6 +204,9 @@ def _errors(pair: Pair, codes: np.ndarray) -> dict[str, np.ndarray]:
         "The first images are rounded to black and white: they are grey.": relative(dark_again, dark),
         "The energy is missing its square: divide by |x|^2.": lost / np.sqrt(energy),
         "The energy is that of the second image: divide by that of the first.": lost / (again**2).sum(1),
+        "The energy is kept above 1, which spares faint images: divide by the energy itself.": (
+            lost / np.maximum(energy, 1)
+        ),
         "1 is added to the energy: divide by the energy itself.": lost / (energy + 1),
         "The energy is that of the whole batch: divide each code's error by its own.": lost / energy.sum(),
         "The energy is an average over the batch: divide each code's error by its own.": lost / energy.mean(),

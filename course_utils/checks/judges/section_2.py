@@ -202,6 +202,8 @@ def _elbos(decode: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -
         "log p(x|z) is summed over the batch: each image has its own.": right.sum(1, keepdim=True),
         "The number of images divides the sum over samples: divide by that of samples.": s * right / n,
         "Summed over samples: take their mean.": s * right,
+        "The best sample counts alone: average over all of them.": right.max(0, keepdim=True).values,
+        "The last sample alone is divided by their number: add all of them up.": right[-1:] / s,
         "Only the first sample counts: average over all of them.": right[:1],
         "Only the last sample counts: average over all of them.": right[-1:],
         "This is the log of the mean likelihood; the ELBO has the mean of the log.": (
@@ -209,6 +211,7 @@ def _elbos(decode: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -
         ),
         "All images share one noise: eps has some for each.": of(mu + sigma * eps[:, :1]),
         "The noise is missing: every sample is the mean of q.": of(mu[None]),
+        "As many samples count as there are images: use all of eps, along its first axis.": of(z[:n]),
         "The noise is subtracted; it should be added.": of(mu - sigma * eps),
         # For a linear decoder these two are one.
         "Codes or logits are averaged over samples: average the log-likelihoods.": of(
@@ -219,6 +222,9 @@ def _elbos(decode: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -
         ),
         "Samples and images are mixed up: look at which axis of the flat result is which.": (
             right.reshape(n, s).T
+        ),
+        "Samples and images are mixed up: codes go through in another order than the images.": log_p(
+            x_logits.transpose(0, 1).reshape(x_logits.shape), x
         ),
         "Samples and images are mixed up: the codes of one image are compared with another.": (
             log_p(x_logits, x[mixed])
@@ -305,6 +311,8 @@ def _bounds(log_w: Tensor) -> dict[str, Any]:
         "This is the mean of the log-weights, the ELBO: take the log of the mean weight.": log_w.mean(0),
         "This is the sum of the log-weights: take the log of the mean weight.": log_w.sum(0),
         "Only the largest weight counts: all K enter the mean.": log_w.max(0).values,
+        "Only the largest weight counts, as one of K: all enter the mean.": log_w.max(0).values - log_k,
+        "K is taken to be 2: it is the number of samples.": bound + log_k - math.log(2),
         "The axes are swapped: K is the first axis, images the second.": log_w.logsumexp(1) - log_n,
         "The axes are swapped: sum over the first axis, the samples.": log_w.logsumexp(1) - log_k,
         "Log K has the size of the batch in it; K is the number of samples.": bound + log_k - log_n,
@@ -361,6 +369,12 @@ def _betas(reconstruction: str, kl: str, pixels: int, latent_dim: int, sigma: fl
         "None is no sigma of 1: the cross-entropy has no 2 sigma^2.": beta * two / 2,
         "The Gaussian's -log p is SSE / (2 sigma^2): the 2 is missing.": two * beta,
         "sigma enters squared.": beta * deviation,
+        "1 / 2 * sigma^2 multiplies by sigma^2: brackets are missing.": (
+            of_pixels / of_kl * (1 if sigma is None else sigma**2 / 2)
+        ),
+        "pixels and latent_dim have changed places.": (
+            (latent_dim if of_pixels > 1 else 1) / squares / (pixels if of_kl > 1 else 1)
+        ),
         "sigma makes no difference in your answer.": beta * squares,
         "A smaller sigma makes an error cost more nats: divide by it.": beta * squares**2,
     }

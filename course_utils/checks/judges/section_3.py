@@ -115,7 +115,13 @@ def _three(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> dict[str,
         nothing,
         nothing,
     )
-    weights = {"subtracted": -1, "missing": 0, "halved": 0.5, "taken twice": 2, "taken four times": 4}
+    weights = {
+        "subtracted": -1,
+        "missing, or next to nothing,": 0,
+        "halved": 0.5,
+        "taken twice": 2,
+        "taken four times": 4,
+    }
     for word, weight in weights.items():
         others[f"The KL is {word} in the loss, which is the sum of both terms."] = (r + weight * k, r, k)
     parts = {"loss": loss, "reconstruction": r, "KL": k}
@@ -188,7 +194,7 @@ def judge_test_elbo(seed: int, evidence: Evidence) -> list[Finding]:
     if not mean and error == whole_mean:  # that is said of the mean
         error = ""
     facts = {
-        "mode": "the model is in evaluation mode",
+        "mode": "the model is in evaluation mode, and its weights are as they came",
         "batches": "at most batch_size images go through at a time",
         "gradients": "no gradients are kept",
     }
@@ -393,6 +399,9 @@ def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
         ),
         "This is the largest weight alone: average all of them.": log_w.amax(0),
         "exp(log_w) underflows to 0 here: use torch.logsumexp.": log_w.float().exp().mean(0).log(),
+        "The axes are swapped: sum over the first axis, the samples.": (
+            torch.logsumexp(log_w, 1) - math.log(k)
+        ),
         "The axes are swapped: average over samples.": torch.logsumexp(log_w, 1) - math.log(n),
         "This is the negative log-likelihood: return log p(x) itself.": -bound(log_w),
         "One value per sample and image: average the weights over samples.": log_w,
@@ -420,6 +429,9 @@ def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
         ),
         "log p(x|z) is averaged over pixels and images: it is a sum over the pixels of each image.": (
             likelihood.mean(1, keepdim=True) / 784 + prior - own
+        ),
+        "log p(x|z) is averaged over the batch: each image has its own.": (
+            likelihood.mean(1, keepdim=True) + prior - own
         ),
         "log p(z) and log q(z|x) are means over dimensions: sum.": likelihood + (prior - own) / d,
         "The prior is taken at mu: take it at z.": likelihood + log_of(p, mu) - own,

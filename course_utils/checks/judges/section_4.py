@@ -48,6 +48,9 @@ def _walks(start: Tensor, end: Tensor, steps: int, spherical: bool = False) -> d
     if not spherical:
         arc = _arc(a, b, t, omega)
         return walks | {"This is the arc: without spherical=True the walk is straight.": arc}
+    acute = math.acos(np.clip(math.cos(omega), 0, 1))
+    if acute > 1e-3:
+        walks["The cosine is held above 0: angles up to pi may occur."] = _arc(a, b, t, acute)
     for bound in (0.9, 0.95, 0.98, 0.99, 0.995, 0.999):
         hint = f"The cosine is held below {bound}: every angle down to 0 may occur."
         walks[hint] = _arc(a, b, t, math.acos(np.clip(math.cos(omega), -bound, bound)))
@@ -103,6 +106,9 @@ def _wrong_arcs(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> dict[str, np.nda
             hint = f"For angles up to {bound} radians or more, and so near to pi, it is the line."
             walks[hint] = line
     walks["This is the straight line: is `spherical` used, and the cosine divided by both lengths?"] = line
+    walks["The angle stands outside the sine: it is the sine of t times omega."] = (
+        omega * (np.sin(1 - t) * a + np.sin(t) * b) / sine
+    )
     cosine = math.cos(omega) * short * long
     inside = _arc(a, b, t, math.acos(cosine)) if abs(cosine) <= 1 else line + np.nan
     hint = "The cosine is not divided by both lengths."
@@ -197,6 +203,10 @@ def _coordinates(n: int, taken: Evidence, largest: int) -> Formulas:
     for e in EPSILONS[:7]:
         hint = f"Probabilities from 0 to 1 are kept {e:.0e} away from both: use (i + 1/2) / n."
         formulas[hint] = _quantiles(np.linspace(0, 1, n).clip(e, 1 - e))
+    with np.errstate(all="ignore"):
+        formulas["These are quantiles of the logistic distribution, not of the normal one."] = np.log(
+            middle / (1 - middle)
+        )
     for sigma in (2, 3):
         formulas[f"These are quantiles of N(0, {sigma}^2): sigma is 1."] = sigma * right
     own, shown = (taken[f"coordinates {count}"] for count in (n, largest))
@@ -308,6 +318,7 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
     square, variance = (z.double().unsqueeze(1) - mu).numpy() ** 2 / 2, logvar.double().exp().numpy()
     no_square, mean = pairs + square / variance, mu.double()
     single = Normal(mean.mean(0), (logvar.double().exp().mean(0) + mean.var(0, correction=0)).sqrt())
+    within = Normal(mean.mean(0), logvar.double().exp().mean(0).sqrt())
     underflow = "exp(log q) is 0 here: use torch.logsumexp"
 
     def of(pairs: np.ndarray, prior: np.ndarray) -> np.ndarray:
@@ -332,13 +343,25 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
         "Each code meets its own posterior only: q(z) has those of all images.": _log_mean_exp(own, 0),
         "The logs are weighted by their softmax: q(z) is the plain mean of N densities.": weighted.sum(1),
         "A softmax compares the posteriors with each other; q(z) is their mean.": own - total,
+        "In q(z) logvar is halved, as if it were log sigma: it is log sigma^2.": _log_mean_exp(
+            posterior(mu, logvar / 2).log_prob(z.double().unsqueeze(1)).numpy().sum(2)
+        ),
         "Only the largest density counts here: q(z) is the mean of all N.": largest,
         "Only the largest density counts here, as one of N: q(z) is the mean of all.": largest - math.log(n),
         "Each dimension has an aggregate of its own: sum over dimensions first.": by_dimension.sum(1),
         "Dimensions and images are mixed up: view and reshape do not swap axes.": mixed,
+        "Only the first 100 posteriors belong to q(z) here: it is the mean of all N.": (
+            _log_mean_exp(matrix[:, :100])
+        ),
+        "The largest density of all is taken out: take out each code's own, by logsumexp.": (
+            np.log(np.exp((matrix - matrix.max()).astype(np.float32)).sum(1)) + matrix.max() - math.log(n)
+        ),
         f"{underflow}.": np.log(np.exp(matrix.astype(np.float32)).astype(float).sum(1) / n),
         "One Gaussian stands for q(z), which is the mean of all N densities.": (
             single.log_prob(z.double()).sum(1).numpy()
+        ),
+        "One Gaussian with the mean variance stands for q(z), the mean of all N densities.": (
+            within.log_prob(z.double()).sum(1).numpy()
         ),
     }
     for e in EPSILONS:

@@ -62,6 +62,10 @@ CONV: dict[str, Rule] = {
     "The number of strides is rounded to the nearest: round down.": lambda *by: round(_strides(*by)) + 1,
     "A part of a window does not count: round down to a whole number.": lambda *by: _strides(*by) + 1,
     "The first window is missing: it adds 1 to the number of strides.": lambda *by: _convolved(*by) - 1,
+    "The size alone is divided, the rest by itself: divide their sum.": (
+        lambda n, k, s, p: n // s + (2 * p - k) // s + 1
+    ),
+    "Only the kernel is divided by the stride: use brackets.": lambda n, k, s, p: n + 2 * p - k // s + 1,
     "The kernel counts one less: so a window too many fits.": lambda n, k, s, p: _convolved(n, k - 1, s, p),
     "The stride divides what is left after the first window.": lambda n, k, s, p: (n + 2 * p - k + 1) // s,
     "A convolution makes the side smaller: this is the rule of the transposed one.": _transposed,
@@ -209,6 +213,7 @@ def _maps(hidden: Tensor, channels: int, height: int, width: int) -> dict[str, n
         "The axes are swapped and then renamed: a reshape cannot put rows and columns back in order.": (
             last.transpose(0, 3, 2, 1).reshape(right.shape)
         ),
+        "Images and channels have changed places: images come first.": right.swapaxes(0, 1),
         "The rows of each map and its channels have changed places.": last.swapaxes(2, 3),
         "The numbers are moved, but still in a flat list.": right.reshape(n, -1),
     }

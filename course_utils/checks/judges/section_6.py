@@ -50,7 +50,8 @@ def _beta_losses(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, *betas
         weight = beta.view(-1, *[1] * max(r.ndim, k.ndim))
         return r + weight * k
 
-    r, k = losses.reconstructions(x_logits, x)[""], kls(mu, logvar).sum(1).mean()
+    each, of_mu = kls(mu, logvar).sum(1), mu.double().square().sum(1).mean() / 2
+    r, k = losses.reconstructions(x_logits, x)[""], each.mean()
     pixels, latent_dim = x[0].numel(), mu.shape[1]
     weights = {
         "beta makes no difference, as if it were 1: is it used?": beta**0,
@@ -73,6 +74,14 @@ def _beta_losses(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, *betas
         **losses.combined(of_all, x_logits, x, mu, logvar),
         **{hint: r + weight * k for hint, weight in weights.items()},
         "beta stands at the reconstruction; it belongs to the KL.": beta * r + k,
+        "The whole is divided by 1 + beta: a sum is asked for.": (r + beta * k) / (1 + beta),
+        "beta stands at the half of the KL that has mu in it alone.": r + k + (beta - 1) * of_mu,
+        **{
+            f"A capacity of {c} nats is taken off the KL: multiply the KL itself by beta.": (
+                r + beta * (each - c).abs().mean()
+            )
+            for c in (5, 10, 20, 25, 30, 50)
+        },
         "beta stands at both terms; it belongs to the KL alone.": beta * (r + k),
         "beta divides the reconstruction: it multiplies the KL.": r / beta + k,
         "A larger beta makes the reconstruction lighter: only the KL has a factor.": (
@@ -127,6 +136,9 @@ def _schedules(share: float, top: float, *times: float) -> dict[str, np.ndarray]
         "It falls from `top` to 0: a warm-up rises.": top - right,
         "It jumps at t = share: the rise should be gradual.": np.where(share <= t, top, 0.0),
         "It jumps after t = share: the rise should be gradual.": np.where(share < t, top, 0.0),
+        "After the rise it is 1: hold it at `top`.": np.where(t < share, rising, 1.0),
+        "After t = share it falls again: hold it at `top`.": np.where(t <= share, rising, top * (1 - late)),
+        "`top` and `share` have changed places.": share * np.minimum(t / top, 1),
         "After t = share it falls back to 0.": np.where(share >= t, right, 0.0),
         "From t = share on it falls back to 0.": np.where(share > t, right, 0.0),
         "It starts again after t = share: hold it at `top`.": top * (t % share) / share,
@@ -173,7 +185,7 @@ def judge_mutual_information_gap(seed: int, evidence: Evidence) -> list[Finding]
     claim = "it is the gap between the best two codes, a share of the factor's entropy, averaged over factors"
     return Table.of(probes.gap_looks, seed, _scores, sizes, 1e-5).judge(
         evidence,
-        Property(claim, 3, ["last", "several"], advice),
+        Property(claim, 3, ["last", "several", "shared"], advice),
         Property("values and pairs of values may be missing", 1, ["sparse"], advice),
         Property("there may be one factor, and any number of values and pairs", 1, ["one", "many"], advice),
     )
@@ -248,8 +260,16 @@ def _scores(*given: Tensor) -> dict[str, Any]:
     n, several = len(codes), len(ranked) > 2
     sums = of_codes[:, None] + entropy
     correlations = np.abs(np.corrcoef(codes.T, factors.T)[: codes.shape[1], codes.shape[1] :])
+    taken: list[int] = []
+    left = information.copy()
+    for factor in left.T:
+        factor[taken] = 0
+        taken.append(int(factor.argmax()))
     per_factor = {
         "": scores,
+        "A code is left out once it is the best of a factor: it may serve several factors.": (
+            _gaps(left) / entropy
+        ),
         "The gap is in nats: divide it by the factor's entropy.": gaps,
         "The gap is divided by the code's entropy; take the factor's.": gaps / of_codes[best],
         "The gap is divided by the last code's entropy; take the factor's.": gaps / of_codes[-1],
@@ -285,6 +305,7 @@ def _scores(*given: Tensor) -> dict[str, Any]:
             _gaps(2 * information / sums)
         ),
         "These are correlations: mutual information is asked for.": _gaps(correlations),
+        "These are squared correlations: mutual information is asked for.": _gaps(correlations**2),
         "Only the first factor counts: average over all.": scores[0],
         "Only the last factor counts: average over all.": scores[-1],
         "Only the first two factors count: average over all.": scores[:2],

@@ -73,6 +73,8 @@ def _requests(decode: Callable[[Tensor, Tensor], Tensor], labels: Tensor, z: Ten
         "Every row shows the first z.": grid(labels, z[:1].expand(rows, -1)),
         "Only the first z is decoded.": grid(labels, z[:1]),
         "Only the first label is decoded.": by_row[:, 0],
+        "Every row shows the mean of all z.": grid(labels, z.mean(0, keepdim=True).expand(rows, -1)),
+        "The labels run backwards: keep their order.": grid(labels.flip(0), z),
         "Every column shows the first label.": grid(labels[:1].expand(columns), z),
         "Codes and labels go in pairs: every label is wanted for every z.": shown(z[:pairs], labels[:pairs]),
         "z changes within a row: keep it for all the labels.": shown(codes, every),
@@ -141,7 +143,14 @@ def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
         "The square of the mean is compared: take the variance over images.": mu.mean(1) ** 2,
         "One image far from the mean suffices: take the mean of all squares.": ((mu - centre) ** 2).max(1),
         "The mean is compared: take the variance over images.": mu.mean(1),
+        "The largest distance from 0 is compared: take the variance over images.": np.abs(mu).max(1),
+        "Each image is centred over its dimensions first: only the mean over images goes.": (
+            (mu - across).var(1, ddof=1)
+        ),
         "One mean over everything is subtracted: each dimension has its own.": ((mu - whole) ** 2).mean(1),
+        "The differences between one image and the next vary: take the means themselves.": (
+            np.diff(mu, axis=1).var(1, ddof=1)
+        ),
         "The mean over dimensions is subtracted: take that over images.": ((mu - across) ** 2).mean(1),
         "E[x^2] - E[x]^2 loses its digits far from 0: subtract the mean first.": short,
         "This counts images: take the variance over images, dim 0.": mu.var(2, ddof=1),
@@ -154,6 +163,12 @@ def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
         "": right,
         "The threshold is fixed at 0.01: use the one that is given.": above(var, 0.01),
         "What lies just at the threshold is counted: active is what lies above.": (var >= threshold).sum(1),
+        "The threshold is taken as a share of the largest variance: use it as it is.": (
+            above(var / var.max(1, keepdims=True))
+        ),
+        "Single numbers are counted: count dimensions, by their mean square.": (
+            ((mu - centre) ** 2 > threshold).sum((1, 2))
+        ),
         "This counts the dimensions that are switched off.": d - right,
         "This counts the dimensions below the threshold.": (var < threshold).sum(1),
         "This is a share: return the number of dimensions.": right / d,
@@ -197,6 +212,9 @@ def _means(model: Witness, x: Tensor, size: int) -> dict[str, Any]:
     parts = mu.split(size)
     return {
         "": mu,
+        "The last image of each batch is missing: a slice leaves its end out by itself.": torch.cat(
+            [part[:-1] for part in parts]
+        ),
         "The last, smaller batch is missing.": mu[: n - n % size],
         "Only the first batch is there: collect every batch before you return.": parts[0],
         "Only the last batch is there: collect every batch, then join them.": parts[-1],
@@ -235,6 +253,8 @@ def _matrices(true: Tensor, predicted: Tensor, num_classes: int) -> dict[str, An
         wrapped.ravel()[(row * num_classes + column) % 256] += 1
         crowded.ravel()[row * (num_classes - 1) + column] += 1
     right, last = np.diag(matrix.diagonal()), max(rows + columns) + 1
+    at_last = np.zeros_like(matrix)
+    at_last[rows[-1], columns[-1]] = 1
     occur, binned = (
         np.flatnonzero(matrix.sum(0) + matrix.sum(1)),
         np.histogram2d(rows, columns, num_classes)[0],
@@ -245,9 +265,12 @@ def _matrices(true: Tensor, predicted: Tensor, num_classes: int) -> dict[str, An
         "Each pair counts once, however often it occurs: truth values, or an indexed += ?": matrix > 0,
         "These are shares of each row: return counts.": matrix / matrix.sum(1, keepdims=True).clip(1),
         "These are shares of each column: return counts.": matrix / matrix.sum(0).clip(1),
+        "Ten classes are built in: use num_classes.": np.pad(matrix, (0, max(0, 10 - num_classes))),
+        "The last pair is left out.": matrix - at_last,
         "Only right predictions are counted: count the wrong ones too.": right,
         "Right predictions are left out: they belong on the diagonal.": matrix - right,
         "These are the right predictions of each class: wrong ones belong beside them.": matrix.diagonal(),
+        "Class 0 is left out: classes are counted from 0.": np.pad(matrix[1:, 1:], ((1, 0), (1, 0))),
         "Both orders of a pair are counted: rows are true classes only.": matrix + matrix.T,
         "Pairs are numbered in 8 bits: from 256 on the numbers begin again.": wrapped,
         "Different pairs share a number: it is true * num_classes + predicted.": crowded,

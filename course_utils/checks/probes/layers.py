@@ -80,9 +80,9 @@ def codes(seed: int, n: int, latent_dim: int) -> Tensor:
 def two_sizes(
     seed: int, latent_dim: int, calls: Callable[[Tensor, Tensor], dict[str, Call]]
 ) -> dict[str, Case]:
-    """Five images and codes of this size, and one with a code of one number; `calls` makes calls of them."""
-    sizes = {"main": (latent_dim, 5), SINGLE: (1, 1)}
-    return {name: Case((d,), calls(images(seed, n), codes(seed, n, d))) for name, (d, n) in sizes.items()}
+    """Five images, six codes of this size, and one of each with a code of one number; `calls` makes calls."""
+    sizes = {"main": (latent_dim, 5, 6), SINGLE: (1, 1, 1)}
+    return {name: Case((d,), calls(images(seed, n), codes(seed, m, d))) for name, (d, n, m) in sizes.items()}
 
 
 # --- known numbers ----------------------------------------------------------------------------------

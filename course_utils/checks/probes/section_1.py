@@ -102,11 +102,16 @@ class Pair:
         return torch.from_numpy(function(flat)).view(-1, *gives)
 
 
-def _blurred(seed: int, latent_dim: int) -> Pair:
-    """A layer with a sigmoid, and one that goes back too far."""
+def _blurred(seed: int, latent_dim: int, shade: float = 1.0) -> Pair:
+    """A layer with a sigmoid, which paints as bright as `shade`, and one that goes back too far."""
     up = torch.randn(latent_dim, 30, generator=generator(seed, 3), dtype=torch.float64).numpy()
     down = 1.5 * np.linalg.pinv(up)
-    return Pair(latent_dim, (6, 5), lambda z: 1 / (1 + np.exp(-z @ up)), lambda x: (x - 0.5) @ down)
+    return Pair(
+        latent_dim,
+        (6, 5),
+        lambda z: shade / (1 + np.exp(-z @ up)),
+        lambda x: (x / shade - 0.5) @ down,
+    )
 
 
 def _exact() -> Pair:
@@ -127,14 +132,14 @@ def hole_looks(seed: int) -> dict[str, tuple[tuple[Pair, Tensor, float], ...]]:
     def draw(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=g, dtype=torch.float64)
 
-    pair, short, exact = _blurred(seed, 3), _blurred(seed, 1), _exact()
+    pair, faint, short, exact = _blurred(seed, 3), _blurred(seed, 3, 0.1), _blurred(seed, 1), _exact()
     near, far = (s * torch.randn(53, 3, generator=g, dtype=torch.float64) for s in (1, 2))
     points = (1 + 2 * draw(16, 1, 1)) * torch.where(draw(16, 1, 1) < 0.5, -1, 1)  # far from 0: no loss there
     codes = torch.randint(1, 17, (31, 1), generator=g).double()
     steps = (np.geomspace(2e-4, 20, 10) * (1 + draw(10).numpy())).tolist()
     limits = (0.05 * 5 ** draw(16)).tolist()
     return {
-        "shares": tuple((pair, z, t) for t in steps for z in (near, far)),
+        "shares": tuple((one, z, t) for t in steps for one, z in ((pair, near), (pair, far), (faint, near))),
         "single": tuple((short, p, t) for p, t in zip(points, limits, strict=True)),
         "ties": tuple((exact, codes, (k / 32) ** 2) for k in range(1, 17)),
     }

@@ -132,7 +132,7 @@ def test_set(seed: int) -> tuple[Witness, Tensor, int]:
     There are more batches than images in one: who takes batch_size for the number of batches shows.
     """
     size = _between(5, 6, seed, 8)
-    return Witness(seed, 16), greys(seed, size * (size + 2) + _between(2, 3, seed, 9), 28), size
+    return Witness(seed, 16).float(), greys(seed, size * (size + 2) + _between(2, 3, seed, 9), 28), size
 
 
 def probe_test_elbo(evidence: Evidence, answer: Any, seed: int) -> None:

@@ -67,9 +67,9 @@ CASES = {  # images and latent dimensions
     "main": (7, 3),
     "other": (9, 2),
     "third": (6, 4),
-    "flat": (8, 1),
+    "flat": (130, 1),
     "near": (6, 2),  # posteriors near the prior, codes such that both estimates fall below 0
-    "wide": (5, 150),  # densities far below what exp can hold in float32
+    "wide": (5, 150),  # densities far below what exp can hold in float32, and far from one another
     "narrow": (5, 3),  # densities of which some are enormous
     "one": (1, 1),
 }
@@ -89,6 +89,8 @@ def _samples(seed: int, case: str) -> tuple[Tensor, Tensor, Tensor]:
         return -0.3 * mu, 0.5 * mu, 0.4 + 0.2 * torch.rand(n, latent_dim, generator=g)
     mu, shared = mu + 1.8, 2 * torch.rand(latent_dim, generator=g) - 2
     logvar = shared + spread * (torch.rand(n, latent_dim, generator=g) - 0.5)
+    if case == "wide":
+        logvar = logvar + torch.linspace(-1, 1, n).unsqueeze(1)
     if case == "narrow":
         logvar = torch.linspace(-16, 9, latent_dim) + logvar
     noise = torch.randn(n, latent_dim, generator=g).clamp(-1.5, 1.5)

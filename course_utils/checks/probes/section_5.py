@@ -78,9 +78,11 @@ def feature_looks(seed: int) -> dict[str, tuple[Any, ...]]:
     for key, shape in SHAPES.items():
         count = math.prod(shape)
         numbers = torch.randperm(count, generator=generator(seed, 3)).float().view(shape[0], -1) - count // 2
-        looks[key] = (numbers, *shape[1:])
+        looks[key] = (numbers / 2, *shape[1:])
     hidden, *sizes = looks["tall"]
-    return looks | {"part": (torch.cat([hidden, hidden + 0.5], dim=1).double()[:, : hidden.shape[1]], *sizes)}
+    return looks | {
+        "part": (torch.cat([hidden, hidden + 0.25], dim=1).double()[:, : hidden.shape[1]], *sizes)
+    }
 
 
 def probe_fixed_feature_map(evidence: Evidence, answer: Any, seed: int) -> None:

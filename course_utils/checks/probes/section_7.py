@@ -134,12 +134,12 @@ def means_looks(seed: int) -> dict[str, tuple[Witness, Tensor, int]]:
     single image."""
     x = greys(seed, 66, 3)
     looks = {"all": (x, BATCH), "few": (x[:5], 500), "one": (x[:1], 500), "last one": (x[:22], BATCH)}
-    return {key: (Witness(seed, 3).eval(), *given) for key, given in looks.items()}
+    return {key: (Witness(seed, 3).float().eval(), *given) for key, given in looks.items()}
 
 
 def probe_posterior_means(evidence: Evidence, answer: Any, seed: int) -> None:
     look(evidence, one(answer), means_looks(seed))
-    came = {"training": Witness(seed, 3).train(), "evaluation": Witness(seed, 3).eval()}
+    came = {"training": Witness(seed, 3).float(), "evaluation": Witness(seed, 3).float().eval()}
     carried: list[bool] = []
 
     def means(model: Witness) -> Any:

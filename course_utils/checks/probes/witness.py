@@ -91,14 +91,17 @@ class Witness(nn.Module):
             evidence[f"{key}{suffix}"] = as_array(torch.cat(notes)) if notes else never
 
     def in_mode(self, seed: int, training: bool) -> float:
-        """The fact that it was in this mode whenever it was called, and in training mode afterwards too."""
+        """The fact that it was in this mode whenever it was called: in training mode afterwards too; where it
+        is evaluated, in float32, as it came."""
         modes, complaint = [*self.modes, *([self.mode] if training else [])], ""
         if training and not all(map(all, modes)):
-            complaint = "It is put into evaluation mode, in which nothing is trained."
+            complaint = "It is put into evaluation mode: leave it in training mode."
         elif not training and any(own for own, _ in modes):
             complaint = "It is in training mode: call model.eval() first."
         elif not training and any(map(any, modes)):
             complaint = "Only the model's own flag is turned: model.eval() reaches the modules inside too."
+        elif not training and any(weight.dtype != torch.float32 for weight in self.parameters()):
+            complaint = "It leaves the weights in another precision than they came in."
         return self._fact(seed, "mode", complaint)
 
     def in_batches(self, seed: int, most: int) -> float:
