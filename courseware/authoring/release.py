@@ -61,8 +61,9 @@ def build(root: Path) -> list[str]:
         course = CourseDirectory(config=config)
         with closing(Gradebook(course.db_url, course.course_id)) as book:
             revalued = {name: revaluation(book, name, one) for name, one in made.items()}
-        for name in [name for name in made if not revalued[name]]:
-            enter(name, config)  # ... and so not halfway through the gradebook
+            for name in [name for name in made if not revalued[name]]:
+                make_room(book, name, made[name])
+                enter(name, config)  # ... and so not halfway through the gradebook
         former.mkdir()
         for old in released.glob(FOLDERS):  # a section that is gone as well
             os.replace(old, former / old.name)
@@ -125,18 +126,16 @@ def _made(
 
 def enter(assignment: str, config: Config) -> None:
     """Enter an assignment into the gradebook as it is in solutions/; notebooks/ stays as it is."""
-    course = CourseDirectory(config=config)
-    with closing(Gradebook(course.db_url, course.course_id)) as book:
-        if book.assignment_submissions(assignment):
-            _widen(book, assignment, _made(config, [assignment])[assignment])
     _made(config, [assignment], entered=True)
 
 
-def _widen(book: Gradebook, assignment: str, released: Mapping[str, NotebookNode]) -> None:
-    """Make room for the graded cells of a release that are new, also in what has been handed in.
+def make_room(book: Gradebook, assignment: str, released: Mapping[str, NotebookNode]) -> None:
+    """Room for the cells of a release that the gradebook has not, also in what has been handed in.
 
-    nbgrader's own step, which fills in the rest, adds none once there are submissions.
+    nbgrader's own step, which then fills in the rest, adds none once there are submissions.
     """
+    if not book.assignment_submissions(assignment):
+        return
     for name, notebook in released.items():
         entry = book.update_or_create_notebook(name, assignment)
         for submission in book.assignment_submissions(assignment):
@@ -304,10 +303,13 @@ class Rehearsed(NotebookExporter):
         name = course.assignment_id
         try:
             with closing(Gradebook(course.db_url, course.course_id)) as book:
-                if converter.force and (sentence := revaluation(book, name, _made(config, [name])[name])):
-                    raise CourseError(sentence)
+                if converter.force:
+                    made = _made(config, [name])[name]
+                    if sentence := revaluation(book, name, made):
+                        raise CourseError(sentence)
+                    make_room(book, name, made)
                 known = name in {one.name for one in book.assignments}
-            if converter.force or not known:
+            if not known:
                 enter(name, config)
         except CourseError as problem:
             self.log.error(str(problem))

@@ -12,6 +12,8 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import nbformat
+
 from course_utils.settings import CourseError
 from courseware.authoring import release
 from courseware.classroom import batch, gradebook, pool
@@ -80,7 +82,11 @@ def regrade(
                 yield compare(found[0], result) if found else new
         approve()
         gradebook.require_same_points(course, book, name, whole)
-        release.enter(name, course.config)  # its points may be others now
+        # Its points may be others now, and there may be more of them.
+        release.make_room(
+            book, name, {one: nbformat.reads(text, 4) for one, text in assignment.released.items()}
+        )
+        release.enter(name, course.config)
         book.db.expire_all()
         file.seek(0)
         for _ in whole:

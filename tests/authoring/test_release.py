@@ -272,8 +272,10 @@ def test_a_new_exercise_is_released_and_left_to_a_regrade_of_everybody(small):
     handed_in(small, graded("assert True", 1), graded("assert 2", 2, "another"))
     (sentence,) = release.build(small)
     assert "(one, another: 2, new): `course build`, then `course regrade 01-one`" in sentence
-    release.enter("01-one", release.settings(small))
     with Gradebook(f"sqlite:///{small / 'gradebook.db'}", "vae-course") as book:
+        release.make_room(book, "01-one", {"one": notebooks.read(small / "notebooks" / ONE)})
+        release.enter("01-one", release.settings(small))
+        book.db.expire_all()
         (entry,) = book.find_submission("01-one", "ada").notebooks
         assert {grade.name: grade.max_score for grade in entry.grades} == {"same": 1, "another": 2}
         assert book.find_source_cell("another", "one", "01-one").source == "assert 2"
