@@ -453,7 +453,7 @@ WRONG_PARTS = edited(
             "one maximum for all codes",
             "torch.logsumexp(pairs, dim=1)",
             "(pairs - pairs.max()).exp().sum(1).log() + pairs.max()",
-            "The largest density of all",
+            "use torch.logsumexp",
         ),
         (
             "the whole KL for its second part",

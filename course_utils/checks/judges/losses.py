@@ -46,6 +46,7 @@ def factors(sizes: Sizes) -> dict[str, float]:
     if pixels := sizes.get("pixels"):
         known["is a mean over pixels: sum over them"] = 1 / pixels
         known["is a mean over pixels, and over images once more"] = 1 / pixels / n
+        known["is a mean over pixels and a sum over images: it is the other way round"] = n / pixels
     if pixels := sizes.get("averaged pixels"):
         known["is summed over pixels: take their mean"] = pixels
         known["is summed over everything: take the mean"] = n * pixels

@@ -353,9 +353,6 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
         "Only the first 100 posteriors belong to q(z) here: it is the mean of all N.": (
             _log_mean_exp(matrix[:, :100])
         ),
-        "The largest density of all is taken out: take out each code's own, by logsumexp.": (
-            np.log(np.exp((matrix - matrix.max()).astype(np.float32)).sum(1)) + matrix.max() - math.log(n)
-        ),
         f"{underflow}.": np.log(np.exp(matrix.astype(np.float32)).astype(float).sum(1) / n),
         "One Gaussian stands for q(z), which is the mean of all N densities.": (
             single.log_prob(z.double()).sum(1).numpy()

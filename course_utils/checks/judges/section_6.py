@@ -308,6 +308,7 @@ def _scores(*given: Tensor) -> dict[str, Any]:
         "These are squared correlations: mutual information is asked for.": _gaps(correlations**2),
         "Only the first factor counts: average over all.": scores[0],
         "Only the last factor counts: average over all.": scores[-1],
+        "Only the factor with the largest gap counts: average over all.": scores.max(),
         "Only the first two factors count: average over all.": scores[:2],
         "Summed over factors: average.": scores.sum(),
     }

@@ -85,6 +85,7 @@ def _samples(seed: int, case: str) -> tuple[Tensor, Tensor, Tensor]:
     g = generator(seed, 43 + n)
     spread = 1.5 / math.sqrt(latent_dim)
     mu = spread * torch.randn(n, latent_dim, generator=g)
+    mu[100:] += 4  # who takes fewer posteriors shows
     if case == "near":
         return -0.3 * mu, 0.5 * mu, 0.4 + 0.2 * torch.rand(n, latent_dim, generator=g)
     mu, shared = mu + 1.8, 2 * torch.rand(latent_dim, generator=g) - 2
