@@ -630,6 +630,13 @@ WRONG_SHARES = edited(
     "hole_share",
     SHARE,
     [
+        ("each pixel by itself", _LOST, "((again - x) / x).square().mean(1)", "divided by that pixel"),
+        (
+            "energies compared",
+            _LOST,
+            "(again.square().sum(1) - x.square().sum(1)).abs() / x.square().sum(1)",
+            "compares energies",
+        ),
         ("error per pixel", _LOST, "(again - x).square().mean(1)", "number of pixels"),
         ("faint images spared", _LOST, f"{_LOST}.clamp(min=1)", "kept above 1"),
         ("error not relative", _LOST, "(again - x).square().sum(1)", "not divided by anything"),

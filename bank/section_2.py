@@ -74,6 +74,13 @@ WRONG_KLS = [
         "gaussian_kl",
         KL,
         [
+            ("the size of mu", "mu**2", "mu.abs()", "not as its size"),
+            (
+                "softplus for sigma",
+                "0.5 * (mu**2 + logvar.exp() - 1 - logvar)",
+                "0.5 * (mu**2 + F.softplus(logvar) ** 2 - 1 - 2 * F.softplus(logvar).log())",
+                "looks like softplus",
+            ),
             (
                 "the 1/2 before the variance alone",
                 "0.5 * (mu**2 + logvar.exp() - 1 - logvar)",
@@ -224,6 +231,13 @@ WRONG_SAMPLES = edited(
     "reparameterize",
     SAMPLE,
     [
+        (
+            "sigma held above 0.1",
+            "(0.5 * logvar).exp()",
+            "(0.5 * logvar).exp().clamp(min=0.1)",
+            "kept above 0.1",
+        ),
+        ("softplus for sigma", "(0.5 * logvar).exp()", "F.softplus(logvar)", "looks like softplus"),
         ("the variance in place of sigma", "(0.5 * logvar).exp()", "logvar.exp()", "looks like exp(logvar)"),
         ("logvar in place of sigma", "(0.5 * logvar).exp()", "logvar", "looks like logvar itself"),
         ("the mean forgotten", "mu + sigma * eps", "sigma * eps", "mean is missing"),
@@ -398,6 +412,14 @@ WRONG_ELBOS = edited(
     "monte_carlo_elbo",
     ELBO,
     [
+        ("as many samples as images", "in eps", "in eps[: len(x)]", "As many samples count"),
+        ("the best sample", ".mean(0)", ".amax(0)", "The best sample counts alone"),
+        (
+            "the last sample over S",
+            "torch.stack(log_likelihoods).mean(0)",
+            "log_likelihoods[-1] / len(eps)",
+            "The last sample alone",
+        ),
         ("the loss in place of the bound", _BOUND, f"-({_BOUND})", "This is -ELBO"),
         ("the KL added", "mean(0) - kl", "mean(0) + kl", "KL is added"),
         (
@@ -573,6 +595,8 @@ WRONG_BOUNDS = edited(
     "importance_weighted_bound",
     BOUND,
     [
+        ("K is 2", "len(log_w)", "2", "K is taken to be 2"),
+        ("the largest weight as one of K", "torch.logsumexp(log_w, dim=0)", "log_w.amax(0)", "as one of K"),
         (
             "the largest weight taken out and not put back",
             f" - {_K}",
@@ -746,6 +770,7 @@ WRONG_BETAS = edited(
     "what_is_my_beta",
     BETA,
     [
+        ("no brackets", "beta /= 2 * sigma**2", "beta *= 1 / 2 * sigma**2", "brackets are missing"),
         ("whole division", "beta /= latent_dim", "beta //= latent_dim", "Whole division"),
         (
             "the lesson's sizes written in",

@@ -345,6 +345,18 @@ WRONG_LOSSES = edited(
     LOSS,
     [
         (
+            "sum and mean of the KL exchanged",
+            ".sum(1).mean()\n    return",
+            ".sum(0).mean()\n    return",
+            "the other way round",
+        ),
+        (
+            "a KL that weighs nothing",
+            "reconstruction + kl,",
+            "reconstruction + 0.00025 * kl,",
+            "next to nothing",
+        ),
+        (
             "both terms summed over the batch",
             "sum(1).mean()",
             "sum()",
@@ -861,6 +873,12 @@ WRONG_EVALUATIONS = [
         "test_elbo",
         EVALUATION,
         [
+            (
+                "sigma for logvar",
+                "reparameterize(mu, logvar)",
+                "reparameterize(mu, (0.5 * logvar).exp())",
+                "sigma stands where logvar",
+            ),
             ("the loss in place of the bound", _VALUE, f"-({_VALUE})", "This is the loss, -ELBO"),
             (
                 "the cross-entropy's own mean",
@@ -1136,6 +1154,13 @@ WRONG_LIKELIHOODS = edited(
     "estimate_log_likelihood",
     LIKELIHOOD,
     [
+        (
+            "the batch averaged",
+            "(model.decode(z), x)",
+            "(model.decode(z), x).mean()",
+            "averaged over the batch",
+        ),
+        ("summed over images", "dim=0) - math", "dim=1) - math", "The axes are swapped"),
         ("the prior at the noise", "density(z, zeros", "density(noise, zeros", "prior is taken at the noise"),
         (
             "q at the noise",

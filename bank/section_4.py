@@ -75,6 +75,13 @@ WRONG_WALKS = [
         "interpolate",
         WALK,
         [
+            ("the cosine above 0", "torch.acos(cosine)", "torch.acos(cosine.clamp(min=0))", "held above 0"),
+            (
+                "the angle outside the sine",
+                "torch.sin((1 - t) * omega) * z_start + torch.sin(t * omega) * z_end",
+                "omega * (torch.sin(1 - t) * z_start + torch.sin(t) * z_end)",
+                "outside the sine",
+            ),
             (
                 "the line where the cosine is beyond 0.95 on either side",
                 "cosine > 0.9999",
@@ -260,6 +267,12 @@ WRONG_GRIDS = edited(
     "quantile_grid",
     GRID,
     [
+        (
+            "logistic quantiles",
+            "torch.special.ndtri((torch.arange(n) + 0.5) / n)",
+            "torch.logit((torch.arange(n) + 0.5) / n)",
+            "logistic",
+        ),
         ("z2 changes fastest", "(z1, z2) for", "(z2, z1) for", "swapped"),
         ("rows from the top", "for z2 in c", "for z2 in c.flip(0)", "run from the top"),
         ("a square of points", _POINTS, f"{_POINTS}.view(n, n, 2)", "shape of its own"),
@@ -443,6 +456,18 @@ WRONG_PARTS = edited(
     "kl_decomposition",
     PARTS,
     [
+        (
+            "one Gaussian with the mean variance",
+            "torch.logsumexp(pairs, dim=1) - math.log(len(z))",
+            "log_normal(z, mu.mean(0), logvar.exp().mean(0).log())",
+            "mean variance",
+        ),
+        (
+            "logvar halved in q(z)",
+            "log_normal(z.unsqueeze(1), mu, logvar)",
+            "log_normal(z.unsqueeze(1), mu, logvar / 2)",
+            "logvar is halved",
+        ),
         (
             "100 posteriors at most",
             "torch.logsumexp(pairs, dim=1) - math.log(len(z))",

@@ -70,6 +70,18 @@ WRONG_SIZES = edited(
     "conv_sizes",
     SIZES,
     [
+        (
+            "only the kernel divided",
+            "(size + 2 * padding - kernel) // stride + 1",
+            "size + 2 * padding - kernel // stride + 1",
+            "use brackets",
+        ),
+        (
+            "divided by parts",
+            "(size + 2 * padding - kernel) // stride + 1",
+            "size // stride + (2 * padding - kernel) // stride + 1",
+            "divide their sum",
+        ),
         ("padding on one side", "size + 2 * padding", "size + padding", "The padding counts twice"),
         (
             "padding on one side of a transposed one",
@@ -436,6 +448,12 @@ WRONG_MAPS = edited(
     "fixed_feature_map",
     MAP,
     [
+        (
+            "images for channels",
+            "permute(0, 3, 1, 2)",
+            "permute(3, 0, 1, 2)",
+            "Images and channels have changed",
+        ),
         ("whole numbers alone", "2)", "2).long()", "cut off to a whole number"),
         ("width before height", "permute(0, 3, 1, 2)", "transpose(1, 3)", "still swapped"),
         (

@@ -69,6 +69,14 @@ WRONG_LOSSES = edited(
     "beta_loss",
     LOSS,
     [
+        ("divided by 1 + beta", ".mean()", ".mean() / (1 + beta)", "divided by 1 + beta"),
+        ("a capacity", "beta * kl.sum(1)", "beta * (kl.sum(1) - 25).abs()", "A capacity of 25"),
+        (
+            "beta for mu alone",
+            "beta * kl.sum(1)",
+            "kl.sum(1) + (beta - 1) * 0.5 * (mu**2).sum(1)",
+            "that has mu in it alone",
+        ),
         (
             "beta on the reconstruction",
             _RETURN,
@@ -270,6 +278,24 @@ WRONG_RISES = edited(
     "warm_up",
     RISE,
     [
+        (
+            "1 after the rise",
+            "top * min(1.0, t / share)",
+            "top * t / share if t < share else 1.0",
+            "After the rise it is 1",
+        ),
+        (
+            "falls again",
+            "top * min(1.0, t / share)",
+            "top * t / share if t <= share else top * (1 - t) / (1 - share)",
+            "it falls again",
+        ),
+        (
+            "top and share exchanged",
+            "top * min(1.0, t / share)",
+            "share * min(1.0, t / top)",
+            "have changed places",
+        ),
         ("never stops rising", _RISE, "top * t / share", "goes on rising"),
         ("share ignored", _RISE, "top * t", "whole training"),
         ("rises to 1", _RISE, "min(1.0, t / share)", "rises to 1"),
@@ -485,6 +511,7 @@ def mutual_information_gap(codes, factors):
         "mutual_information_gap",
         GAP,
         [
+            ("the largest gap", "torch.stack(scores).mean()", "torch.stack(scores).max()", "the largest gap"),
             (
                 "a thousandth in the logarithms",
                 "return entropy(p.sum(1)) + entropy(p.sum(0)) - entropy(p.flatten())",

@@ -410,6 +410,13 @@ WRONG_REQUESTS = [
         "request_digits",
         REQUEST,
         [
+            ("labels backwards", "labels.repeat", "labels.flip(0).repeat", "run backwards"),
+            (
+                "the mean of all z",
+                "z.repeat_interleave(len(labels), dim=0)",
+                "z.mean(0).expand(len(z) * len(labels), -1)",
+                "the mean of all z",
+            ),
             ("logits in place of images", ".sigmoid()", "", "image is their sigmoid"),
             ("the first z in every row", _CODES, "z[:1].expand(len(z) * len(labels), -1)", "first z"),
             ("z changes along a row", _CODES, "z.repeat(len(labels), 1)", "changes within"),
@@ -543,6 +550,21 @@ WRONG_COUNTS = edited(
     "count_active",
     COUNT,
     [
+        (
+            "a share of the largest",
+            "> threshold",
+            "> threshold * mu.var(0).max()",
+            "share of the largest variance",
+        ),
+        ("numbers counted", "mu.var(0)", "(mu - mu.mean(0)).square()", "Single numbers are counted"),
+        ("the largest distance from 0", "mu.var(0)", "mu.abs().amax(0)", "The largest distance"),
+        ("differences of neighbours", "mu.var(0)", "mu.diff(dim=0).var(0)", "between one image and the next"),
+        (
+            "each image centred",
+            "mu.var(0)",
+            "(mu - mu.mean(1, keepdim=True)).var(0)",
+            "centred over its dimensions",
+        ),
         ("the standard deviation", "var", "std", "standard deviation is compared"),
         ("the mean square", "mu.var(0)", "(mu**2).mean(0)", "A constant far from 0"),
         ("dimensions that are switched off", ">", "<=", "switched off"),
@@ -663,6 +685,7 @@ WRONG_MEANS = edited(
     "posterior_means",
     MEANS,
     [
+        ("an image short", "means.append(mu)", "means.append(mu[:-1])", "The last image of each batch"),
         ("a list of the batches' means", "torch.cat(means)", "means", "returned a list"),
         (
             "stack for cat",
@@ -771,6 +794,25 @@ WRONG_MATRICES = [
         "confusion",
         MATRIX,
         [
+            (
+                "ten classes",
+                "minlength=num_classes**2).view(num_classes, num_classes)",
+                "minlength=num_classes**2).view(num_classes, num_classes)\n"
+                "    counts = F.pad(counts, (0, max(0, 10 - num_classes)) * 2)",
+                "Ten classes are built in",
+            ),
+            (
+                "the last pair left out",
+                "true * num_classes + predicted",
+                "(true * num_classes + predicted)[:-1]",
+                "last pair is left out",
+            ),
+            (
+                "no class 0",
+                "return counts",
+                "counts[0], counts[:, 0] = 0, 0\n    return counts",
+                "Class 0 is left out",
+            ),
             ("rows are predictions", "return counts", "return counts.T", "swapped"),
             ("room for too few pairs", ", minlength=num_classes**2", "", "invalid for input"),
             (
