@@ -25,8 +25,7 @@ _NOT_HERE = "This is the students' edition of the course; that needs the instruc
 MISSING = {  # what it means that a module cannot be imported
     "fcntl": "A class is graded on Linux: on Windows, in its subsystem for Linux.",
     "resource": "Loops are timed on Linux or macOS: on Windows, in its subsystem for Linux.",
-    "courseware": _NOT_HERE,
-    "bank": _NOT_HERE,
+    **dict.fromkeys(("courseware", "bank"), _NOT_HERE),
 }
 
 
@@ -55,10 +54,10 @@ def _plain(text: str) -> str:
     return "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text)
 
 
-def _say(*parts: str | tuple[str, str]) -> None:
-    """Print a line, as it stands, of texts and of (text, style)."""
-    styled = [(part, "") if isinstance(part, str) else part for part in parts]
-    console.print(Text.assemble(*((_plain(text), style) for text, style in styled)), soft_wrap=True)
+def _say(*lines: str, style: str = "") -> None:
+    """Print each line as it stands."""
+    for line in lines:
+        console.print(Text(_plain(line), style), soft_wrap=True)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -159,11 +158,10 @@ def _report(executed: list, broken: list[str], seconds: float, index: Path) -> N
     """The end of a run: graded cells, time, the page to open; CourseError where something went wrong."""
     reports = [row for one in executed for row in one.reports]
     short = [row for row in reports if row["points"] != row["of"]]
-    _say(f"Graded cells with full points: {len(reports) - len(short)} of {len(reports)}.")
     reused = sum(one.reused for one in executed)
     again = f" ({reused} notebooks taken from an earlier run)" if reused else ""
-    _say(f"Time: {seconds:.0f} s{again}.")
-    _say(f"Open: {index}")
+    _say(f"Graded cells with full points: {len(reports) - len(short)} of {len(reports)}.")
+    _say(f"Time: {seconds:.0f} s{again}.", f"Open: {index}")
     failed = [f"{one.lesson.path}: {one.failure}" for one in executed if one.failure]
     failed += [f"exercise {row['exercise']}: {row['points']:g} of {row['of']} points" for row in short]
     failed += broken
@@ -187,9 +185,8 @@ def claims(numbers: tuple[int, ...], store: bool) -> None:
     found = [ledgers.ledger(source, lesson) for lesson in sections.lessons(numbers)]
     _show(ledgers.COLUMNS, ledgers.rows(found, ledgers.kept(root)))
     _say(f"{sum(len(one.claims) for one in found)} claims.")
-    for one in found:
-        for said in ledgers.unbound(source, one):
-            _say((f"{one.lesson.name}: no claim for '{said}'", "yellow"))
+    unbound = [(one.lesson.name, said) for one in found for said in ledgers.unbound(source, one)]
+    _say(*(f"{name}: no claim for '{said}'" for name, said in unbound), style="yellow")
 
 
 def _write_site(root: Path, executed: list, released: Path | None = None) -> Path:
@@ -223,8 +220,7 @@ def build(check: bool) -> None:
         release.require_current(root)
         _say("notebooks/ is what nbgrader makes of solutions/.")
     else:
-        for warning in release.build(root):
-            _say((warning, "bold red"))
+        _say(*release.build(root), style="bold red")
         worked.write(root)
         _say(f"Student notebooks are in {root / 'notebooks'}.")
 
@@ -263,7 +259,8 @@ def graders(seeds: int, generated: int | None, store: bool) -> None:
     figures, work, first = graders.FIGURES, partial(graders.measure, seeds), 0
     if generated:
         first = time.time_ns() // 10**6
-        figures, work = graders.GENERATED, partial(answers.measure, generated, first)
+        numbers = range(first, first + generated)
+        figures, work = graders.GENERATED, partial(graders.tallied, answers.outcome, numbers, 1)
     with _progress("answers") as bars:
         tallies, faults = work(partial(bars.track, description="Checking answers"))
     whole = graders.total(tallies)
@@ -271,8 +268,7 @@ def graders(seeds: int, generated: int | None, store: bool) -> None:
     _say(f"In all, {graders.sentence(tallies)}." + f" The first had number {first}." * bool(generated))
     if store:
         figures.store(settings.project_folder(), tallies)
-    for fault in faults:
-        _say(fault)
+    _say(*faults)
     if (whole.caught, whole.accepted) != (whole.wrong, whole.right):
         raise settings.CourseError("The checks accept a wrong answer or refuse a right one.")
 
@@ -318,8 +314,7 @@ def reproduce(seeds: int, epochs: int, names: Names, minutes: float, store: bool
     found = literature.run(mnist, planned, seeds, file, _say, minutes)
     for title, (columns, *rows) in literature.tables(found).items():
         _show(columns, rows, f"{title}: -ELBO or -log p(x), nats per MNIST test image")
-    for note in literature.notes(found):
-        _say(note)
+    _say(*literature.notes(found))
     if store:
         literature.store(root, found)
 
@@ -333,7 +328,7 @@ def doctor(hub: bool) -> None:
     missing = 0
     for one in diagnosis.examine(hub):
         mark = ("ok", "green") if not one.advice else ("no", "red") if one.needed else ("--", "yellow")
-        _say(mark, f"  {one.name:9} {one.found}")
+        console.print(Text.assemble(mark, _plain(f"  {one.name:9} {one.found}")), soft_wrap=True)
         if one.advice:
             _say(f"    {'':9} {one.advice}")
         missing += bool(one.advice and one.needed)
@@ -356,24 +351,18 @@ def hub(instructors: Names, folder: Path, memory: str, processors: float, write:
     root, folder = settings.project_folder(), folder.absolute()
     if undo:
         gone, stay = classroom.undo(folder)
-        for path in gone:
-            _say(f"Removed: {path}")
-        for path in stay:
-            _say((f"Not as this command left it, so it stays: {path}", "yellow"))
+        _say(*(f"Removed: {path}" for path in gone))
+        _say(*(f"Not as this command left it, so it stays: {path}" for path in stay), style="yellow")
         _say("Restart the hub; a line that you have added to its configuration is yours to take out.")
         return
     texts = classroom.plan(root, folder, instructors, memory, processors)
     for path, text in texts.items():
-        _say((f"{path}:", "bold"))
+        _say(f"{path}:", style="bold")
         _say(text)
     _say(f"Folders: {', '.join(str(folder / name) for name in classroom.FOLDERS)}")
     if write:
         classroom.write(root, folder, texts)
-        _say("Written.")
-    else:
-        _say("Nothing is written yet: add --write.")
-    for step in classroom.steps(root, folder):
-        _say(step)
+    _say("Written." if write else "Nothing is written yet: add --write.", *classroom.steps(root, folder))
 
 
 @main.command()
@@ -393,8 +382,8 @@ def grade(
     _mind_the_sandbox(unsafe)
     course, assignments = _handed_in(assignment)
     if scheduler and pool.unprotected(scheduler):
-        warning = f"whoever is on the way to {scheduler} can read and change work and results; take tls://."
-        _say(f"NOT PROTECTED: {warning}")
+        risk = f"whoever is on the way to {scheduler} can read and change work and results; take tls://."
+        _say(f"NOT PROTECTED: {risk}")
     rules = work.Rules(sandboxed=not unsafe, whole=whole)
     started, broken = time.monotonic(), []
     ready = int if unsafe else work.ready
@@ -422,7 +411,7 @@ def _mind_the_sandbox(unsafe: bool) -> None:
     from courseware.grading.kernel import sandbox
 
     if unsafe:
-        _say(("NOT SANDBOXED: students' code runs with your own rights.", "bold red"))
+        _say("NOT SANDBOXED: students' code runs with your own rights.", style="bold red")
     else:
         sandbox.require()
 
@@ -457,20 +446,15 @@ def _report_class(course, assignment: str) -> None:
     summary.write(found, batch.results(course, assignment), assignment, folder)
     lecture = summary.lecture(found, course, assignment, folder)
     _show(summary.COLUMNS, (exercise.cells() for exercise in found.exercises), assignment)
-    if found.mistakes:
-        _say("Most frequent mistakes:")
-        for count, number, mistake in found.mistakes:
-            _say(f"  {count} × {number}: {mistake}")
-    if found.for_a_look:
-        _say(f"Who needs a human's eye ({len(found.for_a_look)}), and why:")
-        for student, why in list(found.for_a_look.items())[:LISTED]:
-            _say(f"  {student}: {'; '.join(why)}")
-    _say(
-        f"{found.students} submissions of {assignment} are in the gradebook; {found.by_hand} answers are "
-        "to be graded by hand."
-    )
-    for warning in [*found.warnings(assignment), *course.astray(assignment)]:
-        _say((warning, "bold red"))
+    mistakes = [f"  {count} × {number}: {mistake}" for count, number, mistake in found.mistakes]
+    looks = [f"  {student}: {'; '.join(why)}" for student, why in found.for_a_look.items()]
+    if mistakes:
+        _say("Most frequent mistakes:", *mistakes)
+    if looks:
+        _say(f"Who needs a human's eye ({len(looks)}), and why:", *looks[:LISTED])
+    entered = f"{found.students} submissions of {assignment} are in the gradebook"
+    _say(f"{entered}; {found.by_hand} answers are to be graded by hand.")
+    _say(*found.warnings(assignment), *course.astray(assignment), style="bold red")
     _say(f"Summary, chart and table per exercise: {folder}")
     _say(f"For the next lecture, what the class learned: {lecture}")
 
@@ -586,8 +570,7 @@ def check(notebook: Path) -> None:
     for answer in found.by_hand:
         state = "answered" if answer.answered else "NOT ANSWERED"
         _say(f"Graded by hand: {answer.grade_id}, {answer.points:g} points, {state}.")
-    for fault in found.faults:
-        _say(f"To put right: {fault.reason.value} ({fault.detail}).")
+    _say(*(f"To put right: {fault.reason.value} ({fault.detail})." for fault in found.faults))
     if found.remark:
         _say(found.remark)
     if found.due:
@@ -687,8 +670,7 @@ def _regrade(course, assignment: str, rules, crew, students: list[str], asks: bo
 
     with _progress("submissions") as bars:
         graded = audit.regrade(course, assignment, rules, crew, students, approve)
-        for one in bars.track(graded, len(students), description=assignment):
-            found.append(one)
+        found.extend(bars.track(graded, len(students), description=assignment))
     _report_class(course, assignment)
     _say("Points that you have given by hand stay; formgrader marks them to be looked at again.")
 
@@ -713,10 +695,9 @@ def remarks(assignment: str) -> None:
     """List what grading noticed about submissions and students' own work (all assignments, or one)."""
     from courseware.grading.submission import own_work
 
-    found = list(own_work.kept(settings.project_folder() / "autograded", assignment))
-    for student, notebook, remark in found:
-        _say(f"{student}, {notebook}, {remark}")
-    _say(f"{len(found)} remarks. A remark is a reason to look, no proof.")
+    kept = own_work.kept(settings.project_folder() / "autograded", assignment)
+    found = [", ".join(map(str, one)) for one in kept]
+    _say(*found, f"{len(found)} remarks. A remark is a reason to look, no proof.")
 
 
 @main.command()
@@ -724,8 +705,7 @@ def quiz() -> None:
     """Write a test of twelve questions before the course, and one after it, as pages to build/quiz/."""
     from courseware.classroom import gain
 
-    for page in gain.write(settings.project_folder() / "build" / "quiz"):
-        _say(f"Open: {page}")
+    _say(*(f"Open: {page}" for page in gain.write(settings.project_folder() / "build" / "quiz")))
 
 
 @main.command()
@@ -738,7 +718,14 @@ def likeness(assignment: str, measure: bool, store: bool) -> None:
     Pairs stand side by side on a page, for you to judge. No score depends on it.
     """
     if measure or store:
-        _measure_likeness(store)
+        from courseware.measuring import likeness as measuring
+
+        with _progress("lessons") as bars:
+            figures = measuring.measure(partial(bars.track, description="Comparing answers"))
+        _show(measuring.COLUMNS, figures.rows())
+        _say(f"On the second half, {figures.sentence()}.")
+        if store:
+            measuring.FIGURES.store(settings.project_folder(), figures)
         return
     from courseware.classroom import likeness
 
@@ -749,17 +736,6 @@ def likeness(assignment: str, measure: bool, store: bool) -> None:
         page = likeness.write(found, one, course.root / "build" / "grading" / one)
         _say(f"{len(found.pairs)} pairs of {found.students} students are alike: a reason to look, no proof.")
         _say(f"Open: {page}")
-
-
-def _measure_likeness(store: bool) -> None:
-    from courseware.measuring import likeness
-
-    with _progress("lessons") as bars:
-        found = likeness.measure(partial(bars.track, description="Comparing answers"))
-    _show(likeness.COLUMNS, found.rows())
-    _say(f"On the second half, {found.sentence()}.")
-    if store:
-        likeness.FIGURES.store(settings.project_folder(), found)
 
 
 if __name__ == "__main__":

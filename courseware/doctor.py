@@ -210,11 +210,9 @@ def edition() -> Finding:
     """Whether students' Python has what only the account that grades may see."""
     answers = importlib.util.find_spec("bank") is not None
     grades = "root" in _nbgrader().CourseDirectory
-    advice = (
-        "Install the archive of `course bundle` in the hub's Python, in place of the instructor's edition."
-    )
+    mend = "Install the archive of `course bundle` in the hub's Python, in place of the instructor's edition."
     found = "with the answers" if answers else "the students'"
-    return Finding("edition", found, advice if answers and not grades else "")
+    return Finding("edition", found, mend if answers and not grades else "")
 
 
 def _nbgrader() -> Any:

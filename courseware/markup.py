@@ -161,9 +161,7 @@ def markdown(
     return tree
 
 
-@remembering
-def _highlighted(source: str) -> str:
-    return Highlight2HTML(pygments_lexer="python")(source)
+_highlighted = remembering(Highlight2HTML(pygments_lexer="python"))
 
 
 class Exporter(HTMLExporter):

@@ -6,7 +6,7 @@ Nobody types a figure into docs/measurements.md or README.md: it stands between 
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -57,30 +57,19 @@ class Measurement(Generic[Figures]):
             quote(root, place, text)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [columns, ("---",) * len(columns), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def quote(root: Path, name: str, text: str) -> None:
     """Put `text` at that place of a document; CourseError where none has such a place."""
-    for document, found in _places(root, name):
-        before, after = found.string[: found.start()], found.string[found.end() :]
-        with files.whole(document) as part:
-            part.write_text(f"{before}\n{text}\n{after}", encoding="utf-8")
-        return
-    places = ", ".join(map(str, DOCUMENTS))
-    raise CourseError(f"{places} have no place <!-- {name} --> ... <!-- /{name} -->: put one in.")
-
-
-def quoted(root: Path, name: str) -> str | None:
-    """What stands at that place of a document, None if there is no such place."""
-    return next((found[0].strip("\n") for _, found in _places(root, name)), None)
-
-
-def _places(root: Path, name: str) -> Iterator[tuple[Path, re.Match[str]]]:
-    """The documents that have a place of this name, and what stands there."""
     place = re.compile(rf"(?<=<!-- {name} -->).*?(?=<!-- /{name} -->)", re.DOTALL)
     for document in filter(Path.is_file, (root / document for document in DOCUMENTS)):
-        if found := place.search(document.read_text("utf-8")):
-            yield document, found
+        quoting, places = place.subn(lambda _: f"\n{text}\n", document.read_text("utf-8"), count=1)
+        if places:
+            with files.whole(document) as part:
+                part.write_text(quoting, encoding="utf-8")
+            return
+    documents = ", ".join(map(str, DOCUMENTS))
+    raise CourseError(f"{documents} have no place <!-- {name} --> ... <!-- /{name} -->: put one in.")

@@ -6,6 +6,7 @@ same bytes: names are sorted, times and rights fixed.
 """
 
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
@@ -40,7 +41,6 @@ SHIPPED = (
 )
 PACKAGES = ("course_utils/", "courseware/")
 KINDS = (".py", ".toml", ".j2", ".html", ".js", ".css", ".json")  # of their files
-EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a ZIP file knows
 
 
 def write(root: Path, file: Path) -> int:
@@ -49,7 +49,7 @@ def write(root: Path, file: Path) -> int:
     found = contents(root)
     with whole(file) as part, zipfile.ZipFile(part, "w") as archive:
         for name, content in sorted(found.items()):
-            entry = zipfile.ZipInfo(f"{TOP}/{name}", EARLIEST)
+            entry = zipfile.ZipInfo(f"{TOP}/{name}")  # dated 1980, whenever it was made
             entry.create_system, entry.external_attr = 3, 0o100644 << 16  # Unix, whatever made it
             archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
     return len(found)
@@ -65,28 +65,20 @@ def contents(root: Path) -> dict[str, bytes]:
     for lesson in sections.lessons():
         content = (root / "notebooks" / lesson.path).read_bytes()
         found |= {f"{edition}/{lesson.path.as_posix()}": content for edition in ("notebooks", "release")}
-    return found | {name: text.encode() for name, text in _own(root).items()}
-
-
-def _own(root: Path) -> dict[str, str]:
-    """What students get in an edition of their own."""
     templates = Environment(loader=FileSystemLoader(TEMPLATES), keep_trailing_newline=True)
-    conda = (root / "environment.yml").read_text("utf-8")
-    _, mark, below = (root / "Makefile").read_text("utf-8").partition("\n$(READY):")
-    setup = f"{mark}{below}".strip().replace("'.[test]'", ".")
-    return {
+    conda, make = ((root / name).read_text("utf-8") for name in ("environment.yml", "Makefile"))
+    setup = make[make.index("\n$(READY):") :].strip().replace("'.[test]'", ".")
+    own = {  # which students get in an edition of their own
         "README.md": templates.get_template("README.md.j2").render(rows=_rows(root)),
         "Makefile": templates.get_template("Makefile.j2").render(setup=setup),
         "environment.yml": conda.replace(".[test]", ".").replace("course run", "jupyter lab"),
     }
+    return found | {name: text.encode() for name, text in own.items()}
 
 
-def _rows(root: Path) -> list[tuple[str, int, int]]:
+def _rows(root: Path) -> Iterator[tuple[str, int, int]]:
     """Each notebook with exercises: its title, their minutes and points, as their statements say."""
-    rows = []
     for lesson in sections.lessons():
-        terms = exercises.TERMS.findall((root / "notebooks" / lesson.path).read_text("utf-8"))
-        if terms:
+        if terms := exercises.TERMS.findall((root / "notebooks" / lesson.path).read_text("utf-8")):
             minutes, points = (sum(map(int, numbers)) for numbers in zip(*terms, strict=True))
-            rows.append((lesson.title, minutes, points))
-    return rows
+            yield lesson.title, minutes, points

@@ -11,6 +11,7 @@ import math
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,9 +68,8 @@ class Ledger:
             low, high = limits = claim.on(setting) or ANY
             if isinstance(value, str) or not low <= value <= high:
                 wanted = f", which should lie in [{low:g}, {high:g}]" if limits != ANY else ""
-                shown = value if isinstance(value, str) else f"{value:.5g}"
-                said = f"'{claim.says}' ({setting}): {claim.value} is {shown}{wanted}"
-                found.append(f"{self.lesson.name}: {said}")
+                shown = f"{claim.value} is {value if isinstance(value, str) else format(value, '.5g')}"
+                found.append(f"{self.lesson.name}: '{claim.says}' ({setting}): {shown}{wanted}")
         return found
 
 
@@ -85,32 +85,29 @@ def ledger(source: Path, lesson: Lesson) -> Ledger:
     except (OSError, ValueError, TypeError, AttributeError) as problem:
         raise CourseError(f"{file}: {problem}.") from None
     text = plain(" ".join(itertools.chain(*asserted(notebooks.read(source / lesson.path)))))
-    for words in found.spoken_for:
-        if words not in text:
-            why = f"the lesson does not say '{words}': change the claim with the sentence"
-            raise CourseError(f"{file}: {why}.")
+    if unsaid := [words for words in found.spoken_for if words not in text]:
+        why = f"the lesson does not say '{unsaid[0]}': change the claim with the sentence"
+        raise CourseError(f"{file}: {why}.")
     return found
 
 
 def _claim(entry: dict[str, Any]) -> Claim:
     """One entry of the file. Raises ValueError with what is wrong with it."""
     says, value = plain(str(entry.pop("says", ""))), str(entry.pop("value", ""))
+    claim = f"the claim '{says}'"
     limits = {
         SETTINGS.get(name, name): (float(low), float(high))
         for key, (low, high) in entry.items()
         for name in (SETTINGS if key == "both" else [key])
     }
     if unknown := set(limits) - {*SETTINGS.values(), "always"}:
-        wrong = f"has '{unknown.pop()}', and may have digits, mnist, both, always"
-    elif not (says and value and limits):
-        wrong = "lacks one of: says, value, and limits"
-    else:
-        try:
-            compile(value, says, "eval")
-            return Claim(says, value, limits)
-        except SyntaxError:
-            wrong = f"has '{value}', which is no expression of Python"
-    raise ValueError(f"the claim '{says}' {wrong}")
+        raise ValueError(f"{claim} has '{unknown.pop()}', and may have digits, mnist, both, always")
+    if not (says and value and limits):
+        raise ValueError(f"{claim} lacks one of: says, value, and limits")
+    with suppress(SyntaxError):
+        compile(value, says, "eval")
+        return Claim(says, value, limits)
+    raise ValueError(f"{claim} has '{value}', which is no expression of Python")
 
 
 # --- values -----------------------------------------------------------------------------------------------
@@ -137,10 +134,8 @@ def cell(of: Ledger) -> NotebookNode:
 
 
 def trial(of: Ledger) -> NotebookNode:
-    """A code cell that fails where a claim has no value, or not the one it has under every budget.
-
-    After a training too short for anything it may be a share of nothing: nan.
-    """
+    """A code cell that fails where a claim has no value, or not the one it has under every budget; it may be
+    nan, a share of nothing, after a training too short for anything."""
     entries = [(one.says, one.value, *one.limits.get("always", ANY)) for one in of.claims]
     return new_code_cell(
         f"{CLAIMED}\nfrom math import inf\nfor _says, _value, _low, _high in {entries!r}:\n"
@@ -246,13 +241,10 @@ def plain(words: str) -> str:
 
 def _titles(code: str) -> Iterator[str]:
     """The texts that a cell hands to `plotting`, titles of figures, with `...` for what is computed."""
-    try:
-        tree = ast.parse(code)
-    except SyntaxError:
-        return  # a cell of IPython's own commands
-    for call in ast.walk(tree):
-        if isinstance(call, ast.Call) and ast.unparse(call.func).startswith("plotting."):
-            for one in call.args:
+    with suppress(SyntaxError):  # of a cell of IPython's own commands
+        calls = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
+        for given in (call.args for call in calls if ast.unparse(call.func).startswith("plotting.")):
+            for one in given:
                 parts = one.values if isinstance(one, ast.JoinedStr) else [one]
                 said = [getattr(part, "value", None) for part in parts]
                 title = "".join(words if isinstance(words, str) else "..." for words in said)

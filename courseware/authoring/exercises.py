@@ -1,10 +1,4 @@
-"""What every exercise of the course must have, and which one lacks what.
-
-A statement with difficulty, minutes, points and two hints folded away; then, for an exercise checked by
-program, a stub with a typed signature and a docstring around a solution, and a graded cell (below a
-prediction the cells that measure come first); for a question graded by hand, a model answer with a mark
-scheme. Statement, graded cell and check must name the same points.
-"""
+"""What every exercise of the course must have, as CONTRIBUTING.md tells, and which one lacks what."""
 
 import ast
 import re

@@ -4,11 +4,12 @@ import copy
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
 from nbgrader.api import (
@@ -88,15 +89,15 @@ def _faults(root: Path) -> Iterator[str]:
             yield f"{path} is in {contents}, and not in solutions/"
 
 
-def _lacks(notebook: NotebookNode) -> list[str]:
+def _lacks(notebook: NotebookNode) -> Iterator[str]:
     """One sentence for each thing that a lesson lacks."""
-    found = [*exercises.lacks(notebook), *demonstrations.doubts(notebook)]
+    yield from (*exercises.lacks(notebook), *demonstrations.doubts(notebook))
     if not any(cell.cell_type == "code" for cell in notebook.cells):
-        found.append("it lacks a code cell: let it begin with the one that every lesson begins with")
+        yield "it lacks a code cell: let it begin with the one that every lesson begins with"
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     mentioned = {int(number) for said in MENTIONED.findall(text) for number in re.findall(r"\d+", str(said))}
     absent = sorted(mentioned - {section.number for section in sections.SECTIONS})
-    return [*found, *(f"it refers to section {number}, which the course lacks" for number in absent)]
+    yield from (f"it refers to section {number}, which the course lacks" for number in absent)
 
 
 def settings(root: Path) -> Config:
@@ -225,23 +226,22 @@ def graded(book: Gradebook, assignment: str) -> dict[str, int]:
 
 
 def outdated(root: Path) -> dict[Path, str]:
-    """The texts that quote other numbers of exercises or points than the lessons have, put right.
-
-    Exercises and questions are those of all lessons; points are the core's, with the further ones apart.
-    """
-    core, further = _graded(root, further=False), _graded(root, further=True)
-    by_hand = [cell for cell in core + further if is_solution(cell)]
-    checked = [cell for cell in core if not is_solution(cell)]
-    predictions = {name for name, exercise in judges.EXERCISES.items() if exercise.questions}
+    """The texts that quote other numbers of exercises or points than the lessons have, put right."""
+    guessed = {name for name, exercise in judges.EXERCISES.items() if exercise.questions}
+    cells = [
+        (cell.metadata.nbgrader.points, one.section.further, is_solution(cell), asked(cell.source) in guessed)
+        for one in sections.lessons()
+        for cell in filter(is_grade, notebooks.read(root / "solutions" / one.path).cells)
+    ]
+    points, further, by_hand, predicted = np.reshape(cells, (-1, 4)).T
+    core = points * (1 - further)
     numbers = {
-        "NUMBER exercises checked by program": len(core + further) - len(by_hand),
-        "NUMBER questions graded by hand": len(by_hand),
-        "course is worth NUMBER points": _points(core),
-        "NUMBER of them checked by program": _points(checked),
-        "NUMBER of these for making a prediction": _points(
-            cell for cell in checked if asked(cell.source) in predictions
-        ),
-        "further notebooks are worth NUMBER": _points(further),
+        "NUMBER exercises checked by program": sum(1 - by_hand),
+        "NUMBER questions graded by hand": sum(by_hand),
+        "course is worth NUMBER points": sum(core),
+        "NUMBER of them checked by program": sum(core * (1 - by_hand)),
+        "NUMBER of these for making a prediction": sum(core * predicted),
+        "further notebooks are worth NUMBER": sum(points * further),
     }
     found = {}
     for path in (*root.glob("README.md"), *root.glob("docs/*.md")):
@@ -252,17 +252,6 @@ def outdated(root: Path) -> dict[Path, str]:
         if text != before:
             found[path] = text
     return found
-
-
-def _graded(root: Path, *, further: bool) -> list[NotebookNode]:
-    """The graded cells of the core, or of what is further."""
-    lessons = [lesson for lesson in sections.lessons() if lesson.section.further is further]
-    read = [notebooks.read(root / "solutions" / lesson.path) for lesson in lessons]
-    return [cell for notebook in read for cell in notebook.cells if is_grade(cell)]
-
-
-def _points(cells: Iterable[NotebookNode]) -> float:
-    return sum(cell.metadata.nbgrader.points for cell in cells)
 
 
 def drift(root: Path) -> list[str]:

@@ -1,9 +1,8 @@
 """Executing the course: every notebook in a fresh kernel, several at once, resumable.
 
-nbclient runs the notebooks; what is ours is the bookkeeping. Each finished notebook is stored under a key
-made of its source, the package's source and the settings, so a run that was interrupted goes on where it
-stopped. The cores are shared out among the notebooks: small models train faster side by side with one thread
-each than one after the other with all threads.
+Each finished notebook is stored under a key made of its source, the package's source and the settings, so a
+run that was interrupted goes on where it stopped. The cores are shared out among the notebooks: small models
+train faster side by side with one thread each than one after the other with all threads.
 """
 
 import asyncio
@@ -12,7 +11,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,6 @@ from courseware import notebooks, sections
 from courseware.authoring import claims
 from courseware.sections import Lesson
 
-CELL_SECONDS = 3600
 QUIET = logging.Logger("course.nbclient", logging.CRITICAL)
 Progress = Callable[[Lesson, int, int], None]
 
@@ -74,32 +72,26 @@ class Run:
 def plan_jobs(notebooks: int) -> tuple[int, int]:
     """How many notebooks to run at once and how many threads each gets."""
     cores = joblib.cpu_count()  # that this process may use
-    jobs = max(1, min(notebooks, cores, 4))
-    return jobs, max(1, cores // jobs)
+    jobs = min(notebooks, cores, 4)
+    return jobs, cores // jobs
 
 
 def execute(run: Run, lessons: list[Lesson], on_progress: Progress) -> list[Executed]:
-    """Run the notebooks and store each in `run.target` as soon as it is done; results in given order.
+    """Run the notebooks; each is stored in `run.target` as soon as it is done, unless a cell has failed.
 
-    `on_progress(lesson, cells done, cells in all)` is called after every cell. A notebook whose cell
-    fails is reported in its `failure` and not stored; the others go on.
+    `on_progress(lesson, cells done, cells in all)` is called after every cell.
     """
     with writable(run.target / "notebooks"), tempfile.TemporaryFile(dir=run.target):
         pass  # better told now than after the first notebook
 
     async def every() -> list[Executed]:
         places = asyncio.Semaphore(run.jobs)
-
-        async def one(lesson: Lesson) -> Executed:
-            async with places:
-                return await _execute_one(run, lesson, on_progress)
-
-        return await asyncio.gather(*map(one, lessons))
+        return await asyncio.gather(*(_execute(run, one, on_progress, places) for one in lessons))
 
     return asyncio.run(every())
 
 
-async def _execute_one(run: Run, lesson: Lesson, on_progress: Progress) -> Executed:
+async def _execute(run: Run, lesson: Lesson, on_progress: Progress, places: asyncio.Semaphore) -> Executed:
     target = run.target / lesson.path
     key = run.key(lesson)
     stored = notebooks.kept(target)
@@ -112,16 +104,17 @@ async def _execute_one(run: Run, lesson: Lesson, on_progress: Progress) -> Execu
     total = len(notebook.cells)
     client = NotebookClient(
         notebook,
-        timeout=CELL_SECONDS,
+        timeout=3600,  # seconds, of a cell
         resources={"metadata": {"path": str((run.source / lesson.path).parent)}},
         record_timing=False,
         on_cell_complete=lambda cell, cell_index: on_progress(lesson, cell_index + 1, total),
         log=QUIET,
     )
-    on_progress(lesson, 0, total)
     try:
-        # A kernel's chatter about its transport belongs to no reader of this terminal.
-        await client.async_execute(env={**os.environ, **run.environment}, stderr=subprocess.DEVNULL)
+        async with places:
+            on_progress(lesson, 0, total)
+            # A kernel's chatter about its transport belongs to no reader of this terminal.
+            await client.async_execute(env={**os.environ, **run.environment}, stderr=subprocess.DEVNULL)
     except CellExecutionError as problem:
         why = f"a cell stopped with {problem.ename}: {problem.evalue}".strip().partition("\n")[0]
         if problem.ename == "ModuleNotFoundError" and "course_utils" in problem.evalue:
@@ -129,7 +122,6 @@ async def _execute_one(run: Run, lesson: Lesson, on_progress: Progress) -> Execu
         return Executed(lesson, notebook, why)
     except DeadKernelError:
         return Executed(lesson, notebook, "its kernel died, most likely for want of memory")
-    on_progress(lesson, total, total)
     notebook.metadata["course"] = {"key": key, "claimed": claims.values(notebook.cells.pop())}
     notebooks.write(notebook, target)
     return Executed(lesson, notebook)
@@ -166,11 +158,9 @@ def summary(executed: list[Executed]) -> str:
 COLUMNS = ("section", "model", "data", "test -ELBO", "reconstruction", "KL")
 
 
-def rows(executed: list[Executed]) -> list[tuple[str, ...]]:
+def rows(executed: list[Executed]) -> Iterator[tuple[str, ...]]:
     """What the notebooks' models come to, as COLUMNS say: nats per test image."""
-    found: list[tuple[str, ...]] = []
     for title, row in ((one.lesson.title, row) for one in executed for row in one.results):
         whole = f"{row['negative_elbo']:.2f} ± {row['standard_error']:.2f}"
         parts = f"{row['reconstruction']:.2f}", f"{row['kl']:.2f}"
-        found.append((title, row["model"], row["data"], whole, *parts))
-    return found
+        yield title, row["model"], row["data"], whole, *parts

@@ -21,16 +21,16 @@ IDLE = ("pass", "nn.Identity")  # what stands for a line that is missing
 
 def made(root: Path) -> dict[str, worked.Worked]:
     """The worked answer to each exercise that is checked by program and no prediction."""
-    solutions = {}
+    found: dict[str, worked.Worked] = {}
     for lesson in sections.lessons():
         answer = ""
         for cell in notebooks.read(root / "solutions" / lesson.path).cells:
             answer = cell.source if is_solution(cell) else answer
-            if name := asked(cell.source):
+            name = asked(cell.source)
+            if name in EXERCISES and not EXERCISES[name].questions:
                 lines = (line for line in answer.split("\n") if not line.strip().startswith("### "))
-                solutions[name] = "\n".join(lines)
-    wanted = [name for name in solutions if name in EXERCISES and not EXERCISES[name].questions]
-    return {name: {"solution": solutions[name]} | _puzzle(name) for name in wanted}
+                found[name] = {"solution": "\n".join(lines)} | _puzzle(name)
+    return found
 
 
 def _puzzle(name: str) -> worked.Worked:
@@ -43,22 +43,15 @@ def _puzzle(name: str) -> worked.Worked:
 
 
 def _beside(right: list[str], wrong: list[tuple[list[str], str]]) -> list[list[str]]:
-    """Wrong lines, each with its mistake, at most one beside each right line."""
+    """The one line in which a wrong answer differs, with its mistake; at most one beside each right line."""
     chosen: dict[int, list[str]] = {}
-    for place, line, mistake in _near(right, wrong):
-        if len(chosen) < MOST_WRONG and line not in right and line.strip(" (),") not in IDLE:
-            chosen.setdefault(place, [line, mistake])
-    return list(chosen.values())
-
-
-def _near(right: list[str], wrong: list[tuple[list[str], str]]) -> list[tuple[int, str, str]]:
-    """Place, line and mistake of those that differ from `right` in one line."""
-    found = []
     for lines, mistake in wrong:
-        other = [at for at, pair in enumerate(zip(right, lines, strict=False)) if len(set(pair)) > 1]
-        if len(lines) == len(right) and len(other) == 1:
-            found.append((other[0], lines[other[0]], mistake))
-    return found
+        others = [at for at, line in enumerate(lines) if right[at : at + 1] != [line]]
+        if len(lines) == len(right) and len(others) == 1 and len(chosen) < MOST_WRONG:
+            line = lines[others[0]]
+            if line not in right and line.strip(" (),") not in IDLE:
+                chosen.setdefault(others[0], [line, mistake])
+    return list(chosen.values())
 
 
 def _lines(code: str) -> list[str]:

@@ -5,14 +5,13 @@ same program in other words and must be accepted. A *changed* one goes through a
 must be caught; where the slip changes nothing to speak of, the answer is left out.
 """
 
-from __future__ import annotations
-
 import ast
 import contextlib
 import io
 import math
 import random
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 import bank
 from course_utils.checks import check
 from course_utils.checks.judges import EXERCISES, diagnoser
-from courseware.measuring.graders import Outcome, Tallied, Track, tallied
+from courseware.measuring.graders import Outcome
 
 HARDLY = 2e-3  # relative and absolute: a change by less may pass for rounding
 SHARED = 500  # numbers in a row that are checked with the same seed: what judges work out is then kept
@@ -33,20 +32,14 @@ UNEXPLAINED = (
 SAMPLE = [answer for answer in bank.RIGHT if not EXERCISES[answer.exercise].questions]
 
 
-def measure(count: int, first: int, track: Track) -> Tallied:
-    """Make and check `count` answers, the first with the number `first`; tallies and what went wrong."""
-    return tallied(outcome, range(first, first + count), 1, track)
-
-
 def outcome(number: int) -> Outcome | None:
     """What becomes of the answer with that number; None where it is left out."""
     draw = random.Random(number)
     answer = SAMPLE[number // 2 % len(SAMPLE)]
-    names: dict[str, Any] = bank.answers.notebook_names()
     right = number % 2 == 0
     code, words = rewritten(answer, draw) if right else (answer.code, "")
     with contextlib.redirect_stdout(io.StringIO()):
-        exec(code, names)
+        names = replace(answer, code=code).namespace()
         slip, own = Slip(draw), names[answer.exercise]
         # An answer that calls itself finds itself in its own names, without the slip.
         given = own if right else slipped(own, slip)
@@ -68,14 +61,15 @@ def rewritten(answer: bank.Answer, draw: random.Random) -> tuple[str, str]:
     tree = ast.parse(answer.code)
     chosen = draw.sample(REWRITES, draw.randint(1, 4))
     for rewrite in chosen:
-        tree = ast.fix_missing_locations(rewrite(tree, answer.exercise, draw))
+        rewrite(tree, answer.exercise, draw)
+        ast.fix_missing_locations(tree)
     return ast.unparse(tree), ", ".join(rewrite.__name__.strip("_") for rewrite in chosen)
 
 
 class _Edit(ast.NodeTransformer):
-    """Replaces every node for which `new` gives another one."""
+    """Replaces every node for which `new` gives another one, from the inside out."""
 
-    def __init__(self, new: Callable[[ast.AST], ast.AST | None]) -> None:
+    def __init__(self, new: Callable[[Any], ast.AST | None]) -> None:
         self.new = new
 
     def visit(self, node: ast.AST) -> Any:
@@ -83,7 +77,7 @@ class _Edit(ast.NodeTransformer):
         return self.new(node) or node
 
 
-def _locals_renamed(tree: ast.Module, name: str, draw: random.Random) -> ast.Module:
+def _locals_renamed(tree: ast.Module, name: str, draw: random.Random) -> None:
     nodes = list(ast.walk(tree))
     kept = {one for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for one in node.names}
     kept |= {node.arg for node in nodes if isinstance(node, ast.arg | ast.keyword) and node.arg}
@@ -95,34 +89,30 @@ def _locals_renamed(tree: ast.Module, name: str, draw: random.Random) -> ast.Mod
         for index, node in enumerate(ast.walk(function))
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id not in kept
     }
-
-    def renamed(node: ast.AST) -> ast.AST | None:
-        return ast.Name(made[node.id], node.ctx) if isinstance(node, ast.Name) and node.id in made else None
-
-    return _Edit(renamed).visit(tree)
+    for node in nodes:
+        if isinstance(node, ast.Name):
+            node.id = made.get(node.id, node.id)
 
 
-def _factors_turned(tree: ast.Module, name: str, draw: random.Random) -> ast.Module:
+def _factors_turned(tree: ast.Module, name: str, draw: random.Random) -> None:
     """a * b becomes b * a, where neither is a list or a string, and nothing is NumPy's, whose arrays want a
     tensor first."""
-    if _with_numpy(tree):
-        return tree
 
-    def turned(node: ast.AST) -> ast.AST | None:
-        if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult)) or draw.random() < 0.5:
-            return None
-        if any(isinstance(part, ast.List | ast.Tuple | ast.JoinedStr) for part in ast.walk(node)):
-            return None
-        return ast.BinOp(node.right, node.op, node.left)
+    def turned(node: ast.AST) -> None:
+        match node:
+            case ast.BinOp(op=ast.Mult()) if draw.random() >= 0.5:
+                if not any(isinstance(part, ast.List | ast.Tuple | ast.JoinedStr) for part in ast.walk(node)):
+                    node.left, node.right = node.right, node.left
 
-    return _Edit(turned).visit(tree)
+    if not _with_numpy(tree):
+        _Edit(turned).visit(tree)
 
 
 def _with_numpy(tree: ast.Module) -> bool:
     return "np." in ast.unparse(tree) or "numpy" in ast.unparse(tree)
 
 
-def _sums_in_helpers(tree: ast.Module, name: str, draw: random.Random) -> ast.Module:
+def _sums_in_helpers(tree: ast.Module, name: str, draw: random.Random) -> None:
     """a + b becomes plus(a, b), with plus defined above; so do differences and products."""
     names = {ast.Add: ("plus", "+"), ast.Sub: ("minus", "-"), ast.Mult: ("times", "*")}
 
@@ -132,51 +122,42 @@ def _sums_in_helpers(tree: ast.Module, name: str, draw: random.Random) -> ast.Mo
         return ast.Call(ast.Name(names[type(node.op)][0], ast.Load()), [node.left, node.right], [])
 
     helpers = "\n".join(f"def {called}(one, two): return one {sign} two" for called, sign in names.values())
-    edited = _Edit(helped).visit(tree)
-    edited.body = [*ast.parse(helpers).body, *edited.body]
-    return edited
+    tree.body = [*ast.parse(helpers).body, *_Edit(helped).visit(tree).body]
 
 
 MODULES = ("torch", "math", "F", "nn")
 FUNCTIONS = ("exp", "log", "sqrt", "square", "sigmoid", "tanh", "abs", "flatten", "logsumexp", "softmax")
 
 
-def _methods_called_as_functions(tree: ast.Module, name: str, draw: random.Random) -> ast.Module:
+def _methods_called_as_functions(tree: ast.Module, name: str, draw: random.Random) -> None:
     """x.exp() becomes torch.exp(x), where nothing is NumPy's."""
-    if _with_numpy(tree):
-        return tree
 
-    def called(node: ast.AST) -> ast.AST | None:
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)) or draw.random() < 0.3:
-            return None
-        of = node.func.value
-        module = isinstance(of, ast.Name) and of.id in MODULES
-        if node.func.attr not in FUNCTIONS or module or isinstance(of, ast.Attribute):
-            return None  # such as torch.special's and a layer's
-        function = ast.Attribute(ast.Name("torch", ast.Load()), node.func.attr, ast.Load())
-        return ast.Call(function, [of, *node.args], node.keywords)
+    def called(node: ast.AST) -> None:
+        match node:
+            case ast.Call(ast.Attribute(of, method)) if draw.random() >= 0.3 and method in FUNCTIONS:
+                module = isinstance(of, ast.Name) and of.id in MODULES
+                if not (module or isinstance(of, ast.Attribute)):  # such as torch.special's and a layer's
+                    node.args.insert(0, of)
+                    node.func = ast.Attribute(ast.Name("torch", ast.Load()), method, ast.Load())
 
-    return _Edit(called).visit(tree)
+    if not _with_numpy(tree):
+        _Edit(called).visit(tree)
 
 
-def _talkative(tree: ast.Module, name: str, draw: random.Random) -> ast.Module:
+def _talkative(tree: ast.Module, name: str, draw: random.Random) -> None:
     """Every function prints something first."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
             node.body.insert(0, ast.parse(f"print('in {node.name}')").body[0])
-    return tree
 
 
-def _wrapped(tree: ast.Module, name: str, draw: random.Random) -> ast.Module:
+def _wrapped(tree: ast.Module, name: str, draw: random.Random) -> None:
     """The answer is called by another function, or is the base of another class."""
-    if f"super({name}" in ast.unparse(tree):
-        return tree  # it looks itself up by a name that would mean another class
+    extra = f"inner = {name}\ndef {name}(*given, **named): return inner(*given, **named)"
     if name[0].isupper():
         extra = f"class Renamed({name}): pass\n{name} = Renamed"
-    else:
-        extra = f"inner = {name}\ndef {name}(*given, **named): return inner(*given, **named)"
-    tree.body += ast.parse(extra).body
-    return tree
+    if f"super({name}" not in ast.unparse(tree):  # it would look itself up by a name that means another class
+        tree.body += ast.parse(extra).body
 
 
 REWRITES = (

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from scipy.stats import binomtest
 
@@ -92,7 +93,7 @@ def measure(seeds: int, track: Track) -> Tallied:
 
 
 def tallied(work: Callable[[Any], Outcome | None], answers: Sequence, seeds: int, track: Track) -> Tallied:
-    """What becomes of these answers."""
+    """What becomes of these answers; a tally per exercise, and what went wrong."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(os.cpu_count(), spawn, torch.set_num_threads, (1,)) as pool:
         checked = pool.map(work, answers, chunksize=8)
@@ -154,20 +155,15 @@ def _treated(tallies: Tallies) -> str:
 
 def _kept(tallies: Tallies) -> str:
     """How many wrong answers keep which share of the points."""
-    columns = ("exercise", "answer", "keep nothing", "keep up to half", "keep more")
-    rows, everything = [], list[float]()
+    rows, every = [], np.zeros(3, int)
     for one in tallies:
-        of = EXERCISES[one.answer].points
-        shares = [_most(points) / of for points, names in one.kept.items() for _ in names]
-        everything += shares
-        rows.append((one.number, one.answer, *_counted(shares)))
-    rows.append(("", "all exercises", *_counted(everything)))
-    return record.table(columns, rows)
-
-
-def _counted(shares: Sequence[float]) -> tuple[str, str, str]:
-    nothing, half = shares.count(0), sum(0 < share < 0.501 for share in shares)
-    return str(nothing), str(half), str(len(shares) - nothing - half)
+        most = [_most(points) for points, names in one.kept.items() for _ in names]
+        shares = np.divide(most, EXERCISES[one.answer].points)
+        counts, _ = np.histogram(shares, (0, 0.001, 0.501, 1))  # nothing, up to half, more
+        rows.append((one.number, one.answer, *map(str, counts)))
+        every += counts
+    rows.append(("", "all exercises", *map(str, every)))
+    return record.table(("exercise", "answer", "keep nothing", "keep up to half", "keep more"), rows)
 
 
 def _most(points: str) -> float:

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from itertools import combinations, product
 from typing import NamedTuple
 
-from scipy.stats import binomtest
-
 import bank
 from course_utils.checks.judges import EXERCISES
 from courseware import fingerprints, notebooks, record, sections
@@ -88,7 +86,7 @@ class Figures:
 
 def at_most(bad: int, of: int) -> float:
     """The share that one can be 95% sure not to exceed, after `bad` of `of` independent trials."""
-    return float(binomtest(bad, of, alternative="less").proportion_ci(0.95).high)
+    return 1 - limit(of - bad, of)
 
 
 def percent(share: float) -> str:
@@ -108,7 +106,7 @@ def measure(track: Track) -> Figures:
         here = {name: list(_trials(name, given)) for name in map(asked, codes) if name}
         trials |= here
         if len(here) > 1:
-            wholes[lesson.name] = _together(here)
+            wholes[lesson.name] = list(_together(here))
     for chosen in GRID:
         first = _tally("", [one for these in trials.values() for one in these], 0, *chosen)
         if first.found >= FOUND * first.copies and at_most(first.flagged, first.pairs) < FLAGGED:
@@ -151,16 +149,14 @@ def _trials(name: str, lesson: set[str]) -> Iterator[Trial]:
             yield Trial("wrong", one, other, owns[one], owns[other])
 
 
-def _together(trials: Mapping[str, Sequence[Trial]]) -> list[Trial]:
+def _together(trials: Mapping[str, Sequence[Trial]]) -> Iterator[Trial]:
     """Over a notebook: who has the answers in these places of the bank, to all of its exercises."""
     by_places = [{one[:3]: (name, one) for one in these} for name, these in trials.items()]
-    found = []
     for places in sorted(set(by_places[0]).intersection(*by_places)):
         parts = [known[places] for known in by_places]
         ours = {f"{name} {one}" for name, part in parts for one in part.ours}
         theirs = {f"{name} {one}" for name, part in parts for one in part.theirs}
-        found.append(Trial(*places, ours, theirs))
-    return found
+        yield Trial(*places, ours, theirs)
 
 
 def copied(answer: bank.Answer, draw: random.Random) -> str:
@@ -173,14 +169,9 @@ def copied(answer: bank.Answer, draw: random.Random) -> str:
     return f"# My own work.\n{ast.unparse(tree)}"
 
 
-def _read(kept: dict) -> Figures:
-    tallies, wholes = ([Tally(**one) for one in kept[name]] for name in ("tallies", "wholes"))
-    return Figures(kept["enough"], kept["share"], tallies, wholes)
-
-
-FIGURES = record.Measurement(
+FIGURES = record.Measurement[Figures](
     "likeness",
-    _read,
+    lambda kept: Figures(**kept | {key: [Tally(**x) for x in kept[key]] for key in ("tallies", "wholes")}),
     lambda found: {
         "likeness": f"On the second half, {found.sentence()}.\n\n{record.table(COLUMNS, found.rows())}"
     },

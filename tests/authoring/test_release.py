@@ -100,10 +100,6 @@ def test_a_further_section_stands_behind_its_core_and_has_points_of_its_own():
             assert marked(notebook("solutions", lesson).cells, grade=True)
 
 
-def test_readme_and_documents_count_exercises_and_points_as_the_lessons_do():
-    assert release.outdated(ROOT) == {}
-
-
 def test_a_count_that_is_no_longer_right_is_renewed_wherever_it_stands(tmp_path):
     (tmp_path / "solutions").symlink_to(ROOT / "solutions")
     (tmp_path / "docs").mkdir()

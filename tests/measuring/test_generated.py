@@ -20,7 +20,8 @@ def gaussian_kl(mu, logvar):
 
 
 def drawn(rewrite) -> str:
-    tree = rewrite(ast.parse(CODE), "gaussian_kl", random.Random(2))
+    tree = ast.parse(CODE)
+    rewrite(tree, "gaussian_kl", random.Random(2))
     return ast.unparse(ast.fix_missing_locations(tree))
 
 

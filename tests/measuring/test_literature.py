@@ -18,7 +18,6 @@ from course_utils import data, models, objectives, settings
 from course_utils.data import Dataset
 from course_utils.evaluation import Estimate
 from course_utils.settings import CourseError
-from courseware import record
 from courseware.measuring import literature
 from courseware.measuring.literature import Experiment, Figure, Mlp, Reproduction
 
@@ -268,8 +267,9 @@ def test_figures_of_other_experiments_stay_stored_and_in_order(document):
 
 def test_section_3_shows_what_the_documents_quote(document):
     literature.store(document, [ours(90.0)])
-    shown = (document / "docs" / "reproduced.md").read_text("utf-8")
-    assert shown == f"{record.quoted(document, 'reproduced')}\n"
+    files = (document / "docs" / name for name in ("measurements.md", "reproduced.md"))
+    quoted, shown = (file.read_text("utf-8") for file in files)
+    assert quoted == f"<!-- reproduced -->\n{shown}<!-- /reproduced -->"
     assert "whole: 11.00 nats above the published figure. It is a test." in shown
 
 

@@ -34,7 +34,7 @@ SHEETS = (TEMPLATES / "site.css", markup.TEMPLATES / "base" / "math.css")
 HERO = "exploration-31"  # the cell whose figure opens the home page: the decoded plane
 Shown = list[tuple[Executed, Body]]  # what a run has left of each lesson, and its rendering
 Measured = tuple[Sequence[Tally], Sequence[Reproduction]]  # the checks, and published figures with ours
-NOTEBOOK = re.compile(r'<a href="\.\./[^"#]*?(\w+)\.(?:ipynb|md)#?([^"]*)">(.*?)</a>', re.DOTALL)
+NOTEBOOK = re.compile(r'<a href="\.\./[^"#]*?(\w+)\.(?:ipynb|md)(#?[^"]*)">(.*?)</a>', re.DOTALL)
 TIME = re.compile(r"\*\*Time\*\*\s+(.+?)[,.]", re.DOTALL)  # in the opening of every lesson
 
 
@@ -55,11 +55,8 @@ def page_name(lesson: Lesson) -> str:
 def write(
     executed: list[Executed], target: Path, measured: Measured = ((), ()), released: Path | None = None
 ) -> Path:
-    """Render executed lessons into `target`, whole or not at all, and return the path of its index page.
-
-    Of students' notebooks, in the folder `released`, it makes the students' edition: no answers, no mark
-    schemes.
-    """
+    """Render executed lessons into `target`, whole or not at all, and return the path of its index page;
+    for students what of them is in the notebooks below `released`: no answers, no mark schemes."""
     shown: Shown = []
     numbers = Counter[str]()
     for one in executed:
@@ -107,8 +104,14 @@ def _pages(shown: Shown, summary: str, measured: Measured, for_students: bool) -
     )
     pages = [Page("index.html", "Home", home)]
     names = {one.lesson.name: page_name(one.lesson) for one, _ in shown}
+
+    def led(link: re.Match[str]) -> str:
+        """A link from notebook to notebook, from page to page; of one to what has no page the words."""
+        name, anchor, words = link.groups()
+        return f'<a href="{names[name]}{anchor.lower()}">{words}</a>' if name in names else words
+
     for one, body in shown:
-        html = NOTEBOOK.sub(lambda link: _led(link, names), body.html)
+        html = NOTEBOOK.sub(led, body.html)
         for name in standalone.SCRIPTS:
             html = html.replace(standalone.script(name), f'<script src="{name}"></script>')
         lesson = Page(page_name(one.lesson), one.lesson.title, html)
@@ -116,13 +119,6 @@ def _pages(shown: Shown, summary: str, measured: Measured, for_students: bool) -
         pages += [lesson, *(_scene_page(scene, lesson.file, []) for scene in animations)]
     pages += [_scene_page(scene, "", explorers) for scene in explorers]
     return [*pages, Page("numbers.html", "Numbers", numbers)]
-
-
-def _led(link: re.Match[str], names: dict[str, str]) -> str:
-    """A link from notebook to notebook, from page to page; of one to what has no page the words."""
-    name, heading, words = link.groups()
-    anchor = f"#{heading.lower()}" if heading else ""
-    return f'<a href="{names[name]}{anchor}">{words}</a>' if name in names else words
 
 
 def _cards(shown: Shown) -> list[dict[str, Any]]:
@@ -135,8 +131,8 @@ def _cards(shown: Shown) -> list[dict[str, Any]]:
             said = TIME.search("".join(cell.source for cell in one.notebook.cells[:1]))
             time, title = " ".join(said[1].split()) if said else "", one.lesson.title.partition(" ")[2]
             pages.append({"file": page_name(one.lesson), "title": title, "time": time})
-        covers = [figure for figure in figures if figure.cell == section.cover] or figures
-        figure = next(iter(covers), None)
+        figures.sort(key=lambda figure: figure.cell != section.cover)  # the cover first, if it is there
+        figure = next(iter(figures), None)
         cards.append({**vars(section), "number": section.number, "figure": figure, "pages": pages})
     return cards
 

@@ -1,8 +1,7 @@
 """An executed notebook as the body of a web page.
 
 nbconvert renders it through a small template. Figures come out as files, headings get anchors, and a saved
-latent explorer or animation becomes a page of its own, to which the lesson links. Instructors see everything,
-answers and model answers folded away; students no answers.
+latent explorer or animation becomes a page of its own. Instructors see answers folded away; students none.
 """
 
 import base64
@@ -49,10 +48,7 @@ LATEX = re.compile(r"\\(?:mathcal|mathrm|mathbb|mathbf|text|left|right|quad|[,;!
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture of a lesson: the cell that drew it, its file, what it shows, its size in pixels.
-
-    `dark` is the style with its twin for dark pages, '' where it has none.
-    """
+    """A picture of a lesson: the cell that drew it, its file, what it shows, its size in pixels."""
 
     cell: str
     file: str
@@ -60,7 +56,7 @@ class Figure:
     width: int
     height: int
     content: bytes
-    dark: str
+    dark: str  # the style with its twin for dark pages, '' where it has none
 
 
 class Scene(NamedTuple):
