@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from courseware.grading import pages
@@ -61,6 +62,12 @@ c.Autograde.autograde_preprocessors = [
 # Feedback pages and formgrader's show students' text and outputs: made harmless, nothing from the network.
 c.HTMLExporter.update(pages.EXPORTER)
 pages.escape_names()
+# Beside written answers formgrader shows their rubrics (students' edition has no classroom/).
+if classroom := find_spec("courseware.classroom"):
+    templates = str(Path(classroom.origin).parent / "templates")
+    c.HTMLExporter.preprocessors = [*pages.EXPORTER["preprocessors"], "courseware.classroom.reading.Beside"]
+    c.HTMLExporter.extra_template_basedirs = [templates, *pages.EXPORTER["extra_template_basedirs"]]
+    c.HTMLExporter.extra_template_paths = [str(pages.FORMGRADER / "templates")]  # whose page ours extends
 # feedback/ has pages and what releases them; nbgrader copies all that was handed in there.
 c.GenerateFeedback.post_convert_hook = "courseware.classroom.feedback.after_nbgrader"
 # In this exchange nobody reads or changes what is another's (docs/instructors.md says how to set it up).

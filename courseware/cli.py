@@ -479,6 +479,25 @@ def feedback(assignment: str) -> None:
             _say(f"To give them to students: `nbgrader release_feedback {one}`.")
 
 
+@main.command()
+@click.argument("assignment")
+@_flag("--yes", help="Without asking.")
+def rubric(assignment: str, yes: bool) -> None:
+    """Bring the rubrics of solutions/ into comments and points of all answers that have their items."""
+    from courseware.classroom import gradebook, reading
+
+    course = _course()
+    with course.alone(), gradebook.opened(course, [assignment]) as book:
+        with book.db.no_autoflush:  # nothing is written, and nobody kept waiting, while you think
+            found = reading.renew(course, book, assignment)
+        for question, (comments, points) in found.items():
+            _say(f"{question}: {comments} comments change, and the points of {points} of these answers.")
+        if found and (yes or click.confirm("Keep this?")):
+            gradebook.enter_lateness(course, book, assignment)  # which commits
+        elif not found:
+            _say(f"{assignment}: all answers have their items as solutions/ say.")
+
+
 @main.command("students")
 @click.argument("action", type=click.Choice(["import"]))
 @click.argument("file", metavar="CSV", type=_FILE)

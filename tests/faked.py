@@ -76,6 +76,15 @@ def make_course(root: Path, settings: str = "") -> Path:
     return root
 
 
+def set_rubric(root: Path, *items: str) -> None:
+    """Give the first notebook's written question, in solutions/ alone, a rubric of these items."""
+    file = root / "solutions" / ASSIGNMENT / f"{NAMES[0]}.ipynb"
+    notebook = nbformat.read(file, as_version=4)
+    (essay,) = (cell for cell in notebook.cells if cell.id == BY_HAND)
+    essay.source = "\n".join(["**Model answer.** Because.", "", "**Rubric.**", *items])
+    nbformat.write(notebook, file)
+
+
 def _marked(cell: Any, grade_id: str, **marks: Any) -> Any:
     none = {"grade": False, "solution": False, "task": False, "locked": False, "schema_version": 3}
     cell.id, cell.metadata["nbgrader"] = grade_id, none | marks | {"grade_id": grade_id}

@@ -191,7 +191,8 @@ def rows(ledgers: Sequence[Ledger], stored: Mapping[str, Mapping[str, Values]]) 
 # --- sentences --------------------------------------------------------------------------------------------
 
 PARAGRAPHS = re.compile(  # that ask, name books, or are boxes
-    r"\A### Exercise.*|^(>|\*\*(You need|To think about|Papers|Mark scheme|Next|Again)\b).*?(\n\s*\n|\Z)",
+    r"\A### Exercise.*|"
+    r"^(>|\*\*(You need|To think about|Papers|Mark scheme|Rubric|Next|Again)\b).*?(\n\s*\n|\Z)",
     re.DOTALL | re.MULTILINE,
 )
 UNSAID = re.compile(  # formulas, code, links, years, and what is referred to by number

@@ -7,6 +7,7 @@ from nbformat import NotebookNode
 from nbgrader.utils import is_grade, is_solution
 
 from course_utils.checks import judges
+from courseware.authoring import rubrics
 from courseware.grading.submission.repair import asked
 
 HEADING = re.compile(r"^### Exercise (\d+\.\d+): ", re.MULTILINE)
@@ -77,7 +78,9 @@ def _statement(text: str) -> list[str]:
 
 def _answer(statement: str, cell: NotebookNode, after: NotebookNode | None) -> list[str]:
     if is_grade(cell):
-        return [part for part in ("Model answer.", "Mark scheme.") if f"**{part}**" not in cell.source]
+        rubrics.items(cell)  # raises CourseError where these cannot be used
+        parts = ("Model answer.", "Mark scheme.", "Rubric.")
+        return [part for part in parts if f"**{part}**" not in cell.source]
     missing = [] if re.search(r"\b[Ee]xpected\b", statement) else ["an expected figure or number"]
     return missing + _stub(cell.source) + _graded(statement, cell.source, after)
 

@@ -22,17 +22,22 @@ from courseware.grading.submission.collect import SECRET, TIMESTAMP
 Said = dict[str, dict[str, Any]]  # by notebook: scores, comments and late_penalty, as `pages` takes them
 
 
-def said(book: Gradebook, assignment: str, student: str = "") -> dict[str, Said]:
-    """What the gradebook says, by student and notebook: of one student, or of all."""
-    entries = (
+def entries(book: Gradebook, assignment: str) -> Any:
+    """A query of all submitted notebooks and whose they are, with grades and comments loaded too."""
+    return (
         book.db.query(SubmittedNotebook, SubmittedAssignment.student_id)  # or a query for each
         .join(SubmittedNotebook.assignment)
         .join(SubmittedAssignment.assignment)
         .filter(Assignment.name == assignment)
         .options(selectinload(SubmittedNotebook.grades), selectinload(SubmittedNotebook.comments))
     )
+
+
+def said(book: Gradebook, assignment: str, student: str = "") -> dict[str, Said]:
+    """What the gradebook says, by student and notebook: of one student, or of all."""
     found: dict[str, Said] = {}
-    for entry, who in entries.filter(SubmittedAssignment.student_id == student) if student else entries:
+    every = entries(book, assignment)
+    for entry, who in every.filter(SubmittedAssignment.student_id == student) if student else every:
         found.setdefault(who, {})[entry.name] = {
             "scores": {grade.name: (grade.score, grade.cell.max_score) for grade in entry.grades},
             "comments": {comment.name: comment.comment for comment in entry.comments if comment.comment},

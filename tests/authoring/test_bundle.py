@@ -124,7 +124,7 @@ def test_the_package_is_the_instructor_s_but_for_what_is_left_out(unpacked):
             assert content == mine[name]
 
 
-TRACES = ("BEGIN SOLUTION", "END SOLUTION", "HIDDEN TESTS", "Model answer", "Mark scheme")
+TRACES = ("BEGIN SOLUTION", "END SOLUTION", "HIDDEN TESTS", "Model answer", "Mark scheme", "Rubric.")
 
 
 @pytest.mark.parametrize("trace", TRACES)

@@ -43,6 +43,7 @@ FAULTS = {
     "points by hand": ("3 points, graded", "4 points, graded", f"{DISAGREE}, 4 in the statement"),
     "syntax": ("encode(self, x: torch.Tensor)", "encode(self x)", "code that Python can read (line"),
     "mark scheme": ("**Mark scheme.**", "Marks:", "Mark scheme."),
+    "rubric": ("**Rubric.**", "Items:", "Rubric."),
     "model answer": ("**Model answer.**", "Answer:", "Model answer."),
     "statement": ("### Exercise 3.1:", "### Task:", "a statement above it"),
 }

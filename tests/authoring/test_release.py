@@ -49,7 +49,7 @@ def test_the_student_notebooks_are_what_nbgrader_makes_of_the_solutions():
 @by_lesson
 def test_no_student_notebook_holds_a_solution_or_a_hidden_test(lesson):
     text = (ROOT / "notebooks" / lesson.path).read_text(encoding="utf-8")
-    for trace in ("BEGIN SOLUTION", "END SOLUTION", "HIDDEN TESTS", "Model answer", "Mark scheme"):
+    for trace in ("BEGIN SOLUTION", "END SOLUTION", "HIDDEN TESTS", "Model answer", "Mark scheme", "Rubric."):
         assert trace not in text
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import faked
 import lab
 import nbformat
 import pytest
@@ -163,3 +165,64 @@ def test_formgrader_goes_on_where_course_grade_ends(course: Path, instructor: An
     formgrader.press("generate-feedback")
     assert "Which step is Jensen's?" in feedback(course).replace("&#39;", "'")
     assert exported(course) == [BY_PROGRAM + 2]
+
+
+# --- written answers --------------------------------------------------------------------------------------
+
+A, X = "- **a, +1.5:** You say why: $x > 0$.", "- **x, −0.5:** Which one?"
+
+
+@pytest.fixture
+def pile(tmp_path: Path) -> Path:
+    """A course in which three have answered a question with a rubric, and one has been told something."""
+    root = faked.make_course(tmp_path / "course")
+    faked.set_rubric(root, A, X, "- **z, 0:** Begin anew.")
+    for student in ("ada", "bob", "eve"):
+        faked.hand_in(root, student)
+    faked.run(root)
+    faked.give(root, "eve", 1, comment="See me.")
+    return root
+
+
+def test_keys_give_an_answer_its_items_points_and_comment(pile: Path, chromium: Any) -> None:
+    with faked.book(pile) as book:
+        found = partial(book.find_submission_notebook, "first", faked.ASSIGNMENT)
+        ada, bob = (found(who).id for who in ("ada", "bob"))
+
+    def pressed(*keys: str, ticked: str, told: str) -> tuple[str, str]:
+        """Points and comment after these keys, when these are ticked, this is told, and all is kept."""
+        for key in keys:
+            formgrader.page.keyboard.press(key)
+        frame.wait_for_function(
+            "([ticked, told]) => document.activeElement?.closest('.rubric') && jQuery.active === 0"
+            " && $('.rubric [aria-pressed=true] kbd').text() === ticked"
+            " && $('.rubric [role=status]').text().startsWith(told)",
+            arg=[ticked, told],
+        )
+        points, comment = (frame.locator(f"#{faked.BY_HAND}{kind}") for kind in ("", "-comment"))
+        return points.input_value(), comment.input_value()
+
+    with lab.running(pile) as address:
+        formgrader = Formgrader(chromium, address)
+        formgrader.frame.locator("td.name").first.wait_for()
+        frame = next(one for one in formgrader.page.frames if "/formgrader" in one.url)
+        frame.goto(f"{address}/formgrader/submissions/{ada}/")
+        assert pressed(ticked="", told="1 of 3 answers graded, 2 left") == ("", "")
+        assert pressed("a", ticked="a", told="2 of 3 answers graded, 1 left") == ("1.5", A)
+        assert pressed("x", "1", ticked="ax1", told="2 of 3") == ("1", f"{A}\n\n{X}\n\nSee me.")
+        # To the first item's button, which unticks it.
+        assert pressed("Tab", "Enter", ticked="x1", told="2 of 3") == ("0", f"{X}\n\nSee me.")
+        assert pressed("a", "x", "/", ticked="a1", told="2 of 3") == ("1.5", f"See me.\n\n{A}")
+        assert frame.get_by_text("Because.").is_visible()
+        assert pressed(".", ticked="", told="2 of 3 answers graded, 1 left") == ("", "")
+        assert bob in frame.url
+        assert pressed("z", ticked="z", told="3 of 3 answers graded, 0 left")[0] == "0"
+        frame.locator(f"#{faked.BY_HAND}-comment").fill("- **z, 0:** Begin anew.\nIn words of one's own.")
+        told = "2 of 3 answers graded, 1 left"
+        assert pressed("Tab", "z", ticked="", told=told) == ("", "In words of one's own.")
+        assert formgrader.faults() == []
+        formgrader.page.context.close()
+    first, second = (faked.entries(pile)[who] for who in ("ada", "bob"))
+    assert first[f"first {faked.BY_HAND}"] == (None, 1.5, False)
+    assert first[f"first {faked.BY_HAND} comment"][1] == f"See me.\n\n{A}"
+    assert second[f"first {faked.BY_HAND}"] == (None, None, True)
