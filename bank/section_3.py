@@ -1160,7 +1160,7 @@ WRONG_LIKELIHOODS = edited(
             "(model.decode(z), x).mean()",
             "averaged over the batch",
         ),
-        ("summed over images", "dim=0) - math", "dim=1) - math", "The axes are swapped"),
+        ("summed along the images", "dim=0) - math", "dim=1) - math", "The axes are swapped"),
         ("the prior at the noise", "density(z, zeros", "density(noise, zeros", "prior is taken at the noise"),
         (
             "q at the noise",
