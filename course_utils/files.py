@@ -1,9 +1,10 @@
 """Files that are there whole or not at all, and one sentence where they cannot be."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from course_utils.settings import CourseError
 
@@ -34,3 +35,22 @@ def whole(path: Path, mend: str = MEND) -> Iterator[Path]:
         finally:
             with suppress(OSError):
                 part.unlink()
+
+
+def put(folder: Path, files: Mapping[str, str | bytes], mend: str = MEND) -> None:
+    """Make `folder` hold these files and no others, whole or not at all; raises CourseError as `whole`."""
+    with (
+        writable(folder, mend),
+        TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent, ignore_cleanup_errors=True) as place,
+    ):
+        new, old = Path(place, "new"), Path(place, "old")
+        for parent in {new, *((new / name).parent for name in files)}:
+            parent.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            if isinstance(content, bytes):
+                (new / name).write_bytes(content)
+            else:
+                (new / name).write_text(content, encoding="utf-8")
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(new, folder)

@@ -26,10 +26,11 @@ from nbgrader.exchange import default
 from nbgrader.utils import parse_utc
 
 from course_utils.checks.words import printable
-from course_utils.files import writable
+from course_utils.files import put
 from course_utils.settings import CourseError
 from courseware.grading.reasons import Refused
-from courseware.grading.submission.collect import LARGEST, MOST_FILES, SECRET, TIMESTAMP, collect, opened
+from courseware.grading.submission import collect
+from courseware.grading.submission.collect import LARGEST, MOST_FILES, SECRET, TIMESTAMP, entered, opened
 
 SHARED, INBOUND = 0o2775, 0o3773  # what is made in them is the group's; inbound is sticky and not listed
 FEEDBACK = "feedback"  # the folder of a box that instructors write to
@@ -140,14 +141,14 @@ class Collect(Guarded, default.ExchangeCollect):
             self.log.warning("Nobody has handed in %s.", assignment)
         for student, (when, name) in sorted(self.src_records.items()):
             target = Path(course.format_path(course.submitted_directory, student, assignment))
-            told = collect(target, student, assignment, {}).timestamp
+            told = collect.collect(target, student, assignment, {}).timestamp
             newer = not told or (when != parse_utc(told) if self.before_duedate else when > parse_utc(told))
             if target.is_dir() and not (newer and (self.update or self.before_duedate)):
                 self.log.info("%s is there already%s.", target, "; --update takes the newer" * newer)
                 continue
             try:
                 with _box(self.boxes, name, student) as (box, _):
-                    _put(self._read(name, box), target)
+                    put(target, self._read(name, box))
             except OSError as problem:  # another's or gone meanwhile
                 self._leave_out(name, f"cannot be read ({problem.strerror or problem})")
             except CourseError as problem:
@@ -195,7 +196,7 @@ class ReleaseFeedback(Guarded, default.ExchangeReleaseFeedback):
         with _box(self.dest_path, name, student) as (box, _):
             with suppress(FileExistsError):
                 os.mkdir(FEEDBACK, dir_fd=box)
-            with _folder(FEEDBACK, box) as place:
+            with entered(FEEDBACK, box) as place:
                 if os.fstat(place).st_uid == os.geteuid():  # or else it is made already
                     os.fchown(place, -1, self.dest_path.stat().st_gid)
                     os.fchmod(place, SHARED)
@@ -249,21 +250,11 @@ def _feedback(inbound: Path, copy: Path) -> Path:
 
 
 @contextmanager
-def _folder(name: str | Path, above: int | None = None) -> Iterator[int]:
-    """A folder, open, and nothing that only leads to one."""
-    handle = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
-    try:
-        yield handle
-    finally:
-        os.close(handle)
-
-
-@contextmanager
 def _box(inbound: Path, name: str, student: str = "") -> Iterator[tuple[int, str]]:
     """A box, open, and the account that it belongs to: this student's, or OSError."""
     import pwd  # which Windows lacks
 
-    with _folder(inbound / Path(name).name) as box:  # no path, whatever somebody wrote
+    with entered(inbound / Path(name).name) as box:  # no path, whatever somebody wrote
         try:
             owner = pwd.getpwuid(os.fstat(box).st_uid).pw_name
         except KeyError:
@@ -303,15 +294,3 @@ def _time(box: int) -> datetime:
     times = [os.fstat(file.fileno()).st_ctime for _, file in _files(box) if not isinstance(file, str)]
     last = max(times, default=os.fstat(box).st_ctime)
     return datetime.fromtimestamp(last, timezone.utc).replace(tzinfo=None)
-
-
-def _put(files: dict[str, bytes], target: Path) -> None:
-    """Make a folder hold these files and no others, whole or not at all."""
-    with writable(target), TemporaryDirectory(prefix=".", dir=target.parent) as place:
-        new, old = Path(place, "new"), Path(place, "old")
-        for name, content in files.items():
-            (new / name).parent.mkdir(parents=True, exist_ok=True)
-            (new / name).write_bytes(content)
-        if target.exists():
-            os.replace(target, old)
-        os.replace(new, target)

@@ -16,10 +16,11 @@ from typing import NamedTuple
 from nbgrader.api import Gradebook
 
 from course_utils.checks.words import printable
+from course_utils.files import put
 from course_utils.settings import CourseError
 from courseware import record
 from courseware.classroom import gradebook, lms, students
-from courseware.classroom.course import Course
+from courseware.classroom.course import MEND, Course
 from courseware.classroom.sheets import Sheet
 from courseware.classroom.students import Roll, participant
 from courseware.grading.submission.collect import LARGEST as GRADED
@@ -57,19 +58,12 @@ class Sent(NamedTuple):
             return datetime(1980, 1, 1)  # the first that an archive knows
 
 
-Worksheet = dict[
-    str, tuple[str | None, datetime | None]
-]  # by Moodle's number: who it is, when they handed in
+# By Moodle's number: who it is, and when they handed in.
+Worksheet = dict[str, tuple[str | None, datetime | None]]
 
 
 def collect(
-    course: Course,
-    book: Gradebook,
-    platform: str,
-    file: Path,
-    name: str,
-    worksheet: Path | None,
-    say: record.Say,
+    course: Course, book: Gradebook, platform: str, file: Path, name: str, sheet: Path | None, say: record.Say
 ) -> None:
     """Put an archive of submissions in place: all of it, or with a CourseError nothing.
 
@@ -77,7 +71,7 @@ def collect(
     Canvas says who was late, and nobody else is later than the due date.
     """
     roll, due = Roll(book), students.due(book, name)
-    told = _worksheet(Sheet(worksheet), roll) if worksheet else None
+    told = _worksheet(Sheet(sheet), roll) if sheet else None
     new, times, prefixes = [], [], {}
     with _opened(file) as archive:
         found = _sorted(archive, platform, roll, told, say)
@@ -91,7 +85,7 @@ def collect(
             files: dict[str, str | bytes] = {title: archive.read(one.entry) for title, one in sent.items()}
             folder = course.folder("submitted", student, name)
             if told or _there(folder) != files:  # a later download is no later submission
-                course.replace(folder, files | {TIMESTAMP: f"{time:%Y-%m-%d %H:%M:%S} UTC"})
+                put(folder, files | {TIMESTAMP: f"{time:%Y-%m-%d %H:%M:%S} UTC"}, MEND)
                 new.append(student)
             times.append(time)
             prefixes[student] = latest.named.groupdict().get("prefix")
@@ -164,20 +158,19 @@ def _sorted(
         if senders.setdefault(student, named["id"]) != named["id"]:
             raise CourseError(f"{archive.filename} has two senders who may be {student}: add --worksheet.")
         sent = Sent(entry, named)
-        name = (
-            printable(AGAIN.sub("", named["file"].replace("/", " - ")), 255)[-LONGEST:].lstrip(". ") or "file"
-        )
+        title = printable(AGAIN.sub("", named["file"].replace("/", " - ")), 255)
+        name = title[-LONGEST:].lstrip(". ") or "file"
         if name in (TIMESTAMP, SECRET) or entry.file_size > MOST:  # those are not for students to write
             left.append(entry.filename)
         elif name not in found[student] or found[student][name].order <= sent.order:
             found[student][name] = sent
-    if unknown or not any(found.values()):
+    if unknown or not found:
         names = listed([ascii(name)[1:-1] for name in unknown]) or "anything"
         why = f"The gradebook knows nobody who sent {names} in {archive.filename}, and nothing was collected"
         raise CourseError(f"{why}: see `course students import`, or name what the platform gave you.")
     if left:
         say(f"Left out, being no files of an answer: {listed([ascii(name)[1:-1] for name in left])}.")
-    return {student: sent for student, sent in found.items() if sent}
+    return found
 
 
 def _sender(named: re.Match[str], roll: Roll, told: Worksheet | None) -> str | None:

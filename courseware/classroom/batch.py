@@ -12,12 +12,13 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, replace
 from typing import Any
 
 from nbgrader.api import Gradebook
 
+from course_utils import files
 from course_utils.files import whole, writable
 from course_utils.settings import CourseError
 from courseware import record
@@ -71,10 +72,7 @@ def grade(
 def graded(
     grader: Callable[[Job], Result], todo: Sequence[tuple[Assignment, str]], rules: Rules, crew: pool.Crew
 ) -> Generator[Result, None, None]:
-    """What has come of everybody's submission.
-
-    Who may have lost points to a clock, or met a fault of the machine's, is graded again, alone.
-    """
+    """What came of everybody's: who may have lost points to a clock or the machine is graded again, alone."""
     again: list[tuple[Assignment, str]] = []
     by_name = {assignment.name: assignment for assignment, _ in todo}
     # Read when their turn comes: a thousand submissions are not held in memory.
@@ -132,10 +130,10 @@ def put(course: Course, result: Result) -> None:
     """Put notebooks, pages and the pending record in place, each folder whole or not at all."""
     carried = _carried(course, result)
     pages = {f"{name}.html": one.page for name, one in result.notebooks.items()}
-    course.replace(course.folder("feedback", result.student, result.assignment), carried | pages)
-    files = {f"{name}.ipynb": one.executed for name, one in result.notebooks.items()}
-    files[PENDING] = json.dumps(_plain(result), indent=1) + "\n"
-    course.replace(course.folder("autograded", result.student, result.assignment), carried | files)
+    files.put(course.folder("feedback", result.student, result.assignment), carried | pages, MEND)
+    made = {f"{name}.ipynb": one.executed for name, one in result.notebooks.items()}
+    made[PENDING] = json.dumps(_plain(result), indent=1) + "\n"
+    files.put(course.folder("autograded", result.student, result.assignment), carried | made, MEND)
 
 
 def _carried(course: Course, result: Result) -> dict[str, str]:
@@ -178,10 +176,8 @@ def kept(course: Course, student: str, assignment: str) -> tuple[Result, bool] |
     """The record of a submission that can be read, without its notebooks; whether the gradebook has it."""
     folder = course.folder("autograded", student, assignment)
     for name in (RECORDED, PENDING):
-        try:
+        with suppress(TypeError, KeyError, AttributeError):  # no record, or not one of ours
             return _result(record.kept(folder / name)), name == RECORDED
-        except (TypeError, KeyError, AttributeError):  # no record, or not one of ours
-            continue
     return None
 
 

@@ -12,12 +12,11 @@ import hmac
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import nbformat
 from nbgrader.coursedir import CourseDirectory
@@ -147,30 +146,6 @@ class Course:
         """32 bytes that follow from the secret and from what they are about."""
         return hmac.digest(self.secret, about.encode(), hashlib.sha256)
 
-    def seed(self, submission: Submission) -> int:
-        """31 bits that follow from the secret, the student and what was handed in."""
-        about = f"{submission.student}\n{submission.assignment}\n{submission.digest}"
-        return int.from_bytes(self.derived(about)[:4], "big") >> 1
-
-    @staticmethod
-    def replace(folder: Path, files: Mapping[str, str | bytes]) -> None:
-        """Make `folder` hold these files and no others, whole or not at all."""
-        with writable(folder, MEND):
-            beside = TemporaryDirectory(
-                prefix=f".{folder.name}.", dir=folder.parent, ignore_cleanup_errors=True
-            )
-            with beside as place:
-                new, old = Path(place, "new"), Path(place, "old")
-                new.mkdir()
-                for name, content in files.items():
-                    if isinstance(content, bytes):
-                        (new / name).write_bytes(content)
-                    else:
-                        (new / name).write_text(content, encoding="utf-8")
-                if folder.exists():
-                    os.replace(folder, old)
-                os.replace(new, folder)
-
 
 def can_be_kept(name: str) -> bool:
     """Whether the gradebook has room for it, people see every letter, and no page takes one as its own."""
@@ -197,5 +172,7 @@ class Assignment:
     def job(self, student: str, rules: Rules, seed: int | None = None) -> Job:
         """A student's submission, read now, to be graded with this seed or the one that follows from it."""
         submission = self.submission(student)
-        drawn = self.course.seed(submission) if seed is None else seed
-        return Job(submission, self.released, self.solved, drawn, rules)
+        if seed is None:
+            about = f"{student}\n{self.name}\n{submission.digest}"
+            seed = int.from_bytes(self.course.derived(about)[:4], "big") >> 1
+        return Job(submission, self.released, self.solved, seed, rules)

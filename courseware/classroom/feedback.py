@@ -14,8 +14,9 @@ from typing import Any
 from nbgrader.api import Assignment, Gradebook, SubmittedAssignment, SubmittedNotebook
 from sqlalchemy.orm import selectinload
 
+from course_utils import files
 from courseware import notebooks
-from courseware.classroom.course import Course
+from courseware.classroom.course import MEND, Course
 from courseware.grading import pages
 from courseware.grading.submission.collect import SECRET, TIMESTAMP
 
@@ -74,10 +75,10 @@ def renew(course: Course, book: Gradebook, assignment: str, student: str) -> boo
     if sound:
         made = {f"{name}.html": pages.page(nb, title=name, **known[name]) for name, nb in found.items()}
         folder = course.folder("autograded", student, assignment)
-        files = {name: folder / name for name in (TIMESTAMP, SECRET) if (folder / name).is_file()}
-        told = {name: file.read_text("utf-8", "replace") for name, file in files.items()}
+        there = {name: folder / name for name in (TIMESTAMP, SECRET) if (folder / name).is_file()}
+        told = {name: file.read_text("utf-8", "replace") for name, file in there.items()}
         whole = carried(course, student, assignment, told.get(TIMESTAMP), told.get(SECRET)) | made
-        course.replace(course.folder("feedback", student, assignment), whole)
+        files.put(course.folder("feedback", student, assignment), whole, MEND)
     return sound
 
 

@@ -7,13 +7,13 @@ looks for it. A record beside them keeps what was written, so that nothing else 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pwd
 import re
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +94,8 @@ def plan(
     texts[jupyter / "labconfig" / "default_setting_overrides.json"] = overrides.read_text("utf-8")
     written = _written(folder)["files"]
     if strange := [str(file) for file in texts if os.path.lexists(file) and not _ours(file, written)]:
-        raise CourseError(
-            f"Not written by `course hub`, or changed since: {', '.join(strange)}; move it away."
-        )
+        found = f"Not written by `course hub`, or changed since: {', '.join(strange)}"
+        raise CourseError(f"{found}; move it away.")
     return texts
 
 
@@ -107,11 +106,7 @@ def _written(folder: Path) -> dict[str, Any]:
 
 def _ours(file: Path, written: dict[str, list[str]]) -> bool:
     plain = file.is_file() and not file.is_symlink()
-    return plain and _digest(file.read_bytes()) in written.get(str(file), ())
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+    return plain and sha256(file.read_bytes()).hexdigest() in written.get(str(file), ())
 
 
 def write(root: Path, folder: Path, texts: dict[Path, str]) -> None:
@@ -122,7 +117,7 @@ def write(root: Path, folder: Path, texts: dict[Path, str]) -> None:
     made = [name for name in FOLDERS if not (folder / name).is_dir()]
     written["folders"] += made
     for file, text in texts.items():
-        written["files"].setdefault(str(file), []).append(_digest(text.encode()))
+        written["files"].setdefault(str(file), []).append(sha256(text.encode()).hexdigest())
     with writable(folder / RECORD, MEND):
         record.keep(folder / RECORD, written)
         for name in made:

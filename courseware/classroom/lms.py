@@ -114,12 +114,11 @@ def _canvas(sheet: Sheet, names: Sequence[str]) -> Table:
     heads = [at for at, row in enumerate(sheet.rows) if sheet.get(row, 0) == POINTS]
     if not heads:
         raise CourseError(f"{sheet.path} lacks the row '{POINTS}': export it from Canvas, in English.")
-    titles = [TITLE.fullmatch(title) for title in sheet.headings()]
+    titles = [TITLE.fullmatch(sheet.get(sheet.heads, at)) for at in range(len(sheet.heads))]
     found = [(title[1], at) for at, title in enumerate(titles) if title and title[1] in names]
     if not found or len(dict(found)) < len(found):
-        raise CourseError(
-            f"{sheet.path} needs one column for each of {listed(names)}: call them so in Canvas."
-        )
+        needed = f"{sheet.path} needs one column for each of {listed(names)}"
+        raise CourseError(f"{needed}: call them so in Canvas.")
     worth = {name: {sheet.get(sheet.rows[heads[0]], at)} for name, at in found}
     return Table(sheet.rows[heads[0] + 1 :], dict(found), worth)
 

@@ -33,7 +33,6 @@ ATTEMPTS = 3
 AHEAD = 2  # jobs per worker that are under way or wait for one
 TURNS = (10, 60, 600, 7200)  # seconds from a job's start; an honest one takes two to three
 DIED = (ProcessExpired, BrokenExecutor)
-GIVEN_UP = (*DIED, TimeoutError)
 START = "forkserver" if sys.platform == "linux" else "spawn"  # elsewhere forks of what has libraries may hang
 
 
@@ -69,7 +68,7 @@ def outcomes(
                 behind.append((job, turn + 1, died))
             elif isinstance(error, DIED) and died + 1 < ATTEMPTS:
                 behind.append((job, turn, died + 1))
-            elif isinstance(error, GIVEN_UP) or type(error).__name__ == "KilledWorker":  # Dask's
+            elif isinstance(error, (*DIED, TimeoutError)) or type(error).__name__ == "KilledWorker":  # Dask's
                 yield job, None
             else:
                 yield job, future.result()

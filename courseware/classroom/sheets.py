@@ -37,21 +37,15 @@ class Sheet:
         self.heads, *self.rows = [row for row in self._lines if len(row) > 1 or row[0][0]] or [[["", ""]]]
         for number, row in enumerate(self.rows, 2):
             if len(row) != len(self.heads):
-                raise CourseError(
-                    f"Row {number} of {path} has {len(row)} cells, its headings are {len(self.heads)}: "
-                    "download it again."
-                )
-        self.columns: dict[str, int] = {}
-        for at, head in enumerate(map(_meant, self.heads)):
-            self.columns.setdefault(plain(head), at)
+                odd = f"Row {number} of {path} has {len(row)} cells, its headings are {len(self.heads)}"
+                raise CourseError(f"{odd}: download it again.")
+        heads = [plain(_meant(head)) for head in self.heads]
+        self.columns = {head: heads.index(head) for head in heads}
 
     def require(self, what: str, *headings: str) -> None:
         """Raise CourseError where the table is not what it should be, by its headings."""
         if lacking := [one for one in headings if plain(one) not in self.columns]:
             raise CourseError(f"{self.path} is no {what}, in English: it lacks {', '.join(lacking)}.")
-
-    def headings(self) -> list[str]:
-        return [_meant(head).strip() for head in self.heads]
 
     def get(self, row: Row, column: str | int) -> str:
         """What a cell says; '' where there is no such column."""

@@ -38,10 +38,7 @@ MEANT = {
 
 
 def enter(book: Gradebook, file: Path) -> tuple[list[str], list[str]]:
-    """Enter a class list, all of it or nothing; who is new, and who has changed.
-
-    Raises CourseError where an id is missing or not one student's alone.
-    """
+    """Enter a class list, or with a CourseError nothing of it; who is new, and who has changed."""
     found = _read(Sheet(file))
     there = {one.id: one for one in book.students}
     lms = {one.id: one.lms_user_id for one in there.values() if one.lms_user_id}
@@ -50,17 +47,16 @@ def enter(book: Gradebook, file: Path) -> tuple[list[str], list[str]]:
     if twice := sorted(one for one, count in ids.items() if count > 1):
         raise CourseError(f"In {file} and the gradebook these are more than one student's: {listed(twice)}.")
     new, changed = [], []
-    with gradebook.written():
-        for one in found:
-            student = there.get(one["id"]) or Student()
-            if student.id is None:
-                book.db.add(student)
-                new.append(one["id"])
-            elif any(getattr(student, field) != text for field, text in one.items()):
-                changed.append(one["id"])
-            for field, text in one.items():
-                setattr(student, field, text)
-        book.db.commit()  # once: nbgrader's own methods do so for every student
+    for one in found:
+        student = there.get(one["id"]) or Student()
+        if student.id is None:
+            book.db.add(student)
+            new.append(one["id"])
+        elif any(getattr(student, field) != text for field, text in one.items()):
+            changed.append(one["id"])
+        for field, text in one.items():
+            setattr(student, field, text)
+    book.db.commit()  # once: nbgrader's own methods do so for every student
     return new, changed
 
 
@@ -144,9 +140,6 @@ def _alike(field: str, text: str) -> str:
     return plain(text) if field == "name" else text.casefold()
 
 
-# --- time ---------------------------------------------------------------------------------------------------
-
-
 def extend(course: Course, book: Gradebook, student: str, assignment: str, until: str) -> timedelta:
     """Give one student until then, and enter at once what lateness costs now; how much longer that is.
 
@@ -160,9 +153,8 @@ def extend(course: Course, book: Gradebook, student: str, assignment: str, until
         raise CourseError(f"{assignment} is due {due} UTC, which {until} is before: name a later time.")
     if student not in course.handed_in(assignment) and student not in {one.id for one in book.students}:
         raise CourseError(f"The gradebook knows nobody called {student!a}: see `course students import`.")
-    with gradebook.written():
-        _submission(book, assignment, student).extension = (moment - due) or None
-        book.db.commit()
+    _submission(book, assignment, student).extension = (moment - due) or None
+    book.db.commit()
     gradebook.enter_lateness(course, book, assignment)
     return moment - due
 

@@ -69,15 +69,12 @@ class Summary:
     @property
     def mistakes(self) -> list[tuple[int, str, str]]:
         """How often, in which exercise, what: the most frequent first."""
-        every = ((one.number, what, who) for one in self.exercises for what, who in one.mistakes.items())
-        found = [(-len(who), number, what) for number, what, who in every]
-        return [(-negative, number, mistake) for negative, number, mistake in sorted(found)[:SHOWN]]
+        found = [(len(who), one.number, what) for one in self.exercises for what, who in one.mistakes.items()]
+        return sorted(found, key=lambda one: (-one[0], *one[1:]))[:SHOWN]
 
     def discrimination(self, exercise: Exercise) -> str:
-        """How an exercise's points go with those of all others: correlation, 95% interval by Fisher's z.
-
-        '' where that cannot be said: fewer than LEAST students, no other exercise, or everybody alike.
-        """
+        """The correlation of an exercise's points with all others', and its 95% interval by Fisher's z; ''
+        where that cannot be said: fewer than LEAST students, no other exercise, or everybody alike."""
         mine = list(exercise.points.values())
         others = [one for one in self.exercises if one is not exercise]
         rest = [sum(one.points[who] for one in others) for who in exercise.points]
@@ -142,10 +139,7 @@ def of(
     handed_in: Iterable[str] = (),
     stale: Sequence[str] = (),
 ) -> Summary:
-    """The summary of a class's results; `released` is the digest of the assignment's release now.
-
-    `standing` is what the gradebook says of lateness and of answers that wait for a person.
-    """
+    """The summary of a class's results; `released` is the release's digest, `standing` the gradebook's."""
     exercises: dict[str, Exercise] = {}
     looks = {who: ["not graded: call `course grade` again"] for who in handed_in}
     students: list[str] = []

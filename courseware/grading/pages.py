@@ -95,23 +95,20 @@ def _clean(output: Any, most: int, texts: tuple[str, ...]) -> tuple[NotebookNode
     data = output["data"]
     shown = {mime: _text(data[mime], most // len(texts)) for mime in texts if mime in data}
     used = sum(map(len, shown.values()))
-    metadata = {}
     if png := picture(data.get("image/png"), "PNG"):
         shown["image/png"] = png
-        if size := _size(output.get("metadata")):
-            metadata["image/png"] = size
     if not shown:
         left_out = sorted(str(mime)[:40] for mime in data)
         shown = {"text/plain": f"[left out: {', '.join(left_out[:5])}]"}
-    clean = _displayed(shown, metadata)
+    clean = _displayed(shown)
     if kind == "execute_result":
         count = output.get("execution_count")
         clean.update(output_type=kind, execution_count=count if type(count) is int else None)
     return clean, used
 
 
-def _displayed(data: dict[str, str], metadata: dict[str, Any] | None = None) -> NotebookNode:
-    return nbformat.from_dict({"output_type": "display_data", "data": data, "metadata": metadata or {}})
+def _displayed(data: dict[str, str]) -> NotebookNode:
+    return nbformat.from_dict({"output_type": "display_data", "data": data, "metadata": {}})
 
 
 def _text(value: Any, most: int) -> str:
@@ -122,13 +119,6 @@ def _text(value: Any, most: int) -> str:
     return text if len(text) <= most else text[: max(0, most - len(note))] + note
 
 
-def _size(metadata: Any) -> dict[str, int]:
-    """Width and height that a PNG is shown with, as far as they are whole numbers."""
-    size = metadata.get("image/png") if isinstance(metadata, dict) else None
-    size = size if isinstance(size, dict) else {}
-    return {key: size[key] for key in ("width", "height") if type(size.get(key)) is int and size[key] > 0}
-
-
 def loading_nothing(source: str) -> str:
     """Markdown for which JupyterLab asks no other machine: pictures from elsewhere become links; tags with
     attributes, and diagrams, which can hold pictures, become text."""
@@ -137,12 +127,10 @@ def loading_nothing(source: str) -> str:
     return re.sub(r"<(?=[a-zA-Z][^>]*=[^>]*>)", "&lt;", source)
 
 
-# fmt: off
 TAGS = ALLOWED_TAGS | {
     "br", "dd", "del", "details", "div", "dl", "dt", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "img", "kbd",
     "p", "pre", "s", "span", "sub", "summary", "sup", "table", "tbody", "td", "th", "thead", "tr", "u",
-}
-# fmt: on
+}  # fmt: skip
 STYLES = ["color", "font-style", "font-weight", "list-style", "padding-left", "text-align"]
 PROTOCOLS = ["http", "https", "mailto", "data"]
 VALUES = {
@@ -220,18 +208,14 @@ class Inert(Preprocessor):
                 for output in (one for one in cell.outputs if "image/png" in one.get("data", {})):
                     # This course's figures describe themselves by the text that stands beside them.
                     said = output.data.get("text/plain", "").strip()[:MOST_ALT] or UNDESCRIBED
-                    output.metadata.setdefault("image/png", NotebookNode())["alt"] = said
+                    output.metadata["image/png"] = NotebookNode(alt=said)
         return nb, resources
 
 
 @functools.cache
 def _exporter() -> HTMLExporter:
     """nbconvert as nbgrader sets it up for feedback."""
-    settings = {
-        **EXPORTER,
-        "template_name": "feedback",
-        "extra_template_paths": BOOTSTRAP,
-    }
+    settings = EXPORTER | {"template_name": "feedback", "extra_template_paths": BOOTSTRAP}
     return markup.Exporter(config=Config({"HTMLExporter": settings}))
 
 

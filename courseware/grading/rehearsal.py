@@ -13,7 +13,7 @@ from typing import NamedTuple
 import nbformat
 from nbformat import NotebookNode
 from nbgrader.utils import is_grade, is_solution
-from traitlets.config import Config, PyFileConfigLoader
+from traitlets.config import PyFileConfigLoader
 
 from course_utils import settings
 from course_utils.settings import CourseError
@@ -76,9 +76,9 @@ def rehearse(path: Path) -> Rehearsal:
 def _due(assignment: str) -> str:
     """When it is due: students have no gradebook, and the teacher's configuration."""
     file = settings.project_folder() / "nbgrader_config.py"
-    config = (
-        PyFileConfigLoader(file.name, path=str(file.parent)).load_config() if file.is_file() else Config()
-    )
+    if not file.is_file():
+        return ""
+    config = PyFileConfigLoader(file.name, path=str(file.parent)).load_config()
     return str(config.Due.get("dates", {}).get(assignment, ""))
 
 

@@ -191,10 +191,9 @@ def digest_of(released: Mapping[str, str]) -> str:
 
 
 def _told(problem: Exception) -> str:
-    try:
+    with suppress(Exception):  # nested too deeply, for example
         return printable(f"{type(problem).__name__}: {problem}", 500)
-    except Exception:  # nested too deeply, for example
-        return type(problem).__name__
+    return type(problem).__name__
 
 
 def _notebook(job: Job, name: str) -> tuple[Notebook, list[Fault]]:

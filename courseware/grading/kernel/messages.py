@@ -60,14 +60,13 @@ class Channel(AsyncZMQSocketChannel):
         parts = await self.socket.recv_multipart(**kwargs)
         if not self.accepts(OVERHEAD + sum(map(len, parts))):
             return {}
-        try:
+        with suppress(Exception):  # neither signed, nor JSON, nor of as many parts
             told = self.session.feed_identities(parts)[1]
-            if max(map(len, told[:CONTENT])) > LARGEST_HEADER:
-                return {}
-            message = self.session.deserialize(told)
-        except Exception:  # neither signed, nor JSON, nor of as many parts
-            return {}
-        return message if all(isinstance(message[part], kind) for part, kind in PARTS.items()) else {}
+            if max(map(len, told[:CONTENT])) <= LARGEST_HEADER:
+                message = self.session.deserialize(told)
+                if all(isinstance(message[part], kind) for part, kind in PARTS.items()):
+                    return message
+        return {}
 
 
 class Client(AsyncKernelClient):
@@ -86,7 +85,8 @@ class Client(AsyncKernelClient):
     def start_channels(self, *args: Any, **kwargs: Any) -> None:
         """As ever; what comes is counted."""
         for channel in (self.shell_channel, self.iopub_channel, self.control_channel):
-            channel.accepts, channel.waited = self._accepts, self._waited
+            channel.accepts = self._accepts
+            channel.waited = lambda: getattr(self.parent.provisioner, "waited", 0.0)
         super().start_channels(*args, **kwargs)
 
     async def wait_for_ready(self, timeout: float | None = None) -> None:
@@ -112,9 +112,6 @@ class Client(AsyncKernelClient):
                 state = message["content"].get("execution_state")
             return True
         return False
-
-    def _waited(self) -> float:
-        return getattr(self.parent.provisioner, "waited", 0.0)
 
     def _accepts(self, count: int) -> bool:
         self.received += count

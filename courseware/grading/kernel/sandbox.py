@@ -174,8 +174,7 @@ class SandboxProvisioner(LocalProvisioner):
             "watched": sorted({path for one in EXERCISES.values() for path in one.reference}),
         }
         self.rules = os.memfd_create("filter", 0)
-        os.write(self.rules, seccomp.compiled())
-        os.lseek(self.rules, 0, os.SEEK_SET)
+        os.pwrite(self.rules, seccomp.compiled(), 0)  # and stay at the beginning
         walls = command(folder, connection, self.shared, user, self.limits, self.rules)
         # Until the kernel comes somebody has to be in the room: it says that it is there, and stays until the
         # door closes.
@@ -280,7 +279,6 @@ class KernelManager(AsyncKernelManager):
 class Taken(NamedTuple):
     """What a process takes."""
 
-    pid: int
     memory: int  # bytes; what is shared without a file counts: code can choose to share all that it takes
     threads: int
     computed: float  # seconds for which its first thread ran on a processor
@@ -289,23 +287,20 @@ class Taken(NamedTuple):
 
 def taken(pid: int) -> list[Taken]:
     """What a process and all below it take, itself first."""
-    found = []
-    try:
+    found, processes = list[Taken](), list[psutil.Process]()
+    with suppress(psutil.Error):
         processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    except psutil.Error:
-        return []
     for process in processes:
         place = Path(f"/proc/{process.pid}")
-        try:
+        with suppress(OSError):  # it has ended meanwhile
             status = (place / "status").read_text(errors="replace")
             schedule = (place / "schedstat").read_text() if SCHEDULE.exists() else "0 0 0"
-        except OSError:  # it has ended meanwhile
-            continue
-        numbers = dict(re.findall(r"^(RssAnon|RssShmem|VmPTE|VmSwap|Threads):\s*(\d+)", status, re.MULTILINE))
-        threads = int(numbers.pop("Threads", 1))
-        memory = 1024 * sum(map(int, numbers.values())) + OPEN_BYTES * _open(place)
-        computed, waited = (int(nanoseconds) / 1e9 for nanoseconds in schedule.split()[:2])
-        found.append(Taken(process.pid, memory, threads, computed, waited))
+            kinds = r"^(RssAnon|RssShmem|VmPTE|VmSwap|Threads):\s*(\d+)"
+            numbers = dict(re.findall(kinds, status, re.MULTILINE))
+            threads = int(numbers.pop("Threads", 1))
+            memory = 1024 * sum(map(int, numbers.values())) + OPEN_BYTES * _open(place)
+            computed, waited = (int(nanoseconds) / 1e9 for nanoseconds in schedule.split()[:2])
+            found.append(Taken(memory, threads, computed, waited))
     return found
 
 
@@ -321,11 +316,10 @@ def _open(process: Path) -> int:
 
 def filed(pid: int, place: str) -> int:
     """Bytes in files, empty ones too, of a file system in memory that this process sees there."""
-    try:
-        found = os.statvfs(f"/proc/{pid}/root{place}")
-    except OSError:  # it has ended, or is not ours to look at
-        return 0
-    return (found.f_blocks - found.f_bfree) * found.f_frsize + (found.f_files - found.f_ffree) * FILE_BYTES
+    with suppress(OSError):  # it has ended, or is not ours to look at
+        one = os.statvfs(f"/proc/{pid}/root{place}")
+        return (one.f_blocks - one.f_bfree) * one.f_frsize + (one.f_files - one.f_ffree) * FILE_BYTES
+    return 0
 
 
 def buffered(pid: int) -> int:

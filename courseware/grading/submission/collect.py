@@ -86,12 +86,8 @@ def collect(folder: Path, student: str, assignment: str, known: Mapping[str, Col
     """The submission in a folder; `known` has each notebook's grade_ids. What cannot be read is a fault."""
     found = _Files(known)
     try:
-        # Files are opened relative to this, whatever becomes of the path meanwhile.
-        directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
+        with entered(folder) as directory:  # files are opened relative to it, whatever becomes of the path
             found.read(directory)
-        finally:
-            os.close(directory)
     except OSError as problem:
         reason = Reason.MISSING_NOTEBOOK if isinstance(problem, FileNotFoundError) else Reason.LINK
         what = f"the submission is no folder that can be read: {problem.strerror}"
@@ -246,6 +242,16 @@ class _Files:
             return refusal.why
         except Exception as problem:
             return f"damaged ({type(problem).__name__})"
+
+
+@contextmanager
+def entered(folder: str | Path, above: int | None = None) -> Iterator[int]:
+    """A folder, open, and nothing that only leads to one; OSError for anything else."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
 
 
 @contextmanager

@@ -321,17 +321,15 @@ def _hides(tree: ast.Module) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id in LOOKS and node not in called:
             yield node.lineno, "computes the name of what it uses"
-        if isinstance(node, ast.Import) and any(
-            not _installed(one.name.partition(".")[0]) for one in node.names
-        ):
+        if isinstance(node, ast.Import) and not all(_installed(one.name) for one in node.names):
             yield node.lineno, "imports a module that is not the course's"
 
 
 @functools.cache
 def _installed(name: str) -> bool:
-    """Whether there is a module of this name for everybody; others a submission has written itself."""
+    """Whether there is a package with this module for everybody; others a submission has written itself."""
     with suppress(ValueError):  # __main__
-        return importlib.util.find_spec(name) is not None
+        return importlib.util.find_spec(name.partition(".")[0]) is not None
     return False
 
 

@@ -212,60 +212,39 @@ def _recognised(cells: list[_Cell], release: NotebookNode) -> tuple[list[_Cell],
     An id is proof. Otherwise what was released in one cell only is that cell, and an answer is the one that
     stands where it was released, as long as `_answered_elsewhere` finds no better one.
     """
+    found, by_looks = list(cells), list[str]()
     marked = {cell.grade_id for cell in cells}
-    lost = [cell for cell in release.cells if _grade_id(cell) and _grade_id(cell) not in marked]
-    found = _Unmarked(cells, release)
-    return found.cells, [
-        _grade_id(origin)
-        for origin in lost
-        if not found.take(found.by_id(origin), origin) and found.take(found.by_looks(origin), origin)
-    ]
+    texts = [None if cell.grade_id else plain(cell.source) for cell in cells]
+    for at, origin in enumerate(release.cells):
+        if (name := _grade_id(origin)) and name not in marked:
+            same = [place for place, cell in enumerate(found) if cell.id == origin.id]
+            place = same[0] if len(same) == 1 and not found[same[0]].grade_id else None
+            if place is None and (place := _by_looks(found, texts, release.cells, at)) is not None:
+                by_looks.append(name)
+            if place is not None:
+                found[place] = replace(found[place], grade_id=name)
+    return found, by_looks
 
 
-class _Unmarked:
-    """Cells without a mark, among which those of the assignment are looked for."""
-
-    def __init__(self, cells: list[_Cell], release: NotebookNode) -> None:
-        self.cells, self.release = list(cells), release.cells
-        self.said = Counter(plain(cell.source) for cell in release.cells)
-        self.places: dict[str, int] = {}  # of the first that says this, or has this mark
-        for place, cell in reversed(list(enumerate(cells))):
-            self.places[cell.grade_id or plain(cell.source)] = place
-
-    def take(self, place: int | None, origin: NotebookNode) -> bool:
-        """Mark the cell at this place as that of the release; whether there is one."""
-        if place is not None:
-            self.cells[place] = replace(self.cells[place], grade_id=_grade_id(origin))
-            self.places[_grade_id(origin)] = place
-        return place is not None
-
-    def by_id(self, origin: NotebookNode) -> int | None:
-        """The place of the only cell with this id."""
-        places = [place for place, cell in enumerate(self.cells) if cell.id == origin.id]
-        return places[0] if len(places) == 1 and not self.cells[places[0]].grade_id else None
-
-    def by_looks(self, origin: NotebookNode) -> int | None:
-        """The place of the cell that says what was released there, or answers it."""
-        text = plain(origin.source)
-        if self.said[text] == 1 and text in self.places and not self.cells[self.places[text]].grade_id:
-            return self.places[text]
-        if not is_solution(origin):
-            return None
-        at = self.release.index(origin)
-        for one, step in ((at - 1, 1), (at + 1, -1)):
-            beside = self._place(self.release[one]) if 0 <= one < len(self.release) else None
-            if beside is not None and self._free(beside + step, origin):
-                return beside + step
-        return None
-
-    def _place(self, origin: NotebookNode) -> int | None:
-        said = plain(origin.source)
-        return self.places.get(_grade_id(origin) or said, self.places.get(said))
-
-    def _free(self, place: int, origin: NotebookNode) -> bool:
-        """Whether a cell there may be that of the release: of its type, without a mark, and no other's."""
-        cell = self.cells[place] if 0 <= place < len(self.cells) else None
-        return cell is not None and cell.kind == origin.cell_type and _is_own(cell, self.said)
+def _by_looks(
+    cells: list[_Cell], texts: list[str | None], release: list[NotebookNode], at: int
+) -> int | None:
+    """The place of the cell that says what was released there, or answers it; `texts` of unmarked ones."""
+    there, nowhere = dict(enumerate(cells)), len(cells) + 1
+    said = Counter(plain(cell.source) for cell in release)
+    first = {text: place for place, text in reversed([*enumerate(texts)])}
+    marked = {cell.grade_id: place for place, cell in reversed([*enumerate(cells)]) if cell.grade_id}
+    text = plain(release[at].source)
+    if said[text] == 1 and text in first and not cells[first[text]].grade_id:
+        return first[text]
+    for beside, step in ((at - 1, 1), (at + 1, -1)):
+        if is_solution(release[at]) and 0 <= beside < len(release):
+            text = plain(release[beside].source)
+            place = marked.get(_grade_id(release[beside]), first.get(text, nowhere)) + step
+            cell = there.get(place)
+            if cell and cell.kind == release[at].cell_type and _is_own(cell, said):
+                return place
+    return None
 
 
 def _without_duplicates(cells: list[_Cell], released: Released) -> tuple[list[_Cell], list[str]]:
@@ -303,8 +282,7 @@ def _without_duplicates(cells: list[_Cell], released: Released) -> tuple[list[_C
 
 def _unmixed(cells: list[_Cell], released: Released) -> tuple[list[_Cell], list[str]]:
     """What was written into cells that are not the student's, in cells above them; the names of these."""
-    result: list[_Cell] = []
-    changed: list[str] = []
+    result, changed = list[_Cell](), list[str]()
     for cell in cells:
         said, fixed = plain(cell.source), released.get(cell.grade_id)
         if fixed and not is_solution(fixed) and (cell.kind, said) != (fixed.cell_type, plain(fixed.source)):
@@ -381,9 +359,7 @@ def _order(cells: list[_Cell], released: Released) -> None:
 
 def _nodes(cells: list[_Cell], released: Released) -> tuple[list[NotebookNode], list[str], list[str]]:
     """The cells of the repaired notebook, whose source was too long, and which pictures were left out."""
-    nodes: list[NotebookNode] = []
-    too_long: list[str] = []
-    left_out: list[str] = []
+    nodes, too_long, left_out = list[NotebookNode](), list[str](), list[str]()
     own, room = 0, MOST_PICTURES
     for cell in cells:
         source = cell.source
