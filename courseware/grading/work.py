@@ -37,6 +37,7 @@ from courseware.grading.reasons import MACHINE, Fault, Reason
 from courseware.grading.submission import demonstrations
 from courseware.grading.submission.collect import Submission
 from courseware.grading.submission.own_work import Remark
+from courseware.grading.submission.repair import asked
 
 PACKAGES = ("nbgrader", "nbclient", "ipykernel", "torch", "numpy", "scipy", "scikit-learn")
 NO_RESPONSE = "No response."  # nbgrader's comment on a cell that is as it was released
@@ -227,8 +228,9 @@ def _result(nb: NotebookNode, name: str, reports: list[tuple[Report, str]], foun
             silent = nb.metadata["course"]["read"] and unchanged and not utils.is_task(cell)
             comments[mark.grade_id] = NO_RESPONSE if silent else None
         if utils.is_grade(cell):
-            # nbgrader's own reading; a check that was not run is worth nothing
-            not_run = cell.cell_type == "code" and not utils.is_solution(cell) and not cell.outputs
+            # nbgrader's own reading; a check that shows no report, or was not run, is worth nothing
+            silent = cell.cell_type == "code" and not utils.is_solution(cell) and not cell.outputs
+            not_run = silent and bool(asked(cell.source) or not nb.metadata["course"]["read"])
             scores[mark.grade_id] = 0.0 if not_run else utils.determine_grade(cell)[0]
         if utils.is_grade(cell) or utils.is_task(cell):
             points[mark.grade_id] = scores.get(mark.grade_id), float(mark.points)

@@ -148,9 +148,9 @@ def test_outside_the_course_the_sentence_says_where_to_go(tmp_path, monkeypatch)
 # --- other systems ----------------------------------------------------------------------------------------
 
 WITHOUT_LINUX = """
-import os, sys
+import ctypes, os, sys
 import courseware.grading.work  # everybody else's modules know which system they are on
-for name in [name for name in sys.modules if name.startswith("course_utils")]:
+for name in [name for name in sys.modules if name.startswith(("course_utils", "courseware"))]:
     del sys.modules[name]
 for name in ("resource", "fcntl", "pwd", "grp", "termios"):
     sys.modules[name] = None
@@ -158,6 +158,7 @@ for name in ("O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK", "geteuid", "getuid", "fo
     if hasattr(os, name):
         delattr(os, name)
 sys.platform = "win32"
+ctypes.CDLL = None  # Windows has no library without a name
 from pathlib import Path
 from courseware.grading import rehearsal, work
 graded = []

@@ -61,7 +61,7 @@ EQUAL, EQUAL_UNDER = 4, 7
 # linux/prctl.h
 NO_NEW_PRIVILEGES, SET_SECCOMP, FILTER = 38, 22, 2
 
-c = ctypes.CDLL(None, use_errno=True)
+c: Any = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
 
 
 class Argument(ctypes.Structure):

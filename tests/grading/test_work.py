@@ -1,0 +1,45 @@
+"""A teacher's own graded cells: plain assertions, judged as nbgrader judges them."""
+
+from __future__ import annotations
+
+import nbformat
+import pytest
+from cells import KERNEL, answer_cell
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_notebook
+
+from courseware.grading import work
+from courseware.grading.submission.collect import Submission
+
+STUB = "def half(x):\n    raise NotImplementedError()"
+
+
+def assertion(source: str) -> NotebookNode:
+    mark = {"grade": True, "solution": False, "locked": True, "task": False, "schema_version": 3}
+    mark |= {"grade_id": "half-check", "points": 2}
+    return new_code_cell(source, id="half-check", metadata={"nbgrader": mark})
+
+
+def score(answer: str, handed_in: bytes | None = None) -> float | None:
+    """What `half`, answered so, earns from a cell that asserts."""
+
+    def notebook(source: str) -> str:
+        cells = [answer_cell(source, "half"), assertion("assert half(4) == 2")]
+        return nbformat.writes(new_notebook(cells=cells, metadata={"kernelspec": KERNEL}))
+
+    given = notebook(answer).encode() if handed_in is None else handed_in
+    submission = Submission("ada", "a", {"b": given}, (), "", None)
+    rules = work.Rules(cell_seconds=30)
+    job = work.Job(submission, {"b": notebook(STUB)}, {"b": notebook("half = abs")}, 7, rules)
+    return work.grade(job).notebooks["b"].scores["half-check"]
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize(("answer", "points"), [("half = lambda x: x / 2", 2), ("half = abs", 0), (STUB, 0)])
+def test_an_assertion_that_says_nothing_has_its_points_and_one_that_fails_has_none(answer, points):
+    assert score(answer) == points
+
+
+@pytest.mark.sandbox
+def test_an_assertion_that_was_never_run_has_no_points():
+    assert score(STUB, b"no notebook") == 0
