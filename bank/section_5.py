@@ -449,6 +449,12 @@ WRONG_MAPS = edited(
     MAP,
     [
         (
+            "images last",
+            "hidden.view(-1, height, width, channels).permute(0, 3, 1, 2)",
+            "hidden.reshape(height, width, channels, -1).permute(3, 2, 0, 1)",
+            "taken for the last axis",
+        ),
+        (
             "images for channels",
             "permute(0, 3, 1, 2)",
             "permute(3, 0, 1, 2)",

@@ -511,6 +511,12 @@ def mutual_information_gap(codes, factors):
         "mutual_information_gap",
         GAP,
         [
+            (
+                "the codes that know least",
+                "ranked[0] - ranked[1]",
+                "ranked[-2] - ranked[-1]",
+                "the codes that know least",
+            ),
             ("the largest gap", "torch.stack(scores).mean()", "torch.stack(scores).max()", "the largest gap"),
             (
                 "a thousandth in the logarithms",

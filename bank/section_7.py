@@ -229,6 +229,12 @@ WRONG_CVAES = [
         "MyCVAE",
         CVAE,
         [
+            (
+                "classes from 1",
+                "F.one_hot(y, self.num_classes)",
+                "(y[:, None] == torch.arange(1, self.num_classes + 1))",
+                "class 0 has no place",
+            ),
             ("sigmoid at the end", "28, 28)", "28, 28).sigmoid()", "a sigmoid on the logits"),
             ("a tanh at the end", "28, 28)", "28, 28).tanh()", "a tanh on the logits"),
             ("a ReLU at the end", "28, 28)", "28, 28).relu()", "a ReLU on the logits"),
@@ -410,6 +416,7 @@ WRONG_REQUESTS = [
         "request_digits",
         REQUEST,
         [
+            ("labels sorted", "labels.repeat", "labels.sort().values.repeat", "labels are sorted first"),
             ("labels backwards", "labels.repeat", "labels.flip(0).repeat", "run backwards"),
             (
                 "the mean of all z",
@@ -794,6 +801,12 @@ WRONG_MATRICES = [
         "confusion",
         MATRIX,
         [
+            (
+                "one class or the other",
+                "return counts",
+                "return counts.sum(1, keepdim=True) + counts.sum(0) - counts",
+                "one class or the other",
+            ),
             (
                 "ten classes",
                 "minlength=num_classes**2).view(num_classes, num_classes)",

@@ -95,7 +95,7 @@ class Report:
         )
 
     def __repr__(self) -> str:
-        return f"{self.points:g}"
+        return f"{self.points:.9g}"
 
     def __str__(self) -> str:
         """The report as text, for terminals."""

@@ -106,6 +106,9 @@ LABELS: dict[str, Callable[[Tensor, int], Tensor]] = {
     "": lambda y, c: torch.eye(c)[y],
     "The label joins as a single number, but classes have no order: use one-hot.": lambda y, c: y[:, None],
     "The label joins as a single number between 0 and 1: use one-hot.": lambda y, c: y[:, None] / c,
+    "The classes are counted from 1: class 0 has no place.": lambda y, c: F.pad(torch.eye(c), (0, 0, 1, 0))[
+        y
+    ],
     "There is room for 10 labels, whatever num_classes is.": lambda y, c: torch.eye(max(10, c))[y],
     "Every row gets the label of the first image.": lambda y, c: torch.eye(c)[y[:1]].expand(len(y), -1),
     "The label is one class too far: classes count from 0.": lambda y, c: torch.eye(c)[(y + 1) % c],

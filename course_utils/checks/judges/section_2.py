@@ -375,7 +375,7 @@ def _betas(reconstruction: str, kl: str, pixels: int, latent_dim: int, sigma: fl
         "pixels and latent_dim have changed places.": (
             (latent_dim if of_pixels > 1 else 1) / squares / (pixels if of_kl > 1 else 1)
         ),
-        "sigma makes no difference in your answer.": beta * squares,
+        "sigma makes no difference here: it counts in every squared error.": beta * squares,
         "A smaller sigma makes an error cost more nats: divide by it.": beta * squares**2,
     }
     fixed = "784 pixels are hard-coded: use the number given."

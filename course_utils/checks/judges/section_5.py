@@ -213,6 +213,9 @@ def _maps(hidden: Tensor, channels: int, height: int, width: int) -> dict[str, n
         "The axes are swapped and then renamed: a reshape cannot put rows and columns back in order.": (
             last.transpose(0, 3, 2, 1).reshape(right.shape)
         ),
+        "The images are taken for the last axis: they are the first.": (
+            numbers.reshape(*last.shape[1:], n).transpose(3, 2, 0, 1)
+        ),
         "Images and channels have changed places: images come first.": right.swapaxes(0, 1),
         "The rows of each map and its channels have changed places.": last.swapaxes(2, 3),
         "The numbers are moved, but still in a flat list.": right.reshape(n, -1),

@@ -293,6 +293,8 @@ def _scores(*given: Tensor) -> dict[str, Any]:
         "These are the first two codes: sort first.": (information[0] - information[1]) / entropy,
         "These are the last two codes: sort first.": (information[-1] - information[-2]) / entropy,
         "These are the codes that know least: sort the other way.": (least - ranked[1]) / entropy,
+        "This is the gap between the codes that know least: sort the other way.": (ranked[1] - least)
+        / entropy,
         "Two codes that know equally much have a gap of 0: keep equal values apart.": apart / entropy,
         "It is negative: is the entropy's minus missing, or the gap turned round?": -scores,
         "The joint histogram has to be divided by the number of images.": n * scores,

@@ -74,6 +74,7 @@ def _requests(decode: Callable[[Tensor, Tensor], Tensor], labels: Tensor, z: Ten
         "Only the first z is decoded.": grid(labels, z[:1]),
         "Only the first label is decoded.": by_row[:, 0],
         "Every row shows the mean of all z.": grid(labels, z.mean(0, keepdim=True).expand(rows, -1)),
+        "The labels are sorted first: keep their order.": grid(labels.sort().values, z),
         "The labels run backwards: keep their order.": grid(labels.flip(0), z),
         "Every column shows the first label.": grid(labels[:1].expand(columns), z),
         "Codes and labels go in pairs: every label is wanted for every z.": shown(z[:pairs], labels[:pairs]),
@@ -271,6 +272,9 @@ def _matrices(true: Tensor, predicted: Tensor, num_classes: int) -> dict[str, An
         "Right predictions are left out: they belong on the diagonal.": matrix - right,
         "These are the right predictions of each class: wrong ones belong beside them.": matrix.diagonal(),
         "Class 0 is left out: classes are counted from 0.": np.pad(matrix[1:, 1:], ((1, 0), (1, 0))),
+        "Images of one class or the other are counted: both have to be right.": (
+            matrix.sum(1, keepdims=True) + matrix.sum(0) - matrix
+        ),
         "Both orders of a pair are counted: rows are true classes only.": matrix + matrix.T,
         "Pairs are numbered in 8 bits: from 256 on the numbers begin again.": wrapped,
         "Different pairs share a number: it is true * num_classes + predicted.": crowded,
