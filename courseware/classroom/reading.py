@@ -47,8 +47,9 @@ class Beside(Preprocessor):
     """Hand formgrader's template what belongs beside each written answer of the submission it shows."""
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
-        if me := resources.get("submission_id"):  # feedback has none
-            folder = Path(resources["metadata"]["path"])  # root/autograded/STUDENT/ASSIGNMENT
+        me, place = resources.get("submission_id"), resources["metadata"].get("path")
+        if me and place:  # feedback has no id, a notebook that is no file has no place
+            folder = Path(place)  # root/autograded/STUDENT/ASSIGNMENT
             course = Course(folder.parents[2], self.config)
             try:
                 with closing(Gradebook(course.directory.db_url, course.directory.course_id)) as book:

@@ -101,7 +101,8 @@ def test_formgrader_is_told_the_rubric_the_pile_and_comments_to_use_again(root):
     (root / "autograded" / "bob" / ASSIGNMENT / "first.ipynb").unlink()  # who has handed nothing in
     last = beside(root, "joe")["beside"][BY_HAND]
     assert (last["size"], last["others"], last["waits"], last["next"]) == (3, 0, True, "")
-    assert reading.Beside().preprocess(None, {}) == (None, {})  # feedback
+    feedback = {"metadata": {"path": str(root)}}
+    assert reading.Beside().preprocess(None, dict(feedback)) == (None, feedback)
 
 
 def test_a_rubric_that_cannot_be_used_is_told_in_formgrader(root):
