@@ -1,6 +1,7 @@
 """Student notebooks from solutions, made by nbgrader itself: its generate_assignment, for every section."""
 
 import copy
+import json
 import os
 import re
 import tempfile
@@ -311,7 +312,7 @@ class Door(NbGraderPreprocessor):
     address = Unicode("", help="What pip installs the course from, in students' notebooks.").tag(config=True)
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        named = f"COURSE = {json.dumps(self.address)}"
         for first in [cell for cell in nb.cells if cell.cell_type == "code"][:1]:
-            named = f'COURSE = "{self.address}"'
-            first.source = re.sub(r'^COURSE = ""', named, first.source, flags=re.MULTILINE)
+            first.source = re.sub(r'^COURSE = ""', lambda _: named, first.source, flags=re.MULTILINE)
         return nb, resources

@@ -107,7 +107,7 @@ async def _execute(run: Run, lesson: Lesson, on_progress: Progress, places: asyn
         timeout=3600,  # seconds, of a cell
         resources={"metadata": {"path": str((run.source / lesson.path).parent)}},
         record_timing=False,
-        on_cell_complete=lambda cell, cell_index: on_progress(lesson, cell_index + 1, total),
+        on_cell_executed=lambda cell, cell_index, **_: on_progress(lesson, cell_index + 1, total),
         log=QUIET,
     )
     try:

@@ -11,6 +11,7 @@ from nbgrader.utils import is_solution
 
 import bank
 from course_utils.checks.judges import EXERCISES, worked
+from course_utils.files import whole
 from courseware import notebooks, sections
 from courseware.grading.submission.repair import asked
 
@@ -64,4 +65,5 @@ def text(root: Path) -> str:
 
 
 def write(root: Path) -> None:
-    (root / "course_utils" / "checks" / "judges" / "worked.json").write_text(text(root), encoding="utf-8")
+    with whole(root / "course_utils" / "checks" / "judges" / "worked.json") as part:
+        part.write_text(text(root), encoding="utf-8")
