@@ -26,7 +26,7 @@ from courseware.measuring.graders import Outcome
 HARDLY = 2e-3  # relative and absolute: a change by less may pass for rounding
 SHARED = 500  # numbers in a row that are checked with the same seed: what judges work out is then kept
 UNEXPLAINED = (
-    "Largest difference", "It has shape", "It contains NaN", "Linear layers and ReLU alone",
+    "Largest difference", "It has shape", "It contains NaN", "Layers and ReLU alone",
     "The step does not go down",
 )  # fmt: skip
 SAMPLE = [answer for answer in bank.RIGHT if not EXERCISES[answer.exercise].questions]

@@ -476,6 +476,16 @@ def test_beside_a_missed_purpose_nothing_is_said_to_hold(weight: float, word: st
     assert ("✓" in report._repr_html_()) == (word == "holds")
 
 
+def test_beside_one_sentence_for_several_failures_nothing_is_said_to_hold() -> None:
+    def findings(seed: int, evidence: Any) -> list[core.Finding]:
+        missed = [core.Finding(claim, False, 1, "It returned 1 value.") for claim in ("it adds", "it ends")]
+        return [*missed, core.Finding("gradients pass", True, 3)]
+
+    exercise = core.Exercise("9.9", "it", 2, findings)
+    report = core.verdict(exercise, Observation(exercise.answer, 0, {}))
+    assert (report.note, "no further fault: gradients pass" in str(report)) == ("It returned 1 value.", True)
+
+
 def test_a_student_s_report_carries_no_evidence() -> None:
     assert EVIDENCE_MIME not in check("gaussian_kl", {})._repr_mimebundle_()
 

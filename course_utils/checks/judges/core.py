@@ -78,9 +78,10 @@ class Report:
 
     @property
     def _missed(self) -> bool:
-        """Whether the exercise's purpose is missed; what holds beside it then says little."""
+        """Whether the purpose is missed, or one sentence explains several failures: then what holds beside it
+        says little."""
         half = sum(finding.weight for finding in self.findings) / 2
-        return any(finding.weight >= half and not finding.holds for finding in self.findings)
+        return bool(self.note) or any(one.weight >= half and not one.holds for one in self.findings)
 
     @property
     def why(self) -> str:

@@ -571,8 +571,8 @@ class Networks:
         if not any(one.value.shape[1:2] == (takes,) for one in self.known["main"] if one.value.ndim > 1):
             besides = f" None takes {takes} numbers: is all that is given joined in front?{besides}"
         return (
-            f"Linear layers and ReLU alone do not lead from what is given to {name}. "
-            f"Weights of {found} play a part.{besides}"
+            f"Layers and ReLU alone do not make {name} of what is given: is something else done on the way, "
+            f"or to what goes in? Weights of {found} play a part.{besides}"
         )
 
     # Each of these is a hint that fits all outputs that could be explained.
