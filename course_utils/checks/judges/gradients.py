@@ -34,7 +34,7 @@ ASKED = {  # by what torch says
     "only for scalar outputs": "Take the mean first: over all pixels, and over images.",
     "inplace operation": "Does `step` come before `backward`?",
 }
-Parts = Mapping[str, Mapping[str, Tensor]]  # by hint, '' for the right one, a loss's terms by name
+Parts = Mapping[str, Callable[[], Mapping[str, Tensor]]]  # by hint, '' for the right one: the loss's terms
 
 
 @dataclass(frozen=True)
@@ -54,28 +54,32 @@ class Judged:
 # --- one step -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
 class Moment:
     """The terms of all losses where a step starts, by hint and name: each one row, of its value and then its
-    gradient by all weights."""
+    gradient by all weights. A loss is looked at when it is asked for: a right step asks for one."""
 
-    terms: Mapping[str, Mapping[str, np.ndarray]]
-    sizes: Sizes
+    def __init__(self, parts: Parts, weights: Sequence[Tensor], sizes: Sizes) -> None:
+        self.weights, self.sizes = weights, sizes
+        self.parts = {**parts, PENALTY: lambda: {**parts[""](), "penalty": self._squares()}}
+        self.known: dict[str, Mapping[str, np.ndarray]] = {}
 
-    @classmethod
-    def of(cls, parts: Parts, weights: Sequence[Tensor], sizes: Sizes) -> Moment:
-        def row(term: Tensor) -> np.ndarray:
-            gradient = torch.autograd.grad(term, weights, retain_graph=True, materialize_grads=True)
-            return as_array(torch.cat([term.detach().view(1), parameters_to_vector(gradient)]))
+    def _squares(self) -> Tensor:
+        return parameters_to_vector(self.weights).square().sum() / 2
 
-        terms = {hint: {name: row(term) for name, term in own.items()} for hint, own in parts.items()}
-        penalty = row(parameters_to_vector(weights).square().sum() / 2)
-        return cls(terms | {PENALTY: terms[""] | {"penalty": penalty}}, sizes)
+    def terms(self, hint: str) -> Mapping[str, np.ndarray]:
+        """The terms of this loss."""
+        if hint not in self.known:
+            self.known[hint] = {name: self._row(term) for name, term in self.parts[hint]().items()}
+        return self.known[hint]
+
+    def _row(self, term: Tensor) -> np.ndarray:
+        gradient = torch.autograd.grad(term, self.weights, retain_graph=True, materialize_grads=True)
+        return as_array(torch.cat([term.detach().view(1), parameters_to_vector(gradient)]))
 
     @property
     def right(self) -> np.ndarray:
         """The right loss and its gradient, in one row."""
-        return np.sum(list(self.terms[""].values()), axis=0)
+        return np.sum(list(self.terms("").values()), axis=0)
 
 
 @dataclass(frozen=True)
@@ -91,10 +95,13 @@ class Rule:
 def explained(found: np.ndarray, moment: Moment) -> Rule | None:
     """The likeliest rule that gives this gradient: terms of a loss with factors, or the right one clipped."""
     rules = list(_clipped(found, moment))
-    for hint, terms in moment.terms.items():
+    for hint in moment.parts:
+        terms = moment.terms(hint)
         fitted = _fit(found, [row[1:] for row in terms.values()])
         if fitted is not None:
             rules.append(_weighed(hint, dict(zip(terms, fitted, strict=True)), moment.sizes))
+            if not rules[-1].doubt:
+                return rules[-1]
     return min(rules, key=lambda rule: rule.doubt, default=None)
 
 
@@ -111,7 +118,7 @@ def _weighed(hint: str, fitted: Mapping[str, float], sizes: Sizes) -> Rule:
     def row(at: Moment) -> np.ndarray:
         there = factors(at.sizes)
         weights = {name: there.get(phrase, fitted[name]) for name, phrase in phrases.items()}
-        return np.sum([weights[name] * term for name, term in at.terms[hint].items()], axis=0)
+        return np.sum([weights[name] * term for name, term in at.terms(hint).items()], axis=0)
 
     said, kinds = sentence(hint, phrases), set(phrases.values())
     if kinds == {"has the wrong sign"}:
@@ -205,7 +212,7 @@ class Walk:
         passes = [some for some in codes.split(len(x)) if len(some) == len(x)]
         few = f"`decode` gets {len(codes)} codes for {len(x)} images." if not passes else ""
         weights = list(model.parameters())
-        moments = [Moment.of(self.parts(model, x.double(), some), weights, sizes) for some in passes]
+        moments = [Moment(self.parts(model, x.double(), some), weights, sizes) for some in passes]
         return hint or few, moments
 
     def _model(self, index: int) -> Witness:
@@ -299,7 +306,8 @@ class Walk:
         if any(_equal(loss, at.right[0]) for at in self._moments(0, after=True)[1]):
             return "This is the loss after the step: return the one that the step came from."
         known = factors(start.sizes)
-        for hint, terms in start.terms.items():
+        for hint in start.parts:
+            terms = start.terms(hint)
             for phrases in itertools.product(known, repeat=len(terms)):
                 said = dict(zip(terms, phrases, strict=True))
                 if _equal(loss, sum(known[said[name]] * term[0] for name, term in terms.items())):

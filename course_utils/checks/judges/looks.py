@@ -8,9 +8,9 @@ answer's own formula, so that what follows from one mistake is counted once.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -54,12 +54,15 @@ class Table:
         sizes: Callable[..., Sizes] = lambda *_: {},
         tolerance: float = 1e-4,
         terms: Callable[..., Mapping[str, Any]] = lambda *_: {},
+        right: Callable[..., Any] | None = None,
     ) -> Table:
         """The table of the looks, arguments by key, that belong to this seed. Rows and columns of what is
-        given are counted too."""
+        given are counted too. Where `right` gives the right value alone, mistakes are worked out only for an
+        answer that has another."""
         given = looks(seed)
         counted = {key: {**sizes(*args), **_rows_and_columns(args)} for key, args in given.items()}
-        return cls(_worked_out(looks, seed, formulas), counted, tolerance, lambda key: terms(*given[key]))
+        known = _worked_out(looks, seed, formulas, right)
+        return cls(known, counted, tolerance, lambda key: terms(*given[key]))
 
     def judge(self, evidence: Evidence, *properties: Property) -> list[Finding]:
         """A finding for each property; the first is the purpose."""
@@ -202,9 +205,35 @@ def _rows_and_columns(given: Any) -> dict[str, int]:
     return next(filter(None, map(_rows_and_columns, parts)), {})
 
 
+class Known(Mapping[str, Any]):
+    """What one look gives: the right value at once, those of mistakes when somebody asks for them."""
+
+    def __init__(self, right: Any, formulas: Callable[[], Formulas]) -> None:
+        self.right, self.formulas = right, formulas
+
+    @cached_property
+    def all(self) -> Formulas:
+        return self.formulas()
+
+    def __getitem__(self, hint: str) -> Any:
+        return self.all[hint] if hint else self.right
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.all)
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+
 @lru_cache(maxsize=32)
 def _worked_out(
-    looks: Callable[[int], Mapping[str, Sequence[Any]]], seed: int, formulas: Callable[..., Formulas]
+    looks: Callable[[int], Mapping[str, Sequence[Any]]],
+    seed: int,
+    formulas: Callable[..., Formulas],
+    right: Callable[..., Any] | None,
 ) -> dict[str, Formulas]:
     """What each look gives by each formula: the same for all answers that are judged with this seed."""
-    return {key: formulas(*given) for key, given in looks(seed).items()}
+    return {
+        key: Known(right(*given), partial(formulas, *given)) if right else formulas(*given)
+        for key, given in looks(seed).items()
+    }

@@ -172,6 +172,11 @@ def sizes(_: Tensor, x: Tensor, mu: Tensor, *__: object) -> dict[str, int]:
     return {"images": len(x), "latent dimensions": mu.shape[1], "pixels": x[0].numel()}
 
 
+def terms(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> tuple[Tensor, Tensor]:
+    """Reconstruction and KL, averaged over images, in float64."""
+    return nll(x_logits, x).sum((1, 2, 3)).mean(), kls(mu, logvar).sum(1).mean()
+
+
 def combined(combine: Terms, x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, Tensor]:
     """What `combine` makes of reconstruction and KL: the right ones under '', and with mistakes in either
     or in both under their hints."""

@@ -7,6 +7,7 @@ The autoencoder is judged with weights that the judge knows (see `layers`).
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ def _losses(model: Witness, x: Tensor, _: Tensor) -> gradients.Parts:
         "Rows and columns of the images are swapped before they are compared.": F.mse_loss(x_hat, x.mT),
         "Only the first image is compared: take the mean over all of them.": F.mse_loss(x_hat[:1], x[:1]),
     }
-    return {hint: {"squared error" if not hint else "loss": loss} for hint, loss in losses.items()}
+    return {hint: partial(dict, {"loss" if hint else "squared error": loss}) for hint, loss in losses.items()}
 
 
 def judge_train_step(seed: int, evidence: Evidence) -> list[Finding]:

@@ -28,7 +28,7 @@ from course_utils.checks.probes.evidence import AGAIN, Evidence
 
 
 def judge_gaussian_kl(seed: int, evidence: Evidence) -> list[Finding]:
-    return Table.of(probes.kl_looks, seed, _kls, _sizes, terms=_kl_terms).judge(
+    return Table.of(probes.kl_looks, seed, _kls, _sizes, terms=_kl_terms, right=kls).judge(
         evidence,
         Property("it equals the KL of torch.distributions, entry by entry", 3, ["kl", "turned"]),
         Property("it also works for one image and one dimension", 1, ["single"]),
@@ -157,12 +157,8 @@ def judge_monte_carlo_elbo(seed: int, evidence: Evidence) -> list[Finding]:
     def sizes(_: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -> dict[str, int]:
         return _sizes(mu) | {"samples": len(eps), "pixels": 784}
 
-    def terms(decode: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -> dict[str, Tensor]:
-        z = (mu + (logvar / 2).exp() * eps).double()
-        nlls = torch.stack([losses.nll(decode(row), x.double()).sum((1, 2, 3)) for row in z])
-        return {"log p(x|z)": -nlls.mean(0), "the KL": -kls(mu, logvar).sum(1)}
-
-    return Table.of(probes.elbo_looks, seed, _elbos, sizes, terms=terms).judge(
+    table = Table.of(probes.elbo_looks, seed, _elbos, sizes, terms=_terms, right=_elbo)
+    return table.judge(
         evidence,
         Property("it is the mean of log p(x|z) over samples, minus the KL, per image", 3, ["elbo", "prior"]),
         Property("it also works for one image and one sample", 0.5, ["one"]),
@@ -172,6 +168,18 @@ def judge_monte_carlo_elbo(seed: int, evidence: Evidence) -> list[Finding]:
 
 
 Decode = Callable[[Tensor], Tensor]
+
+
+def _terms(decode: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -> dict[str, Tensor]:
+    """What the ELBO per image is the sum of, in float64."""
+    x, mu, logvar, eps = (given.double() for given in (x, mu, logvar, eps))
+    z = mu + (logvar / 2).exp() * eps
+    nlls = torch.stack([losses.nll(decode(row), x).sum((1, 2, 3)) for row in z])
+    return {"log p(x|z)": -nlls.mean(0), "the KL": -kls(mu, logvar).sum(1)}
+
+
+def _elbo(*look: Any) -> Tensor:
+    return sum(_terms(*look).values(), torch.zeros(()))
 
 
 def _elbos(decode: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ Oracles: the formulas in NumPy and float64, one point at a time, the quantiles o
 from __future__ import annotations
 
 import math
+from functools import partial
 from statistics import NormalDist
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch.distributions import Normal
 
 from course_utils.checks.judges.core import Exercise, Finding, close, problem_with
 from course_utils.checks.judges.gaussians import EPSILONS, altered, kls, posterior
-from course_utils.checks.judges.looks import Formulas, Property, Table
+from course_utils.checks.judges.looks import Formulas, Known, Property, Table
 from course_utils.checks.judges.predictions import prediction
 from course_utils.checks.probes import section_4 as probes
 from course_utils.checks.probes.evidence import Evidence
@@ -267,10 +268,10 @@ def _orders(n: int) -> Formulas:
 
 def judge_kl_decomposition(seed: int, evidence: Evidence) -> list[Finding]:
     formulas, sizes, seen = {}, {}, {}
-    for case, known in Table.of(probes.part_looks, seed, _parts).formulas.items():
+    for case, known in Table.of(probes.part_looks, seed, _parts, right=_two_parts).formulas.items():
         n, d = probes.CASES[case]
         for part, key in enumerate(_keys(case)):
-            formulas[key] = {hint: parts[part] for hint, parts in known.items()}
+            formulas[key] = Known(known[""][part], partial(_of_part, known, part))
             sizes[key] = {"images": n, "latent dimensions": d}
             seen[key] = evidence[case] if problem_with(evidence, case) else evidence[case][part]
     information, marginal = _keys(*probes.USUAL)[::2], _keys(*probes.USUAL)[1::2]
@@ -282,6 +283,10 @@ def judge_kl_decomposition(seed: int, evidence: Evidence) -> list[Finding]:
         Property("so they do for one image in one dimension, and where they fall below 0", 0.5, few),
     )
     return Table(formulas, sizes, 3e-4).judge(evidence | seen, *properties)
+
+
+def _of_part(known: Formulas, part: int) -> Formulas:
+    return {hint: parts[part] for hint, parts in known.items()}
 
 
 def _keys(*cases: str) -> list[str]:
@@ -304,6 +309,16 @@ def _means(own: np.ndarray, aggregate: np.ndarray, log_p: np.ndarray) -> np.ndar
     return np.array([(own - aggregate).mean(), (aggregate - log_p).mean()])
 
 
+def _by_densities(pairs: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """The same from log q(z_n|x_m) as (n, m, d) and log p(z_n) as (n, d)."""
+    matrix = pairs.sum(2)
+    return _means(matrix.diagonal(), _log_mean_exp(matrix), prior.sum(1))
+
+
+def _two_parts(z: Tensor, mu: Tensor, logvar: Tensor) -> np.ndarray:
+    return _by_densities(*_log_densities(z, mu, logvar))
+
+
 def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
     """Mutual information and marginal KL (2,): the right ones under '', likely wrong ones by their hint."""
     n, d = z.shape
@@ -321,10 +336,7 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
     within = Normal(mean.mean(0), logvar.double().exp().mean(0).sqrt())
     underflow = "exp(log q) is 0 here: use torch.logsumexp"
 
-    def of(pairs: np.ndarray, prior: np.ndarray) -> np.ndarray:
-        matrix = pairs.sum(2)
-        return _means(matrix.diagonal(), _log_mean_exp(matrix), prior.sum(1))
-
+    of = _by_densities
     right, averaged = of(pairs, prior), of(pairs / d, prior / d)
     apart = _means(np.diagonal(pairs).T, by_dimension, prior)
     aggregates = {

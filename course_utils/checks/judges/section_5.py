@@ -120,7 +120,7 @@ TRUE = (partial(_by_torch, layer=F.conv2d), partial(_by_torch, layer=F.conv_tran
 
 
 def judge_conv_sizes(seed: int, evidence: Evidence) -> list[Finding]:
-    return Table.of(drawn_stacks, seed, _size_lists, tolerance=1e-6).judge(
+    return Table.of(drawn_stacks, seed, _size_lists, tolerance=1e-6, right=_right_sizes).judge(
         evidence,
         Property("the sizes after convolutions", 3, ["down 0", "down 1", "down 2"]),
         Property("the sizes after transposed convolutions", 1.5, ["up 0", "up 1", "up 2"]),
@@ -132,9 +132,13 @@ def judge_conv_sizes(seed: int, evidence: Evidence) -> list[Finding]:
     )
 
 
+def _right_sizes(stack: Stack, run: range) -> np.ndarray:
+    return np.array([_sizes(stack, size, *TRUE) for size in run])
+
+
 def _size_lists(stack: Stack, run: range) -> dict[str, Any]:
     """For each starting size the sizes (RUN, layers) under '', and what mistakes would give."""
-    right = np.array([_sizes(stack, size, *TRUE) for size in run])
+    right = _right_sizes(stack, run)
     entering = np.column_stack([run, right])
     return {
         "": right,

@@ -27,7 +27,7 @@ from course_utils.checks.probes.evidence import Evidence
 
 def judge_beta_loss(seed: int, evidence: Evidence) -> list[Finding]:
     looks = probes.beta_loss_looks(seed)
-    findings = Table.of(probes.beta_loss_looks, seed, _beta_losses, losses.sizes).judge(
+    findings = Table.of(probes.beta_loss_looks, seed, _beta_losses, losses.sizes, right=_right_losses).judge(
         evidence,
         Property(
             "cross-entropy plus beta times KL, nats per image, for beta above and below 1; gradients pass",
@@ -40,6 +40,11 @@ def judge_beta_loss(seed: int, evidence: Evidence) -> list[Finding]:
         Property("one image, one dimension and any logvar work too", 1, ["one", "narrow", "wide"]),
     )
     return losses.with_gradients(evidence, findings, looks["grey"][:4])
+
+
+def _right_losses(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, *betas: float) -> Tensor:
+    r, k = losses.terms(x_logits, x, mu, logvar)
+    return r + torch.tensor(betas, dtype=torch.float64) * k
 
 
 def _beta_losses(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, *betas: float) -> dict[str, Tensor]:
