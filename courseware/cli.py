@@ -376,6 +376,8 @@ def grade(
     assignment: str, workers: int | None, scheduler: str | None, students: Names, whole: bool, unsafe: bool
 ) -> None:
     """Grade everything handed in (of one assignment, or all) that is not graded yet."""
+    started, broken = time.monotonic(), []
+    address = "" if scheduler else _workers_to_be(unsafe)
     from courseware.classroom import batch, pool
     from courseware.grading import work
 
@@ -385,8 +387,7 @@ def grade(
         risk = f"whoever is on the way to {scheduler} can read and change work and results; take tls://."
         _say(f"NOT PROTECTED: {risk}")
     rules = work.Rules(sandboxed=not unsafe, whole=whole)
-    started, broken = time.monotonic(), []
-    ready = int if unsafe else work.ready
+    ready = int if unsafe else partial(work.ready, address)
     crews = pool.dask(scheduler) if scheduler else pool.local(workers, ready=ready)
     with crews as crew, _progress("submissions") as bars:
         tasks = {one: bars.add_task(one, total=len(students or course.students(one))) for one in assignments}
@@ -404,6 +405,15 @@ def grade(
             f"The grader itself failed on {len(broken)} submissions, and nothing was entered for them: see "
             "`course doctor`, then give the same command again."
         )
+
+
+def _workers_to_be(unsafe: bool) -> str:
+    """Start what workers and kernels are forked from, beside what is imported here; the latter's address."""
+    from courseware.classroom import pool
+    from courseware.grading.kernel import forked
+
+    pool.prepare("courseware.grading.work")
+    return "" if unsafe else forked.early()
 
 
 def _mind_the_sandbox(unsafe: bool) -> None:
@@ -573,6 +583,9 @@ def _platform(canvas: Path | None, moodle: Path | None) -> tuple[str, Path]:
 @click.argument("notebook", type=click.Path(path_type=Path))
 def check(notebook: Path) -> None:
     """Grade a notebook of your own as it will be graded when you hand it in."""
+    from courseware.grading.kernel import forked
+
+    forked.early()
     from courseware.grading import rehearsal
 
     _say("Running the notebook; this takes up to a minute ...")
@@ -647,14 +660,15 @@ def regrade(
     What changes is shown, and you are asked, before anything is kept; without a terminal, students that are
     named are graded anew without asking.
     """
-    from courseware.classroom import pool
-    from courseware.grading import work
-
     if not (verify or students or assignment):
         raise settings.CourseError("Say what to grade anew (an assignment, --student ID), or add --verify.")
     asks = not yes and sys.stdin.isatty()
     if not (verify or yes or asks or students):
         raise settings.CourseError("There is no terminal here to ask you at: add --yes, or --verify.")
+    address = _workers_to_be(unsafe)
+    from courseware.classroom import pool
+    from courseware.grading import work
+
     _mind_the_sandbox(unsafe)
     course, assignments = _handed_in(assignment)
     handed_in = {one: course.students(one) for one in assignments}
@@ -662,7 +676,7 @@ def regrade(
     chosen = {one: names for one, names in asked.items() if names}
     if not chosen:
         raise settings.CourseError(f"Nothing is handed in by {', '.join(students)}.")
-    with pool.local(workers, ready=int if unsafe else work.ready) as crew:
+    with pool.local(workers, ready=int if unsafe else partial(work.ready, address)) as crew:
         if verify:
             _verify(course, chosen, crew, unsafe)
             return

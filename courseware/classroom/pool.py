@@ -74,6 +74,16 @@ def outcomes(
                 yield job, future.result()
 
 
+def prepare(module: str, start: str = START) -> None:
+    """Start what workers are forked from, which imports this module meanwhile."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if start == "forkserver":
+        from multiprocessing import forkserver  # on Linux and macOS only
+
+        multiprocessing.set_forkserver_preload([module])
+        forkserver.ensure_running()
+
+
 @contextmanager
 def local(count: int | None = None, start: str = START, ready: Callable[[], object] = int) -> Iterator[Crew]:
     """Processes on this machine, one per core unless told, of one thread each; they end with the context.
@@ -81,7 +91,6 @@ def local(count: int | None = None, start: str = START, ready: Callable[[], obje
     Each calls `ready` before its first job, in nobody's turn.
     """
     count = count or joblib.cpu_count()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     context: Any = multiprocessing.get_context(start)
     pools: list[ProcessPool] = []  # at most one
 
@@ -94,7 +103,7 @@ def local(count: int | None = None, start: str = START, ready: Callable[[], obje
         if pools and not pools[-1].active:
             end()
         if not pools:
-            multiprocessing.set_forkserver_preload([work.__module__])
+            prepare(work.__module__, start)
             pools.append(ProcessPool(count, initializer=_begin, initargs=[work, ready], context=context))
         return pools[-1].schedule(work, [job], timeout=seconds)
 

@@ -166,11 +166,11 @@ def grade(job: Job) -> Result:
     return Result.of(job, faults, notebooks, audit)
 
 
-def ready() -> None:
-    """Start what kernels are forked from, where there can be any, so that the first need not wait for it."""
-    with preprocessors.environment(ENVIRONMENT), suppress(CourseError):
+def ready(address: str = "") -> None:
+    """Wait for what kernels are forked from, at that address, where there can be any: no job needs to."""
+    with suppress(CourseError):
         sandbox.require()
-        zygote(sandbox.outside())
+        zygote(address).wait()
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def victims(kind: str, coordinator: int) -> list[psutil.Process]:
     try:
         own = psutil.Process(coordinator)
         workers = [worker for server in below(own, "forkserver") for worker in server.children()]
-        zygotes = [zygote for worker in workers for zygote in below(worker, "kernel.zygote")]
+        zygotes = below(own, "kernel.zygote")
         keepers = [keeper for zygote in zygotes for keeper in zygote.children()]
         kernels = [kernel for keeper in keepers for kernel in keeper.children()]
     except psutil.Error:

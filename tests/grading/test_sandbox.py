@@ -313,7 +313,7 @@ def test_the_process_that_kernels_are_forked_from_knows_no_home_that_only_the_sa
     """Libraries make folders there when they are imported, and it is imported outside."""
     monkeypatch.setenv("HOME", "/home/grader")
     monkeypatch.setenv("TOKEN_OF_THE_GRADER", "secret")
-    environment = sandbox.outside()
+    environment = forked.outside()
     assert environment["HOME"] == "/home/grader"
     assert not [value for value in environment.values() if sandbox.HOME in value or value == "secret"]
 
@@ -368,7 +368,13 @@ def test_what_kernels_are_forked_from_ends_with_its_maker_also_while_it_imports(
     (tmp_path / "torch.py").write_text(
         f"import os, time; os.mkdir({str(tmp_path / 'there')!r}); time.sleep(600)"
     )
-    code = f"from courseware.grading.kernel import forked; forked.Zygote({{'PYTHONPATH': {str(tmp_path)!r}}})"
+    code = f"""if True:
+        import time
+        from courseware.grading.kernel import forked
+        forked.outside = lambda: {{'PYTHONPATH': {str(tmp_path)!r}}}
+        forked.Zygote()
+        time.sleep(600)
+    """
     with subprocess.Popen([sys.executable, "-c", code]) as maker:
         while not (tmp_path / "there").exists():
             assert maker.poll() is None

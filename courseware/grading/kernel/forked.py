@@ -1,76 +1,133 @@
-"""This process's own zygote: the process that its sandboxed kernels are forked from (see `zygote`).
+"""The process that sandboxed kernels are forked from (see `zygote`), and what it may know.
 
-It is started for the first kernel, anew where it was killed, and ends with this process.
+It listens on a socket in a folder that is its maker's alone, and ends with its maker. Whoever is told its
+address shares it: a batch has one for all workers, which imports what notebooks import while the coordinator
+still imports what it needs itself. Where it was killed, the next kernel comes from a new one.
 """
 
 import atexit
-import contextlib
 import json
+import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+import course_utils
 from course_utils.settings import CourseError
+
+HOME = "/home/student"  # in the sandbox
+PASSED_ON = ("COURSE_", "OMP_", "MKL_", "OPENBLAS_", "TQDM_", "LC_")
+LONGEST_PLACE = 60  # characters of a folder in which sockets are made: their addresses end at 107
+WAITING = 128  # requests
+
+
+def environment(given: Mapping[str, str]) -> dict[str, str]:
+    """The little of the grader's environment that a kernel is to know."""
+    passed_on = {name: value for name, value in given.items() if name.startswith(PASSED_ON)}
+    return passed_on | {
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "HOME": HOME,
+        "LANG": "C.UTF-8",
+        "MPLCONFIGDIR": f"{HOME}/.matplotlib",
+        "IPYTHONDIR": f"{HOME}/.ipython",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": str(Path(course_utils.__file__).parent.parent),
+    }
+
+
+def outside() -> dict[str, str]:
+    """What kernels may know, but for places that are there in the sandbox only: for the zygote."""
+    known = {name: value for name, value in environment(os.environ).items() if HOME not in value}
+    home = {"HOME": os.environ["HOME"]} if "HOME" in os.environ else {}
+    # A library that starts its threads when it is imported would make every fork unsafe.
+    alone = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    silent = {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # a debugger that ipykernel imports, and nobody asks for
+    return known | home | alone | silent | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+
+
+def temporary() -> str:
+    """Where sockets lie: the folder for temporary files, unless its name is too long."""
+    asked = tempfile.gettempdir()
+    return asked if len(os.fsencode(asked)) <= LONGEST_PLACE else "/tmp"
+
+
+def own_prefix() -> str:
+    """How this process's temporary folders are called."""
+    return f"course-{os.getpid()}-"
 
 
 class Zygote:
-    """The process, and the socket it listens to. Raises CourseError where it has ended, or does not start."""
+    """The process that listens at this address; without one it is made here, and imports meanwhile."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
-        self.channel, theirs = socket.socketpair()
-        self.answers = self.channel.makefile()
-        with theirs:
+    def __init__(self, address: str = "") -> None:
+        self.address, self.folder, self.process = address, "", None
+        if not address:
+            self._make()
+
+    def _make(self) -> None:
+        self.folder = tempfile.mkdtemp(prefix=own_prefix(), dir=temporary())  # for this user alone
+        self.address = f"{self.folder}/z"
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(self.address)
+            listening.listen(WAITING)
+            numbers = map(str, (listening.fileno(), os.getpid()))
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "courseware.grading.kernel.zygote", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                env=environment,
+                [sys.executable, "-m", "courseware.grading.kernel.zygote", *numbers],
+                pass_fds=[listening.fileno()],
+                env=outside(),
                 stdin=subprocess.DEVNULL,
                 cwd="/",
             )
-        self.answer()  # when it has imported all
 
-    def answer(self) -> dict[str, Any]:
-        """What it says next. Raises CourseError where it has ended."""
-        said = ""
-        with contextlib.suppress(ConnectionError):
-            said = self.answers.readline()
-        if not said.endswith("\n"):
-            self.end()
-            raise CourseError("The process that kernels are forked from has ended.")
-        return json.loads(said)
+    def wait(self) -> None:
+        """Until it has imported all, or has ended."""
+        with socket.socket(socket.AF_UNIX) as ours, suppress(OSError):
+            ours.connect(self.address)
+            ours.shutdown(socket.SHUT_WR)
+            ours.recv(1)
 
     def fork(self, request: dict[str, Any], door: int) -> int:
         """Ask for a kernel; the process number of its keeper. Raises CourseError where it has ended."""
-        ours, theirs = socket.socketpair()
-        with ours:
-            # The keeper reads the request: what it says is never in the memory that later kernels come from.
-            with theirs, contextlib.suppress(ConnectionError):  # there is no answer then
-                socket.send_fds(self.channel, [b"one more"], [door, theirs.fileno()])
-                ours.sendall(json.dumps(request).encode())
-                ours.shutdown(socket.SHUT_WR)
-            return self.answer()["keeper"]
+        with socket.socket(socket.AF_UNIX) as ours, suppress(OSError):
+            ours.connect(self.address)
+            socket.send_fds(ours, [b"\n"], [door])
+            ours.sendall(json.dumps(request).encode())
+            ours.shutdown(socket.SHUT_WR)
+            if keeper := ours.recv(20):
+                return int(keeper)
+        _end()
+        raise CourseError("The process that kernels are forked from has ended.")
 
     def end(self) -> None:
-        self.answers.close()
-        self.channel.close()
-        self.process.kill()
-        self.process.wait()
+        """End it where it was made here."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
-_own: list[Zygote] = []  # at most one
+_known: list[Zygote] = []  # at most one
 
 
 @atexit.register
 def _end() -> None:
-    while _own:
-        _own.pop().end()
+    while _known:
+        _known.pop().end()
 
 
-def zygote(environment: dict[str, str]) -> Zygote:
-    """This process's own; where it has to be started, with this environment."""
-    if _own and _own[0].process.poll() is not None:
-        _end()
-    if not _own:
-        _own.append(Zygote(environment))
-    return _own[0]
+def zygote(address: str = "") -> Zygote:
+    """The one that this process has kernels forked from: that at the address, or its own."""
+    if not _known:
+        _known.append(Zygote(address))
+    return _known[0]
+
+
+def early() -> str:
+    """Start it now, where there may be kernels to fork, beside what is imported meanwhile; its address."""
+    return zygote().address if shutil.which("bwrap") else ""

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,12 +33,10 @@ from course_utils import settings
 from course_utils.checks.judges import EXERCISES
 from course_utils.settings import CourseError
 from courseware.grading.kernel import seccomp
-from courseware.grading.kernel.forked import zygote
+from courseware.grading.kernel.forked import HOME, environment, own_prefix, temporary, zygote
 from courseware.grading.reasons import Reason
 
 NOBODY = 65534
-HOME = "/home/student"
-PASSED_ON = ("COURSE_", "OMP_", "MKL_", "OPENBLAS_", "TQDM_", "LC_")
 GiB, MiB = 2**30, 2**20
 # Of the system: programs, libraries, fonts, time zones, certificates. Nothing of /usr/local, /opt and /srv.
 SYSTEM = (
@@ -53,7 +51,6 @@ OPEN_BYTES = 2 * 212_992  # that Linux lets wait in a socket, unless told otherw
 LOOK = 0.5  # seconds between two looks at what a kernel takes
 LEFT = 0.75  # of the memory may be in use between two cells: what comes next needs some
 SCHEDULE = Path("/proc/self/schedstat")  # missing where Linux was built without it
-LONGEST_PLACE = 60  # characters of a folder in which sockets are made: their addresses end at 107
 
 
 @dataclass(frozen=True)
@@ -115,20 +112,9 @@ def require() -> None:
         raise CourseError(problem)
 
 
-def _place() -> str:
-    """Where sockets lie: what is asked for, unless that is too long."""
-    asked = tempfile.gettempdir()
-    return asked if len(os.fsencode(asked)) <= LONGEST_PLACE else "/tmp"
-
-
-def own_prefix() -> str:
-    """How this process's temporary folders are called."""
-    return f"course-{os.getpid()}-"
-
-
 def sweep() -> None:
     """Remove what processes that were killed have left in the folders for temporary files."""
-    for place in {tempfile.gettempdir(), _place()}:
+    for place in {tempfile.gettempdir(), temporary()}:
         for path in Path(place).glob("course-*-*"):
             made_by = re.match(r"course-(\d+)-", path.name)
             with suppress(OSError):  # somebody else removes it
@@ -156,7 +142,7 @@ class SandboxProvisioner(LocalProvisioner):
         """Let messages travel over sockets in a folder of their own, and wrap the command."""
         require()
         manager: Any = self.parent
-        self.shared = Path(tempfile.mkdtemp(prefix=own_prefix(), dir=_place()))
+        self.shared = Path(tempfile.mkdtemp(prefix=own_prefix(), dir=temporary()))
         manager.transport, manager.ip = "ipc", str(self.shared / "k")
         manager.kernel_spec.interrupt_mode = "message"  # a signal would end bubblewrap instead
         kwargs = await super().pre_launch(**kwargs)
@@ -199,7 +185,7 @@ class SandboxProvisioner(LocalProvisioner):
             if not room.stdout.readline():
                 raise CourseError("bubblewrap could not make a sandbox; `course doctor` says more.")
             first, waits = psutil.Process(room.pid).children(recursive=True)
-            keeper = zygote(outside()).fork({**self.request, "room": first.pid}, door)
+            keeper = zygote().fork({**self.request, "room": first.pid}, door)
         finally:
             os.close(inner)
             os.close(door)
@@ -380,30 +366,6 @@ def _unseen() -> list[Path]:
     beside = [place for place in installed if any(place.is_relative_to(prefix) for prefix in shown)]
     compiled = package / "checks" / "__pycache__"  # of judges that once lay there, perhaps
     return [package / "checks" / "judges", *[compiled] * compiled.is_dir(), *beside]
-
-
-def environment(given: Mapping[str, str]) -> dict[str, str]:
-    """The little of the grader's environment that a kernel is to know."""
-    passed_on = {name: value for name, value in given.items() if name.startswith(PASSED_ON)}
-    return passed_on | {
-        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
-        "HOME": HOME,
-        "LANG": "C.UTF-8",
-        "MPLCONFIGDIR": f"{HOME}/.matplotlib",
-        "IPYTHONDIR": f"{HOME}/.ipython",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONPATH": str(Path(course_utils.__file__).parent.parent),
-    }
-
-
-def outside() -> dict[str, str]:
-    """What kernels may know, but for places that are there in the sandbox only: for the zygote."""
-    known = {name: value for name, value in environment(os.environ).items() if HOME not in value}
-    home = {"HOME": os.environ["HOME"]} if "HOME" in os.environ else {}
-    # A library that starts its threads when it is imported would make every fork unsafe.
-    alone = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    silent = {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # a debugger that ipykernel imports, and nobody asks for
-    return known | home | alone | silent | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 
 
 def _walls(limits: Limits) -> list[str]:

@@ -3,7 +3,7 @@
 It runs no notebook, holds no secret and is given no environment but the little that kernels may know. For
 each kernel it forks a keeper, and the keeper
 
-- reads what is asked of it, from a socket of its own: one kernel's request is in no other's memory;
+- reads what is asked of it, from a connection of its own: one kernel's request is in no other's memory;
 - joins the namespaces of a room that bubblewrap has made (`setns` with a pidfd, Linux 5.8): from here on
   file system, network and processes are the room's;
 - forks the kernel, which gives up every privilege, takes the limits upon itself and runs ipykernel;
@@ -12,7 +12,7 @@ each kernel it forks a keeper, and the keeper
 
 Forking is safe because nothing in this process has started a thread or computed with a tensor (a child of a
 process with threads can hang), and each kernel draws random numbers of its own. `forked` runs this as a
-program, with the descriptor of the socket on which it sends requests.
+program, with the descriptor of a socket that listens and its own process number.
 """
 
 import ctypes
@@ -39,11 +39,17 @@ IMPORTED = (
     "sklearn.neighbors",
     "ipykernel.kernelapp",
     "ipykernel.debugger",
+    "stack_data",  # these two for an exception that is shown
+    "pygments.formatters.terminal256",
+    "anywidget",
+    "course_utils.annealing",
     "course_utils.engine.cache",
     "course_utils.evaluation",
     "course_utils.linear",
     "course_utils.plotting",
     "course_utils.data.sprites",
+    "course_utils.viewers.drawings",
+    "course_utils.viewers.recall",
     "course_utils.checks.probes",
 )
 
@@ -54,37 +60,37 @@ WHEN_PARENT_ENDS, SET_DUMPABLE, DROP_FROM_BOUNDING_SET = 1, 4, 24
 CAPABILITIES, LAST_CAPABILITY = 0x20080522, 63
 
 
-def serve(channel: socket.socket) -> None:
-    """Fork a kernel for every request until the other side has gone."""
+def serve(listening: socket.socket, maker: int) -> None:
+    """Fork a keeper for every connection, until the maker ends."""
     seccomp.call("prctl", WHEN_PARENT_ENDS, signal.SIGKILL, 0, 0, 0)  # also while it still imports
+    if os.getppid() != maker:
+        return  # it ended before that
     for name in IMPORTED:
         dir(importlib.import_module(name))  # also of a module that is loaded when it is first used
     if len(os.listdir("/proc/self/task")) > 1:
         raise RuntimeError("an import has started a thread: forks of this process could hang")
     gc.freeze()  # what is here stays: no kernel looks through it for garbage, and so copies its memory
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers that have ended need nobody to ask after them
-    channel.sendall(b"{}\n")
     while True:
-        asked, descriptors, _, _ = socket.recv_fds(channel, len(b"one more"), 2)
-        if not asked:
-            return
-        keeper = os.fork()
-        if not keeper:
+        asked, _ = listening.accept()
+        if not os.fork():
             try:
-                channel.close()
-                with socket.socket(fileno=descriptors[1]) as told:
-                    _keep(json.load(told.makefile()))
+                listening.close()
+                _keep(asked)
             finally:
                 os._exit(1)
-        for descriptor in descriptors:
-            os.close(descriptor)
-        channel.sendall(json.dumps({"keeper": keeper}).encode() + b"\n")
+        asked.close()
 
 
-def _keep(request: dict[str, Any]) -> None:
+def _keep(asked: socket.socket) -> None:
     """Go into the room, let a kernel run there, and leave when it has ended."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     Path("/proc/self/oom_score_adj").write_text("1000")
+    with asked:
+        if not socket.recv_fds(asked, 1, 1)[1]:  # the door, which this process now holds
+            return  # somebody asks only whether anybody is here
+        request = json.load(asked.makefile())
+        asked.sendall(str(os.getpid()).encode())
     users = 0 if os.geteuid() == 0 else USERS
     seccomp.call("setns", os.pidfd_open(request["room"]), NAMESPACES | users)
     kernel = os.fork()
@@ -142,4 +148,4 @@ def _become_kernel(request: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    serve(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))

@@ -14,6 +14,7 @@ import dis
 import re
 import warnings
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from types import CodeType
 
 from nbformat import NotebookNode
@@ -56,9 +57,9 @@ def needed(nb: NotebookNode, release: NotebookNode) -> set[int]:
     unmarked = {place: plain(cell.source) for place, cell in code.items() if "nbgrader" not in cell.metadata}
     left_out = {place for place, source in unmarked.items() if source in shown - other}
     try:
-        demonstrations = _Names(code[place] for place in left_out)
-        running = _Names(code[place] for place in whole - left_out)
-        own = _Names(cell for cell in code.values() if plain(cell.source) not in shown | other)
+        demonstrations = _Names.of(code[place] for place in left_out)
+        running = _Names.of(code[place] for place in whole - left_out)
+        own = _Names.of(cell for cell in code.values() if plain(cell.source) not in shown | other)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return whole
     given = (own.binds - own.imports) & (demonstrations.loads - demonstrations.binds)
@@ -70,7 +71,7 @@ def doubts(solution: NotebookNode) -> list[str]:
     code = []
     for cell in (cell for cell in solution.cells if cell.cell_type == "code"):
         try:
-            code.append((cell, _Names([cell])))
+            code.append((cell, _Names(cell.source)))
         except SyntaxError as problem:
             return [f"cell {cell.id} is no Python: {problem.msg}"]
     made = {name for cell, names in code if _shows(cell) for name in names.binds}
@@ -100,21 +101,29 @@ def _shows(cell: NotebookNode) -> bool:
 
 
 class _Names:
-    """What cells do to global names, by the byte code of their statements. Raises what `compile` raises."""
+    """What a cell does to global names, by the byte code of its statements. Raises what `compile` raises."""
 
-    def __init__(self, cells: Iterable[NotebookNode]) -> None:
+    def __init__(self, source: str) -> None:
         self.loads: set[str] = set()  # those that the same cell has not bound before
         self.binds: set[str] = set()
         self.imports: set[str] = set()  # of those that it binds
         self.words: set[str] = set()  # names, attributes, and what is imported
         self.changed: set[str] = set()  # names to whose attributes or items it assigns
-        for cell in cells:
-            self.loads.update(re.findall(r'check\("(\w+)"', cell.source))
-            bound: set[str] = set()
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # those of the compiler
-                for statement in ast.parse(SOLVED.sub(r"\1None,", cell.source)).body:
-                    bound |= self._read(statement, bound)
+        self.loads.update(re.findall(r'check\("(\w+)"', source))
+        bound: set[str] = set()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # those of the compiler
+            for statement in ast.parse(SOLVED.sub(r"\1None,", source)).body:
+                bound |= self._read(statement, bound)
+
+    @classmethod
+    def of(cls, cells: Iterable[NotebookNode]) -> "_Names":
+        """What they do together."""
+        together = cls("")
+        for one in (_names(cell.source) for cell in cells):
+            for kind, names in vars(together).items():
+                names |= vars(one)[kind]
+        return together
 
     @property
     def unseen(self) -> set[str]:
@@ -141,6 +150,12 @@ class _Names:
         self.changed.update(_root(part) for part in parts if not isinstance(part.ctx, ast.Load))
         sure = isinstance(statement, PLAIN) and not any(isinstance(node, ast.NamedExpr) for node in nodes)
         return binds if sure else set()
+
+
+@lru_cache(512)
+def _names(source: str) -> _Names:
+    """Of one cell, which most submissions have alike."""
+    return _Names(source)
 
 
 def _inside(code: CodeType) -> Iterator[CodeType]:
