@@ -1357,6 +1357,12 @@ WRONG_LOSSES += edited(  # from strangers' answers
         ("bits", ".sum(1).mean()", ".sum(1).mean() / math.log(2)", "in bits"),
         ("free bits", "- logvar)).sum(1)", "- logvar)).clamp(min=0.25).sum(1)", "free bits"),
         ("the KL twice", "return reconstruction + kl", "return reconstruction + 2 * kl", "twice"),
+        (
+            "a distribution that refuses grey images",
+            _PIXELS,
+            "-torch.distributions.Bernoulli(logits=x_logits).log_prob(x)",
+            "within the support",
+        ),
     ],
 )
 _EVALUATED = """
