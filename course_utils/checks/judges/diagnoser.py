@@ -250,6 +250,8 @@ def _parts(looks: Sequence[Seen], names: Sequence[str], tolerance: float) -> Ite
         if len(numbers) < 8 and (numbers == numbers.round()).all():
             continue  # a few counts: some change is sure to give them by chance
         tried = itertools.chain(changes(rest[0].right.shape, names), _pairs(rest, names, tolerance))
+        if all(np.unique(part).size == 1 for one in rest for part in (one.actual, one.right)):
+            tried = itertools.chain(_bounds(rest))  # one number in place of another tells no more
         found = _first(tried, rest, tolerance)
         if found:
             where = _said(axis, wrong, looks[0].right.ndim)
@@ -306,6 +308,9 @@ def _lower(sentence: str) -> str:
 # --- what can be seen anyway --------------------------------------------------------------------------
 
 
+NO_NUMBER = "a logarithm, a root or a quantile of what has none, an overflow, or a division by 0?"
+
+
 def described(look: Seen, tolerance: float = 1e-4, alone: bool = True) -> str:
     """How one look differs from what is right, where no change explains it; `alone`: no other differs."""
     actual, right = look.actual, look.right
@@ -316,7 +321,7 @@ def described(look: Seen, tolerance: float = 1e-4, alone: bool = True) -> str:
     odd = ~np.isfinite(actual)
     if odd.any():
         share = f" ({odd.sum()} of {odd.size} numbers)" if odd.size > 1 else ""
-        return f"It contains NaN or infinity{share}: a logarithm of 0, an overflow, or a division by 0?"
+        return f"It contains NaN or infinity{share}: {NO_NUMBER}"
     step = actual - right
     off = np.abs(step)
     largest = f"Largest difference: {off.max():.3g}"

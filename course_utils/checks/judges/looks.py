@@ -20,6 +20,7 @@ from course_utils.checks.judges.core import Finding, close, problem_with, unless
 from course_utils.checks.judges.diagnoser import Seen, Sizes, changed, described, diagnose
 from course_utils.checks.probes.evidence import AGAIN, CHANGED, FORM, STEADY, Evidence, as_array
 
+CHANCE = 1e-5  # by how much a single number, which may agree with something by chance, may be off
 Formula = Callable[[str], Any]  # what a look with this key should give
 Formulas = Mapping[str, Any]  # what one look gives: the right value under '', each mistake's under its hint
 
@@ -78,6 +79,7 @@ class Table:
         hints = [complaint or hint]
         for other in others:
             hint, formula = self._explained(evidence, other, own, understood)
+            understood &= formula is not None or not hint
             again = named and hint == hints[0] and hint in self.formulas[purpose.keys[0]]
             hints.append("" if again else hint)  # that counts once
             own = own or formula
@@ -145,8 +147,9 @@ class Table:
 
         def agrees(hint: str, key: str) -> bool:
             seen = not problem_with(evidence, key)
-            return seen and close(evidence[key], self._by(hint, key), self.loose)
+            return seen and close(evidence[key], self._by(hint, key), near)
 
+        near = self.loose if sum(look.actual.size for look in seen) > 1 else min(self.loose, CHANCE)
         fitting = [hint for hint in self.formulas[keys[0]] if hint and all(agrees(hint, key) for key in keys)]
         if fitting:  # of several the one that explains most of all looks
             hint = max(fitting, key=lambda hint: sum(agrees(hint, key) for key in self.formulas))

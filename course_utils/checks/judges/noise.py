@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.distributions import Normal
 from torch.nn.functional import softplus
 
+from course_utils.checks.judges.diagnoser import NO_NUMBER
 from course_utils.checks.judges.gaussians import standard_normal
 
 PRIOR = "z is drawn from the prior: draw it from q(z|x)."
@@ -37,6 +38,8 @@ def judged(z: Tensor, mu: Tensor, logvar: Tensor) -> tuple[str, str]:
     in the mean absolute value. (Noise within 2.5 standard deviations is called uniform: where it fails.)
     """
     z, mu, logvar = z.double(), mu.double(), logvar.double()
+    if not z.isfinite().all():
+        return f"The samples contain NaN or infinity: {NO_NUMBER}", ""
     sigma = (logvar / 2).exp()
     noise = (z - mu) / sigma
     if noise.abs().max() < 1e-3:
@@ -73,5 +76,9 @@ def _pattern(noise: Tensor) -> str:
     some = noise[0, :100]
     apart = (some[:, None] - some).abs().amax(2)
     if apart.fill_diagonal_(1).min() < 1e-3:  # never by chance
+        first, other = divmod(int(apart.argmin()), len(some))
+        period = other - first
+        if period > 1 and (some[period:] - some[:-period]).abs().max() < 1e-3:
+            return f"After {period} images the same noise comes again: is a seed set, or the noise kept?"
         return "Several images get the same noise: draw it in the shape of mu."
     return ""

@@ -134,7 +134,8 @@ def _three(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> dict[str,
     for order in itertools.permutations(parts):
         hint = f"The order is {', '.join(order)}: the loss comes first, then reconstruction and KL."
         others[hint] = tuple(parts[name] for name in order)
-    return values | {hint: torch.stack(parts) for hint, parts in others.items()}
+    stacked = {hint: torch.stack(parts) for hint, parts in others.items()}
+    return values | stacked | losses.written_in(values[""], x)
 
 
 # --- 3.3 vae_train_step -----------------------------------------------------------------------------

@@ -176,7 +176,8 @@ def _taken_apart(evidence: Evidence, n: int) -> Evidence:
         ticks = values.reshape(n, -1).mean(1) if even else values[np.diff(values, prepend=-np.inf) > 1e-4]
         if len(ticks) == n:
             order = np.abs(grid[..., None] - ticks).argmin(-1)
-            return {f"coordinates {n}": ticks, f"order {n}": order}
+            hidden = np.array("Among numbers that are NaN or infinite no order can be seen.")
+            return {f"coordinates {n}": ticks, f"order {n}": order if np.isfinite(grid).all() else hidden}
         problem = f"For n = {n} it has {len(ticks)} different coordinates, and its shape is {grid.shape}."
     return dict.fromkeys((f"coordinates {n}", f"order {n}"), np.array(problem))
 
@@ -234,7 +235,7 @@ def _probabilities(shown: np.ndarray) -> str:
     n = len(shown)
     pair = np.vectorize(NormalDist().cdf)(shown), (np.arange(n) + 0.5) / n
     seen, right = (f"{p[0]:.3f} over {p[1]:.3f} to {p[-1]:.3f}" for p in pair)
-    return f"For n = {n} your probabilities run from {seen}; (i + 1/2) / n runs from {right}."
+    return "" if seen == right else f"For n = {n} your probabilities run from {seen}; (i + 1/2) / n runs from {right}."
 
 
 def _orders(n: int) -> Formulas:

@@ -77,6 +77,7 @@ def _beta_losses(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, *betas
     }
     return {
         **losses.combined(of_all, x_logits, x, mu, logvar),
+        **losses.written_in(of_all(r, k), x),
         **{hint: r + weight * k for hint, weight in weights.items()},
         "beta stands at the reconstruction; it belongs to the KL.": beta * r + k,
         "The whole is divided by 1 + beta: a sum is asked for.": (r + beta * k) / (1 + beta),
