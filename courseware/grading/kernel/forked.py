@@ -66,7 +66,8 @@ class Zygote:
     """The process that listens at this address; without one it is made here, and imports meanwhile."""
 
     def __init__(self, address: str = "") -> None:
-        self.address, self.folder, self.process = address, "", None
+        self.address, self.folder = address, ""
+        self.process: subprocess.Popen | None = None
         if not address:
             self._make()
 
