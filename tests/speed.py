@@ -30,7 +30,7 @@ from courseware.measuring import loops
 
 ROOT = Path(__file__).parent.parent
 ASSIGNMENT, NOTEBOOK = "03-vae", "vae.ipynb"
-STUDENTS, ROUNDS = 12, 3
+STUDENTS, ROUNDS = 30, 3  # a class
 
 PLAIN, OURS = "nbgrader autograde", "course grade"
 
