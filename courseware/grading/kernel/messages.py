@@ -3,7 +3,7 @@
 The student's code shares its process with the kernel and can send what it likes on every channel, signed as
 the kernel's own. `Client` drops what is no message, counts all that comes, also what nobody asked for, and
 ends a kernel that sends more than its share. It waits as long as it is told and, so that nobody loses points
-to a busy machine, for as long again as the kernel waited for a processor.
+to a busy machine, for as long again as kernel and grader waited for a processor.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ LONGEST = 10  # times a limit, however busy the machine: code can make itself wa
 
 
 def patience(seconds: float, waited: float) -> float:
-    """What is added to a limit of so many seconds where the kernel waited for a processor meanwhile."""
+    """What is added to a limit of so many seconds of which so many were spent waiting for a processor."""
     return min(max(waited, 0.0), (LONGEST - 1) * seconds)
 
 
@@ -37,7 +37,7 @@ class Channel(AsyncZMQSocketChannel):
     """Gives well-formed messages only; other tasks run after each, however many are waiting."""
 
     accepts: Callable[[int], bool]  # whether a message of so many bytes is still to be looked at
-    waited: Callable[[], float]  # seconds for which the kernel had to wait for a processor
+    waited: Callable[[], float]  # seconds for which kernel and grader had to wait for a processor
 
     async def get_msg(self, timeout: float | None = None) -> dict[str, Any]:  # type: ignore[override]
         """The next message. Raises queue.Empty where none comes within `timeout` seconds of the kernel's."""

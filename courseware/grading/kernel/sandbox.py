@@ -4,7 +4,7 @@ docs/graders.md says what they can see, reach and take, and by which wall. For j
 provisioner, so nbclient, nbgrader and formgrader work as before. bubblewrap makes a room with a process in it
 that does nothing; the kernel, forked from a process that has imported everything (`zygote`), steps in.
 Messages travel over sockets in a folder that grader and kernel share. Time is the affair of whoever runs the
-cells; `waited` says how much of it the kernel spent on waiting for a processor.
+cells; `waited` says how much of it kernel and grader spent on waiting for a processor.
 """
 
 import functools
@@ -135,8 +135,9 @@ class SandboxProvisioner(LocalProvisioner):
     uncounted = 0  # bytes of watched processes that are not the kernel's
     excess: Reason | None = None  # why the kernel was ended
     computed = 0.0  # seconds for which the kernel ran on a processor, as of the last look
-    waited = 0.0  # seconds for which it could have run but for a processor
+    waited = 0.0  # seconds for which it, or this process, could have run but for a processor
     own_memory = 0  # of this process when it started the kernel
+    own_wait = 0.0  # of this process until then
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Let messages travel over sockets in a folder of their own, and wrap the command."""
@@ -165,7 +166,7 @@ class SandboxProvisioner(LocalProvisioner):
         # Until the kernel comes somebody has to be in the room: it says that it is there, and stays until the
         # door closes.
         room = [*walls, "sh", "-c", "echo; exec cat >/dev/null"]
-        self.own_memory = psutil.Process().memory_info().rss
+        self.own_memory, self.own_wait = psutil.Process().memory_info().rss, _clocks()[1]
         return kwargs | {
             "cmd": room,
             "env": known,
@@ -218,7 +219,8 @@ class SandboxProvisioner(LocalProvisioner):
         """What there is too much of, None if nothing; `share` is of the memory."""
         processes = [process for pid in self.watched for process in taken(pid)]
         self.computed = max([self.computed, *(process.computed for process in processes)])
-        self.waited = max([self.waited, *(process.waited for process in processes)])
+        theirs = max((process.waited for process in processes), default=0.0)
+        self.waited = max(self.waited, theirs + _clocks()[1] - self.own_wait)
         memory = sum(process.memory for process in processes) - self.uncounted
         # Not asked of the kernel or its keeper: at the first look these may not have gone in yet.
         memory += buffered(self.inside) + sum(filed(self.inside, place) for place in (*WRITABLE, HOME))
@@ -280,14 +282,19 @@ def taken(pid: int) -> list[Taken]:
         place = Path(f"/proc/{process.pid}")
         with suppress(OSError):  # it has ended meanwhile
             status = (place / "status").read_text(errors="replace")
-            schedule = (place / "schedstat").read_text() if SCHEDULE.exists() else "0 0 0"
             kinds = r"^(RssAnon|RssShmem|VmPTE|VmSwap|Threads):\s*(\d+)"
             numbers = dict(re.findall(kinds, status, re.MULTILINE))
             threads = int(numbers.pop("Threads", 1))
             memory = 1024 * sum(map(int, numbers.values())) + OPEN_BYTES * _open(place)
-            computed, waited = (int(nanoseconds) / 1e9 for nanoseconds in schedule.split()[:2])
-            found.append(Taken(memory, threads, computed, waited))
+            found.append(Taken(memory, threads, *_clocks(process.pid)))
     return found
+
+
+def _clocks(pid: int | str = "self") -> tuple[float, float]:
+    """Seconds for which the first thread of a process ran on a processor, and had to wait for one."""
+    schedule = Path(f"/proc/{pid}/schedstat")
+    computed, waited, *_ = schedule.read_text().split() if SCHEDULE.exists() else (0, 0)
+    return int(computed) / 1e9, int(waited) / 1e9
 
 
 def _open(process: Path) -> int:
