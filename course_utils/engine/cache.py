@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from course_utils import models, objectives, settings, training
-from course_utils.engine import fast, graphs
+from course_utils.engine import fast, graphs, muon
 from course_utils.files import whole
 from course_utils.models import Model, device_of
 from course_utils.settings import CourseError
@@ -167,7 +167,7 @@ def _read(file: Path, key: str) -> dict[str, Any] | None:
 
 def _key(model: Model, **call: Any) -> str:
     """One name for all that decides what a training gives."""
-    code = map(_source, (models, objectives, training, fast, graphs))
+    code = map(_source, (models, objectives, training, fast, graphs, muon))
     parts = [*_described({"model": model, **call}, {}), *code, torch.__version__, device_of(model).type]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 

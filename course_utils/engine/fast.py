@@ -12,7 +12,8 @@ nothing else, it gives the same losses to rounding. What makes a step cheaper:
 
 What makes fewer of them enough: a learning rate that rises and falls (`one_cycle`; Smith & Topin 2018,
 arXiv:1708.07120), with a shorter second memory of Adam's (`betas`); batches that grow in place of a falling
-rate (Smith et al. 2018, arXiv:1711.00489); biases from which few epochs go further (`start`).
+rate (Smith et al. 2018, arXiv:1711.00489); hidden matrices that go as far in every direction (`muon`); biases
+from which few epochs go further (`start`).
 """
 
 import itertools
@@ -28,6 +29,7 @@ from torch.optim import Optimizer
 
 from course_utils import training
 from course_utils.engine import graphs, watching
+from course_utils.engine.muon import Muon
 from course_utils.models import Model
 from course_utils.training import History, Loss, Observer, Step
 
@@ -41,6 +43,7 @@ def fit(
     *,
     schedule: Callable[[float], float] | None = None,
     betas: tuple[float, float] = (0.9, 0.999),
+    muon: bool = False,
     precision: torch.dtype = torch.float32,
     recorded: bool | None = None,
     observers: Sequence[Observer] = (),
@@ -49,8 +52,9 @@ def fit(
     """`training.fit` with a step that takes less time, and a view of how it goes.
 
     It takes what that takes, and: `schedule` maps the share of the training done, from 0 to 1, to the share
-    of `learning_rate` used; `precision` is that of the matrix products, weights stay float32; `recorded` says
-    whether a CUDA GPU may record a step (None: only of this package's model and loss).
+    of `learning_rate` used; with `muon`, hidden matrices are not Adam's but Muon's; `precision` is that of
+    the matrix products, weights stay float32; `recorded` says whether a CUDA GPU may record a step (None:
+    only of this package's model and loss).
     """
     # PyTorch counts the machine's cores, of which a container or a batch job may have been given few.
     torch.set_num_threads(min(torch.get_num_threads(), joblib.cpu_count()))
@@ -62,23 +66,24 @@ def fit(
     def descent(model: Model, loss: Loss, learning_rate: float) -> tuple[Optimizer, Step]:
         # A recording can follow a rate that is a tensor.
         rate = torch.tensor(learning_rate, device=device) if recorded else learning_rate
-        adam = torch.optim.Adam(model.parameters(), lr=rate, betas=betas, fused=True, capturable=recorded)
+        given: Any = {"lr": rate, "betas": betas, "fused": True, "capturable": recorded}
+        optimizer = Muon(model, **given) if muon else torch.optim.Adam(model.parameters(), **given)
         reduced = torch.autocast(device, precision, enabled=precision != torch.float32)(loss)
-        plain_step = partial(training.descend, model, reduced, adam)
+        plain_step = partial(training.descend, model, reduced, optimizer)
         descend = graphs.recorded(plain_step) if recorded else plain_step
         steps = itertools.count(1)
 
         def step(share: float, *batch: Tensor) -> Any:
             if schedule is not None:
-                for group in adam.param_groups:
+                for group in optimizer.param_groups:
                     now = learning_rate * schedule(share)
                     group["lr"] = group["lr"].fill_(now) if recorded else now
             terms = descend(*batch, **training.keywords(loss, share))
             if next(steps) % FORGET == 0:
-                forget(adam)
+                forget(optimizer)
             return terms
 
-        return adam, step
+        return optimizer, step
 
     with graphs.stream() if recorded else nullcontext(), closing(watching.View()) as view:
         return training.fit(model, images, loss, descent=descent, observers=[*observers, view], **plain)
@@ -86,9 +91,9 @@ def fit(
 
 @torch.no_grad()
 def forget(optimizer: torch.optim.Optimizer) -> None:
-    """Set Adam's memories of gradients that have become 0 to 0, which beside its eps changes nothing."""
+    """Set memories of gradients that have become 0 to 0, which beside Adam's eps changes nothing."""
     for state in optimizer.state.values():
-        for memory in (state["exp_avg"], state["exp_avg_sq"]):
+        for memory in state.values():
             memory.masked_fill_(memory.abs() < TRACE, 0)
 
 
@@ -112,3 +117,8 @@ def one_cycle(share: float) -> float:
     """A share of the peak learning rate: from 0.1 in a straight line to 1 at half-way, and so back."""
     # Slowly, since a VAE that begins at a high rate gives up dimensions for good.
     return 0.1 + 1.8 * min(share, 1 - share)
+
+
+def early_peak(share: float) -> float:
+    """A share of the peak learning rate: from 0.1 in a straight line to 1 at 0.15, and so to 0."""
+    return 0.1 + 6 * share if share < 0.15 else (1 - share) / 0.85

@@ -217,11 +217,12 @@ class Comparison:
         tuned = f" The tuned ones have a rate of {self.rate:g}." if self.rate else ""
         seeds = f", medians over {len(quick.nats)} seeds" if len(quick.nats) > 1 else ", one seed"
         batches = self.recipe["batch_size"]
+        muon = "; Muon for hidden matrices" if self.recipe.get("muon") else ""
         sizes = ", ".join(f"{size} for {n}" for size, n in Counter(batches).items())
         return (
             f"{self.kind} on {self.data}{seeds}: the fast path {there}; it takes {len(batches)} epochs "
             f"(batches of {sizes}; a learning rate that rises to {self.recipe['learning_rate']} and falls "
-            f"again).{tuned} At the machine's full rate ({self.float32 / 1e9:,.0f} GFLOP/s in float32, "
+            f"again{muon}).{tuned} At the machine's full rate ({self.float32 / 1e9:,.0f} GFLOP/s in float32, "
             f"{self.bfloat16 / 1e9:,.0f} in bfloat16) the products alone would take "
             f"{quick.share * quick.seconds:.2f} s per epoch. ({self.machine}, {self.date})"
         )

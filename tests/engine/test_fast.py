@@ -137,6 +137,11 @@ def test_one_cycle_rises_and_falls_in_straight_lines(share, height):
     assert fast.one_cycle(share) == pytest.approx(height)
 
 
+@pytest.mark.parametrize(("share", "height"), [(0, 0.1), (0.075, 0.55), (0.15, 1), (0.575, 0.5), (1, 0)])
+def test_an_early_peak_rises_soon_and_falls_to_nothing(share, height):
+    assert fast.early_peak(share) == pytest.approx(height)
+
+
 @pytest.mark.parametrize("kind", [VAE, ConvVAE])
 def test_a_started_decoder_draws_the_mean_image(kind, images):
     """With no weights but the last biases: of every pixel where there is one for each, else of all."""
@@ -228,9 +233,10 @@ def test_in_bfloat16_the_losses_agree_to_its_precision_and_weights_stay_float32(
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
 
 
-def test_a_fast_training_interrupted_goes_on_to_the_same_weights(images, tmp_path, monkeypatch):
+@pytest.mark.parametrize("muon", [False, True])
+def test_a_fast_training_interrupted_goes_on_to_the_same_weights(muon, images, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    settings = {"schedule": fast.one_cycle, "betas": (0.9, 0.99), "batch_size": [8, 16, 20, 40]}
+    settings = {"schedule": fast.one_cycle, "betas": (0.9, 0.99), "batch_size": [8, 16, 20, 40], "muon": muon}
     whole = train(fast.fit, VAE, images, **settings)[1]
 
     calls = 0

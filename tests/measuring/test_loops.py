@@ -158,6 +158,7 @@ def test_the_target_is_where_the_textbook_loop_ends_on_average_over_seeds():
         # 6 s against 0.75 s; at equal settings an epoch is 4 times as fast.
         "8.0 times sooner than the textbook loop, 4.0 times by its code and 2.0 by its recipe;",
         "; it takes 3 epochs (batches of 64 for 1, 128 for 2; a learning rate",
+        "0.005 and falls again).",
         "The tuned ones have a rate of 0.002.",  # the best on validation images
         "the products alone would take 1.50 s per epoch.",  # the share of the limit in seconds
     ],
