@@ -86,7 +86,10 @@ def execute(run: Run, lessons: list[Lesson], on_progress: Progress) -> list[Exec
 
     async def every() -> list[Executed]:
         places = asyncio.Semaphore(run.jobs)
-        return await asyncio.gather(*(_execute(run, one, on_progress, places) for one in lessons))
+        # Last what goes on with a model of another lesson: that is trained once, and kept.
+        order = sorted(lessons, key=lambda lesson: lesson.section.further)
+        done = await asyncio.gather(*(_execute(run, one, on_progress, places) for one in order))
+        return sorted(done, key=lambda one: lessons.index(one.lesson))
 
     return asyncio.run(every())
 
