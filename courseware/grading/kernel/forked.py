@@ -2,10 +2,12 @@
 
 It listens on a socket in a folder that is its maker's alone, and ends with its maker. Whoever is told its
 address shares it: a batch has one for all workers, which imports what notebooks import while the coordinator
-still imports what it needs itself. Where it was killed, the next kernel comes from a new one.
+still imports what it needs itself. A worker that has imported the package from another place, of which a
+room will be a view, makes its own. Where one was killed, the next kernel comes from a new one.
 """
 
 import atexit
+import hashlib
 import json
 import os
 import shutil
@@ -62,6 +64,11 @@ def own_prefix() -> str:
     return f"course-{os.getpid()}-"
 
 
+def _view() -> str:
+    """A name for the place of the package."""
+    return hashlib.sha256(course_utils.__file__.encode()).hexdigest()[:8]
+
+
 class Zygote:
     """The process that listens at this address; without one it is made here, and imports meanwhile."""
 
@@ -73,7 +80,7 @@ class Zygote:
 
     def _make(self) -> None:
         self.folder = tempfile.mkdtemp(prefix=own_prefix(), dir=temporary())  # for this user alone
-        self.address = f"{self.folder}/z"
+        self.address = f"{self.folder}/{_view()}"
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(self.address)
             listening.listen(WAITING)
@@ -125,7 +132,7 @@ def _end() -> None:
 def zygote(address: str = "") -> Zygote:
     """The one that this process has kernels forked from: that at the address, or its own."""
     if not _known:
-        _known.append(Zygote(address))
+        _known.append(Zygote(address if Path(address).name == _view() else ""))
     return _known[0]
 
 

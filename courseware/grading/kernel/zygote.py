@@ -66,7 +66,9 @@ def serve(listening: socket.socket, maker: int) -> None:
     if os.getppid() != maker:
         return  # it ended before that
     for name in IMPORTED:
-        dir(importlib.import_module(name))  # also of a module that is loaded when it is first used
+        importlib.import_module(name)
+    for module in list(sys.modules.values()):
+        dir(module)  # that which is to be loaded when it is first used is loaded
     if len(os.listdir("/proc/self/task")) > 1:
         raise RuntimeError("an import has started a thread: forks of this process could hang")
     gc.freeze()  # what is here stays: no kernel looks through it for garbage, and so copies its memory
