@@ -974,6 +974,12 @@ WRONG_BOUNDS += edited(
     [
         ("the logarithm to base 2", _K, "math.log2(len(log_w))", "has base 2"),
         ("K + 1", _K, "math.log(len(log_w) + 1)", "K + 1 divides"),
+        (
+            "the first weight taken out",
+            "torch.logsumexp(log_w, dim=0)",
+            "log_w[0] + (log_w - log_w[0]).exp().sum(0).log()",
+            "not the first",
+        ),
     ],
 )
 

@@ -303,6 +303,8 @@ def _bounds(log_w: Tensor) -> dict[str, Any]:
         "exp(log_w) is infinite here: take the largest weight out, not the smallest.": without(
             log_w.min(0).values
         ),
+        "exp(log_w) is infinite here: take the largest weight out, not the first.": without(log_w[0]),
+        "exp(log_w) is infinite here: take the largest weight out, not the last.": without(log_w[-1]),
         "The largest weight of all images is taken out: take out each image's own.": without(
             log_w.max().float().expand(n).double()
         ),

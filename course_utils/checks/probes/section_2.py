@@ -142,13 +142,16 @@ def elbo_looks(seed: int) -> dict[str, tuple[Any, ...]]:
 
 def bound_looks(seed: int) -> dict[str, tuple[Tensor]]:
     """Log-weights (K, N), around -100 nats; those of "float32" it holds, those of "tiny" lie around -1000,
-    for half of the images thousands of nats apart. Also one image, one sample, and one of each."""
+    for half of the images thousands of nats apart, the lightest once first and once last. Also one image, one
+    sample, and one of each."""
     spread = 4 * torch.randn(6, 4, generator=generator(seed, 4), dtype=torch.float64)
     log_w = spread - 100
+    rising = 300 * spread[:, 2].sort().values
+    apart = torch.stack([spread[:, 0], spread[:, 1], rising, rising.flip(0)], 1)
     return {
         "bound": (log_w,),
         "float32": (log_w.T[:3].float() + 90,),
-        "tiny": (spread * torch.tensor([1.0, 1.0, 300.0, 300.0]) - 1000,),
+        "tiny": (apart - 1000,),
         "one image": (log_w[:, 1:2],),
         "one sample": (log_w[2:3],),
         "one": (log_w[:1, :1],),
