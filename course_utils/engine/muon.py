@@ -37,7 +37,9 @@ class Muon(torch.optim.Adam):
         """Move hidden matrices and take their gradients away, for Adam moves what has one."""
         (group,) = self.param_groups
         for weight in self.hidden:
-            state, gradient = self.state[weight], weight.grad
+            if (gradient := weight.grad) is None:
+                continue
+            state = self.state[weight]
             if not state:  # a step, as Adam's `load_state_dict` asks for one
                 state.update(step=torch.zeros(()), momentum=torch.zeros_like(weight))
             momentum = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
