@@ -6,8 +6,8 @@ so that what comes out changes alike whatever the shape (Yang et al. 2023, arXiv
 layer and all biases are Adam's. U V^T comes from products: two odd polynomials of M, which leave U and V as
 they are and take S to 1, the second the best on what the first leaves (Amsel et al. 2025, arXiv:2505.16932).
 
-PyTorch's own Muon takes five such polynomials in bfloat16, which many processors do slowly, and needs an Adam
-beside it. Two in float32 bring the VAE as far by each step, since S is bounded more closely beforehand.
+PyTorch's own Muon takes five polynomials in bfloat16, which many processors do slowly, and an Adam beside it.
+Here S is bounded more closely beforehand, and two in float32 bring the VAE as far as three in as many steps.
 """
 
 import math
