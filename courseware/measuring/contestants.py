@@ -33,7 +33,7 @@ GAIN = 1.3  # a product has to be so much faster: autocast spends some of it on 
 
 # Where the fast path may choose: few epochs, a higher learning rate, batches that grow, Muon.
 RECIPES: dict[str, dict[str, Any]] = {
-    "VAE": {"batch_size": [256] * 2 + [512] * 2, "learning_rate": 8e-3, "muon": True},
+    "VAE": {"batch_size": [256] * 3 + [512], "learning_rate": 8e-3, "muon": True},
     "ConvVAE": {"batch_size": [128] * 5, "learning_rate": 1e-2},
 }
 
