@@ -96,7 +96,7 @@ def tallied(work: Callable[[Any], Outcome | None], answers: Sequence, seeds: int
     """What becomes of these answers; a tally per exercise, and what went wrong."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(os.cpu_count(), spawn, torch.set_num_threads, (1,)) as pool:
-        checked = pool.map(work, answers, chunksize=8)
+        checked = pool.map(work, answers, chunksize=2)
         outcomes = [outcome for outcome in track(checked, len(answers)) if outcome]
     tallies, faults = [], []
     for name, exercise in EXERCISES.items():

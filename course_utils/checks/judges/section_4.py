@@ -176,8 +176,9 @@ def _taken_apart(evidence: Evidence, n: int) -> Evidence:
         ticks = values.reshape(n, -1).mean(1) if even else values[np.diff(values, prepend=-np.inf) > 1e-4]
         if len(ticks) == n:
             order = np.abs(grid[..., None] - ticks).argmin(-1)
-            hidden = np.array("Among numbers that are NaN or infinite no order can be seen.")
-            return {f"coordinates {n}": ticks, f"order {n}": order if np.isfinite(grid).all() else hidden}
+            if grid.shape == (n * n, 2) and not np.isfinite(grid).all():
+                order = np.array("Among numbers that are NaN or infinite no order can be seen.")
+            return {f"coordinates {n}": ticks, f"order {n}": order}
         problem = f"For n = {n} it has {len(ticks)} different coordinates, and its shape is {grid.shape}."
     return dict.fromkeys((f"coordinates {n}", f"order {n}"), np.array(problem))
 

@@ -146,8 +146,9 @@ def bound_looks(seed: int) -> dict[str, tuple[Tensor]]:
     sample, and one of each."""
     spread = 4 * torch.randn(6, 4, generator=generator(seed, 4), dtype=torch.float64)
     log_w = spread - 100
-    rising = 300 * spread[:, 2].sort().values
-    apart = torch.stack([spread[:, 0], spread[:, 1], rising, rising.flip(0)], 1)
+    rising, falling = 300 * spread[:, 2].sort().values, 300 * spread[:, 3].sort(descending=True).values
+    rising, falling = rising - rising[-1] + 2000, falling - falling[0] - 2000
+    apart = torch.stack([spread[:, 0], spread[:, 1], rising, falling], 1)
     return {
         "bound": (log_w,),
         "float32": (log_w.T[:3].float() + 90,),
