@@ -254,10 +254,10 @@ os.chdir("/")
     "endless output": Attack("while True: print('x' * 1000)", "OUTPUT|MEMORY"),
     "endless errors": Attack("import sys\nwhile True: print('x' * 10_000, file=sys.stderr)", "OUTPUT|MEMORY"),
     "one huge display": Attack("display({'text/plain': 'x' * (200 * 10**6)}, raw=True)", "OUTPUT|MEMORY"),
+    # On a busy machine these wait until their messages are read.
     "a display larger than any message may be": Attack(
-        "display({'text/plain': 'x' * (300 * 10**6)}, raw=True)", "MESSAGES|OUTPUT|TIMEOUT|MEMORY"
+        "display({'text/plain': 'x' * (300 * 10**6)}, raw=True)", "MESSAGES|OUTPUT|TIMEOUT|MEMORY|WAITING"
     ),
-    # On a busy machine it waits until its messages are read.
     "a hundred thousand displays": Attack("for i in range(100_000): display(i)", "OUTPUT|TIMEOUT|WAITING"),
     "a million small objects in a display": KERNEL
     + "publish('display_data', {'data': {'x/y': [{}] * 3_000_000}, 'metadata': {}})",
