@@ -134,3 +134,16 @@ def test_a_summary_says_what_the_lessons_print(run):
     )
     summary = runner.summary([execute(run)])
     assert summary == "Data: digits; budget 'smoke': up to 640 images, 1 epoch each; seed 0."
+
+
+def test_lessons_that_go_on_with_a_model_of_another_are_run_last_and_listed_in_their_place(run, monkeypatch):
+    further = Lesson(replace(LESSON.section, folder="01-small-further"), "small")
+    begun: list[Lesson] = []
+
+    async def executed(run: runner.Run, lesson: Lesson, *_: object) -> runner.Executed:
+        begun.append(lesson)
+        return runner.Executed(lesson, new_notebook())
+
+    monkeypatch.setattr(runner, "_execute", executed)
+    done = runner.execute(run, [further, LESSON], lambda *_: None)
+    assert (begun, [one.lesson for one in done]) == ([LESSON, further], [further, LESSON])

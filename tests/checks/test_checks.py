@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from bank import RIGHT
 from course_utils.checks import check, solved, words
-from course_utils.checks.judges import EXERCISES, core, gradients
+from course_utils.checks.judges import EXERCISES, core, gradients, looks, noise
 from course_utils.checks.probes import EVIDENCE_MIME, Observation, evidence, inputs, observe
 from course_utils.settings import CourseError
 
@@ -498,3 +498,35 @@ def test_an_answer_that_holds_goes_on_in_the_lesson_and_otherwise_the_reference_
     assert capsys.readouterr().out == ""
     assert solved("gaussian_kl", lambda mu, logvar: mu, kl) is kl
     assert "the lesson's own steps in" in capsys.readouterr().out
+
+
+# --- what is said only where it is so -----------------------------------------------------------------
+
+
+def test_mistakes_are_worked_out_only_for_an_answer_that_is_not_right(monkeypatch):
+    answer = next(one for one in RIGHT if one.exercise == "vae_loss")
+    monkeypatch.setattr(looks.Known, "all", property(lambda _: pytest.fail("a mistake was worked out")))
+    assert check("vae_loss", answer.namespace(), 31).points == 3
+
+
+def test_noise_that_comes_again_with_each_batch_is_not_said_to_have_the_wrong_shape():
+    eps = torch.randn(2, 6, 20, generator=torch.Generator().manual_seed(0)).repeat(1, 3, 1)
+    said = noise.judged(eps, torch.zeros(18, 20), torch.zeros(18, 20))
+    assert said == ("", "After 6 images the same noise comes again: is a seed set, or the noise kept?")
+
+
+def test_a_batch_size_that_is_written_in_is_named():
+    def vae_loss(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        r = nn.functional.binary_cross_entropy_with_logits(x_logits, x, reduction="sum") / 3
+        k = (mu**2 + logvar.exp() - 1 - logvar).sum() / 6
+        return r + k, r, k
+
+    assert "It is divided by 3, whatever comes" in str(check("vae_loss", {"vae_loss": vae_loss}))
+
+
+def test_a_mistake_that_fits_a_single_number_by_chance_is_not_named():
+    table = looks.Table({"one": {"": 0.5, "named": 0.3}}, {"one": {}}, 1e-4)
+    (near,), (exact,) = (
+        table.judge({"one": np.array(seen)}, looks.Property("", 1, ["one"])) for seen in (0.3001, 0.3)
+    )
+    assert (near.hint != "named", exact.hint) == (True, "named")

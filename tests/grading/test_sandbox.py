@@ -395,3 +395,14 @@ def test_a_temporary_folder_with_a_long_path_is_no_place_for_sockets(tmp_path, m
     monkeypatch.setattr("tempfile.tempdir", str(long))
     (cell,) = run(tmp_path, "print(1)")
     assert cell.outputs[0].text == "1\n"
+
+
+@pytest.mark.parametrize(("name", "shared"), [(forked._view(), True), ("elsewhere", False)])
+def test_kernels_come_from_the_process_of_others_only_where_that_has_the_same_package(
+    name, shared, monkeypatch
+):
+    made: list[str] = []
+    monkeypatch.setattr(forked, "_known", [])
+    monkeypatch.setattr(forked, "Zygote", made.append)
+    forked.zygote(f"/somewhere/{name}")
+    assert made == [f"/somewhere/{name}" if shared else ""]

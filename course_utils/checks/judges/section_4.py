@@ -236,11 +236,9 @@ def _probabilities(shown: np.ndarray) -> str:
     n = len(shown)
     pair = np.vectorize(NormalDist().cdf)(shown), (np.arange(n) + 0.5) / n
     seen, right = (f"{p[0]:.3f} over {p[1]:.3f} to {p[-1]:.3f}" for p in pair)
-    return (
-        ""
-        if seen == right
-        else f"For n = {n} your probabilities run from {seen}; (i + 1/2) / n runs from {right}."
-    )
+    if seen == right:
+        return ""
+    return f"For n = {n} your probabilities run from {seen}; (i + 1/2) / n runs from {right}."
 
 
 def _orders(n: int) -> Formulas:
