@@ -1,4 +1,4 @@
-"""Answers to section 7: MyCVAE, request_digits, count_active, posterior_means, confusion."""
+"""Answers to section 7: MyCVAE, request_digits, count_active, posterior_means, confusion, train."""
 
 from __future__ import annotations
 
@@ -928,7 +928,151 @@ def confusion(true, predicted, num_classes):
     ),
 ]
 
-RIGHT = CVAES + REQUESTS + COUNTS + ALL_MEANS + MATRICES
+# --- 7.12 train -------------------------------------------------------------------------------------
+
+RACE = """
+def train(model, images, seed):
+    generator = torch.Generator().manual_seed(seed)
+    mean = images.mean(0).flatten()
+    with torch.no_grad():
+        model.decoder[-1].bias.copy_(torch.logit(mean, eps=1e-3))
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3, fused=True)
+    for epoch in range(2):
+        for rows in torch.randperm(len(images), generator=generator).split(32):
+            x = images[rows]
+            mu, logvar = model.encode(x)
+            eps = torch.randn(mu.shape, generator=generator)
+            x_logits = model.decode(mu + (logvar / 2).exp() * eps)
+            nll = F.binary_cross_entropy_with_logits(x_logits, x, reduction="sum") / len(x)
+            loss = nll + objectives.gaussian_kl(mu, logvar).sum(1).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+"""
+
+RACES = [
+    Answer("train", "it begins at the mean image", RACE),
+    Answer(
+        "train",
+        "growing batches under one cycle",
+        """
+from course_utils.engine.fast import one_cycle
+
+def train(model, images, seed):
+    torch.manual_seed(seed)
+    optimizer = torch.optim.Adam(model.parameters(), lr=4e-3, fused=True)
+    sizes, seen = (16, 16, 32), 0
+    for size in sizes:
+        for rows in torch.randperm(len(images)).split(size):
+            optimizer.param_groups[0]["lr"] = 4e-3 * one_cycle(seen / (len(sizes) * len(images)))
+            training.descend(model, objectives.negative_elbo, optimizer, images[rows])
+            seen += len(rows)
+    return model
+""",
+    ),
+    Answer(
+        "train",
+        "a copy that is averaged, and torch's own schedule",
+        """
+import copy
+
+def train(model, images, seed):
+    torch.manual_seed(seed)
+    own, average = copy.deepcopy(model), torch.optim.swa_utils.AveragedModel(model)
+    with torch.no_grad():
+        own.decoder[-1].bias.copy_(torch.logit(images.mean(0).flatten(), eps=1e-3))
+    optimizer = torch.optim.AdamW(own.parameters(), lr=4e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=120)
+    for step in range(120):
+        x = images[torch.randint(len(images), (50,))]
+        optimizer.zero_grad()
+        objectives.negative_elbo(own, x).loss.backward()
+        optimizer.step()
+        schedule.step()
+        if step > 110:
+            average.update_parameters(own)
+    model.load_state_dict(average.module.state_dict())
+""",
+    ),
+]
+
+PLAIN_RACE = RACE.replace("model.decoder[-1].bias.copy_(torch.logit(mean, eps=1e-3))", "pass")
+_STEP, _LEVEL = "            optimizer.step()\n", "the level is 140"
+
+WRONG_RACES = [
+    *edited(
+        "train",
+        RACE,
+        [
+            ("loss averaged over pixels", 'reduction="sum") / len(x)', 'reduction="mean")', _LEVEL),
+            ("no KL", " + objectives.gaussian_kl(mu, logvar).sum(1).mean()", "", _LEVEL),
+            ("a rate that diverges", "lr=2e-3", "lr=2.0", "training diverges"),
+            ("gradients add up", "            optimizer.zero_grad()\n", "", _LEVEL),
+            (
+                "a seed of its own",
+                "manual_seed(seed)",
+                "manual_seed(0)",
+                "With another seed it does the very same",
+            ),
+            ("no seed", "manual_seed(seed)", "manual_seed(torch.initial_seed())", "Called again"),
+            ("longer than the budget", "range(2)", "range(4)", "the budget is 6,000"),
+            ("few images", "images[rows]", "images[:16]", _LEVEL),
+            (
+                "images made black and white in place",
+                "    mean =",
+                "    images.round_()\n    mean =",
+                "in place",
+            ),
+            (
+                "other layers",
+                "    optimizer =",
+                "    model.decoder = models.dense(10, 512, 784)\n    optimizer =",
+                "changes the layers",
+            ),
+        ],
+    ),
+    *edited(
+        "train",
+        RACE.replace("split(32)", "split(128)"),
+        [("one epoch of large batches", "range(2)", "range(1)", _LEVEL)],
+    ),
+    *edited(
+        "train",
+        PLAIN_RACE,
+        [
+            ("no step", _STEP, "", "A network is as it was"),
+            ("a plain loop", "split(32)", "split(128)", _LEVEL),
+            (
+                "trained on a copy",
+                "    optimizer =",
+                "    model = __import__('copy').deepcopy(model)\n    optimizer =",
+                "A network is as it was",
+            ),
+        ],
+    ),
+    Answer(
+        "train",
+        "weights kept from the first call",
+        RACE.replace(
+            "def train(model, images, seed):",
+            "KEPT = {}\n\ndef train(model, images, seed):\n"
+            "    if KEPT:\n        return model.load_state_dict(KEPT)",
+        )
+        + "    KEPT.update(model.state_dict())\n",
+        "Hardly any work was counted",
+    ),
+    Answer(
+        "train",
+        "the course's own loop",
+        """
+def train(model, images, seed):
+    training.fit(model, images, objectives.negative_elbo, epochs=2, seed=seed)
+""",
+        "the course's own solution",
+    ),
+]
+
+RIGHT = CVAES + REQUESTS + COUNTS + ALL_MEANS + MATRICES + RACES
 WRONG_MEANS += edited(
     "posterior_means",
     MEANS,
@@ -948,4 +1092,4 @@ def request_digits(decode, labels, z):
     )
 ]
 
-WRONG = WRONG_CVAES + WRONG_REQUESTS + WRONG_COUNTS + WRONG_MEANS + WRONG_MATRICES
+WRONG = WRONG_CVAES + WRONG_REQUESTS + WRONG_COUNTS + WRONG_MEANS + WRONG_MATRICES + WRONG_RACES

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 LENGTH = 6
 ENOUGH = 25  # fingerprints of one's own in both, at least: an answer that has fewer is too short to tell
-ALIKE = 0.8  # and this share of those in the shorter answer
+ALIKE = 0.7  # and this share of those in the shorter answer
 SMALL = 40  # nodes of a helper
 MODULES = {"torch", "math", "F", "nn", "np"}  # as the lessons call them; others by their imports
 MAGIC = re.compile(r"^[ \t]*[%!].*$", re.MULTILINE)

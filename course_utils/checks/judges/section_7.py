@@ -1,5 +1,5 @@
-"""Section 7: the conditional VAE, counting active units, collecting means, the confusion matrix; predictions
-of what a label and what the size of a code do.
+"""Section 7: the conditional VAE, counting active units, collecting means, the confusion matrix, the race;
+predictions of what a label, the size of a code and changes to a training loop do.
 
 Oracles: matrix products in NumPy for the CVAE, whose weights the judge knows (see `layers`), and loops over
 plain numbers for the rest. The decoder and the encoder that an answer is given are tiny and known exactly.
@@ -7,6 +7,7 @@ plain numbers for the rest. The decoder and the encoder that an answer is given 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -15,14 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from course_utils import objectives
 from course_utils.checks.judges import gradients, layers
-from course_utils.checks.judges.core import Exercise, Finding, close, is_fact, problem_with
+from course_utils.checks.judges.core import Exercise, Finding, close, is_fact, problem_with, unless
 from course_utils.checks.judges.layers import sigmoid
 from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction
 from course_utils.checks.probes import section_7 as probes
 from course_utils.checks.probes.evidence import Evidence
 from course_utils.checks.probes.witness import Witness
+from course_utils.engine import race
 
 # --- 7.1 MyCVAE -------------------------------------------------------------------------------------
 
@@ -288,6 +291,55 @@ def _matrices(true: Tensor, predicted: Tensor, num_classes: int) -> dict[str, An
     }
 
 
+# --- 7.12 train -------------------------------------------------------------------------------------
+
+UNTRAINED = 784 * math.log(2)  # nats: every pixel is grey
+MEAN_IMAGE = 180.0  # nats: with the mean of all images, drawn for each of them, it is 167
+DIVERGED = "The weights are no numbers any more, or far too large: training diverges."
+LEAST = 0.05  # of the budget: with less work nobody gets to the level
+
+
+def judge_train(seed: int, evidence: Evidence) -> list[Finding]:
+    runs = [_result(seed, evidence, run) for run in range(len(probes.RUNS))]
+    findings = [
+        unless(f"seed {run} of {len(runs)}: the level is reached within the budget", 1, hint)
+        for run, (_, hint) in enumerate(runs, 1)
+    ]
+    problem = problem_with(evidence, *(f"run{run}" for run in range(len(probes.RUNS))))
+    high = max(loss for loss, _ in runs)
+    if not problem and abs(high - UNTRAINED) < 5:
+        problem = "A network is as it was: train the one that is given, in place."
+    elif not problem and high == math.inf:
+        problem = DIVERGED
+    elif not problem and high > MEAN_IMAGE:
+        problem = f"-ELBO is {high:.0f} nats with one seed; who draws the mean of all images has 167."
+    findings.append(unless("the network given learns to draw at least the mean image", 1, problem))
+    if not problem and np.array_equal(evidence["run0"], evidence["run2"]):
+        problem = "With another seed it does the very same: batches and noise have to follow the seed given."
+    return [*findings, unless("another seed is another training", 1, problem)]
+
+
+def _result(seed: int, evidence: Evidence, run: int) -> tuple[float, str]:
+    """-ELBO of the held-out images, nats, and what keeps this run from the level."""
+    if problem := problem_with(evidence, f"run{run}", f"work{run}"):
+        return math.inf, problem
+    drawn = torch.from_numpy(evidence[f"run{run}"]).double()
+    x = probes.shuffled(race.images()[1], seed, probes.RUNS[run][0])
+    logits, mu, logvar = drawn.split([784, 10, 10], dim=1)
+    reconstruction = objectives.bernoulli_nll(logits.view_as(x), x.double()).mean().item()
+    kl = objectives.gaussian_kl(mu, logvar).sum(1).mean().item()
+    loss, work = reconstruction + kl, float(evidence[f"work{run}"])
+    if not math.isfinite(loss):
+        return math.inf, DIVERGED
+    if loss > race.LEVEL:
+        parts = f"reconstruction {reconstruction:.0f}, KL {kl:.1f}"
+        return loss, f"-ELBO is {loss:.0f} nats ({parts}); the level is {race.LEVEL:.0f}."
+    if work > race.BUDGET:
+        return loss, f"It takes the work of {work:,.0f} images; the budget is {race.BUDGET:,}."
+    few = work < LEAST * race.BUDGET
+    return loss, "Hardly any work was counted: train inside the call, with torch." * few
+
+
 EXERCISES = (
     Exercise(
         "7.1",
@@ -360,5 +412,28 @@ EXERCISES = (
         judge_confusion,
         why="An accuracy is one number; here each kind of error has its own. A large one off the diagonal "
         "names two classes that look alike, and a full column a class that is guessed too often.",
+    ),
+    prediction(
+        "7.11",
+        "predict_race",
+        probes.RACE_OFFERED,
+        (
+            "Muon gives all directions of a matrix the same length: a step does more, also along those in "
+            "which the gradient is short.",
+            "Small batches make more steps of the same images, and Muon makes more of a step.",
+            "A step of Muon's also multiplies its matrices with themselves, fifteen times: where a processor "
+            "has to imitate bfloat16, that takes longer than all the rest.",
+            "Seeds leave the plateau of the mean image at different times.",
+        ),
+    ),
+    Exercise(
+        "7.12",
+        "train",
+        3,
+        judge_train,
+        ("training.fit",),
+        why="A step costs what its batch costs, and early on the gradient of a few images points the right "
+        "way already: so the first batches are small. Later their noise is in the way, and a larger batch or "
+        "a lower rate takes it out.",
     ),
 )

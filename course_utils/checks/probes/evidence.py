@@ -31,7 +31,7 @@ from course_utils.settings import CourseError
 
 Evidence = dict[str, np.ndarray]
 
-PACKED_BYTES = 8_000_000  # the largest honest evidence has 0.3 million
+PACKED_BYTES = 8_000_000  # the largest honest evidence has 0.5 million
 
 # What an answer leaves behind: under this key, the fact that it is nothing, or the first complaint.
 STEADY = "steady"

@@ -1,7 +1,7 @@
-"""Section 7: the conditional VAE, counting active units, collecting means, the confusion matrix; predictions
-of what a label and what the size of a code do.
+"""Section 7: the conditional VAE, counting active units, collecting means, the confusion matrix, the race;
+predictions of what a label, the size of a code and changes to a training loop do.
 
-The decoder and the encoder that an answer is given are tiny and known exactly.
+The decoder and the encoder that an answer is given are tiny and known exactly, but for the race's network.
 """
 
 from __future__ import annotations
@@ -9,15 +9,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from course_utils import objectives
 from course_utils.checks.probes import layers
-from course_utils.checks.probes.evidence import Evidence, NotNumbers, as_array, look, looking_at, one, record
+from course_utils.checks.probes.evidence import (
+    AGAIN,
+    Evidence,
+    NotNumbers,
+    as_array,
+    look,
+    looking_at,
+    note,
+    one,
+    record,
+)
 from course_utils.checks.probes.inputs import fact, generator
 from course_utils.checks.probes.predictions import prediction
 from course_utils.checks.probes.witness import NEVER, Witness, greys
+from course_utils.engine import race
 
 # --- 7.1 MyCVAE -------------------------------------------------------------------------------------
 
@@ -209,6 +222,57 @@ def label_looks(seed: int) -> dict[str, tuple[Any, ...]]:
     }
 
 
+# --- 7.12 train -------------------------------------------------------------------------------------
+
+
+RUNS = ((0, 0), (1, 1), (0, 2))  # network and seed of each run that is judged
+
+
+def shuffled(images: Tensor, seed: int, network: int) -> Tensor:
+    """The images with their pixels in an order of this run's: nothing changes for a network of linear layers,
+    and weights or images from elsewhere are of no use to it."""
+    order = torch.randperm(784, generator=generator(seed, 70 + network))
+    return images.flatten(1)[:, order].view_as(images)
+
+
+def probe_train(evidence: Evidence, answer: Any, seed: int) -> None:
+    """Keeps per run i what the network makes of the held-out images, (N, 784 logits + 10 mu + 10 logvar), as
+    "run i", and the images' worth of work as "work i". Whether a call can be repeated is tried on few images."""
+    trained_on, held_out = race.images()
+    few = trained_on[:256]
+    for run, (images, network, number) in enumerate(
+        [*((trained_on, *each) for each in RUNS), (few, *RUNS[0]), (few, *RUNS[0])]
+    ):
+        model, unseen = race.network(10 * seed + network), shuffled(held_out, seed, network)
+
+        def raced(images: Tensor, run: int = run, number: int = number, model: Any = model) -> Tensor:
+            with torch.random.fork_rng():
+                torch.manual_seed(run)  # who draws without the seed that is given draws otherwise each time
+                with race.Work() as work:
+                    answer(model, images, 10 * seed + number)
+            evidence[f"work{run}"] = as_array(work.images)
+            return _drawn(model, unseen, seed)  # noqa: B023 - called at once
+
+        record(evidence, f"run{run}", raced, shuffled(images, seed, network))
+    first, again = evidence[f"run{len(RUNS)}"], evidence[f"run{len(RUNS) + 1}"]
+    if first.dtype.kind == again.dtype.kind == "f" and not np.allclose(first, again, 1e-2, 1e-2, True):
+        note(evidence, AGAIN)
+
+
+@torch.no_grad()
+def _drawn(model: Any, x: Tensor, seed: int) -> Tensor:
+    """By a network with these weights, and with the layers that it had."""
+    fresh = race.network(0)
+    try:
+        fresh.load_state_dict(model.state_dict())
+    except Exception:
+        raise NotNumbers("It changes the layers of the network: train those that it has.") from None
+    mu, logvar = fresh.encode(x)
+    eps = torch.randn(mu.shape, generator=generator(seed, 75))
+    logits = fresh.decode(objectives.reparameterize(mu, logvar, eps)).flatten(1)
+    return torch.cat([logits, mu, logvar], dim=1).half()
+
+
 LABEL_OFFERED = {
     "test -ELBO of the CVAE": (
         "higher than the VAE's",
@@ -234,6 +298,19 @@ DIMENSIONS_OFFERED = {
     ),
 }
 
+WAYS = ("plain", "one-cycle", "growing batches", "Muon")
+
+RACE_OFFERED = {
+    "fewest steps": WAYS,
+    "fewest images": WAYS,
+    "fewest processor seconds": WAYS,
+    "plain: steps of the slowest seed over those of the fastest": (
+        "less than 1.05",
+        "1.05 to 1.5",
+        "more than 1.5",
+    ),
+}
+
 PROBES = {
     "MyCVAE": probe_my_cvae,
     "request_digits": looking_at(request_looks, one),
@@ -242,4 +319,6 @@ PROBES = {
     "confusion": looking_at(label_looks, one),
     "predict_label": prediction(LABEL_OFFERED),
     "predict_dimensions": prediction(DIMENSIONS_OFFERED),
+    "predict_race": prediction(RACE_OFFERED),
+    "train": probe_train,
 }
