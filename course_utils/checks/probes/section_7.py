@@ -237,7 +237,7 @@ def shuffled(images: Tensor, seed: int, network: int) -> Tensor:
 
 def probe_train(evidence: Evidence, answer: Any, seed: int) -> None:
     """Keeps per run i what the network makes of the held-out images, (N, 784 logits + 10 mu + 10 logvar), as
-    "run i", and the images' worth of work as "work i". Whether a call can be repeated is tried on few images."""
+    "run i", and the images' worth of work as "work i". That a call can be repeated is tried on few images."""
     trained_on, held_out = race.images()
     few = trained_on[:256]
     for run, (images, network, number) in enumerate(
