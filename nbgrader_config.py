@@ -31,13 +31,14 @@ c.ClearSolutions.text_stub = "*Write your answer here.*"
 # they only say that the course is missing.
 c.Door.address = ""
 c.GenerateAssignment.preprocessors.prepend(
-    ["courseware.authoring.release.AddsUp", "courseware.authoring.release.Door"]
+    [f"courseware.authoring.release.{one}" for one in ("AddsUp", "Door", "Due")]
 )
 # nbgrader deletes a release before it fails to make the next one; this sees first that it can be made.
 c.GenerateAssignment.exporter_class = "courseware.authoring.release.Rehearsed"
 
 # Until when assignments may be handed in, in UTC or with a zone, as "2030-01-31" or "2030-01-31T18:00+01:00":
-# entered into the gradebook, and shown by `course check`. Others are due when formgrader says.
+# entered into the gradebook, shown by `course check`, and written under notebooks' titles by `course build`.
+# Others are due when formgrader says.
 c.Due.dates = {}  # "02-theory": "2030-01-31"
 
 # Submissions are read as `course grade` reads them: damage is repaired or told, and stops nobody else.

@@ -27,7 +27,7 @@ from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade, is_locked, is_solution, is_task
 from sqlalchemy import case, func, or_
-from traitlets import Unicode
+from traitlets import Dict, Unicode
 from traitlets.config import Config, PyFileConfigLoader
 
 from course_utils.checks import judges
@@ -315,4 +315,16 @@ class Door(NbGraderPreprocessor):
         named = f"COURSE = {json.dumps(self.address)}"
         for first in [cell for cell in nb.cells if cell.cell_type == "code"][:1]:
             first.source = re.sub(r'^COURSE = ""', lambda _: named, first.source, flags=re.MULTILINE)
+        return nb, resources
+
+
+class Due(NbGraderPreprocessor):
+    """Write under a notebook's title until when it may be handed in."""
+
+    dates = Dict(help="Until when, by assignment: 2030-01-31, or 2030-01-31T18:00+01:00.").tag(config=True)
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        if until := self.dates.get(resources["nbgrader"]["assignment"]):
+            title, _, rest = nb.cells[0].source.partition("\n")
+            nb.cells[0].source = f"{title}\n\n**Due** {until}, unless your teacher gives you longer.\n{rest}"
         return nb, resources

@@ -198,6 +198,15 @@ def test_drift_is_noticed(small):
     assert release.drift(small) == [str(ONE), str(TWO), "03-three/three.ipynb"]
 
 
+def test_a_notebook_says_under_its_title_until_when_it_may_be_handed_in(small):
+    with (small / "nbgrader_config.py").open("a") as config:
+        config.write(f'c.Due.dates = {{"{ONE.parent.name}": "2030-01-31"}}\n')
+    release.build(small)
+    due, other = (notebooks.read(small / "notebooks" / path).cells[0].source for path in (ONE, TWO))
+    assert due == "# Title\n\n**Due** 2030-01-31, unless your teacher gives you longer.\n"
+    assert other == "# Title"
+
+
 @pytest.mark.slow
 def test_line_ends_are_no_drift_and_change_no_release(small):
     before = state(small)

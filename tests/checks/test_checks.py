@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -530,3 +531,13 @@ def test_a_mistake_that_fits_a_single_number_by_chance_is_not_named():
         table.judge({"one": np.array(seen)}, looks.Property("", 1, ["one"])) for seen in (0.3001, 0.3)
     )
     assert (near.hint != "named", exact.hint) == (True, "named")
+
+
+def test_of_a_network_that_lacks_a_layer_the_sizes_asked_for_are_not_said_to_stand_there():
+    full = next(one for one in RIGHT if one.exercise == "MyAutoencoder")
+    lacks = replace(
+        full, code=full.code.replace("nn.Linear(256, 128), nn.ReLU(), nn.Linear(128,", "nn.Linear(256,")
+    )
+    claim = "the layers are 784-256-128-latent_dim and back"
+    assert claim in str(check("MyAutoencoder", full.namespace()))
+    assert claim not in str(check("MyAutoencoder", lacks.namespace()))

@@ -30,6 +30,7 @@ Map = Callable[[Tensor], Tensor]
 
 MOST = 12_000_000  # numbers in all parameters together; what is asked for has 1.1 million
 SHARED = "decode uses a weight of encode once more: each layer has weights of its own."
+PARTLY = "as far as there are the layers asked for, they have the sizes asked for"
 FEW = " Only {} of {} layers belong to the model: is one made anew in every call?"
 MIXED = "What an image gives depends on the other images of the batch: where do they meet?"
 CUT_OFF = "No gradient comes back: is something detached, or computed under no_grad?"
@@ -575,9 +576,18 @@ class Networks:
             f"or to what goes in? Weights of {found} play a part.{besides}"
         )
 
-    # Each of these is a hint that fits all outputs that could be explained.
+    # Each of these fits all outputs that could be explained.
 
-    def sizes(self) -> str:
+    def sizes(self, claim: str) -> Finding:
+        """That the sizes are those asked for; of other layers than those asked for it says less."""
+        others = any(
+            len(way.sizes) != len(self.asked[key]) or any(one.kind == "convolution" for one in way.stages)
+            for key, way in self.ways.items()
+            if way
+        )
+        return unless(PARTLY if others else claim, 1, self._sizes())
+
+    def _sizes(self) -> str:
         for key, way in self.ways.items():
             if way and len(way.sizes) == len(self.asked[key]) and way.sizes != self.asked[key]:
                 found, asked = (", ".join(map(str, sizes)) for sizes in (way.sizes, self.asked[key]))
@@ -643,7 +653,7 @@ def judge_vae(
         unless(claims["trunk"], 0.75, _trunk(found)),
         unless("a linear layer each leads on to mu and logvar, with nothing after it", 0.75, _heads(found)),
         unless(claims["decode"], 1.5, found.whole("logits")),
-        unless(claims["sizes"], 1, found.sizes()),
+        found.sizes(claims["sizes"]),
         unless(claims["batches"], 0.5, batches),
         unless("gradients reach all weights and the codes", 0.5, found.gradients()),
     ]

@@ -52,7 +52,7 @@ def judge_my_autoencoder(seed: int, evidence: Evidence) -> list[Finding]:
         unless("encode gives the code: ReLU after each hidden layer, nothing at the end", 1.25, encode),
         unless("decode gives logits (N, 1, 28, 28), ReLU inside and nothing at the end", 1.25, decode),
         unless("forward decodes the code of the image", 0.5, forward),
-        unless("the layers are 784-256-128-latent_dim and back", 1, found.sizes()),
+        found.sizes("the layers are 784-256-128-latent_dim and back"),
         unless("one image and a code of one number work too", 0.5, found.batches() or single),
         unless("gradients reach all weights", 0.5, found.gradients() or cut_off),
     ]

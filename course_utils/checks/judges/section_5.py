@@ -168,7 +168,7 @@ def judge_conv_decoder(seed: int, evidence: Evidence) -> list[Finding]:
         unless(
             "what comes out are logits (N, 1, 28, 28), as the last layer gives them", 1, found.end("logits")
         ),
-        unless(sizes, 1, found.sizes()),
+        found.sizes(sizes),
         unless("one code of one number works too", 0.5, found.batches()),
         unless("gradients reach all weights and the codes", 0.5, found.gradients()),
     ]
