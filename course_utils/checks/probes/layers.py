@@ -8,6 +8,7 @@ finds out from what comes out which of them plays which part.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -204,17 +205,18 @@ def probe(evidence: Evidence, answer: Any, seed: int, cases: Mapping[str, Case])
     def answered(name: str, call: Call, *args: Tensor) -> Any:
         return output(model(name), call, *args)
 
+    used = functools.cache(lambda key: _used(model("main"), cases["main"].calls[key], seed))
     look(evidence, answered, asked)
     for name in cases:
         record(evidence, f"parameters {name}", lambda name=name: _rows(model(name)))
     for key, call in cases["main"].calls.items():
         if call.method != "both":
             record(evidence, f"alone {key}", answered, "main", call, *(arg[:1] for arg in call.args))
-            record(evidence, f"used {key}", lambda call=call: _used(model("main"), call, seed))
+            record(evidence, f"used {key}", used, key)
             record(
                 evidence,
                 f"gradients {key}",
-                lambda key=key, call=call: _flows(model("main"), key, call, seed),
+                lambda key=key, call=call: _flows(model("main"), used(key), key, call, seed),
             )
     with contextlib.suppress(Exception):
         evidence["others"] = np.array(", ".join(_other_layers(model("main"))))
@@ -264,11 +266,11 @@ def _used(model: nn.Module, call: Call, seed: int) -> list[bool]:
     return used
 
 
-def _flows(model: nn.Module, key: str, call: Call, seed: int) -> float:
+def _flows(model: nn.Module, used: list[bool], key: str, call: Call, seed: int) -> float:
     """The fact that gradients reach every parameter that the output depends on, and the codes."""
     args = [arg.clone().requires_grad_(arg.ndim == 2) for arg in call.args]
-    used = zip(parameters(model), _used(model, call, seed), strict=True)
-    needed = [one.value for one, part in used if part] + [arg for arg in args if arg.ndim == 2]
+    pairs = zip(parameters(model), used, strict=True)
+    needed = [one.value for one, part in pairs if part] + [arg for arg in args if arg.ndim == 2]
     value = again(model, call, *args)
     gradients: Any = [None]
     if isinstance(value, Tensor) and value.requires_grad:

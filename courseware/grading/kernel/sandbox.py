@@ -48,6 +48,8 @@ PYTHON = ("bin", "lib", "lib64", "ssl", "pyvenv.cfg")  # of each prefix; beside 
 WRITABLE = ("/tmp", "/dev/shm")  # beside the home folder
 FILE_BYTES = 1024  # that a file costs, however empty
 OPEN_BYTES = 2 * 212_992  # that Linux lets wait in a socket, unless told otherwise
+# Lines around each one of a traceback take longer than most cells do; nobody will ask for a history.
+QUICK = ("--InteractiveShell.xmode=Plain", "--HistoryManager.hist_file=:memory:")
 LOOK = 0.5  # seconds between two looks at what a kernel takes
 LEFT = 0.75  # of the memory may be in use between two cells: what comes next needs some
 SCHEDULE = Path("/proc/self/schedstat")  # missing where Linux was built without it
@@ -153,7 +155,7 @@ class SandboxProvisioner(LocalProvisioner):
             for theirs in (self.shared, connection):
                 os.chown(theirs, user, user)
         self.request = {
-            "arguments": kwargs["cmd"][kwargs["cmd"].index("ipykernel_launcher") + 1 :],
+            "arguments": [*kwargs["cmd"][kwargs["cmd"].index("ipykernel_launcher") + 1 :], *QUICK],
             "environment": known,
             "folder": str(folder),
             "user": user,

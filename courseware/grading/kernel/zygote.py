@@ -39,8 +39,12 @@ IMPORTED = (
     "sklearn.neighbors",
     "ipykernel.kernelapp",
     "ipykernel.debugger",
-    "stack_data",  # these two for an exception that is shown
-    "pygments.formatters.terminal256",
+    "IPython.core.completerlib",  # these six for a kernel that starts
+    "IPython.core.debugger",
+    "IPython.core.logger",
+    "IPython.extensions.storemagic",
+    "sqlite3",
+    "tornado.platform.asyncio",
     "anywidget",
     "course_utils.annealing",
     "course_utils.engine.cache",
@@ -60,15 +64,19 @@ WHEN_PARENT_ENDS, SET_DUMPABLE, DROP_FROM_BOUNDING_SET = 1, 4, 24
 CAPABILITIES, LAST_CAPABILITY = 0x20080522, 63
 
 
+def import_all() -> None:
+    for name in IMPORTED:
+        importlib.import_module(name)
+    for module in list(sys.modules.values()):
+        dir(module)  # that which is to be loaded when it is first used is loaded
+
+
 def serve(listening: socket.socket, maker: int) -> None:
     """Fork a keeper for every connection, until the maker ends."""
     seccomp.call("prctl", WHEN_PARENT_ENDS, signal.SIGKILL, 0, 0, 0)  # also while it still imports
     if os.getppid() != maker:
         return  # it ended before that
-    for name in IMPORTED:
-        importlib.import_module(name)
-    for module in list(sys.modules.values()):
-        dir(module)  # that which is to be loaded when it is first used is loaded
+    import_all()
     if len(os.listdir("/proc/self/task")) > 1:
         raise RuntimeError("an import has started a thread: forks of this process could hang")
     gc.freeze()  # what is here stays: no kernel looks through it for garbage, and so copies its memory
