@@ -6,6 +6,7 @@ need be: the answer is the same. Only the coordinator (`batch`) reads submission
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import logging
@@ -151,10 +152,9 @@ def grade(job: Job) -> Result:
                 nothing = replace(job, submission=replace(job.submission, notebooks={}))
                 notebooks[name], _ = _notebook(nothing, name)
             faults += found
-    versions = {"vae-course": __version__, "python": platform.python_version()}
     limits = {"graded_cell_seconds": preprocessors.GRADED_SECONDS, "output_bytes": Probe().output_bytes}
     audit = {
-        "versions": versions | {name: metadata.version(name) for name in PACKAGES},
+        "versions": _versions(),
         "platform": platform.platform(),
         "terms": vars(job.rules),
         "limits": limits | (asdict(sandbox.Limits()) if job.rules.sandboxed else {}),
@@ -164,6 +164,12 @@ def grade(job: Job) -> Result:
         "seconds": round(time.time() - started, 3),
     }
     return Result.of(job, faults, notebooks, audit)
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    ours = {"vae-course": __version__, "python": platform.python_version()}
+    return ours | {name: metadata.version(name) for name in PACKAGES}
 
 
 def ready(address: str = "") -> None:

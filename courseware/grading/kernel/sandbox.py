@@ -49,7 +49,7 @@ WRITABLE = ("/tmp", "/dev/shm")  # beside the home folder
 FILE_BYTES = 1024  # that a file costs, however empty
 OPEN_BYTES = 2 * 212_992  # that Linux lets wait in a socket, unless told otherwise
 # Lines around each one of a traceback take longer than most cells do; nobody will ask for a history.
-QUICK = ("--InteractiveShell.xmode=Plain", "--HistoryManager.hist_file=:memory:")
+QUICK = ("--InteractiveShell.xmode=Plain", "--HistoryManager.enabled=False")
 LOOK = 0.5  # seconds between two looks at what a kernel takes
 LEFT = 0.75  # of the memory may be in use between two cells: what comes next needs some
 SCHEDULE = Path("/proc/self/schedstat")  # missing where Linux was built without it

@@ -32,6 +32,7 @@ MAGICS = 20  # lines of a cell for IPython; no lesson has that many
 MAGIC = ("run_line_magic", "run_cell_magic", "system")
 HARMLESS = r"matplotlib|time|timeit|capture|load_ext|autoreload|config|(pip|nvidia-smi)( [\w=<>.-]+)*"
 COPIED = 200  # characters of a line that is remarked upon
+KEPT = 5_000  # characters of a cell whose syntax tree is kept
 COMPARED_NODES = 60  # syntax nodes; below that honest answers look alike, and are compared word for word
 
 PATCHED = ("torch", "numpy", "builtins", "sys", "IPython", "math", "course_utils", "courseware", "importlib")
@@ -161,7 +162,12 @@ def _answers(cell: NotebookNode) -> bool:
 
 
 def _parse(code: str) -> ast.Module:
-    """The syntax tree; magics become calls, code that does not parse becomes nothing."""
+    """The syntax tree; lessons' own cells come again with every submission, and are parsed once."""
+    return (_kept if len(code) <= KEPT else _tree)(code)
+
+
+def _tree(code: str) -> ast.Module:
+    """Magics become calls, code that does not parse becomes nothing."""
     unreadable = (SyntaxError, ValueError, MemoryError, RecursionError, RuntimeError)
     with suppress(*unreadable):
         return ast.parse(code)
@@ -178,6 +184,9 @@ def _parse(code: str) -> ast.Module:
                 tree.body += ast.increment_lineno(ast.parse(_magic(node)[-1]), node.lineno - 1).body
         return tree
     return ast.Module([], [])
+
+
+_kept = functools.lru_cache(512)(_tree)
 
 
 def is_prose(code: str) -> bool:

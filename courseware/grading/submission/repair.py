@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote
 from zlib import crc32
 
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_raw_cell
+from nbformat.notebooknode import from_dict
 from nbgrader.utils import is_solution
 
 from course_utils.checks.words import printable
@@ -33,7 +33,7 @@ LONGEST = 2**20  # bytes of a cell's source
 MOST_PICTURES = 8 * 2**20  # characters of a notebook's pictures in base64
 SHOWN, LONGEST_NAME = 10, 80  # names in a fault, and characters of a file's
 PICTURES = {"image/png": "PNG", "image/jpeg": "JPEG"}
-NEW_CELL = {"code": new_code_cell, "markdown": new_markdown_cell, "raw": new_raw_cell}
+KINDS = ("code", "markdown", "raw")
 CHECK = re.compile(r'check\("(\w+)", globals\(\)\)')  # the last line of a graded cell, with the answer's name
 # The address of what Markdown or an HTML tag in it shows.
 SHOWN_AT = re.compile(r"""(?<=\]\()(?:<[^>\n]+>|[^)\s]+)|(?<=src=["'])[^"'\n]+""")
@@ -171,7 +171,7 @@ def _item(value: Any, key: str) -> Any:
 def _cell(value: Any, released: Collection[str], beside: Mapping[str, bytes]) -> _Cell | None:
     """What is taken from a cell, None if it is of no known type."""
     kind, source = _item(value, "cell_type"), _item(value, "source")
-    if not isinstance(kind, str) or kind not in NEW_CELL:
+    if not isinstance(kind, str) or kind not in KINDS:
         return None
     if isinstance(source, list) and all(isinstance(line, str) for line in source):
         source = "".join(source)
@@ -372,7 +372,11 @@ def _nodes(cells: list[_Cell], released: Released) -> tuple[list[NotebookNode], 
                 node.source = source
         else:
             own += 1
-            node = NEW_CELL[cell.kind](source, id=f"student-{own:04}")
+            node = from_dict(
+                {"cell_type": cell.kind, "id": f"student-{own:04}", "metadata": {}, "source": source}
+            )
+            if cell.kind == "code":
+                node.update(execution_count=None, outputs=[])
         nodes.append(node)
         for name, bundle in cell.pictures.items() if node.cell_type == "markdown" else ():
             # The first of an attachment's kinds that a page can show.
