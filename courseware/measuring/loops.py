@@ -118,9 +118,9 @@ def _seconds(round_: dict[str, Any], name: str) -> float:
 
 
 def clocked(figures: Figures) -> dict[str, list[dict[str, Any]]]:
-    """The trainings by contestant, with the seconds that had passed at the end of each epoch."""
+    """The trainings by contestant, in the table's order, with the seconds to the end of each epoch."""
     found = {}
-    for name, curves in figures["curves"].items():
+    for name, curves in sorted(figures["curves"].items(), key=lambda one: list(EQUAL).index(one[0])):
         epoch = float(np.median([_seconds(one, name) for one in figures["rounds"]]))
         found[name] = [
             curve if name == BY_RECIPE else curve | {"seconds": [epoch * (i + 1) for i in range(len(nats))]}

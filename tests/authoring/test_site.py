@@ -71,7 +71,7 @@ def test_unless_told_otherwise_the_command_makes_the_students_edition(sites: dic
 
 def plain(text: str) -> str:
     """On one line, without the marks of Markdown, quotes as Python prints them: as a page reads."""
-    unmarked = re.sub(r"\*\*|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)|`", "", text)
+    unmarked = re.sub(r"^- |\*\*|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)|`", "", text)
     return " ".join(unmarked.replace('"', "'").split())
 
 
