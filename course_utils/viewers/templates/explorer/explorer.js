@@ -677,7 +677,7 @@ async function mount(root, meta, bytes, kernel) {
   const view = () => {
     const x = Number.isInteger(given?.index) && [given.index + 1];
     const shown = Object.entries({ z, ...ends, x, plane: plane && [1] }).filter(([, values]) => values);
-    return `#${shown.map(([name, values]) => `${name}=${values.map((value) => Number(value.toFixed(3)))}`).join("&")}`;
+    return `#${shown.map(([name, values]) => `${name}=${values.map((value) => Number(value.toFixed(6)))}`).join("&")}`;
   };
   let kept = view(); // the address stays as it is until somebody moves
   function remember() {
