@@ -41,6 +41,7 @@ LONGEST = (
     "test_browser_formgrader",
     "test_browser_lab",
     "test_docs",
+    "test_bank",
     "test_kills",
     "test_cluster",
     "test_bundle",

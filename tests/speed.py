@@ -153,6 +153,7 @@ def _run(sources: list[str]) -> None:
     if child := os.fork():
         os.waitpid(child, 0)
         return
+    os.chdir(tempfile.gettempdir())  # where no training is kept
     names: dict[str, object] = {"__name__": "__main__"}
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
         for source in sources:
