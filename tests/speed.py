@@ -94,8 +94,8 @@ def measure() -> Speed:
                 scores.append(_scores(course))
                 shutil.rmtree(course)
                 print(f"round {round_}, {command}: {taken[-1]:.0f} s", flush=True)
-            if scores[0] != scores[1]:
-                raise CourseError("The two commands give different scores: see who is right before anything.")
+            if unlike := sorted(scores[0].items() ^ scores[1].items(), key=str):
+                raise CourseError(f"The two commands give different scores; see who is right: {unlike}.")
             code.append(_code_alone())
             print(f"round {round_}, {CODE}: {code[-1]:.0f} s")
     return Speed(seconds | {CODE: code}, STUDENTS, loops.machine(), date.today().isoformat())
