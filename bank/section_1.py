@@ -180,7 +180,7 @@ WRONG_AUTOENCODERS = [
                 "ReLU on the code in forward",
                 "self.decode(self.encode(x))",
                 "self.decode(self.encode(x).relu())",
-                "In forward: There is a ReLU",
+                "on the way into decode: There is a ReLU",
             ),
             (
                 "ReLU on the way into the decoder",

@@ -163,9 +163,9 @@ WRONG_VAES = edited(
             "one head for both",
             "self.fc_logvar = nn.Linear(256, latent_dim)",
             "self.fc_logvar = self.fc_mu",
-            "the same numbers",
+            "the same layer",
         ),
-        ("mu returned twice", _HEADS, "return self.fc_mu(hidden), self.fc_mu(hidden)", "the same numbers"),
+        ("mu returned twice", _HEADS, "return self.fc_mu(hidden), self.fc_mu(hidden)", "the same layer"),
         (
             "mu and logvar swapped",
             _HEADS,
@@ -1417,7 +1417,7 @@ WRONG_VAES += [
         VAE.replace("self.decoder = nn.Sequential(", "self.layers = (").replace(
             "self.decoder(", "nn.Sequential(*self.layers)("
         ),
-        "a plain list hides it",
+        "a plain list hides layers",
     ),
     Answer(
         "MyVAE",

@@ -287,13 +287,13 @@ WRONG_DECODERS = [
                 "height and width of the map swapped",
                 _HIDDEN,
                 f"{_HIDDEN}.transpose(2, 3)",
-                "Height and width of the 7",
+                "Height and width of the maps",
             ),
             (
                 "channels read last",
                 "view(-1, 64, 7, 7)",
                 "view(-1, 7, 7, 64).permute(0, 3, 1, 2)",
-                "reads 7 x 7 x 64; ",
+                "the channels last; ",
             ),
             (
                 "channels read last, then swapped with the height",
@@ -334,7 +334,7 @@ WRONG_DECODERS = [
                 "the last layer made in every call",
                 _OUT,
                 "return nn.ConvTranspose2d(32, 1, 4, 2, 1)(self.decoder[:2](hidden))",
-                "Only 2 of 3 layers belong",
+                "Only 2 of 3 layers of the model",
             ),
             ("convolutions instead", "nn.ConvTranspose2d", "nn.Conv2d", "in place of a transposed one"),
             ("latent code detached", "fc_decode(z)", "fc_decode(z.detach())", "is something detached"),
@@ -466,7 +466,7 @@ WRONG_MAPS = edited(
             "axes renamed, nothing moved",
             "height, width, channels).permute(0, 3, 1, 2)",
             "channels, height, width)",
-            "moves no number",
+            "one piece of the list",
         ),
         ("channels left last", ".permute(0, 3, 1, 2)", "", "still stand last"),
         (
@@ -491,13 +491,13 @@ WRONG_MAPS = edited(
             "the ported code unchanged",
             "height, width, channels).permute(0, 3, 1, 2)",
             "width, height, channels).transpose(1, 3)",
-            "swapped before the reshape",
+            "read column by column",
         ),
         (
             "swapped, then renamed",
             "permute(0, 3, 1, 2)",
             "transpose(1, 3).reshape(-1, channels, height, width)",
-            "then renamed",
+            "not put them back in order",
         ),
         (
             "rows before channels",
@@ -549,7 +549,7 @@ def conv_sizes(layers, size):
         sizes.append(size)
     return sizes
 """,
-        "given in place",
+        "work on a copy",
     )
 ]
 
