@@ -167,6 +167,13 @@ WRONG_VAES = edited(
         ),
         ("mu returned twice", _HEADS, "return self.fc_mu(hidden), self.fc_mu(hidden)", "the same layer"),
         (
+            "one variance for all images",
+            "self.fc_logvar = nn.Linear(256, latent_dim)",
+            "self.logvar = nn.Parameter(torch.zeros(latent_dim))\n"
+            "        self.fc_logvar = lambda hidden: self.logvar.expand(len(hidden), -1)",
+            "both heads, as far as could be seen without logvar",
+        ),
+        (
             "mu and logvar swapped",
             _HEADS,
             "return self.fc_logvar(hidden), self.fc_mu(hidden)",

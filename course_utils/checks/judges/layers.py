@@ -89,21 +89,17 @@ ENDS: dict[str, Map] = {
 TURNED = "Rows and columns of the image are swapped."
 STARTS: dict[str, Map] = {
     TURNED: lambda x: x.view(-1, 28, 28).mT.flatten(1) if x.shape[1] == 784 else x,  # codes have no rows
-    "What goes in is multiplied by 255: it goes in as it is.": lambda x: 255 * x,
-    "What goes in is divided by 255: it goes in as it is.": lambda x: x / 255,
-    "What goes in is doubled, less 1, as if moved to -1 to 1: it goes in as it is.": lambda x: 2 * x - 1,
-    "The mean 0.1307 of MNIST is taken off what goes in: it goes in as it is.": lambda x: (
-        (x - 0.1307) / 0.3081
-    ),
-    "What goes in is made 0 or 1, as if black or white: it goes in as it is.": lambda x: (x > 0.5).double(),
+    "What comes in is multiplied by 255: take it as it is.": lambda x: 255 * x,
+    "What comes in is divided by 255: take it as it is.": lambda x: x / 255,
+    "What comes in is doubled, less 1, as if moved to -1 to 1: take it as it is.": lambda x: 2 * x - 1,
+    "The mean 0.1307 of MNIST is taken off: take what comes in as it is.": lambda x: (x - 0.1307) / 0.3081,
+    "What comes in is made 0 or 1, as if black or white: take it as it is.": lambda x: (x > 0.5).double(),
     **{
         f"There is {name} before the first layer: it goes in as it is.": BENDS[name]
         for name in ("a ReLU", "a sigmoid", "a tanh")
     },
     **{
-        f"What goes in is kept between -{a} and {a}: it goes in as it is.": partial(
-            torch.clamp, min=-a, max=a
-        )
+        f"What comes in is kept between -{a} and {a}: take it as it is.": partial(torch.clamp, min=-a, max=a)
         for a in range(1, 6)
     },
 }
@@ -133,20 +129,14 @@ def _maps(h: Tensor, channels: int, last: bool = False) -> Tensor:
 FOLDS: dict[str, Callable[[Tensor, int], Tensor]] = {
     "": _maps,
     "Height and width of the maps are swapped.": lambda h, c: _maps(h, c).mT,
-    "The reshape reads the channels last; the order is channels, height, width.": lambda h, c: _maps(
-        h, c, True
-    ),
-    "The reshape reads the channels last, and height and width are swapped too.": lambda h, c: (
-        _maps(h, c, True).mT
-    ),
+    "Channels are read last; the order is channels, height, width.": lambda h, c: _maps(h, c, True),
+    "Channels are read last, and height and width are swapped too.": lambda h, c: _maps(h, c, True).mT,
 }
 FORMS: dict[str, Map] = {  # rows of pixels, as a model may return them
     "": lambda flat: flat.reshape(-1, 1, 28, 28),
     "These are rows of pixels and no images: give them the shape (N, 1, 28, 28).": same,
-    "The channel is missing: the shape asked for is (N, 1, 28, 28).": lambda flat: flat.reshape(-1, 28, 28),
-    "The channel stands last: the shape asked for is (N, 1, 28, 28).": lambda flat: flat.reshape(
-        -1, 28, 28, 1
-    ),
+    "The channel is missing: the shape is (N, 1, 28, 28).": lambda flat: flat.reshape(-1, 28, 28),
+    "The channel stands last: the shape is (N, 1, 28, 28).": lambda flat: flat.reshape(-1, 28, 28, 1),
     TURNED: lambda flat: flat.reshape(-1, 1, 28, 28).mT,
 }
 CUTS: dict[str, Map] = {  # out of a layer of twice the width
@@ -574,10 +564,7 @@ class Networks:
         if complaint in (AGAIN, CHANGED, DROPOUT):
             return complaint + FEW.format(len(weights), asked) * (complaint == AGAIN and len(weights) < asked)
         if not weights:
-            return (
-                f"No layer of the model plays a part in {name}: is it made without what is given, or are "
-                "its layers out of torch's sight?"
-            )
+            return f"No layer of the model makes {name}: is it fixed, or are its layers out of torch's sight?"
         others = problem_with(self.evidence, "others")
         besides = f" Layers of other kinds belong to the model: {others}." if others else ""
         found = ", ".join(weights)
@@ -595,21 +582,12 @@ class Networks:
 
     @property
     def unseen(self) -> list[str]:
-        """The names of the outputs that could not be explained."""
-        return [self.names[key] for key, way in self.ways.items() if not way]
-
-    @property
-    def unfollowed(self) -> list[str]:
-        """The names of the outputs to which the other cases are not held."""
-        return [self.names[key] for key in self.ways if not self._followed(key)]
-
-    def _followed(self, key: str) -> Way | None:
-        """The way to an output that other cases should go too."""
-        way = self.ways[key]
-        return way if way and not self.reasons[key] and way.sizes[-1] == self.asked[key][-1] else None
+        """The names of the outputs without a way to which the other cases can be held."""
+        held = {key for key, way in self.ways.items() if way and way.sizes[-1] == self.asked[key][-1]}
+        return [self.names[key] for key in self.ways if key not in held or self.reasons[key]]
 
     def sizes(self, claim: str) -> Finding:
-        """That the sizes are those asked for; of other layers, or of other cases that differ, it says less."""
+        """That the sizes are those asked for; of other layers, or where other cases differ, it says less."""
         others = self.batches() or any(
             len(way.sizes) != len(self.asked[key]) or any(one.kind == "convolution" for one in way.stages)
             for key, way in self.ways.items()
@@ -621,10 +599,14 @@ class Networks:
 
     def _sizes(self) -> str:
         for key, way in self.ways.items():
-            if way and not (_within(way.sizes, self.asked[key]) or _within(self.asked[key], way.sizes)):
+            if not way:
+                continue
+            few, many = sorted((way.sizes, self.asked[key]), key=len)
+            left = iter(many)
+            if any(size not in left for size in few):  # the few are not the many with some left out
                 found, asked = (", ".join(map(str, sizes)) for sizes in (way.sizes, self.asked[key]))
                 return f"The layers up to {self.names[key]} give {found} numbers; asked for are {asked}."
-            for stage in way.stages if way else ():
+            for stage in way.stages:
                 one = self.known["main"][stage.weight]
                 kernel = one.value.shape[-1], *one.geometry
                 if stage.kind == "transposed" and kernel != (4, 2, 1, 0):
@@ -635,9 +617,10 @@ class Networks:
     def batches(self) -> str:
         """Do the other cases go the same ways?"""
         for case in self.cases:
-            for key in self.ways if case != "main" else ():
-                way = self._followed(key)
-                hint = self._same_way(key, case, way) if way else ""
+            for key, way in self.ways.items():
+                if case == "main" or not way or self.names[key] in self.unseen:
+                    continue
+                hint = self._same_way(key, case, way)
                 if hint:
                     return f"With {case}, {self.names[key]}: {hint}"
         return self._any()
@@ -671,12 +654,6 @@ class Networks:
         return "" if any(self.ways.values()) else self.unknown(next(iter(self.ways)))
 
 
-def _within(few: Sequence[int], many: Sequence[int]) -> bool:
-    """Are the first the second with some left out?"""
-    rest = iter(many)
-    return all(one in rest for one in few)
-
-
 def so_far(claim: str, weight: float, hint: str, unseen: Sequence[str]) -> Finding:
     """A finding; where it holds, it says without which outputs it could be seen."""
     beside = f", as far as could be seen without {' and '.join(unseen)}" if unseen and not hint else ""
@@ -698,7 +675,7 @@ def judge_vae(
         unless("a linear layer each leads on to mu and logvar, with nothing after it", 0.75, _heads(found)),
         unless(claims["decode"], 1.5, found.whole("logits")),
         found.sizes(claims["sizes"]),
-        so_far(claims["batches"], 0.5, batches, found.unfollowed),
+        so_far(claims["batches"], 0.5, batches, found.unseen),
         so_far("gradients reach all weights and the codes", 0.5, found.gradients(), found.unseen),
     ]
 

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from course_utils.checks.judges import gradients, layers
 from course_utils.checks.judges.core import Exercise, Finding, expect, is_fact, problem_with, unless
-from course_utils.checks.judges.layers import sigmoid
+from course_utils.checks.judges.layers import sigmoid, so_far
 from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction
 from course_utils.checks.probes.evidence import AGAIN, CHANGED, STEADY, Evidence
@@ -45,10 +45,9 @@ def judge_my_autoencoder(seed: int, evidence: Evidence) -> list[Finding]:
     found = layers.Networks(seed, evidence, cases, asked)
     encode, decode = map(found.whole, asked)
     forward = _forward_hint(evidence, found, "main")
-    beside = ["forward"] * bool(forward)
+    forward = forward or "It counts where encode or decode holds." * bool(encode and decode)
+    unseen = found.unseen + ["forward"] * bool(forward)
     single = "" if forward else _forward_hint(evidence, found, SINGLE)
-    if encode and decode:
-        forward = forward or "It counts where encode or decode holds."
     flows = forward or is_fact(evidence, "gradients forward", seed, "", 0, "").holds
     cut_off = "" if flows else f"forward: {layers.CUT_OFF}"
     return [
@@ -56,15 +55,8 @@ def judge_my_autoencoder(seed: int, evidence: Evidence) -> list[Finding]:
         unless("decode gives logits (N, 1, 28, 28), ReLU inside and nothing at the end", 1.25, decode),
         unless("forward decodes the code of the image", 0.5, forward),
         found.sizes("the layers are 784-256-128-latent_dim and back"),
-        layers.so_far(
-            "one image and a code of one number work too",
-            0.5,
-            found.batches() or single,
-            found.unfollowed + beside,
-        ),
-        layers.so_far(
-            "gradients reach all weights", 0.5, found.gradients() or cut_off, found.unseen + beside
-        ),
+        so_far("one image and a code of one number work too", 0.5, found.batches() or single, unseen),
+        so_far("gradients reach all weights", 0.5, found.gradients() or cut_off, unseen),
     ]
 
 
@@ -213,9 +205,7 @@ def _errors(pair: Pair, codes: np.ndarray) -> dict[str, np.ndarray]:
         "Nothing is lost: is an image compared with itself? Encode it and decode once more.": 0 * each,
         "There are two round trips: one is asked for.": relative(pair.image(pair.code(again)), x),
         "The energy is a variance: take the sum of squares, |x|^2.": lost / len(x[0]) / x.var(1, ddof=1),
-        "Every code loses 1: is the error divided by itself, or x changed before its energy is taken?": (
-            lost / lost
-        ),
+        "Every code loses 1: is the error divided by itself, is x changed in place before that?": lost / lost,
         "`decode` gives images already: no sigmoid on top of it.": relative(dim_again, dim),
         "The first images are rounded to black and white: they are grey.": relative(dark_again, dark),
         "The energy is missing its square: divide by |x|^2.": lost / np.sqrt(energy),

@@ -132,9 +132,7 @@ def judge_conv_sizes(seed: int, evidence: Evidence) -> list[Finding]:
         ),
     )
     if up.hint and mixed.holds:  # by the answer's own rule
-        mixed = replace(
-            mixed, claim="in a mixture each layer starts from the size that the one before it gave"
-        )
+        mixed = replace(mixed, claim="in a mixture each layer starts from the size that the last one gave")
     return [down, up, mixed]
 
 
@@ -217,7 +215,7 @@ def _maps(hidden: Tensor, channels: int, height: int, width: int) -> dict[str, n
             numbers.reshape(right.shape)
         ),
         "The channels still stand last.": last,
-        "The list is read column by column: it runs through rows first.": (swapped.transpose(0, 3, 2, 1)),
+        "The list is read column by column: it runs through rows first.": swapped.transpose(0, 3, 2, 1),
         "Height and width are swapped, in the shape as well: the list runs through rows first.": (
             swapped.transpose(0, 3, 1, 2)
         ),

@@ -50,9 +50,7 @@ def probe_conv_sizes(evidence: Evidence, answer: Any, seed: int) -> None:
         if any(own != stack for own in given):
             note(evidence, "It changes the list of layers that it is given: work on a copy.")
         if len({each.shape for each in lists}) > 1:
-            raise NotNumbers(
-                "Its lists for one stack differ in length: does it keep sizes from before, or leave some out?"
-            )
+            raise NotNumbers("Lists for one stack differ in length: are sizes kept from before, or left out?")
         return lists
 
     look(evidence, run, drawn_stacks(seed))
