@@ -231,6 +231,7 @@ WRONG_AUTOENCODERS = [
                 f"return self.decoder(z)\n\n    def forward(self, x):\n        {_FORWARD}.view_as(x)",
                 "holds: forward decodes",
             ),
+            ("an axis too many in the code", _ENCODE, f"{_ENCODE}[:, None]", "expected (5, 32)"),
             ("code rounded", _ENCODE, f"{_ENCODE}.round()", "is something detached, rounded"),
             (
                 "codes moved to -1 to 1",

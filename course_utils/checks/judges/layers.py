@@ -30,7 +30,7 @@ Map = Callable[[Tensor], Tensor]
 
 MOST = 12_000_000  # numbers in all parameters together; what is asked for has 1.1 million
 SHARED = "decode uses a weight of encode once more: each layer has weights of its own."
-PARTLY = "with latent_dim = {}, what there is of the layers asked for has the sizes asked for"
+PARTLY = "with latent_dim = {}, of the layers asked for those that are there have the sizes asked for"
 FEW = " Only {} of {} layers of the model play a part: is one made anew in every call?"
 MIXED = "What an image gives depends on the other images of the batch: where do they meet?"
 CUT_OFF = "A gradient does not reach all that it should: is something detached, rounded, or under no_grad?"
@@ -656,7 +656,7 @@ class Networks:
 
 def so_far(claim: str, weight: float, hint: str, unseen: Sequence[str]) -> Finding:
     """A finding; where it holds, it says without which outputs it could be seen."""
-    beside = f", as far as could be seen without {' and '.join(unseen)}" if unseen and not hint else ""
+    beside = f", as far as could be seen without {', '.join(unseen)}" if unseen and not hint else ""
     return unless(claim + beside, weight, hint)
 
 

@@ -74,7 +74,7 @@ def _forward_hint(evidence: Evidence, found: layers.Networks, case: str) -> str:
         mistakes[f"There is {end} on what forward gives: logits are asked for."] = layers.ENDS[end](right)
     way = found.ways["logits"]
     if case == "main" and way:
-        given = found.given("logits")._replace(rows=torch.as_tensor(code).double())
+        given = found.given("logits")._replace(rows=torch.as_tensor(code).double().flatten(1))
         for start in layers.STARTS:
             mistakes[f"In forward, on the way into decode: {start}"] = replace(way, start=start).value(given)
     hint = expect(evidence, key, right, "", 0, mistakes, 1e-3).hint
