@@ -34,7 +34,7 @@ from course_utils.checks.probes.inputs import fact, generator, seed_draws
 
 SINGLE = "one image and latent_dim = 1"  # the name of that case
 DROPOUT = (
-    "In training mode each call gives something else, in evaluation mode not: is there dropout, or noise?"
+    "In training mode each call gives something else, in evaluation mode not: is there dropout or noise?"
 )
 
 # --- what is asked of a model -----------------------------------------------------------------------
