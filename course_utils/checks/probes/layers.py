@@ -33,9 +33,7 @@ from course_utils.checks.probes.evidence import (
 from course_utils.checks.probes.inputs import fact, generator, seed_draws
 
 SINGLE = "one image and latent_dim = 1"  # the name of that case
-DROPOUT = (
-    "In training mode each call gives something else, in evaluation mode not: is there dropout or noise?"
-)
+DROPOUT = "Calls differ in training mode, and not in evaluation mode: is there dropout, or noise?"
 
 # --- what is asked of a model -----------------------------------------------------------------------
 
