@@ -180,7 +180,7 @@ WRONG_AUTOENCODERS = [
                 "ReLU on the code in forward",
                 "self.decode(self.encode(x))",
                 "self.decode(self.encode(x).relu())",
-                "In forward: There is a ReLU",
+                "on the way into decode: There is a ReLU",
             ),
             (
                 "ReLU on the way into the decoder",
@@ -224,6 +224,33 @@ WRONG_AUTOENCODERS = [
             ("sigmoid in decode", _DECODE, f"{_DECODE}.sigmoid()", "a sigmoid on the logits"),
             ("sigmoid in forward", _FORWARD, f"{_FORWARD}.sigmoid()", "logits are asked for"),
             ("flat images", ".view(-1, 1, 28, 28)", "", "no images"),
+            ("flat probabilities", ".view(-1, 1, 28, 28)", ".sigmoid()", "a sigmoid on the logits"),
+            (
+                "flat images, which forward reshapes",
+                f"{_DECODE}\n\n    def forward(self, x):\n        {_FORWARD}",
+                f"return self.decoder(z)\n\n    def forward(self, x):\n        {_FORWARD}.view_as(x)",
+                "holds: forward decodes",
+            ),
+            ("an axis too many in the code", _ENCODE, f"{_ENCODE}[:, None]", "expected (5, 32)"),
+            ("code rounded", _ENCODE, f"{_ENCODE}.round()", "is something detached, rounded"),
+            (
+                "codes moved to -1 to 1",
+                "self.decoder(z)",
+                "self.decoder(2 * z - 1)",
+                "What comes in is doubled",
+            ),
+            (
+                "other sizes and a normalisation",
+                "nn.Linear(784, 256), nn.ReLU(), nn.Linear(256",
+                "nn.Linear(784, 400), nn.LayerNorm(400), nn.ReLU(), nn.Linear(400",
+                "back, as far as could be seen without the code",
+            ),
+            (
+                "half the layers",
+                _ENCODER,
+                "nn.Linear(784, 400), nn.ReLU(), nn.Linear(400, latent_dim)",
+                "give 400, 32 numbers; asked for are",
+            ),
             ("images without a channel", "(-1, 1, 28, 28)", "(-1, 28, 28)", "channel is missing"),
             ("rows and columns swapped", _DECODE, f"{_DECODE}.transpose(2, 3)", "Rows and columns"),
             ("ReLU after the last layer", _DECODE, f"{_DECODE}.relu()", "a ReLU on the logits"),
@@ -238,6 +265,12 @@ WRONG_AUTOENCODERS = [
             ("forward stops at the code", _FORWARD, "return self.encode(x)", "forward returns the code"),
             ("forward misspelt", "def forward", "def forwrad", "no method `forward`"),
             ("latent size fixed", "nn.Linear(latent_dim, 128)", "nn.Linear(16, 128)", "Your code stopped"),
+            (
+                "the lesson's latent size",
+                "nn.Linear(latent_dim",
+                "nn.Linear(32",
+                "holds: with latent_dim = 32",
+            ),
             ("batch size fixed", "view(-1, 1", "view(5, 1", "number of images written"),
             (
                 "a layer left out",
@@ -445,6 +478,7 @@ WRONG_STEPS = edited(
             "evaluation mode",
         ),
         ("half of the mean", _LOSS, f"{_LOSS} / 2", "counts half"),
+        ("the square forgotten", _LOSS, "(images - logits.sigmoid()).mean()", "The square is missing, so"),
         (
             "summed over the batch in the end",
             "loss.item()",

@@ -163,9 +163,16 @@ WRONG_VAES = edited(
             "one head for both",
             "self.fc_logvar = nn.Linear(256, latent_dim)",
             "self.fc_logvar = self.fc_mu",
-            "the same numbers",
+            "the same layer",
         ),
-        ("mu returned twice", _HEADS, "return self.fc_mu(hidden), self.fc_mu(hidden)", "the same numbers"),
+        ("mu returned twice", _HEADS, "return self.fc_mu(hidden), self.fc_mu(hidden)", "the same layer"),
+        (
+            "one variance for all images",
+            "self.fc_logvar = nn.Linear(256, latent_dim)",
+            "self.logvar = nn.Parameter(torch.zeros(latent_dim))\n"
+            "        self.fc_logvar = lambda hidden: self.logvar.expand(len(hidden), -1)",
+            "both heads, as far as could be seen without logvar",
+        ),
         (
             "mu and logvar swapped",
             _HEADS,
@@ -1417,7 +1424,7 @@ WRONG_VAES += [
         VAE.replace("self.decoder = nn.Sequential(", "self.layers = (").replace(
             "self.decoder(", "nn.Sequential(*self.layers)("
         ),
-        "a plain list hides it",
+        "a plain list hides layers",
     ),
     Answer(
         "MyVAE",

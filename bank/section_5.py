@@ -109,7 +109,7 @@ WRONG_SIZES = edited(
             "_, padding in layers:\n        stride = 1",
             "stride is left out",
         ),
-        ("transposed like a convolution", _TRANSPOSED, _CONV, "other way"),
+        ("transposed like a convolution", _TRANSPOSED, _CONV, "sizes of a convolution"),
         (
             "rounded to the nearest",
             _CONV,
@@ -132,6 +132,7 @@ WRONG_SIZES = edited(
         ),
         ("rules swapped", '"conv"', '"transposed"', "two rules are swapped"),
         ("every layer transposed", "if kind", "if False and kind", "makes the side smaller"),
+        ("the kind misspelt", '== "conv"', '!= "transpose"', "holds: in a mixture each layer starts"),
         (
             "stride 2 assumed",
             "stride, padding in layers:",
@@ -287,13 +288,13 @@ WRONG_DECODERS = [
                 "height and width of the map swapped",
                 _HIDDEN,
                 f"{_HIDDEN}.transpose(2, 3)",
-                "Height and width of the 7",
+                "Height and width of the maps",
             ),
             (
                 "channels read last",
                 "view(-1, 64, 7, 7)",
                 "view(-1, 7, 7, 64).permute(0, 3, 1, 2)",
-                "reads 7 x 7 x 64; ",
+                "Channels are read last; ",
             ),
             (
                 "channels read last, then swapped with the height",
@@ -334,7 +335,7 @@ WRONG_DECODERS = [
                 "the last layer made in every call",
                 _OUT,
                 "return nn.ConvTranspose2d(32, 1, 4, 2, 1)(self.decoder[:2](hidden))",
-                "Only 2 of 3 layers belong",
+                "Only 2 of 3 layers of the model",
             ),
             ("convolutions instead", "nn.ConvTranspose2d", "nn.Conv2d", "in place of a transposed one"),
             ("latent code detached", "fc_decode(z)", "fc_decode(z.detach())", "is something detached"),
@@ -354,6 +355,9 @@ WRONG_DECODERS = [
             ("logits and map returned", _OUT, f"{_OUT}, hidden", "return one tensor"),
             ("flat image", _OUT, f"{_OUT}.flatten(1)", "no images"),
             ("no channel", _OUT, f"{_OUT}.squeeze(1)", "channel is missing"),
+            ("axes of length one dropped", _OUT, f"{_OUT}.squeeze()", "expected (1, 1, 28, 28)"),
+            ("flat probabilities", _OUT, f"{_OUT}.flatten(1).sigmoid()", "a sigmoid on the logits"),
+            ("no place for the batch", "view(-1, 64", "view(64", "or left out"),
             ("batch size fixed", "view(-1", "view(5", "number of images written"),
             ("latent size fixed", "nn.Linear(latent_dim", "nn.Linear(3", "Your code stopped"),
             ("no reshape", ".view(-1, 64, 7, 7)", "", "Your code stopped"),
@@ -364,6 +368,7 @@ WRONG_DECODERS = [
                 "kernel 3, stride 2, padding 1",
             ),
             ("16 channels in between", "32", "16", "give 3136, 16, 1 numbers"),
+            ("128 maps inside", "64", "128", "holds: inside stand maps"),
             ("decode defined, forward not", "def forward", "def decode", "no method `forward`"),
             ("nothing returned", "return ", "x_logits = ", "returned None"),
         ],
@@ -466,7 +471,7 @@ WRONG_MAPS = edited(
             "axes renamed, nothing moved",
             "height, width, channels).permute(0, 3, 1, 2)",
             "channels, height, width)",
-            "moves no number",
+            "one piece of the list",
         ),
         ("channels left last", ".permute(0, 3, 1, 2)", "", "still stand last"),
         (
@@ -491,13 +496,13 @@ WRONG_MAPS = edited(
             "the ported code unchanged",
             "height, width, channels).permute(0, 3, 1, 2)",
             "width, height, channels).transpose(1, 3)",
-            "swapped before the reshape",
+            "read column by column",
         ),
         (
             "swapped, then renamed",
             "permute(0, 3, 1, 2)",
             "transpose(1, 3).reshape(-1, channels, height, width)",
-            "then renamed",
+            "not put them back in order",
         ),
         (
             "rows before channels",
@@ -549,7 +554,7 @@ def conv_sizes(layers, size):
         sizes.append(size)
     return sizes
 """,
-        "given in place",
+        "work on a copy",
     )
 ]
 

@@ -283,7 +283,7 @@ WRONG_CVAES = [
                 "one head for both",
                 "self.fc_logvar = nn.Linear(256, latent_dim)",
                 "self.fc_logvar = self.fc_mu",
-                "a layer each",
+                "the same layer",
             ),
             (
                 "softplus on logvar",
@@ -337,13 +337,13 @@ WRONG_CVAES = [
                 "a detached code",
                 "x.flatten(1), self.label(y)], dim=1))",
                 "x.flatten(1), self.label(y)], dim=1)).detach()",
-                "No gradient comes back",
+                "A gradient does not reach",
             ),
             (
                 "decoded without a gradient",
                 "    def decode(",
                 "    @torch.no_grad()\n    def decode(",
-                "No gradient comes back",
+                "A gradient does not reach",
             ),
             ("no label in the call", "def decode(self, z, y)", "def decode(self, z)", "Your code stopped"),
             (

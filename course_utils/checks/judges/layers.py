@@ -30,13 +30,13 @@ Map = Callable[[Tensor], Tensor]
 
 MOST = 12_000_000  # numbers in all parameters together; what is asked for has 1.1 million
 SHARED = "decode uses a weight of encode once more: each layer has weights of its own."
-PARTLY = "as far as there are the layers asked for, they have the sizes asked for"
-FEW = " Only {} of {} layers belong to the model: is one made anew in every call?"
+PARTLY = "with latent_dim = {}, of the layers asked for those that are there have the sizes asked for"
+FEW = " Only {} of {} layers of the model play a part: is one made anew in every call?"
 MIXED = "What an image gives depends on the other images of the batch: where do they meet?"
-CUT_OFF = "No gradient comes back: is something detached, or computed under no_grad?"
-HIDDEN = "Torch does not find a layer's weights: a plain list hides it, nn.ModuleList does not."
+CUT_OFF = "A gradient does not reach all that it should: is something detached, rounded, or under no_grad?"
+HIDDEN = "Torch does not find all weights: a plain list hides layers, and a plain tensor is no nn.Parameter."
 NO_LABEL = "The label is not used: encoder and decoder both need it."
-LATE = "The label joins after the first layer: it joins what goes in."
+LATE = "The label joins after the first layer: it joins what goes in, and nothing else."
 THROUGH = "The label goes through a layer before it joins: join it one-hot."
 
 
@@ -89,17 +89,17 @@ ENDS: dict[str, Map] = {
 TURNED = "Rows and columns of the image are swapped."
 STARTS: dict[str, Map] = {
     TURNED: lambda x: x.view(-1, 28, 28).mT.flatten(1) if x.shape[1] == 784 else x,  # codes have no rows
-    "Pixels are multiplied by 255: an image goes in as it is.": lambda x: 255 * x,
-    "Pixels are divided by 255: they lie between 0 and 1 already.": lambda x: x / 255,
-    "Pixels are moved to -1 to 1: an image goes in as it is.": lambda x: 2 * x - 1,
-    "The mean 0.1307 of MNIST is taken off: an image goes in as it is.": lambda x: (x - 0.1307) / 0.3081,
-    "Pixels are made black or white: grey ones go in as they are.": lambda x: (x > 0.5).double(),
+    "What comes in is multiplied by 255: take it as it is.": lambda x: 255 * x,
+    "What comes in is divided by 255: take it as it is.": lambda x: x / 255,
+    "What comes in is doubled, less 1, as if moved to -1 to 1: take it as it is.": lambda x: 2 * x - 1,
+    "The mean 0.1307 of MNIST is taken off: take what comes in as it is.": lambda x: (x - 0.1307) / 0.3081,
+    "What comes in is made 0 or 1, as if black or white: take it as it is.": lambda x: (x > 0.5).double(),
     **{
         f"There is {name} before the first layer: it goes in as it is.": BENDS[name]
         for name in ("a ReLU", "a sigmoid", "a tanh")
     },
     **{
-        f"The code is kept between -{a} and {a}: it goes in as it is.": partial(torch.clamp, min=-a, max=a)
+        f"What comes in is kept between -{a} and {a}: take it as it is.": partial(torch.clamp, min=-a, max=a)
         for a in range(1, 6)
     },
 }
@@ -128,13 +128,13 @@ def _maps(h: Tensor, channels: int, last: bool = False) -> Tensor:
 
 FOLDS: dict[str, Callable[[Tensor, int], Tensor]] = {
     "": _maps,
-    "Height and width of the 7 x 7 map are swapped.": lambda h, c: _maps(h, c).mT,
-    "The reshape reads 7 x 7 x 64; the order is channels, height, width.": lambda h, c: _maps(h, c, True),
-    "The reshape reads 7 x 7 x 64, and height and width are swapped too.": lambda h, c: _maps(h, c, True).mT,
+    "Height and width of the maps are swapped.": lambda h, c: _maps(h, c).mT,
+    "Channels are read last; the order is channels, height, width.": lambda h, c: _maps(h, c, True),
+    "Channels are read last, and height and width are swapped too.": lambda h, c: _maps(h, c, True).mT,
 }
 FORMS: dict[str, Map] = {  # rows of pixels, as a model may return them
     "": lambda flat: flat.reshape(-1, 1, 28, 28),
-    "The numbers are right but no images: give them the shape (N, 1, 28, 28).": same,
+    "These are rows of pixels and no images: give them the shape (N, 1, 28, 28).": same,
     "The channel is missing: the shape is (N, 1, 28, 28).": lambda flat: flat.reshape(-1, 28, 28),
     "The channel stands last: the shape is (N, 1, 28, 28).": lambda flat: flat.reshape(-1, 28, 28, 1),
     TURNED: lambda flat: flat.reshape(-1, 1, 28, 28).mT,
@@ -535,7 +535,8 @@ class Networks:
         way = self.ways[key]
         if not way:
             return self.unknown(key)
-        return way.form or way.at_end(self.names[key]) or (self._shape(key) if way.form is None else "")
+        shape = self._shape(key) if way.form is None else way.form
+        return " ".join(filter(None, (shape, way.at_end(self.names[key]))))
 
     def whole(self, key: str) -> str:
         """Both."""
@@ -563,14 +564,15 @@ class Networks:
         if complaint in (AGAIN, CHANGED, DROPOUT):
             return complaint + FEW.format(len(weights), asked) * (complaint == AGAIN and len(weights) < asked)
         if not weights:
-            return f"No weight of the model plays a part in {name}: are its layers out of torch's sight?"
+            return f"No layer of the model makes {name}: is it fixed, or are its layers out of torch's sight?"
         others = problem_with(self.evidence, "others")
         besides = f" Layers of other kinds belong to the model: {others}." if others else ""
         found = ", ".join(weights)
         given = self.given(key)
         takes = given.rows.shape[1] + given.labels[""].shape[1]
-        if not any(one.value.shape[1:2] == (takes,) for one in self.known["main"] if one.value.ndim > 1):
-            besides = f" None takes {takes} numbers: is all that is given joined in front?{besides}"
+        if not any(takes in one.value.shape[:2] for one in self.known["main"] if one.value.ndim > 1):
+            joined = ": is all that is given joined in front?" if len(given.labels) > 1 else "."
+            besides = f" None takes {takes} numbers{joined}{besides}"
         return (
             f"Layers and ReLU alone do not make {name} of what is given: is something else done on the way, "
             f"or to what goes in? Weights of {found} play a part.{besides}"
@@ -578,21 +580,33 @@ class Networks:
 
     # Each of these fits all outputs that could be explained.
 
+    @property
+    def unseen(self) -> list[str]:
+        """The names of the outputs without a way to which the other cases can be held."""
+        held = {key for key, way in self.ways.items() if way and way.sizes[-1] == self.asked[key][-1]}
+        return [self.names[key] for key in self.ways if key not in held or self.reasons[key]]
+
     def sizes(self, claim: str) -> Finding:
-        """That the sizes are those asked for; of other layers than those asked for it says less."""
-        others = any(
+        """That the sizes are those asked for; of other layers, or where other cases differ, it says less."""
+        others = self.batches() or any(
             len(way.sizes) != len(self.asked[key]) or any(one.kind == "convolution" for one in way.stages)
             for key, way in self.ways.items()
             if way
         )
-        return unless(PARTLY if others else claim, 1, self._sizes())
+        hint = self._sizes()
+        partly = PARTLY.format(self.cases["main"].sizes[0])
+        return so_far(partly if others and not hint else claim, 1, hint, self.unseen)
 
     def _sizes(self) -> str:
         for key, way in self.ways.items():
-            if way and len(way.sizes) == len(self.asked[key]) and way.sizes != self.asked[key]:
+            if not way:
+                continue
+            few, many = sorted((way.sizes, self.asked[key]), key=len)
+            left = iter(many)
+            if any(size not in left for size in few):  # the few are not the many with some left out
                 found, asked = (", ".join(map(str, sizes)) for sizes in (way.sizes, self.asked[key]))
                 return f"The layers up to {self.names[key]} give {found} numbers; asked for are {asked}."
-            for stage in way.stages if way else ():
+            for stage in way.stages:
                 one = self.known["main"][stage.weight]
                 kernel = one.value.shape[-1], *one.geometry
                 if stage.kind == "transposed" and kernel != (4, 2, 1, 0):
@@ -604,7 +618,7 @@ class Networks:
         """Do the other cases go the same ways?"""
         for case in self.cases:
             for key, way in self.ways.items():
-                if case == "main" or not way or self.reasons[key] or way.sizes[-1] != self.asked[key][-1]:
+                if case == "main" or not way or self.names[key] in self.unseen:
                     continue
                 hint = self._same_way(key, case, way)
                 if hint:
@@ -618,14 +632,15 @@ class Networks:
         try:
             value = way.value(given)
         except (RuntimeError, IndexError):
-            return "its parameters are others than those of the first batch."
+            return "its layers are others than those of the first model."
         found = self.evidence[f"{key} {case}"]
         if way.form is None and key == "logits":
             found = found.reshape(len(found), -1)
         if found.shape != value.shape:
-            return f"its shape is {found.shape}; expected {value.shape}."
+            right = (len(value), 1, 28, 28) if key == "logits" else value.shape
+            return f"its shape is {found.shape}; expected {right}."
         alike = _alike(found, value, way.end, 2e-3)  # a lone number may be a small difference of large ones
-        return "" if alike else "its numbers are not those of the same network."
+        return "" if alike else "its numbers come about in another way than with the first model."
 
     def gradients(self) -> str:
         for key in (key for key, way in self.ways.items() if way):
@@ -639,6 +654,12 @@ class Networks:
         return "" if any(self.ways.values()) else self.unknown(next(iter(self.ways)))
 
 
+def so_far(claim: str, weight: float, hint: str, unseen: Sequence[str]) -> Finding:
+    """A finding; where it holds, it says without which outputs it could be seen."""
+    beside = f", as far as could be seen without {', '.join(unseen)}" if unseen and not hint else ""
+    return unless(claim + beside, weight, hint)
+
+
 def judge_vae(
     seed: int, evidence: Evidence, cases: Mapping[str, Case], claims: Mapping[str, str]
 ) -> list[Finding]:
@@ -650,12 +671,12 @@ def judge_vae(
     if "without the last class" in batches and "cannot be multiplied" in batches:
         batches += ". Does F.one_hot know the number of classes?"
     return [
-        unless(claims["trunk"], 0.75, _trunk(found)),
+        so_far(claims["trunk"], 0.75, _trunk(found), [name for name in found.unseen if name in heads]),
         unless("a linear layer each leads on to mu and logvar, with nothing after it", 0.75, _heads(found)),
         unless(claims["decode"], 1.5, found.whole("logits")),
         found.sizes(claims["sizes"]),
-        unless(claims["batches"], 0.5, batches),
-        unless("gradients reach all weights and the codes", 0.5, found.gradients()),
+        so_far(claims["batches"], 0.5, batches, found.unseen),
+        so_far("gradients reach all weights and the codes", 0.5, found.gradients(), found.unseen),
     ]
 
 
@@ -686,7 +707,7 @@ def _heads(found: Networks) -> str:
         return "logvar comes out of mu, through one more layer: it takes the same hidden units as mu."
     one, two = mu.weights[-1], logvar.weights[-1]
     if (one, mu.cut) == (two, logvar.cut):
-        return "mu and logvar are the same numbers: they need a layer each."
+        return "mu and logvar come out of the same layer: they need one each."
     if [found.known["main"][place].says for place in (one, two)] == [2, 1]:
         return "mu and logvar have changed places: `encode` returns mu first."
     return ""
@@ -707,5 +728,5 @@ def with_question(problem: str, n: int) -> str:
     """The problem; where a shape begins with another number than that of the images, with a question."""
     fixed = re.search(r"shape '\[(\d+), .*' is invalid for input of size", problem)
     if fixed and int(fixed[1]) != n:
-        return f"{problem}. Is the number of images written into a shape? Let -1 stand there."
+        return f"{problem}. Is the number of images written into that shape, or left out? -1 stands for it."
     return problem

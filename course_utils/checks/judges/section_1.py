@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from course_utils.checks.judges import gradients, layers
 from course_utils.checks.judges.core import Exercise, Finding, expect, is_fact, problem_with, unless
-from course_utils.checks.judges.layers import sigmoid
+from course_utils.checks.judges.layers import sigmoid, so_far
 from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction
 from course_utils.checks.probes.evidence import AGAIN, CHANGED, STEADY, Evidence
@@ -44,7 +44,9 @@ def judge_my_autoencoder(seed: int, evidence: Evidence) -> list[Finding]:
     }
     found = layers.Networks(seed, evidence, cases, asked)
     encode, decode = map(found.whole, asked)
-    forward = encode if encode and decode else _forward_hint(evidence, found, "main")
+    forward = _forward_hint(evidence, found, "main")
+    forward = forward or "It counts where encode or decode holds." * bool(encode and decode)
+    unseen = found.unseen + ["forward"] * bool(forward)
     single = "" if forward else _forward_hint(evidence, found, SINGLE)
     flows = forward or is_fact(evidence, "gradients forward", seed, "", 0, "").holds
     cut_off = "" if flows else f"forward: {layers.CUT_OFF}"
@@ -53,8 +55,8 @@ def judge_my_autoencoder(seed: int, evidence: Evidence) -> list[Finding]:
         unless("decode gives logits (N, 1, 28, 28), ReLU inside and nothing at the end", 1.25, decode),
         unless("forward decodes the code of the image", 0.5, forward),
         found.sizes("the layers are 784-256-128-latent_dim and back"),
-        unless("one image and a code of one number work too", 0.5, found.batches() or single),
-        unless("gradients reach all weights", 0.5, found.gradients() or cut_off),
+        so_far("one image and a code of one number work too", 0.5, found.batches() or single, unseen),
+        so_far("gradients reach all weights", 0.5, found.gradients() or cut_off, unseen),
     ]
 
 
@@ -65,14 +67,16 @@ def _forward_hint(evidence: Evidence, found: layers.Networks, case: str) -> str:
     if problem:
         return layers.with_question(problem, 5 if case == "main" else 1)
     right, code = torch.as_tensor(evidence[both]), evidence[f"code {case}"]
+    if evidence[key].shape != right.shape and right.numel() % 784 == 0:
+        right = right.reshape(-1, 1, 28, 28)  # flat images are decode's mistake
     mistakes: dict[str, Any] = {"forward returns the code: decode it as well.": code}
     for end in filter(None, layers.ENDS):
         mistakes[f"There is {end} on what forward gives: logits are asked for."] = layers.ENDS[end](right)
     way = found.ways["logits"]
     if case == "main" and way:
-        given = found.given("logits")._replace(rows=torch.as_tensor(code).double())
+        given = found.given("logits")._replace(rows=torch.as_tensor(code).double().flatten(1))
         for start in layers.STARTS:
-            mistakes[f"In forward: {start}"] = replace(way, start=start).value(given)
+            mistakes[f"In forward, on the way into decode: {start}"] = replace(way, start=start).value(given)
     hint = expect(evidence, key, right, "", 0, mistakes, 1e-3).hint
     complaint = problem_with(evidence, STEADY)
     unexplained = hint and hint not in mistakes and complaint in (AGAIN, CHANGED, DROPOUT)
@@ -94,6 +98,7 @@ def _losses(model: Witness, x: Tensor, _: Tensor) -> gradients.Parts:
             F.mse_loss(logits.tanh(), x)
         ),
         "The square is missing: errors of both signs cancel.": (x_hat - x).mean(),
+        "The square is missing, so errors of both signs cancel.": (x - x_hat).mean(),
         "The sigmoid is taken twice.": F.mse_loss(x_hat.sigmoid(), x),
         "This is the cross-entropy; the mean squared error is asked for.": (
             F.binary_cross_entropy_with_logits(logits, x)
@@ -197,10 +202,10 @@ def _errors(pair: Pair, codes: np.ndarray) -> dict[str, np.ndarray]:
         "This compares norms: the error and the energy are both squared.": np.sqrt(lost / energy),
         "This takes absolute values: the error and the energy are sums of squares.": relative(again, x, 1),
         "This compares codes: decode again and compare images.": relative(code, codes),
-        "This compares an image with itself: encode it and decode once more.": 0 * each,
+        "Nothing is lost: is an image compared with itself? Encode it and decode once more.": 0 * each,
         "There are two round trips: one is asked for.": relative(pair.image(pair.code(again)), x),
         "The energy is a variance: take the sum of squares, |x|^2.": lost / len(x[0]) / x.var(1, ddof=1),
-        "The error is divided by itself: is x changed in place before its energy is taken?": lost / lost,
+        "Every code loses 1: is the error divided by itself, is x changed in place before that?": lost / lost,
         "`decode` gives images already: no sigmoid on top of it.": relative(dim_again, dim),
         "The first images are rounded to black and white: they are grey.": relative(dark_again, dark),
         "The energy is missing its square: divide by |x|^2.": lost / np.sqrt(energy),

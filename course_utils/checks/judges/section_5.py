@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -68,15 +69,15 @@ CONV: dict[str, Rule] = {
     "Only the kernel is divided by the stride: use brackets.": lambda n, k, s, p: n + 2 * p - k // s + 1,
     "The kernel counts one less: so a window too many fits.": lambda n, k, s, p: _convolved(n, k - 1, s, p),
     "The stride divides what is left after the first window.": lambda n, k, s, p: (n + 2 * p - k + 1) // s,
-    "A convolution makes the side smaller: this is the rule of the transposed one.": _transposed,
+    "A convolution makes the side smaller: is this the transposed rule, or its kind misspelt?": _transposed,
     "The size is only divided by the stride, and rounded up.": lambda n, k, s, p: -(-n // s),
     "The size is only divided by the stride: kernel and padding count too.": lambda n, k, s, p: n // s,
 }
 TRANSPOSED: dict[str, Rule] = {
     **{f"Transposed: the padding {words}.": rule for words, (_, rule) in PADDED.items()},
     "Transposed: n places are n - 1 strides apart, first to last.": lambda n, *by: _transposed(n + 1, *by),
-    "Transposed: the kernel adds its whole width.": lambda *by: _transposed(*by) - 1,
-    "A transposed convolution goes the other way: it undoes the size of a convolution.": _convolved,
+    "Transposed: 1 is missing, as the kernel adds its whole width.": lambda *by: _transposed(*by) - 1,
+    "Transposed: these are the sizes of a convolution: is this its rule, or the kind misspelt?": _convolved,
     "Transposed: the size is only multiplied by the stride; the others count too.": lambda n, k, s, p: n * s,
     "Transposed: the stride less 1 is added: is it output padding?": lambda n, k, s, p: n * s - 2 * p + k - 1,
     "Transposed: the size stays; is their kind spelled as in the text?": lambda n, k, s, p: n,
@@ -120,7 +121,7 @@ TRUE = (partial(_by_torch, layer=F.conv2d), partial(_by_torch, layer=F.conv_tran
 
 
 def judge_conv_sizes(seed: int, evidence: Evidence) -> list[Finding]:
-    return Table.of(drawn_stacks, seed, _size_lists, tolerance=1e-6, right=_right_sizes).judge(
+    down, up, mixed = Table.of(drawn_stacks, seed, _size_lists, tolerance=1e-6, right=_right_sizes).judge(
         evidence,
         Property("the sizes after convolutions", 3, ["down 0", "down 1", "down 2"]),
         Property("the sizes after transposed convolutions", 1.5, ["up 0", "up 1", "up 2"]),
@@ -130,6 +131,9 @@ def judge_conv_sizes(seed: int, evidence: Evidence) -> list[Finding]:
             ["mixed 0", "mixed 1", "mixed 2"],
         ),
     )
+    if up.hint and mixed.holds:  # by the answer's own rule
+        mixed = replace(mixed, claim="in a mixture each layer starts from the size that the last one gave")
+    return [down, up, mixed]
 
 
 def _right_sizes(stack: Stack, run: range) -> np.ndarray:
@@ -162,13 +166,16 @@ def judge_conv_decoder(seed: int, evidence: Evidence) -> list[Finding]:
     asked = {"logits": ("the logits", [3136, 32, 1])}
     found = layers.Networks(seed, evidence, decoders(seed), asked)
     inside = "inside stand 64 maps of 7 x 7 in torch's order, and a ReLU between transposed convolutions"
-    sizes = "latent_dim to 64 x 7 x 7, then 64-32-1 with kernel 4, stride 2 and padding 1"
+    sizes = found.sizes("latent_dim to 64 x 7 x 7, then 64-32-1 with kernel 4, stride 2 and padding 1")
+    hint = found.inside("logits")
+    if not (hint or sizes.holds):
+        inside = inside.replace("64 maps of 7 x 7", "maps")
     return [
-        unless(inside, 2, found.inside("logits")),
+        unless(inside, 2, hint),
         unless(
             "what comes out are logits (N, 1, 28, 28), as the last layer gives them", 1, found.end("logits")
         ),
-        found.sizes(sizes),
+        sizes,
         unless("one code of one number works too", 0.5, found.batches()),
         unless("gradients reach all weights and the codes", 0.5, found.gradients()),
     ]
@@ -204,17 +211,15 @@ def _maps(hidden: Tensor, channels: int, height: int, width: int) -> dict[str, n
     maps = {
         "": right,
         "Height and width are still swapped.": right.swapaxes(2, 3),
-        "This only renames the axes: `view` moves no number, so the channels do not come forward.": (
+        "Each channel is one piece of the list, but the channels run fastest: its numbers lie apart.": (
             numbers.reshape(right.shape)
         ),
         "The channels still stand last.": last,
-        "Height and width are swapped before the reshape: the list runs through rows first.": (
-            swapped.transpose(0, 3, 2, 1)
-        ),
-        "Height and width are swapped in the reshape: the list runs through rows first.": (
+        "The list is read column by column: it runs through rows first.": swapped.transpose(0, 3, 2, 1),
+        "Height and width are swapped, in the shape as well: the list runs through rows first.": (
             swapped.transpose(0, 3, 1, 2)
         ),
-        "The axes are swapped and then renamed: a reshape cannot put rows and columns back in order.": (
+        "Rows and columns are swapped, and a reshape does not put them back in order.": (
             last.transpose(0, 3, 2, 1).reshape(right.shape)
         ),
         "The images are taken for the last axis: they are the first.": (
@@ -227,9 +232,9 @@ def _maps(hidden: Tensor, channels: int, height: int, width: int) -> dict[str, n
     for read, order in itertools.product(itertools.permutations(sides), repeat=2):
         listed = numbers.reshape(n, *(sides[side] for side in read))
         moved = listed.transpose(0, *(1 + read.index(side) for side in order))
-        hint = f"The reshape reads {', '.join(read)}: the list runs through rows first, channels last."
+        hint = f"The list is read as {', '.join(read)}: it runs through rows first, channels last."
         if order != tuple(sides):
-            hint += f" Then the axes are put in the order {', '.join(order)}: channels come first."
+            hint += f" Then the axes are put in the order {', '.join(order)}, not {', '.join(sides)}."
         maps[hint] = moved
         maps[f"{hint} A reshape at the end moves no number back."] = moved.reshape(right.shape)
     return maps

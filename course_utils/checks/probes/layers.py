@@ -33,7 +33,7 @@ from course_utils.checks.probes.evidence import (
 from course_utils.checks.probes.inputs import fact, generator, seed_draws
 
 SINGLE = "one image and latent_dim = 1"  # the name of that case
-DROPOUT = "In training mode each call gives something else, in evaluation mode it does not: is there dropout?"
+DROPOUT = "Calls differ in training mode, and not in evaluation mode: is there dropout, or noise?"
 
 # --- what is asked of a model -----------------------------------------------------------------------
 
@@ -158,7 +158,7 @@ def output(model: Any, call: Call, *args: Tensor) -> Any:
         return alone(value)
     if value is None:
         return value  # there is a sentence for it
-    found = len(value) if isinstance(value, tuple | list | dict) else 1
+    found = len(value) if isinstance(value, tuple | list) else 1
     if found != 2:
         raise NotNumbers(f"It returned {found} value{'s' * (found > 1)}; mu and logvar are asked for.")
     return value[call.part]

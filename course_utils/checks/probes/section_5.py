@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from course_utils.checks.probes import layers
-from course_utils.checks.probes.evidence import Evidence, NotNumbers, as_array, called, look, one
+from course_utils.checks.probes.evidence import Evidence, NotNumbers, as_array, look, note, one
 from course_utils.checks.probes.inputs import generator
 from course_utils.checks.probes.predictions import prediction
 
@@ -45,9 +45,12 @@ def drawn_stacks(seed: int) -> dict[str, tuple[Stack, range]]:
 
 def probe_conv_sizes(evidence: Evidence, answer: Any, seed: int) -> None:
     def run(stack: Stack, sizes: range) -> list[Any]:
-        lists = [as_array(called(evidence, answer, stack, size)) for size in sizes]
+        given = [list(stack) for _ in sizes]
+        lists = [as_array(answer(own, size)) for own, size in zip(given, sizes, strict=True)]
+        if any(own != stack for own in given):
+            note(evidence, "It changes the list of layers that it is given: work on a copy.")
         if len({each.shape for each in lists}) > 1:
-            raise NotNumbers("Its lists for one stack differ in length: does it keep something from before?")
+            raise NotNumbers("Lists for one stack differ in length: are sizes kept from before, or left out?")
         return lists
 
     look(evidence, run, drawn_stacks(seed))
