@@ -357,7 +357,7 @@ WRONG_SAMPLES = edited(
             "no sigma that is known",
             "(0.5 * logvar).exp()",
             "0.5 * F.softplus(0.5 * logvar)",
-            "is sigma right, and the noise standard normal?",
+            "is sigma right, eps standard normal?",
         ),
         ("a root of logvar", "(0.5 * logvar).exp()", "logvar.sqrt()", "has no root"),
         ("mu changed in place", "return mu + sigma * eps", "mu += sigma * eps\n    return mu", "in place"),

@@ -690,6 +690,12 @@ WRONG_RISES += edited(
     RISE,
     [
         ("an epsilon of a hundredth", "t / share", "t / (share + 0.01)", "0.01 is added to `share`"),
+        (
+            "the whole training left out",
+            _RISE,
+            "top if share == 1 else top * min(1.0, t / share)",
+            "from the start",
+        ),
         ("a percentage", "t / share", "t / 100 / share", "percentage"),
         ("a constant", _RISE, "2.0", "whatever it is given"),
     ],

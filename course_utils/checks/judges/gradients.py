@@ -293,22 +293,20 @@ class Walk:
             return hint
         each = [moments, *(self._moments(index)[1] for index in range(1, len(keys)))]
         starts = [passes[min(used, len(passes) - 1)] for passes in each if passes]
-        descended = [rule.row(at)[0] for at in starts] if rule else []
-        if any(_equal(losses, values) for values in ([at.right[0] for at in starts], descended)):
+        known = [at.right[0] for at in starts], [rule.row(at)[0] for at in starts] if rule else []
+        if any(_equal(losses, values) for values in known):
             return ""
+        if any(_equal(losses[:1], values[:1]) for values in known):
+            return ONCE
         looks = [
             Seen(np.array(loss), np.array(at.right[0]), {**at.sizes, "columns": 28})
             for loss, at in zip(losses, starts, strict=False)
         ]
-        return self._mistaken(losses, moments, starts, descended) or other or told(looks, 1e-5)
+        return self._mistaken(losses, moments, starts) or other or told(looks, 1e-5)
 
-    def _mistaken(
-        self, losses: np.ndarray, moments: Sequence[Moment], starts: Sequence[Moment], descended: list[Any]
-    ) -> str:
+    def _mistaken(self, losses: np.ndarray, moments: Sequence[Moment], starts: Sequence[Moment]) -> str:
         """What values that are not the steps' losses are instead, '' where that is unknown."""
         start, loss = starts[0], losses[0]
-        if any(_equal(loss, value) for value in (start.right[0], *descended[:1])):
-            return ONCE
         if any(_equal(loss, at.right[0]) for at in moments):
             return "This is the loss of another pass through the model: return the one that is descended."
         if any(_equal(loss, at.right[0]) for at in self._moments(0, after=True)[1]):
@@ -336,7 +334,7 @@ def rounded(numbers: np.ndarray) -> str:
     for digits in range(6):
         few = numbers.any() and np.allclose(numbers, numbers.round(digits), rtol=1e-12, atol=0)
         if few and (not digits or (numbers != numbers.astype(np.float32)).any()):
-            return f"Is it rounded to {digits or 'no'} digits, or another quantity? Return it in full."
+            return f"It is rounded to {digits or 'no'} digits: return it in full."
     return ""
 
 

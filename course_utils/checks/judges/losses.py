@@ -120,9 +120,7 @@ def other_nlls(x_logits: Tensor, x: Tensor) -> dict[str, Tensor]:
         "This is half a squared error: the cross-entropy is asked for.": squares / 2,
         "This is an absolute error: the cross-entropy is asked for.": (p - x).abs(),
         "The squared error of the logits is no cross-entropy.": (x_logits - x).square(),
-        "This has the continuous Bernoulli's normaliser: the cross-entropy alone is asked for.": (
-            pixels - (size / (size / 2).tanh()).log()
-        ),
+        "The continuous Bernoulli's normaliser is in it.": pixels - (size / (size / 2).tanh()).log(),
     }
 
 

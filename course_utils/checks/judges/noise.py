@@ -52,27 +52,25 @@ def judged(z: Tensor, mu: Tensor, logvar: Tensor) -> tuple[str, str]:
         return Normal(centre, spread.abs(), validate_args=False).log_prob(z).sum()
 
     wider = log_likelihood(mu + mean * sigma, std * sigma)  # with a factor, sigma may pass for something else
-    likelihoods = {
-        hint: log_likelihood(*sampler)
-        for hint, sampler in samplers(mu, logvar).items()
-        if standard_normal((z - sampler[0]) / sampler[1])
+    fitting = {
+        hint: fit
+        for hint, (centre, spread) in samplers(mu, logvar).items()
+        if standard_normal((z - centre) / spread) and (fit := log_likelihood(centre, spread)) > wider - 18
     }
-    fitting = [hint for hint in likelihoods if likelihoods[hint] > wider - 18]
     if pattern or fitting:
-        return "" if pattern or "" in fitting else max(fitting, key=likelihoods.__getitem__), pattern
+        return "" if pattern or "" in fitting else max(fitting, key=fitting.__getitem__), pattern
     low, high = noise.min(), noise.max()
     if low > -1e-3 and high < 1 + 1e-3:
         return "The noise lies in [0, 1]: is it torch.rand's? torch.randn's is normal.", ""
     if noise.abs().max() < 2.5 * std:
         return f"(z - mu) / sigma never leaves [{low:.1f}, {high:.1f}]: is it normal, as torch.randn's?", ""
-    seen = f"(z - mu) / sigma has mean {mean:.2f} and std {std:.2f}"
-    return f"{seen}: is sigma right, and the noise standard normal?", ""
+    return f"(z - mu) / sigma has mean {mean:.2f}, std {std:.2f}: is sigma right, eps standard normal?", ""
 
 
 def _pattern(noise: Tensor) -> str:
     """What noise (2, N, d) of two calls shares, or ''."""
     if (noise[0] - noise[1]).abs().max() < 1e-3:
-        return "Every call draws the same noise: is a seed set, is it kept, or is it no draw?"
+        return "Every call draws the same noise: is a seed set, the noise kept, or none drawn?"
     if noise.std(1).max() < 1e-3:
         return "Every image gets the same noise: draw it in the shape of mu."
     if noise.std(2).max() < 1e-3:

@@ -273,12 +273,11 @@ def _reduced(
         for of_mean in fits(found[0], _means(value, size), what, 1e-5, unlike[0])
         for of_error in fits(found[1], _errors(value, size), what, 1e-3, unlike[1])
     ]
-    if not unlike[0]:
-        explained += [
-            ("", "", f"It is that of other values: {what}")
-            for what, value in known
-            if what and math.isclose(found[1], value.std() / len(x) ** 0.5, rel_tol=1e-5)
-        ]
+    explained += [
+        ("", "", f"It is that of other values: {what}")
+        for what, value in known
+        if what and not unlike[0] and math.isclose(found[1], value.std() / len(x) ** 0.5, rel_tol=1e-5)
+    ]
     # The fewest mistakes; a number that none explains weighs as much as three.
     what, of_mean, of_error = min(
         explained,
@@ -403,7 +402,7 @@ def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
     """The bound per image in float64, and what mistakes would give."""
     x, eps, (k, n, d) = x.double(), eps.double(), eps.shape
     mu, logvar = model.encode(x)
-    q, p, sigma = posterior(mu, logvar), Normal(0.0, 1.0), (logvar / 2).exp()
+    q, p, sigma, swapped = posterior(mu, logvar), Normal(0.0, 1.0), (logvar / 2).exp(), posterior(logvar, mu)
 
     def log_p(z: Tensor) -> Tensor:
         """log p(x|z): (K, N)."""
@@ -475,13 +474,9 @@ def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
         "The density of q(z|x) is given sigma: it takes logvar.": (
             likelihood + prior - log_of(posterior(mu, sigma), z)
         ),
-        "mu and logvar have changed places in the density of q(z|x).": (
-            likelihood + prior - log_of(posterior(logvar, mu), z)
-        ),
+        "mu and logvar have changed places in q(z|x).": likelihood + prior - log_of(swapped, z),
         "q(z|x) is taken at mu: take it at z.": likelihood + prior - log_of(q, mu),
-        "The noises pile up, and mu with them: each sample starts from the same mu.": (
-            log_p(piled) + log_of(p, piled) - log_of(q, mu)
-        ),
+        "The noises pile up in mu: leave it as it is.": log_p(piled) + log_of(p, piled) - log_of(q, mu),
         "p(x|z) is taken at mu: decode z.": log_p(mu[None]) + prior - own,
         "The prior is that of logvar = 1: log 1 = 0 is that of N(0, 1).": (
             likelihood + log_of(Normal(0.0, math.exp(0.5)), z) - own
@@ -531,8 +526,8 @@ def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
             mu + sigma * eps.reshape(n, k, d).transpose(0, 1)
         ),
     }
-    swapped = {"mu and logvar have changed places in z.": (logvar, (mu / 2).exp())}
-    for hint, (centre, spread) in (noise.samplers(mu, logvar) | swapped).items():
+    exchanged = {"mu and logvar have changed places in z.": (swapped.mean, swapped.stddev)}
+    for hint, (centre, spread) in (noise.samplers(mu, logvar) | exchanged).items():
         samples[hint] = drawn = centre + spread * eps
         both = f"{hint} The density of q(z|x) has that as well." * bool(hint)
         log_weights[both] = log_p(drawn) + log_of(p, drawn) - log_of(Normal(centre, spread.abs()), drawn)

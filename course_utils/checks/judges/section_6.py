@@ -151,6 +151,7 @@ def _schedules(share: float, top: float, *times: float) -> dict[str, np.ndarray]
         "From t = share on it falls back to 0.": np.where(share > t, right, 0.0),
         "It starts again after t = share: hold it at `top`.": top * (t % share) / share,
         "It rises only after t = share: `share` is where the rise ends.": top * late,
+        "It stays at `top` from the start: is the schedule used?": np.full_like(right, top),
         "It is never below `top`: the smaller of two is needed, not the larger.": np.maximum(top, rising),
         "It is never below 0.01: it starts from 0.": np.maximum(right, 0.01),
         "It rises in a curve, a square: a straight line is asked for.": top * done**2,
@@ -158,7 +159,6 @@ def _schedules(share: float, top: float, *times: float) -> dict[str, np.ndarray]
         "It rises in a curve, a cosine: a straight line is asked for.": top * (1 - np.cos(np.pi * done)) / 2,
         "It rises in a curve, a sine: a straight line is asked for.": top * np.sin(np.pi * done / 2),
         "It rises in a curve, an exponential: a straight line is asked for.": top * -np.expm1(-t / share),
-        "It stays at `top` from the start: is the schedule used?": np.full_like(right, top),
         "t is taken as a percentage: it runs from 0 to 1.": top * np.minimum(t / 100 / share, 1),
         "1 - share is where it reaches `top`: `share` is.": top * np.minimum(t / max(1 - share, 1e-9), 1),
     }
