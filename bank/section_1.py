@@ -415,7 +415,7 @@ WRONG_STEPS = edited(
         ("loss returned with its graph", "loss.item()", "loss", "holds on to its graph"),
         ("loss returned as a tensor", "loss.item()", "loss.detach()", "makes it a plain number"),
         ("nothing returned", "return loss.item()", "loss.item()", "returned None"),
-        ("loss rounded", "loss.item()", "round(loss.item(), 2)", "It is rounded"),
+        ("loss rounded", "loss.item()", "round(loss.item(), 2)", "as if rounded"),
         ("logits compared with pixels", "logits.sigmoid()", "logits", "compare their sigmoid"),
         (
             "squares summed over everything",

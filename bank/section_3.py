@@ -730,7 +730,8 @@ WRONG_STEPS = edited(
             "    model = models.VAE(3)\n    mu, logvar",
             "is never called",
         ),
-        ("rounded", "loss.item()", "int(loss.item())", "rounded to no digits"),
+        ("rounded", "loss.item()", "int(loss.item())", "as if rounded"),
+        ("never above 500", "return loss.item()", "return min(loss.item(), 500.0)", "It is 500 whatever"),
         ("a tensor returned", "loss.item()", "loss.detach()", "makes it a plain number"),
         ("a mean once more", "loss.backward()", "(loss / len(x)).backward()", "number of images once more"),
         ("the KL detached", "reconstruction + kl", "reconstruction + kl.detach()", "missing, or detached?"),
@@ -779,6 +780,12 @@ WRONG_STEPS = edited(
             "    terms.loss.backward",
             "    if terms.loss > 100:\n        return terms.loss.item()\n    terms.loss.backward",
             "takes no step here",
+        ),
+        (
+            "a batch of one left alone",
+            "    terms =",
+            "    if len(x) < 2:\n        return 0.0\n    terms =",
+            "A later batch, of 1",
         ),
         ("a draw of the images", "elbo(model, x)", "elbo(model, x.bernoulli())", "or they are drawn"),
         (
@@ -977,6 +984,12 @@ WRONG_EVALUATIONS = [
                 "mu + logvar.exp() * torch.randn_like(mu)",
                 "looks like exp(logvar)",
             ),
+            (
+                "a softplus for sigma",
+                _Z,
+                "mu + F.softplus(logvar) * torch.randn_like(mu)",
+                "looks like softplus(logvar)",
+            ),
             ("a sample of the prior", _Z, "torch.randn_like(mu)", "z is drawn from the prior"),
             (
                 "one noise for all batches",
@@ -1016,7 +1029,7 @@ WRONG_EVALUATIONS = [
             ("the flag on top alone", "model.eval()", "model.training = False", "Only the model's own flag"),
             ("images rounded", "images.split", "images.round().split", "black and white"),
             ("rounded in the likelihood", "x) - kl", "x.round()) - kl", "rounded to black and white"),
-            ("a whole number", "elbo.mean().item()", "int(elbo.mean().item())", "rounded to no digits"),
+            ("a whole number", "elbo.mean().item()", "int(elbo.mean().item())", "as if rounded"),
             (
                 "the error in front",
                 f"elbo.mean().item(), {_ERROR}",
@@ -1272,6 +1285,7 @@ WRONG_LIKELIHOODS = edited(
             f"    logvar = 2 * logvar\n    for noise in eps:\n        z = {_SAMPLE}",
             "The density of q(z|x) has that as well",
         ),
+        ("the heads swapped", "mu, logvar = model", "logvar, mu = model", "changed places in z. The density"),
         ("mu and logvar swapped in q", "(z, mu, logvar)", "(z, logvar, mu)", "changed places in q"),
         ("mu moved in place", f"z = {_SAMPLE}", f"z = mu = {_SAMPLE}", "The noises pile up in mu"),
         ("the prior at mu", "density(z, zeros", "density(mu, zeros", "taken at mu"),

@@ -30,7 +30,7 @@ NO_STEP = "The weights do not move: the optimizer takes no step here. Is `step` 
 KEPT = "The gradient of an earlier step is still in a later one: clear the gradients in each step."
 PENALTY = "The weights are drawn to 0 as well, as by a penalty on the squares: that is not asked for."
 UNTOLD = "It counts where it is known what the step goes down."
-ONCE = "The first call returns its loss, a later one does not: is something kept, or the batch's size fixed?"
+ONCE = "The first call returns its loss, by that formula a later one does not: is something kept, or counted?"
 ASKED = {  # by what torch says
     "does not require grad": "Is something detached, or under `no_grad`?",
     "only for scalar outputs": "Make one number of the loss first.",
@@ -256,8 +256,8 @@ class Walk:
         several = f" {len(moments)} passes go through the model." if len(moments) > 1 else ""
         cosine = found @ right / np.linalg.norm(found) / np.linalg.norm(right)
         return (
-            f"The step is another than that down the loss: the cosine of their angle is {cosine:.2f}, "
-            f"it is {np.linalg.norm(found) / np.linalg.norm(right):.3g} times as long.{several}"
+            f"The step is another than that down the loss: the cosine of their angle is {cosine:.4f}, "
+            f"it is {np.linalg.norm(found) / np.linalg.norm(right):.4g} times as long.{several}"
         )
 
     def _later(self, rule: Rule, moment: Moment) -> str:
@@ -332,9 +332,9 @@ def rounded(numbers: np.ndarray) -> str:
     A number in float32 may have few by chance: there, only whole ones count.
     """
     for digits in range(6):
-        few = numbers.any() and np.allclose(numbers, numbers.round(digits), rtol=1e-12, atol=0)
+        few = np.ptp(numbers) and np.allclose(numbers, numbers.round(digits), rtol=1e-12, atol=0)
         if few and (not digits or (numbers != numbers.astype(np.float32)).any()):
-            return f"It is rounded to {digits or 'no'} digits: return it in full."
+            return f"It has {digits or 'no'} digits after the point, as if rounded: return it in full."
     return ""
 
 
