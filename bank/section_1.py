@@ -410,7 +410,7 @@ WRONG_STEPS = edited(
             "the gradient clipped to length 1",
             "    optimizer.step()",
             "    nn.utils.clip_grad_norm_(model.parameters(), 1.0)\n    optimizer.step()",
-            "length 1, whatever the loss",
+            "but length 1: is it clipped",
         ),
         (
             "a loss made under no_grad, and told to require a gradient",
@@ -448,7 +448,7 @@ WRONG_STEPS = edited(
         ("loss returned with its graph", "loss.item()", "loss", "holds on to its graph"),
         ("loss returned as a tensor", "loss.item()", "loss.detach()", "makes it a plain number"),
         ("nothing returned", "return loss.item()", "loss.item()", "returned None"),
-        ("loss rounded", "loss.item()", "round(loss.item(), 2)", "It is rounded"),
+        ("loss rounded", "loss.item()", "round(loss.item(), 2)", "as if rounded"),
         ("logits compared with pixels", "logits.sigmoid()", "logits", "compare their sigmoid"),
         (
             "squares summed over everything",
@@ -491,7 +491,7 @@ WRONG_STEPS = edited(
             "error of each pixel",
             _LOSS,
             "F.mse_loss(logits.sigmoid(), images, reduction='none')",
-            "Take the mean first",
+            "Make one number of the loss first",
         ),
         (
             "pixels and images crossed",
@@ -547,6 +547,7 @@ WRONG_STEPS = edited(
             "images = images.round()\n    logits = model",
             "black and white",
         ),
+        ("target through the sigmoid", ", images)\n", ", images.sigmoid())\n", "It counts where it is known"),
         ("target rounded", ", images)\n", ", images.round())\n", "rounded before they are compared"),
         (
             "each number of the gradient clipped",
@@ -564,7 +565,7 @@ WRONG_STEPS = edited(
             "a penalty on the weights",
             "loss.backward()",
             "loss = loss + 1e-3 * sum(p.square().sum() for p in model.parameters())\n    loss.backward()",
-            "penalty on the squares",
+            "a penalty on the squares",
         ),
         ("divided by 128", "loss.backward()", "(loss / 128).backward()", "divided by 128 once more"),
         (

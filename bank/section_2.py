@@ -255,8 +255,8 @@ WRONG_SAMPLES = edited(
             "torch.randn(len(mu), 1)",
             "All dimensions share",
         ),
-        ("uniform noise", "torch.randn_like", "torch.rand_like", "torch.randn, not torch.rand"),
-        ("noise of the wrong width", "torch.randn_like(mu)", "3 * torch.randn_like(mu)", "noise has mean"),
+        ("uniform noise", "torch.randn_like", "torch.rand_like", "is it torch.rand's?"),
+        ("noise of the wrong width", "torch.randn_like(mu)", "3 * torch.randn_like(mu)", "sigma has mean"),
         (
             "sample averaged over dimensions",
             "mu + sigma * eps",
@@ -318,6 +318,12 @@ WRONG_SAMPLES = edited(
             "eps = torch.randn_like(mu)\n        eps = (eps - eps.mean(0)) / eps.std(0)",
             "mean 0 or spread 1",
         ),
+        (
+            "noise standardised as a whole",
+            "eps = torch.randn_like(mu)",
+            "eps = torch.randn_like(mu)\n        eps = (eps - eps.mean()) / eps.std()",
+            "noise of each call has mean 0 or spread 1",
+        ),
         ("signs for noise", "torch.randn_like(mu)", "torch.randn_like(mu).sign()", "is it normal"),
         (
             "Laplace noise of variance 1",
@@ -341,6 +347,18 @@ WRONG_SAMPLES = edited(
         ("the noise subtracted", "mu + sigma", "mu - sigma", "noise is subtracted"),
         ("mean and sigma times noise", "mu + sigma * eps", "(mu + sigma) * eps", "multiplied by mu"),
         ("no exponential", "(0.5 * logvar).exp()", "0.5 * logvar", "exponential is missing"),
+        (
+            "a softplus of the half",
+            "(0.5 * logvar).exp()",
+            "F.softplus(0.5 * logvar)",
+            "softplus(logvar / 2)",
+        ),
+        (
+            "no sigma that is known",
+            "(0.5 * logvar).exp()",
+            "0.5 * F.softplus(0.5 * logvar)",
+            "is sigma right, eps standard normal?",
+        ),
         ("a root of logvar", "(0.5 * logvar).exp()", "logvar.sqrt()", "has no root"),
         ("mu changed in place", "return mu + sigma * eps", "mu += sigma * eps\n    return mu", "in place"),
         ("eps changed in place", "sigma * eps", "eps.mul_(sigma)", "in place"),

@@ -644,7 +644,7 @@ WRONG_STEPS = edited(
             "The reconstruction is summed over the batch",
         ),
         ("latent dimensions averaged", "sum(1).mean()", "mean()", "The KL is a mean over latent"),
-        ("the KL forgotten", "reconstruction + kl", "reconstruction", "The KL is missing"),
+        ("the KL forgotten", "reconstruction + kl", "reconstruction", "The KL has no part in the gradient"),
         ("the KL subtracted", "reconstruction + kl", "reconstruction - kl", "The KL has the wrong sign"),
         ("the 1/2 of the KL forgotten", "(0.5 * (mu", "((mu", "is its 1/2 missing?"),
         ("nothing returned", "return loss.item()", "loss.item()", "returned None"),
@@ -711,7 +711,7 @@ WRONG_STEPS = edited(
             "    torch.manual_seed(0)\n    mu, logvar",
             "Every call draws the same noise",
         ),
-        ("noise too wide", "torch.randn_like(mu)", "4 * torch.randn_like(mu)", "is it standard normal?"),
+        ("noise too wide", "torch.randn_like(mu)", "4 * torch.randn_like(mu)", "standard normal?"),
         (
             "evaluation mode",
             "    mu, logvar",
@@ -737,9 +737,11 @@ WRONG_STEPS = edited(
             "    model = models.VAE(3)\n    mu, logvar",
             "is never called",
         ),
-        ("rounded", "loss.item()", "int(loss.item())", "rounded to no digits"),
+        ("rounded", "loss.item()", "int(loss.item())", "as if rounded"),
+        ("never above 500", "return loss.item()", "return min(loss.item(), 500.0)", "It is 500 whatever"),
         ("a tensor returned", "loss.item()", "loss.detach()", "makes it a plain number"),
         ("a mean once more", "loss.backward()", "(loss / len(x)).backward()", "number of images once more"),
+        ("the KL detached", "reconstruction + kl", "reconstruction + kl.detach()", "missing, or detached?"),
         ("the KL twice", "reconstruction + kl", "reconstruction + 2 * kl", "The KL counts twice"),
         ("the KL four times", "reconstruction + kl", "reconstruction + 4 * kl", "The KL counts 4 times"),
         ("mu detached", "    z = mu", "    mu = mu.detach()\n    z = mu", "No gradient reaches mu"),
@@ -774,7 +776,39 @@ WRONG_STEPS = edited(
     "vae_train_step",
     SHORT_STEP,
     [
-        ("the reconstruction alone", "terms.loss.backward", "terms.reconstruction.backward", "KL is missing"),
+        (
+            "the reconstruction alone",
+            "terms.loss.backward",
+            "terms.reconstruction.backward",
+            "KL has no part",
+        ),
+        (
+            "new models left alone",
+            "    terms.loss.backward",
+            "    if terms.loss > 100:\n        return terms.loss.item()\n    terms.loss.backward",
+            "takes no step here",
+        ),
+        (
+            "a batch of one left alone",
+            "    terms =",
+            "    if len(x) < 2:\n        return 0.0\n    terms =",
+            "A later batch, of 1",
+        ),
+        ("a draw of the images", "elbo(model, x)", "elbo(model, x.bernoulli())", "or they are drawn"),
+        (
+            "a running average returned",
+            "return terms.loss.item()",
+            "optimizer.seen = [*getattr(optimizer, 'seen', []), terms.loss.item()]\n"
+            "    return sum(optimizer.seen) / len(optimizer.seen)",
+            "a later one does not",
+        ),
+        (
+            "a running average beside the function",
+            "return terms.loss.item()",
+            "vae_train_step.seen = [*getattr(vae_train_step, 'seen', []), terms.loss.item()]\n"
+            "    return sum(vae_train_step.seen) / len(vae_train_step.seen)",
+            "Called again with the same inputs",
+        ),
         ("minus the loss", "terms.loss.backward", "(-terms.loss).backward", "uphill"),
         ("the loss anew", "return terms", "return objectives.negative_elbo(model, x)", "after the step"),
         ("left in evaluation mode", "elbo(model, x)", "elbo(model.eval(), x)", "put into evaluation mode"),
@@ -906,7 +940,7 @@ WRONG_EVALUATIONS = [
                 "sum of the batches' means",
             ),
             ("the sum over images", "elbo.mean()", "elbo.sum()", "This is the sum over images"),
-            ("only the first batch", "- kl)\n", "- kl)\n            break\n", "Only the first batch"),
+            ("only the first batch", "- kl)\n", "- kl)\n            break\n", "Only one batch"),
             ("only the last batch", "torch.cat(values)", "values[-1]", "Only the last batch"),
             (
                 "the last, smaller batch left out",
@@ -957,6 +991,12 @@ WRONG_EVALUATIONS = [
                 "mu + logvar.exp() * torch.randn_like(mu)",
                 "looks like exp(logvar)",
             ),
+            (
+                "a softplus for sigma",
+                _Z,
+                "mu + F.softplus(logvar) * torch.randn_like(mu)",
+                "looks like softplus(logvar)",
+            ),
             ("a sample of the prior", _Z, "torch.randn_like(mu)", "z is drawn from the prior"),
             (
                 "one noise for all batches",
@@ -996,7 +1036,7 @@ WRONG_EVALUATIONS = [
             ("the flag on top alone", "model.eval()", "model.training = False", "Only the model's own flag"),
             ("images rounded", "images.split", "images.round().split", "black and white"),
             ("rounded in the likelihood", "x) - kl", "x.round()) - kl", "rounded to black and white"),
-            ("a whole number", "elbo.mean().item()", "int(elbo.mean().item())", "rounded to no digits"),
+            ("a whole number", "elbo.mean().item()", "int(elbo.mean().item())", "as if rounded"),
             (
                 "the error in front",
                 f"elbo.mean().item(), {_ERROR}",
@@ -1246,6 +1286,15 @@ WRONG_LIKELIHOODS = edited(
         ),
         ("the first noise for all", _SAMPLE, "objectives.reparameterize(mu, logvar, eps[0])", "first noise"),
         ("prior and q swapped", _WEIGHT, "log_likelihood - log_prior + log_q", "other way round"),
+        (
+            "the variance for sigma throughout",
+            f"    for noise in eps:\n        z = {_SAMPLE}",
+            f"    logvar = 2 * logvar\n    for noise in eps:\n        z = {_SAMPLE}",
+            "The density of q(z|x) has that as well",
+        ),
+        ("the heads swapped", "mu, logvar = model", "logvar, mu = model", "changed places in z. The density"),
+        ("mu and logvar swapped in q", "(z, mu, logvar)", "(z, logvar, mu)", "changed places in q"),
+        ("mu moved in place", f"z = {_SAMPLE}", f"z = mu = {_SAMPLE}", "The noises pile up in mu"),
         ("the prior at mu", "density(z, zeros", "density(mu, zeros", "taken at mu"),
         ("the logvar of q halved", "(z, mu, logvar)", "(z, mu, logvar / 2)", "is halved in its density"),
         ("the prior's logvar 1", "zeros, zeros)", "zeros, zeros + 1)", "that of logvar = 1"),
@@ -1361,6 +1410,24 @@ WRONG_LOSSES += edited(  # from strangers' answers
         ),
         ("logits clamped", "logits(x_logits, x", "logits(x_logits.clamp(-10, 10), x", "between -10 and 10"),
         ("logvar clamped", "    kl =", "    logvar = logvar.clamp(-8, 8)\n    kl =", "between -8 and 8"),
+        (
+            "logvar clamped to -6 and 2",
+            "    kl =",
+            "    logvar = logvar.clamp(-6, 2)\n    kl =",
+            "kept above -6",
+        ),
+        (
+            "rows summed, then averaged",
+            "pixels.flatten(1).sum(1).mean()",
+            "pixels.sum(-1).mean()",
+            "along one side",
+        ),
+        (
+            "the continuous Bernoulli",
+            f"pixels = {_PIXELS}",
+            "pixels = -objectives.ContinuousBernoulli(x_logits).log_prob(x)",
+            "continuous Bernoulli's normaliser",
+        ),
         ("bits", ".sum(1).mean()", ".sum(1).mean() / math.log(2)", "in bits"),
         ("free bits", "- logvar)).sum(1)", "- logvar)).clamp(min=0.25).sum(1)", "free bits"),
         ("the KL twice", "return reconstruction + kl", "return reconstruction + 2 * kl", "twice"),
@@ -1395,9 +1462,19 @@ WRONG_EVALUATIONS += edited(
             "encode outside no_grad",
             "        with torch.no_grad():\n            mu, logvar = model.encode(x)",
             "        mu, logvar = model.encode(x)",
-            "Each step is kept for backward",
+            "Steps are kept for backward",
         ),
     ],
+)
+WRONG_EVALUATIONS.append(
+    Answer(
+        "test_elbo",
+        "the KL forgotten in the error",
+        EVALUATION.replace(
+            "- kl)", "- kl)\n            model.kls = [*getattr(model, 'kls', []), kl]"
+        ).replace("elbo.std()", "(elbo + torch.cat(model.kls)).std()"),
+        "It is that of other values: The KL is missing",
+    )
 )
 WRONG_EVALUATIONS.append(
     Answer(

@@ -655,6 +655,19 @@ WRONG_LOSSES += edited(
     LOSS,
     [
         ("beta held below 1", "beta *", "min(beta, 1.0) *", "beta is held below 1"),
+        ("0 taken for missing", "beta *", "(beta or 1.0) *", "beta = 0 is taken for 1"),
+        (
+            "a capacity of the batch",
+            _RETURN,
+            "return reconstruction.sum(1).mean() + beta * (kl.sum(1).mean() - 25).abs()",
+            "taken off the KL",
+        ),
+        (
+            "a KL of a sample",
+            "0.5 * (mu**2 + logvar.exp() - 1 - logvar)",
+            "0.5 * ((mu + (logvar / 2).exp() * torch.randn_like(mu)) ** 2 - 1 - logvar)",
+            "no further fault: with beta = 0",
+        ),
         ("rows only", "reconstruction.sum(1)", "12 * reconstruction.mean(1)", "down the columns"),
         (
             "images binarised",
@@ -677,6 +690,12 @@ WRONG_RISES += edited(
     RISE,
     [
         ("an epsilon of a hundredth", "t / share", "t / (share + 0.01)", "0.01 is added to `share`"),
+        (
+            "the whole training left out",
+            _RISE,
+            "top if share == 1 else top * min(1.0, t / share)",
+            "from the start",
+        ),
         ("a percentage", "t / share", "t / 100 / share", "percentage"),
         ("a constant", _RISE, "2.0", "whatever it is given"),
     ],

@@ -38,7 +38,7 @@ def wrong_kls(mu: Tensor, logvar: Tensor) -> dict[str, Tensor]:
         "The variance in the KL is exp(logvar), and not the square of logvar.": (
             kl + (logvar**2 - logvar.exp()) / 2
         ),
-        "The mean enters the KL squared.": kl + 0.5 * (mu - mu**2),
+        "The mean enters the KL squared, not as it is.": kl + 0.5 * (mu - mu**2),
         "The mean enters the KL squared, not as its size.": kl + 0.5 * (mu.abs() - mu**2),
         "Your sigma looks like softplus(logvar); it should be exp(logvar / 2).": (
             kls(mu, 2 * softplus(logvar).log())
@@ -47,7 +47,7 @@ def wrong_kls(mu: Tensor, logvar: Tensor) -> dict[str, Tensor]:
         "The variance in the KL is exp(logvar); exp(2 logvar) is its square.": (
             kl + ((2 * logvar).exp() - logvar.exp()) / 2
         ),
-        "The 1/2 stands before the first term only.": 2 * kl - mu**2 / 2,
+        "The 1/2 stands before mu^2 only.": 2 * kl - mu**2 / 2,
         "The brackets are missing: -1/2 stands before the 1 alone.": -2 * kl - 1.5,
         "Variance and logarithm cancel in the KL: is the exponential missing?": (
             kl + (logvar - logvar.exp()) / 2
@@ -81,9 +81,9 @@ def altered(formula: Callable[[Tensor, Tensor], Any], mu: Tensor, logvar: Tensor
     values = {}
     for bound in BOUNDS:
         for low, high, words in (
-            (-bound, bound, f"between {-bound:g} and {bound:g}"),
-            (-bound, math.inf, f"above {-bound:g}"),
+            (-bound, math.inf, f"above {-bound:g}"),  # where both were seen, that explains more looks
             (-math.inf, bound, f"below {bound:g}"),
+            (-bound, bound, f"between {-bound:g} and {bound:g}"),
         ):
             values[f"logvar is kept {words}: it may be any number."] = formula(mu, logvar.clamp(low, high))
     for least in (0.001, 0.01, 0.05, 0.1, 0.2, 0.5):

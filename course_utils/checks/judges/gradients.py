@@ -21,19 +21,22 @@ from course_utils.checks.judges.losses import factors, sentence
 from course_utils.checks.probes.evidence import Evidence, as_array
 from course_utils.checks.probes.witness import Witness
 
-NOT_MOVED = "The weights do not move: clear the gradients, then `backward`, then `step`, in this order."
+NOT_MOVED = "The weights do not move: is the order this, clear the gradients, `backward`, `step`?"
 NOT_REACHED = (
     "The weights do not move: no gradient reaches them. Is `backward` called, and nothing detached or under "
     "`no_grad`?"
 )
-NO_STEP = "The weights do not move: the optimizer takes no step."
+NO_STEP = "The weights do not move: the optimizer takes no step here. Is `step` called, whatever the loss?"
 KEPT = "The gradient of an earlier step is still in a later one: clear the gradients in each step."
-PENALTY = "The loss has a penalty on the squares of the weights, which is not asked for."
+PENALTY = "The weights are drawn to 0 as well, as by a penalty on the squares: that is not asked for."
+UNTOLD = "It counts where it is known what the step goes down."
+ONCE = "The first call returns its loss, by that formula a later one does not: is something kept, or counted?"
 ASKED = {  # by what torch says
     "does not require grad": "Is something detached, or under `no_grad`?",
-    "only for scalar outputs": "Take the mean first: over all pixels, and over images.",
-    "inplace operation": "Does `step` come before `backward`?",
+    "only for scalar outputs": "Make one number of the loss first.",
+    "inplace operation": "Does `step` come before `backward`, or is a tensor changed?",
 }
+DETACHED = "has no part in the gradient: is it missing, or detached?"
 Parts = Mapping[str, Callable[[], Mapping[str, Tensor]]]  # by hint, '' for the right one: the loss's terms
 
 
@@ -110,7 +113,7 @@ def _weighed(hint: str, fitted: Mapping[str, float], sizes: Sizes) -> Rule:
     first, *others = fitted.values()
     if np.allclose(others, first, rtol=1e-3):  # the first term's gradient is the largest
         fitted = dict.fromkeys(fitted, first)
-    known, phrases = factors(sizes), {}
+    known, phrases = {DETACHED: 0.0} | factors(sizes), {}
     for name, factor in fitted.items():
         like = (phrase for phrase, of in known.items() if np.isclose(factor, of, rtol=1e-3, atol=2e-5))
         phrases[name] = next(like, f"counts {factor:.4g} times in the gradient")
@@ -144,7 +147,7 @@ def _clipped(found: np.ndarray, moment: Moment) -> Iterator[Rule]:
             yield Rule(said, 2, lambda at: np.append(at.right[0], cut(at.right[1:])))
 
     if np.isclose(length, float(f"{length:.0e}"), rtol=1e-4):
-        said = f"The gradient has length {length:.1g}, whatever the loss: is it clipped?"
+        said = f"The gradient has the right direction, but length {length:.1g}: is it clipped?"
         yield from rule(said, lambda gradient: gradient * min(1.0, length / float(np.linalg.norm(gradient))))
     said = f"No number of the gradient is beyond {largest:.3g}: is it clipped?"
     yield from rule(said, lambda gradient: gradient.clip(-largest, largest))
@@ -184,8 +187,8 @@ class Walk:
         known = {i: rule for i, rule in enumerate(rules) if rule}
         used = min(known, key=lambda i: known[i].hint != "", default=0)  # the pass that is descended
         rule, foreign = known.get(used), self._by_another()
-        step = other or foreign or (rule.hint if rule else self._unlike(moments))
-        later = self._later(rule, moments[used]) if rule else step
+        step = other or foreign or (rule.hint if rule else self._unlike(self._gradient(0), moments))
+        later = self._later(rule, moments[used]) if rule else UNTOLD
         value = self._value(moments, rule, used, other)
         if foreign and (rule or not value):  # the rest follows from that
             return Judged(step, KEPT if later == KEPT else "", problem_with(self.evidence, "loss0"))
@@ -245,16 +248,16 @@ class Walk:
             return f"The optimizer steps {often}: one update is asked for."
         return "It changes the optimizer's learning rate." * (not np.isclose(rate, self.rate))
 
-    def _unlike(self, moments: Sequence[Moment]) -> str:
+    def _unlike(self, found: np.ndarray, moments: Sequence[Moment]) -> str:
         """What can be seen of a step that nothing explains."""
         if not moments:
             return "The model decodes other codes than those of these images."
-        found, right = self._gradient(0), moments[0].right[1:]
+        right = moments[0].right[1:]
         several = f" {len(moments)} passes go through the model." if len(moments) > 1 else ""
         cosine = found @ right / np.linalg.norm(found) / np.linalg.norm(right)
         return (
-            f"The step does not go down the gradient of the loss: the cosine of their angle is {cosine:.2f}, "
-            f"the step is {np.linalg.norm(found) / np.linalg.norm(right):.3g} times as long.{several}"
+            f"The step is another than that down the loss: the cosine of their angle is {cosine:.4f}, "
+            f"it is {np.linalg.norm(found) / np.linalg.norm(right):.4g} times as long.{several}"
         )
 
     def _later(self, rule: Rule, moment: Moment) -> str:
@@ -263,7 +266,7 @@ class Walk:
         for index in range(1, len(self.batches)):
             problem = self._problem(index)
             if problem:
-                return problem
+                return f"A later batch, of {len(self.batches[index])}: {problem}"
             found, (other, moments) = self._gradient(index), self._moments(index)
             own = [rule.row(at)[1:] for at in moments]
             if not any(alike(found, gradient, 1e-3) for gradient in own):
@@ -272,7 +275,7 @@ class Walk:
                 if any(alike(found, gradient + before, 1e-3) for gradient in own):
                     return KEPT
                 rules = list(filter(None, (explained(found, at) for at in moments)))
-                hint = other or (rules[0].hint if rules else self._unlike(moments))
+                hint = other or (rules[0].hint if rules else self._unlike(found, moments))
                 return f"A later batch, of {len(self.batches[index])}: {hint}" if hint else ""
             before = before + own[0]
         return ""
@@ -281,7 +284,8 @@ class Walk:
         """'' where each step returned its loss, the right one or the one that it descends; `used` is the pass
         through the model that it descends, `other` what is wrong with the images."""
         keys = [f"loss{index}" for index in range(len(self.batches))]
-        problem = problem_with(self.evidence, *keys)
+        unseen = next(filter(None, map(self._problem, range(1, len(keys)))), "")
+        problem = problem_with(self.evidence, *keys) or f"A later batch: {unseen}" * bool(unseen)
         if problem or not moments:
             return problem or "Of which images this is the loss cannot be seen."
         losses = np.array([self.evidence[key] for key in keys])
@@ -289,29 +293,32 @@ class Walk:
             return hint
         each = [moments, *(self._moments(index)[1] for index in range(1, len(keys)))]
         starts = [passes[min(used, len(passes) - 1)] for passes in each if passes]
-        descended = [rule.row(at)[0] for at in starts] if rule else []
-        if any(_equal(losses, values) for values in ([at.right[0] for at in starts], descended)):
+        known = [at.right[0] for at in starts], [rule.row(at)[0] for at in starts] if rule else []
+        if any(_equal(losses, values) for values in known):
             return ""
+        if any(_equal(losses[:1], values[:1]) for values in known):
+            return ONCE
         looks = [
             Seen(np.array(loss), np.array(at.right[0]), {**at.sizes, "columns": 28})
             for loss, at in zip(losses, starts, strict=False)
         ]
-        return self._mistaken(losses[0], moments, used) or other or told(looks, 1e-5)
+        return self._mistaken(losses, moments, starts) or other or told(looks, 1e-5)
 
-    def _mistaken(self, loss: float, moments: Sequence[Moment], used: int) -> str:
-        """What a value that is not the first step's loss is instead, '' where that is unknown."""
-        start = moments[used]
+    def _mistaken(self, losses: np.ndarray, moments: Sequence[Moment], starts: Sequence[Moment]) -> str:
+        """What values that are not the steps' losses are instead, '' where that is unknown."""
+        start, loss = starts[0], losses[0]
         if any(_equal(loss, at.right[0]) for at in moments):
             return "This is the loss of another pass through the model: return the one that is descended."
         if any(_equal(loss, at.right[0]) for at in self._moments(0, after=True)[1]):
             return "This is the loss after the step: return the one that the step came from."
-        known = factors(start.sizes)
+        known = [factors(at.sizes) for at in starts]
         for hint in start.parts:
-            terms = start.terms(hint)
-            for phrases in itertools.product(known, repeat=len(terms)):
-                said = dict(zip(terms, phrases, strict=True))
-                if _equal(loss, sum(known[said[name]] * term[0] for name, term in terms.items())):
-                    return sentence(hint, said)
+            terms = [np.array([row[0] for row in at.terms(hint).values()]) for at in starts]
+            for phrases in itertools.product(known[0], repeat=len(terms[0])):
+                weights = ([of[phrase] for phrase in phrases] for of in known)
+                # of one batch alone some would agree by chance
+                if _equal(losses, [np.dot(of, term) for of, term in zip(weights, terms, strict=True)]):
+                    return sentence(hint, dict(zip(start.terms(hint), phrases, strict=True)))
         return ""
 
 
@@ -325,9 +332,9 @@ def rounded(numbers: np.ndarray) -> str:
     A number in float32 may have few by chance: there, only whole ones count.
     """
     for digits in range(6):
-        few = numbers.any() and np.allclose(numbers, numbers.round(digits), rtol=1e-12, atol=0)
+        few = np.ptp(numbers) and np.allclose(numbers, numbers.round(digits), rtol=1e-12, atol=0)
         if few and (not digits or (numbers != numbers.astype(np.float32)).any()):
-            return f"It is rounded to {digits or 'no'} digits: return it in full."
+            return f"It has {digits or 'no'} digits after the point, as if rounded: return it in full."
     return ""
 
 
@@ -363,5 +370,5 @@ def given(found: np.ndarray, x: Tensor) -> tuple[str, Tensor]:
         rows.shape == wanted.shape
         and np.abs(np.corrcoef((rows - wanted).flatten(), wanted.flatten())[0, 1]) < 0.1
     ):
-        return "Noise is added to the images: the model is to get them as they are.", images
+        return "Noise is added to the images, or they are drawn: leave them as they are.", images
     return OTHERS, images

@@ -82,10 +82,10 @@ def unsafe(x_logits: Tensor, x: Tensor) -> dict[str, Tensor]:
         "A sigmoid comes before the cross-entropy, which is exact with logits only.": binary_cross_entropy(
             p, x, reduction="none"
         ),
-        "A sigmoid comes before the logarithm: far out it is 0 or 1, and 0 times log 0 is NaN.": (
+        "It is NaN: is a sigmoid taken before the logarithm? Far out it is 0 or 1, and 0 log 0 is NaN.": (
             -x * p.log() - (1 - x) * (1 - p).log()
         ),
-        "A sigmoid comes before the logarithm: far out it is 0 or 1, and the loss infinite.": (
+        "It is infinite: is a sigmoid taken before the logarithm? Far out it is 0 or 1.": (
             -torch.xlogy(x, p) - torch.xlogy(1 - x, 1 - p)
         ),
     }
@@ -104,7 +104,7 @@ def other_nlls(x_logits: Tensor, x: Tensor) -> dict[str, Tensor]:
     """What mistakes give for -log p(x|z) of each pixel, in float64."""
     x_logits, x = x_logits.double(), x.double()
     pixels, p = nll(x_logits, x), x_logits.sigmoid()
-    squares = (p - x).square()
+    squares, size = (p - x).square(), x_logits.abs().clamp(min=1e-6)
     return {
         "The logits go through a sigmoid twice.": nll(p, x),
         "The logits are treated as probabilities: use the loss with logits.": (
@@ -120,6 +120,7 @@ def other_nlls(x_logits: Tensor, x: Tensor) -> dict[str, Tensor]:
         "This is half a squared error: the cross-entropy is asked for.": squares / 2,
         "This is an absolute error: the cross-entropy is asked for.": (p - x).abs(),
         "The squared error of the logits is no cross-entropy.": (x_logits - x).square(),
+        "The continuous Bernoulli's normaliser is in it.": pixels - (size / (size / 2).tanh()).log(),
     }
 
 
@@ -133,12 +134,13 @@ def reconstructions(x_logits: Tensor, x: Tensor) -> dict[str, Tensor]:
     x_logits, x, (n, _, height, width) = x_logits.double(), x.double(), x.shape
     of_each, squares = nll(x_logits, x).sum((1, 2, 3)), (x_logits.sigmoid() - x).square()
     r, size = of_each.mean(), height * width
+    down, along = ("down the columns", "along the rows") if height != width else ["along one side"] * 2
     values = {
         "": r,
         "The reconstruction has the wrong sign: it is minus the log-likelihood.": -r,
         "The reconstruction is one value per image: average over the batch.": of_each,
-        "The reconstruction is summed down the columns of an image, then averaged: sum over both.": r / width,
-        "The reconstruction is summed along the rows of an image, then averaged: sum over both.": r / height,
+        f"The reconstruction is summed {down} of an image, then averaged: sum over both.": r / width,
+        f"The reconstruction is summed {along} of an image, then averaged: sum over both.": r / height,
         "This is the mean squared error: the cross-entropy is asked for.": squares.mean(),
         **{hint: each.sum() / n for hint, each in other_nlls(x_logits, x).items()},
         **weighed("reconstruction", r, {"images": n, "pixels": size}),
@@ -156,11 +158,11 @@ def divergences(mu: Tensor, logvar: Tensor, pixels: int) -> dict[str, Tensor]:
     return {
         "": k,
         "The KL has the wrong sign: a KL is never negative, and the loss adds it.": -k,
-        "The KL is divided by the number of pixels: only sum it over dimensions.": k / pixels,
         "The KL is one value per image: average over the batch.": parts.sum(1),
         "The KL is one value per dimension: sum over them.": parts.mean(0),
         **{hint: part.sum(1).mean() for hint, part in sums.items()},
         **weighed("KL", k, {"images": n, "latent dimensions": d}),
+        "The KL is divided by the number of pixels: only sum it over dimensions.": k / pixels,
     }
 
 

@@ -26,6 +26,8 @@ def samplers(mu: Tensor, logvar: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         "sigma stands where logvar is asked for: this is mu + exp(sigma / 2) * eps.": (mu, (sigma / 2).exp()),
         "Your sigma looks like softplus(logvar); it should be exp(logvar / 2).": (mu, softplus(logvar)),
         "Your sigma looks like logvar / 2: the exponential is missing.": (mu, logvar / 2),
+        "Your sigma looks like softplus(logvar / 2): take exp(logvar / 2).": (mu, softplus(logvar / 2)),
+        "Your sigma looks like exp(-logvar / 2): the exponent has the wrong sign.": (mu, 1 / sigma),
     }
 
 
@@ -50,28 +52,32 @@ def judged(z: Tensor, mu: Tensor, logvar: Tensor) -> tuple[str, str]:
         return Normal(centre, spread.abs(), validate_args=False).log_prob(z).sum()
 
     wider = log_likelihood(mu + mean * sigma, std * sigma)  # with a factor, sigma may pass for something else
-    for hint, (centre, spread) in samplers(mu, logvar).items():
-        normal = standard_normal((z - centre) / spread)
-        if (normal and log_likelihood(centre, spread) > wider - 18) or (pattern and hint == ""):
-            return hint, pattern
+    fitting = {
+        hint: fit
+        for hint, (centre, spread) in samplers(mu, logvar).items()
+        if standard_normal((z - centre) / spread) and (fit := log_likelihood(centre, spread)) > wider - 18
+    }
+    if pattern or fitting:
+        return "" if pattern or "" in fitting else max(fitting, key=fitting.__getitem__), pattern
     low, high = noise.min(), noise.max()
     if low > -1e-3 and high < 1 + 1e-3:
-        return "The noise lies in [0, 1]: use torch.randn, not torch.rand.", ""
+        return "The noise lies in [0, 1]: is it torch.rand's? torch.randn's is normal.", ""
     if noise.abs().max() < 2.5 * std:
-        return f"The noise never leaves [{low:.1f}, {high:.1f}]: is it normal, as torch.randn's?", ""
-    return f"The noise has mean {mean:.2f} and std {std:.2f}; is it standard normal?", ""
+        return f"(z - mu) / sigma never leaves [{low:.1f}, {high:.1f}]: is it normal, as torch.randn's?", ""
+    return f"(z - mu) / sigma has mean {mean:.2f}, std {std:.2f}: is sigma right, eps standard normal?", ""
 
 
 def _pattern(noise: Tensor) -> str:
     """What noise (2, N, d) of two calls shares, or ''."""
     if (noise[0] - noise[1]).abs().max() < 1e-3:
-        return "Every call draws the same noise: is a seed set, or the noise kept?"
+        return "Every call draws the same noise: is a seed set, the noise kept, or none drawn?"
     if noise.std(1).max() < 1e-3:
         return "Every image gets the same noise: draw it in the shape of mu."
     if noise.std(2).max() < 1e-3:
         return "All dimensions share one noise: draw it in the shape of mu."
-    for axis, whole in ((1, "batch"), (2, "image")):  # never by chance, all of them
-        if noise.mean(axis).abs().max() < 1e-3 or (noise.std(axis) - 1).abs().max() < 1e-3:
+    for axes, whole, near in (((1,), "batch", 1e-3), ((2,), "image", 1e-3), ((1, 2), "call", 1e-6)):
+        # never by chance, all of them
+        if noise.mean(axes).abs().max() < near or (noise.std(axes) - 1).abs().max() < near:
             return f"The noise of each {whole} has mean 0 or spread 1 exactly: draw every number alone."
     some = noise[0, :100]
     apart = (some[:, None] - some).abs().amax(2)

@@ -179,7 +179,7 @@ def judge_vae_train_step(seed: int, evidence: Evidence) -> list[Finding]:
             "the weights take one step of the optimizer, down the gradient of -ELBO", 3, walk.step or sampler
         ),
         unless("each step starts from cleared gradients, whatever the size of the batch", 0.75, walk.later),
-        walk.unmoved(unless(FRESH, 0.5, shared or walk.step * (walk.step == walk.later))),
+        walk.unmoved(unless(FRESH, 0.5, shared or walk.later * (walk.later == gradients.UNTOLD))),
         unless("it returns the loss before the step, in nats per image, as a Python number", 0.5, walk.value),
         walk.unmoved(is_fact(evidence, "mode", seed, "the model stays in training mode", 0.25, "")),
     ]
@@ -232,7 +232,7 @@ def _estimate(evidence: Evidence, name: str, model: Witness, x: Tensor, size: in
     hint, x = gradients.given(evidence[keys[1]], x)
     if len(x) < n:
         known = {
-            size: "Only the first batch counts: is the return inside the loop?",
+            size: "Only one batch goes through the model: is the return inside the loop?",
             n - n % size: "The last, smaller batch is left out.",
         }
         hint = known.get(len(x), hint)
@@ -254,7 +254,7 @@ def _reduced(
     mean, error = rights[0].mean().item(), rights[0].std().item() / len(x) ** 0.5
     if close(found, [error, mean], 1e-4):
         return "Mean and standard error have changed places.", ""
-    forgotten = "It returned one value: the standard error is asked for as well." * bool(np.isnan(found[1]))
+    forgotten = "It is missing, or NaN: the standard error is asked for as well." * bool(np.isnan(found[1]))
     sizes = {"images": len(x), "pixels": 784, "columns": 28, "batches": -(-len(x) // size)}
     unlike = [
         expect({"": np.array(seen)}, "", right, "", 0, tolerance=1e-5, sizes=sizes).hint
@@ -263,8 +263,8 @@ def _reduced(
 
     def fits(number: float, reduced: Named, what: str, tolerance: float, otherwise: str) -> list[str]:
         """What may be wrong with the reduction to this number, where `what` is wrong with the values."""
-        near = [tolerance, 1e-6]  # two mistakes agree by chance more often
-        known = (how for how, of in reduced if math.isclose(number, of, rel_tol=near[bool(what and how)]))
+        near = tolerance, tolerance / 10, 1e-6  # mistakes agree by chance, two more often
+        known = (how for how, of in reduced if math.isclose(number, of, rel_tol=near[bool(what) + bool(how)]))
         return [*known, *filter(None, [otherwise])]
 
     explained = [
@@ -272,6 +272,11 @@ def _reduced(
         for what, value in known
         for of_mean in fits(found[0], _means(value, size), what, 1e-5, unlike[0])
         for of_error in fits(found[1], _errors(value, size), what, 1e-3, unlike[1])
+    ]
+    explained += [
+        ("", "", f"It is that of other values: {what}")
+        for what, value in known
+        if what and not unlike[0] and math.isclose(found[1], value.std() / len(x) ** 0.5, rel_tol=1e-5)
     ]
     # The fewest mistakes; a number that none explains weighs as much as three.
     what, of_mean, of_error = min(
@@ -397,7 +402,7 @@ def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
     """The bound per image in float64, and what mistakes would give."""
     x, eps, (k, n, d) = x.double(), eps.double(), eps.shape
     mu, logvar = model.encode(x)
-    q, p, sigma = posterior(mu, logvar), Normal(0.0, 1.0), (logvar / 2).exp()
+    q, p, sigma, swapped = posterior(mu, logvar), Normal(0.0, 1.0), (logvar / 2).exp(), posterior(logvar, mu)
 
     def log_p(z: Tensor) -> Tensor:
         """log p(x|z): (K, N)."""
@@ -411,7 +416,7 @@ def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
 
     mixed = (torch.arange(k * n) // k).view(k, n)  # the images, each k times before the next
     z, crossed = mu + sigma * eps, mu[mixed] + sigma[mixed] * eps
-    likelihood, prior, own = log_p(z), log_of(p, z), log_of(q, z)
+    likelihood, prior, own, piled = log_p(z), log_of(p, z), log_of(q, z), mu + sigma * eps.cumsum(0)
     log_w = likelihood + prior - own
     total, logits = torch.logsumexp(log_w, 0), torch.stack([model.decode(row) for row in z])
     bounds = {
@@ -427,21 +432,21 @@ def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
             (log_w.softmax(0) * log_w).sum(0)
         ),
         "This is the largest weight alone: average all of them.": log_w.amax(0),
-        "exp(log_w) underflows to 0 here: use torch.logsumexp.": log_w.float().exp().mean(0).log(),
+        "The weights underflow to 0 here: use torch.logsumexp.": log_w.float().exp().mean(0).log(),
         "The axes are swapped: sum over the first axis, the samples.": (
             torch.logsumexp(log_w, 1) - math.log(k)
         ),
         "The axes are swapped: average over samples.": torch.logsumexp(log_w, 1) - math.log(n),
         "This is the negative log-likelihood: return log p(x) itself.": -bound(log_w),
         "One value per sample and image: average the weights over samples.": log_w,
-        "Only the first noise counts, for every sample: average over all K.": log_w[0],
+        "Only the first noise counts: average over all K.": log_w[0],
         "Only the first noise counts, and K is that of all.": log_w[0] - math.log(k),
         "Only the last noise counts: average over all K.": log_w[-1],
     }
     for size in (5, 10, 20, 32, 50, 64, 100, 128, 1000):
         bounds[f"K is fixed at {size}: take the number of noises."] = total - math.log(size)
     for epsilon in EPSILONS:
-        hint = f"exp(log_w) underflows to 0 here, and {epsilon:.0e} is left: use torch.logsumexp."
+        hint = f"The weights underflow to 0 here, and {epsilon:.0e} is left: use torch.logsumexp."
         bounds[hint] = (log_w.exp().mean(0) + epsilon).log()
     log_weights = {
         "The weight lacks the prior p(z).": likelihood - own,
@@ -469,7 +474,9 @@ def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
         "The density of q(z|x) is given sigma: it takes logvar.": (
             likelihood + prior - log_of(posterior(mu, sigma), z)
         ),
+        "mu and logvar have changed places in q(z|x).": likelihood + prior - log_of(swapped, z),
         "q(z|x) is taken at mu: take it at z.": likelihood + prior - log_of(q, mu),
+        "The noises pile up in mu: leave it as it is.": log_p(piled) + log_of(p, piled) - log_of(q, mu),
         "p(x|z) is taken at mu: decode z.": log_p(mu[None]) + prior - own,
         "The prior is that of logvar = 1: log 1 = 0 is that of N(0, 1).": (
             likelihood + log_of(Normal(0.0, math.exp(0.5)), z) - own
@@ -513,13 +520,17 @@ def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
     samples = {
         "The noise is missing: this is mu itself.": mu.expand(eps.shape),
         "The noise is subtracted; it should be added.": mu - sigma * eps,
+        "The noises pile up: each sample starts from the same mu.": piled,
         "All images share one noise: eps has some for each.": mu + sigma * eps[:, :1],
         "Samples and images are mixed up: the noise of one image goes to another.": (
             mu + sigma * eps.reshape(n, k, d).transpose(0, 1)
         ),
     }
-    for hint, (centre, spread) in noise.samplers(mu, logvar).items():
-        samples[hint] = centre + spread * eps
+    exchanged = {"mu and logvar have changed places in z.": (swapped.mean, swapped.stddev)}
+    for hint, (centre, spread) in (noise.samplers(mu, logvar) | exchanged).items():
+        samples[hint] = drawn = centre + spread * eps
+        both = f"{hint} The density of q(z|x) has that as well." * bool(hint)
+        log_weights[both] = log_p(drawn) + log_of(p, drawn) - log_of(Normal(centre, spread.abs()), drawn)
     for hint, drawn in samples.items():
         log_weights[hint] = log_p(drawn) + log_of(p, drawn) - log_of(q, drawn)
     return {hint: bound(wrong) for hint, wrong in log_weights.items()} | bounds

@@ -61,6 +61,7 @@ def _beta_losses(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, *betas
     weights = {
         "beta makes no difference, as if it were 1: is it used?": beta**0,
         "beta makes no difference, as if it were 4: is it used?": 4 * beta**0,
+        **{f"beta = 0 is taken for {b}: is it taken as missing?": beta.where(beta > 0, b) for b in (1, 4)},
         "beta is held below 1: it may be any number from 0 on.": beta.clamp(max=1),
         "beta is held above 1: it may be any number from 0 on.": beta.clamp(min=1),
         "The KL's weight is beta squared.": beta**2,
@@ -83,10 +84,11 @@ def _beta_losses(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, *betas
         "The whole is divided by 1 + beta: a sum is asked for.": (r + beta * k) / (1 + beta),
         "beta stands at the half of the KL that has mu in it alone.": r + k + (beta - 1) * of_mu,
         **{
-            f"A capacity of {c} nats is taken off the KL: multiply the KL itself by beta.": (
-                r + beta * (each - c).abs().mean()
+            f"A capacity of {c} nats is taken off {what}: multiply the KL itself by beta.": (
+                r + beta * (kl - c).abs().mean()
             )
             for c in (5, 10, 20, 25, 30, 50)
+            for what, kl in {"each image's KL": each, "the KL": k}.items()
         },
         "beta stands at both terms; it belongs to the KL alone.": beta * (r + k),
         "beta divides the reconstruction: it multiplies the KL.": r / beta + k,
@@ -149,6 +151,7 @@ def _schedules(share: float, top: float, *times: float) -> dict[str, np.ndarray]
         "From t = share on it falls back to 0.": np.where(share > t, right, 0.0),
         "It starts again after t = share: hold it at `top`.": top * (t % share) / share,
         "It rises only after t = share: `share` is where the rise ends.": top * late,
+        "It stays at `top` from the start: is the schedule used?": np.full_like(right, top),
         "It is never below `top`: the smaller of two is needed, not the larger.": np.maximum(top, rising),
         "It is never below 0.01: it starts from 0.": np.maximum(right, 0.01),
         "It rises in a curve, a square: a straight line is asked for.": top * done**2,
@@ -156,7 +159,6 @@ def _schedules(share: float, top: float, *times: float) -> dict[str, np.ndarray]
         "It rises in a curve, a cosine: a straight line is asked for.": top * (1 - np.cos(np.pi * done)) / 2,
         "It rises in a curve, a sine: a straight line is asked for.": top * np.sin(np.pi * done / 2),
         "It rises in a curve, an exponential: a straight line is asked for.": top * -np.expm1(-t / share),
-        "It stays at `top` from the start: is the schedule used?": np.full_like(right, top),
         "t is taken as a percentage: it runs from 0 to 1.": top * np.minimum(t / 100 / share, 1),
         "1 - share is where it reaches `top`: `share` is.": top * np.minimum(t / max(1 - share, 1e-9), 1),
     }
@@ -338,7 +340,7 @@ def _scores(*given: Tensor) -> dict[str, Any]:
         values[f"{hint} The entropy is that of the best factor."] = (
             _gaps(information.T) / entropy[information.argmax(1)]
         ).mean()
-    values["0 log 0 is NaN: a value or a pair that never occurs adds nothing."] = np.nan
+    values["It is NaN, as 0 log 0 is: does a value or a pair that never occurs add something?"] = np.nan
     for hint, count in COUNTS.items():
         values[hint] = _score(codes, factors, count)
         own = _gaps(_information(codes, factors, count))

@@ -27,10 +27,10 @@ from course_utils.checks.probes.predictions import prediction
 
 def beta_loss_looks(seed: int) -> dict[str, tuple[Any, ...]]:
     """Logits and images (n, 1, 12, 7), mu and logvar (n, latent_dim), and the betas with which they are
-    looked at: one above 1 and one below; none in "zero"."""
+    looked at: one above 1 and one below; none in "zero" and "bold"."""
     below, above = torch.rand(2, generator=generator(seed, 64)).tolist()
     looks = loss_looks(seed, 12, 7)
-    betas = {"zero": (0.0,)} | dict.fromkeys(looks, (0.2 + 0.6 * below, 2 + 4 * above))
+    betas = dict.fromkeys(looks, (0.2 + 0.6 * below, 2 + 4 * above)) | {"zero": (0.0,), "bold": (0.0,)}
     return {key: (*(looks | {"zero": looks["grey"]})[key], *betas[key]) for key in betas}
 
 

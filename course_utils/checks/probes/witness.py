@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
-from course_utils.checks.probes.evidence import Evidence, NotNumbers, as_array, record
+from course_utils.checks.probes.evidence import AGAIN, Evidence, NotNumbers, as_array, note, record
 from course_utils.checks.probes.inputs import fact, generator
 
 NEVER = "The model is never called."
@@ -107,12 +108,12 @@ class Witness(nn.Module):
     def in_batches(self, seed: int, most: int) -> float:
         """The fact that no batch was larger."""
         size = max(self.sizes, default=0)
-        complaint = f"{size} images go through at once, {most} are allowed: split them."
+        complaint = f"{size} codes or images go through at once, {most} are allowed: split them."
         return self._fact(seed, "batches", complaint * (size > most))
 
     def untracked(self, seed: int) -> float:
         """The fact that it never ran with gradients tracked."""
-        complaint = "Each step is kept for backward: use torch.no_grad()."
+        complaint = "Steps are kept for backward: use torch.no_grad()."
         return self._fact(seed, "gradients", complaint * any(self.tracked))
 
     def _fact(self, seed: int, name: str, complaint: str) -> float:
@@ -130,7 +131,7 @@ def steps(
 
     Kept per step i: what it returned as "loss i", how the weights moved as "move i", "images i", "codes i",
     and as "optimizer i" how often the optimizer stepped, its learning rate then, and how often gradients
-    reached the weights.
+    reached the weights. After several, one more is taken twice: of the same codes it has to return the same.
     """
     optimizer = torch.optim.SGD(model.parameters(), lr=rate)
     taken: list[int] = []
@@ -152,6 +153,17 @@ def steps(
         record(evidence, f"loss{index}", step, batch)
         for key in ("move", "images", "codes", "optimizer"):
             evidence.setdefault(f"{key}{index}", evidence[f"loss{index}"])  # what stopped the step
+    if len(batches) > 1 and evidence["loss0"].dtype.kind != "U":
+        twice: tuple[Evidence, Evidence] = {}, {}
+        drawn = torch.get_rng_state()
+        for found in twice:
+            torch.set_rng_state(drawn)
+            steps(found, answer, copy.deepcopy(model), batches[:1], rate)
+        once, again = twice
+        alike = all(np.array_equal(once[key], again[key]) for key in ("images0", "codes0"))
+        numbers = [found["loss0"] for found in twice if found["loss0"].dtype.kind != "U"]
+        if alike and not np.allclose(numbers, numbers[:1], 1e-6, equal_nan=True):
+            note(evidence, AGAIN)
 
 
 def plain(value: Any) -> Any:
