@@ -77,6 +77,26 @@ def test_a_mistake_beside_the_purpose_costs_what_follows_from_it_once() -> None:
     assert [one.hint for one in found] == ["", "It is x + 3.", ""]
 
 
+def test_a_mistake_that_would_show_where_numbers_are_right_is_said_with_that() -> None:
+    (_, said), _ = judged(lambda x: x + 3 if x.max() == RIGHT.max() else 3 * x)
+    assert said == "It is x + 3. (Not everywhere: other numbers are right.)"
+
+
+def test_what_follows_from_a_mistake_is_not_said_to_hold() -> None:
+    seen = {"a": 3 * RIGHT, "b": RIGHT + 4, "one": np.array([8.0])}
+    found = table().judge(seen, Property("a", 3, ["a"]), Property("b", 1, ["b"]), Property("one", 1, ["one"]))
+    assert [(one.holds, one.follows) for one in found] == [(True, False), (False, False), (True, True)]
+    report = core.Report(core.Exercise("9.9", "it", 2, lambda *_: found), tuple(found))
+    assert "holds: a" in str(report) and "no further fault: one" in str(report)
+
+
+def test_an_array_is_told_that_a_tensor_is_asked_for() -> None:
+    seen: evidence.Evidence = {}
+    evidence.look(seen, evidence.one(lambda x: 3 * x), {"a": (RIGHT,), "b": (RIGHT + 1,), "one": (RIGHT[0],)})
+    found = table().judge(seen, *PROPERTIES)
+    assert found[0].hint == "It is a NumPy array; a tensor is asked for."
+
+
 def test_of_two_mistakes_that_explain_the_purpose_the_one_that_explains_more_is_named() -> None:
     looks = {"a": (np.array([2.0, 4.0]),), "b": (np.array([-2.0, -4.0]),)}
     few = Table.of(lambda _: looks, 0, lambda x: {"": 3 * x, "No sign.": np.abs(x), "No factor.": x})
@@ -172,6 +192,24 @@ def test_two_changes_are_not_named_by_chance() -> None:
 )
 def test_what_cannot_be_explained_is_described(actual: np.ndarray, said: str) -> None:
     assert said in described(Seen(actual, RIGHT))
+
+
+@pytest.mark.parametrize(
+    ("actual", "right", "said"),
+    [
+        (0 * RIGHT, RIGHT, "Largest difference: 4.1."),  # and not '0 times'
+        (np.array(-1500.9), np.array(-1500.0), "Largest difference: 0.9."),  # one number shows no rounding
+        (np.array([3.0, 1]), np.array([3.0, 2]), "Largest difference: 1. It is wrong in 1 of 2 calls."),
+    ],
+    ids=["zeros", "one number", "calls"],
+)
+def test_no_more_is_said_than_is_seen(actual: np.ndarray, right: np.ndarray, said: str) -> None:
+    assert described(Seen(actual, right, {"calls": 2})) == said
+
+
+def test_one_change_made_twice_is_said_once() -> None:
+    found = diagnose([Seen(RIGHT, RIGHT[None, None])])
+    assert found is not None and found[0] == "Twice: an axis of length 1 is missing."
 
 
 # --- what an answer leaves behind -------------------------------------------------------------------

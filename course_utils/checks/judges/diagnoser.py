@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 Sizes = Mapping[str, int]  # what is counted, in the plural: 'images', 'latent dimensions', 'pixels'
+CALLS = "calls"  # a size of looks in which each number is of a call of its own
 Change = Callable[[np.ndarray, Sizes], Any]
 Named = tuple[str, Change]  # a change under its sentence
 
@@ -51,7 +52,7 @@ def _finite(looks: Sequence[Seen]) -> np.ndarray:
 def _counted(looks: Sequence[Seen]) -> list[str]:
     """The names of the sizes; of those that are equal in every look, the first."""
     names: dict[tuple[int | None, ...], str] = {}
-    for name in looks[0].sizes:
+    for name in filter(CALLS.__ne__, looks[0].sizes):
         names.setdefault(tuple(look.sizes.get(name) for look in looks), name)
     return [*names.values()]
 
@@ -106,7 +107,7 @@ FIXED: dict[str, Callable[[np.ndarray], Any]] = {
     "It is 100 times what it should be: is it a percentage?": lambda y: 100 * y,
     "It is 255 times what it should be: are pixels counted from 0 to 255?": lambda y: 255 * y,
     "It is 1 / 255 of what it should be: are pixels divided by 255?": lambda y: y / 255,
-    "It is 0 throughout: does the result reach the `return`?": lambda y: 0 * y,
+    "It is 0 throughout.": lambda y: 0 * y,
     "It is too large by 1 everywhere.": lambda y: y + 1,
     "It is too small by 1 everywhere.": lambda y: y - 1,
     "It is too large by 1/2 everywhere.": lambda y: y + 0.5,
@@ -219,9 +220,8 @@ def _bounds(looks: Sequence[Seen]) -> Iterator[Named]:
     numbers = np.concatenate([look.actual.ravel() for look in looks])
     low, high = float(numbers.min()), float(numbers.max())
     if low == high:
-        constant = (
-            f"It is {low:.4g} whatever it is given: is it computed from the arguments, or held at a limit?"
-        )
+        held = "is it computed from the arguments, or held at a limit?"
+        constant = f"Here it is {low:.4g} whatever it is given: {held}"
         if numbers.size > 1:
             yield constant, _sized(lambda y: np.full_like(y, low))
         return
@@ -254,7 +254,7 @@ def _parts(looks: Sequence[Seen], names: Sequence[str], tolerance: float) -> Ite
             tried = itertools.chain(_bounds(rest))  # one number in place of another tells no more
         found = _first(tried, rest, tolerance)
         if found:
-            where = _said(axis, wrong, looks[0].right.ndim)
+            where = _said(axis, wrong, looks[0])
             yield f"{where} There: {_lower(found[0])}", _within(axis, places, found[1])
 
 
@@ -297,7 +297,8 @@ def _pairs(looks: Sequence[Seen], names: Sequence[str], tolerance: float) -> Ite
 
 def _both(one: Named, two: Named) -> Named:
     """The second after the first."""
-    sentence = f"{one[0]} Besides: {_lower(two[0])}"
+    alike = one[0] == two[0]
+    sentence = f"Twice: {_lower(two[0])}" if alike else f"{one[0]} Besides: {_lower(two[0])}"
     return sentence, lambda right, sizes: two[1](np.asarray(one[1](right, sizes)), sizes)
 
 
@@ -328,23 +329,26 @@ def described(look: Seen, tolerance: float = 1e-4, alone: bool = True) -> str:
     if off.size > 1:
         with np.errstate(all="ignore"):
             factor, shift = (abs(part.std() / part.mean()) for part in (actual / right - 1, step))
+            times = f"{(actual / right).mean():.4g}"
         if shift < min(factor, 1e-3):
             return f"{largest}. Every number is off by the same {step.mean():.4g}."
-        if factor < 1e-3:
-            return f"{largest}. Every number is {(actual / right).mean():.4g} times what it should be."
-    if alone and (off <= 1e-3 * (1 + np.abs(right))).all():
+        if factor < 1e-3 and actual.any() and times != "1":
+            return f"{largest}. Every number is {times} times what it should be."
+    # a lone number may come near by chance
+    little = 1e-3 * (1 + np.abs(right)) if off.size > 1 else 1e-4 * np.abs(right)
+    if alone and (off <= little).all():
         return f"{largest}. That is little: rounding, low precision, a limit, or a small constant inside?"
     wrong = ~_close(look.right, look.actual, tolerance)
     if off.ndim and wrong.any() and not wrong.all():
-        return f"{largest}. {_where(wrong)}"
+        return f"{largest}. {_where(wrong, look)}"
     if off.size > 1 and (step > 0).all() | (step < 0).all():
         return f"{largest}. Every number is too {'large' if (step > 0).all() else 'small'}."
     return f"{largest}."
 
 
-def _where(wrong: np.ndarray) -> str:
+def _where(wrong: np.ndarray, look: Seen) -> str:
     """Which of the numbers are wrong: whole entries along an axis, where that is so."""
-    where = next((_said(axis, some, wrong.ndim) for axis, some in _entries(wrong)), "")
+    where = next((_said(axis, some, look) for axis, some in _entries(wrong)), "")
     return where or f"{wrong.sum()} of {wrong.size} numbers are wrong."
 
 
@@ -356,10 +360,12 @@ def _entries(wrong: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
             yield axis, some
 
 
-def _said(axis: int, wrong: np.ndarray, axes: int) -> str:
+def _said(axis: int, wrong: np.ndarray, look: Seen) -> str:
     """Which of the entries along an axis are wrong."""
     places, n = np.flatnonzero(wrong), len(wrong)
-    which = f"the {ORDINAL[axis]} axis" if axes > 1 else "the result"
+    if CALLS in look.sizes:
+        return f"It is wrong in {len(places)} of {n} calls."
+    which = f"the {ORDINAL[axis]} axis" if look.right.ndim > 1 else "the result"
     if len(places) == 1:
         return f"Along {which} only entry {places[0]} of 0 to {n - 1} is wrong."
     if len(places) == n - places[0]:
