@@ -328,12 +328,13 @@ def described(look: Seen, tolerance: float = 1e-4, alone: bool = True) -> str:
     largest = f"Largest difference: {off.max():.3g}"
     if off.size > 1:
         with np.errstate(all="ignore"):
-            factor, shift = (abs(part.std() / part.mean()) for part in (actual / right - 1, step))
-            times = f"{(actual / right).mean():.4g}"
+            ratio = actual / right
+            times, shift = ratio.mean(), abs(step.std() / step.mean())
+            factor = ratio.std() / min(abs(times), abs(times - 1))
         if shift < min(factor, 1e-3):
             return f"{largest}. Every number is off by the same {step.mean():.4g}."
-        if factor < 1e-3 and actual.any() and times != "1":
-            return f"{largest}. Every number is {times} times what it should be."
+        if factor < 1e-3 and f"{times:.4g}" != "1":
+            return f"{largest}. Every number is {times:.4g} times what it should be."
     # a lone number may come near by chance
     little = 1e-3 * (1 + np.abs(right)) if off.size > 1 else 1e-4 * np.abs(right)
     if alone and (off <= little).all():

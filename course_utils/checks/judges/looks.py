@@ -126,9 +126,9 @@ class Table:
         if all(map(holds, looked.keys)):
             return "", None
         off = self._off(evidence, looked.keys)
-        for keys in (off, off[:1]):  # one mistake explains all, or at least the first
+        for keys in (off, off[:1]):  # one mistake explains all, or most
             found = self._mistake(evidence, keys) if named else None
-            if found and 2 * self._agreeing(evidence, found[1], off) >= len(off):
+            if found and 2 * self._agreeing(evidence, found[1], off) > len(off):
                 hint, formula = found
                 right = [key for key in looked.keys if key not in off]
                 whole = self._agreeing(evidence, formula, right) == len(right)

@@ -378,7 +378,10 @@ def _betas(
         ),
         "It is 1 where it should be less: is something forgotten there, or is 1 a limit?": beta.clip(1),
         "It is 1 where it should be more: is something forgotten there, or is 1 a limit?": beta.clip(max=1),
-        "It is 1 here: see what the reductions divide by, and sigma.": one,
+        "It is 1 here: is something forgotten, or is 1 a limit?": one,
+        "Where the KL alone is a mean, its latent dimensions are missing: divide by them there too.": (
+            beta * of_kl if means == (False, True) else beta
+        ),
         "The reductions count for a squared error as well.": beta if sigma is None else one / squares,
         "sum and mean are taken the wrong way round.": (
             np.where(means[0], 1, pixels) / squares / np.where(means[1], 1, latent_dims)
