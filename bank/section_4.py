@@ -593,7 +593,12 @@ WRONG_PARTS = edited(
             "prior = -0.5 * (z**2).sum(1)",
             "log p(z) lacks",
         ),
-        ("results swapped", _RESULT, "(aggregate - prior).mean(), (own - aggregate).mean()", "swapped"),
+        (
+            "results swapped",
+            _RESULT,
+            "(aggregate - prior).mean(), (own - aggregate).mean()",
+            "the other of the two results",
+        ),
         (
             "signs turned",
             _RESULT,

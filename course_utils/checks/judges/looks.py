@@ -162,8 +162,12 @@ class Table:
             seen = not problem_with(evidence, key)
             return seen and close(evidence[key], self._by(hint, key), near)
 
-        near = self.loose if sum(look.actual.size for look in seen) > 1 else min(self.loose, CHANCE)
-        fitting = [hint for hint in self.formulas[keys[0]] if hint and all(agrees(hint, key) for key in keys)]
+        numbers = np.concatenate([part.ravel() for look in seen for part in (look.actual, look.right)])
+        near = self.loose if numbers.size > 2 else min(self.loose, CHANCE)
+        # A few counts agree by chance: then all looks have to.
+        counts = numbers.size < 16 and (numbers == numbers.round()).all()
+        needed = [key for key in self.formulas if counts and not problem_with(evidence, key)] or keys
+        fitting = [one for one in self.formulas[keys[0]] if one and all(agrees(one, key) for key in needed)]
         if fitting:  # of several the one that explains most of all looks
             hint = max(fitting, key=lambda hint: sum(agrees(hint, key) for key in self.formulas))
             return hint, partial(self._by, hint)

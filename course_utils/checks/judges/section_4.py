@@ -390,7 +390,7 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
     return {
         "": right,
         "These are numbers per image: take their mean.": each,
-        "The two results are swapped: the mutual information comes first.": right[::-1],
+        "This is the other of the two results: the mutual information comes first.": right[::-1],
         "The sign is turned: log q(z|x) - log q(z) first, then log q(z) - log p(z).": -right,
         "Averaged over dimensions: the log-density of a vector is a sum over its dimensions.": averaged,
         "The dimensions are kept apart: sum each log-density over them before anything else.": apart,

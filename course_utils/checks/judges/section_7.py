@@ -165,7 +165,9 @@ def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
         "The mean over dimensions is subtracted: take that over images.": ((mu - across) ** 2).mean(1),
         "E[x^2] - E[x]^2 loses its digits far from 0: subtract the mean first.": short,
         "This counts images: take the variance over images, dim 0.": mu.var(2, ddof=1),
-        "There is one variance over everything: take one per dimension, dim 0.": mu.var((1, 2))[:, None],
+        "It counts one at most: is there one variance over everything? Take one per dimension.": (
+            mu.var((1, 2))[:, None]
+        ),
         "Only the first 100 images are looked at.": mu[:, :100].var(1),
         "Only the first 20 dimensions are looked at.": var[:, :20],
     }

@@ -40,6 +40,7 @@ FORM = "form"
 AGAIN = (
     "Called again with the same inputs it gives something else: does it draw, or keep something from before?"
 )
+ARRAY = "It is a NumPy array; a tensor is asked for."
 CHANGED = "It changes what it is given in place: work on a new tensor."
 SEED_SET = "It sets a seed, so that what is drawn repeats: do not set the seed."
 
@@ -121,7 +122,7 @@ def one(function: Callable[..., Any]) -> Callable[..., Any]:
     def single(*args: Any) -> Any:
         value = function(*args)
         if isinstance(value, np.ndarray):
-            return Parts([value], "It is a NumPy array; a tensor is asked for.")
+            return Parts([value], ARRAY)
         if isinstance(value, list | tuple) and value:
             return Parts(value, f"It returned a {type(value).__name__}; return one tensor.")
         return alone(value)
