@@ -64,10 +64,21 @@ def _first(tried: Iterable[Named], looks: Sequence[Seen], tolerance: float) -> N
         tolerance = min(tolerance, 2e-6)
     idle = [Seen(look.right, look.right, look.sizes) for look in looks]
     for sentence, change in tried:
-        seen = all(_gives(change, look, tolerance) for look in looks)
+        seen = all(_gives(change, look, tolerance) and _explains(change, look) for look in looks)
         if seen and not all(_gives(change, look, tolerance) for look in idle):
             return sentence, change
     return None
+
+
+def explains(value: np.ndarray, look: Seen) -> bool:
+    """Does this value leave a fiftieth, at most, of the difference between what was seen and what is right?
+    Beside large numbers a small mistake would pass for any other."""
+    if look.actual.shape != look.right.shape:
+        return True
+    with np.errstate(all="ignore"):
+        scale = 1 + np.abs(look.right)
+        left, off = (np.abs(look.actual.astype(float) - part) / scale for part in (value, look.right))
+    return bool(50 * np.nan_to_num(left).max(initial=0) <= np.nan_to_num(off).max(initial=0))
 
 
 def told(looks: Sequence[Seen], tolerance: float = 1e-4) -> str:
@@ -88,6 +99,10 @@ def changed(change: Change, right: Any, sizes: Sizes) -> np.ndarray:
 def _gives(change: Change, look: Seen, tolerance: float) -> bool:
     value = changed(change, look.right, look.sizes)
     return value.shape == look.actual.shape and bool(_close(value, look.actual, tolerance).all())
+
+
+def _explains(change: Change, look: Seen) -> bool:
+    return explains(changed(change, look.right, look.sizes), look)
 
 
 def _close(value: np.ndarray, actual: np.ndarray, tolerance: float) -> np.ndarray:
@@ -193,22 +208,23 @@ def _sized(function: Callable[..., Any], *names: str) -> Change:
 
 def _along(axis: int, shape: tuple[int, ...]) -> Iterator[tuple[str, Callable[[np.ndarray], Any]]]:
     """What may have happened along one axis."""
-    where = f"along the {ORDINAL[axis]} axis" if len(shape) > 1 else "of the entries"
+    along = f" along the {ORDINAL[axis]} axis" if len(shape) > 1 else ""
+    where = along.strip() or "of the entries"
     if shape[axis] == 2:
-        yield f"The two have changed places {where}.", lambda y: np.flip(y, axis)
+        yield f"The two have changed places{along}.", lambda y: np.flip(y, axis)
     yield f"The order {where} is turned round.", lambda y: np.flip(y, axis)
-    yield f"Each entry {where} is the one before it.", lambda y: np.roll(y, 1, axis)
-    yield f"Each entry {where} is the one after it.", lambda y: np.roll(y, -1, axis)
-    yield f"The first entry {where} is missing.", lambda y: np.delete(y, 0, axis)
-    yield f"The last entry {where} is missing.", lambda y: np.delete(y, -1, axis)
-    yield f"Only the first entry {where} is there.", lambda y: y.take([0], axis)
-    yield f"Only the last entry {where} is there.", lambda y: y.take([-1], axis)
+    yield f"Each entry{along} is the one before it.", lambda y: np.roll(y, 1, axis)
+    yield f"Each entry{along} is the one after it.", lambda y: np.roll(y, -1, axis)
+    yield f"The first entry{along} is missing.", lambda y: np.delete(y, 0, axis)
+    yield f"The last entry{along} is missing.", lambda y: np.delete(y, -1, axis)
+    yield f"Only the first entry{along} is there.", lambda y: y.take([0], axis)
+    yield f"Only the last entry{along} is there.", lambda y: y.take([-1], axis)
     if shape[axis] == 1:  # nothing is lost there
         yield "An axis of length 1 is missing.", lambda y: np.squeeze(y, axis)
         return
     for verb, reduce in REDUCED.items():
         yield f"It is {verb} {where}: that axis has to stay.", partial(reduce, axis=axis)
-        yield f"All entries {where} are {verb} of them: each has its own.", partial(_spread, reduce, axis)
+        yield f"All entries{along} are {verb} of them: each has its own.", partial(_spread, reduce, axis)
 
 
 def _spread(reduce: Callable[..., Any], axis: int, y: np.ndarray) -> np.ndarray:

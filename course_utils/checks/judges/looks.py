@@ -17,7 +17,7 @@ import numpy as np
 from torch import Tensor
 
 from course_utils.checks.judges.core import Finding, close, problem_with, unless
-from course_utils.checks.judges.diagnoser import Seen, Sizes, changed, described, diagnose
+from course_utils.checks.judges.diagnoser import Seen, Sizes, changed, described, diagnose, explains
 from course_utils.checks.probes.evidence import AGAIN, CHANGED, FORM, STEADY, Evidence, as_array
 
 PARTLY = " (Not everywhere: other numbers are right.)"  # of a mistake that would show in more looks
@@ -159,8 +159,9 @@ class Table:
             return f"The number is right, its shape is not. {described(one)}", None
 
         def agrees(hint: str, key: str) -> bool:
-            seen = not problem_with(evidence, key)
-            return seen and close(evidence[key], self._by(hint, key), near)
+            if problem_with(evidence, key) or not close(evidence[key], self._by(hint, key), near):
+                return False
+            return key not in keys or explains(as_array(self._by(hint, key)), self._seen(evidence, key))
 
         numbers = np.concatenate([part.ravel() for look in seen for part in (look.actual, look.right)])
         near = self.loose if numbers.size > 2 else min(self.loose, CHANCE)
@@ -193,10 +194,11 @@ class Table:
         found, asked = (
             np.linalg.lstsq(columns / scale[:, None], part / scale, rcond=None)[0] for part in (seen, right)
         )
-        if not close(columns @ found / scale, seen / scale, self.tolerance):
+        sums = columns @ found
+        if not close(sums / scale, seen / scale, self.tolerance) or not explains(sums, Seen(seen, right)):
             return None
         said = [
-            f"{name} counts {round(factor, 4) + 0:.3g} times, not {round(due)}"
+            f"{name} counts {round(factor, 4) + 0:.4g} times, not {round(due)}"
             for name, factor, due in zip(names, found, asked, strict=True)
             if abs(factor - due) > 1e-3
         ]

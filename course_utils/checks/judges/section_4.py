@@ -99,7 +99,7 @@ def _arc(a: np.ndarray, b: np.ndarray, t: np.ndarray, omega: float) -> np.ndarra
 def _wrong_arcs(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> dict[str, np.ndarray]:
     line, omega, short, long = _line(a, b, t), _angle(a, b), np.linalg.norm(a), np.linalg.norm(b)
     arc, sine, walks = _arc(a, b, t, omega), math.sin(omega), {}
-    for bound in probes.ANGLES[:-1]:
+    for bound in (*probes.ANGLES[:-1], 0.1):  # the last is near to pi
         if omega < bound + 0.01:
             hint = f"For angles up to {bound} radians or more it is the line: that is for an angle of 0."
             walks[hint] = line
