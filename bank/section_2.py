@@ -901,6 +901,7 @@ WRONG_KLS += edited(
             "read it as sigma",
         ),
         ("NumPy returned", " - logvar)", " - logvar).numpy()", "a tensor is asked for"),
+        ("a factor near 1", " - logvar)", " - logvar) * 1.0005", "That is little"),
     ],
 )
 WRONG_SAMPLES += edited(
@@ -944,6 +945,7 @@ WRONG_ELBOS += edited(
             "for noise in eps.mean(0, True)",
             "Codes or logits are averaged",
         ),
+        ("a tenth of the KL", "kl = 0.5 * ", "kl = 0.05 * ", "In the sum the KL counts"),
         ("the KL halved twice", "kl = 0.5 * ", "kl = 0.25 * ", "or halved twice"),
         (
             "probabilities averaged",
@@ -1001,7 +1003,7 @@ WRONG_BOUNDS += edited(
             "(log_w.exp().mean(0) + 1e-12).log()",
             "or held at a limit? (Not everywhere:",
         ),
-        ("weights of sum 1", "torch.logsumexp(log_w, dim=0)", "log_w.log_softmax(0).exp().sum(0).log()", "0"),
+        ("weights of sum 1", f"log_w, dim=0) - {_K}", "log_w.log_softmax(0), dim=0)", "It is 0 throughout."),
         (
             "the first weight taken out",
             "torch.logsumexp(log_w, dim=0)",

@@ -564,6 +564,7 @@ WRONG_COUNTS = edited(
             "share of the largest variance",
         ),
         ("numbers counted", "mu.var(0)", "(mu - mu.mean(0)).square()", "Single numbers are counted"),
+        ("quartiles", "mu.var(0)", "mu.quantile(0.75, 0) - mu.quantile(0.25, 0)", "15. Every number is"),
         ("the first dimension left out", "mu.var(0)", "mu[:, 1:].var(0)", "It is wrong in 2 of 6 calls."),
         ("the variance of the mean", "mu.var(0)", "mu.var(0) / len(mu)", "8. Every number is too small."),
         ("the largest distance from 0", "mu.var(0)", "mu.abs().amax(0)", "The largest distance"),

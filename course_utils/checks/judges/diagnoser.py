@@ -75,10 +75,12 @@ def explains(value: np.ndarray, look: Seen) -> bool:
     Beside large numbers a small mistake would pass for any other."""
     if look.actual.shape != look.right.shape:
         return True
-    with np.errstate(all="ignore"):
-        scale = 1 + np.abs(look.right)
-        left, off = (np.abs(look.actual.astype(float) - part) / scale for part in (value, look.right))
-    return bool(50 * np.nan_to_num(left).max(initial=0) <= np.nan_to_num(off).max(initial=0))
+    actual, largest = look.actual.astype(float), []
+    for part in (value, look.right):
+        with np.errstate(all="ignore"):
+            far = np.where(_close(part, actual, 0), 0, np.abs(actual - part) / (1 + np.abs(look.right)))
+        largest.append(np.nan_to_num(far, nan=np.inf).max(initial=0))
+    return bool(50 * largest[0] <= largest[1])
 
 
 def told(looks: Sequence[Seen], tolerance: float = 1e-4) -> str:
