@@ -363,7 +363,12 @@ WRONG_SAMPLES = edited(
         ("mu changed in place", "return mu + sigma * eps", "mu += sigma * eps\n    return mu", "in place"),
         ("eps changed in place", "sigma * eps", "eps.mul_(sigma)", "in place"),
         ("a pair returned", "mu + sigma * eps", "mu + sigma * eps, eps", "returned a tuple"),
-        ("NumPy returned", "mu + sigma * eps", "(mu + sigma * eps).detach().numpy()", "no gradient can flow"),
+        (
+            "NumPy returned",
+            "mu + sigma * eps",
+            "(mu + sigma * eps).detach().numpy()",
+            "a tensor is asked for",
+        ),
     ],
 )
 
@@ -806,7 +811,7 @@ WRONG_BETAS = edited(
         ),
         ("the 2 of the Gaussian forgotten", "2 * sigma**2", "sigma**2", "the 2 is missing"),
         ("sigma not squared", "sigma**2", "sigma", "sigma enters squared"),
-        ("always 1", "return beta", "return 1.0", "beta is not always 1"),
+        ("always 1", "return beta", "return 1.0", "It is 1 here"),
         ("784 pixels assumed", "beta *= pixels", "beta *= 784", "784 pixels are hard-coded"),
         ("one number for each loss", "return beta", "return [beta, beta]", "expected ()"),
         ("nothing returned", "return beta", "return", "returned None"),
@@ -849,7 +854,7 @@ def reparameterize(mu, logvar, eps=None):
         return {code}
     return mu + sigma * eps
 """,
-        "Without eps no gradient arrives",
+        "Without eps: No gradient arrives",
     )
     for name, code in (
         ("a Normal", "Normal(mu, sigma).sample()"),
@@ -872,12 +877,20 @@ def what_is_my_beta(reconstruction, kl, pixels, latent_dim, sigma=None):
             "sigma forgotten where only the reconstruction is a mean",
             "    if reconstruction == 'mean' and kl == 'sum':\n        return float(pixels)\n"
             "    return beta / (2 * sigma**2) if sigma else beta",
-            "sigma makes no difference",
+            "sigma makes no difference here: it counts in every squared error. (Not everywhere:",
         ),
         (
             "the KL's mean forgotten for a Gaussian",
             "    return (pixels if reconstruction == 'mean' else 1) / (2 * sigma**2) if sigma else beta",
             "The mean over latent dimensions divides the KL term",
+        ),
+        ("never below 1", "    return max(beta / (2 * sigma**2 if sigma else 1), 1)", "or is 1 a limit?"),
+        ("sigma taken for 1", "    return beta / (2 if sigma else 1)", "sigma counts as 1 here"),
+        (
+            "a result kept for other sizes",
+            "    beta = beta / (2 * sigma**2) if sigma else beta\n"
+            "    return KEPT.setdefault((reconstruction, kl, sigma), beta)\n\nKEPT = {}",
+            "The second model gets what the first should",
         ),
     )
 ]
@@ -905,6 +918,8 @@ WRONG_KLS += edited(
             "logvar**2 - 1 - torch.log(logvar**2)",
             "read it as sigma",
         ),
+        ("NumPy returned", " - logvar)", " - logvar).numpy()", "a tensor is asked for"),
+        ("a factor near 1", " - logvar)", " - logvar) * 1.0005", "That is little"),
     ],
 )
 WRONG_SAMPLES += edited(
@@ -918,6 +933,12 @@ WRONG_SAMPLES += edited(
             "    if not torch.is_grad_enabled():\n        return mu\n    sigma =",
             "The noise is missing",
         ),
+        (
+            "sigma detached for noise of its own",
+            "    sigma =",
+            "    logvar = logvar.detach() if eps is None else logvar\n    sigma =",
+            "Without eps: Only mu gets a gradient",
+        ),
     ],
 )
 WRONG_SAMPLES += [
@@ -928,7 +949,7 @@ WRONG_SAMPLES += [
 def reparameterize(mu, logvar, eps=None):
     return mu + (0.5 * logvar).exp() * torch.randn_like(mu)
 """,
-        "also where `eps` is 0",
+        "Where `eps` is 0 it is not mu",
     ),
 ]
 WRONG_ELBOS += edited(
@@ -942,6 +963,8 @@ WRONG_ELBOS += edited(
             "for noise in eps.mean(0, True)",
             "Codes or logits are averaged",
         ),
+        ("a tenth of the KL", "kl = 0.5 * ", "kl = 0.05 * ", "In the sum the KL counts"),
+        ("the KL halved twice", "kl = 0.5 * ", "kl = 0.25 * ", "or halved twice"),
         (
             "probabilities averaged",
             "    return torch.stack(log_likelihoods).mean(0)",
@@ -992,6 +1015,13 @@ WRONG_BOUNDS += edited(
     [
         ("the logarithm to base 2", _K, "math.log2(len(log_w))", "has base 2"),
         ("K + 1", _K, "math.log(len(log_w) + 1)", "K + 1 divides"),
+        (
+            "a small constant in the logarithm",
+            f"torch.logsumexp(log_w, dim=0) - {_K}",
+            "(log_w.exp().mean(0) + 1e-12).log()",
+            "or held at a limit? (Not everywhere:",
+        ),
+        ("weights of sum 1", f"log_w, dim=0) - {_K}", "log_w.log_softmax(0), dim=0)", "It is 0 throughout."),
         (
             "the first weight taken out",
             "torch.logsumexp(log_w, dim=0)",

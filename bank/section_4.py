@@ -51,7 +51,7 @@ def interpolate(z_start, z_end, steps, spherical=False):
         else:
             point = (np.sin((1 - t) * omega) * a + np.sin(t * omega) * b) / np.sin(omega)
         points.append(point)
-    return np.stack(points)
+    return torch.from_numpy(np.stack(points))
 """,
     ),
     Answer(
@@ -245,7 +245,7 @@ def quantile_grid(n):
 def quantile_grid(n):
     c = math.sqrt(2) * torch.erfinv(2 * torch.linspace(0.5 / n, 1 - 0.5 / n, n) - 1)
     z1, z2 = np.meshgrid(c, c)
-    return np.stack([z1.ravel(), z2.ravel()], axis=1)
+    return torch.from_numpy(np.stack([z1.ravel(), z2.ravel()], axis=1))
 """,
     ),
     Answer(
@@ -322,7 +322,7 @@ WRONG_GRIDS = edited(
             "torch.erfinv(2 * (torch.arange(n) + 0.5) / n - 1)",
             "sqrt(2)",
         ),
-        ("probabilities (i + 1) / (n + 1)", "+ 0.5) / n", "+ 1) / (n + 1)", "probabilities run from"),
+        ("probabilities (i + 1) / (n + 1)", "+ 0.5) / n", "+ 1) / (n + 1)", "of your coordinates run from"),
         (
             "probabilities from 0.05",
             _C,
@@ -486,6 +486,12 @@ WRONG_PARTS = edited(
             "(0.5 * (mu**2 + logvar.exp() - 1 - logvar)).sum(1).mean()",
             "closed form of the whole KL, of which",
         ),
+        (
+            "what is left of the closed form",
+            "(aggregate - prior).mean()",
+            "(0.5 * (mu**2 + logvar.exp() - 1 - logvar)).sum(1).mean() - (own - aggregate).mean()",
+            "no further fault: both stay right in 150 dimensions",
+        ),
         ("log N missing", " - math.log(len(z))", "", "log N is missing"),
         ("a prior of logvar 1", "zero, zero)", "zero, zero + 1)", "is that of logvar = 1"),
         (
@@ -587,7 +593,12 @@ WRONG_PARTS = edited(
             "prior = -0.5 * (z**2).sum(1)",
             "log p(z) lacks",
         ),
-        ("results swapped", _RESULT, "(aggregate - prior).mean(), (own - aggregate).mean()", "swapped"),
+        (
+            "results swapped",
+            _RESULT,
+            "(aggregate - prior).mean(), (own - aggregate).mean()",
+            "the other of the two results",
+        ),
         (
             "signs turned",
             _RESULT,

@@ -564,6 +564,9 @@ WRONG_COUNTS = edited(
             "share of the largest variance",
         ),
         ("numbers counted", "mu.var(0)", "(mu - mu.mean(0)).square()", "Single numbers are counted"),
+        ("quartiles", "mu.var(0)", "mu.quantile(0.75, 0) - mu.quantile(0.25, 0)", "15. Every number is"),
+        ("the first dimension left out", "mu.var(0)", "mu[:, 1:].var(0)", "It is wrong in 2 of 6 calls."),
+        ("the variance of the mean", "mu.var(0)", "mu.var(0) / len(mu)", "8. Every number is too small."),
         ("the largest distance from 0", "mu.var(0)", "mu.abs().amax(0)", "The largest distance"),
         ("differences of neighbours", "mu.var(0)", "mu.diff(dim=0).var(0)", "between one image and the next"),
         (
@@ -721,6 +724,13 @@ WRONG_MEANS = edited(
         ("log-variances in place of means", _APPEND, "means.append(logvar)", "These are log-variances"),
         ("nothing returned", "return", "all_means =", "returned None"),
         ("a list of batches", "torch.cat(means)", "means", "return one tensor"),
+        ("NumPy returned", "torch.cat(means)", "torch.cat(means).numpy()", "a tensor is asked for"),
+        (
+            "pieces that are larger than a batch",
+            "images.split(batch_size)",
+            "images.tensor_split(max(1, len(images) // batch_size))",
+            "8 images go through at once, 7 are allowed",
+        ),
         ("all images at once", "images.split(batch_size)", "[images]", "images go through at once"),
         ("in another order", "images.split", "images.flip(0).split", "in another order"),
         (
@@ -758,13 +768,13 @@ MATRICES = [
     Answer("confusion", "bincount", MATRIX),
     Answer(
         "confusion",
-        "a loop, a NumPy array",
+        "a loop over a NumPy array",
         """
 def confusion(true, predicted, num_classes):
     counts = np.zeros((num_classes, num_classes), int)
     for row, column in zip(true, predicted):
         counts[row, column] += 1
-    return counts
+    return torch.from_numpy(counts)
 """,
     ),
     Answer(
@@ -791,7 +801,7 @@ def confusion(true, predicted, num_classes):
 from sklearn.metrics import confusion_matrix
 
 def confusion(true, predicted, num_classes):
-    return confusion_matrix(true, predicted, labels=range(num_classes))
+    return torch.from_numpy(confusion_matrix(true, predicted, labels=range(num_classes)))
 """,
     ),
 ]
@@ -1078,7 +1088,23 @@ WRONG_MEANS += edited(
     MEANS,
     [("batch_size batches", ".split(", ".chunk(", "images go through at once")],
 )
+WRONG_MEANS += [
+    Answer(
+        "posterior_means",
+        "a result kept for as many images",
+        f"KEPT = {{}}\n{MEANS}".replace(
+            "was_training =", "if len(images) in KEPT:\n        return KEPT[len(images)]\n    was_training ="
+        ).replace("return torch.cat(means)", "return KEPT.setdefault(len(images), torch.cat(means))"),
+        "is a result kept from before, or another used?",
+    )
+]
 WRONG_REQUESTS += [
+    Answer(
+        "request_digits",
+        "codes and labels repeated one by one",
+        REQUEST.replace("labels.repeat(len(z))", "labels.repeat_interleave(len(z))"),
+        "Codes and labels both repeat one by one",
+    ),
     Answer(
         "request_digits",
         "samples of black and white",
@@ -1089,7 +1115,7 @@ def request_digits(decode, labels, z):
     return torch.bernoulli(torch.cat(rows).sigmoid())
 """,
         "does it draw",
-    )
+    ),
 ]
 
 WRONG = WRONG_CVAES + WRONG_REQUESTS + WRONG_COUNTS + WRONG_MEANS + WRONG_MATRICES + WRONG_RACES

@@ -21,7 +21,7 @@ PROPERTIES = (Property("the purpose", 3, ["a", "b"]), Property("one too", 2, ["o
 
 def table() -> Table:
     """y = 3 x on three looks, of which the last is a single number."""
-    looks = {"a": (RIGHT,), "b": (RIGHT + 1,), "one": (np.array([5.0]),)}
+    looks = {"a": (RIGHT,), "b": (RIGHT + 1,), "one": (np.array([5.5]),)}
     return Table.of(
         lambda _: looks, 0, lambda x: {"": 3 * x, "It is x + 3.": x + 3}, lambda x: {"images": len(x)}
     )
@@ -29,7 +29,7 @@ def table() -> Table:
 
 def judged(answer: Callable[[np.ndarray], Any]) -> list[tuple[bool, str]]:
     seen = {
-        key: np.asarray(answer(x)) for key, x in {"a": RIGHT, "b": RIGHT + 1, "one": np.array([5.0])}.items()
+        key: np.asarray(answer(x)) for key, x in {"a": RIGHT, "b": RIGHT + 1, "one": np.array([5.5])}.items()
     }
     return [(finding.holds, finding.hint) for finding in table().judge(seen, *PROPERTIES)]
 
@@ -60,7 +60,7 @@ def test_a_sum_that_no_mistake_explains_is_told_by_the_factors_before_its_terms(
 def test_the_right_numbers_in_a_list_miss_the_purpose_alone() -> None:
     seen: evidence.Evidence = {}
     rows = evidence.one(lambda x: [*(3 * x)])
-    evidence.look(seen, rows, {"a": (RIGHT,), "b": (RIGHT + 1,), "one": (np.array([5.0]),)})
+    evidence.look(seen, rows, {"a": (RIGHT,), "b": (RIGHT + 1,), "one": (np.array([5.5]),)})
     found = [(one.holds, one.hint) for one in table().judge(seen, *PROPERTIES)]
     assert found == [(False, "It returned a list; return one tensor."), (True, "")]
 
@@ -75,6 +75,26 @@ def test_a_mistake_beside_the_purpose_costs_what_follows_from_it_once() -> None:
     seen = {key: 3 * x if key == "a" else x + 3 for key, (x,) in looks.items()}
     found = few.judge(seen, *(Property(key, 1, [key]) for key in looks))
     assert [one.hint for one in found] == ["", "It is x + 3.", ""]
+
+
+def test_a_mistake_that_would_show_where_numbers_are_right_is_said_with_that() -> None:
+    (_, said), _ = judged(lambda x: x + 3 if x.max() == RIGHT.max() else 3 * x)
+    assert said == "It is x + 3. (Not everywhere: other numbers are right.)"
+
+
+def test_what_follows_from_a_mistake_is_not_said_to_hold() -> None:
+    seen = {"a": 3 * RIGHT, "b": RIGHT + 4, "one": np.array([8.5])}
+    found = table().judge(seen, Property("a", 3, ["a"]), Property("b", 1, ["b"]), Property("one", 1, ["one"]))
+    assert [(one.holds, one.follows) for one in found] == [(True, False), (False, False), (True, True)]
+    report = core.Report(core.Exercise("9.9", "it", 2, lambda *_: found), tuple(found))
+    assert "holds: a" in str(report) and "no further fault: one" in str(report)
+
+
+def test_an_array_is_told_that_a_tensor_is_asked_for() -> None:
+    seen: evidence.Evidence = {}
+    evidence.look(seen, evidence.one(lambda x: 3 * x), {"a": (RIGHT,), "b": (RIGHT + 1,), "one": (RIGHT[0],)})
+    found = table().judge(seen, *PROPERTIES)
+    assert found[0].hint == "It is a NumPy array; a tensor is asked for."
 
 
 def test_of_two_mistakes_that_explain_the_purpose_the_one_that_explains_more_is_named() -> None:
@@ -172,6 +192,25 @@ def test_two_changes_are_not_named_by_chance() -> None:
 )
 def test_what_cannot_be_explained_is_described(actual: np.ndarray, said: str) -> None:
     assert said in described(Seen(actual, RIGHT))
+
+
+@pytest.mark.parametrize(
+    ("actual", "right", "said"),
+    [
+        (0 * RIGHT, RIGHT, "Largest difference: 4.1."),  # and not '0 times'
+        (np.array(-1500.9), np.array(-1500.0), "Largest difference: 0.9."),  # one number shows no rounding
+        (np.array([3.0, 1]), np.array([3.0, 2]), "Largest difference: 1. It is wrong in 1 of 2 calls."),
+    ],
+    ids=["zeros", "one number", "calls"],
+)
+def test_no_more_is_said_than_is_seen(actual: np.ndarray, right: np.ndarray, said: str) -> None:
+    assert described(Seen(actual, right, {"calls": 2})) == said
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice")
+def test_one_change_made_twice_is_said_once() -> None:
+    found = diagnose([Seen(RIGHT, RIGHT[None, None])])
+    assert found is not None and found[0] == "Twice: an axis of length 1 is missing."
 
 
 # --- what an answer leaves behind -------------------------------------------------------------------

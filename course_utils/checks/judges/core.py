@@ -28,6 +28,8 @@ REPORT_MIME = "application/vnd.vae-course.report+json"
 class Finding:
     """One property of the answer: what should hold, whether it does, its weight, the likely mistake.
 
+    Where it `follows`, it holds only as far as the answer's own mistake, named elsewhere, explains it.
+
     An exercise's points are shared out by weight. So the findings of one exercise weigh the same together,
     whatever its judge finds (tests/checks/test_bank.py looks).
     """
@@ -36,6 +38,7 @@ class Finding:
     holds: bool
     weight: float
     hint: str = ""
+    follows: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,12 +79,12 @@ class Report:
         # Rounded: a hair above the maximum would be an error for nbgrader.
         return round(self.exercise.points * held / of, 6) if of else 0.0
 
-    @property
-    def _missed(self) -> bool:
-        """Whether the purpose is missed, or one sentence explains several failures: then what holds beside it
-        says little."""
-        half = sum(finding.weight for finding in self.findings) / 2
-        return bool(self.note) or any(one.weight >= half and not one.holds for one in self.findings)
+    def _says_little(self, finding: Finding) -> bool:
+        """Whether this holds beside a missed purpose, or by a mistake alone, or one sentence explains several
+        failures."""
+        half = sum(one.weight for one in self.findings) / 2
+        missed = any(one.weight >= half and not one.holds for one in self.findings)
+        return finding.holds and (finding.follows or missed or bool(self.note))
 
     @property
     def why(self) -> str:
@@ -104,7 +107,8 @@ class Report:
         if self.note:
             lines.append(f"  {self.note}")
         for finding in self.findings:
-            word = "fails" if not finding.holds else "no further fault" if self._missed else "holds"
+            little = self._says_little(finding)
+            word = "fails" if not finding.holds else "no further fault" if little else "holds"
             lines.append(f"  {word}: {finding.claim}")
             if not finding.holds and finding.hint:
                 lines.append(f"         {finding.hint}")
@@ -116,7 +120,7 @@ class Report:
         rows = []
         for finding in self.findings:
             sign, colour = ("✓", "#00704e") if finding.holds else ("✗", "#a33b00")
-            if finding.holds and self._missed:
+            if self._says_little(finding):
                 sign, colour = "No further fault:", "#595959"
             hint = "" if finding.holds or not finding.hint else f"<br><em>{sentence(finding.hint)}</em>"
             rows.append(
@@ -181,7 +185,7 @@ def _steady(evidence: Evidence, seed: int, findings: list[Finding], hints: list[
     said = finding.hint in hints
     shown = any(one.holds for one in findings)
     hint = "" if said else finding.hint or "It counts where something else holds." * (not shown)
-    return replace(finding, holds=(finding.holds or said) and shown, hint=hint)
+    return replace(finding, holds=(finding.holds or said) and shown, hint=hint, follows=said)
 
 
 # --- for judges -------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 Sizes = Mapping[str, int]  # what is counted, in the plural: 'images', 'latent dimensions', 'pixels'
+CALLS = "calls"  # a size of looks in which each number is of a call of its own
 Change = Callable[[np.ndarray, Sizes], Any]
 Named = tuple[str, Change]  # a change under its sentence
 
@@ -51,7 +52,7 @@ def _finite(looks: Sequence[Seen]) -> np.ndarray:
 def _counted(looks: Sequence[Seen]) -> list[str]:
     """The names of the sizes; of those that are equal in every look, the first."""
     names: dict[tuple[int | None, ...], str] = {}
-    for name in looks[0].sizes:
+    for name in filter(CALLS.__ne__, looks[0].sizes):
         names.setdefault(tuple(look.sizes.get(name) for look in looks), name)
     return [*names.values()]
 
@@ -63,10 +64,23 @@ def _first(tried: Iterable[Named], looks: Sequence[Seen], tolerance: float) -> N
         tolerance = min(tolerance, 2e-6)
     idle = [Seen(look.right, look.right, look.sizes) for look in looks]
     for sentence, change in tried:
-        seen = all(_gives(change, look, tolerance) for look in looks)
+        seen = all(_gives(change, look, tolerance) and _explains(change, look) for look in looks)
         if seen and not all(_gives(change, look, tolerance) for look in idle):
             return sentence, change
     return None
+
+
+def explains(value: np.ndarray, look: Seen) -> bool:
+    """Does this value leave a fiftieth, at most, of the difference between what was seen and what is right?
+    Beside large numbers a small mistake would pass for any other."""
+    if look.actual.shape != look.right.shape:
+        return True
+    actual, largest = look.actual.astype(float), []
+    for part in (value, look.right):
+        with np.errstate(all="ignore"):
+            far = np.where(_close(part, actual, 0), 0, np.abs(actual - part) / (1 + np.abs(look.right)))
+        largest.append(np.nan_to_num(far, nan=np.inf).max(initial=0))
+    return bool(50 * largest[0] <= largest[1])
 
 
 def told(looks: Sequence[Seen], tolerance: float = 1e-4) -> str:
@@ -89,6 +103,10 @@ def _gives(change: Change, look: Seen, tolerance: float) -> bool:
     return value.shape == look.actual.shape and bool(_close(value, look.actual, tolerance).all())
 
 
+def _explains(change: Change, look: Seen) -> bool:
+    return explains(changed(change, look.right, look.sizes), look)
+
+
 def _close(value: np.ndarray, actual: np.ndarray, tolerance: float) -> np.ndarray:
     """Which numbers are the same, NaN and infinity too."""
     with np.errstate(invalid="ignore"):
@@ -106,7 +124,7 @@ FIXED: dict[str, Callable[[np.ndarray], Any]] = {
     "It is 100 times what it should be: is it a percentage?": lambda y: 100 * y,
     "It is 255 times what it should be: are pixels counted from 0 to 255?": lambda y: 255 * y,
     "It is 1 / 255 of what it should be: are pixels divided by 255?": lambda y: y / 255,
-    "It is 0 throughout: does the result reach the `return`?": lambda y: 0 * y,
+    "It is 0 throughout.": lambda y: 0 * y,
     "It is too large by 1 everywhere.": lambda y: y + 1,
     "It is too small by 1 everywhere.": lambda y: y - 1,
     "It is too large by 1/2 everywhere.": lambda y: y + 0.5,
@@ -192,22 +210,23 @@ def _sized(function: Callable[..., Any], *names: str) -> Change:
 
 def _along(axis: int, shape: tuple[int, ...]) -> Iterator[tuple[str, Callable[[np.ndarray], Any]]]:
     """What may have happened along one axis."""
-    where = f"along the {ORDINAL[axis]} axis" if len(shape) > 1 else "of the entries"
+    along = f" along the {ORDINAL[axis]} axis" if len(shape) > 1 else ""
+    where = along.strip() or "of the entries"
     if shape[axis] == 2:
-        yield f"The two have changed places {where}.", lambda y: np.flip(y, axis)
+        yield f"The two have changed places{along}.", lambda y: np.flip(y, axis)
     yield f"The order {where} is turned round.", lambda y: np.flip(y, axis)
-    yield f"Each entry {where} is the one before it.", lambda y: np.roll(y, 1, axis)
-    yield f"Each entry {where} is the one after it.", lambda y: np.roll(y, -1, axis)
-    yield f"The first entry {where} is missing.", lambda y: np.delete(y, 0, axis)
-    yield f"The last entry {where} is missing.", lambda y: np.delete(y, -1, axis)
-    yield f"Only the first entry {where} is there.", lambda y: y.take([0], axis)
-    yield f"Only the last entry {where} is there.", lambda y: y.take([-1], axis)
+    yield f"Each entry{along} is the one before it.", lambda y: np.roll(y, 1, axis)
+    yield f"Each entry{along} is the one after it.", lambda y: np.roll(y, -1, axis)
+    yield f"The first entry{along} is missing.", lambda y: np.delete(y, 0, axis)
+    yield f"The last entry{along} is missing.", lambda y: np.delete(y, -1, axis)
+    yield f"Only the first entry{along} is there.", lambda y: y.take([0], axis)
+    yield f"Only the last entry{along} is there.", lambda y: y.take([-1], axis)
     if shape[axis] == 1:  # nothing is lost there
         yield "An axis of length 1 is missing.", lambda y: np.squeeze(y, axis)
         return
     for verb, reduce in REDUCED.items():
         yield f"It is {verb} {where}: that axis has to stay.", partial(reduce, axis=axis)
-        yield f"All entries {where} are {verb} of them: each has its own.", partial(_spread, reduce, axis)
+        yield f"All entries{along} are {verb} of them: each has its own.", partial(_spread, reduce, axis)
 
 
 def _spread(reduce: Callable[..., Any], axis: int, y: np.ndarray) -> np.ndarray:
@@ -219,9 +238,8 @@ def _bounds(looks: Sequence[Seen]) -> Iterator[Named]:
     numbers = np.concatenate([look.actual.ravel() for look in looks])
     low, high = float(numbers.min()), float(numbers.max())
     if low == high:
-        constant = (
-            f"It is {low:.4g} whatever it is given: is it computed from the arguments, or held at a limit?"
-        )
+        held = "is it computed from the arguments, or held at a limit?"
+        constant = f"Here it is {low:.4g} whatever it is given: {held}"
         if numbers.size > 1:
             yield constant, _sized(lambda y: np.full_like(y, low))
         return
@@ -254,7 +272,7 @@ def _parts(looks: Sequence[Seen], names: Sequence[str], tolerance: float) -> Ite
             tried = itertools.chain(_bounds(rest))  # one number in place of another tells no more
         found = _first(tried, rest, tolerance)
         if found:
-            where = _said(axis, wrong, looks[0].right.ndim)
+            where = _said(axis, wrong, looks[0])
             yield f"{where} There: {_lower(found[0])}", _within(axis, places, found[1])
 
 
@@ -297,7 +315,8 @@ def _pairs(looks: Sequence[Seen], names: Sequence[str], tolerance: float) -> Ite
 
 def _both(one: Named, two: Named) -> Named:
     """The second after the first."""
-    sentence = f"{one[0]} Besides: {_lower(two[0])}"
+    alike = one[0] == two[0]
+    sentence = f"Twice: {_lower(two[0])}" if alike else f"{one[0]} Besides: {_lower(two[0])}"
     return sentence, lambda right, sizes: two[1](np.asarray(one[1](right, sizes)), sizes)
 
 
@@ -327,24 +346,28 @@ def described(look: Seen, tolerance: float = 1e-4, alone: bool = True) -> str:
     largest = f"Largest difference: {off.max():.3g}"
     if off.size > 1:
         with np.errstate(all="ignore"):
-            factor, shift = (abs(part.std() / part.mean()) for part in (actual / right - 1, step))
+            ratio = actual / right
+            times, shift = ratio.mean(), abs(step.std() / step.mean())
+            factor = ratio.std() / min(abs(times), abs(times - 1))
         if shift < min(factor, 1e-3):
             return f"{largest}. Every number is off by the same {step.mean():.4g}."
-        if factor < 1e-3:
-            return f"{largest}. Every number is {(actual / right).mean():.4g} times what it should be."
-    if alone and (off <= 1e-3 * (1 + np.abs(right))).all():
+        if factor < 1e-3 and f"{times:.4g}" != "1":
+            return f"{largest}. Every number is {times:.4g} times what it should be."
+    # a lone number may come near by chance
+    little = 1e-3 * (1 + np.abs(right)) if off.size > 1 else 1e-4 * np.abs(right)
+    if alone and (off <= little).all():
         return f"{largest}. That is little: rounding, low precision, a limit, or a small constant inside?"
     wrong = ~_close(look.right, look.actual, tolerance)
     if off.ndim and wrong.any() and not wrong.all():
-        return f"{largest}. {_where(wrong)}"
+        return f"{largest}. {_where(wrong, look)}"
     if off.size > 1 and (step > 0).all() | (step < 0).all():
         return f"{largest}. Every number is too {'large' if (step > 0).all() else 'small'}."
     return f"{largest}."
 
 
-def _where(wrong: np.ndarray) -> str:
+def _where(wrong: np.ndarray, look: Seen) -> str:
     """Which of the numbers are wrong: whole entries along an axis, where that is so."""
-    where = next((_said(axis, some, wrong.ndim) for axis, some in _entries(wrong)), "")
+    where = next((_said(axis, some, look) for axis, some in _entries(wrong)), "")
     return where or f"{wrong.sum()} of {wrong.size} numbers are wrong."
 
 
@@ -356,10 +379,12 @@ def _entries(wrong: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
             yield axis, some
 
 
-def _said(axis: int, wrong: np.ndarray, axes: int) -> str:
+def _said(axis: int, wrong: np.ndarray, look: Seen) -> str:
     """Which of the entries along an axis are wrong."""
     places, n = np.flatnonzero(wrong), len(wrong)
-    which = f"the {ORDINAL[axis]} axis" if axes > 1 else "the result"
+    if CALLS in look.sizes:
+        return f"It is wrong in {len(places)} of {n} calls."
+    which = f"the {ORDINAL[axis]} axis" if look.right.ndim > 1 else "the result"
     if len(places) == 1:
         return f"Along {which} only entry {places[0]} of 0 to {n - 1} is wrong."
     if len(places) == n - places[0]:

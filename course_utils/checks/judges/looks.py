@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from typing import Any
 
@@ -17,9 +17,10 @@ import numpy as np
 from torch import Tensor
 
 from course_utils.checks.judges.core import Finding, close, problem_with, unless
-from course_utils.checks.judges.diagnoser import Seen, Sizes, changed, described, diagnose
+from course_utils.checks.judges.diagnoser import Seen, Sizes, changed, described, diagnose, explains
 from course_utils.checks.probes.evidence import AGAIN, CHANGED, FORM, STEADY, Evidence, as_array
 
+PARTLY = " (Not everywhere: other numbers are right.)"  # of a mistake that would show in more looks
 CHANCE = 1e-5  # by how much a single number, which may agree with something by chance, may be off
 Formula = Callable[[str], Any]  # what a look with this key should give
 Formulas = Mapping[str, Any]  # what one look gives: the right value under '', each mistake's under its hint
@@ -80,22 +81,23 @@ class Table:
         for other in others:
             hint, formula = self._explained(evidence, other, own, understood)
             understood &= formula is not None or not hint
-            again = named and hint == hints[0] and hint in self.formulas[purpose.keys[0]]
+            bare, first = (said.removesuffix(PARTLY) for said in (hint, hints[0]))
+            again = named and bare == first and bare in self.formulas[purpose.keys[0]]
             hints.append("" if again else hint)  # that counts once
             own = own or formula
-        return [unless(one.claim, one.weight, hint) for one, hint in zip(properties, hints, strict=True)]
+        found = [unless(one.claim, one.weight, hint) for one, hint in zip(properties, hints, strict=True)]
+        off = [bool(self._off(evidence, one.keys)) for one in properties]
+        return [replace(one, follows=one.holds and wrong) for one, wrong in zip(found, off, strict=True)]
 
     def _formed(self, evidence: Evidence, complaint: str) -> Evidence:
-        """The evidence with flat arrays in the shape that is asked for; or else the complaint."""
+        """The evidence in the shape that is asked for; the complaint for flat arrays that cannot be."""
         shapes = {key: np.shape(as_array(self._right(key))) for key in self.formulas if key in evidence}
-        formed = {
-            key: evidence[key].reshape(shape)
-            if evidence[key].size == math.prod(shape)
-            else np.array(complaint)
+        fit = {key for key, shape in shapes.items() if evidence[key].size == math.prod(shape)}
+        return evidence | {
+            key: evidence[key].reshape(shape) if key in fit else np.array(complaint)
             for key, shape in shapes.items()
-            if not problem_with(evidence, key)
+            if not problem_with(evidence, key) and (key in fit or evidence[key].ndim == 1)
         }
-        return evidence | formed
 
     def _idle(self, evidence: Evidence, keys: Sequence[str]) -> bool:
         """Is the answer one and the same number in every look? Nothing follows from that."""
@@ -123,16 +125,27 @@ class Table:
 
         if all(map(holds, looked.keys)):
             return "", None
-        off = [key for key in looked.keys if not close(evidence[key], self._right(key), self.tolerance)]
-        for keys in (off, off[:1]):  # one mistake explains all, or at least the first
+        off = self._off(evidence, looked.keys)
+        for keys in (off, off[:1]):  # one mistake explains all, or most
             found = self._mistake(evidence, keys) if named else None
-            if found and 2 * self._agreeing(evidence, found[1], off) >= len(off):
-                return found
+            if found and 2 * self._agreeing(evidence, found[1], off) > len(off):
+                hint, formula = found
+                right = [key for key in looked.keys if key not in off]
+                whole = self._agreeing(evidence, formula, right) == len(right)
+                return hint + PARTLY * (not whole), formula
         complaint = problem_with(evidence, STEADY)
         if complaint in (AGAIN, CHANGED):  # then numbers tell little
             return complaint, None
         seen = described(self._seen(evidence, off[0]), self.tolerance, named)
         return f"{seen} {looked.otherwise}".strip(), None
+
+    def _off(self, evidence: Evidence, keys: Sequence[str]) -> list[str]:
+        """The looks that are not right."""
+        return [
+            key
+            for key in keys
+            if problem_with(evidence, key) or not close(evidence[key], self._right(key), self.tolerance)
+        ]
 
     def _agreeing(self, evidence: Evidence, formula: Formula | None, keys: Sequence[str]) -> int:
         """In how many of these looks the formula gives what is seen."""
@@ -146,11 +159,16 @@ class Table:
             return f"The number is right, its shape is not. {described(one)}", None
 
         def agrees(hint: str, key: str) -> bool:
-            seen = not problem_with(evidence, key)
-            return seen and close(evidence[key], self._by(hint, key), near)
+            if problem_with(evidence, key) or not close(evidence[key], self._by(hint, key), near):
+                return False
+            return key not in keys or explains(as_array(self._by(hint, key)), self._seen(evidence, key))
 
-        near = self.loose if sum(look.actual.size for look in seen) > 1 else min(self.loose, CHANCE)
-        fitting = [hint for hint in self.formulas[keys[0]] if hint and all(agrees(hint, key) for key in keys)]
+        numbers = np.concatenate([part.ravel() for look in seen for part in (look.actual, look.right)])
+        near = self.loose if numbers.size > 2 else min(self.loose, CHANCE)
+        # A few counts agree by chance: then all looks have to.
+        counts = numbers.size < 16 and (numbers == numbers.round()).all()
+        needed = [key for key in self.formulas if counts and not problem_with(evidence, key)] or keys
+        fitting = [one for one in self.formulas[keys[0]] if one and all(agrees(one, key) for key in needed)]
         if fitting:  # of several the one that explains most of all looks
             hint = max(fitting, key=lambda hint: sum(agrees(hint, key) for key in self.formulas))
             return hint, partial(self._by, hint)
@@ -176,10 +194,11 @@ class Table:
         found, asked = (
             np.linalg.lstsq(columns / scale[:, None], part / scale, rcond=None)[0] for part in (seen, right)
         )
-        if not close(columns @ found / scale, seen / scale, self.tolerance):
+        sums = columns @ found
+        if not close(sums / scale, seen / scale, self.tolerance) or not explains(sums, Seen(seen, right)):
             return None
         said = [
-            f"{name} counts {round(factor, 4) + 0:.3g} times, not {round(due)}"
+            f"{name} counts {round(factor, 4) + 0:.4g} times, not {round(due)}"
             for name, factor, due in zip(names, found, asked, strict=True)
             if abs(factor - due) > 1e-3
         ]

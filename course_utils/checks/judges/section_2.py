@@ -18,8 +18,9 @@ from torch.distributions import Normal
 
 from course_utils.checks.judges import losses, noise
 from course_utils.checks.judges.core import Exercise, Finding, close, problem_with, unless
+from course_utils.checks.judges.diagnoser import CALLS
 from course_utils.checks.judges.gaussians import altered, floored, kls, posterior, wrong_kls
-from course_utils.checks.judges.looks import Property, Table
+from course_utils.checks.judges.looks import PARTLY, Property, Table
 from course_utils.checks.judges.predictions import prediction
 from course_utils.checks.probes import section_2 as probes
 from course_utils.checks.probes.evidence import AGAIN, Evidence
@@ -77,8 +78,9 @@ def judge_reparameterize(seed: int, evidence: Evidence) -> list[Finding]:
     (given,) = table.judge(evidence, Property(f"{claim}; gradients pass to mu and logvar", 3, list(looks)))
     still = problem_with(evidence, "zero") or close(evidence["zero"], looks["zero"][0].numpy(), 1e-4)
     if given.hint == AGAIN and not still:
-        given = replace(given, hint="There is noise also where `eps` is 0: the noise to use is handed in.")
-    named = not given.holds and given.hint in table.formulas["given"]
+        noisy = "Where `eps` is 0 it is not mu, nor twice the same: is there other noise than `eps`?"
+        given = replace(given, hint=noisy)
+    named = not given.holds and given.hint.removesuffix(PARTLY) in table.formulas["given"]
     drawn = _noise_hint(seed, evidence)
     gradient = _gradient_hint(evidence, *looks["given"])
     if given.holds or (gradient == CUT_OFF and not named):  # a sample that stops gradients misses the purpose
@@ -114,7 +116,7 @@ def _samples(mu: Tensor, logvar: Tensor, eps: Tensor) -> dict[str, Any]:
     }
 
 
-CUT_OFF = "No gradient arrives: is the sample detached, or drawn under no_grad?"
+CUT_OFF = "No gradient arrives: is the sample detached, or drawn by `sample` or under no_grad?"
 
 
 def _gradient_hint(evidence: Evidence, mu: Tensor, logvar: Tensor, eps: Tensor) -> str:
@@ -122,19 +124,21 @@ def _gradient_hint(evidence: Evidence, mu: Tensor, logvar: Tensor, eps: Tensor) 
     problem = problem_with(evidence, "gradients")
     if problem:
         return problem
-    (z, *found), (own_z, *own) = evidence["gradients"]
-    ones, by_noise, by_sample = np.ones_like(z), (eps * (logvar / 2).exp() / 2).numpy(), (z - mu.numpy()) / 2
-    if not any(close(np.stack(found), [ones, by_logvar], 1e-4) for by_logvar in (by_noise, by_sample)):
-        return {
-            (False, False): CUT_OFF,
-            (True, False): "Only mu gets a gradient: sigma or the noise term is detached.",
-            (False, True): "Only logvar gets a gradient: the mean is missing or detached.",
-            (True, True): "The gradients are not those of mu + sigma * eps.",
-        }[found[0].any(), found[1].any()]
-    if not close(np.stack(own), [ones, (own_z - mu.numpy()) / 2], 1e-4):
-        return (
-            "Without eps no gradient arrives: a sample of a distribution is cut off, mu + sigma * eps is not."
-        )
+    z, own_z = (sample[0] for sample in evidence["gradients"])
+    ones, by_noise = np.ones_like(z), (eps * (logvar / 2).exp() / 2).numpy()
+    by_sample, by_own = (z - mu.numpy()) / 2, (own_z - mu.numpy()) / 2
+    asked = (("", (by_noise, by_sample)), ("Without eps: ", (by_own,)))
+    for (where, rights), (_, *found) in zip(asked, evidence["gradients"], strict=True):
+        if not any(close(np.stack(found), [ones, by_logvar], 1e-4) for by_logvar in rights):
+            return (
+                where
+                + {
+                    (False, False): CUT_OFF,
+                    (True, False): "Only mu gets a gradient: sigma or the noise term is detached.",
+                    (False, True): "Only logvar gets a gradient: the mean is missing or detached.",
+                    (True, True): "The gradients are not those of mu + sigma * eps.",
+                }[found[0].any(), found[1].any()]
+            )
     return ""
 
 
@@ -252,7 +256,8 @@ def _elbos(decode: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -
         "The KL counts once for every sample: it needs no samples, subtract it once.": s * kl,
         "The KL is divided by the number of samples: it needs none, subtract it once.": kl / s,
         "The KL counts double: is it subtracted twice, or is its 1/2 missing?": 2 * kl,
-        "The KL is averaged over latent dimensions: sum over them.": kl_of_each.mean(1),
+        # Here are two dimensions.
+        "The KL is half of what it should be: averaged over latent dimensions, or halved twice?": kl / 2,
         "The KL is summed over the batch: each image has its own.": kl.sum(),
         "The KL is averaged over the batch: each image has its own.": kl.mean(),
         "The KL is that of the samples: use the closed form, which has no noise.": log_ratio.sum(2).mean(0),
@@ -347,29 +352,39 @@ def _bounds(log_w: Tensor) -> dict[str, Any]:
 
 def judge_what_is_my_beta(seed: int, evidence: Evidence) -> list[Finding]:
     keys = list(probes.beta_looks(seed))
-    return Table.of(probes.beta_looks, seed, _betas, tolerance=1e-6).judge(
+    return Table.of(probes.beta_looks, seed, _betas, lambda *_: {CALLS: 2}, 1e-6).judge(
         evidence,
         Property("cross-entropy: beta is 1 where both are sums, and each mean has its share", 3, keys[:4]),
         Property("squared error: sigma has its share as well", 2, keys[4:]),
     )
 
 
-def _betas(reconstruction: str, kl: str, pixels: int, latent_dim: int, sigma: float | None) -> dict[str, Any]:
+def _betas(
+    reconstruction: str, kl: str, pixels: list[int], latent_dims: list[int], sigma: float | None
+) -> dict[str, np.ndarray]:
+    """beta (2,) for both sizes, and what mistakes would give."""
     # By what the terms in the loss must be multiplied to be sums in nats; beta is their ratio.
-    of_pixels, of_kl = pixels if reconstruction == "mean" else 1, latent_dim if kl == "mean" else 1
+    means, one = (reconstruction == "mean", kl == "mean"), np.ones(2)
+    of_pixels, of_kl = np.where(means[0], pixels, 1), np.where(means[1], latent_dims, 1)
     two, deviation = (1, 1.0) if sigma is None else (2, sigma)
     squares = two * deviation**2
     beta = of_pixels / squares / of_kl
     values = {
         "": beta,
+        "The second model gets what the first should: is a result kept from before?": beta[0] * one,
         "This is the inverse: how much too heavy is the KL term?": 1 / beta,
         "Two means do not cancel: one divides by pixels, the other by latent dimensions.": (
-            1 / squares if of_pixels > 1 and of_kl > 1 else beta
+            one / squares if all(means) else beta
         ),
-        "beta is not always 1: see what the reductions divide by.": 1.0,
-        "The reductions count for a squared error as well.": beta if sigma is None else 1 / squares,
+        "It is 1 where it should be less: is something forgotten there, or is 1 a limit?": beta.clip(1),
+        "It is 1 where it should be more: is something forgotten there, or is 1 a limit?": beta.clip(max=1),
+        "It is 1 here: is something forgotten, or is 1 a limit?": one,
+        "Where the KL alone is a mean, its latent dimensions are missing: divide by them there too.": (
+            beta * of_kl if means == (False, True) else beta
+        ),
+        "The reductions count for a squared error as well.": beta if sigma is None else one / squares,
         "sum and mean are taken the wrong way round.": (
-            (pixels / of_pixels) / squares / (latent_dim / of_kl)
+            np.where(means[0], 1, pixels) / squares / np.where(means[1], 1, latent_dims)
         ),
         "Whole division cuts off what is left: divide by /.": of_pixels // of_kl / squares,
         "A mean over pixels weakens the reconstruction, so it makes beta larger.": beta / of_pixels**2,
@@ -379,21 +394,22 @@ def _betas(reconstruction: str, kl: str, pixels: int, latent_dim: int, sigma: fl
         "None is no sigma of 1: the cross-entropy has no 2 sigma^2.": beta * two / 2,
         "The Gaussian's -log p is SSE / (2 sigma^2): the 2 is missing.": two * beta,
         "sigma enters squared.": beta * deviation,
+        "sigma counts as 1 here: use the one that is given.": beta * deviation**2,
         "1 / 2 * sigma^2 multiplies by sigma^2: brackets are missing.": (
             of_pixels / of_kl * (1 if sigma is None else sigma**2 / 2)
         ),
         "pixels and latent_dim have changed places.": (
-            (latent_dim if of_pixels > 1 else 1) / squares / (pixels if of_kl > 1 else 1)
+            np.where(means[0], latent_dims, 1) / squares / np.where(means[1], pixels, 1)
         ),
         "sigma makes no difference here: it counts in every squared error.": beta * squares,
         "A smaller sigma makes an error cost more nats: divide by it.": beta * squares**2,
     }
     fixed = "784 pixels are hard-coded: use the number given."
-    values[fixed] = of_fixed = beta * (784 / pixels if of_pixels > 1 else 1)
+    values[fixed] = of_fixed = beta * (784 / of_pixels if means[0] else 1)
     for size in (10, 20, 32, 64, 100, 128):
         hint, ratio = (
             f"{size} is hard-coded in place of the latent dimensions",
-            of_kl / size if of_kl > 1 else 1,
+            of_kl / size if means[1] else 1,
         )
         values[f"{hint}: use the number that is given."] = beta * ratio
         values[f"{hint}, and 784 in place of the pixels."] = of_fixed * ratio

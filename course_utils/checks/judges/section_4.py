@@ -99,7 +99,7 @@ def _arc(a: np.ndarray, b: np.ndarray, t: np.ndarray, omega: float) -> np.ndarra
 def _wrong_arcs(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> dict[str, np.ndarray]:
     line, omega, short, long = _line(a, b, t), _angle(a, b), np.linalg.norm(a), np.linalg.norm(b)
     arc, sine, walks = _arc(a, b, t, omega), math.sin(omega), {}
-    for bound in probes.ANGLES[:-1]:
+    for bound in (*probes.ANGLES[:-1], 0.1):  # the last is near to pi
         if omega < bound + 0.01:
             hint = f"For angles up to {bound} radians or more it is the line: that is for an angle of 0."
             walks[hint] = line
@@ -172,7 +172,7 @@ def _taken_apart(evidence: Evidence, n: int) -> Evidence:
     if not problem:
         grid = evidence[f"{n}"].astype(float)
         values = np.sort(grid.ravel())
-        even = values.size == 2 * n * n
+        even = values.size == 2 * n * n and not (np.ptp(values.reshape(n, -1), 1) > 1e-4).any()
         ticks = values.reshape(n, -1).mean(1) if even else values[np.diff(values, prepend=-np.inf) > 1e-4]
         if len(ticks) == n:
             order = np.abs(grid[..., None] - ticks).argmin(-1)
@@ -230,7 +230,7 @@ def _coordinates(n: int, taken: Evidence, largest: int) -> Formulas:
 
 
 def _probabilities(shown: np.ndarray) -> str:
-    """Where the probabilities of coordinates run, if these are numbers that differ."""
+    """At which probabilities coordinates lie, if these are numbers that differ."""
     if shown.dtype.kind == "U" or not 0 < np.ptp(shown) < np.inf:
         return ""
     n = len(shown)
@@ -238,7 +238,9 @@ def _probabilities(shown: np.ndarray) -> str:
     seen, right = (f"{p[0]:.3f} over {p[1]:.3f} to {p[-1]:.3f}" for p in pair)
     if seen == right:
         return ""
-    return f"For n = {n} your probabilities run from {seen}; (i + 1/2) / n runs from {right}."
+    return (
+        f"For n = {n} the probabilities of your coordinates run from {seen}; (i + 1/2) / n runs from {right}."
+    )
 
 
 def _orders(n: int) -> Formulas:
@@ -388,7 +390,7 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
     return {
         "": right,
         "These are numbers per image: take their mean.": each,
-        "The two results are swapped: the mutual information comes first.": right[::-1],
+        "This is the other of the two results: the mutual information comes first.": right[::-1],
         "The sign is turned: log q(z|x) - log q(z) first, then log q(z) - log p(z).": -right,
         "Averaged over dimensions: the log-density of a vector is a sum over its dimensions.": averaged,
         "The dimensions are kept apart: sum each log-density over them before anything else.": apart,

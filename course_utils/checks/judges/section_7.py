@@ -19,11 +19,13 @@ from torch import Tensor
 from course_utils import objectives
 from course_utils.checks.judges import gradients, layers
 from course_utils.checks.judges.core import Exercise, Finding, close, is_fact, problem_with, unless
+from course_utils.checks.judges.diagnoser import CALLS
+from course_utils.checks.judges.gaussians import standard_normal
 from course_utils.checks.judges.layers import sigmoid
 from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction
 from course_utils.checks.probes import section_7 as probes
-from course_utils.checks.probes.evidence import Evidence
+from course_utils.checks.probes.evidence import STEADY, Evidence
 from course_utils.checks.probes.witness import Witness
 from course_utils.engine import race
 
@@ -82,7 +84,9 @@ def _requests(decode: Callable[[Tensor, Tensor], Tensor], labels: Tensor, z: Ten
         "Every column shows the first label.": grid(labels[:1].expand(columns), z),
         "Codes and labels go in pairs: every label is wanted for every z.": shown(z[:pairs], labels[:pairs]),
         "z changes within a row: keep it for all the labels.": shown(codes, every),
-        "A row shows one label: labels repeat as a whole.": shown(z.repeat_interleave(columns, 0), each),
+        "Codes and labels both repeat one by one: labels repeat as a whole.": (
+            shown(z.repeat_interleave(columns, 0), each)
+        ),
         "Ten labels are written in: use those that are given.": grid(torch.arange(10), z),
         "The labels are counted from 0: use those that are given.": grid(torch.arange(columns), z),
         "Each label is decoded once, in order: use the labels as they are given.": grid(labels.unique(), z),
@@ -112,7 +116,10 @@ def _requests(decode: Callable[[Tensor, Tensor], Tensor], labels: Tensor, z: Ten
 
 
 def judge_count_active(seed: int, evidence: Evidence) -> list[Finding]:
-    return Table.of(probes.count_looks, seed, _counts, lambda mu, _: {"images": mu.shape[1]}).judge(
+    def sizes(mu: Tensor, _: float) -> dict[str, int]:
+        return {"images": mu.shape[1], CALLS: len(mu)}
+
+    return Table.of(probes.count_looks, seed, _counts, sizes).judge(
         evidence,
         Property("it counts the means that vary over images", 3, ["count"]),
         Property("it uses the given threshold, and counts only what lies above", 1, ["strict", "tie"]),
@@ -158,7 +165,9 @@ def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
         "The mean over dimensions is subtracted: take that over images.": ((mu - across) ** 2).mean(1),
         "E[x^2] - E[x]^2 loses its digits far from 0: subtract the mean first.": short,
         "This counts images: take the variance over images, dim 0.": mu.var(2, ddof=1),
-        "There is one variance over everything: take one per dimension, dim 0.": mu.var((1, 2))[:, None],
+        "It counts one at most: is there one variance over everything? Take one per dimension.": (
+            mu.var((1, 2))[:, None]
+        ),
         "Only the first 100 images are looked at.": mu[:, :100].var(1),
         "Only the first 20 dimensions are looked at.": var[:, :20],
     }
@@ -194,10 +203,10 @@ def judge_posterior_means(seed: int, evidence: Evidence) -> list[Finding]:
     mu, logvar = (part.detach().numpy() for part in model.encode(x.double()))
     if not (found[0].holds or problem_with(evidence, "all")) and evidence["all"].shape == mu.shape:
         seen, hint = evidence["all"], found[0].hint
-        # A sample's 198 noises have standard deviation 1 up to 6 standard errors.
-        if 0.7 < np.std((seen - mu) / np.exp(logvar / 2)) < 1.3:
+        noise = torch.from_numpy((seen - mu) / np.exp(logvar / 2))
+        if standard_normal(noise) and problem_with(evidence, STEADY):  # drawn anew, or after a seed
             hint = "These look like samples z: return the mean itself."
-        if close(np.sort(seen, 0), np.sort(mu, 0), 1e-4):
+        if close(np.sort(seen, 0), np.sort(mu, 0), 1e-4) and not close(seen, mu, 1e-4):
             hint = "All means are there, but in another order than the images."
         found[0] = replace(found[0], hint=hint)
     facts = {

@@ -35,11 +35,12 @@ PACKED_BYTES = 8_000_000  # the largest honest evidence has 0.5 million
 
 # What an answer leaves behind: under this key, the fact that it is nothing, or the first complaint.
 STEADY = "steady"
-# Under this key the complaint that several values came where one is asked for: then arrays are flat.
+# Under this key the complaint that not one tensor came where one is asked for: then arrays may be flat.
 FORM = "form"
 AGAIN = (
     "Called again with the same inputs it gives something else: does it draw, or keep something from before?"
 )
+ARRAY = "It is a NumPy array; a tensor is asked for."
 CHANGED = "It changes what it is given in place: work on a new tensor."
 SEED_SET = "It sets a seed, so that what is drawn repeats: do not set the seed."
 
@@ -104,7 +105,8 @@ def _same(once: np.ndarray, again: np.ndarray) -> bool:
 
 def _flat(evidence: Evidence, parts: Parts) -> np.ndarray:
     evidence[FORM] = np.array(parts.complaint)
-    return np.concatenate([as_array(value).ravel() for value in parts.values])
+    values = [as_array(value) for value in parts.values]
+    return values[0] if len(values) == 1 else np.concatenate([value.ravel() for value in values])
 
 
 def alone(value: Any) -> Any:
@@ -119,6 +121,8 @@ def one(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def single(*args: Any) -> Any:
         value = function(*args)
+        if isinstance(value, np.ndarray):
+            return Parts([value], ARRAY)
         if isinstance(value, list | tuple) and value:
             return Parts(value, f"It returned a {type(value).__name__}; return one tensor.")
         return alone(value)

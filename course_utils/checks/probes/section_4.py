@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from course_utils.checks.probes.evidence import NotNumbers, as_array, looking_at, one
+from course_utils.checks.probes.evidence import ARRAY, NotNumbers, Parts, as_array, looking_at, one
 from course_utils.checks.probes.inputs import generator
 from course_utils.checks.probes.predictions import prediction
 
@@ -98,12 +98,14 @@ def _samples(seed: int, case: str) -> tuple[Tensor, Tensor, Tensor]:
     return mu + (logvar / 2).exp() * noise, mu, logvar
 
 
-def two_numbers(answer: Callable[..., Any]) -> Callable[..., np.ndarray]:
-    def parts(*given: Tensor) -> np.ndarray:
-        found = as_array(answer(*given))
+def two_numbers(answer: Callable[..., Any]) -> Callable[..., Any]:
+    def parts(*given: Tensor) -> Any:
+        value = answer(*given)
+        found = as_array(value)
         if found.shape[:1] != (2,):
             raise NotNumbers("Two numbers are asked for: the mutual information and the marginal KL.")
-        return found.reshape(2) if found.size == 2 else found
+        found = found.reshape(2) if found.size == 2 else found
+        return Parts([found], ARRAY) if isinstance(value, np.ndarray) else found
 
     return parts
 

@@ -29,7 +29,7 @@ from course_utils.checks.probes.evidence import (
 )
 from course_utils.checks.probes.inputs import fact, generator
 from course_utils.checks.probes.predictions import prediction
-from course_utils.checks.probes.witness import NEVER, Witness, greys
+from course_utils.checks.probes.witness import Witness, greys
 from course_utils.engine import race
 
 # --- 7.1 MyCVAE -------------------------------------------------------------------------------------
@@ -151,7 +151,8 @@ def means_looks(seed: int) -> dict[str, tuple[Witness, Tensor, int]]:
 
 
 def probe_posterior_means(evidence: Evidence, answer: Any, seed: int) -> None:
-    look(evidence, one(answer), means_looks(seed))
+    looks = means_looks(seed)
+    look(evidence, one(answer), looks)
     came = {"training": Witness(seed, 3).float(), "evaluation": Witness(seed, 3).float().eval()}
     carried: list[bool] = []
 
@@ -159,7 +160,9 @@ def probe_posterior_means(evidence: Evidence, answer: Any, seed: int) -> None:
         # Whole batches, whatever comes back: how these are joined is seen above.
         value = answer(model, greys(seed, 9 * BATCH, 4), BATCH)
         if not model.modes:
-            raise NotNumbers(NEVER)
+            raise NotNumbers(
+                "A model is given and never called: is a result kept from before, or another used?"
+            )
         parts = value if isinstance(value, list | tuple) else [value]
         carried.append(any(getattr(part, "requires_grad", False) for part in parts))
         return value
@@ -171,7 +174,7 @@ def probe_posterior_means(evidence: Evidence, answer: Any, seed: int) -> None:
     facts = {
         "kept": lambda: _kept(seed, list(came.values()), carried),
         "mode": lambda: came["training"].in_mode(seed, False),
-        "batches": lambda: came["training"].in_batches(seed, BATCH),
+        "batches": lambda: looks["all"][0].in_batches(seed, BATCH),  # of which the last is smaller
         "restored": lambda: _restored(seed, came),
     }
     for name, found in facts.items():
