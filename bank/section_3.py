@@ -436,7 +436,7 @@ WRONG_LOSSES = edited(
             "logits squashed in place",
             "    pixels =",
             "    x_logits.sub_(0.0).mul_(1.0).add_(1e-3)\n    x_logits = x_logits - 1e-3\n    pixels =",
-            "in place: work on a new tensor",
+            "in place: work on a copy",
         ),
         (
             "reconstruction and KL swapped",

@@ -115,7 +115,7 @@ def judge_warm_up(seed: int, evidence: Evidence) -> list[Finding]:
             return ""
         for t, weight, expected in zip(times, evidence[key], right, strict=True):
             if not np.isclose(weight, expected, 1e-5, 1e-5):
-                return f"With share = {share:.2f} and top = {top:.2f}, t = {t:.2f} gives {weight:.3g}."
+                return f"With share = {share:.2f} and top = {top:.2f}, t = {t:.3g} gives {weight:.3g}."
         return ""
 
     claims = {

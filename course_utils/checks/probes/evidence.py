@@ -41,7 +41,7 @@ AGAIN = (
     "Called again with the same inputs it gives something else: does it draw, or keep something from before?"
 )
 ARRAY = "It is a NumPy array; a tensor is asked for."
-CHANGED = "It changes what it is given in place: work on a new tensor."
+CHANGED = "It changes what it is given in place: work on a copy."
 SEED_SET = "It sets a seed, so that what is drawn repeats: do not set the seed."
 
 
