@@ -738,7 +738,7 @@ WRONG_STEPS = edited(
             "is never called",
         ),
         ("rounded", "loss.item()", "int(loss.item())", "as if rounded"),
-        ("never above 500", "return loss.item()", "return min(loss.item(), 500.0)", "It is 500 whatever"),
+        ("never above 500", "return loss.item()", "return min(loss.item(), 500.0)", "it is 500 whatever"),
         ("a tensor returned", "loss.item()", "loss.detach()", "makes it a plain number"),
         ("a mean once more", "loss.backward()", "(loss / len(x)).backward()", "number of images once more"),
         ("the KL detached", "reconstruction + kl", "reconstruction + kl.detach()", "missing, or detached?"),
@@ -1414,7 +1414,7 @@ WRONG_LOSSES += edited(  # from strangers' answers
             "logvar clamped to -6 and 2",
             "    kl =",
             "    logvar = logvar.clamp(-6, 2)\n    kl =",
-            "kept above -6",
+            "kept between -6 and 2",
         ),
         (
             "rows summed, then averaged",

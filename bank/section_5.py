@@ -132,7 +132,12 @@ WRONG_SIZES = edited(
         ),
         ("rules swapped", '"conv"', '"transposed"', "two rules are swapped"),
         ("every layer transposed", "if kind", "if False and kind", "makes the side smaller"),
-        ("the kind misspelt", '== "conv"', '!= "transpose"', "holds: in a mixture each layer starts"),
+        (
+            "the kind misspelt",
+            '== "conv"',
+            '!= "transpose"',
+            "fault: in a mixture each layer starts",
+        ),
         (
             "stride 2 assumed",
             "stride, padding in layers:",

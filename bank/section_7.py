@@ -729,7 +729,7 @@ WRONG_MEANS = edited(
             "pieces that are larger than a batch",
             "images.split(batch_size)",
             "images.tensor_split(max(1, len(images) // batch_size))",
-            "8 images go through at once, 7 are allowed",
+            "8 codes or images go through at once, 7 are allowed",
         ),
         ("all images at once", "images.split(batch_size)", "[images]", "images go through at once"),
         ("in another order", "images.split", "images.flip(0).split", "in another order"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -79,13 +80,12 @@ def altered(formula: Callable[[Tensor, Tensor], Any], mu: Tensor, logvar: Tensor
     """What `formula` gives where somebody has made logvar, or the variance, harmless before."""
     mu, logvar = mu.double(), logvar.double()
     values = {}
-    for bound in BOUNDS:
-        for low, high, words in (
-            (-bound, math.inf, f"above {-bound:g}"),  # where both were seen, that explains more looks
-            (-math.inf, bound, f"below {bound:g}"),
-            (-bound, bound, f"between {-bound:g} and {bound:g}"),
-        ):
-            values[f"logvar is kept {words}: it may be any number."] = formula(mu, logvar.clamp(low, high))
+    # One bound before two: of those that explain as much the first is named.
+    for low, high in itertools.product((math.inf, *BOUNDS), repeat=2):
+        words = f"between {-low:g} and {high:g}"
+        if math.inf in (low, high):
+            words = f"above {-low:g}" if high == math.inf else f"below {high:g}"
+        values[f"logvar is kept {words}: it may be any number."] = formula(mu, logvar.clamp(-low, high))
     for least in (0.001, 0.01, 0.05, 0.1, 0.2, 0.5):
         hint = f"sigma is kept above {least:g}: it may be any positive number."
         values[hint] = formula(mu, logvar.clamp(min=2 * math.log(least)))
