@@ -1055,7 +1055,7 @@ WRONG_RACES = [
             (
                 "trained on a copy",
                 "    optimizer =",
-                "    model = __import__('copy').deepcopy(model)\n    optimizer =",
+                "    import copy\n    model = copy.deepcopy(model)\n    optimizer =",
                 "A network is as it was",
             ),
         ],
