@@ -50,6 +50,12 @@ def over_seeds(answers: list[Answer], first: int, *others: int) -> pytest.MarkDe
     )
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is: only what an answer computes counts."""
+    monkeypatch.setattr(evidence, "PATIENCE", 30)
+
+
 def right(exercise: str) -> Answer:
     """The bank's first right answer; the test fails with a sentence where there is none."""
     answers = [answer for answer in RIGHT if answer.exercise == exercise]
