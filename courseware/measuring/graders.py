@@ -72,6 +72,8 @@ def limit(good: int, of: int) -> float:
 
 def share(good: int, of: int) -> str:
     """A count with its limit, as the tables show it: rounded down, as a limit must be."""
+    if not of:
+        return "none"  # of what returns nothing, generated answers change nothing
     return f"{good} of {of} (≥ {math.floor(100 * limit(good, of))}%)"
 
 

@@ -77,3 +77,8 @@ def test_the_stored_figures_meet_the_goals():
     assert row.caught == row.wrong
     assert row.accepted == row.right
     assert row.diagnosed >= 0.95 * row.wrong
+
+
+def test_a_table_says_that_there_is_none_where_no_answer_of_a_kind_could_be_made():
+    cells = graders.Tally("7.12", "train", 1, 0, 0, 3, 3, 0, 5.0).cells()
+    assert cells == ("7.12", "train", "none", "3 of 3 (≥ 36%)", "none", "5.00")

@@ -102,7 +102,6 @@ def _samples(mu: Tensor, logvar: Tensor, eps: Tensor) -> dict[str, Any]:
     sigma = (logvar / 2).exp()
     drawn = {hint: mean + std * eps for hint, (mean, std) in noise.samplers(mu, logvar).items()}
     return drawn | {
-        "Your sigma looks like exp(-logvar / 2): the exponent has the wrong sign.": mu + eps / sigma,
         "Your sigma looks like exp(logvar / 4): one root too many.": mu + sigma.sqrt() * eps,
         "Your sigma looks like exp(2 * logvar); it should be exp(logvar / 2).": mu + sigma**4 * eps,
         "Your sigma is half of what it should be.": mu + sigma * eps / 2,
