@@ -30,7 +30,7 @@ Map = Callable[[Tensor], Tensor]
 
 MOST = 12_000_000  # numbers in all parameters together; what is asked for has 1.1 million
 SHARED = "decode uses a weight of encode once more: each layer has weights of its own."
-PARTLY = "with latent_dim = {}, of the layers asked for those that are there have the sizes asked for"
+AS_FAR = "with latent_dim = {}, of the layers asked for those that are there have the sizes asked for"
 FEW = " Only {} of {} layers of the model play a part: is one made anew in every call?"
 MIXED = "What an image gives depends on the other images of the batch: where do they meet?"
 CUT_OFF = "A gradient does not reach all that it should: is something detached, rounded, or under no_grad?"
@@ -594,7 +594,7 @@ class Networks:
             if way
         )
         hint = self._sizes()
-        partly = PARTLY.format(self.cases["main"].sizes[0])
+        partly = AS_FAR.format(self.cases["main"].sizes[0])
         return so_far(partly if others and not hint else claim, 1, hint, self.unseen)
 
     def _sizes(self) -> str:
