@@ -2,9 +2,10 @@
 
 The `contestants` train one network on one objective, each in a process of its own, so that nothing of one
 helps another, and in turns, so that whatever else the machine does meets all of them. Of the two epochs of a
-round the second counts; then each trains in its own way, with several seeds (docs/measurements.md): at equal
-settings only the nats are taken from there, for how long an epoch takes the rounds have said. What is
-measured is kept at once in `build/bench/`: a call after an interruption measures what is missing.
+round the second counts; then each trains in its own way, with several seeds (docs/measurements.md): the fast
+path alone, against the clock; the others side by side, for only their nats are taken from there: how long an
+epoch takes the rounds have said. What is measured is kept at once in `build/bench/`: a call after an
+interruption measures what is missing.
 """
 
 import importlib.util
@@ -16,7 +17,8 @@ import platform
 import re
 import statistics
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
@@ -84,17 +86,37 @@ def measure(kind: str, data_name: str, seeds: int, folder: Path, say: record.Say
             nats = figures["rates"][str(rate)] = curve["negative_elbo"][-1]
             say(f"rate {rate}: {nats:.2f} nats on validation images")
             record.keep(file, figures)
-        # First what has to be timed: the rest may share the machine.
         every = itertools.product(range(seeds), names)
-        for seed, name in sorted(every, key=lambda one: one[1] != BY_RECIPE):
-            curves = figures["curves"].setdefault(name, {})
-            if str(seed) not in curves:
-                how = _how(name, seed, literature.best(figures["rates"]))
-                curve = curves[str(seed)] = train(name, EPOCHS, True, how)
-                nats, seconds = curve["negative_elbo"][-1], curve["seconds"][-1]
-                say(f"seed {seed}, {name}: {nats:.2f} nats after {seconds:.0f} s")
-                record.keep(file, figures)
+        missing = [(name, seed) for seed, name in every if str(seed) not in figures["curves"].get(name, {})]
+        side_by_side = ProcessPoolExecutor(min(4, os.cpu_count() or 1), spawn, torch.set_num_threads, (1,))
+        stack.callback(side_by_side.shutdown, cancel_futures=True)
+        rate = literature.best(figures["rates"])
+
+        def start(pool: Executor, name: str, seed: int) -> Future:
+            how = _how(name, seed, rate)
+            return pool.submit(contestants.train, name, kind, data_name, EPOCHS, True, how)
+
+        for name, seed, curve in _trainings(missing, start, pools[BY_RECIPE], side_by_side):
+            figures["curves"].setdefault(name, {})[str(seed)] = curve
+            nats, seconds = curve["negative_elbo"][-1], curve["seconds"][-1]
+            say(f"seed {seed}, {name}: {nats:.2f} nats after {seconds:.0f} s")
+            record.keep(file, figures)
     return figures
+
+
+def _trainings(
+    missing: list[tuple[str, int]],
+    start: Callable[[Executor, str, int], Future],
+    alone: Executor,
+    side_by_side: Executor,
+) -> Iterator[tuple[str, int, Figures]]:
+    """Those that are timed, one after the other; then the others, as each of them is done."""
+    for name, seed in missing:
+        if name == BY_RECIPE:
+            yield name, seed, start(alone, name, seed).result()
+    running = {start(side_by_side, *one): one for one in missing if one[0] != BY_RECIPE}
+    for future in as_completed(running):
+        yield *running[future], future.result()
 
 
 def _how(name: str, seed: int = 0, rate: float | None = None) -> How:
@@ -257,9 +279,10 @@ def comparison(kind: str, data_name: str, figures: Figures) -> Comparison:
     for name, curves in clocked(figures).items():
         took = np.array([_seconds(one, name) for one in rounds])
         seconds, speed_up, share = (float(np.median(one)) for one in (took, textbook / took, floor / took))
-        ends = [(one["negative_elbo"][-1], seconds_to(one, level), one["memory"]) for one in curves]
-        nats, reached, memory = map(list, zip(*ends, strict=True))
-        loops.append(Loop(name, seconds, speed_up, share, nats, reached, max(memory)))
+        nats = [one["negative_elbo"][-1] for one in curves]
+        reached = [seconds_to(one, level) for one in curves]
+        memory = max(one[name]["memory"] for one in rounds)
+        loops.append(Loop(name, seconds, speed_up, share, nats, reached, memory))
     here = {name: figures["here"][name] for name in ("machine", "device", "recipe")}
     here |= {name: float(np.median(limits[name])) for name in ("float32", "bfloat16")}
     here |= {"rate": literature.best(figures["rates"]), "date": figures["date"]}

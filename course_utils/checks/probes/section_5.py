@@ -20,8 +20,8 @@ RUN = 8  # starting sizes of each stack: a wrong way to round agrees with the ri
 
 
 def drawn_stacks(seed: int) -> dict[str, tuple[Stack, range]]:
-    """Three stacks each of convolutions ("down"), of transposed ones ("up"), of both ("mixed"), with a run of
-    starting sizes."""
+    """Three stacks each of convolutions ("down"), of transposed ones ("up"), of both ("mixed", where the last
+    layer keeps the size), with a run of starting sizes."""
     g = generator(seed, 1)
 
     def draw(low: int, high: int) -> int:
@@ -31,7 +31,7 @@ def drawn_stacks(seed: int) -> dict[str, tuple[Stack, range]]:
     for i in range(3):
         down = [(5, 3, 1), (draw(3, 4), 2, 2), (3, 2, 0), (2, 3, 1)]
         up = [(draw(3, 5), 2, 1), (draw(4, 6), 3, 2), (3, 1, 0)]
-        mixed = [(draw(3, 5), 3, 2), (draw(4, 6), 2, 1), (3, 2, 2), (4, 3, 1)]
+        mixed = [(draw(3, 5), 3, 2), (draw(4, 6), 2, 1), (3, 2, 2), (4, 3, 1), (3, 1, 1)]
         for key, kinds, stack, low, high in (
             ("down", ["conv"], down, 60, 160),
             ("up", ["transposed"], up, 3, 30),
