@@ -965,6 +965,13 @@ WRONG_ELBOS += edited(
         ),
         ("a tenth of the KL", "kl = 0.5 * ", "kl = 0.05 * ", "In the sum the KL counts"),
         ("the KL halved twice", "kl = 0.5 * ", "kl = 0.25 * ", "or halved twice"),
+        ("free bits for an image", "mean(0) - kl", "mean(0) - kl.clamp(min=1)", "An image costs 1 or more"),
+        (
+            "free bits",
+            "0.5 * (mu**2 + logvar.exp() - 1 - logvar)",
+            "(0.5 * (mu**2 + logvar.exp() - 1 - logvar)).clamp(min=0.3)",
+            "A dimension costs 0.3 or more",
+        ),
         (
             "probabilities averaged",
             "    return torch.stack(log_likelihoods).mean(0)",

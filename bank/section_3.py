@@ -272,6 +272,12 @@ WRONG_VAES = edited(
         ("encode returns nothing", _HEADS, "self.fc_mu(hidden), self.fc_logvar(hidden)", "returned None"),
         ("super().__init__() forgotten", "super().__init__()", "pass", "Your code stopped"),
         ("no nn.Module", "MyVAE(nn.Module)", "MyVAE", "The class is no nn.Module"),
+        (
+            "20 numbers in one head",
+            "self.fc_logvar = nn.Linear(256, latent_dim)",
+            "self.fc_logvar = nn.Linear(256, 20)",
+            "logvar: its shape is (1, 20); expected (1, 1).",
+        ),
     ],
 )
 

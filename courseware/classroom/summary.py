@@ -167,7 +167,8 @@ def _for_a_look(result: Result, penalty: float) -> list[str]:
     faults = [fault for fault in result.faults if fault.reason not in ORDINARY]
     order = [*FIRST, *(reason for reason in Reason if reason not in FIRST)]
     why = [str(fault) for fault in sorted(faults, key=lambda fault: order.index(fault.reason))]
-    if result.waited or any(ENDLESS in (one.note, *one.failed.values()) for one in result.verdicts):
+    said = [line for one in result.verdicts for line in (one.note, *one.failed.values())]
+    if result.waited or any(line.endswith(ENDLESS) for line in said):
         why.append("points were lost to a limit of time")
     why += [f"{name}: {remark}" for name, one in result.notebooks.items() for remark in one.remarks]
     return why + [f"late: {penalty:g} points taken"] * (penalty > 0)

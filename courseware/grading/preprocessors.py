@@ -39,7 +39,7 @@ MESSAGES = {"stream", "display_data", "execute_result", "error", "clear_output",
 ASK = '__import__("course_utils.checks.probes").checks.probes.observe("{name}", globals(), {seed}, {watched})'
 NOT_RUN = "[not run in grading: no graded cell needs it]\n"
 ATTEMPTS = 3  # at a cell in which the kernel ended, or at a start: somebody else may have killed it
-GRADED_SECONDS = 60  # a check stops an answer after ten; only one that cannot be stopped is still there
+GRADED_SECONDS = 120  # a check stops an answer long before; only one that cannot be stopped is still there
 
 
 def asked_of(cell: NotebookNode) -> str:

@@ -639,6 +639,9 @@ class Networks:
         if found.shape != value.shape:
             right = (len(value), 1, 28, 28) if key == "logits" else value.shape
             return f"its shape is {found.shape}; expected {right}."
+        (own, *_), (first, *_) = self.cases[case].sizes, self.cases["main"].sizes
+        if self.asked[key][-1] == first and found.shape[1] != own:
+            return f"its shape is {found.shape}; expected {(len(value), own)}."
         alike = _alike(found, value, way.end, 2e-3)  # a lone number may be a small difference of large ones
         return "" if alike else "its numbers come about in another way than with the first model."
 

@@ -161,6 +161,7 @@ def divergences(mu: Tensor, logvar: Tensor, pixels: int) -> dict[str, Tensor]:
         "The KL is one value per image: average over the batch.": parts.sum(1),
         "The KL is one value per dimension: sum over them.": parts.mean(0),
         **{hint: part.sum(1).mean() for hint, part in sums.items()},
+        **{hint: kept.mean() for hint, kept in floored(parts.sum(1), "An image").items()},
         **weighed("KL", k, {"images": n, "latent dimensions": d}),
         "The KL is divided by the number of pixels: only sum it over dimensions.": k / pixels,
     }

@@ -64,18 +64,20 @@ class Parts:
     complaint: str
 
 
-def record(evidence: Evidence, key: str, function: Callable[..., Any], *args: Any) -> None:
+def record(
+    evidence: Evidence, key: str, function: Callable[..., Any], *args: Any, times_longer: int = 1
+) -> None:
     """Call `function` and keep what it returns as evidence[key], or the sentence that says what went wrong.
 
     It is given copies of tensors, lists and dicts; that it changes one, or leaves a switch of torch another
-    way, is noted. Once a call did not return, the others are not tried.
+    way, is noted. Once a call did not return, the others are not tried. One that trains may take longer.
     """
     for value in evidence.values():
-        if value.dtype.kind == "U" and value.item() in (ENDLESS, WAITING):
+        if value.dtype.kind == "U" and value.item().endswith((ENDLESS, WAITING)):
             evidence[key] = value
             return
     try:
-        with _time_limit(CALL_SECONDS), _switches(evidence):
+        with _time_limit(times_longer * CALL_SECONDS), _switches(evidence):
             value = called(evidence, function, *args)
             evidence[key] = _flat(evidence, value) if isinstance(value, Parts) else as_array(value)
     except KeyboardInterrupt:  # the stop button is the student's
@@ -240,7 +242,11 @@ def _time_limit(seconds: float) -> Iterator[None]:
         while not over.wait(left):
             used, passed = clock() - began, time.monotonic() - started
             if used >= seconds or passed >= PATIENCE * seconds:
-                rang.append(ENDLESS if used >= seconds else WAITING)
+                rang.append(
+                    f"It did not return within {seconds:.0f} seconds: {ENDLESS}"
+                    if used >= seconds
+                    else f"It was stopped after {PATIENCE * seconds:.0f} seconds {WAITING}"
+                )
                 _interrupt()
                 return
             left = max(min(seconds - used, PATIENCE * seconds - passed), seconds / 100)

@@ -124,13 +124,14 @@ def _elbo_inputs(seed: int, samples: int = 7, n: int = 3) -> tuple[Tensor, Tenso
 
 
 def elbo_looks(seed: int) -> dict[str, tuple[Any, ...]]:
-    """decode, x, mu, logvar and eps. In "prior" q is the prior, so that the KL is 0; in "bold" the logits
-    lie between about -60 and 60, in "extreme" q is very narrow or far away."""
+    """decode, x, mu, logvar and eps. In "prior" q is the prior for the first image, and in one dimension for
+    the others; in "bold" the logits lie between about -60 and 60, in "extreme" q is very narrow or far away."""
     x, mu, logvar, eps = _elbo_inputs(seed + 1)
     pale, narrow = linear(seed), torch.tensor([[-30.0, 1], [4, -12], [0, -50]])
+    away = torch.tensor([[0.0, 0], [1, 0], [1, 0]])
     return {
         "elbo": (pale, *_elbo_inputs(seed)),
-        "prior": (pale, x, 0 * mu, 0 * logvar, eps),
+        "prior": (pale, x, away * mu, away * logvar, eps),
         "one": (pale, *_elbo_inputs(seed + 2, samples=1, n=1)),
         "bold": (linear(seed, 8.0), *_elbo_inputs(seed + 3, samples=4)),
         "extreme": (linear(seed, 0.05), x, 5 * mu, narrow, eps),
