@@ -235,7 +235,7 @@ WRONG_VAES = edited(
             "a layer of the decoder left out",
             _UP,
             "nn.Linear(latent_dim, 512), nn.ReLU(), nn.Linear(512, 784)",
-            "3 layers are asked for",
+            "3 layers one after the other",
         ),
         ("a width mistyped", "(512, 256)", "(512, 265)", "Your code stopped"),
         (

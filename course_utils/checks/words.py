@@ -9,7 +9,8 @@ SENTENCE = 400  # characters of an error message that are worth keeping
 
 NOT_YET = "This part is still to be written: it raises NotImplementedError."
 OWN = "This calls `course_utils.{}`, the course's own solution, which earns nothing: write one of yours."
-ENDLESS = "is there a loop that never ends?"  # how the sentence ends of a call that was stopped
+# How the sentence ends of a call that was stopped.
+ENDLESS = "is there far too much work, or a loop that never ends?"
 WAITING = "in which it mostly waited: does it sleep?"
 
 

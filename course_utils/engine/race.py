@@ -6,6 +6,7 @@ here cost is counted in products of matrices, which are nearly all the work and 
 Images are the embedded digits, whatever data set the lessons run on.
 """
 
+import math
 import time
 from collections.abc import Callable
 from functools import cache
@@ -53,13 +54,21 @@ def tried(train: Callable[[Model, Tensor, int], object], seed: int) -> str:
     return f"seed {seed}: −ELBO {negative_elbo(model):.1f} for {cost}"
 
 
+class Overspent(Exception):
+    """An entry goes on far beyond the budget."""
+
+
 class Work(TorchDispatchMode):
     """Counts what runs inside: multiplications in products of matrices, an optimiser's own among them.
 
-    PyTorch's FlopCounterMode counts the same, module by module, and makes a step take twice as long.
+    PyTorch's FlopCounterMode counts the same, module by module, and makes a step take twice as long. Raises
+    Overspent after the work of `most` images.
     """
 
-    flops = 0
+    def __init__(self, most: float = math.inf) -> None:
+        super().__init__()
+        self.flops = 0
+        self.limit = most * _of_an_image() if most < math.inf else math.inf
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -67,6 +76,10 @@ class Work(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         if count := flop_registry.get(func._overloadpacket):
             self.flops += count(*args, **(kwargs or {}), out_val=result)
+            if self.flops > self.limit:
+                raise Overspent(
+                    f"It was stopped after the work of {self.images:,.0f} images: the budget is {BUDGET:,}."
+                )
         return result
 
     @property

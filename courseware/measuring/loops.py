@@ -38,6 +38,7 @@ from courseware.measuring.contestants import BATCH, EQUAL, KINDS, RATES, RECIPES
 Figures = dict[str, Any]  # what is measured of one network
 EPOCHS = 20
 ROUNDS = 5
+TUNED = ", tuned"  # how the names of those end
 BY_RECIPE = "fast"  # whose own epochs are no longer those of the rounds
 
 
@@ -86,11 +87,11 @@ def measure(kind: str, data_name: str, seeds: int, folder: Path, say: record.Say
             nats = figures["rates"][str(rate)] = curve["negative_elbo"][-1]
             say(f"rate {rate}: {nats:.2f} nats on validation images")
             record.keep(file, figures)
-        every = itertools.product(range(seeds), names)
+        rate = literature.best(figures["rates"])
+        every = itertools.product(range(seeds), [name for name in names if _trained_as(name, rate) == name])
         missing = [(name, seed) for seed, name in every if str(seed) not in figures["curves"].get(name, {})]
         side_by_side = ProcessPoolExecutor(min(4, os.cpu_count() or 1), spawn, torch.set_num_threads, (1,))
         stack.callback(side_by_side.shutdown, cancel_futures=True)
-        rate = literature.best(figures["rates"])
 
         def start(pool: Executor, name: str, seed: int) -> Future:
             how = _how(name, seed, rate)
@@ -121,7 +122,13 @@ def _trainings(
 
 def _how(name: str, seed: int = 0, rate: float | None = None) -> How:
     """The tuned ones alone have the rate, and workers."""
-    return How(seed, rate or How().rate, min(4, os.cpu_count() or 1)) if name.endswith("tuned") else How(seed)
+    return How(seed, rate or How().rate, min(4, os.cpu_count() or 1)) if name.endswith(TUNED) else How(seed)
+
+
+def _trained_as(name: str, rate: float | None) -> str:
+    """Whose trainings show how far it gets: where the rate chosen is the usual one, a tuned loop only loads
+    its images another way, and a seed is of no more use to it than to the loop that it was."""
+    return name.removesuffix(TUNED) if rate == How().rate else name
 
 
 def machine() -> str:
@@ -141,8 +148,9 @@ def _seconds(round_: dict[str, Any], name: str) -> float:
 
 def clocked(figures: Figures) -> dict[str, list[dict[str, Any]]]:
     """The trainings by contestant, in the table's order, with the seconds to the end of each epoch."""
-    found = {}
-    for name, curves in sorted(figures["curves"].items(), key=lambda one: list(EQUAL).index(one[0])):
+    found, rate = {}, literature.best(figures["rates"])
+    for name in (name for name in EQUAL if name in figures["rounds"][0]):
+        curves = figures["curves"][_trained_as(name, rate)]
         epoch = float(np.median([_seconds(one, name) for one in figures["rounds"]]))
         found[name] = [
             curve if name == BY_RECIPE else curve | {"seconds": [epoch * (i + 1) for i in range(len(nats))]}
@@ -252,7 +260,8 @@ class Comparison:
         else:
             split = f"{quick.speed_up:.1f} times by its code and {gain / quick.speed_up:.1f} by its recipe"
             there = f"reaches {level} {gain:.1f} times sooner than the textbook loop, {split}"
-        tuned = f" The tuned ones have a rate of {self.rate:g}." if self.rate else ""
+        as_usual = ", the usual one, and the others' trainings" * (self.rate == How().rate)
+        tuned = f" The tuned ones have a rate of {self.rate:g}{as_usual}." if self.rate else ""
         seeds = f", medians over {len(quick.nats)} seeds" if len(quick.nats) > 1 else ", one seed"
         batches = self.recipe["batch_size"]
         muon = "; Muon for hidden matrices" if self.recipe.get("muon") else ""

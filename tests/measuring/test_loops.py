@@ -303,6 +303,21 @@ def test_all_are_timed_then_a_rate_is_chosen_then_each_is_trained_in_turn(faked,
     assert trained == [(name, seed, rate_of[name]) for name, seed in every]  # what is timed comes first
 
 
+def test_where_the_usual_rate_is_the_best_a_tuned_loop_trains_as_the_untuned_one(
+    faked, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(loops, "RATES", (1e-3,))
+    calls = faked()
+    figures = loops.measure("VAE", "digits", 2, tmp_path, print)
+    assert [call[:2] for call in calls if call[0] == "textbook, tuned"] == [
+        ("textbook, tuned", False)
+    ]  # timed
+    every = loops.clocked(figures)
+    assert list(every) == list(NAMES)
+    nats = [[curve["negative_elbo"] for curve in every[name]] for name in NAMES[:2]]
+    assert nats[0] == nats[1]
+
+
 @pytest.mark.parametrize(("stop", "kept"), [(2, 0), (6, 6), (9, 9), (13, 13)], ids=str)
 def test_an_interrupted_run_goes_on_where_it_stopped(stop, kept, faked, tmp_path):
     """After the training before; a round is timed as a whole."""
@@ -322,7 +337,7 @@ def test_a_run_trains_every_loop_in_a_process_of_its_own(tiny_mnist, tmp_path: P
     monkeypatch.setattr(loops, "ROUNDS", 1)
     monkeypatch.setattr(loops, "EPOCHS", 2)
     monkeypatch.setattr(loops, "EQUAL", {name: EQUAL[name] for name in NAMES})
-    monkeypatch.setattr(loops, "RATES", (1e-3,))
+    monkeypatch.setattr(loops, "RATES", (2e-3,))
     figures = loops.measure("VAE", "mnist", 1, tmp_path, lambda line: None)
     assert 0 < figures["curves"]["textbook, tuned"]["0"]["negative_elbo"][-1] < 784
     assert figures["rounds"][0]["fast"]["memory"] > 0.1

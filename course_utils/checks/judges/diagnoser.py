@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 Sizes = Mapping[str, int]  # what is counted, in the plural: 'images', 'latent dimensions', 'pixels'
-CALLS = "calls"  # a size of looks in which each number is of a call of its own
+CALLS = "calls"  # a size of looks whose first axis runs over calls
 Change = Callable[[np.ndarray, Sizes], Any]
 Named = tuple[str, Change]  # a change under its sentence
 
@@ -38,7 +38,7 @@ def diagnose(looks: Sequence[Seen], tolerance: float = 1e-4) -> Named | None:
     if len(_finite(looks)) < (1 if all(np.isfinite(look.actual).all() for look in looks) else 2):
         return None
     names = _counted(looks)
-    one = itertools.chain(changes(looks[0].right.shape, names), _bounds(looks))
+    one = itertools.chain(changes(looks[0].right.shape, names, _calls(looks[0])), _bounds(looks))
     more = itertools.chain(_parts(looks, names, tolerance), _pairs(looks, names, tolerance))
     return _first(itertools.chain(one, more), looks, tolerance)
 
@@ -173,11 +173,11 @@ REDUCED: dict[str, Callable[..., Any]] = {
 ORDINAL = ("first", "second", "third", "fourth", "fifth")
 
 
-def changes(shape: tuple[int, ...], names: Sequence[str]) -> Iterator[Named]:
+def changes(shape: tuple[int, ...], names: Sequence[str], calls: int = 0) -> Iterator[Named]:
     """All that a learner may have done to a result of this shape, where these are counted: the simplest
-    first."""
+    first. So many axes at its front are those of calls, which nobody mixes."""
     yield from _of_numbers(names)
-    yield from _of_form(shape)
+    yield from _of_form(shape, calls)
 
 
 def _of_numbers(names: Sequence[str]) -> Iterator[Named]:
@@ -190,11 +190,14 @@ def _of_numbers(names: Sequence[str]) -> Iterator[Named]:
         yield sentence, _sized(lambda y, n, m: y * n / m, name, other)
 
 
-def _of_form(shape: tuple[int, ...]) -> Iterator[Named]:
+def _of_form(shape: tuple[int, ...], calls: int = 0) -> Iterator[Named]:
     """What moves, drops or reduces numbers."""
-    yield "It is flattened: the shape has to stay.", _sized(np.ravel)
-    for axis in range(len(shape)):
-        yield from ((sentence, _sized(function)) for sentence, function in _along(axis, shape))
+    if not calls:
+        yield "It is flattened: the shape has to stay.", _sized(np.ravel)
+    for axis in range(calls, len(shape)):
+        yield from ((sentence, _sized(function)) for sentence, function in _along(axis, shape, calls))
+    if calls:
+        return
     yield "It is the sum of everything: the shape has to stay.", _sized(np.sum)
     yield "It is the mean of everything: the shape has to stay.", _sized(np.mean)
     if len(shape) == 2:
@@ -208,9 +211,16 @@ def _sized(function: Callable[..., Any], *names: str) -> Change:
     return lambda right, sizes: function(right, *(sizes[name] for name in names))
 
 
-def _along(axis: int, shape: tuple[int, ...]) -> Iterator[tuple[str, Callable[[np.ndarray], Any]]]:
+def _calls(look: Seen) -> int:
+    """How many axes of the look are those of calls."""
+    return int(CALLS in look.sizes)
+
+
+def _along(
+    axis: int, shape: tuple[int, ...], calls: int
+) -> Iterator[tuple[str, Callable[[np.ndarray], Any]]]:
     """What may have happened along one axis."""
-    along = f" along the {ORDINAL[axis]} axis" if len(shape) > 1 else ""
+    along = f" along the {ORDINAL[axis - calls]} axis" if len(shape) > 1 + calls else ""
     where = along.strip() or "of the entries"
     if shape[axis] == 2:
         yield f"The two have changed places{along}.", lambda y: np.flip(y, axis)
@@ -238,7 +248,7 @@ def _bounds(looks: Sequence[Seen]) -> Iterator[Named]:
     numbers = np.concatenate([look.actual.ravel() for look in looks])
     low, high = float(numbers.min()), float(numbers.max())
     if low == high:
-        held = "is it computed from the arguments, or held at a limit?"
+        held = "is it held at a limit, or is what makes a difference lost on the way?"
         constant = f"Here it is {low:.4g} whatever it is given: {held}"
         if numbers.size > 1:
             yield constant, _sized(lambda y: np.full_like(y, low))
@@ -267,7 +277,8 @@ def _parts(looks: Sequence[Seen], names: Sequence[str], tolerance: float) -> Ite
         numbers = np.concatenate([part.ravel() for one in rest for part in (one.actual, one.right)])
         if len(numbers) < 8 and (numbers == numbers.round()).all():
             continue  # a few counts: some change is sure to give them by chance
-        tried = itertools.chain(changes(rest[0].right.shape, names), _pairs(rest, names, tolerance))
+        every = changes(rest[0].right.shape, names, _calls(looks[0]))
+        tried = itertools.chain(every, _pairs(rest, names, tolerance))
         if all(np.unique(part).size == 1 for one in rest for part in (one.actual, one.right)):
             tried = itertools.chain(_bounds(rest))  # one number in place of another tells no more
         found = _first(tried, rest, tolerance)
@@ -294,7 +305,7 @@ def _pairs(looks: Sequence[Seen], names: Sequence[str], tolerance: float) -> Ite
     if len(finite) < (8 if (finite == finite.round()).all() else 2):
         return
     tolerance = min(tolerance, 2e-6) if len(finite) == 2 else tolerance
-    firsts = list(changes(look.right.shape, names))
+    firsts = list(changes(look.right.shape, names, _calls(look)))
     between = [changed(change, look.right, look.sizes) for _, change in firsts]
     fitting = [place for place, value in enumerate(between) if value.shape == look.actual.shape]
     # What is done to each number is tried on a few of them, and after all first changes at once.
@@ -304,7 +315,9 @@ def _pairs(looks: Sequence[Seen], names: Sequence[str], tolerance: float) -> Ite
         yield from (_both(firsts[fitting[place]], two) for place in np.flatnonzero(alike))
     forms = {
         shape: [
-            two for two in _of_form(shape) if changed(two[1], np.zeros(shape), {}).shape == look.actual.shape
+            two
+            for two in _of_form(shape, _calls(look))
+            if changed(two[1], np.zeros(shape), {}).shape == look.actual.shape
         ]
         for shape in {value.shape for value in between}
     }
@@ -382,11 +395,13 @@ def _entries(wrong: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
 def _said(axis: int, wrong: np.ndarray, look: Seen) -> str:
     """Which of the entries along an axis are wrong."""
     places, n = np.flatnonzero(wrong), len(wrong)
-    if CALLS in look.sizes:
+    calls = _calls(look)
+    if axis < calls:
         return f"It is wrong in {len(places)} of {n} calls."
-    which = f"the {ORDINAL[axis]} axis" if look.right.ndim > 1 else "the result"
+    which = f"the {ORDINAL[axis - calls]} axis" if look.right.ndim > 1 + calls else "the result"
     if len(places) == 1:
         return f"Along {which} only entry {places[0]} of 0 to {n - 1} is wrong."
     if len(places) == n - places[0]:
-        return f"Along {which} entries 0 to {places[0] - 1} are right, from {places[0]} on they are wrong."
+        right = "entry 0 is" if places[0] == 1 else f"entries 0 to {places[0] - 1} are"
+        return f"Along {which} {right} right, from {places[0]} on they are wrong."
     return f"Along {which} {len(places)} of {n} entries are wrong, the first is {places[0]}."

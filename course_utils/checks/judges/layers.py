@@ -30,7 +30,7 @@ Map = Callable[[Tensor], Tensor]
 
 MOST = 12_000_000  # numbers in all parameters together; what is asked for has 1.1 million
 SHARED = "decode uses a weight of encode once more: each layer has weights of its own."
-AS_FAR = "with latent_dim = {}, of the layers asked for those that are there have the sizes asked for"
+AS_FAR = "with latent_dim = {}, the layers asked for that are there give as many numbers as asked for"
 FEW = " Only {} of {} layers of the model play a part: is one made anew in every call?"
 MIXED = "What an image gives depends on the other images of the batch: where do they meet?"
 CUT_OFF = "A gradient does not reach all that it should: is something detached, rounded, or under no_grad?"
@@ -261,9 +261,9 @@ class Way:
         stages = (replace(stage, bend=bend) if i in places else stage for i, stage in enumerate(self.stages))
         return replace(self, stages=tuple(stages))
 
-    def hint(self, given: Given, inside: int) -> str:
-        """What is wrong before the end, where `inside` layers should stand before the last one; but for
-        their sizes."""
+    def hint(self, given: Given, name: str, inside: int) -> str:
+        """What is wrong before the end of the output of this name, where `inside` layers should stand before
+        the last one; but for their sizes."""
         places = [place for stage in self.stages for place in (stage.weight, *stage.biases)]
         if not all(given.known[place].registered for place in places):
             return HIDDEN
@@ -278,7 +278,8 @@ class Way:
             return self.start or self.label
         if len(self.hidden) != inside:
             sizes = ", ".join(map(str, self.sizes))
-            return f"{inside + 1} layers are asked for, one after the other; here they give {sizes} numbers."
+            asked = f"{inside + 1} layers one after the other should lead to {name}"
+            return f"{asked}; here they give {sizes} numbers."
         if "convolution" in kinds:
             before = "An upsampling before it, a" if any(stage.upsampling for stage in self.stages) else "A"
             return f"{before} convolution stands in place of a transposed one."
@@ -525,7 +526,7 @@ class Networks:
         way = self.ways[key]
         if not way:
             return self.unknown(key)
-        hint = way.hint(self.given(key), len(self.asked[key]) - 1)
+        hint = way.hint(self.given(key), self.names[key], len(self.asked[key]) - 1)
         others = {place for one, way in self.ways.items() if one != key and way for place in way.weights}
         shares = key == "logits" and not others.isdisjoint(way.weights)
         return self.reasons[key] or hint or SHARED * shares
@@ -679,7 +680,7 @@ def judge_vae(
         unless(claims["decode"], 1.5, found.whole("logits")),
         found.sizes(claims["sizes"]),
         so_far(claims["batches"], 0.5, batches, found.unseen),
-        so_far("gradients reach all weights and the codes", 0.5, found.gradients(), found.unseen),
+        so_far("gradients reach the codes and all weights in use", 0.5, found.gradients(), found.unseen),
     ]
 
 

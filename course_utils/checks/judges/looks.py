@@ -21,6 +21,7 @@ from course_utils.checks.judges.diagnoser import Seen, Sizes, changed, described
 from course_utils.checks.probes.evidence import AGAIN, CHANGED, FORM, STEADY, Evidence, as_array
 
 PARTLY = " (Not everywhere: other numbers are right.)"  # of a mistake that would show in more looks
+ELSEWHERE = " Other calls give what is right."
 CHANCE = 1e-5  # by how much a single number, which may agree with something by chance, may be off
 Formula = Callable[[str], Any]  # what a look with this key should give
 Formulas = Mapping[str, Any]  # what one look gives: the right value under '', each mistake's under its hint
@@ -137,7 +138,8 @@ class Table:
         if complaint in (AGAIN, CHANGED):  # then numbers tell little
             return complaint, None
         seen = described(self._seen(evidence, off[0]), self.tolerance, named)
-        return f"{seen} {looked.otherwise}".strip(), None
+        elsewhere = ELSEWHERE * (len(off) < len(looked.keys))
+        return f"{seen}{elsewhere} {looked.otherwise}".strip(), None
 
     def _off(self, evidence: Evidence, keys: Sequence[str]) -> list[str]:
         """The looks that are not right."""
@@ -169,8 +171,13 @@ class Table:
         counts = numbers.size < 16 and (numbers == numbers.round()).all()
         needed = [key for key in self.formulas if counts and not problem_with(evidence, key)] or keys
         fitting = [one for one in self.formulas[keys[0]] if one and all(agrees(one, key) for key in needed)]
-        if fitting:  # of several the one that explains most of all looks
-            hint = max(fitting, key=lambda hint: sum(agrees(hint, key) for key in self.formulas))
+        if fitting:  # of several the one that explains most of all looks, and comes nearest
+
+            def worth(hint: str) -> tuple[int, bool]:
+                nearly = all(close(evidence[key], self._by(hint, key), self.tolerance) for key in needed)
+                return sum(agrees(hint, key) for key in self.formulas), nearly
+
+            hint = max(fitting, key=worth)
             return hint, partial(self._by, hint)
         found = diagnose(seen, self.tolerance)
         if not found:

@@ -160,6 +160,9 @@ def divergences(mu: Tensor, logvar: Tensor, pixels: int) -> dict[str, Tensor]:
         "The KL has the wrong sign: a KL is never negative, and the loss adds it.": -k,
         "The KL is one value per image: average over the batch.": parts.sum(1),
         "The KL is one value per dimension: sum over them.": parts.mean(0),
+        "The KL is that of the batch's mean posterior: take that of each image, then their mean.": (
+            kls(mu.mean(0), logvar.mean(0)).sum()
+        ),
         **{hint: part.sum(1).mean() for hint, part in sums.items()},
         **{hint: kept.mean() for hint, kept in floored(parts.sum(1), "An image").items()},
         **weighed("KL", k, {"images": n, "latent dimensions": d}),

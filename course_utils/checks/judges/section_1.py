@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from course_utils.checks.judges import gradients, layers
 from course_utils.checks.judges.core import Exercise, Finding, expect, is_fact, problem_with, unless
+from course_utils.checks.judges.diagnoser import CALLS
 from course_utils.checks.judges.layers import sigmoid, so_far
 from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction
@@ -56,7 +57,7 @@ def judge_my_autoencoder(seed: int, evidence: Evidence) -> list[Finding]:
         unless("forward decodes the code of the image", 0.5, forward),
         found.sizes("the layers are 784-256-128-latent_dim and back"),
         so_far("one image and a code of one number work too", 0.5, found.batches() or single, unseen),
-        so_far("gradients reach all weights", 0.5, found.gradients() or cut_off, unseen),
+        so_far("gradients reach all weights in use", 0.5, found.gradients() or cut_off, unseen),
     ]
 
 
@@ -131,8 +132,10 @@ def judge_train_step(seed: int, evidence: Evidence) -> list[Finding]:
 
 
 def judge_hole_share(seed: int, evidence: Evidence) -> list[Finding]:
-    table = Table.of(hole_looks, seed, _shares, lambda *calls: {"codes": len(calls[0][1])}, 1e-6)
-    return table.judge(
+    def sizes(*calls: tuple[Pair, Tensor, float]) -> dict[str, int]:
+        return {"codes": len(calls[0][1]), CALLS: len(calls)}
+
+    return Table.of(hole_looks, seed, _shares, sizes, 1e-6).judge(
         evidence,
         Property("it is the share of codes that lose more than the threshold of their image", 3, ["shares"]),
         Property("it works for one code, and for a code of one number", 1, ["single"]),
@@ -159,6 +162,7 @@ def _share(pair: Pair, z: Tensor, threshold: float) -> dict[str, Any]:
         "This is a percentage: return a share between 0 and 1.": 100 * beyond.mean(),
         "One truth value per code: return their mean.": beyond,
         "This is the mean loss: count the codes beyond the threshold instead.": right.mean(),
+        "The losses beyond the threshold are averaged: count them.": np.where(beyond, right, 0).mean(),
     }
     for size in (2, 3, 4, 5, 8, 10, 16, 20, 25, 32, 50, 64):
         parts = [beyond[i : i + size].mean() for i in range(0, len(beyond), size)]

@@ -335,6 +335,8 @@ def _errors(value: Tensor, size: int) -> Named:
             ("That is the variance: take its root, and divide by sqrt(N).", std**2),
             ("N is the number of images, not the size of a batch.", std / size**0.5),
             ("N is the number of images, not of batches.", std / len(batches) ** 0.5),
+            ("It is 1.96 times the standard error, as for an interval of 95%.", 1.96 * std / n**0.5),
+            ("It is twice the standard error, as for an interval of 95%.", 2 * std / n**0.5),
         ]
     return errors
 
@@ -361,6 +363,7 @@ def _values(model: Witness, x: Tensor, z: Tensor, size: int) -> Iterator[tuple[s
         ("The KL of its whole batch is taken from each image.", right - of_batch(kl, torch.sum)),
         ("The KL is averaged over the batch: each image has its own.", right - of_batch(kl, torch.mean)),
         ("log p(x|z) is summed over the batch: each image has its own.", of_batch(right, torch.sum) - kl),
+        ("log p(x|z) is averaged over the batch: each image has its own.", of_batch(right, torch.mean) - kl),
         (
             "log p(x|z) is averaged over pixels and images: it is a sum over the pixels of each image.",
             of_batch(right, torch.mean) / 784 - kl,

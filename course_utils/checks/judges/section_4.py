@@ -55,6 +55,7 @@ def _walks(start: Tensor, end: Tensor, steps: int, spherical: bool = False) -> d
     for bound in (0.9, 0.95, 0.98, 0.99, 0.995, 0.999):
         hint = f"The cosine is held below {bound}: every angle down to 0 may occur."
         walks[hint] = _arc(a, b, t, math.acos(np.clip(math.cos(omega), -bound, bound)))
+    walks["The cosine itself stands where the angle should: take its acos."] = _arc(a, b, t, math.cos(omega))
     if curved:
         return walks | _wrong_arcs(a, b, t)
     same, zero = "Where the ends point the same way", 0 * walks[""]
@@ -79,7 +80,11 @@ def _times(n: int) -> dict[str, np.ndarray]:
         "It always takes ten steps: use `steps`.": np.linspace(0, 1, 10),
         "The last step is longer: n points are n - 1 steps apart.": np.append(i[:-1] / n, 1),
         "The steps are not equal in t: they begin and end slowly.": 3 * t**2 - 2 * t**3,
+        "The steps are not equal in t: they begin and end slowly, as a cosine does.": (
+            (1 - np.cos(math.pi * t)) / 2
+        ),
         "The steps are not equal in t: they grow, as t squared does.": t**2,
+        "The steps are not equal in t: they shrink, as those of its root do.": np.sqrt(t),
     }
 
 
@@ -339,6 +344,7 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
     square, variance = (z.double().unsqueeze(1) - mu).numpy() ** 2 / 2, logvar.double().exp().numpy()
     no_square, mean = pairs + square / variance, mu.double()
     single = Normal(mean.mean(0), (logvar.double().exp().mean(0) + mean.var(0, correction=0)).sqrt())
+    fitted = Normal(z.double().mean(0), z.double().std(0, correction=0).clamp(min=1e-300))
     within = Normal(mean.mean(0), logvar.double().exp().mean(0).sqrt())
     underflow = "exp(log q) is 0 here: use torch.logsumexp"
 
@@ -375,10 +381,16 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
         "One Gaussian stands for q(z), which is the mean of all N densities.": (
             single.log_prob(z.double()).sum(1).numpy()
         ),
+        "One Gaussian fitted to the codes stands for q(z), which is the mean of all N densities.": (
+            fitted.log_prob(z.double()).sum(1).numpy()
+        ),
         "One Gaussian with the mean variance stands for q(z), the mean of all N densities.": (
             within.log_prob(z.double()).sum(1).numpy()
         ),
     }
+    for floor in (-10, -20, -30, -50, -100):
+        hint = f"log q(z) is held above {floor}: it may be any number."
+        aggregates[hint] = np.maximum(total - math.log(n), floor)
     for e in EPSILONS:
         hint = f"{underflow}, and put no small constant ({e:.0e})"
         aggregates[f"{hint} into the log."] = np.log(np.exp(total) + e) - math.log(n)

@@ -228,6 +228,15 @@ def _gaps(information: np.ndarray) -> np.ndarray:
     return ranked[-1] - ranked[-2]
 
 
+def _own_column(information: np.ndarray) -> np.ndarray:
+    """How much more the code with a factor's number knows of it than the best other; NaN without one."""
+    codes, factors = information.shape
+    if codes < max(factors, 2):
+        return np.full(factors, np.nan)
+    own = np.eye(codes, factors, dtype=bool)
+    return information[own] - np.where(own, -np.inf, information).max(0)
+
+
 def _score(codes: np.ndarray, factors: np.ndarray, count: Count = np.asarray) -> float:
     """The mutual information gap, where `count` changes joint histograms."""
     entropy = _information(factors, factors, count).diagonal()
@@ -308,6 +317,12 @@ def _scores(*given: Tensor) -> dict[str, Any]:
         "The joint histogram has to be divided by the number of images.": n * scores,
         "The entropy is that of counts: divide them by the number of images.": (
             gaps / (n * (entropy - math.log(n)))
+        ),
+        "Counts stand where probabilities should: divide the joint histogram by the number of images.": (
+            gaps / (entropy - math.log(n))
+        ),
+        "The best code is taken to stand in the factor's own column: rank all of them.": (
+            _own_column(information) / entropy
         ),
         "Mutual information in bits, entropy in nats: use one unit.": scores / math.log(2),
         "Entropy in bits, mutual information in nats: use one unit.": scores * math.log(2),

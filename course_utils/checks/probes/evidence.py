@@ -151,8 +151,10 @@ def called(evidence: Evidence, function: Callable[..., Any], *args: Any) -> Any:
 
 def _copy(arg: Any) -> Any:
     if isinstance(arg, Tensor):
-        # the same strides: an answer may meet them
-        return arg.detach().clone(memory_format=torch.preserve_format).requires_grad_(arg.requires_grad)
+        # the same strides, also of a part of longer rows: an answer may meet them
+        copy = torch.empty_strided(arg.shape, arg.stride(), dtype=arg.dtype, device=arg.device)
+        copy = arg.detach().clone() if 0 in arg.stride() else copy.copy_(arg.detach())
+        return copy.requires_grad_(arg.requires_grad)
     return type(arg)(arg) if isinstance(arg, list | dict) else arg
 
 

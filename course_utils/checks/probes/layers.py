@@ -28,6 +28,7 @@ from course_utils.checks.probes.evidence import (
     alone,
     as_array,
     look,
+    note,
     record,
 )
 from course_utils.checks.probes.inputs import fact, generator, seed_draws
@@ -220,6 +221,7 @@ def probe(evidence: Evidence, answer: Any, seed: int, cases: Mapping[str, Case])
             )
     with contextlib.suppress(Exception):
         evidence["others"] = np.array(", ".join(_other_layers(model("main"))))
+        _steady(evidence, model("main"), cases["main"].calls)
     if str(evidence.get(STEADY)) == AGAIN:
         calm: Evidence = {}
         for name in cases:
@@ -227,6 +229,15 @@ def probe(evidence: Evidence, answer: Any, seed: int, cases: Mapping[str, Case])
         look(calm, answered, asked)
         if STEADY not in calm:
             evidence |= {STEADY: np.array(DROPOUT)} | {f"calm {key}": value for key, value in calm.items()}
+
+
+def _steady(evidence: Evidence, model: nn.Module, calls: Mapping[str, Call]) -> None:
+    """Note where a call gives two results. It has many rows: what happens seldom happens in one of them."""
+    for call in calls.values():
+        many = [arg.repeat_interleave(32, 0) for arg in call.args]
+        once, twice = (as_array(again(model, call, *many)) for _ in range(2))
+        if not np.allclose(once, twice, equal_nan=True):
+            note(evidence, AGAIN)
 
 
 def _rows(model: nn.Module) -> np.ndarray:

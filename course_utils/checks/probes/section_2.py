@@ -125,7 +125,7 @@ def _elbo_inputs(seed: int, samples: int = 7, n: int = 3) -> tuple[Tensor, Tenso
 
 def elbo_looks(seed: int) -> dict[str, tuple[Any, ...]]:
     """decode, x, mu, logvar and eps. In "prior" q is the prior for the first image, and in one dimension for
-    the others; in "bold" the logits lie between about -60 and 60, in "extreme" q is very narrow or far away."""
+    the others; in "bold" the logits lie between about -60 and 60; in "extreme" q is narrow or far away."""
     x, mu, logvar, eps = _elbo_inputs(seed + 1)
     pale, narrow = linear(seed), torch.tensor([[-30.0, 1], [4, -12], [0, -50]])
     away = torch.tensor([[0.0, 0], [1, 0], [1, 0]])

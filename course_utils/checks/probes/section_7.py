@@ -252,8 +252,11 @@ def probe_train(evidence: Evidence, answer: Any, seed: int) -> None:
         def raced(images: Tensor, run: int = run, number: int = number, model: Any = model) -> Tensor:
             with torch.random.fork_rng():
                 torch.manual_seed(run)  # who draws without the seed that is given draws otherwise each time
-                with race.Work() as work:
-                    answer(model, images, 10 * seed + number)
+                try:
+                    with race.Work(4 * race.BUDGET) as work:
+                        answer(model, images, 10 * seed + number)
+                except race.Overspent as problem:
+                    raise NotNumbers(str(problem)) from None
             evidence[f"work{run}"] = as_array(work.images)
             return _drawn(model, unseen, seed)  # noqa: B023 - called at once
 

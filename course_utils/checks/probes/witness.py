@@ -172,8 +172,7 @@ def plain(value: Any) -> Any:
         return value
     if isinstance(value, Tensor) and value.requires_grad:
         raise NotNumbers(
-            "It returned a tensor that still holds on to its graph, and with it to the memory of the whole "
-            "step: `.item()` makes it a number."
+            "It returned a tensor that still hangs on its graph: `.item()` makes it a plain number."
         )
     if isinstance(value, Tensor | np.ndarray) and value.ndim == 0:
         raise NotNumbers("It returned a tensor or an array: `.item()` makes it a plain number.")
