@@ -755,5 +755,17 @@ WRONG_STEPS += [
     )
     for value in ("None", "0.0")
 ]
+WRONG_SHARES += edited(
+    "hole_share",
+    SHARE,
+    [
+        (
+            "losses beyond the threshold averaged",
+            "(lost > threshold).float().mean()",
+            "torch.where(lost > threshold, lost, 0 * lost).mean()",
+            "losses beyond the threshold are averaged",
+        ),
+    ],
+)
 
 WRONG = WRONG_AUTOENCODERS + WRONG_STEPS + WRONG_SHARES

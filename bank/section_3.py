@@ -1531,5 +1531,18 @@ WRONG_VAES += [
         ("-10, 10", "a clamp"),
     )
 ]
+WRONG_EVALUATIONS += edited(
+    "test_elbo",
+    EVALUATION,
+    [
+        ("an interval of 95%", "(elbo.std()", "(1.96 * elbo.std()", "1.96 times the standard error"),
+        (
+            "averaged over its batch",
+            "x_logits, x) - kl",
+            "x_logits, x).mean() - kl",
+            "is averaged over the batch",
+        ),
+    ],
+)
 
 WRONG = WRONG_VAES + WRONG_LOSSES + WRONG_STEPS + WRONG_EVALUATIONS + WRONG_LIKELIHOODS

@@ -678,5 +678,32 @@ WRONG_WALKS += [
         "For angles up to 1.3 radians",
     )
 ]
+WRONG_WALKS += edited(
+    "interpolate",
+    WALK,
+    [
+        ("acos forgotten", "torch.acos(cosine)", "cosine", "take its acos"),
+        (
+            "eased by a cosine",
+            "torch.linspace(0, 1, steps).view(-1, 1)",
+            "(1 - torch.cos(math.pi * torch.linspace(0, 1, steps).view(-1, 1))) / 2",
+            "as a cosine does",
+        ),
+    ],
+)
+_AGGREGATE = "torch.logsumexp(pairs, dim=1) - math.log(len(z))"
+WRONG_PARTS += edited(
+    "kl_decomposition",
+    PARTS,
+    [
+        ("log q(z) clamped", _AGGREGATE, f"({_AGGREGATE}).clamp(min=-20)", "held above -20"),
+        (
+            "a Gaussian fitted to the codes",
+            _AGGREGATE,
+            "log_normal(z, z.mean(0), z.var(0, correction=0).log())",
+            "One Gaussian fitted to the codes",
+        ),
+    ],
+)
 
 WRONG = WRONG_WALKS + WRONG_GRIDS + WRONG_PARTS

@@ -721,5 +721,32 @@ WRONG_GAPS += edited(
     ],
 )
 
+WRONG_GAPS += edited(
+    "mutual_information_gap",
+    GAP.replace("entropy(shares(v))", "information(v, v)"),
+    [
+        ("counts for probabilities", "p = joint / n", "p = joint", "Counts stand where"),
+        (
+            "a column of its own",
+            "ranked = known.sort(descending=True).values",
+            "own = len(scores)\n        "
+            "ranked = [known[own], torch.cat([known[:own], known[own + 1 :]]).max()]",
+            "in the factor's own column",
+        ),
+    ],
+)
+WRONG_LOSSES += edited(
+    "beta_loss",
+    LOSS,
+    [
+        (
+            "the batch's mean posterior",
+            "    kl = 0.5",
+            "    mu, logvar = mu.mean(0, True), logvar.mean(0, True)\n    kl = 0.5",
+            "that of the batch's mean posterior",
+        ),
+    ],
+)
+
 RIGHT = LOSSES + RISES + GAPS
 WRONG = WRONG_LOSSES + WRONG_RISES + WRONG_GAPS

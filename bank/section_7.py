@@ -584,7 +584,7 @@ WRONG_COUNTS = edited(
         ("a truth value per dimension", _COUNT, "mu.var(0) > threshold", "return one number"),
         ("threshold fixed", "> threshold", "> 0.01", "threshold is fixed"),
         ("the mean distance from 0", "mu.var(0)", "mu.abs().mean(0)", "distance from 0 is compared"),
-        ("one variance over everything", "var(0)", "var()", "each dimension has a variance and counts"),
+        ("one variance over everything", "var(0)", "var()", "It counts one at most"),
         ("variances", _COUNT, "mu.var(0)", "return one number"),
         ("which dimensions", _COUNT, "(mu.var(0) > threshold).nonzero()", "return one number"),
         ("centred in place", "mu.var(0)", "mu.sub_(mu.mean(0)).var(0)", "given in place"),
@@ -1117,5 +1117,74 @@ def request_digits(decode, labels, z):
         "does it draw",
     ),
 ]
+WRONG_MEANS += edited(
+    "posterior_means",
+    MEANS,
+    [
+        (
+            "batches that overlap",
+            "images.split(batch_size)",
+            "[images[i : i + batch_size] for i in range(0, len(images), max(1, batch_size - 1))]",
+            "The batches overlap",
+        ),
+    ],
+)
+WRONG_COUNTS += edited(
+    "count_active",
+    COUNT,
+    [
+        ("any at all", _COUNT, "int((mu.var(0) > threshold).any())", "It counts one at most"),
+        (
+            "scaled to variance 1",
+            "mu.var(0)",
+            "((mu - mu.mean(0)) / (mu.std(0) + 1e-8)).var(0)",
+            "scaled to variance 1",
+        ),
+        (
+            "variances summed",
+            _COUNT,
+            "int(mu.var(0)[mu.var(0) > threshold].sum())",
+            "variances above the threshold are summed",
+        ),
+    ],
+)
+WRONG_MATRICES += edited(
+    "confusion",
+    MATRIX,
+    [
+        (
+            "begun at the second",
+            "true * num_classes + predicted",
+            "(true * num_classes + predicted)[1:]",
+            "first pair",
+        ),
+        (
+            "wrong pairs in both orders",
+            "return counts",
+            "return counts + counts.T - counts.diag().diag()",
+            "wrong pair",
+        ),
+        (
+            "products of frequencies",
+            "return counts",
+            "return torch.outer(counts.sum(1), counts.sum(0))",
+            "products of how often",
+        ),
+    ],
+)
+WRONG_CVAES += edited(
+    "MyCVAE",
+    CVAE,
+    [
+        (
+            "labels dropped at random",
+            "        return F.one_hot(y, self.num_classes).float()",
+            "        kept = torch.rand(len(y), 1) > 0.1 * self.training\n"
+            "        return F.one_hot(y, self.num_classes).float() * kept",
+            "differ in training mode",
+        ),
+    ],
+)
+WRONG_RACES += edited("train", RACE, [("24 epochs", "range(2)", "range(24)", "the budget is 6,000")])
 
 WRONG = WRONG_CVAES + WRONG_REQUESTS + WRONG_COUNTS + WRONG_MEANS + WRONG_MATRICES + WRONG_RACES

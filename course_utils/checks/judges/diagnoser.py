@@ -139,8 +139,8 @@ FIXED: dict[str, Callable[[np.ndarray], Any]] = {
     "The exponential has been taken.": np.exp,
     "This is 1 minus what is asked for.": lambda y: 1 - y,
     "This is 1 divided by what is asked for.": lambda y: 1 / y,
-    "A sigmoid has been applied.": lambda y: 1 / (1 + np.exp(-y)),
-    "A tanh has been applied.": np.tanh,
+    "A sigmoid has been applied.": lambda y: _squashed(1 / (1 + np.exp(-y)), y),
+    "A tanh has been applied.": lambda y: _squashed(np.tanh(y), y),
     "It is cut off to a whole number.": np.trunc,
     "It is rounded to a whole number: by `round`, or by a low precision?": np.round,
     "It is rounded to one digit.": lambda y: np.round(y, 1),
@@ -171,6 +171,11 @@ REDUCED: dict[str, Callable[..., Any]] = {
     "the largest": np.max,
 }
 ORDINAL = ("first", "second", "third", "fourth", "fifth")
+
+
+def _squashed(values: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The values of a squashing function; NaN where all are at its ends, where anything may have put them."""
+    return values if (np.abs(y) < 5).any() else np.full_like(y, np.nan)
 
 
 def changes(shape: tuple[int, ...], names: Sequence[str], calls: int = 0) -> Iterator[Named]:

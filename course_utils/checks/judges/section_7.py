@@ -165,7 +165,7 @@ def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
         "The mean over dimensions is subtracted: take that over images.": ((mu - across) ** 2).mean(1),
         "E[x^2] - E[x]^2 loses its digits far from 0: subtract the mean first.": short,
         "This counts images: take the variance over images, dim 0.": mu.var(2, ddof=1),
-        "It counts one at most: each dimension has a variance and counts for itself.": (
+        "It counts one at most: is there one variance over everything? Take one per dimension.": (
             mu.var((1, 2))[:, None]
         ),
         "Each dimension is scaled to variance 1 first: take the variance as it is.": 1.0 * (var > 0),
@@ -189,6 +189,7 @@ def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
         "This counts the dimensions that are switched off.": d - right,
         "This counts the dimensions below the threshold.": (var < threshold).sum(1),
         "This is a share: return the number of dimensions.": right / d,
+        "It counts one at most: each dimension that is active counts for itself.": 1.0 * (right > 0),
         "The variances above the threshold are summed: count them.": np.where(var > threshold, var, 0).sum(1),
         "The variances above the threshold are summed, and cut to a whole number: count them.": np.trunc(
             np.where(var > threshold, mu.var(1, ddof=1), 0).sum(1)
