@@ -26,6 +26,7 @@ from course_utils.checks import check
 from course_utils.checks.judges import EXERCISES
 from courseware import record
 
+LONG = {"train": 3}  # seeds at most, where a check trains for seconds
 COUNTS = ("wrong", "caught", "right", "accepted", "diagnosed")
 COLUMNS = ("exercise", "answer", "wrong caught", "right accepted", "mistakes named")
 
@@ -118,8 +119,9 @@ def tallied(work: Callable[[Any], Outcome | None], answers: Sequence, seeds: int
                 faults.append(f"{name}, {one.label}: {fault}")
         if counts["right"] + counts["wrong"]:
             ordered = {points: kept[points] for points in sorted(kept, key=_most)}
+            looked = min(seeds, LONG.get(name, seeds))
             seconds = round(slowest, 3)
-            tallies.append(Tally(exercise.number, name, seeds, **counts, seconds=seconds, kept=ordered))
+            tallies.append(Tally(exercise.number, name, looked, **counts, seconds=seconds, kept=ordered))
     return tallies, faults
 
 
@@ -127,7 +129,7 @@ def _try(given: tuple[bank.Answer, bool], seeds: int) -> Outcome:
     """What becomes of an answer with every seed; median seconds."""
     answer, right = given
     exercise, good, named, seconds, kept = EXERCISES[answer.exercise], True, True, [], []
-    for seed in range(seeds):
+    for seed in range(min(seeds, LONG.get(answer.exercise, seeds))):
         names, started = answer.namespace(), time.process_time()
         with contextlib.redirect_stdout(io.StringIO()):
             report = check(exercise.answer, names, seed)
@@ -142,8 +144,9 @@ def sentence(tallies: Tallies) -> str:
     """The totals, as documents and site say them."""
     whole = total(tallies)
     seeds = f"{whole.seeds} seeds" if whole.seeds > 1 else "one seed"
+    fewer = "".join(f" ({one.number} with {one.seeds})" for one in tallies if one.seeds < whole.seeds)
     return (
-        f"with {seeds} each, {whole.caught} of {whole.wrong} wrong answers are caught "
+        f"with {seeds} each{fewer}, {whole.caught} of {whole.wrong} wrong answers are caught "
         f"(95% limit: at least {limit(whole.caught, whole.wrong):.1%}), "
         f"{whole.accepted} of {whole.right} right ones accepted "
         f"(at least {limit(whole.accepted, whole.right):.1%}) and {whole.diagnosed} of {whole.wrong} "
