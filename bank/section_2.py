@@ -1026,7 +1026,7 @@ WRONG_BOUNDS += edited(
             "a small constant in the logarithm",
             f"torch.logsumexp(log_w, dim=0) - {_K}",
             "(log_w.exp().mean(0) + 1e-12).log()",
-            "or held at a limit? (Not everywhere:",
+            "lost on the way? (Not everywhere:",
         ),
         ("weights of sum 1", f"log_w, dim=0) - {_K}", "log_w.log_softmax(0), dim=0)", "It is 0 throughout."),
         (

@@ -1185,6 +1185,13 @@ WRONG_CVAES += edited(
         ),
     ],
 )
-WRONG_RACES += edited("train", RACE, [("24 epochs", "range(2)", "range(24)", "the budget is 6,000")])
+WRONG_RACES += edited(
+    "train",
+    RACE,
+    [
+        ("24 epochs", "range(2)", "range(24)", "the budget is 6,000"),
+        ("2,000 images", "len(images)", "2000", "With 256 images: "),
+    ],
+)
 
 WRONG = WRONG_CVAES + WRONG_REQUESTS + WRONG_COUNTS + WRONG_MEANS + WRONG_MATRICES + WRONG_RACES

@@ -71,8 +71,8 @@ def _first(tried: Iterable[Named], looks: Sequence[Seen], tolerance: float) -> N
 
 
 def explains(value: np.ndarray, look: Seen) -> bool:
-    """Does this value leave a fiftieth, at most, of the difference between what was seen and what is right?
-    Beside large numbers a small mistake would pass for any other."""
+    """Does this value leave hardly anything of the difference between what was seen and what is right: what
+    float32 may lose, or a five-hundredth? Beside large numbers a small mistake would pass for any other."""
     if look.actual.shape != look.right.shape:
         return True
     actual, largest = look.actual.astype(float), []
@@ -80,7 +80,8 @@ def explains(value: np.ndarray, look: Seen) -> bool:
         with np.errstate(all="ignore"):
             far = np.where(_close(part, actual, 0), 0, np.abs(actual - part) / (1 + np.abs(look.right)))
         largest.append(np.nan_to_num(far, nan=np.inf).max(initial=0))
-    return bool(50 * largest[0] <= largest[1])
+    left, whole = largest
+    return bool(50 * left <= whole and left <= max(1e-5, whole / 500))
 
 
 def told(looks: Sequence[Seen], tolerance: float = 1e-4) -> str:

@@ -262,6 +262,8 @@ def probe_train(evidence: Evidence, answer: Any, seed: int) -> None:
 
         record(evidence, f"run{run}", raced, shuffled(images, seed, network), times_longer=LONGER)
     first, again = evidence[f"run{len(RUNS)}"], evidence[f"run{len(RUNS) + 1}"]
+    if first.dtype.kind == "U" and evidence["run0"].dtype.kind == "f":
+        note(evidence, f"With {len(few)} images: {first}")
     if first.dtype.kind == again.dtype.kind == "f" and not np.allclose(first, again, 1e-2, 1e-2, True):
         note(evidence, AGAIN)
 
