@@ -654,7 +654,7 @@ WRONG_STEPS = edited(
         ("the KL subtracted", "reconstruction + kl", "reconstruction - kl", "The KL has the wrong sign"),
         ("the 1/2 of the KL forgotten", "(0.5 * (mu", "((mu", "is its 1/2 missing?"),
         ("nothing returned", "return loss.item()", "loss.item()", "returned None"),
-        ("the graph kept", "return loss.item()", "return loss", "`.item()` makes it a number"),
+        ("the graph kept", "return loss.item()", "return loss", "`.item()` makes it a plain number"),
         ("both parts returned", "return loss.item()", "return loss.item(), kl.item()", "returned a tuple"),
         (
             "the loss of the sum returned",
