@@ -200,11 +200,27 @@ def test_what_cannot_be_explained_is_described(actual: np.ndarray, said: str) ->
         (0 * RIGHT, RIGHT, "Largest difference: 4.1."),  # and not '0 times'
         (np.array(-1500.9), np.array(-1500.0), "Largest difference: 0.9."),  # one number shows no rounding
         (np.array([3.0, 1]), np.array([3.0, 2]), "Largest difference: 1. It is wrong in 1 of 2 calls."),
+        (
+            RIGHT + np.array([[0.0, 1, 4], [0, 2, 3]]),  # the first axis is that of calls
+            RIGHT,
+            "Largest difference: 4. Along the result entry 0 is right, from 1 on they are wrong.",
+        ),
     ],
-    ids=["zeros", "one number", "calls"],
+    ids=["zeros", "one number", "calls", "lists of calls"],
 )
 def test_no_more_is_said_than_is_seen(actual: np.ndarray, right: np.ndarray, said: str) -> None:
     assert described(Seen(actual, right, {"calls": 2})) == said
+
+
+def test_of_several_calls_each_is_changed_by_itself() -> None:
+    found = diagnose([Seen(RIGHT[:, -1:], RIGHT, {"calls": 2})])
+    assert found is not None and found[0] == "Only the last entry is there."
+    assert diagnose([Seen(RIGHT[::-1], RIGHT, {"calls": 2})]) is None
+
+
+def test_numbers_at_the_ends_of_a_sigmoid_do_not_show_one() -> None:
+    found = diagnose([Seen(np.ones(2), np.array([20.0, 15.0]))])
+    assert found is not None and found[0].startswith("Here it is 1 whatever it is given: ")
 
 
 @pytest.mark.filterwarnings("ignore:Mean of empty slice")
@@ -252,5 +268,12 @@ def test_what_an_answer_leaves_behind_is_noted_and_put_back(answer: Any, complai
 
 def test_an_answer_gets_what_the_look_has_strides_and_gradients_too() -> None:
     seen = []
-    evidence.record({}, "it", lambda x: seen.append(x) or 0, torch.ones(2, 3, requires_grad=True).T)
+    for given in (
+        torch.ones(2, 3, requires_grad=True).T,
+        torch.ones(2, 5)[:, :3],
+        torch.ones(3).expand(2, 3),
+    ):
+        evidence.record({}, "it", lambda x: seen.append(x) or 0, given)
+        assert torch.equal(seen[-1], given)
     assert seen[0].stride() == (1, 3) and seen[0].requires_grad
+    assert seen[1].stride() == (5, 1)  # a part of longer rows

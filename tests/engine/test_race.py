@@ -31,6 +31,15 @@ def test_work_is_counted_whoever_does_it(way) -> None:
     assert work.images == pytest.approx(20)
 
 
+def test_an_entry_far_beyond_the_budget_is_stopped() -> None:
+    with (
+        pytest.raises(race.Overspent, match=r"after the work of \d+ images: the budget is 6,000"),
+        race.Work(20),
+    ):
+        for _ in range(5):
+            objectives.negative_elbo(race.network(0), torch.zeros(8, 1, 28, 28)).loss.backward()
+
+
 def test_a_network_s_weights_follow_its_seed_and_disturb_nobody() -> None:
     torch.manual_seed(3)
     one, again, other = (race.network(seed).encoder[0].weight for seed in (1, 1, 2))

@@ -45,6 +45,11 @@ def test_the_total_adds_answers_and_takes_the_slowest_check():
     assert (row.wrong, row.caught, row.right, row.diagnosed, row.seconds) == (15, 14, 7, 13, 0.5)
 
 
+def test_where_fewer_seeds_are_tried_the_sentence_says_so():
+    trained = graders.Tally("7.12", "train", 3, 5, 5, 3, 3, 5, 9.0)
+    assert graders.sentence([TALLY, trained]).startswith("with 20 seeds each (7.12 with 3), 15 of 15 wrong")
+
+
 @pytest.mark.slow
 def test_every_answer_is_tallied_and_what_goes_wrong_is_named(monkeypatch):
     """A bank of two answers: one is right, the other is called wrong but is not."""
