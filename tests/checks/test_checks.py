@@ -327,6 +327,14 @@ def test_a_call_has_the_seconds_that_it_computes_however_long_it_waits_for_a_pro
     assert kept["it"] == 1.0
 
 
+def test_time_in_which_others_have_the_processor_is_no_waiting(monkeypatch) -> None:
+    monkeypatch.setattr(evidence, "CALL_SECONDS", 0.1)
+    monkeypatch.setattr(evidence, "PATIENCE", 2)
+    monkeypatch.setattr(evidence, "_queued", lambda: 0.9 * time.monotonic())
+    kept = recorded(lambda: (time.sleep(0.5), 1.0)[1])
+    assert kept["it"] == 1.0
+
+
 def test_it_is_cut_off_in_a_process_that_ignores_interruptions_as_well(monkeypatch) -> None:
     """As one does that a shell has started in the background."""
     monkeypatch.setattr(evidence, "CALL_SECONDS", 0.05)
