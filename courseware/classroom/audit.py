@@ -12,8 +12,6 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import nbformat
-
 from course_utils.settings import CourseError
 from courseware.authoring import release
 from courseware.classroom import batch, gradebook, pool
@@ -83,9 +81,7 @@ def regrade(
         approve()
         gradebook.require_same_points(course, book, name, whole)
         # Its points may be others now, and there may be more of them.
-        release.make_room(
-            book, name, {one: nbformat.reads(text, 4) for one, text in assignment.released.items()}
-        )
+        release.make_room(book, name, course.notebooks("release", name))
         release.enter(name, course.config)
         book.db.expire_all()
         file.seek(0)

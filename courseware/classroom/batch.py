@@ -128,16 +128,12 @@ def lost(job: Job) -> Result:
 
 def put(course: Course, result: Result) -> None:
     """Put notebooks, pages and the pending record in place, each folder whole or not at all."""
-    carried = _carried(course, result)
+    carried = feedback.carried(course, result.student, result.assignment, result.timestamp, result.secret)
     pages = {f"{name}.html": one.page for name, one in result.notebooks.items()}
     files.put(course.folder("feedback", result.student, result.assignment), carried | pages, MEND)
     made = {f"{name}.ipynb": one.executed for name, one in result.notebooks.items()}
     made[PENDING] = json.dumps(_plain(result), indent=1) + "\n"
     files.put(course.folder("autograded", result.student, result.assignment), carried | made, MEND)
-
-
-def _carried(course: Course, result: Result) -> dict[str, str]:
-    return feedback.carried(course, result.student, result.assignment, result.timestamp, result.secret)
 
 
 def enter(course: Course, book: Gradebook, result: Result) -> None:
@@ -153,9 +149,10 @@ def retimed(course: Course, result: Result, submission: Submission) -> Result:
     """The result of what was handed in again unchanged, pending; its old record goes when it is entered."""
     now: Any = {"timestamp": submission.timestamp, "secret": submission.secret}
     result = replace(result, **now)
+    carried = feedback.carried(course, result.student, result.assignment, result.timestamp, result.secret)
     for kind in ("feedback", "autograded"):
         folder = course.folder(kind, result.student, result.assignment)
-        for name, text in _carried(course, result).items():
+        for name, text in carried.items():
             with whole(folder / name, MEND) as part:
                 part.write_text(text, encoding="utf-8")
     record.keep(folder / PENDING, (record.kept(folder / RECORDED) or record.kept(folder / PENDING)) | now)

@@ -19,6 +19,7 @@ from functools import cached_property
 from pathlib import Path
 
 import nbformat
+from nbformat import NotebookNode
 from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config
 
@@ -93,17 +94,20 @@ class Course:
         named = (folder.name for folder in folders if os.path.lexists(folder / assignment))
         return sorted(name for name in named if not name.startswith("."))
 
-    def notebooks(self, kind: str, assignment: str) -> dict[str, str]:
-        """The assignment's notebooks by name, as JSON: `release` or `source`."""
+    def notebooks(self, kind: str, assignment: str) -> dict[str, NotebookNode]:
+        """The assignment's notebooks by name: `release` or `source`."""
         files = sorted(self.folder(kind, ".", assignment).glob("*.ipynb"))
-        return {file.stem: nbformat.writes(notebooks.read(file)) for file in files}
+        return {file.stem: notebooks.read(file) for file in files}
 
     def assignment(self, name: str) -> Assignment:
         """Raises CourseError where it has no released notebooks."""
-        released = self.notebooks("release", name)
+        released, solved = (
+            {stem: nbformat.writes(nb) for stem, nb in self.notebooks(kind, name).items()}
+            for kind in ("release", "source")
+        )
         if not released:
             raise CourseError(f"{name} has no released notebooks: run `course build`.")
-        return Assignment(self, name, released, self.notebooks("source", name))
+        return Assignment(self, name, released, solved)
 
     def tidy(self, assignment: str) -> None:
         """Remove what a batch has not come to put in place."""

@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 
-import nbformat
 from nbgrader.api import Gradebook, InvalidEntry, SubmittedNotebook
 from nbgrader.preprocessors import AssignLatePenalties
 from nbgrader.utils import parse_utc
@@ -58,8 +57,7 @@ def _written(*more: type[Exception]) -> Iterator[None]:
 
 def require_same_points(course: Course, book: Gradebook, assignment: str, anew: Collection[str]) -> None:
     """Raise CourseError where points of the release are neither those of the checks nor of the gradebook."""
-    found = course.notebooks("release", assignment)
-    released = {name: nbformat.reads(text, as_version=4) for name, text in found.items()}
+    released = course.notebooks("release", assignment)
     lacking = [what for notebook in released.values() for what in exercises.disagreements(notebook)]
     if lacking:
         raise CourseError(

@@ -223,8 +223,7 @@ def page(
     nb: NotebookNode, scores: Scores, comments: dict[str, str], *, title: str, late_penalty: float = 0.0
 ) -> str:
     """The feedback page of a graded notebook, with what grading met; its total is of all `scores`."""
-    course = nb.metadata.get("course", {})
-    faults = [Fault.of(plain) for plain in course.get("faults", [])]
+    faults = [Fault.of(plain) for plain in nb.metadata.get("course", {}).get("faults", [])]
     checks = {cell.metadata.nbgrader.grade_id: asked(cell.source) for cell in nb.cells if is_grade(cell)}
     nb, _ = Inert().preprocess(copy.deepcopy(nb), {})  # before nbconvert looks whether all is well-formed
     for cell in nb.cells:

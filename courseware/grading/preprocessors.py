@@ -32,7 +32,8 @@ from courseware.grading.submission.repair import asked
 Resources = dict[str, Any]
 Processed = tuple[NotebookNode, Resources]
 
-# Scores do not depend on the demonstrations between the exercises: the smallest budget, embedded data.
+# Scores do not depend on the demonstrations between the exercises: the smallest budget, embedded data. Beyond
+# that budget predictions are compared with what demonstrations measure, which `demonstrations` leaves out.
 ENVIRONMENT = {"COURSE_BUDGET": "smoke", "COURSE_DATASET": "digits", "TQDM_DISABLE": "1"}
 MESSAGES = {"stream", "display_data", "execute_result", "error", "clear_output", "execute_input", "status"}
 # What a graded cell is while it runs: the seed comes with the request, when the student's cells have run.
@@ -104,12 +105,11 @@ class Probe(Execute):
         manager.client_factory, manager.output_bytes = messages.Client, self.output_bytes
         return manager
 
-    def preprocess(self, nb: NotebookNode, resources: Resources | None = None, km: Any = None) -> Processed:
+    def preprocess(self, nb: NotebookNode, resources: Resources, km: Any = None) -> Processed:
         if self.unsafe:
             self.log.warning("NOT SANDBOXED: this submission's code runs with your own rights.")
         else:
             sandbox.require()
-        resources = resources or {}
         seed = resources.setdefault("course_seed", secrets.randbelow(2**31))
         self.notebook = resources.get("nbgrader", {}).get("notebook", "")
         nb.metadata.setdefault("course", {}).update(seed=seed, sandboxed=not self.unsafe)

@@ -71,10 +71,6 @@ def test_every_job_comes_back_once_with_its_result():
     assert sorted(found([*range(50)])) == [(n, n**2) for n in range(50)]
 
 
-def test_no_jobs_give_no_outcomes():
-    assert found([]) == []
-
-
 SEVERAL = pytest.param([1, KILLER, KILLER, 2, KILLER], id="several", marks=pytest.mark.slow)
 
 

@@ -170,11 +170,6 @@ def test_where_code_may_reach_names_unseen_or_change_modules_every_cell_runs(sou
     assert runs([*lesson(), new_code_cell(source)]) == [0, 1, 2, 3, 4]
 
 
-def test_beyond_the_smoke_budget_every_cell_runs_for_predictions_are_compared(monkeypatch):
-    monkeypatch.setenv("COURSE_BUDGET", "laptop")
-    assert runs(lesson()) == [0, 1, 2, 3]
-
-
 def test_no_check_of_a_prediction_looks_at_what_was_measured_under_the_smoke_budget():
     for exercise in (one for one in EXERCISES.values() if one.questions):
         names = {exercise.answer: lambda: {}}

@@ -654,8 +654,7 @@ def calls(line: str, cells: int) -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("line", LINES.values(), ids=LINES)
-def test_reading_four_times_as_many_cells_is_no_more_than_four_times_the_work(line, monkeypatch):
-    monkeypatch.setenv("COURSE_BUDGET", "smoke")
+def test_reading_four_times_as_many_cells_is_no_more_than_four_times_the_work(line):
     calls(line, 10)  # what is remembered is remembered
     nothing, some, many = (calls(line, cells) for cells in (0, 100, 400))
     assert many - nothing < 4.4 * (some - nothing)

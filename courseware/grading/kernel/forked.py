@@ -75,10 +75,8 @@ class Zygote:
     def __init__(self, address: str = "") -> None:
         self.address, self.folder = address, ""
         self.process: subprocess.Popen | None = None
-        if not address:
-            self._make()
-
-    def _make(self) -> None:
+        if address:
+            return
         self.folder = tempfile.mkdtemp(prefix=own_prefix(), dir=temporary())  # for this user alone
         self.address = f"{self.folder}/{_view()}"
         with socket.socket(socket.AF_UNIX) as listening:

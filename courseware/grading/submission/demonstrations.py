@@ -19,7 +19,6 @@ from types import CodeType
 
 from nbformat import NotebookNode
 
-from course_utils import settings
 from courseware.notebooks import plain
 
 TAG = "demonstration"
@@ -48,8 +47,7 @@ def needed(nb: NotebookNode, release: NotebookNode) -> set[int]:
     """
     code = {place: cell for place, cell in enumerate(nb.cells) if cell.cell_type == "code"}
     whole = set(code)
-    # Beyond the smoke budget, predictions are compared with what demonstrations measure.
-    if settings.budget().name != "smoke" or sum(len(cell.source) for cell in code.values()) > LONGEST:
+    if sum(len(cell.source) for cell in code.values()) > LONGEST:
         return whole
     released = [cell for cell in release.cells if cell.cell_type == "code"]
     shown = {plain(cell.source) for cell in released if _shows(cell)}
@@ -152,10 +150,7 @@ class _Names:
         return binds if sure else set()
 
 
-@lru_cache(512)
-def _names(source: str) -> _Names:
-    """Of one cell, which most submissions have alike."""
-    return _Names(source)
+_names = lru_cache(512)(_Names)  # of a cell, which most submissions have alike
 
 
 def _inside(code: CodeType) -> Iterator[CodeType]:
