@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -174,18 +175,17 @@ def _report(executed: list, broken: list[str], seconds: float, index: Path) -> N
 @_flag("--store", help="Keep the values of the latest runs in docs/ (for maintainers).")
 def claims(numbers: tuple[int, ...], store: bool) -> None:
     """List what the lessons claim: sentence, expression, and its value on each data set."""
-    from courseware.authoring import claims as ledgers
-    from courseware.authoring import runner
+    from courseware.authoring import claims, runner
 
     source = sections.folder("solutions")
     root = source.parent
     if store:
-        for setting in ledgers.SETTINGS.values():
-            ledgers.keep(root, setting, runner.claimed(root / "build" / "run" / setting.replace(" at ", "-")))
-    found = [ledgers.ledger(source, lesson) for lesson in sections.lessons(numbers)]
-    _show(ledgers.COLUMNS, ledgers.rows(found, ledgers.kept(root)))
+        for setting in claims.SETTINGS.values():
+            claims.keep(root, setting, runner.claimed(root / "build" / "run" / setting.replace(" at ", "-")))
+    found = [claims.ledger(source, lesson) for lesson in sections.lessons(numbers)]
+    _show(claims.COLUMNS, claims.rows(found, claims.kept(root)))
     _say(f"{sum(len(one.claims) for one in found)} claims.")
-    unbound = [(one.lesson.name, said) for one in found for said in ledgers.unbound(source, one)]
+    unbound = [(one.lesson.name, said) for one in found for said in claims.unbound(source, one)]
     _say(*(f"{name}: no claim for '{said}'" for name, said in unbound), style="yellow")
 
 
@@ -339,7 +339,7 @@ def doctor(hub: bool) -> None:
 
 @main.command()
 @click.argument("instructors", nargs=-1)
-@click.option("--folder", type=click.Path(path_type=Path), default="/srv/vae-course", help="For all to read.")
+@click.option("--folder", type=_FILE, default="/srv/vae-course", help="For all to read.")
 @click.option("--memory", metavar="SIZE", default="4G", help="Of one server.")
 @click.option("--processors", type=click.FloatRange(0, min_open=True), default=2, help="Of one server.")
 @_flag("--write", help="Do what is shown without it.")
@@ -377,18 +377,12 @@ def grade(
 ) -> None:
     """Grade everything handed in (of one assignment, or all) that is not graded yet."""
     started, broken = time.monotonic(), []
-    address = "" if scheduler else _workers_to_be(unsafe)
-    from courseware.classroom import batch, pool
+    crews = _crews(workers, unsafe, scheduler)
+    from courseware.classroom import batch
     from courseware.grading import work
 
-    _mind_the_sandbox(unsafe)
     course, assignments = _handed_in(assignment)
-    if scheduler and pool.unprotected(scheduler):
-        risk = f"whoever is on the way to {scheduler} can read and change work and results; take tls://."
-        _say(f"NOT PROTECTED: {risk}")
     rules = work.Rules(sandboxed=not unsafe, whole=whole)
-    ready = int if unsafe else partial(work.ready, address)
-    crews = pool.dask(scheduler) if scheduler else pool.local(workers, ready=ready)
     with crews as crew, _progress("submissions") as bars:
         tasks = {one: bars.add_task(one, total=len(students or course.students(one))) for one in assignments}
         for result in batch.grade(course, assignments, rules, crew, students):
@@ -407,23 +401,28 @@ def grade(
         )
 
 
-def _workers_to_be(unsafe: bool) -> str:
-    """Start what workers and kernels are forked from, beside what is imported here; the latter's address."""
+def _crews(workers: int | None, unsafe: bool, scheduler: str | None = None) -> AbstractContextManager:
+    """The workers to be. Raises CourseError where no sandbox can be made, unless nobody wants one."""
     from courseware.classroom import pool
     from courseware.grading.kernel import forked
 
-    pool.prepare("courseware.grading.work")
-    return "" if unsafe else forked.early()
-
-
-def _mind_the_sandbox(unsafe: bool) -> None:
-    """Raise CourseError where no sandbox can be made, unless nobody wants one."""
+    # What they and kernels are forked from starts beside what is imported here.
+    if not scheduler:
+        pool.prepare("courseware.grading.work")
+    address = "" if scheduler or unsafe else forked.early()
+    from courseware.grading import work
     from courseware.grading.kernel import sandbox
 
     if unsafe:
         _say("NOT SANDBOXED: students' code runs with your own rights.", style="bold red")
     else:
         sandbox.require()
+    if not scheduler:
+        return pool.local(workers, ready=int if unsafe else partial(work.ready, address))
+    if pool.unprotected(scheduler):
+        risk = f"whoever is on the way to {scheduler} can read and change work and results; take tls://."
+        _say(f"NOT PROTECTED: {risk}")
+    return pool.dask(scheduler)
 
 
 def _course() -> Any:
@@ -580,7 +579,7 @@ def _platform(canvas: Path | None, moodle: Path | None) -> tuple[str, Path]:
 
 
 @main.command()
-@click.argument("notebook", type=click.Path(path_type=Path))
+@click.argument("notebook", type=_FILE)
 def check(notebook: Path) -> None:
     """Grade a notebook of your own as it will be graded when you hand it in."""
     from courseware.grading.kernel import forked
@@ -612,7 +611,7 @@ def check(notebook: Path) -> None:
 
 
 @main.command()
-@click.argument("archive", type=click.Path(path_type=Path))
+@click.argument("archive", type=_FILE)
 @_flag("--yes", help="Without asking.")
 def update(archive: Path, yes: bool) -> None:
     """Bring a newer edition of the course into your folder; what you have written stays."""
@@ -640,8 +639,7 @@ def progress() -> None:
     cells = [(row.number, row.answer, f"{row.points:g} of {row.of:g}", str(row.tries)) for row in found]
     _show(("exercise", "answer", "points", "tries"), cells)
     _say(str(shown))
-    with files.whole(page) as part:
-        part.write_text(standing.document(), encoding="utf-8")
+    files.write(page, standing.document())
     _say(f"Open: {page}")
 
 
@@ -665,18 +663,16 @@ def regrade(
     asks = not yes and sys.stdin.isatty()
     if not (verify or yes or asks or students):
         raise settings.CourseError("There is no terminal here to ask you at: add --yes, or --verify.")
-    address = _workers_to_be(unsafe)
-    from courseware.classroom import pool
+    crews = _crews(workers, unsafe)
     from courseware.grading import work
 
-    _mind_the_sandbox(unsafe)
     course, assignments = _handed_in(assignment)
     handed_in = {one: course.students(one) for one in assignments}
     asked = {one: [who for who in names if who in (students or names)] for one, names in handed_in.items()}
     chosen = {one: names for one, names in asked.items() if names}
     if not chosen:
         raise settings.CourseError(f"Nothing is handed in by {', '.join(students)}.")
-    with pool.local(workers, ready=int if unsafe else partial(work.ready, address)) as crew:
+    with crews as crew:
         if verify:
             _verify(course, chosen, crew, unsafe)
             return
