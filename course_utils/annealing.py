@@ -17,6 +17,7 @@ lengths from the sigma of q and are not tuned on the way.
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -46,16 +47,13 @@ def annealed_log_weights(
     with judged(model, seed):
         mu, logvar = (one.expand(chains, *one.shape) for one in model.encode(x))
         steps = list(itertools.pairwise(torch.linspace(0, 1, temperatures + 1).tolist()))
-
-        def log_q(z: Tensor) -> Tensor:
-            return gaussian_log_density(z, mu, logvar)
-
-        def log_ratio(z: Tensor) -> Tensor:
-            """log p(x, z) - log q(z|x), (chains, N)."""
-            return weighed(model, x, z, mu, logvar)
+        log_ratio = partial(weighed, model, x, mu=mu, logvar=logvar)  # log p(x, z) - log q(z|x), (chains, N)
 
         def move(z: Tensor, b: float) -> Tensor:
-            return _hamiltonian(lambda z: log_q(z) + b * log_ratio(z), z, (0.5 * logvar).exp())
+            def log_f(z: Tensor) -> Tensor:
+                return gaussian_log_density(z, mu, logvar) + b * log_ratio(z)
+
+            return _hamiltonian(log_f, z, (0.5 * logvar).exp())
 
         log_w = torch.zeros(chains, len(x), device=x.device)
         z = reparameterize(mu, logvar) if exact is None else exact.expand(chains, *exact.shape)
