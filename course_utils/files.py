@@ -1,26 +1,14 @@
 """Files that are there whole or not at all, and one sentence where they cannot be."""
 
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from course_utils.settings import CourseError
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 MEND = "work in a folder of your own with free space"
-
-
-def toml(path: Path) -> dict[str, Any]:
-    """What a TOML file says."""
-    return tomllib.loads(path.read_text("utf-8"))
 
 
 @contextmanager

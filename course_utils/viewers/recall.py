@@ -9,13 +9,18 @@ import functools
 import itertools
 import math
 import random
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from course_utils import files
 from course_utils.settings import CourseError
 from course_utils.viewers import standalone
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 HERE = Path(__file__).parent
 
@@ -50,7 +55,8 @@ def _filled(text: str, numbers: Mapping[str, float]) -> str:
 @functools.cache
 def every() -> tuple[Question, ...]:
     """The questions of all notebooks."""
-    return tuple(Question(**fields) for fields in files.toml(HERE / "questions.toml")["question"])
+    text = (HERE / "questions.toml").read_text(encoding="utf-8")
+    return tuple(Question(**fields) for fields in tomllib.loads(text)["question"])
 
 
 @dataclass(frozen=True)

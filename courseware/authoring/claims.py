@@ -9,6 +9,7 @@ import ast
 import itertools
 import math
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,10 +19,14 @@ from typing import Any
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from course_utils import files
 from course_utils.settings import CourseError
 from courseware import notebooks, record
 from courseware.sections import Lesson
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 MIME = "application/vnd.course.claims+json"
 SETTINGS = {"digits": "digits at laptop", "mnist": "mnist at full"}
@@ -74,7 +79,7 @@ def ledger(source: Path, lesson: Lesson) -> Ledger:
     if not file.is_file():
         return Ledger(lesson)
     try:
-        entries = files.toml(file)
+        entries = tomllib.loads(file.read_text("utf-8"))
         exempt = [plain(words) for several in entries.get("exempt", {}).values() for words in several]
         found = Ledger(lesson, [_claim(entry) for entry in entries.get("claim", [])], exempt)
     except (OSError, ValueError, TypeError, AttributeError) as problem:
@@ -239,10 +244,10 @@ def _titles(code: str) -> Iterator[str]:
     """The texts that a cell hands to `plotting`, titles of figures, with `...` for what is computed."""
     with suppress(SyntaxError):  # of a cell of IPython's own commands
         calls = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
-        drawn = [call for call in calls if ast.unparse(call.func).startswith("plotting.")]
-        for one in (given for call in drawn for given in call.args):
-            parts = one.values if isinstance(one, ast.JoinedStr) else [one]
-            said = [getattr(part, "value", None) for part in parts]
-            title = "".join(words if isinstance(words, str) else "..." for words in said)
-            if " " in title:
-                yield title
+        for given in (call.args for call in calls if ast.unparse(call.func).startswith("plotting.")):
+            for one in given:
+                parts = one.values if isinstance(one, ast.JoinedStr) else [one]
+                said = [getattr(part, "value", None) for part in parts]
+                title = "".join(words if isinstance(words, str) else "..." for words in said)
+                if " " in title:
+                    yield title
