@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -377,12 +376,18 @@ def grade(
 ) -> None:
     """Grade everything handed in (of one assignment, or all) that is not graded yet."""
     started, broken = time.monotonic(), []
-    crews = _crews(workers, unsafe, scheduler)
-    from courseware.classroom import batch
+    address = "" if scheduler else _workers_to_be(unsafe)
+    from courseware.classroom import batch, pool
     from courseware.grading import work
 
+    _mind_the_sandbox(unsafe)
     course, assignments = _handed_in(assignment)
+    if scheduler and pool.unprotected(scheduler):
+        risk = f"whoever is on the way to {scheduler} can read and change work and results; take tls://."
+        _say(f"NOT PROTECTED: {risk}")
     rules = work.Rules(sandboxed=not unsafe, whole=whole)
+    ready = int if unsafe else partial(work.ready, address)
+    crews = pool.dask(scheduler) if scheduler else pool.local(workers, ready=ready)
     with crews as crew, _progress("submissions") as bars:
         tasks = {one: bars.add_task(one, total=len(students or course.students(one))) for one in assignments}
         for result in batch.grade(course, assignments, rules, crew, students):
@@ -401,28 +406,23 @@ def grade(
         )
 
 
-def _crews(workers: int | None, unsafe: bool, scheduler: str | None = None) -> AbstractContextManager:
-    """The workers to be. Raises CourseError where no sandbox can be made, unless nobody wants one."""
+def _workers_to_be(unsafe: bool) -> str:
+    """Start what workers and kernels are forked from, beside what is imported here; the latter's address."""
     from courseware.classroom import pool
     from courseware.grading.kernel import forked
 
-    # What they and kernels are forked from starts beside what is imported here.
-    if not scheduler:
-        pool.prepare("courseware.grading.work")
-    address = "" if scheduler or unsafe else forked.early()
-    from courseware.grading import work
+    pool.prepare("courseware.grading.work")
+    return "" if unsafe else forked.early()
+
+
+def _mind_the_sandbox(unsafe: bool) -> None:
+    """Raise CourseError where no sandbox can be made, unless nobody wants one."""
     from courseware.grading.kernel import sandbox
 
     if unsafe:
         _say("NOT SANDBOXED: students' code runs with your own rights.", style="bold red")
     else:
         sandbox.require()
-    if not scheduler:
-        return pool.local(workers, ready=int if unsafe else partial(work.ready, address))
-    if pool.unprotected(scheduler):
-        risk = f"whoever is on the way to {scheduler} can read and change work and results; take tls://."
-        _say(f"NOT PROTECTED: {risk}")
-    return pool.dask(scheduler)
 
 
 def _course() -> Any:
@@ -663,16 +663,18 @@ def regrade(
     asks = not yes and sys.stdin.isatty()
     if not (verify or yes or asks or students):
         raise settings.CourseError("There is no terminal here to ask you at: add --yes, or --verify.")
-    crews = _crews(workers, unsafe)
+    address = _workers_to_be(unsafe)
+    from courseware.classroom import pool
     from courseware.grading import work
 
+    _mind_the_sandbox(unsafe)
     course, assignments = _handed_in(assignment)
     handed_in = {one: course.students(one) for one in assignments}
     asked = {one: [who for who in names if who in (students or names)] for one, names in handed_in.items()}
     chosen = {one: names for one, names in asked.items() if names}
     if not chosen:
         raise settings.CourseError(f"Nothing is handed in by {', '.join(students)}.")
-    with crews as crew:
+    with pool.local(workers, ready=int if unsafe else partial(work.ready, address)) as crew:
         if verify:
             _verify(course, chosen, crew, unsafe)
             return
