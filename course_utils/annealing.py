@@ -17,12 +17,13 @@ lengths from the sigma of q and are not tuned on the way.
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from course_utils.models import Model, device_of, judged
-from course_utils.objectives import bernoulli_nll, gaussian_log_density, reparameterize
+from course_utils.objectives import gaussian_log_density, reparameterize, weighed
 
 STEP, LEAPS = 0.3, 5  # of a Hamiltonian move: the length of a leap, in sigmas of q, and how many
 
@@ -46,19 +47,13 @@ def annealed_log_weights(
     with judged(model, seed):
         mu, logvar = (one.expand(chains, *one.shape) for one in model.encode(x))
         steps = list(itertools.pairwise(torch.linspace(0, 1, temperatures + 1).tolist()))
-        images = x.expand(chains, *x.shape).flatten(0, 1)
-        zero = torch.zeros_like(mu)
-
-        def log_q(z: Tensor) -> Tensor:
-            return gaussian_log_density(z, mu, logvar)
-
-        def log_ratio(z: Tensor) -> Tensor:
-            """log p(x, z) - log q(z|x), (chains, N)."""
-            log_likelihood = -bernoulli_nll(model.decode(z.flatten(0, 1)), images).view(chains, -1)
-            return log_likelihood + gaussian_log_density(z, zero, zero) - log_q(z)
+        log_ratio = partial(weighed, model, x, mu=mu, logvar=logvar)  # log p(x, z) - log q(z|x), (chains, N)
 
         def move(z: Tensor, b: float) -> Tensor:
-            return _hamiltonian(lambda z: log_q(z) + b * log_ratio(z), z, (0.5 * logvar).exp())
+            def log_f(z: Tensor) -> Tensor:
+                return gaussian_log_density(z, mu, logvar) + b * log_ratio(z)
+
+            return _hamiltonian(log_f, z, (0.5 * logvar).exp())
 
         log_w = torch.zeros(chains, len(x), device=x.device)
         z = reparameterize(mu, logvar) if exact is None else exact.expand(chains, *exact.shape)

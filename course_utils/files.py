@@ -37,6 +37,12 @@ def whole(path: Path, mend: str = MEND) -> Iterator[Path]:
                 part.unlink()
 
 
+def write(path: Path, content: str | bytes, mend: str = MEND) -> None:
+    """Write one file as `whole` does."""
+    with whole(path, mend) as part:
+        _fill(part, content)
+
+
 def put(folder: Path, files: Mapping[str, str | bytes], mend: str = MEND) -> None:
     """Make `folder` hold these files and no others, whole or not at all; raises CourseError as `whole`."""
     with (
@@ -44,13 +50,17 @@ def put(folder: Path, files: Mapping[str, str | bytes], mend: str = MEND) -> Non
         TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent, ignore_cleanup_errors=True) as place,
     ):
         new, old = Path(place, "new"), Path(place, "old")
-        for parent in {new, *((new / name).parent for name in files)}:
-            parent.mkdir(parents=True, exist_ok=True)
+        new.mkdir()
         for name, content in files.items():
-            if isinstance(content, bytes):
-                (new / name).write_bytes(content)
-            else:
-                (new / name).write_text(content, encoding="utf-8")
+            (new / name).parent.mkdir(parents=True, exist_ok=True)
+            _fill(new / name, content)
         if folder.exists():
             os.replace(folder, old)
         os.replace(new, folder)
+
+
+def _fill(file: Path, content: str | bytes) -> None:
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    else:
+        file.write_text(content, encoding="utf-8")

@@ -51,11 +51,11 @@ def judged(model: Model, seed: int | None = None) -> Iterator[None]:
         model.train(was_training)
 
 
-def dense(*sizes: int) -> nn.Sequential:
-    """Linear layers from each of these sizes to the next, and a ReLU between two of them."""
+def dense(*sizes: int, activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
+    """Linear layers from each of these sizes to the next, and an activation between two of them."""
     layers: list[nn.Module] = []
     for inputs, outputs in itertools.pairwise(sizes):
-        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+        layers += [nn.Linear(inputs, outputs), activation()]
     return nn.Sequential(*layers[:-1])
 
 

@@ -160,10 +160,10 @@ def log_weights(model: Model, x: Tensor, samples: int, *condition: Tensor) -> Te
     """log p(x|z_k) + log p(z_k) - log q(z_k|x) for draws z_k ~ q(z|x), of binary x: (samples, N), nats."""
     mu, logvar = model.encode(x, *condition)
     eps = torch.randn(samples, *mu.shape, dtype=mu.dtype, device=mu.device)
-    return _weighed(model, x, reparameterize(mu, logvar, eps), mu, logvar, *condition)
+    return weighed(model, x, reparameterize(mu, logvar, eps), mu, logvar, *condition)
 
 
-def _weighed(model: Model, x: Tensor, z: Tensor, mu: Tensor, logvar: Tensor, *condition: Tensor) -> Tensor:
+def weighed(model: Model, x: Tensor, z: Tensor, mu: Tensor, logvar: Tensor, *condition: Tensor) -> Tensor:
     """The log-weights (samples, N) of draws z (samples, N, latent_dim)."""
     samples = len(z)
     # One decoding of all samples: row k * N + n belongs to sample k of image n.
@@ -194,7 +194,7 @@ def doubly_reparameterized(model: Model, x: Tensor, samples: int) -> Single:
     """
     mu, logvar = model.encode(x)
     z = reparameterize(mu, logvar, torch.randn(samples, *mu.shape, dtype=mu.dtype, device=mu.device))
-    log_w = _weighed(model, x, z, mu.detach(), logvar.detach())
+    log_w = weighed(model, x, z, mu.detach(), logvar.detach())
     if z.requires_grad:
         share = log_w.detach().softmax(0).unsqueeze(-1)
         z.register_hook(lambda gradient: share * gradient)

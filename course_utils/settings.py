@@ -1,6 +1,6 @@
 """What a run of the course is allowed to cost, and where it runs.
 
-Four environment variables, read here and nowhere else:
+Four environment variables, read here, and the second of them where data are loaded:
 
 - `COURSE_BUDGET`: `smoke`, `laptop` (the default) or `full`;
 - `COURSE_DATASET`: which images the lessons use; unset, MNIST where its files are already in the data folder

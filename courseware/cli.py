@@ -174,18 +174,17 @@ def _report(executed: list, broken: list[str], seconds: float, index: Path) -> N
 @_flag("--store", help="Keep the values of the latest runs in docs/ (for maintainers).")
 def claims(numbers: tuple[int, ...], store: bool) -> None:
     """List what the lessons claim: sentence, expression, and its value on each data set."""
-    from courseware.authoring import claims as ledgers
-    from courseware.authoring import runner
+    from courseware.authoring import claims, runner
 
     source = sections.folder("solutions")
     root = source.parent
     if store:
-        for setting in ledgers.SETTINGS.values():
-            ledgers.keep(root, setting, runner.claimed(root / "build" / "run" / setting.replace(" at ", "-")))
-    found = [ledgers.ledger(source, lesson) for lesson in sections.lessons(numbers)]
-    _show(ledgers.COLUMNS, ledgers.rows(found, ledgers.kept(root)))
+        for setting in claims.SETTINGS.values():
+            claims.keep(root, setting, runner.claimed(root / "build" / "run" / setting.replace(" at ", "-")))
+    found = [claims.ledger(source, lesson) for lesson in sections.lessons(numbers)]
+    _show(claims.COLUMNS, claims.rows(found, claims.kept(root)))
     _say(f"{sum(len(one.claims) for one in found)} claims.")
-    unbound = [(one.lesson.name, said) for one in found for said in ledgers.unbound(source, one)]
+    unbound = [(one.lesson.name, said) for one in found for said in claims.unbound(source, one)]
     _say(*(f"{name}: no claim for '{said}'" for name, said in unbound), style="yellow")
 
 
@@ -339,7 +338,7 @@ def doctor(hub: bool) -> None:
 
 @main.command()
 @click.argument("instructors", nargs=-1)
-@click.option("--folder", type=click.Path(path_type=Path), default="/srv/vae-course", help="For all to read.")
+@click.option("--folder", type=_FILE, default="/srv/vae-course", help="For all to read.")
 @click.option("--memory", metavar="SIZE", default="4G", help="Of one server.")
 @click.option("--processors", type=click.FloatRange(0, min_open=True), default=2, help="Of one server.")
 @_flag("--write", help="Do what is shown without it.")
@@ -580,7 +579,7 @@ def _platform(canvas: Path | None, moodle: Path | None) -> tuple[str, Path]:
 
 
 @main.command()
-@click.argument("notebook", type=click.Path(path_type=Path))
+@click.argument("notebook", type=_FILE)
 def check(notebook: Path) -> None:
     """Grade a notebook of your own as it will be graded when you hand it in."""
     from courseware.grading.kernel import forked
@@ -612,7 +611,7 @@ def check(notebook: Path) -> None:
 
 
 @main.command()
-@click.argument("archive", type=click.Path(path_type=Path))
+@click.argument("archive", type=_FILE)
 @_flag("--yes", help="Without asking.")
 def update(archive: Path, yes: bool) -> None:
     """Bring a newer edition of the course into your folder; what you have written stays."""
@@ -640,8 +639,7 @@ def progress() -> None:
     cells = [(row.number, row.answer, f"{row.points:g} of {row.of:g}", str(row.tries)) for row in found]
     _show(("exercise", "answer", "points", "tries"), cells)
     _say(str(shown))
-    with files.whole(page) as part:
-        part.write_text(standing.document(), encoding="utf-8")
+    files.write(page, standing.document())
     _say(f"Open: {page}")
 
 

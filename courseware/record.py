@@ -21,8 +21,7 @@ Say = Callable[[str], None]  # prints a line
 
 def keep(file: Path, content: Any) -> None:
     """Write `content` as JSON: whole or not at all. Raises CourseError where it cannot be written."""
-    with files.whole(file, "make room, then go on") as part:
-        part.write_text(json.dumps(content, indent=1, default=asdict) + "\n", encoding="utf-8")
+    files.write(file, json.dumps(content, indent=1, default=asdict) + "\n", "make room, then go on")
 
 
 def kept(file: Path) -> Any:
@@ -68,8 +67,7 @@ def quote(root: Path, name: str, text: str) -> None:
     for document in filter(Path.is_file, (root / document for document in DOCUMENTS)):
         quoting, places = place.subn(lambda _: f"\n{text}\n", document.read_text("utf-8"), count=1)
         if places:
-            with files.whole(document) as part:
-                part.write_text(quoting, encoding="utf-8")
+            files.write(document, quoting)
             return
     documents = ", ".join(map(str, DOCUMENTS))
     raise CourseError(f"{documents} have no place <!-- {name} --> ... <!-- /{name} -->: put one in.")

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from course_utils import settings
-from course_utils.settings import CourseError
+from course_utils.settings import CourseError, one_of, project_folder
 
 
 @dataclass(frozen=True)
@@ -83,14 +82,14 @@ def lessons(numbers: tuple[int, ...] = ()) -> list[Lesson]:
     """The notebooks of the sections with these numbers, of all sections if none is named."""
     known = list(dict.fromkeys(str(section.number) for section in SECTIONS))
     for number in numbers:
-        settings.one_of("section", str(number), known)
+        one_of("section", str(number), known)
     chosen = [s for s in SECTIONS if not numbers or s.number in numbers]
     return [Lesson(section, name) for section in chosen for name in section.notebooks]
 
 
 def folder(edition: str) -> Path:
     """`solutions` or `notebooks` of the project around the working folder. Raises CourseError outside."""
-    path = settings.project_folder() / edition
+    path = project_folder() / edition
     if not path.is_dir():
         raise CourseError(f"There is no {edition}/ here: call this command inside the course's folder.")
     return path

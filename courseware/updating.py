@@ -15,7 +15,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbgrader.utils import is_locked
 
-from course_utils.files import whole
+from course_utils.files import write
 from course_utils.settings import CourseError
 from courseware import notebooks
 
@@ -53,10 +53,8 @@ def apply(root: Path, found: list[Change]) -> Path:
     for change in sorted(found, key=lambda change: change.name.startswith("release/")):
         path = root / change.name
         if path.exists():
-            with whole(kept / change.name) as part:
-                part.write_bytes(path.read_bytes())
-        with whole(path) as part:
-            part.write_bytes(change.content)
+            write(kept / change.name, path.read_bytes())
+        write(path, change.content)
     return kept
 
 

@@ -141,13 +141,8 @@ def for_lesson(budget: Budget, *, clothing: bool = False) -> Dataset:
 
 def wanted(name: str | None = None) -> str:
     """The data set of that name; without one, COURSE_DATASET's; unset, what needs no download."""
-    name = name or os.environ.get("COURSE_DATASET") or ("mnist" if is_on_disk("mnist") else "digits")
+    name = name or os.environ.get("COURSE_DATASET") or ("mnist" if _files("mnist") else "digits")
     return settings.one_of("data set", name, NAMES)
-
-
-def is_on_disk(name: str) -> bool:
-    """Whether the four files of a real data set lie in the folder of COURSE_DATA."""
-    return bool(_files(name))
 
 
 def torchvision() -> ModuleType:

@@ -26,9 +26,8 @@ from torch import Tensor, nn
 
 from course_utils import models, objectives, settings, training
 from course_utils.engine import fast, graphs, muon
-from course_utils.files import whole
+from course_utils.files import write
 from course_utils.models import Model, device_of
-from course_utils.settings import CourseError
 from course_utils.training import History, Loss, Observer, State
 
 SUFFIX = ".training"
@@ -142,9 +141,8 @@ def _write(file: Path, key: str, content: dict[str, Any]) -> bool:
     torch.save(content, buffer)
     saved = buffer.getvalue()
     try:
-        with whole(file) as part:
-            part.write_bytes(hashlib.sha256(key.encode() + saved).digest() + saved)
-    except CourseError as problem:
+        write(file, hashlib.sha256(key.encode() + saved).digest() + saved)
+    except settings.CourseError as problem:
         print(f"This training is not kept. {problem}")
         return False
     return True

@@ -15,9 +15,7 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 TEMPLATES = Path(__file__).parent / "templates"
-
 SCRIPTS = ("recall.js", "sliding.js")
-
 Arrays = dict[str, np.ndarray]
 
 

@@ -13,14 +13,7 @@ from typing import Any
 import numpy as np
 from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
-from nbgrader.api import (
-    Assignment,
-    Comment,
-    Grade,
-    Gradebook,
-    SubmittedAssignment,
-    SubmittedNotebook,
-)
+from nbgrader.api import Assignment, Comment, Grade, Gradebook, SubmittedAssignment, SubmittedNotebook
 from nbgrader.apps import NbGraderAPI
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
@@ -31,7 +24,7 @@ from traitlets import Dict, Unicode
 from traitlets.config import Config, PyFileConfigLoader
 
 from course_utils.checks import judges
-from course_utils.files import whole, writable
+from course_utils.files import writable, write
 from course_utils.settings import CourseError
 from courseware import notebooks, sections
 from courseware.authoring import exercises
@@ -72,8 +65,7 @@ def build(root: Path) -> list[str]:
         for new in fresh.glob(FOLDERS):
             os.replace(new, released / new.name)
     for path, text in outdated(root).items():
-        with whole(path) as part:
-            part.write_text(text, encoding="utf-8")
+        write(path, text)
     return [sentence for sentence in revalued.values() if sentence]
 
 

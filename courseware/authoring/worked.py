@@ -10,8 +10,8 @@ from pathlib import Path
 from nbgrader.utils import is_solution
 
 import bank
+from course_utils import files
 from course_utils.checks.judges import EXERCISES, worked
-from course_utils.files import whole
 from courseware import notebooks, sections
 from courseware.grading.submission.repair import asked
 
@@ -65,5 +65,4 @@ def text(root: Path) -> str:
 
 
 def write(root: Path) -> None:
-    with whole(root / "course_utils" / "checks" / "judges" / "worked.json") as part:
-        part.write_text(text(root), encoding="utf-8")
+    files.write(root / "course_utils" / "checks" / "judges" / "worked.json", text(root))

@@ -104,9 +104,7 @@ def tallied(work: Callable[[Any], Outcome | None], answers: Sequence, seeds: int
     tallies, faults = [], []
     for name, exercise in EXERCISES.items():
         counts, slowest, kept = dict.fromkeys(COUNTS, 0), 0.0, dict[str, list[str]]()
-        for one in outcomes:
-            if one.exercise != name:
-                continue
+        for one in (one for one in outcomes if one.exercise == name):
             slowest = max(slowest, one.seconds if one.right else 0.0)
             counts["right" if one.right else "wrong"] += 1
             counts["accepted" if one.right else "caught"] += one.good

@@ -7,7 +7,6 @@ after an interruption goes on from there. Figures are nats per MNIST test image,
 """
 
 import _thread
-import itertools
 import math
 import signal
 import statistics
@@ -65,16 +64,10 @@ class Mlp(models.VAE):
     def __init__(self, hidden: tuple[int, ...], latent_dim: int, activation: type[nn.Module]) -> None:
         nn.Module.__init__(self)  # VAE's own would draw weights for layers that are not used
         self.latent_dim = latent_dim
-        self.encoder = _layers((PIXELS, *hidden), activation)
+        self.encoder = models.dense(PIXELS, *hidden, activation=activation).append(activation())
         self.fc_mu = nn.Linear(hidden[-1], latent_dim)
         self.fc_logvar = nn.Linear(hidden[-1], latent_dim)
-        self.decoder = _layers((latent_dim, *reversed(hidden)), activation)
-        self.decoder.append(nn.Linear(hidden[0], PIXELS))
-
-
-def _layers(sizes: tuple[int, ...], activation: type[nn.Module]) -> nn.Sequential:
-    pairs = itertools.pairwise(sizes)
-    return nn.Sequential(*(layer for a, b in pairs for layer in (nn.Linear(a, b), activation())))
+        self.decoder = models.dense(latent_dim, *reversed(hidden), PIXELS, activation=activation)
 
 
 def grey(
@@ -303,5 +296,4 @@ def store(root: Path, found: list[Reproduction]) -> None:
     order = [*planned, *by_title]
     figures = sorted(by_title.values(), key=lambda one: order.index(one.title))
     FIGURES.store(root, figures)
-    with files.whole(root / "docs" / "reproduced.md") as part:
-        part.write_text(markdown(figures) + "\n", encoding="utf-8")
+    files.write(root / "docs" / "reproduced.md", markdown(figures) + "\n")

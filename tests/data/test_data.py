@@ -325,9 +325,9 @@ def test_fashion_mnist_is_not_held_against_mnist_s_checksums(official_size: Path
 
 @pytest.mark.parametrize("file", FILES)
 def test_a_missing_file_means_that_mnist_is_not_there(file: str, tiny_mnist: Path) -> None:
-    assert data.is_on_disk("mnist")
+    assert data._files("mnist")
     (tiny_mnist / "MNIST" / "raw" / file).unlink()
-    assert not data.is_on_disk("mnist")
+    assert not data._files("mnist")
     shown = os.path.relpath(tiny_mnist, settings.project_folder())
     with pytest.raises(CourseError, match=re.escape(f"MNIST is not in {shown}, which holds MNIST (wanted: ")):
         data.load("mnist", download=False)
@@ -388,8 +388,8 @@ def test_a_flat_folder_is_fashion_mnist_s_where_its_name_says_so(
 ) -> None:
     shutil.copytree(tiny_mnist / "MNIST" / "raw", tmp_path / "flat" / name)
     monkeypatch.setenv("COURSE_DATA", str(tmp_path / "flat" / name))
-    fashion = name != "images"
-    assert (data.is_on_disk("mnist"), data.is_on_disk("fashion-mnist")) == (not fashion, fashion)
+    found = [real for real in data.REAL if data._files(real)]
+    assert found == ["mnist" if name == "images" else "fashion-mnist"]
 
 
 def test_a_packed_file_beside_a_plain_one_is_not_looked_at(tiny_mnist: Path) -> None:

@@ -6,10 +6,7 @@ be read; site.js adds search, enlarged figures and the choice between light and 
 
 import itertools
 import json
-import os
 import re
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +14,7 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader
 
-from course_utils.files import writable
+from course_utils import files
 from course_utils.viewers import standalone
 from courseware import markup, notebooks
 from courseware.authoring import runner
@@ -67,11 +64,7 @@ def write(
         shown.append((one, rendering.render(notebook, Path(page_name(one.lesson)).stem, numbers)))
     summary = runner.summary(executed)
     pages = _pages(shown, summary, measured, for_students=released is not None)
-    with writable(target), tempfile.TemporaryDirectory(prefix=".site-", dir=target.parent) as part:
-        made = Path(part) / "site"
-        _write_files(made, pages, _figures(shown), summary)
-        shutil.rmtree(target, ignore_errors=True)
-        os.replace(made, target)
+    files.put(target, _contents(pages, _figures(shown), summary))
     return target / "index.html"
 
 
@@ -145,10 +138,9 @@ def _scene_page(scene: Scene, lesson: str, others: list[Scene]) -> Page:
     return Page(scene.file, title, body, inline_scripts=True, listed=first)
 
 
-def _write_files(target: Path, pages: list[Page], figures: list[Figure], summary: str) -> None:
-    (target / "figures").mkdir(parents=True)
-    for figure in figures:
-        (target / figure.file).write_bytes(figure.content)
+def _contents(pages: list[Page], figures: list[Figure], summary: str) -> dict[str, str | bytes]:
+    """Every file of the site by its name."""
+    found: dict[str, str | bytes] = {figure.file: figure.content for figure in figures}
     frame = FRAMES.get_template("page.html.j2")
     listed = [page for page in pages if page.listed]
     index, place = [], -1
@@ -156,7 +148,7 @@ def _write_files(target: Path, pages: list[Page], figures: list[Figure], summary
         place += page.listed
         below = rendering.passages(page.body)
         index += [[page.file, page.title, p.anchor, p.heading, p.text] for p in below]
-        text = frame.render(
+        found[page.file] = frame.render(
             page=page,
             pages=listed,
             current=listed[place],
@@ -165,11 +157,8 @@ def _write_files(target: Path, pages: list[Page], figures: list[Figure], summary
             next=listed[place + 1] if place + 1 < len(listed) else None,
             summary=summary,
         )
-        (target / page.file).write_text(text, encoding="utf-8")
     passages = json.dumps(index, ensure_ascii=False, separators=(",", ":"))
-    (target / "search.js").write_text(f"window.coursePassages = {passages};\n", encoding="utf-8")
-    shutil.copyfile(TEMPLATES / "site.js", target / "site.js")
-    for name in standalone.SCRIPTS:
-        shutil.copyfile(standalone.TEMPLATES / name, target / name)
-    sheets = "\n".join(sheet.read_text("utf-8") for sheet in SHEETS)
-    (target / "site.css").write_text(sheets, encoding="utf-8")
+    found["search.js"] = f"window.coursePassages = {passages};\n"
+    found["site.css"] = "\n".join(sheet.read_text("utf-8") for sheet in SHEETS)
+    scripts = TEMPLATES / "site.js", *(standalone.TEMPLATES / name for name in standalone.SCRIPTS)
+    return found | {script.name: script.read_bytes() for script in scripts}
