@@ -87,14 +87,14 @@ def measure(kind: str, data_name: str, seeds: int, folder: Path, say: record.Say
             nats = figures["rates"][str(rate)] = curve["negative_elbo"][-1]
             say(f"rate {rate}: {nats:.2f} nats on validation images")
             record.keep(file, figures)
-        rate = literature.best(figures["rates"])
-        every = itertools.product(range(seeds), [name for name in names if _trained_as(name, rate) == name])
+        chosen = literature.best(figures["rates"])
+        every = itertools.product(range(seeds), [name for name in names if _trained_as(name, chosen) == name])
         missing = [(name, seed) for seed, name in every if str(seed) not in figures["curves"].get(name, {})]
         side_by_side = ProcessPoolExecutor(min(4, os.cpu_count() or 1), spawn, torch.set_num_threads, (1,))
         stack.callback(side_by_side.shutdown, cancel_futures=True)
 
         def start(pool: Executor, name: str, seed: int) -> Future:
-            how = _how(name, seed, rate)
+            how = _how(name, seed, chosen)
             return pool.submit(contestants.train, name, kind, data_name, EPOCHS, True, how)
 
         for name, seed, curve in _trainings(missing, start, pools[BY_RECIPE], side_by_side):
