@@ -1,7 +1,5 @@
 """Cells of small submissions about one exercise, and their way through the grader."""
 
-from __future__ import annotations
-
 import base64
 import json
 import random

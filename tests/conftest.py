@@ -1,7 +1,5 @@
 """What the tests share: one thread each, an environment of their own, small data in MNIST's layout."""
 
-from __future__ import annotations
-
 import functools
 import os
 import sys

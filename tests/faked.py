@@ -4,8 +4,6 @@ Its processes are forked from a server that has imported this module (`forked`),
 is there in a few milliseconds and can be killed and started again many times.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 import os

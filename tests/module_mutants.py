@@ -8,8 +8,6 @@ edited code; there the tests that run this function go on until one fails. The e
 inside functions and methods; sentences for people are left as they are.
 """
 
-from __future__ import annotations
-
 import ast
 import contextlib
 import gc

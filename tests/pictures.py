@@ -1,7 +1,5 @@
 """One number for many pictures."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,12 +1,9 @@
 """A student's way through JupyterLab in a real browser: open, run, solve by typing, validate."""
 
-from __future__ import annotations
-
 import json
 import os
 import urllib.request
 from collections.abc import Iterator
-from typing import Any
 
 import lab
 import pytest
@@ -37,7 +34,7 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-def test_the_first_sight_is_the_first_notebook_and_nobody_asks_anything(chromium: Any, student: str) -> None:
+def test_the_first_sight_is_the_first_notebook_and_nobody_asks_anything(chromium, student):
     page = lab.opened(chromium, student)
     Notebook(page)
     page.wait_for_timeout(1000)  # a question would come up by now
@@ -47,7 +44,7 @@ def test_the_first_sight_is_the_first_notebook_and_nobody_asks_anything(chromium
 
 
 @pytest.mark.slow
-def test_a_terminal_knows_the_command_of_the_course(student: str) -> None:
+def test_a_terminal_knows_the_command_of_the_course(student):
     """As JupyterLab asks for a terminal and types into it, without the page around it."""
     ask = urllib.request.Request(f"{student}/api/terminals", b"", {"Authorization": "token T"})
     name = json.load(urllib.request.urlopen(ask))["name"]
@@ -62,7 +59,7 @@ def test_a_terminal_knows_the_command_of_the_course(student: str) -> None:
 
 
 @pytest.mark.parametrize("lesson", OPENED, ids=lambda lesson: lesson.name)
-def test_run_all_shows_every_figure_and_stops_nowhere(chromium: Any, student: str, lesson: Any) -> None:
+def test_run_all_shows_every_figure_and_stops_nowhere(chromium, student, lesson):
     requests: list[str] = []
     page = lab.opened(chromium, student, f"notebooks/{lesson.path.as_posix()}", requests)
     notebook = Notebook(page)
@@ -87,9 +84,7 @@ def test_run_all_shows_every_figure_and_stops_nowhere(chromium: Any, student: st
     page.context.close()
 
 
-def test_an_exercise_solved_by_typing_turns_its_report_and_validate_says_what_is_left(
-    chromium: Any, student: str
-) -> None:
+def test_an_exercise_solved_by_typing_turns_its_report_and_validate_says_what_is_left(chromium, student):
     page = lab.opened(chromium, student, "notebooks/02-theory/theory.ipynb")
     notebook = Notebook(page)
     notebook.run_all()

@@ -1,7 +1,5 @@
 """What students are handed holds all they need, nothing of the instructor's, and is the same every time."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

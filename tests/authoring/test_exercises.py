@@ -1,7 +1,5 @@
 """A release is refused when an exercise lacks one of the things that every exercise has."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

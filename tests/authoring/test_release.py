@@ -1,7 +1,5 @@
 """The two editions: solutions/ is the source, notebooks/ is what nbgrader makes of it."""
 
-from __future__ import annotations
-
 import functools
 import importlib.util
 import re

@@ -1,7 +1,5 @@
 """`course run`'s machinery, on notebooks of one or two cells."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

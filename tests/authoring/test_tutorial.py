@@ -4,8 +4,6 @@ An exercise is written in three places, a section in its folder and a line of th
 `course build` does the rest.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

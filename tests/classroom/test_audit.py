@@ -1,7 +1,5 @@
 """Stored results are graded again: the same comes out, or what differs is named."""
 
-from __future__ import annotations
-
 import functools
 import json
 import operator

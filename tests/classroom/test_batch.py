@@ -3,8 +3,6 @@
 Submissions are graded by `faked`, at once; files, gradebook, workers and kills are real.
 """
 
-from __future__ import annotations
-
 import errno
 import json
 import multiprocessing

@@ -1,7 +1,5 @@
 """An instructor's way through formgrader in a real browser, from release to points given by hand."""
 
-from __future__ import annotations
-
 import csv
 import shutil
 from collections.abc import Iterator
@@ -127,7 +125,7 @@ def calling_out(solved: str) -> str:
     return nbformat.writes(notebook)
 
 
-def test_from_release_to_feedback(course: Path, instructor: Any, tmp_path: Path) -> None:
+def test_from_release_to_feedback(course, instructor, tmp_path):
     formgrader = instructor()
     formgrader.press("assign")
     formgrader.press("release")
@@ -153,7 +151,7 @@ def test_from_release_to_feedback(course: Path, instructor: Any, tmp_path: Path)
     assert exported(course) == [BY_PROGRAM + 3]
 
 
-def test_formgrader_goes_on_where_course_grade_ends(course: Path, instructor: Any) -> None:
+def test_formgrader_goes_on_where_course_grade_ends(course, instructor):
     for place in ("notebooks", "submitted/ada"):
         edition = "solutions" if place.startswith("submitted") else "notebooks"
         shutil.copytree(lab.PROJECT / edition / ASSIGNMENT, course / place / ASSIGNMENT)
@@ -184,7 +182,7 @@ def pile(tmp_path: Path) -> Path:
     return root
 
 
-def test_keys_give_an_answer_its_items_points_and_comment(pile: Path, chromium: Any) -> None:
+def test_keys_give_an_answer_its_items_points_and_comment(pile, chromium):
     with faked.book(pile) as book:
         found = partial(book.find_submission_notebook, "first", faked.ASSIGNMENT)
         ada, bob = (found(who).id for who in ("ada", "bob"))

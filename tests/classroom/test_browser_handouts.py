@@ -1,7 +1,5 @@
 """Pages about a class in a browser: the test counts, nobody is kept out by day or night."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

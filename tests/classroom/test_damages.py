@@ -4,8 +4,6 @@ The solution of one section is handed in with one damage each, in a fresh clone 
 To be quick, the section has only its first exercise and its written one.
 """
 
-from __future__ import annotations
-
 import base64
 import shutil
 import zipfile

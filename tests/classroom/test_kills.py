@@ -4,8 +4,6 @@ KILLS=50 in the environment makes it fifty kills; that takes minutes. `test_batc
 workers of a class that takes no time, at every step.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import random

@@ -5,8 +5,6 @@ goes through `course grade` and through nbgrader with its own configuration (wit
 `make test-all` grades ada's solutions of every section.
 """
 
-from __future__ import annotations
-
 import csv
 import os
 import shutil

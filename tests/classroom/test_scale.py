@@ -1,7 +1,5 @@
 """The measurement of a large class, on a small one: what it states of a thousand holds of ten."""
 
-from __future__ import annotations
-
 import pytest
 import scale
 

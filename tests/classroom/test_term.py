@@ -3,8 +3,6 @@
 The lines are those of the document, called one after the other; both ways to grade go to the end.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import pwd

@@ -1,7 +1,5 @@
 """Images in: what the data sets hold, and what happens where they cannot be had."""
 
-from __future__ import annotations
-
 import contextlib
 import gzip
 import hashlib
@@ -78,14 +76,14 @@ def embedded(request: pytest.FixtureRequest) -> Dataset:
     return EMBEDDED[request.param]()
 
 
-def test_an_unknown_data_set_is_refused_with_the_choices(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_data_set_is_refused_with_the_choices(monkeypatch):
     monkeypatch.setenv("COURSE_DATASET", "cifar")
     for refuses in (lambda: data.load("cifar"), lambda: data.for_lesson(LESSON)):
         with pytest.raises(CourseError, match=f"'cifar'.*{', '.join(data.NAMES)}"):
             refuses()
 
 
-def test_embedded_images_and_labels_are_like_mnist_s(embedded: Dataset) -> None:
+def test_embedded_images_and_labels_are_like_mnist_s(embedded):
     images, labels = ([getattr(embedded, f"{split}_{what}") for split in ("train", "test")]
                       for what in ("images", "labels"))  # fmt: skip
     for x, y, count in zip(images, labels, SIZES[embedded.name], strict=True):
@@ -94,31 +92,31 @@ def test_embedded_images_and_labels_are_like_mnist_s(embedded: Dataset) -> None:
         assert ((x >= 0) & (x <= 1)).all()
 
 
-def test_embedded_images_use_the_whole_range_of_grey(embedded: Dataset) -> None:
+def test_embedded_images_use_the_whole_range_of_grey(embedded):
     brightest = embedded.train_images.flatten(1).max(1).values
     assert embedded.train_images.min() == 0 and brightest.mean() > 0.7
 
 
-def test_embedded_training_labels_cover_the_ten_classes_evenly(embedded: Dataset) -> None:
+def test_embedded_training_labels_cover_the_ten_classes_evenly(embedded):
     counts = embedded.train_labels.bincount(minlength=10)
     assert len(counts) == 10 and counts.min() > 0.9 * counts.float().mean()
 
 
-def test_embedded_classes_have_ten_names(embedded: Dataset) -> None:
+def test_embedded_classes_have_ten_names(embedded):
     assert len(set(embedded.class_names)) == 10
 
 
-def test_embedded_data_comes_out_the_same_every_time_by_no_one_s_random_state(embedded: Dataset) -> None:
+def test_embedded_data_comes_out_the_same_every_time_by_no_one_s_random_state(embedded):
     before = torch.get_rng_state()
     assert torch.equal(EMBEDDED[embedded.name]().train_images, embedded.train_images)
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_no_embedded_test_image_is_a_training_image(embedded: Dataset) -> None:
+def test_no_embedded_test_image_is_a_training_image(embedded):
     assert not all_different(embedded.test_images) & all_different(embedded.train_images)
 
 
-def test_a_data_set_moves_as_a_whole(embedded: Dataset) -> None:
+def test_a_data_set_moves_as_a_whole(embedded):
     moved = embedded.to(torch.device("meta"))
     assert (moved.name, moved.class_names, moved.source) == (
         embedded.name, embedded.class_names, embedded.source,
@@ -128,7 +126,7 @@ def test_a_data_set_moves_as_a_whole(embedded: Dataset) -> None:
         assert getattr(moved, name).shape == getattr(embedded, name).shape
 
 
-def test_no_variant_of_an_image_to_choose_with_is_trained_on() -> None:
+def test_no_variant_of_an_image_to_choose_with_is_trained_on():
     dataset = data.load("digits")
     train, held_out = dataset.validation_split()
     originals = dataset.originals
@@ -137,19 +135,19 @@ def test_no_variant_of_an_image_to_choose_with_is_trained_on() -> None:
     assert len(train) == 8 * (originals - len(held_out))  # with all seven variants
 
 
-def test_a_split_for_choices_takes_every_image_that_stands_for_itself(embedded: Dataset) -> None:
+def test_a_split_for_choices_takes_every_image_that_stands_for_itself(embedded):
     few = data.load(embedded.name, train=40, test=1)
     train, held_out = few.validation_split(share=0.1)
     assert torch.cat([train, held_out]).tolist() == list(range(40)) and len(held_out) == 4
 
 
-def test_embedded_data_says_that_it_is_a_stand_in(embedded: Dataset) -> None:
+def test_embedded_data_says_that_it_is_a_stand_in(embedded):
     train, test = SIZES[embedded.name]
     told = f"{embedded.name}: {train:,} training and {test:,} test images ({data.SOURCES[embedded.name]})"
     assert repr(embedded) == told and "stand-in" in told
 
 
-def test_the_first_cells_of_the_lessons_do_without_the_libraries_that_take_long_to_import() -> None:
+def test_the_first_cells_of_the_lessons_do_without_the_libraries_that_take_long_to_import():
     """Each lesson's imports, one after the other, and the images that most begin with."""
     first = {}
     for path in sorted(Path(__file__).parents[2].glob("solutions/*/*.ipynb")):
@@ -165,20 +163,20 @@ def test_the_first_cells_of_the_lessons_do_without_the_libraries_that_take_long_
     assert all("import torch" in own for own in first.values())
 
 
-def test_a_cut_keeps_the_first_images_and_labels(embedded: Dataset) -> None:
+def test_a_cut_keeps_the_first_images_and_labels(embedded):
     cut = data.load(embedded.name, train=30, test=9)
     for split, count in (("train", 30), ("test", 9)):
         for what in (f"{split}_images", f"{split}_labels"):
             assert torch.equal(getattr(cut, what), getattr(embedded, what)[:count])
 
 
-def test_garments_are_drawn_as_far_as_they_are_wanted() -> None:
+def test_garments_are_drawn_as_far_as_they_are_wanted():
     few, some = (data.load("garments", train=n, test=n - 10) for n in (30, 50))
     assert torch.equal(few.train_images, some.train_images[:30]) and len(few.test_images) == 20
     assert torch.equal(few.test_labels, some.test_labels[:20])
 
 
-def test_there_are_12_000_garments_to_train_with_and_5_000_to_test(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_are_12_000_garments_to_train_with_and_5_000_to_test(monkeypatch):
     asked, draw = [], data.garments.draw
     monkeypatch.setattr(
         data.garments, "draw", lambda count, seed: asked.append((count, seed)) or draw(1, seed)
@@ -196,7 +194,7 @@ def content(folder: Path, file: str, header: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("split", "kind"), [("train", "train"), ("test", "t10k")])
-def test_mnist_s_grey_values_are_its_bytes_divided_by_255(split: str, kind: str, tiny_mnist: Path) -> None:
+def test_mnist_s_grey_values_are_its_bytes_divided_by_255(split, kind, tiny_mnist):
     mnist = data.load("mnist")
     images, labels = (getattr(mnist, f"{split}_{what}") for what in ("images", "labels"))
     values = content(tiny_mnist, f"{kind}-images-idx3-ubyte", 16).reshape(-1, 1, 28, 28)
@@ -205,22 +203,22 @@ def test_mnist_s_grey_values_are_its_bytes_divided_by_255(split: str, kind: str,
     assert (images.dtype, labels.dtype) == (torch.float32, torch.int64)
 
 
-def test_mnist_s_classes_are_the_digits(tiny_mnist: Path) -> None:
+def test_mnist_s_classes_are_the_digits(tiny_mnist):
     assert data.load("mnist").class_names == tuple("0123456789") == data.load("digits").class_names
 
 
-def test_mnist_says_how_much_it_is_and_where_it_lies(tiny_mnist: Path) -> None:
+def test_mnist_says_how_much_it_is_and_where_it_lies(tiny_mnist):
     folder = os.path.relpath(tiny_mnist, settings.project_folder())
     told = f"mnist: 600 training and 20 test images (real images from {folder})"
     assert repr(data.load("mnist")) == told
 
 
-def test_fashion_mnist_has_names_of_clothes(tiny_mnist: Path) -> None:
+def test_fashion_mnist_has_names_of_clothes(tiny_mnist):
     (tiny_mnist / "MNIST").rename(tiny_mnist / "FashionMNIST")
     assert data.load("fashion-mnist").class_names[9] == "Ankle boot"
 
 
-def test_torchvision_s_old_cache_does_not_replace_the_checked_files(tiny_mnist: Path) -> None:
+def test_torchvision_s_old_cache_does_not_replace_the_checked_files(tiny_mnist):
     """Old versions of torchvision left processed/*.pt, which it still prefers to the raw files."""
     processed = tiny_mnist / "MNIST" / "processed"
     processed.mkdir()
@@ -230,7 +228,7 @@ def test_torchvision_s_old_cache_does_not_replace_the_checked_files(tiny_mnist: 
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_the_published_checksums_are_those_of_the_real_mnist(file: str, real_mnist: Path) -> None:
+def test_the_published_checksums_are_those_of_the_real_mnist(file, real_mnist):
     found = hashlib.sha256((real_mnist / "MNIST" / "raw" / file).read_bytes()).hexdigest()
     assert found == data.MNIST_SHA256[file]
 
@@ -254,25 +252,21 @@ DAMAGES = {
 
 @pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("what", DAMAGES)
-def test_a_file_is_refused_by_name_where_it(what: str, file: str, tiny_mnist: Path) -> None:
+def test_a_file_is_refused_by_name_where_it(what, file, tiny_mnist):
     damage(tiny_mnist / "MNIST" / "raw" / file, DAMAGES[what])
     with pytest.raises(CourseError, match=file):
         data.load("mnist")
 
 
 @pytest.mark.parametrize("file", LABEL_FILES)
-def test_a_file_of_labels_is_refused_by_name_where_it_holds_a_label_beyond_9(
-    file: str, tiny_mnist: Path
-) -> None:
+def test_a_file_of_labels_is_refused_by_name_where_it_holds_a_label_beyond_9(file, tiny_mnist):
     damage(tiny_mnist / "MNIST" / "raw" / file, lambda old: old[:-1] + b"\x0a")
     with pytest.raises(CourseError, match=file):
         data.load("mnist")
 
 
 @pytest.mark.parametrize("file", IMAGE_FILES)
-def test_a_file_of_images_is_refused_by_name_where_they_are_not_28_pixels_square(
-    file: str, tiny_mnist: Path, write_idx: WriteIdx
-) -> None:
+def test_a_file_of_images_is_refused_by_name_where_they_are_not_28_pixels_square(file, tiny_mnist, write_idx):
     write_idx(tiny_mnist / "MNIST" / "raw" / file, np.zeros((20, 56, 14)))
     with pytest.raises(CourseError, match=file):
         data.load("mnist")
@@ -280,15 +274,13 @@ def test_a_file_of_images_is_refused_by_name_where_they_are_not_28_pixels_square
 
 @pytest.mark.parametrize("kind", ["train", "t10k"])
 @pytest.mark.parametrize("count", [1, 19, 21, 61])
-def test_a_split_is_refused_where_it_has_fewer_or_more_labels_than_images(
-    kind: str, count: int, tiny_mnist: Path, write_idx: WriteIdx
-) -> None:
+def test_a_split_is_refused_where_it_has_fewer_or_more_labels_than_images(kind, count, tiny_mnist, write_idx):
     write_idx(tiny_mnist / "MNIST" / "raw" / f"{kind}-labels-idx1-ubyte", np.zeros(count))
     with pytest.raises(CourseError, match=f"{count} labels for '{kind}'"):
         data.load("mnist")
 
 
-def test_a_split_is_refused_where_it_is_empty(tiny_mnist: Path, write_idx: WriteIdx) -> None:
+def test_a_split_is_refused_where_it_is_empty(tiny_mnist, write_idx):
     raw = tiny_mnist / "MNIST" / "raw"
     write_idx(raw / "t10k-images-idx3-ubyte", np.zeros((0, 28, 28)))
     write_idx(raw / "t10k-labels-idx1-ubyte", np.zeros(0))
@@ -307,8 +299,8 @@ def official_size(tiny_mnist: Path, write_idx: WriteIdx) -> Path:
 
 @pytest.mark.parametrize("garbled", ["images-idx3", "labels-idx1", None])
 def test_a_file_of_the_official_size_is_refused_by_name_only_where_it_is_garbled(
-    garbled: str | None, official_size: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    garbled, official_size, monkeypatch
+):
     for file in official_size.glob("t10k-*"):
         if garbled is None or garbled not in file.name:
             checksum = hashlib.sha256(file.read_bytes()).hexdigest()
@@ -318,13 +310,13 @@ def test_a_file_of_the_official_size_is_refused_by_name_only_where_it_is_garbled
         assert len(data.load("mnist").test_images) == 10_000
 
 
-def test_fashion_mnist_is_not_held_against_mnist_s_checksums(official_size: Path, tiny_mnist: Path) -> None:
+def test_fashion_mnist_is_not_held_against_mnist_s_checksums(official_size, tiny_mnist):
     (tiny_mnist / "MNIST").rename(tiny_mnist / "FashionMNIST")
     assert len(data.load("fashion-mnist").test_images) == 10_000
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_a_missing_file_means_that_mnist_is_not_there(file: str, tiny_mnist: Path) -> None:
+def test_a_missing_file_means_that_mnist_is_not_there(file, tiny_mnist):
     assert data.is_on_disk("mnist")
     (tiny_mnist / "MNIST" / "raw" / file).unlink()
     assert not data.is_on_disk("mnist")
@@ -334,7 +326,7 @@ def test_a_missing_file_means_that_mnist_is_not_there(file: str, tiny_mnist: Pat
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_damage_is_told_in_one_sentence(file: str, tiny_mnist: Path) -> None:
+def test_damage_is_told_in_one_sentence(file, tiny_mnist):
     damage(tiny_mnist / "MNIST" / "raw" / file, DAMAGES["lost its last byte"])
     with pytest.raises(CourseError) as caught:
         data.load("mnist")
@@ -343,8 +335,8 @@ def test_damage_is_told_in_one_sentence(file: str, tiny_mnist: Path) -> None:
 
 @pytest.mark.parametrize("own", [True, False], ids=["the course's own", "everybody's"])
 def test_damage_is_told_with_the_folder_to_delete_where_that_is_the_course_s_own(
-    own: bool, tiny_mnist: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    own, tiny_mnist, monkeypatch
+):
     if own:
         (tiny_mnist / "nbgrader_config.py").touch()
         monkeypatch.chdir(tiny_mnist)
@@ -371,8 +363,8 @@ def spelt_with_a_dot(raw: Path) -> None:
 @pytest.mark.parametrize("place", [".", "MNIST", "MNIST/raw"])
 @pytest.mark.parametrize("change", [None, packed, spelt_with_a_dot], ids=["plain", "packed", "with a dot"])
 def test_course_data_may_be_any_folder_of_the_layout_with_files_as_sites_have_them(
-    place: str, change: Callable[[Path], None] | None, tiny_mnist: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    place, change, tiny_mnist, monkeypatch
+):
     expected = data.load("mnist")
     if change:
         change(tiny_mnist / "MNIST" / "raw")
@@ -383,21 +375,19 @@ def test_course_data_may_be_any_folder_of_the_layout_with_files_as_sites_have_th
 
 
 @pytest.mark.parametrize("name", ["images", "fashion", "FashionMNIST"])
-def test_a_flat_folder_is_fashion_mnist_s_where_its_name_says_so(
-    name: str, tiny_mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_flat_folder_is_fashion_mnist_s_where_its_name_says_so(name, tiny_mnist, tmp_path, monkeypatch):
     shutil.copytree(tiny_mnist / "MNIST" / "raw", tmp_path / "flat" / name)
     monkeypatch.setenv("COURSE_DATA", str(tmp_path / "flat" / name))
     fashion = name != "images"
     assert (data.is_on_disk("mnist"), data.is_on_disk("fashion-mnist")) == (not fashion, fashion)
 
 
-def test_a_packed_file_beside_a_plain_one_is_not_looked_at(tiny_mnist: Path) -> None:
+def test_a_packed_file_beside_a_plain_one_is_not_looked_at(tiny_mnist):
     (tiny_mnist / "MNIST" / "raw" / f"{FILES[0]}.gz").write_bytes(b"")
     assert len(data.load("mnist").train_images) == 600
 
 
-def test_a_packed_file_that_is_damaged_is_told_in_one_sentence(tiny_mnist: Path) -> None:
+def test_a_packed_file_that_is_damaged_is_told_in_one_sentence(tiny_mnist):
     packed(tiny_mnist / "MNIST" / "raw")
     damage(tiny_mnist / "MNIST" / "raw" / f"{FILES[0]}.gz", DAMAGES["lost its last byte"])
     with pytest.raises(CourseError, match="cannot be read") as caught:
@@ -406,14 +396,14 @@ def test_a_packed_file_that_is_damaged_is_told_in_one_sentence(tiny_mnist: Path)
 
 
 @pytest.mark.parametrize(("names", "told"), [("abcde", "a, b, c, d, e"), ("abcdef", "a, b, c, d, e, ...")])
-def test_absence_is_told_with_five_of_the_names_that_lie_there(names: str, told: str, no_mnist: Path) -> None:
+def test_absence_is_told_with_five_of_the_names_that_lie_there(names, told, no_mnist):
     for name in names:
         (no_mnist / name).touch()
     with pytest.raises(CourseError, match=re.escape(f", which holds {told} (wanted: ")):
         data.load("mnist", download=False)
 
 
-def test_absence_is_told_in_one_sentence_with_both_remedies(no_mnist: Path) -> None:
+def test_absence_is_told_in_one_sentence_with_both_remedies(no_mnist):
     with pytest.raises(CourseError, match=r"COURSE_DATASET=mnist.* COURSE_DATA at a folder") as caught:
         data.load("mnist", download=False)
     assert_one_sentence(str(caught.value))
@@ -436,19 +426,17 @@ def dead_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("clothing", [False, True])
-def test_a_lesson_downloads_nothing_unasked(
-    clothing: bool, no_mnist: Path, no_download: None, few_garments: None
-) -> None:
+def test_a_lesson_downloads_nothing_unasked(clothing, no_mnist, no_download, few_garments):
     assert data.for_lesson(LESSON, clothing=clothing).name == ("garments" if clothing else "digits")
 
 
 def test_a_lesson_on_clothing_downloads_nothing_where_only_mnist_is_there(
-    tiny_mnist: Path, no_download: None, few_garments: None
-) -> None:
+    tiny_mnist, no_download, few_garments
+):
     assert data.for_lesson(LESSON, clothing=True).name == "garments"
 
 
-def test_a_lesson_downloads_what_it_was_asked_for(no_mnist: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lesson_downloads_what_it_was_asked_for(no_mnist, monkeypatch):
     class Downloaded(Exception):
         pass
 
@@ -461,20 +449,16 @@ def test_a_lesson_downloads_what_it_was_asked_for(no_mnist: Path, monkeypatch: p
         data.for_lesson(LESSON)
 
 
-def test_a_lesson_uses_mnist_where_it_is_on_disk(tiny_mnist: Path) -> None:
+def test_a_lesson_uses_mnist_where_it_is_on_disk(tiny_mnist):
     assert data.for_lesson(LESSON).name == "mnist"
 
 
-def test_a_lesson_uses_the_data_set_it_is_told_to_use(
-    tiny_mnist: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lesson_uses_the_data_set_it_is_told_to_use(tiny_mnist, monkeypatch):
     monkeypatch.setenv("COURSE_DATASET", "digits")
     assert data.for_lesson(LESSON).name == "digits"
 
 
-def test_a_lesson_says_which_data_it_runs_on_and_nothing_of_mnist_where_nobody_asked_for_it(
-    no_mnist: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_lesson_says_which_data_it_runs_on_and_nothing_of_mnist_where_nobody_asked_for_it(no_mnist, capsys):
     digits = data.for_lesson(LESSON)
     images, budget = capsys.readouterr().out.splitlines()
     assert images.startswith("digits: 640 training and 256 test images")
@@ -490,12 +474,8 @@ FALLS_BACK = {
 
 @pytest.mark.parametrize("why", FALLS_BACK)
 def test_a_lesson_goes_on_with_the_stand_in_and_says_so_in_one_line_after(
-    why: str,
-    tiny_mnist: Path,
-    dead_network: None,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+    why, tiny_mnist, dead_network, monkeypatch, capsys
+):
     FALLS_BACK[why](tiny_mnist / "MNIST" / "raw")
     monkeypatch.setenv("COURSE_DATASET", "mnist")
     assert data.for_lesson(LESSON).name == "digits"
@@ -504,8 +484,8 @@ def test_a_lesson_goes_on_with_the_stand_in_and_says_so_in_one_line_after(
 
 
 def test_damaged_mnist_is_not_passed_over_in_silence_where_nobody_asked_for_it(
-    tiny_mnist: Path, no_download: None, capsys: pytest.CaptureFixture[str]
-) -> None:
+    tiny_mnist, no_download, capsys
+):
     damage(tiny_mnist / "MNIST" / "raw" / FILES[0], DAMAGES["lost its last byte"])
     data.for_lesson(LESSON)
     assert "NOT MNIST" in capsys.readouterr().out
@@ -561,9 +541,7 @@ INTERRUPTIONS = {
 
 
 @pytest.mark.parametrize("why", INTERRUPTIONS)
-def test_a_download_leaves_nothing_behind_but_one_sentence_when(
-    why: str, server: type[FakeMnist], no_mnist: Path
-) -> None:
+def test_a_download_leaves_nothing_behind_but_one_sentence_when(why, server, no_mnist):
     server.interruption = INTERRUPTIONS[why]
     by_reader = isinstance(server.interruption, KeyboardInterrupt)
     with pytest.raises(KeyboardInterrupt if by_reader else CourseError) as caught:
@@ -572,7 +550,7 @@ def test_a_download_leaves_nothing_behind_but_one_sentence_when(
     assert list(no_mnist.iterdir()) == []
 
 
-def test_a_failed_download_keeps_the_files_that_were_there(server: type[FakeMnist], tiny_mnist: Path) -> None:
+def test_a_failed_download_keeps_the_files_that_were_there(server, tiny_mnist):
     raw = tiny_mnist / "MNIST" / "raw"
     (raw / FILES[0]).unlink()
     server.interruption = INTERRUPTIONS["the connection breaks"]
@@ -591,40 +569,34 @@ def own_timeout() -> Iterator[float]:
 
 
 @pytest.mark.parametrize("why", [*INTERRUPTIONS, None])
-def test_a_download_leaves_the_default_timeout_of_sockets_alone_when(
-    why: str | None, server: type[FakeMnist], no_mnist: Path, own_timeout: float
-) -> None:
+def test_a_download_leaves_the_default_timeout_of_sockets_alone_when(why, server, no_mnist, own_timeout):
     server.interruption = INTERRUPTIONS[why] if why else None
     with contextlib.suppress(BaseException):
         data.load("mnist")
     assert socket.getdefaulttimeout() == own_timeout
 
 
-def test_a_finished_download_is_announced_complete_and_all_there_is(
-    server: type[FakeMnist], no_mnist: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_finished_download_is_announced_complete_and_all_there_is(server, no_mnist, capsys):
     data.load("mnist")
     assert "Downloading MNIST" in capsys.readouterr().out
     assert [file.name for file in no_mnist.iterdir()] == ["MNIST"]
     assert sorted(file.name for file in (no_mnist / "MNIST" / "raw").iterdir()) == sorted(FILES)
 
 
-def test_a_download_makes_the_data_folder_where_it_is_missing(
-    server: type[FakeMnist], no_mnist: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_download_makes_the_data_folder_where_it_is_missing(server, no_mnist, monkeypatch):
     monkeypatch.setenv("COURSE_DATA", str(no_mnist / "a" / "b"))
     data.load("mnist")
     assert (no_mnist / "a" / "b" / "MNIST").is_dir()
 
 
-def test_a_download_replaces_an_incomplete_copy(server: type[FakeMnist], tiny_mnist: Path) -> None:
+def test_a_download_replaces_an_incomplete_copy(server, tiny_mnist):
     (tiny_mnist / "MNIST" / "raw" / FILES[0]).unlink()
     assert len(data.load("mnist").train_images) == 1
 
 
 def test_a_file_in_place_of_the_data_folder_is_told_in_one_sentence_with_the_remedy(
-    server: type[FakeMnist], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    server, tmp_path, monkeypatch
+):
     (tmp_path / "file").touch()
     monkeypatch.setenv("COURSE_DATA", str(tmp_path / "file"))
     with pytest.raises(CourseError, match="point COURSE_DATA at a folder of yours") as caught:
@@ -633,23 +605,21 @@ def test_a_file_in_place_of_the_data_folder_is_told_in_one_sentence_with_the_rem
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="Nothing is read-only to root.")
-def test_a_read_only_data_folder_is_told_in_one_sentence(server: type[FakeMnist], no_mnist: Path) -> None:
+def test_a_read_only_data_folder_is_told_in_one_sentence(server, no_mnist):
     no_mnist.chmod(0o500)
     with pytest.raises(CourseError) as caught:
         data.load("mnist")
     assert_one_sentence(str(caught.value))
 
 
-def test_a_dead_network_is_told_in_one_sentence_and_leaves_nothing_behind(
-    server: type[FakeMnist], dead_network: None, no_mnist: Path
-) -> None:
+def test_a_dead_network_is_told_in_one_sentence_and_leaves_nothing_behind(server, dead_network, no_mnist):
     with pytest.raises(CourseError) as caught:
         data.load("mnist")
     assert_one_sentence(str(caught.value))
     assert list(no_mnist.iterdir()) == []
 
 
-def test_a_network_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_that_never_answers_is_not_waited_for(monkeypatch):
     """Whoever waits for the answer gets one, and then says that the network is alive."""
     given_up, daemons = threading.Event(), []
 
@@ -681,9 +651,7 @@ NONSENSE = http.client.BadStatusLine("SSH-2.0-OpenSSH_9.2")
     ],
     ids=["answers", "refuses", "has no address", "is silent", "talks nonsense"],
 )
-def test_whether_a_server_is_there_that(
-    problem: Exception | None, there: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_whether_a_server_is_there_that(problem, there, monkeypatch):
     def urlopen(url: str, timeout: float) -> SimpleNamespace:
         if problem:
             raise problem

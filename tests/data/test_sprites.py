@@ -1,7 +1,5 @@
 """Sprites: every combination once, and each factor does what its name says."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from pictures import fingerprint

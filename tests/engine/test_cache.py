@@ -1,7 +1,5 @@
 """Kept trainings: the same result to the last bit, done once, gone on with after an interruption."""
 
-from __future__ import annotations
-
 import copy
 import functools
 import types

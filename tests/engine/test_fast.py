@@ -1,7 +1,5 @@
 """The fast path: the plain loop's losses with the plain settings, and what it offers beyond them."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import pytest

@@ -1,7 +1,5 @@
 """What grading leaves out: tagged demonstrations as they were released, unless one of them may matter."""
 
-from __future__ import annotations
-
 import functools
 from pathlib import Path
 

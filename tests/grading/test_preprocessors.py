@@ -1,7 +1,5 @@
 """nbgrader with this course's configuration: probe in the kernel, judge outside, an eye on own work."""
 
-from __future__ import annotations
-
 import ast
 import functools
 import html

@@ -1,7 +1,5 @@
 """`course check` tells students what they will get, and in one sentence what is no notebook of the course."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """What students hand in, and what can be made to look like it: it is read, put right or refused."""
 
-from __future__ import annotations
-
 import base64
 import cProfile
 import json

@@ -5,8 +5,6 @@ answers ask for numbers (gaussian_kl) and for facts about a training step (train
 evidence, or forged evidence, is among `attacks` and in test_forgeries.
 """
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """A teacher's own graded cells: plain assertions, judged as nbgrader judges them."""
 
-from __future__ import annotations
-
 import nbformat
 import pytest
 from cells import KERNEL, answer_cell

@@ -1,7 +1,5 @@
 """The linear VAE: each closed form against another way to the same number."""
 
-from __future__ import annotations
-
 import copy
 
 import pytest

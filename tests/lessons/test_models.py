@@ -1,7 +1,5 @@
 """The four models: shapes, sizes, names, and what depends on what."""
 
-from __future__ import annotations
-
 import itertools
 
 import pytest
@@ -37,9 +35,7 @@ def encoded(model: nn.Module, x: Tensor, *y: Tensor) -> tuple[Tensor, ...]:
 @every_batch
 @every_latent_size
 @pytest.mark.parametrize("kind", ALL)
-def test_codes_have_a_row_per_image_and_a_column_per_latent_and_decode_to_images(
-    kind: type[nn.Module], latent_dim: int, batch: int
-) -> None:
+def test_codes_have_a_row_per_image_and_a_column_per_latent_and_decode_to_images(kind, latent_dim, batch):
     model, x, y = kind(latent_dim), images(batch), condition(kind, batch)
     codes = encoded(model, x, *y)
     assert [code.shape for code in codes] == [(batch, latent_dim)] * (1 if kind is Autoencoder else 2)
@@ -47,7 +43,7 @@ def test_codes_have_a_row_per_image_and_a_column_per_latent_and_decode_to_images
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_a_reconstruction_decodes_the_code_or_the_mean_and_draws_no_noise(kind: type[nn.Module]) -> None:
+def test_a_reconstruction_decodes_the_code_or_the_mean_and_draws_no_noise(kind):
     model, x, y = kind(5), images(7), condition(kind, 7)
     before = torch.get_rng_state()
     assert torch.equal(model(x, *y), model.decode(encoded(model, x, *y)[0], *y))
@@ -55,28 +51,28 @@ def test_a_reconstruction_decodes_the_code_or_the_mean_and_draws_no_noise(kind: 
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_an_image_s_reconstruction_does_not_depend_on_its_batch(kind: type[nn.Module]) -> None:
+def test_an_image_s_reconstruction_does_not_depend_on_its_batch(kind):
     model, x, y = kind(5), images(7), condition(kind, 7)
     alone = model(x[3:4], *(labels[3:4] for labels in y))
     torch.testing.assert_close(model(x, *y)[3:4], alone)
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_decoders_end_in_logits_and_not_in_probabilities(kind: type[nn.Module]) -> None:
+def test_decoders_end_in_logits_and_not_in_probabilities(kind):
     model = kind(5)
     logits = model.decode(100 * torch.randn(50, 5), *condition(kind, 50))
     assert logits.min() < 0 and logits.max() > 1
 
 
 @pytest.mark.parametrize("kind", VARIATIONAL)
-def test_the_log_variance_can_take_either_sign(kind: type[nn.Module]) -> None:
+def test_the_log_variance_can_take_either_sign(kind):
     torch.manual_seed(0)
     _, logvar = kind(20).encode(images(20), *condition(kind, 20))
     assert logvar.min() < 0 < logvar.max()
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_every_weight_takes_part(kind: type[nn.Module]) -> None:
+def test_every_weight_takes_part(kind):
     model, x, y = kind(3), images(20), condition(kind, 20)
     (model(x, *y).sum() + sum(code.sum() for code in encoded(model, x, *y))).backward()
     assert [name for name, weight in model.named_parameters() if not weight.grad.abs().any()] == []
@@ -85,12 +81,12 @@ def test_every_weight_takes_part(kind: type[nn.Module]) -> None:
 # --- sizes and names -----------------------------------------------------------------------------
 
 
-def test_models_have_as_many_weights_as_the_course_says() -> None:
+def test_models_have_as_many_weights_as_the_course_says():
     assert [count_parameters(VAE(latent_dim)) for latent_dim in (20, 2)] == [1_082_680, 1_068_820]
     assert count_parameters(ConvVAE(20)) < 0.3 * count_parameters(VAE(20))
 
 
-def test_frozen_weights_are_not_counted() -> None:
+def test_frozen_weights_are_not_counted():
     model = nn.Linear(3, 2)
     model.weight.requires_grad_(False)
     assert count_parameters(model) == 2
@@ -121,7 +117,7 @@ TEXTBOOK: dict[type[nn.Module], dict[str, nn.Module]] = {
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_the_textbook_s_layers_load_a_model_s_weights_and_give_its_numbers(kind: type[nn.Module]) -> None:
+def test_the_textbook_s_layers_load_a_model_s_weights_and_give_its_numbers(kind):
     model, layers, conv = kind(20), nn.ModuleDict(TEXTBOOK[kind]), kind is ConvVAE
     x, z, y = images(7), torch.randn(7, 20), condition(kind, 7)
     assert [*layers.state_dict()] == [*model.state_dict()]
@@ -140,11 +136,11 @@ def test_the_textbook_s_layers_load_a_model_s_weights_and_give_its_numbers(kind:
 # --- the label -----------------------------------------------------------------------------------
 
 
-def test_one_hot_rows_have_their_one_at_the_label_and_are_as_long_as_there_are_classes() -> None:
+def test_one_hot_rows_have_their_one_at_the_label_and_are_as_long_as_there_are_classes():
     assert CVAE(num_classes=4).one_hot(torch.tensor([1, 3])).tolist() == [[0, 1, 0, 0], [0, 0, 0, 1]]
 
 
-def test_every_label_gives_the_same_z_another_image_and_the_same_image_another_code() -> None:
+def test_every_label_gives_the_same_z_another_image_and_the_same_image_another_code():
     model, labels = CVAE(2), torch.arange(10)
     mu, _ = model.encode(images(1).expand(10, 1, 28, 28), labels)
     for one in (mu, model.decode(torch.zeros(10, 2), labels)):
@@ -177,7 +173,7 @@ def box(row: int, column: int, before: int, after: int) -> Tensor:
 
 
 @pytest.mark.parametrize(("row", "column"), CELLS)
-def test_the_encoder_sees_the_pixels_around_each_cell(positive: ConvVAE, row: int, column: int) -> None:
+def test_the_encoder_sees_the_pixels_around_each_cell(positive, row, column):
     x = torch.ones(1, 1, 28, 28, requires_grad=True)
     with torch.no_grad():
         positive.fc_mu.weight.view(64, 7, 7)[11, row, column] = 1
@@ -186,14 +182,14 @@ def test_the_encoder_sees_the_pixels_around_each_cell(positive: ConvVAE, row: in
 
 
 @pytest.mark.parametrize(("row", "column"), CELLS)
-def test_the_decoder_paints_the_pixels_around_each_cell(positive: ConvVAE, row: int, column: int) -> None:
+def test_the_decoder_paints_the_pixels_around_each_cell(positive, row, column):
     with torch.no_grad():
         positive.fc_decode.weight.view(64, 7, 7)[11, row, column] = 1
     assert torch.equal(positive.decode(torch.ones(1, 1))[0, 0] != 0, box(row, column, 3, 6))
 
 
 @pytest.mark.parametrize("kind", [Autoencoder, VAE, CVAE])
-def test_first_and_last_layers_number_pixels_row_by_row(kind: type[nn.Module]) -> None:
+def test_first_and_last_layers_number_pixels_row_by_row(kind):
     model, seen = kind(2), []
     model.encoder[0].register_forward_hook(lambda layer, inputs, output: seen.append(inputs[0]))
     with torch.no_grad():

@@ -1,7 +1,5 @@
 """The commands that measure: what they print, and what `--store` keeps and quotes. The measuring is faked."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

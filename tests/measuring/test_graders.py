@@ -1,7 +1,5 @@
 """The figures of the checks: counts, limits, and the bank that they were measured on."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

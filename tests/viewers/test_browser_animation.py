@@ -1,7 +1,5 @@
 """The animation in a real browser: playing, scrubbing, keys, and that nothing else happens."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,13 +73,13 @@ def open_page(chromium: Any, film: Film, tmp_path: Path) -> Iterator[Any]:
     assert set(visitor.requests) == {file.as_uri()}
 
 
-def test_it_waits_at_the_first_epoch(open_page: Any) -> None:
+def test_it_waits_at_the_first_epoch(open_page):
     reader = open_page()
     reader.page.wait_for_timeout(700)
     assert reader.epoch() == 0 and reader.sample() == 0
 
 
-def test_it_plays_to_the_end_and_then_once_more(open_page: Any) -> None:
+def test_it_plays_to_the_end_and_then_once_more(open_page):
     reader = open_page()
     reader.page.locator(".speed").select_option("4")
     for _ in range(2):
@@ -91,7 +89,7 @@ def test_it_plays_to_the_end_and_then_once_more(open_page: Any) -> None:
         assert (reader.epoch(), reader.sample()) == (EPOCHS, 255)
 
 
-def test_it_stops_where_it_is_paused(open_page: Any) -> None:
+def test_it_stops_where_it_is_paused(open_page):
     reader = open_page()
     reader.page.locator(".play").click()
     reader.page.wait_for_selector("[data-epoch='1']")
@@ -101,7 +99,7 @@ def test_it_stops_where_it_is_paused(open_page: Any) -> None:
     assert reader.map() == there
 
 
-def test_the_slider_is_moved_by_keys(open_page: Any) -> None:
+def test_the_slider_is_moved_by_keys(open_page):
     reader = open_page()
     seen = []
     for key in ("ArrowRight", "ArrowRight", "End", "ArrowLeft", "Home"):
@@ -110,7 +108,7 @@ def test_the_slider_is_moved_by_keys(open_page: Any) -> None:
     assert seen == [1, 2, EPOCHS, EPOCHS - 1, 0]
 
 
-def test_space_on_the_slider_plays_and_pauses(open_page: Any) -> None:
+def test_space_on_the_slider_plays_and_pauses(open_page):
     reader = open_page()
     reader.press(" ")
     assert reader.page.locator(".play").inner_text() == "Pause"
@@ -118,21 +116,21 @@ def test_space_on_the_slider_plays_and_pauses(open_page: Any) -> None:
     assert reader.page.locator(".play").inner_text() == "Play"
 
 
-def test_the_slider_is_dragged(open_page: Any) -> None:
+def test_the_slider_is_dragged(open_page):
     reader = open_page()
     box = reader.page.locator(".scrub").bounding_box()
     reader.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     assert reader.epoch() == EPOCHS // 2
 
 
-def test_a_click_into_a_curve_goes_to_its_epoch(open_page: Any) -> None:
+def test_a_click_into_a_curve_goes_to_its_epoch(open_page):
     reader = open_page()
     box = reader.page.locator(".curves svg").last.bounding_box()
     reader.page.mouse.click(box["x"] + box["width"] * 300 / 316, box["y"] + box["height"] / 2)
     assert reader.epoch() == EPOCHS
 
 
-def test_what_an_epoch_is_like_is_also_said(open_page: Any) -> None:
+def test_what_an_epoch_is_like_is_also_said(open_page):
     reader = open_page()
     reader.press("End")
     said = "test images: loss 2.0, reconstruction 2.0, kl 2.0"
@@ -141,9 +139,7 @@ def test_what_an_epoch_is_like_is_also_said(open_page: Any) -> None:
 
 
 @pytest.mark.parametrize(("motion", "glide"), [("reduce", False), ("no-preference", True)])
-def test_points_glide_between_epochs_only_where_motion_is_wanted(
-    open_page: Any, motion: str, glide: bool
-) -> None:
+def test_points_glide_between_epochs_only_where_motion_is_wanted(open_page, motion, glide):
     """Whether two looks within one epoch ever differ."""
     reader = open_page(**DESK, reduced_motion=motion)
     reader.page.locator(".speed").select_option("0.5")
@@ -156,7 +152,7 @@ def test_points_glide_between_epochs_only_where_motion_is_wanted(
     assert maps and (max(map(len, maps.values())) > 1) is glide
 
 
-def test_a_phone_has_no_sideways_scrolling(open_page: Any) -> None:
+def test_a_phone_has_no_sideways_scrolling(open_page):
     assert open_page(**PHONE).page.evaluate("document.documentElement.scrollWidth") == 360
 
 
@@ -164,9 +160,7 @@ DARK = [("true", 255), ("false", 20)]
 
 
 @pytest.mark.parametrize(("light", "grey"), DARK)
-def test_stills_are_on_dark_paper_where_jupyterlab_is_dark_and_not_in_print(
-    chromium: Any, film: Film, light: str, grey: int
-) -> None:
+def test_stills_are_on_dark_paper_where_jupyterlab_is_dark_and_not_in_print(chromium, film, light, grey):
     data, _ = film.stills()._repr_mimebundle_()
     page = chromium.new_page()
     page.set_content(f'<body style="margin:0" data-jp-theme-light="{light}">{data["text/html"]}</body>')
@@ -178,9 +172,7 @@ def test_stills_are_on_dark_paper_where_jupyterlab_is_dark_and_not_in_print(
 
 
 @pytest.mark.parametrize(("light", "grey"), DARK)
-def test_a_saved_film_is_on_dark_paper_where_jupyterlab_is_dark(
-    chromium: Any, film: Film, light: str, grey: int
-) -> None:
+def test_a_saved_film_is_on_dark_paper_where_jupyterlab_is_dark(chromium, film, light, grey):
     context = chromium.new_context(color_scheme="null")  # else it is forced on the frame as well
     page = context.new_page()
     saved = film._repr_mimebundle_()["text/html"]
@@ -192,13 +184,13 @@ def test_a_saved_film_is_on_dark_paper_where_jupyterlab_is_dark(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_barriers(open_page: Any, scheme: str) -> None:
+def test_axe_finds_no_barriers(open_page, scheme):
     reader = open_page(**DESK, color_scheme=scheme)
     reader.press("ArrowRight")
     assert browser.barriers(reader.page) == []
 
 
-def test_what_a_notebook_saves_works_in_its_frame(chromium: Any, film: Film, tmp_path: Path) -> None:
+def test_what_a_notebook_saves_works_in_its_frame(chromium, film, tmp_path):
     file = tmp_path / "notebook.html"
     file.write_text(
         f"<!DOCTYPE html><html lang=en><body>{film._repr_mimebundle_()['text/html']}</body></html>",

@@ -1,7 +1,5 @@
 """Questions that come back and lines to put in order, in a browser: by keyboard, in the dark, on a phone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
