@@ -98,22 +98,15 @@ def test_a_model_is_judged_in_evaluation_mode_and_gets_its_own_back(error, mode)
     assert model.training == mode
 
 
-def test_judging_with_a_seed_draws_the_same_noise_and_leaves_the_random_state():
-    model, draws = VAE(2), []
-    before = torch.get_rng_state()
-    for _ in range(2):
-        with evaluation.judged(model, seed=1):
-            draws.append(torch.rand(10))
-    assert torch.equal(*draws) and torch.equal(torch.get_rng_state(), before)
-
-
+elbo = functools.partial(evaluation.test_elbo, model_name="", data_name="")
 JUDGEMENTS: dict[str, Callable[[nn.Module, Tensor], object]] = {
-    "test_elbo": lambda model, x: evaluation.test_elbo(model, x, model_name="m", data_name="d"),
+    "test_elbo": elbo,
     "log_likelihood": lambda model, x: evaluation.log_likelihood(model, x.round(), samples=2),
     "posterior": evaluation.posterior,
     "codes": evaluation.codes,
     "decode": lambda model, x: evaluation.decode(model, torch.zeros(3, 2)),
     "kl_per_dimension": evaluation.kl_per_dimension,
+    "kl_decomposition": evaluation.kl_decomposition,
     "active_units": evaluation.active_units,
     "reconstruction_error": evaluation.reconstruction_error,
     "round_trip_error": lambda model, x: evaluation.round_trip_error(model, torch.zeros(3, 2)),
@@ -128,13 +121,26 @@ def test_a_model_in_training_and_the_random_state_are_left_as_they_were_by(name)
     assert model.training and torch.equal(torch.get_rng_state(), before)
 
 
+SEEDED: dict[str, Callable[[int], object]] = {
+    "test_elbo": lambda seed: elbo(Pixels(), grey(), seed=seed),
+    "binarize": lambda seed: evaluation.binarize(grey(), seed=seed).tolist(),
+    "kl_decomposition": lambda seed: evaluation.kl_decomposition(Pixels(), grey(), seed=seed),
+}
+
+
+@pytest.mark.parametrize("draw", SEEDED.values(), ids=SEEDED)
+def test_a_seed_decides_the_noise_of(draw):
+    first, again, other = map(draw, (1, 1, 2))
+    assert first == again != other
+
+
 # --- the test ELBO -------------------------------------------------------------------------------
 
 
 def test_the_test_elbo_and_its_parts_are_those_of_torch_distributions(small_batches):
     """Of a model known by heart, image by image."""
     model, x = Pixels(), grey()
-    result = evaluation.test_elbo(model, x, model_name="Pixels", data_name="noise")
+    result = elbo(model, x)
     logits = model.decode(torch.cat(model.decoded))
     # log_prob refuses grey values unless told not to look; the formula is the cross-entropy.
     reconstruction = -Bernoulli(logits=logits, validate_args=False).log_prob(x).sum((1, 2, 3))
@@ -151,17 +157,10 @@ def test_the_test_elbo_and_its_parts_are_those_of_torch_distributions(small_batc
 
 def test_the_test_elbo_s_samples_come_from_the_posterior():
     model, x = Pixels(latent_dim=700), grey()
-    evaluation.test_elbo(model, x, model_name="", data_name="")
+    elbo(model, x)
     mu, logvar = model.encode(x)
     eps = (model.decoded[0] - mu) / (logvar / 2).exp()
     assert abs(eps.square().mean() - 1) < 5 * math.sqrt(2 / eps.numel())
-
-
-def test_the_test_elbo_follows_its_seed():
-    first, again, other = (
-        evaluation.test_elbo(Pixels(), grey(), model_name="", data_name="", seed=seed) for seed in (0, 0, 1)
-    )
-    assert first == again != other
 
 
 def test_batches_of_images_without_labels_are_refused():
@@ -171,10 +170,7 @@ def test_batches_of_images_without_labels_are_refused():
 
 def test_a_conditional_model_is_judged_with_its_labels(small_batches):
     model, x = CVAE(2), grey()
-    right, wrong = (
-        evaluation.test_elbo(model, x, (torch.arange(COUNT) + shift) % 10, model_name="", data_name="")
-        for shift in (0, 1)
-    )
+    right, wrong = (elbo(model, x, (torch.arange(COUNT) + shift) % 10) for shift in (0, 1))
     assert right != wrong
 
 
@@ -200,17 +196,11 @@ def test_a_notebook_keeps_the_numbers_of_a_test_elbo():
 
 
 def test_two_models_are_compared_image_by_image():
-    one, other = (evaluation.test_elbo(Pixels(gain=g), grey(), model_name="", data_name="") for g in (1, 0.5))
+    one, other = (elbo(Pixels(gain=gain), grey()) for gain in (1, 0.5))
     differences = (one.per_image - other.per_image).double().numpy()
     found = evaluation.paired_difference(one, other)
     assert found.mean == pytest.approx(one.negative_elbo.mean - other.negative_elbo.mean, abs=1e-3)
     assert found.standard_error == pytest.approx(scipy.stats.sem(differences))
-
-
-def test_a_model_does_not_differ_from_itself():
-    """The noise is the same, too."""
-    one, again = (evaluation.test_elbo(Pixels(), grey(), model_name="", data_name="") for _ in range(2))
-    assert evaluation.paired_difference(one, again) == Estimate(0, 0, COUNT)
 
 
 @pytest.mark.parametrize(
@@ -237,11 +227,6 @@ def test_a_pixel_is_1_with_the_probability_of_its_grey_value():
     assert ((shares - p).abs() <= 5 * (p * (1 - p) / 10_000).sqrt()).all()
 
 
-def test_binarizing_follows_its_seed():
-    first, again, other = (evaluation.binarize(grey(), seed=seed) for seed in (1, 1, 2))
-    assert torch.equal(first, again) and not torch.equal(first, other)
-
-
 class Line(nn.Module):
     """One latent, four pixels, a fixed decoder; the encoder guesses the posterior only roughly."""
 
@@ -266,22 +251,12 @@ def integrated(x: Tensor) -> Tensor:
 ALL_IMAGES = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 4).view(16, 1, 2, 2)
 
 
-def test_the_oracle_s_probabilities_of_all_images_add_up_to_1():
-    assert integrated(ALL_IMAGES).exp().sum() == pytest.approx(1)
-
-
 @pytest.mark.parametrize("image", [0, 5, 10, 15])
 def test_the_log_likelihood_is_the_integral_over_the_latent(image):
     """300 copies of an image, more than a batch: the standard error is then the estimate's own."""
     x = ALL_IMAGES[image : image + 1]
     found = evaluation.log_likelihood(Line(), x.expand(300, 1, 2, 2), samples=500)
     assert abs(found.mean - integrated(x).item()) < 5 * found.standard_error
-
-
-def test_the_log_likelihood_is_a_lower_bound_that_rises_with_the_samples():
-    x = ALL_IMAGES.repeat(100, 1, 1, 1)
-    one, ten = (evaluation.log_likelihood(Line(), x, samples=samples).mean for samples in (1, 10))
-    assert one < ten and one < integrated(ALL_IMAGES).mean()
 
 
 def test_a_log_likelihood_and_its_bar_count_images(monkeypatch):
@@ -316,13 +291,7 @@ def test_every_image_gets_as_many_importance_samples_as_were_asked_for(images, s
     """K is what it is said to be, whatever the batches are."""
     model = Rows()
     evaluation.log_likelihood(model, ALL_IMAGES.repeat(4, 1, 1, 1)[:images], samples=samples)
-    assert sum(model.rows) == images * samples
-
-
-def test_many_importance_samples_stream_by_in_bounded_memory():
-    model = Rows()
-    evaluation.log_likelihood(model, ALL_IMAGES.repeat(4, 1, 1, 1), samples=1000)
-    assert max(model.rows) <= evaluation.ROWS["cpu"]
+    assert sum(model.rows) == images * samples and max(model.rows) <= evaluation.ROWS["cpu"]
 
 
 def test_weights_that_stream_by_have_the_mean_of_all_at_once(monkeypatch):
@@ -357,12 +326,6 @@ def test_pixel_entropy_is_scipy_s_entropy_of_a_coin_summed_over_pixels():
     assert evaluation.pixel_entropy(grey().round()).mean == 0
 
 
-def test_pixel_entropy_is_the_least_cross_entropy():
-    x = grey().double()
-    at = [torch.nn.functional.binary_cross_entropy(p, x) for p in (x - 1e-3 * x, x, x + 1e-3 * (1 - x))]
-    assert at[1] * 784 == pytest.approx(evaluation.pixel_entropy(x).mean) and at[1] < min(at[0], at[2])
-
-
 def test_pixel_entropy_of_mnist_s_test_images_is_about_45_and_a_half_nats(real_mnist):
     content = (real_mnist / "MNIST" / "raw" / "t10k-images-idx3-ubyte").read_bytes()[16:]
     images = torch.tensor(np.frombuffer(content, np.uint8).reshape(-1, 784) / 255)
@@ -378,7 +341,6 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
     "CVAE": (lambda: CVAE(3), (torch.arange(COUNT) % 10,)),
 }
 every_model = pytest.mark.parametrize("name", MODELS)
-every_variational_model = pytest.mark.parametrize("name", ["VAE", "ConvVAE", "CVAE"])
 
 
 def model_and_labels(name: str) -> tuple[nn.Module, tuple[Tensor, ...]]:
@@ -387,33 +349,15 @@ def model_and_labels(name: str) -> tuple[nn.Module, tuple[Tensor, ...]]:
     return build(), labels
 
 
-def in_one_go(model: nn.Module, x: Tensor, labels: tuple[Tensor, ...]) -> Tensor:
-    code = model.encode(x, *labels)
-    return code[0] if isinstance(code, tuple) else code
-
-
 @every_model
-def test_codes_do_not_depend_on_the_batches_and_keep_their_order(name, small_batches):
+def test_codes_and_images_do_not_depend_on_the_batches_and_keep_their_order(name, small_batches):
     model, labels = model_and_labels(name)
-    torch.testing.assert_close(
-        evaluation.codes(model, grey(), *labels), in_one_go(model, grey(), labels).detach()
-    )
-
-
-@every_variational_model
-@pytest.mark.parametrize("which", [0, 1], ids=["mu", "logvar"])
-def test_the_posterior_does_not_depend_on_the_batches_and_keeps_its_order(which, name, small_batches):
-    model, labels = model_and_labels(name)
-    expected = model.encode(grey(), *labels)[which].detach()
-    torch.testing.assert_close(evaluation.posterior(model, grey(), *labels)[which], expected)
-
-
-@every_model
-def test_decoding_does_not_depend_on_the_batches_and_keeps_its_order(name, small_batches):
-    model, labels = model_and_labels(name)
-    z = noise(COUNT, 3)
-    expected = 1 / (1 + (-model.decode(z, *labels).detach()).exp())
-    torch.testing.assert_close(evaluation.decode(model, z, *labels), expected)
+    code, z = model.encode(grey(), *labels), noise(COUNT, 3)
+    if name != "Autoencoder":
+        torch.testing.assert_close(evaluation.posterior(model, grey(), *labels), code)
+    means = code if name == "Autoencoder" else code[0]
+    torch.testing.assert_close(evaluation.codes(model, grey(), *labels), means)
+    torch.testing.assert_close(evaluation.decode(model, z, *labels), model.decode(z, *labels).sigmoid())
 
 
 @pytest.mark.parametrize("function", ["codes", "posterior"])
@@ -517,28 +461,32 @@ class Coded(nn.Module):
         return self.mu[x.flatten()], self.logvar[x.flatten()]
 
 
-def by_loops(z: Tensor, mu: Tensor, logvar: Tensor) -> tuple[float, float]:
-    """Mutual information and marginal KL with SciPy's densities, one code at a time."""
-    information, marginal = [], []
+@np.errstate(divide="ignore")  # beside one image there is no other
+def by_loops(*tensors: Tensor) -> list[float]:
+    """Mutual information, marginal KL and the least of it, of z, mu and logvar, one code at a time."""
+    z, mu, logvar = (tensor.double().numpy() for tensor in tensors)
+    parts = []
     for n in range(len(z)):
-        densities = [scipy.stats.norm.logpdf(z[n], mu[m], np.exp(logvar[m] / 2)).sum() for m in range(len(z))]
-        aggregate = np.log(np.mean(np.exp(densities)))
-        information.append(densities[n] - aggregate)
-        marginal.append(aggregate - scipy.stats.norm.logpdf(z[n]).sum())
-    return float(np.mean(information)), float(np.mean(marginal))
+        log_q = scipy.stats.norm.logpdf(z[n], mu, np.exp(logvar / 2)).sum(1)
+        prior = scipy.stats.norm.logpdf(z[n]).sum()
+        aggregate = np.log(np.mean(np.exp(log_q)))
+        others = np.log(np.exp(np.delete(log_q, n)).sum() / max(1, len(mu) - 1))
+        parts.append([log_q[n] - aggregate, aggregate - prior, others - prior])
+    return np.mean(parts, 0).tolist()
 
 
-@pytest.mark.parametrize(("count", "latent_dim"), [(1, 1), (7, 1), (1, 3), (13, 4), (4, 13)])
+@pytest.mark.parametrize(
+    ("images", "samples", "latent_dim"), [(1, 1, 1), (7, 7, 1), (13, 13, 4), (4, 4, 13), (9, 2, 2)]
+)
 def test_the_parts_of_the_kl_are_those_of_a_loop_over_pairs_of_images(
-    count, latent_dim, small_batches, monkeypatch
+    images, samples, latent_dim, small_batches, monkeypatch
 ):
-    mu, logvar, z = noise(3, count, latent_dim)
-    monkeypatch.setattr(objectives, "reparameterize", lambda *_: z)
+    mu, logvar, z = noise(3, images, latent_dim)
+    monkeypatch.setattr(objectives, "reparameterize", lambda *_: z[:samples])
     model = Coded(mu, logvar)
-    parts = evaluation.kl_decomposition(model, model.rows)
-    information, marginal = by_loops(*(t.double().numpy() for t in (z, mu, logvar)))
-    assert parts.mutual_information == pytest.approx(information, abs=1e-4)
-    assert parts.marginal_kl == pytest.approx(marginal, abs=1e-4)
+    parts = evaluation.kl_decomposition(model, model.rows, samples=samples)
+    expected = by_loops(z[:samples], mu, logvar)
+    assert [*vars(parts).values()] == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_parts_of_the_kl_are_the_integrals_over_the_latent_line():
@@ -560,88 +508,19 @@ def test_the_parts_of_the_kl_are_the_integrals_over_the_latent_line():
         assert found == pytest.approx(mean, abs=5 * math.sqrt((square - mean**2) / 4000))
 
 
-def test_the_parts_of_the_kl_add_up_to_the_kl_within_its_noise():
-    mu, logvar = noise(2, 3000, 5, seed=1)  # the function's own noise is that of seed 0
-    model = Coded(mu, logvar)
-    parts = evaluation.kl_decomposition(model, model.rows)
-    exact = evaluation.kl_per_dimension(model, model.rows).sum().item()
-    # Given mu and sigma, (z^2 - eps^2) / 2 has variance mu^2 sigma^2 + (sigma^2 - 1)^2 / 2 per dimension.
-    variance = (mu**2 * logvar.exp() + (logvar.exp() - 1) ** 2 / 2).sum(1).mean().item()
-    error = math.sqrt(variance / 3000)
-    assert parts.mutual_information + parts.marginal_kl == pytest.approx(exact, abs=5 * error)
-
-
-def test_the_marginal_kl_lies_between_its_two_estimates():
-    """Means N(0, 1.2 I) and variance 0.02 make N(0, 1.22 I); each mean is one over 20 draws of 500."""
-    found = []
-    for seed in range(20):
-        model = Coded(1.2**0.5 * noise(500, 2, seed=seed), torch.full((500, 2), math.log(0.02)))
-        parts = evaluation.kl_decomposition(model, model.rows, seed=seed)
-        found.append([parts.marginal_kl, parts.least_marginal_kl])
-    above, below = np.mean(found, 0) - (1.22 - 1 - math.log(1.22))
-    error = scipy.stats.sem(found, 0)
-    assert above > 4 * error[0] and below < -4 * error[1]
-
-
-def test_the_least_marginal_kl_leaves_each_code_s_own_image_out():
-    mu, logvar = noise(2, 7, 2)
-    model = Coded(mu, logvar)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(objectives, "reparameterize", lambda mu, logvar: mu)
-        found = evaluation.kl_decomposition(model, model.rows).least_marginal_kl
-    log_q = Normal(mu, (logvar / 2).exp()).log_prob(mu.unsqueeze(1)).sum(2).fill_diagonal_(-math.inf)
-    aggregate = log_q.exp().sum(1).div(6).log()
-    assert found == pytest.approx((aggregate - Normal(0.0, 1.0).log_prob(mu).sum(1)).mean().item(), abs=1e-5)
-
-
-def test_few_codes_are_judged_against_all_posteriors():
-    mu, logvar = noise(2, 9, 2)
-    model, density = Coded(mu, logvar), Normal(mu, (logvar / 2).exp())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(objectives, "reparameterize", lambda mu, logvar: mu)
-        found = evaluation.kl_decomposition(model, model.rows, samples=2).mutual_information
-    log_q = density.log_prob(mu[:2].unsqueeze(1)).sum(2)
-    information = log_q.diagonal() - log_q.exp().mean(1).log()
-    assert found == pytest.approx(information.mean().item(), abs=1e-5)
-
-
-def test_the_parts_of_the_kl_do_not_depend_on_how_many_codes_are_taken_at_a_time():
+def test_the_parts_of_the_kl_do_not_depend_on_how_many_codes_are_taken_at_a_time(monkeypatch):
     """6,000 codes go through in pieces, 60 in one; equal posteriors give equal parts."""
+    monkeypatch.setattr(objectives, "reparameterize", lambda mu, logvar: mu)
     mu, logvar = noise(2, 60, 3)
-    one = by_loops(*(t.double().numpy() for t in (mu, mu, logvar)))
     model = Coded(mu.repeat(100, 1), logvar.repeat(100, 1))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(objectives, "reparameterize", lambda mu, logvar: mu)
-        parts = evaluation.kl_decomposition(model, model.rows, samples=6000)
-    assert (parts.mutual_information, parts.marginal_kl) == pytest.approx(one, abs=1e-4)
-
-
-def test_the_parts_of_the_kl_are_the_same_for_the_same_seed_and_leave_the_random_state():
-    model = Coded(*noise(2, 30, 3))
-    state = torch.get_rng_state()
-    first, again, other = (evaluation.kl_decomposition(model, model.rows, seed=seed) for seed in (1, 1, 2))
-    assert first == again != other
-    assert torch.equal(torch.get_rng_state(), state)
-
-
-class Scaled(nn.Module):
-    """An encoder whose means have the standard deviations given, far from 0."""
-
-    def __init__(self, *deviations: float) -> None:
-        super().__init__()
-        self.deviations = torch.tensor(deviations)
-
-    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        signs = x.flatten(1)[:, :1].sign()  # half of the images +1, half -1
-        mu = 5 + signs * self.deviations
-        return mu, torch.zeros_like(mu)
+    parts = evaluation.kl_decomposition(model, model.rows, samples=6000)
+    expected = by_loops(mu, mu, logvar)[:2]
+    assert [parts.mutual_information, parts.marginal_kl] == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize(
     ("deviations", "threshold", "active"),
     [
-        ((0.0,), {}, 0),
-        ((1.0,), {}, 1),
         ((0.0, 1.0, 0.05, 0.2, 3.0), {}, 3),
         ((0.09, 0.11), {}, 1),
         ((0.2, 0.4, 1.0), {"threshold": 0.1}, 2),
@@ -652,8 +531,9 @@ class Scaled(nn.Module):
 def test_units_are_active_whose_mean_varies_by_more_than_a_hundredth_or_the_threshold(
     deviations, threshold, active, small_batches
 ):
-    x = torch.tensor([1.0, -1.0]).repeat(500).view(1000, 1, 1, 1).expand(1000, 1, 28, 28)
-    assert evaluation.active_units(Scaled(*deviations), x, **threshold) == active
+    mu = 5 + torch.tensor([[1.0], [-1.0]]).repeat(500, 1) * torch.tensor(deviations)
+    model = Coded(mu, torch.zeros_like(mu))
+    assert evaluation.active_units(model, model.rows, **threshold) == active
 
 
 @every_model
@@ -661,12 +541,8 @@ def test_the_reconstruction_error_is_the_mean_square_over_pixels_and_images(name
     model, labels = model_and_labels(name)
     again = 1 / (1 + np.exp(-model(grey(), *labels).detach().numpy().astype(float)))
     expected = np.mean((again - grey().numpy()) ** 2)
-    assert evaluation.reconstruction_error(model, grey(), *labels) == pytest.approx(expected, rel=1e-5)
-
-
-def test_the_reconstruction_error_of_a_perfect_pair_is_zero():
-    error = evaluation.reconstruction_error(Pixels(latent_dim=784), grey())
-    assert type(error) is float and error == pytest.approx(0, abs=1e-10)
+    found = evaluation.reconstruction_error(model, grey(), *labels)
+    assert type(found) is float and found == pytest.approx(expected, rel=1e-5)
 
 
 # --- probes --------------------------------------------------------------------------------------
@@ -680,18 +556,6 @@ def clusters(count: int, spread: float, seed: int) -> tuple[Tensor, Tensor]:
     corners = torch.tensor([[0.0, 0.0], [0.0, 10.0], [10.0, 0.0], [10.0, 10.0]])
     labels = torch.arange(count) % 4
     return corners[labels] + spread * noise(count, 2, seed=seed), labels
-
-
-@every_accuracy
-def test_separable_classes_are_told_apart_without_error_by_the(name):
-    assert ACCURACIES[name](*clusters(80, 0.5, 0), *clusters(60, 0.5, 1)) == 1
-
-
-@every_accuracy
-def test_features_without_information_are_worth_chance_to_the(name):
-    train, test = noise(400, 2), noise(1000, 2, seed=1)
-    accuracy = ACCURACIES[name](train, torch.arange(400) % 4, test, torch.arange(1000) % 4)
-    assert abs(accuracy - 0.25) < 5 * math.sqrt(0.25 * 0.75 / 1000)
 
 
 @every_accuracy
@@ -745,21 +609,6 @@ def test_a_linear_probe_cannot_see_what_is_not_linear():
 # --- holes ---------------------------------------------------------------------------------------
 
 
-def test_a_perfect_pair_loses_nothing_on_a_round_trip():
-    error = evaluation.round_trip_error(Pixels(), noise(COUNT, 3))
-    torch.testing.assert_close(error, torch.zeros(COUNT), atol=1e-8, rtol=0)
-
-
-def test_a_round_trip_s_error_is_a_share_of_the_image_s_energy(small_batches):
-    z = noise(COUNT, 3)
-    x, again = np.full((2, COUNT, 784), 0.5)
-    x[:, :3] = scipy.special.expit(z.numpy())
-    again[:, :3] = scipy.special.expit(0.5 * z.numpy())
-    expected = ((again - x) ** 2).sum(1) / (x**2).sum(1)
-    found = evaluation.round_trip_error(Pixels(gain=0.5), z)
-    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-3)
-
-
 class Labelled(Pixels):
     """Its decoder shifts z by the label, its encoder takes the shift back."""
 
@@ -783,7 +632,7 @@ def test_a_round_trip_takes_the_label_there_and_back(small_batches):
 
 
 class Forgetful(Pixels):
-    """Its encoder reads as 0 what is brighter than `limit`: those points are holes."""
+    """Its encoder reads as 0 what is brighter: those points are holes."""
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         mu, logvar = super().encode(x)
@@ -805,12 +654,6 @@ def test_a_loss_at_the_threshold_is_no_hole():
 
 
 # --- copies of training images -------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("brightness", [1.0, 0.1])
-def test_a_copy_of_a_training_image_is_no_distance_from_the_nearest(brightness, small_batches):
-    distance = evaluation.nearest_image_distance(brightness * grey()[[5, 20, 3, 3, 11]], grey())
-    torch.testing.assert_close(distance, torch.zeros(5), atol=1e-5, rtol=0)
 
 
 def test_the_distance_to_the_nearest_training_image_is_that_of_scipy(small_batches):
@@ -848,42 +691,6 @@ def test_the_shares_known_are_scikit_learn_s_mutual_information_by_the_entropy()
     codes, factors = whole_numbers(90, 4, below=7, seed=0), whole_numbers(90, 3, below=4, seed=1)
     expected = [[mutual_info_score(c, v) / mutual_info_score(v, v) for v in factors.T] for c in codes.T]
     assert evaluation.known_shares(codes, factors).tolist() == [pytest.approx(row) for row in expected]
-
-
-def test_the_mutual_information_gap_by_hand_where_no_two_sizes_are_equal():
-    """8 images, 3 codes, 2 factors of 2 and 4 values; `.view` in place of a transpose gives another number.
-
-    The first factor: one code copies it, the others know nothing, so its gap is whole. The second, of
-    log 4 nats: the best code knows which half, log 2 nats, so its gap is a half.
-    """
-    a, b = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1]), torch.tensor([0, 1, 2, 3, 0, 1, 2, 3])
-    codes, factors = torch.stack([0 * a, b // 2, a], 1), torch.stack([a, b], 1)
-    assert evaluation.mutual_information_gap(codes, factors) == pytest.approx((1 + 0.5) / 2)
-
-
-def test_codes_that_copy_independent_factors_have_a_gap_of_1_and_duplicates_one_of_0():
-    factors = torch.cartesian_prod(torch.arange(3), torch.arange(5))
-    assert evaluation.mutual_information_gap(factors, factors) == pytest.approx(1)
-    assert evaluation.mutual_information_gap(factors[:, [0, 1, 1]], factors) == pytest.approx(0.5)
-    assert evaluation.mutual_information_gap(factors[:, [0, 1, 1, 0]], factors) == pytest.approx(0)
-
-
-def test_the_mutual_information_gap_minds_neither_names_nor_order():
-    codes, factors = whole_numbers(60, 4, below=5, seed=1), whole_numbers(60, 3, below=3, seed=2)
-    expected = evaluation.mutual_information_gap(codes, factors)
-    assert evaluation.mutual_information_gap(9 - 2 * codes, factors) == pytest.approx(expected)
-    assert evaluation.mutual_information_gap(codes[:, [2, 0, 3, 1]], factors.flip(1)) == pytest.approx(
-        expected
-    )
-    assert evaluation.mutual_information_gap(codes.flip(0), factors.flip(0)) == pytest.approx(expected)
-
-
-def test_a_sampled_gap_of_narrow_posteriors_that_copy_factors_is_that_of_the_copies():
-    """Every value apart from every other: a code knows what it copies, and nothing is left to chance."""
-    factors = torch.cartesian_prod(torch.arange(3), torch.arange(4), torch.arange(2))
-    copies = factors[:, [0, 1, 1, 2]]
-    gap = evaluation.sampled_information_gap(copies.float(), torch.full((24, 4), -9.0), factors, samples=24)
-    assert gap == pytest.approx(evaluation.mutual_information_gap(copies, factors), abs=1e-5)
 
 
 def test_a_sampled_gap_is_that_of_densities_added_up_one_by_one():
@@ -932,12 +739,7 @@ def test_bins_are_those_of_numpy_s_histogram_for_each_column(bins):
     edges = [np.histogram(column, bins)[1][1:-1] for column in means.T.numpy()]
     expected = np.stack([np.digitize(c, e) for c, e in zip(means.T.numpy(), edges, strict=True)], 1)
     np.testing.assert_array_equal(evaluation.binned(means, bins).numpy(), expected)
-
-
-def test_20_bins_unless_another_number_is_asked_for():
-    assert evaluation.binned(torch.arange(40.0).unsqueeze(1)).flatten().tolist() == [
-        i // 2 for i in range(40)
-    ]
+    assert torch.equal(evaluation.binned(means), evaluation.binned(means, 20))
 
 
 def test_a_column_without_spread_is_one_bin():

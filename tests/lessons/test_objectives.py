@@ -46,27 +46,12 @@ class Toy(nn.Module):
 # --- the KL term ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("mu", "nats"), [(0.0, 0.0), (1.0, 1.0), (2.0, 4.0)])
-def test_the_gaussian_kl_of_a_shift_is_half_its_squared_length(mu, nats):
-    assert gaussian_kl(torch.full((1, 2), mu), torch.zeros(1, 2)).sum() == nats
-
-
 @every_spread
 @every_shape
 def test_the_gaussian_kl_is_that_of_torch_distributions(shape, logvar):
     mu, sigma = 3 * noise(*shape), torch.tensor(logvar, dtype=torch.float64).mul(0.5).exp()
     expected = kl_divergence(Normal(mu, sigma), Normal(torch.zeros_like(mu), 1.0))
     torch.testing.assert_close(gaussian_kl(mu, torch.full_like(mu, logvar)), expected)
-
-
-@every_spread
-def test_the_gaussian_kl_is_the_mean_log_ratio_of_the_densities(logvar):
-    mu, sigma = 0.7, math.exp(logvar / 2)
-    q, z = Normal(mu, sigma), mu + sigma * noise(200_000)
-    ratios = q.log_prob(z) - Normal(0.0, 1.0).log_prob(z)
-    error = (ratios.mean() - gaussian_kl(torch.tensor(mu), torch.tensor(logvar))).abs()
-    # Five standard errors, and rounding where sigma = 1 makes the ratio nearly constant.
-    assert error < 5 * ratios.std() / math.sqrt(len(z)) + 1e-6
 
 
 # --- sampling ------------------------------------------------------------------------------------
@@ -80,30 +65,18 @@ def test_a_sample_is_mu_plus_sigma_times_the_noise(shape, logvar):
     torch.testing.assert_close(reparameterize(mu, torch.full(shape, logvar).double(), eps), expected)
 
 
-def test_the_gradient_of_a_sample_to_mu_is_one():
-    mu, logvar = noise(5, 3).requires_grad_(), noise(5, 3, seed=1)
-    reparameterize(mu, logvar).sum().backward()
-    assert torch.equal(mu.grad, torch.ones(5, 3).double())
-
-
-def test_the_gradient_of_a_sample_to_the_log_variance_is_half_sigma_times_the_noise():
-    mu, logvar, eps = noise(5, 3), noise(5, 3, seed=1).requires_grad_(), noise(5, 3, seed=2)
+def test_gradients_go_through_a_sample_to_the_mean_and_to_the_log_variance():
+    mu, logvar, eps = (noise(5, 3, seed=seed).requires_grad_() for seed in range(3))
     reparameterize(mu, logvar, eps).sum().backward()
-    torch.testing.assert_close(logvar.grad, 0.5 * (logvar.detach() / 2).exp() * eps)
-
-
-def standardised(logvar: float, count: int = 100_000) -> Tensor:
-    """The function's own noise, taken back out of its samples."""
-    torch.manual_seed(0)
-    mu, logvars = torch.full((count,), 3.0).double(), torch.full((count,), logvar).double()
-    return (reparameterize(mu, logvars) - 3) / math.exp(logvar / 2)
+    assert torch.equal(mu.grad, torch.ones(5, 3).double())
+    torch.testing.assert_close(logvar.grad, (0.5 * (logvar / 2).exp() * eps).detach())
 
 
 # The standard errors of the first four moments of N(0, 1) from n draws are sqrt((1, 2, 15, 96) / n).
 @pytest.mark.parametrize(("power", "moment", "variance"), [(1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)])
-@every_spread
-def test_the_noise_of_a_sample_is_standard_normal(logvar, power, moment, variance):
-    eps = standardised(logvar)
+def test_the_noise_of_a_sample_is_standard_normal(power, moment, variance):
+    mu = torch.zeros(100_000)
+    eps = reparameterize(mu, mu + 3) / math.exp(1.5)
     assert abs((eps**power).mean() - moment) < 5 * math.sqrt(variance / len(eps))
 
 
@@ -113,13 +86,6 @@ def test_every_entry_of_a_sample_has_noise_of_its_own():
 
 
 # --- the reconstruction term ---------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("batch", [1, 97])
-def test_the_bernoulli_nll_is_that_of_torch_distributions_summed_over_pixels(batch):
-    logits, x = 5 * noise(batch, 1, 28, 28), binary(batch, 1, 28, 28)
-    expected = -Bernoulli(logits=logits).log_prob(x).sum((1, 2, 3))
-    torch.testing.assert_close(objectives.bernoulli_nll(logits, x), expected)
 
 
 def test_the_bernoulli_nll_of_grey_pixels_is_their_cross_entropy():
@@ -261,14 +227,6 @@ def test_the_z_that_is_decoded_is_drawn_from_the_posterior():
     assert abs(standard.square().mean() - 1) < 5 * math.sqrt(2 / standard.numel())
 
 
-@pytest.mark.parametrize("term", objectives.Terms._fields)
-def test_a_batch_repeated_costs_what_the_batch_costs(term, monkeypatch):
-    monkeypatch.setattr(objectives, "reparameterize", lambda mu, logvar: mu + (logvar / 2).exp())
-    x = binary(9, 1, 2, 3)
-    once, twice = (objectives.negative_elbo(Toy(), batch) for batch in (x, x.repeat(2, 1, 1, 1)))
-    torch.testing.assert_close(getattr(twice, term), getattr(once, term))
-
-
 def test_another_likelihood_changes_the_reconstruction_alone():
     x = noise(9, 1, 2, 3).sigmoid().double()
     torch.manual_seed(0)
@@ -281,18 +239,13 @@ def test_another_likelihood_changes_the_reconstruction_alone():
     torch.testing.assert_close(other.reconstruction, expected)
 
 
-def test_without_a_floor_free_bits_change_nothing():
-    x = binary(9, 1, 2, 3)
-    torch.manual_seed(0)
-    torch.testing.assert_close(objectives.free_bits_elbo(Toy(), x, nats=0.0), seeded_elbo(Toy(), x))
-
-
 def test_free_bits_charge_each_dimension_its_floor_at_least():
     model, x = Toy(), binary(9, 1, 2, 3)
     prices = gaussian_kl(*model.encode(x)).mean(0)
     floor = prices.mean().item()  # between the two
     torch.manual_seed(0)
     terms = objectives.free_bits_elbo(model, x, nats=floor)
+    assert terms.reconstruction == seeded_elbo(Toy(), x).reconstruction
     torch.testing.assert_close(terms.kl, prices.sum())
     torch.testing.assert_close(terms.loss, terms.reconstruction + prices.max() + floor)
 
@@ -313,14 +266,6 @@ def test_a_log_weight_is_the_log_ratio_of_the_joint_to_the_posterior(samples, im
     assert len(z.flatten(0, 1).unique(dim=0)) == samples * images
 
 
-@pytest.mark.parametrize("logvar", [-4.0, 0.0, 3.0])
-def test_the_log_density_of_a_gaussian_is_that_of_torch_distributions(logvar):
-    z, mu = noise(7, 5, 3), noise(5, 3, seed=1)
-    expected = Normal(mu, math.exp(logvar / 2)).log_prob(z).sum(-1)
-    found = objectives.gaussian_log_density(z, mu, torch.full((5, 3), logvar).double())
-    torch.testing.assert_close(found, expected)
-
-
 @pytest.mark.parametrize("samples", [1, 50])
 @pytest.mark.parametrize("shift", [-1000.0, 0.0, 1000.0])
 def test_the_bound_is_the_log_of_the_mean_weight(shift, samples):
@@ -328,14 +273,6 @@ def test_the_bound_is_the_log_of_the_mean_weight(shift, samples):
     log_w = 3 * noise(samples, 9)
     expected = log_w.exp().mean(0).log() + shift
     torch.testing.assert_close(importance_weighted_bound(log_w + shift), expected)
-
-
-@pytest.mark.parametrize("samples", [2, 3, 10, 40])
-def test_the_bound_rises_with_the_number_of_samples(samples):
-    """Averaged over which sample is left out; exact for any weights (Burda et al. 2016, theorem 1)."""
-    log_w = 3 * noise(samples, 200)
-    without_one = [importance_weighted_bound(torch.cat([log_w[:k], log_w[k + 1 :]])) for k in range(samples)]
-    assert (torch.stack(without_one).mean(0) < importance_weighted_bound(log_w)).all()
 
 
 # --- gradients of the bound ------------------------------------------------------------------------
