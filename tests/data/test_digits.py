@@ -23,11 +23,6 @@ def test_digits_are_scikit_learn_s_digits_in_their_order(made):
     shrunk = torch.nn.functional.adaptive_avg_pool2d(images, 8).flatten(1)
     source = torch.tensor(load_digits().data, dtype=torch.float32) / 16
     assert (torch.cdist(shrunk, source).argmin(1) == torch.arange(1797)).float().mean() > 0.97
-
-
-def test_labels_are_scikit_learn_s(made):
-    from sklearn.datasets import load_digits
-
     assert torch.cat([made[1][:1415], made[3]]).tolist() == load_digits().target.tolist()
 
 
