@@ -70,12 +70,6 @@ assert len(line) and not found, len(found)
 
 
 @needs_sandbox
-def test_a_check_that_a_student_calls_there_says_that_it_is_judged_elsewhere(tmp_path):
-    (cell,) = run(tmp_path, 'from course_utils.checks import check\ncheck("gaussian_kl", globals())')
-    assert "judged elsewhere" in cell.outputs[0].data["text/plain"]
-
-
-@needs_sandbox
 def test_a_kernel_finds_nothing_of_an_earlier_one_in_its_memory(tmp_path):
     folders = [tmp_path / name for name in ("MARKER-OF-ADA", "of bob")]
     for folder in folders:
@@ -175,8 +169,10 @@ def test_the_submission_and_the_course_are_there_and_scratch_is_gone_afterwards(
         "open('note.txt').read()",
         "import torch, course_utils.checks; (torch.ones(2) @ torch.ones(2)).item()",
         "open('new.txt', 'w').write('made here')",
+        "course_utils.checks.check('gaussian_kl', globals())",
     )
-    assert [cell.outputs[0].data["text/plain"] for cell in seen] == ["'mine'", "2.0", "9"]
+    *shown, checked = (cell.outputs[0].data["text/plain"] for cell in seen)
+    assert shown == ["'mine'", "2.0", "9"] and "judged elsewhere" in checked
     assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
 
 
