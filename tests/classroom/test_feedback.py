@@ -59,10 +59,6 @@ def page(root: Path, student: str) -> str:
     return (folder(root, student) / "first.html").read_text("utf-8")
 
 
-def test_after_grading_no_page_is_stale(root):
-    assert stale(root) == []
-
-
 def test_points_and_comment_by_hand_make_that_page_stale_and_reach_it(root):
     before = page(root, "bob")
     give(root, "ada")
