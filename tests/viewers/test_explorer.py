@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from IPython.display import display
+from IPython.testing.globalipapp import start_ipython
 from IPython.utils.capture import capture_output
 from pages import content_of
 
@@ -155,18 +156,10 @@ def shown(thing: object) -> list[dict[str, Any]]:
     return [output.data for output in captured.outputs]
 
 
-@pytest.fixture
-def in_ipython() -> None:
-    """`display` publishes, as in a notebook."""
-    from IPython.testing.globalipapp import start_ipython
-
-    start_ipython()
-
-
-@pytest.mark.usefixtures("in_ipython")
 def test_a_watched_cell_shows_the_widget_and_saves_a_page_which_is_left_where_nobody_watches(
     digits, monkeypatch
 ):
+    start_ipython()  # so that `display` publishes, as in a notebook
     explored = explorer.explore(models.VAE(2), digits)
     monkeypatch.delenv("TQDM_DISABLE", raising=False)
     live, saved = shown(explored)
