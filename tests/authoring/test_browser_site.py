@@ -25,11 +25,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def open_page(chromium: Any, folder: Path) -> Iterator[Any]:
-    """Opens a page; at the end none has complained, and none has asked for anything outside the folder."""
-    visitor = browser.Visitor(chromium)
+def open_page(visitor: browser.Visitor, folder: Path) -> Iterator[Any]:
+    """Opens a page; at the end none has asked for anything outside the folder."""
     yield lambda name, *script, **options: visitor.open(f"{folder.as_uri()}/{name}", *script, **options)
-    visitor.leave()
     assert visitor.requests
     assert all(url.startswith((folder.as_uri(), "data:")) for url in visitor.requests)
 

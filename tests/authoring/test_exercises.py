@@ -52,10 +52,6 @@ def test_what_an_exercise_lacks_is_named(old, new, lacks):
     assert any(lacks in sentence for sentence in exercises.lacks(without(old, new)))
 
 
-def test_a_complete_notebook_lacks_nothing():
-    assert exercises.lacks(nbformat.read(SOURCE, as_version=4)) == []
-
-
 def test_a_build_fails_when_an_exercise_lacks_something(tmp_path):
     shutil.copytree(ROOT / "solutions", tmp_path / "solutions")
     shutil.copy(ROOT / "nbgrader_config.py", tmp_path)

@@ -208,10 +208,9 @@ def page(folder: Path) -> str:
     return (folder / site.page_name(LESSON)).read_text("utf-8")
 
 
-def drawn(alt: str | None) -> nbformat.NotebookNode:
-    metadata = {"image/png": {"alt": alt}} if alt else {}
-    output = new_output("display_data", {"image/png": PIXEL}, metadata=metadata)
-    return new_code_cell("figure", id="f", outputs=[output])
+def drawn(**metadata) -> nbformat.NotebookNode:
+    output = new_output("display_data", {"image/png": PIXEL}, metadata={"image/png": metadata})
+    return new_code_cell("figure", outputs=[output])
 
 
 def test_a_picture_with_a_twin_on_dark_paper_is_one_figure_that_has_it(tmp_path):
@@ -221,21 +220,13 @@ def test_a_picture_with_a_twin_on_dark_paper_is_one_figure_that_has_it(tmp_path)
     assert text.count("<img") == 1 and 'style="--dark:url(data:image/png;base64,DARK)"' in text
 
 
-def test_formulas_are_drawn_and_carry_their_latex(tmp_path):
-    text = page(made(tmp_path, new_markdown_cell("# Title\n\nInline $z = \\mu$.\n\n$$ \\log p(x) $$")))
-    assert text.count("<math ") == 2 and "$" not in text
-    assert ">z = \\mu</annotation>" in text and ">\\log p(x)</annotation>" in text
-
-
-def test_a_figure_is_a_file_that_a_link_shows_large(tmp_path):
-    folder = made(tmp_path, drawn("One dark pixel."))
-    (file,) = (folder / "figures").glob("*.png")
-    assert f'<a class="figure" href="figures/{file.name}"><img src="figures/{file.name}"' in page(folder)
-    assert 'alt="One dark pixel." width="1" height="1"' in page(folder)
-
-
-def test_a_figure_without_description_says_so(tmp_path):
-    assert 'alt="A picture without a description."' in page(made(tmp_path, drawn(None)))
+def test_a_figure_is_a_file_that_a_link_shows_large_and_one_without_description_says_so(tmp_path):
+    folder = made(tmp_path, drawn(alt="One dark pixel."), drawn())
+    text = page(folder)
+    for file in (folder / "figures").glob("*.png"):
+        assert f'<a class="figure" href="figures/{file.name}"><img src="figures/{file.name}"' in text
+    assert 'alt="One dark pixel." width="1" height="1"' in text
+    assert 'alt="A picture without a description."' in text
 
 
 def test_answers_are_folded_away_under_the_name_of_their_exercise(tmp_path):
@@ -258,11 +249,6 @@ def test_a_student_notebook_that_has_moved_on_shows_no_stale_output():
     same, other = (rendering.for_students(executed, one) for one in now)
     assert [output.text for output in same.cells[0].outputs] == ["1"]
     assert other.cells[0].outputs == []
-
-
-def test_headings_of_the_same_words_have_anchors_of_their_own(tmp_path):
-    text = page(made(tmp_path, new_markdown_cell("# A\n\n## The *end*\n\n## The end")))
-    assert '<h2 id="the-end">' in text and '<h2 id="the-end-2">' in text
 
 
 def test_search_knows_what_stands_below_each_heading():
