@@ -1,7 +1,5 @@
 """Other people's accounts, for tests that root runs: may it, and how others come to see this Python."""
 
-from __future__ import annotations
-
 import functools
 import os
 import shutil

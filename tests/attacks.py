@@ -4,8 +4,6 @@ An attack stands in the answer cell of the first exercise, before a wrong answer
 exercise is solved. `FILES` are submissions whose files or JSON are the attack.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable

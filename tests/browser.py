@@ -3,8 +3,6 @@
 Tests drive it through the fixture `chromium` (conftest), and are skipped where one of the three is missing.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

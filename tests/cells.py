@@ -1,7 +1,5 @@
 """Cells of small submissions about one exercise, and their way through the grader."""
 
-from __future__ import annotations
-
 import base64
 import json
 import random
@@ -30,15 +28,23 @@ RIGHT_KL = "def gaussian_kl(mu, logvar):\n    return 0.5 * (mu**2 + logvar.exp()
 RESOURCES: dict[str, Any] = {"nbgrader": {"student": "ada", "assignment": "02-theory", "notebook": "theory"}}
 
 
+def marked(cell: NotebookNode, grade_id: str, **marks: Any) -> NotebookNode:
+    """The cell with nbgrader's marks."""
+    none = {"grade": False, "solution": False, "task": False, "locked": False, "schema_version": 3}
+    cell.id, cell.metadata["nbgrader"] = grade_id, none | marks | {"grade_id": grade_id}
+    return cell
+
+
 def answer_cell(source: str, grade_id: str = "gaussian-kl") -> NotebookNode:
-    mark = {"grade": False, "solution": True, "locked": False, "grade_id": grade_id, "schema_version": 3}
-    return new_code_cell(source, metadata={"nbgrader": mark})
+    return marked(new_code_cell(source), grade_id, solution=True)
 
 
-def graded_cell(name: str = "gaussian_kl", grade_id: str = "gaussian-kl-check") -> NotebookNode:
-    mark = {"grade": True, "solution": False, "locked": True, "grade_id": grade_id, "points": 3}
-    source = f'check("{name}", globals())'
-    return new_code_cell(source, metadata={"nbgrader": mark | {"schema_version": 3}})
+def graded_cell(
+    name: str = "gaussian_kl", grade_id: str = "gaussian-kl-check", source: str = "", points: int = 3
+) -> NotebookNode:
+    """A cell that checks the answer of this name, or one with a source of its own."""
+    cell = new_code_cell(source or f'check("{name}", globals())')
+    return marked(cell, grade_id, grade=True, locked=True, points=points)
 
 
 def imports() -> NotebookNode:

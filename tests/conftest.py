@@ -1,7 +1,5 @@
 """What the tests share: one thread each, an environment of their own, small data in MNIST's layout."""
 
-from __future__ import annotations
-
 import functools
 import os
 import sys
@@ -16,18 +14,14 @@ import needs
 import numpy as np
 import pytest
 import torch
+from pictures import write_idx
 
+from course_utils.data.loading import MNIST_SHA256
 from courseware import sections
 from courseware.authoring import claims
 
 PROJECT = Path(__file__).resolve().parents[1]
 DATA_AT_START = os.environ.get("COURSE_DATA")  # before the tests' own environment hides it
-MNIST_FILES = [
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-]
 
 # Files that take minutes, the longest first.
 LONGEST = (
@@ -112,27 +106,13 @@ def real_mnist() -> Path:
     """A folder that holds the real MNIST, or the test is skipped."""
     places = [PROJECT / DATA_AT_START] if DATA_AT_START else []
     for folder in [*places, PROJECT.parent / "shared" / "data"]:
-        if all((folder / "MNIST" / "raw" / file).is_file() for file in MNIST_FILES):
+        if all((folder / "MNIST" / "raw" / file).is_file() for file in MNIST_SHA256):
             return folder
     pytest.skip("The real MNIST is not on this machine: point COURSE_DATA at a folder that holds it.")
 
 
 @pytest.fixture
-def write_idx() -> Callable[[Path, np.ndarray], None]:
-    """Writes an array of bytes as one IDX file: a magic number, one big-endian size per axis, the bytes."""
-
-    def write(file: Path, values: np.ndarray) -> None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        header = [2048 + values.ndim, *values.shape]  # 2048: unsigned bytes
-        file.write_bytes(np.array(header, ">u4").tobytes() + values.astype(np.uint8).tobytes())
-
-    return write
-
-
-@pytest.fixture
-def tiny_mnist(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_idx: Callable[[Path, np.ndarray], None]
-) -> Path:
+def tiny_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """COURSE_DATA names a folder with a whole, valid MNIST of 600 training and 20 test images of noise."""
     rng = np.random.default_rng(0)
     for kind, count in (("train", 600), ("t10k", 20)):
@@ -161,3 +141,13 @@ def chromium() -> Iterator[Any]:
         running = tools.chromium.launch(executable_path=needs.CHROMIUM, args=browser.FLAGS)
         yield running
         running.close()
+
+
+@pytest.fixture
+def visitor(chromium: Any) -> Iterator[Any]:
+    """Somebody who opens pages; at the end none has complained."""
+    import browser
+
+    visitor = browser.Visitor(chromium)
+    yield visitor
+    visitor.leave()

@@ -3,8 +3,6 @@
 Each takes a solved notebook as JSON has it and the file that it should be, and hands in what it makes of it.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import zipfile

@@ -4,8 +4,6 @@ Its processes are forked from a server that has imported this module (`forked`),
 is there in a few milliseconds and can be killed and started again many times.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 import os
@@ -22,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from cells import marked
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from nbgrader import utils
 from nbgrader.api import Gradebook, MissingEntry
@@ -63,10 +62,10 @@ def make_course(root: Path, settings: str = "") -> Path:
     (root / "nbgrader_config.py").write_text(f"{config}\n{settings}\n", encoding="utf-8")
     for name in NAMES:
         cells = [
-            _marked(new_code_cell("total = 1 + 1"), "sum", solution=True),
-            _marked(new_code_cell("assert total == 2"), AUTOMATIC, grade=True, locked=True, points=3),
-            _marked(new_markdown_cell("Because."), BY_HAND, grade=True, solution=True, points=2),
-            _marked(new_markdown_cell("Draw a poster."), TASK, task=True, locked=True, points=1),
+            marked(new_code_cell("total = 1 + 1"), "sum", solution=True),
+            marked(new_code_cell("assert total == 2"), AUTOMATIC, grade=True, locked=True, points=3),
+            marked(new_markdown_cell("Because."), BY_HAND, grade=True, solution=True, points=2),
+            marked(new_markdown_cell("Draw a poster."), TASK, task=True, locked=True, points=1),
         ]
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), source / f"{name}.ipynb")
@@ -83,12 +82,6 @@ def set_rubric(root: Path, *items: str) -> None:
     (essay,) = (cell for cell in notebook.cells if cell.id == BY_HAND)
     essay.source = "\n".join(["**Model answer.** Because.", "", "**Rubric.**", *items])
     nbformat.write(notebook, file)
-
-
-def _marked(cell: Any, grade_id: str, **marks: Any) -> Any:
-    none = {"grade": False, "solution": False, "task": False, "locked": False, "schema_version": 3}
-    cell.id, cell.metadata["nbgrader"] = grade_id, none | marks | {"grade_id": grade_id}
-    return cell
 
 
 def configure(root: Path, *lines: str) -> None:
@@ -184,14 +177,6 @@ def graded_now(root: Path, **how: Any) -> list[str]:
     return seen
 
 
-def coordinate(root: Path) -> None:
-    """What a coordinator's process does: grade with two workers, which are forked and end with it."""
-    os.setsid()
-    with pool.local(2, "fork") as crew:
-        run(root, crew, slowly)
-    os.killpg(0, signal.SIGKILL)
-
-
 STEPS = {"os.rename", "os.mkdir", "shutil.rmtree"}
 
 
@@ -232,13 +217,21 @@ def book(root: Path) -> Gradebook:
     return Gradebook(batch.Course(root).directory.db_url, "vae-course")
 
 
-def give(root: Path, student: str, score: float, grade_id: str = BY_HAND, comment: str = "") -> None:
+def give(
+    root: Path,
+    student: str,
+    score: float,
+    grade_id: str = BY_HAND,
+    comment: str = "",
+    notebook: str = "first",
+    assignment: str = ASSIGNMENT,
+) -> None:
     """A person's points and comment, as formgrader writes them."""
     with book(root) as gradebook:
-        grade = gradebook.find_grade(grade_id, "first", ASSIGNMENT, student)
+        grade = gradebook.find_grade(grade_id, notebook, assignment, student)
         grade.manual_score, grade.needs_manual_grade = score, False
         if comment:
-            gradebook.find_comment(grade_id, "first", ASSIGNMENT, student).manual_comment = comment
+            gradebook.find_comment(grade_id, notebook, assignment, student).manual_comment = comment
         gradebook.db.commit()
 
 

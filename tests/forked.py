@@ -5,8 +5,6 @@ are forked too: importing what a lesson needs would take longer than most lesson
 the runner and those of `nbgrader autograde` start kernels as students do.
 """
 
-from __future__ import annotations
-
 import gc
 import multiprocessing
 import os

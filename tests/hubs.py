@@ -1,7 +1,5 @@
 """A JupyterHub for tests, with its proxy, and people who act through the servers that it starts for them."""
 
-from __future__ import annotations
-
 import json
 import os
 import pwd

@@ -1,7 +1,5 @@
 """Small jobs for the tests of the pool; this module is imported by its workers, and quick to import."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

@@ -1,7 +1,5 @@
 """A JupyterLab for tests, started by the very command of `make lab`, and somebody who works in it."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

@@ -6,8 +6,6 @@ comparisons, names of functions, arguments, dropped calls, statements and layers
 results.
 """
 
-from __future__ import annotations
-
 import ast
 import copy
 import functools

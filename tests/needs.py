@@ -1,7 +1,5 @@
 """What some tests need of the machine, by the marker of these tests, and what of it is missing here."""
 
-from __future__ import annotations
-
 import importlib.util
 import shutil
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """What a page with everything in it carries."""
 
-from __future__ import annotations
-
 import base64
 import json
 import re

@@ -3,8 +3,6 @@
 `Person` calls commands as one calls them in a shell; `act` calls a function of this process, in a child.
 """
 
-from __future__ import annotations
-
 import ctypes
 import grp
 import os

@@ -1,9 +1,17 @@
-"""One number for many pictures."""
+"""Pictures in files of MNIST's layout, and one number for many pictures."""
 
-from __future__ import annotations
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
+
+
+def write_idx(file: Path, values: np.ndarray) -> None:
+    """Write an array of bytes as one IDX file: a magic number, one big-endian size per axis, the bytes."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    header = [2048 + values.ndim, *values.shape]  # 2048: unsigned bytes
+    file.write_bytes(np.array(header, ">u4").tobytes() + values.astype(np.uint8).tobytes())
 
 
 def fingerprint(pictures: Tensor) -> float:

@@ -1,7 +1,5 @@
 """Programs called as people call them: the course's and nbgrader's, with little data and in one thread."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -7,8 +7,6 @@ in another way. They are graded by two workers while the coordinator's memory is
 graded once more in one process with every cell run, and no score may differ.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import json

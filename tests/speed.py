@@ -10,8 +10,6 @@ A third way grades nobody, and says how much could be saved at all: the same cel
 in kernels, in processes that have imported everything, without kernel, sandbox, judges and pages.
 """
 
-from __future__ import annotations
-
 import argparse
 import multiprocessing
 import os

@@ -1,7 +1,5 @@
 """The `course` command says in one sentence what is wrong, and its good path ends with the page to open."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable

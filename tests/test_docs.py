@@ -1,7 +1,5 @@
 """What README and docs/ say holds: commands run, what is named exists, figures are the course's."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import re
@@ -69,7 +67,7 @@ def _runs(block: Block) -> object:
 
 
 @pytest.mark.parametrize("block", OURS, ids=lambda block: f"{block.document}:{block.line}")
-def test_every_block_is_run_or_says_why_not(block: Block) -> None:
+def test_every_block_is_run_or_says_why_not(block):
     assert block.language in ("sh", "python")
     assert re.fullmatch(r"|not run: .+|run: (slow|sandbox)( sandbox)?|lines of vae\.py", block.comment)
     assert (block.language == "python") == (block.comment == "lines of vae.py")
@@ -84,7 +82,7 @@ def _made_by_tools(folder: str, names: list[str]) -> set[str]:
 @pytest.mark.parametrize(
     "block", [_runs(b) for b in OURS if b.language == "sh" and not b.comment.startswith("not run: ")]
 )
-def test_the_commands_run_in_a_copy_of_the_course(block: Block, tmp_path: Path) -> None:
+def test_the_commands_run_in_a_copy_of_the_course(block, tmp_path):
     """One after the other, each with exit status 0, on the beginning of section 2: the rest takes time."""
     course = tmp_path / "course"
     shutil.copytree(ROOT, course, ignore=_made_by_tools)
@@ -100,7 +98,7 @@ def test_the_commands_run_in_a_copy_of_the_course(block: Block, tmp_path: Path) 
 
 
 @by_document
-def test_every_course_command_exists_with_its_options(document: Path) -> None:
+def test_every_course_command_exists_with_its_options(document):
     for line in code(document):
         for found in re.finditer(r"(?:^|[\s/\\])course ([a-z]+)([^#|;&]*)", line):
             command = cli.main.commands.get(found[1])
@@ -114,7 +112,7 @@ def test_every_course_command_exists_with_its_options(document: Path) -> None:
 
 
 @by_document
-def test_every_make_target_exists(document: Path) -> None:
+def test_every_make_target_exists(document):
     targets = re.findall(r"^([a-z-]+):", read(ROOT / "Makefile"), re.MULTILINE)
     for line in code(document):
         for target in re.findall(r"(?:^|\s)make ([a-z-]+)", line):
@@ -122,7 +120,7 @@ def test_every_make_target_exists(document: Path) -> None:
 
 
 @by_document
-def test_every_file_that_is_named_exists(document: Path) -> None:
+def test_every_file_that_is_named_exists(document):
     for piece in code(document):
         for word in re.findall(r"[\w./-]+", piece):
             is_path = "/" in word.strip("/") or re.search(r"\w\.(py|md|toml|txt|yml|json|ipynb|svg)$", word)
@@ -133,7 +131,7 @@ def test_every_file_that_is_named_exists(document: Path) -> None:
 
 
 @by_document
-def test_every_variable_of_the_environment_that_is_named_is_read(document: Path) -> None:
+def test_every_variable_of_the_environment_that_is_named_is_read(document):
     named = set(re.findall(r"\bCOURSE_[A-Z]+\b", read(document)))
     read_ = "".join(read(file) for top in ("course_utils", "courseware", "tests") for file in
                     (ROOT / top).rglob("*.py") if file != Path(__file__))  # fmt: skip
@@ -141,7 +139,7 @@ def test_every_variable_of_the_environment_that_is_named_is_read(document: Path)
 
 
 @by_document
-def test_every_link_leads_somewhere(document: Path) -> None:
+def test_every_link_leads_somewhere(document):
     for target in re.findall(r"\]\(([^)]+)\)", read(document)):
         name, _, anchor = target.partition("#")
         file = document.parent / name if name else document
@@ -153,20 +151,20 @@ def test_every_link_leads_somewhere(document: Path) -> None:
 
 
 @by_document
-def test_every_picture_is_described(document: Path) -> None:
+def test_every_picture_is_described(document):
     assert all(len(alt) > 30 for alt in re.findall(r"!\[(.*?)\]\(", read(document)))
 
 
 # --- what README and docs/ say of the course ------------------------------------------------------------
 
 
-def test_the_readme_is_short_and_students_come_early() -> None:
+def test_the_readme_is_short_and_students_come_early():
     text = read(ROOT / "README.md")
     assert len(text.encode()) <= 8192
     assert text.index("## For students") < 2500
 
 
-def test_the_readme_shows_lines_of_the_one_page_course() -> None:
+def test_the_readme_shows_lines_of_the_one_page_course():
     (shown,) = [block.text for block in OURS if block.language == "python"]
     source = read(ROOT / "vae.py").splitlines()
     lines = [line for line in shown.splitlines() if line]
@@ -175,7 +173,7 @@ def test_the_readme_shows_lines_of_the_one_page_course() -> None:
     assert [line for line in lines if line not in rest] == []  # each there, and in this order
 
 
-def test_exercises_questions_and_points_are_counted_right() -> None:
+def test_exercises_questions_and_points_are_counted_right():
     assert release.outdated(ROOT) == {}  # where these stand
     readme, teaching = (" ".join(read(ROOT / name).split()) for name in ("README.md", "docs/instructors.md"))
     assert re.search(r"\d exercises checked by program, \d+ questions graded by hand", readme)
@@ -184,14 +182,14 @@ def test_exercises_questions_and_points_are_counted_right() -> None:
     assert f"{len(EXERCISES)} of {len(EXERCISES)} graded cells" in readme
 
 
-def test_what_the_readme_says_of_the_stored_vae_is_what_is_stored() -> None:
+def test_what_the_readme_says_of_the_stored_vae_is_what_is_stored():
     (vae,) = [row for one in runner.stored(ROOT / "solutions") for row in one.results
               if one.lesson.name == "vae" and row["model"] == "VAE(20)"]  # fmt: skip
     said = f"VAE(20) at {vae['negative_elbo']:.2f} ± {vae['standard_error']:.2f} nats"
     assert said in read(ROOT / "README.md")
 
 
-def test_pictures_of_figures_are_those_of_the_stored_solutions() -> None:
+def test_pictures_of_figures_are_those_of_the_stored_solutions():
     every = [cell for one in runner.stored(ROOT / "solutions") for cell in one.notebook.cells]
     outputs = [output.get("data", {}) for cell in every for output in cell.get("outputs", [])]
     stored = {data["image/png"].strip() for data in outputs if "image/png" in data}
@@ -205,7 +203,7 @@ def test_pictures_of_figures_are_those_of_the_stored_solutions() -> None:
 TOPS = ("course_utils", "courseware")
 
 
-def test_every_room_is_in_the_list_and_in_the_drawing() -> None:
+def test_every_room_is_in_the_list_and_in_the_drawing():
     drawn = {text.text for text in ElementTree.parse(ROOT / "docs" / "rooms.svg").iter() if text.text}
     listed = re.findall(r"^\| `([\w/]+)/` \|", read(ROOT / "docs" / "architecture.md"), re.MULTILINE)
     for package in TOPS:
@@ -214,7 +212,7 @@ def test_every_room_is_in_the_list_and_in_the_drawing() -> None:
         assert rooms == {Path(name).name for name in listed if Path(name).parent.name == package}
 
 
-def test_the_drawing_has_the_rooms_in_the_order_in_which_they_may_import() -> None:
+def test_the_drawing_has_the_rooms_in_the_order_in_which_they_may_import():
     tomllib = pytest.importorskip("tomllib")
     contracts = tomllib.loads(read(ROOT / "pyproject.toml"))["tool"]["importlinter"]["contracts"]
     layers = [one["layers"] for one in contracts if one.get("containers") in ([top] for top in TOPS)]

@@ -1,7 +1,5 @@
 """`course doctor` sees what is wrong and says what to do; whatever breaks is a finding itself."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import os
 import shutil

@@ -1,7 +1,5 @@
 """The same code has the same fingerprints, however it is written down, and no code stops the reading."""
 
-from __future__ import annotations
-
 import pytest
 
 from courseware import fingerprints

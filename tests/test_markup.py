@@ -1,7 +1,5 @@
 """Formulas become MathML, every one of the course's, and what of LaTeX cannot be read stays readable."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
@@ -20,7 +18,7 @@ def drawn(latex: str, block: bool = True) -> BeautifulSoup:
     return formula
 
 
-def test_every_formula_of_the_lessons_is_drawn() -> None:
+def test_every_formula_of_the_lessons_is_drawn():
     formulas = 0
     for path in sorted((ROOT / "solutions").glob("*/*.ipynb")):
         for cell in notebooks.read(path).cells:
@@ -49,12 +47,12 @@ def test_every_formula_of_the_lessons_is_drawn() -> None:
         (r"\begin{aligned} a &= b \end{aligned}", '<mtd columnalign="left">'),
     ],
 )
-def test_a_formula_is_read_as_tex_reads_it(latex: str, shown: str) -> None:
+def test_a_formula_is_read_as_tex_reads_it(latex, shown):
     assert shown in str(drawn(latex))
 
 
 @pytest.mark.parametrize("latex", [r"a \right)", "x" * 2_001])
-def test_what_cannot_be_read_is_shown_as_it_stands(latex: str) -> None:
+def test_what_cannot_be_read_is_shown_as_it_stands(latex):
     assert markup.mathml(latex) == f"${latex}$" and markup.mathml(latex, True) == f"$${latex}$$"
 
 

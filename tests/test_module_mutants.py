@@ -1,7 +1,5 @@
 """Every single edit of a lessons' module is noticed by its tests, but for those that need no notice."""
 
-from __future__ import annotations
-
 import importlib
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """What pyproject.toml promises to whoever installs the course is what the packages need."""
 
-from __future__ import annotations
-
 import ast
 import sys
 from importlib.metadata import packages_distributions

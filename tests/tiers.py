@@ -1,7 +1,5 @@
 """Which cases of a parametrised test `make test` runs, and which only `make test-all` does."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

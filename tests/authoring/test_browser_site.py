@@ -3,8 +3,6 @@
 It is the instructors' edition of what is stored in solutions/.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,11 +25,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def open_page(chromium: Any, folder: Path) -> Iterator[Any]:
-    """Opens a page; at the end none has complained, and none has asked for anything outside the folder."""
-    visitor = browser.Visitor(chromium)
+def open_page(visitor: browser.Visitor, folder: Path) -> Iterator[Any]:
+    """Opens a page; at the end none has asked for anything outside the folder."""
     yield lambda name, *script, **options: visitor.open(f"{folder.as_uri()}/{name}", *script, **options)
-    visitor.leave()
     assert visitor.requests
     assert all(url.startswith((folder.as_uri(), "data:")) for url in visitor.requests)
 
@@ -51,7 +47,7 @@ def at(page: Any) -> str:
 # --- ways through the site ------------------------------------------------------------------------------
 
 
-def test_the_whole_site_can_be_read_from_page_to_page(open_page: Any, folder: Path) -> None:
+def test_the_whole_site_can_be_read_from_page_to_page(open_page, folder):
     page = open_page("index.html")
     seen = [at(page)]
     while page.locator("a[rel=next]").count():
@@ -69,7 +65,7 @@ def test_the_whole_site_can_be_read_from_page_to_page(open_page: Any, folder: Pa
     assert {*seen, "explorer-2.html", "animation-1.html"} == {path.name for path in folder.glob("*.html")}
 
 
-def test_the_first_tab_stop_skips_to_the_content(open_page: Any) -> None:
+def test_the_first_tab_stop_skips_to_the_content(open_page):
     page = open_page(LESSON)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
@@ -78,14 +74,14 @@ def test_the_first_tab_stop_skips_to_the_content(open_page: Any) -> None:
     assert page.evaluate("document.activeElement.id") == "content"
 
 
-def test_a_heading_in_the_contents_leads_there(open_page: Any) -> None:
+def test_a_heading_in_the_contents_leads_there(open_page):
     page = open_page(LESSON)
     page.locator("#menu .contents a", has_text="Summary").click()
     below = page.locator("#summary").bounding_box()["y"] - page.locator("header").bounding_box()["height"]
     assert 0 <= below < 600
 
 
-def test_on_a_phone_the_menu_opens_by_tap_or_key_and_gives_way(open_page: Any) -> None:
+def test_on_a_phone_the_menu_opens_by_tap_or_key_and_gives_way(open_page):
     page = open_page(LESSON, **PHONE)
     entry = page.locator("#menu a", has_text="3. VAE").first
     assert not entry.is_visible()
@@ -100,7 +96,7 @@ def test_on_a_phone_the_menu_opens_by_tap_or_key_and_gives_way(open_page: Any) -
     assert follow(page, entry) == "03-vae.html"
 
 
-def test_without_scripts_everything_can_be_read(open_page: Any) -> None:
+def test_without_scripts_everything_can_be_read(open_page):
     page = open_page(LESSON, java_script_enabled=False)
     assert not page.locator(".search").is_visible() and not page.locator(".theme").is_visible()
     assert page.locator("#menu a", has_text="6. Beta-VAE").first.is_visible()
@@ -109,13 +105,13 @@ def test_without_scripts_everything_can_be_read(open_page: Any) -> None:
     assert follow(page, page.locator("a.figure").first).endswith(".png")
 
 
-def test_on_a_phone_without_scripts_the_menu_opens(open_page: Any) -> None:
+def test_on_a_phone_without_scripts_the_menu_opens(open_page):
     page = open_page(LESSON, **PHONE, java_script_enabled=False)
     page.locator(".menu").tap()
     assert follow(page, page.locator("#menu a", has_text="6. Beta-VAE").first) == "06-beta-vae.html"
 
 
-def test_the_guess_of_section_2_slides_by_keys_until_the_bound_touches(open_page: Any) -> None:
+def test_the_guess_of_section_2_slides_by_keys_until_the_bound_touches(open_page):
     page = open_page("02-theory.html")
     slider, figure = page.get_by_role("slider", name="mean of q"), page.locator(".sliding")
     before = figure.locator(".moves").bounding_box()["x"]
@@ -137,7 +133,7 @@ def search(page: Any, query: str) -> list[str]:
     return page.locator(".hits strong").all_text_contents()
 
 
-def test_search_by_keys_leads_to_the_heading(open_page: Any) -> None:
+def test_search_by_keys_leads_to_the_heading(open_page):
     page = open_page("index.html")
     found = search(page, "collapse bug")
     assert found[0] == "Exercise 3.7: collapse, bug or not?"
@@ -151,12 +147,12 @@ def test_search_by_keys_leads_to_the_heading(open_page: Any) -> None:
     assert page.locator("header").bounding_box()["height"] <= top < 200
 
 
-def test_a_hit_in_a_heading_comes_before_one_in_a_text(open_page: Any) -> None:
+def test_a_hit_in_a_heading_comes_before_one_in_a_text(open_page):
     found = search(open_page("numbers.html"), "reparameterise")
     assert found[0] == "Exercise 2.2: reparameterise" and len(found) > 2
 
 
-def test_words_are_found_by_their_beginnings_and_all_of_them_must_be_there(open_page: Any) -> None:
+def test_words_are_found_by_their_beginnings_and_all_of_them_must_be_there(open_page):
     page = open_page("index.html")
     assert "Exercise 6.5: the mutual information gap" in search(page, "mutu inform")
     assert search(page, "mutual xylophone") == []
@@ -164,7 +160,7 @@ def test_words_are_found_by_their_beginnings_and_all_of_them_must_be_there(open_
     assert search(page, "(") != [], "a query is no regular expression"
 
 
-def test_escape_closes_the_results_and_a_slash_in_the_field_is_a_slash(open_page: Any) -> None:
+def test_escape_closes_the_results_and_a_slash_in_the_field_is_a_slash(open_page):
     page = open_page("index.html")
     search(page, "elbo")
     page.keyboard.press("ArrowDown")
@@ -180,7 +176,7 @@ def test_escape_closes_the_results_and_a_slash_in_the_field_is_a_slash(open_page
 
 
 @pytest.mark.parametrize("by", ["key", "pointer"])
-def test_a_figure_is_enlarged_and_the_focus_comes_back(open_page: Any, by: str) -> None:
+def test_a_figure_is_enlarged_and_the_focus_comes_back(open_page, by):
     page = open_page(LESSON)
     figure = page.locator("a.figure").nth(1)
     before = figure.locator("img").bounding_box()["width"]
@@ -203,7 +199,7 @@ def paper(page: Any) -> str:
     return str(page.evaluate("getComputedStyle(document.body).backgroundColor"))
 
 
-def test_the_choice_of_colours_is_remembered_on_every_page(open_page: Any) -> None:
+def test_the_choice_of_colours_is_remembered_on_every_page(open_page):
     page = open_page("index.html")
     light = paper(page)
     page.get_by_role("button", name="Dark colours").click()
@@ -215,7 +211,7 @@ def test_the_choice_of_colours_is_remembered_on_every_page(open_page: Any) -> No
     assert paper(page) == light
 
 
-def test_a_browser_that_remembers_nothing_still_changes_colours(open_page: Any) -> None:
+def test_a_browser_that_remembers_nothing_still_changes_colours(open_page):
     refuse = "Object.defineProperty(window, 'localStorage', { get() { throw new Error('refused'); } })"
     page = open_page("index.html", refuse, color_scheme="dark")
     dark = paper(page)
@@ -223,7 +219,7 @@ def test_a_browser_that_remembers_nothing_still_changes_colours(open_page: Any) 
     assert paper(page) != dark
 
 
-def test_the_explorer_computes_and_takes_the_colours_that_were_chosen(open_page: Any) -> None:
+def test_the_explorer_computes_and_takes_the_colours_that_were_chosen(open_page):
     page = open_page("explorer-1.html")
     page.wait_for_selector("[data-ready]", state="attached")
     shown = page.locator("#scene")
@@ -235,7 +231,7 @@ def test_the_explorer_computes_and_takes_the_colours_that_were_chosen(open_page:
     page.wait_for_selector("#scene[data-theme=dark]")
 
 
-def test_the_animation_plays(open_page: Any) -> None:
+def test_the_animation_plays(open_page):
     page = open_page("animation-1.html")
     page.wait_for_selector("[data-ready]", state="attached")
     page.get_by_role("button", name="Play").click()
@@ -245,7 +241,7 @@ def test_the_animation_plays(open_page: Any) -> None:
 # --- for everybody --------------------------------------------------------------------------------------
 
 
-def test_no_page_scrolls_sideways_on_a_phone(open_page: Any, folder: Path) -> None:
+def test_no_page_scrolls_sideways_on_a_phone(open_page, folder):
     page = open_page("index.html", **PHONE)
     for path in sorted(folder.glob("*.html")):
         page.goto(path.as_uri())
@@ -253,7 +249,7 @@ def test_no_page_scrolls_sideways_on_a_phone(open_page: Any, folder: Path) -> No
         assert page.evaluate("document.documentElement.scrollWidth") == 360, path.name
 
 
-def test_what_scrolls_within_itself_is_a_tab_stop_and_nothing_else_of_its_kind(open_page: Any) -> None:
+def test_what_scrolls_within_itself_is_a_tab_stop_and_nothing_else_of_its_kind(open_page):
     page = open_page(LESSON, **PHONE)
     page.wait_for_selector("pre[tabindex]")
     stops = page.evaluate(
@@ -268,7 +264,7 @@ def test_what_scrolls_within_itself_is_a_tab_stop_and_nothing_else_of_its_kind(o
 @pytest.mark.parametrize(
     "name", ["index.html", LESSON, "numbers.html", "explorer-1.html", "animation-1.html"]
 )
-def test_axe_finds_no_barriers(open_page: Any, name: str, scheme: str) -> None:
+def test_axe_finds_no_barriers(open_page, name, scheme):
     page = open_page(name, color_scheme=scheme)
     page.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
     if name == "index.html":
@@ -276,7 +272,7 @@ def test_axe_finds_no_barriers(open_page: Any, name: str, scheme: str) -> None:
     assert browser.barriers(page) == []
 
 
-def test_axe_finds_no_barriers_on_a_phone_with_the_menu_open(open_page: Any) -> None:
+def test_axe_finds_no_barriers_on_a_phone_with_the_menu_open(open_page):
     page = open_page("numbers.html", **PHONE)
     page.locator(".menu").tap()
     assert browser.barriers(page) == []

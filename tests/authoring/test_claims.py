@@ -1,7 +1,5 @@
 """Every claim of a lesson has a value, holds where it should, and is named where it does not."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import nbformat

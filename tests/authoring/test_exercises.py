@@ -1,7 +1,5 @@
 """A release is refused when an exercise lacks one of the things that every exercise has."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 
@@ -52,10 +50,6 @@ FAULTS = {
 @pytest.mark.parametrize(("old", "new", "lacks"), FAULTS.values(), ids=FAULTS)
 def test_what_an_exercise_lacks_is_named(old, new, lacks):
     assert any(lacks in sentence for sentence in exercises.lacks(without(old, new)))
-
-
-def test_a_complete_notebook_lacks_nothing():
-    assert exercises.lacks(nbformat.read(SOURCE, as_version=4)) == []
 
 
 def test_a_build_fails_when_an_exercise_lacks_something(tmp_path):

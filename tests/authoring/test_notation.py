@@ -1,7 +1,5 @@
 """Symbols are explained by the time they are used; exercises, minutes, links and references add up."""
 
-from __future__ import annotations
-
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -41,14 +39,14 @@ IN_TABLE = spoken_of([row.split("|")[1] for row in TABLE.splitlines() if row.sta
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_a_symbol_of_a_displayed_formula_is_in_the_table_or_spoken_of_by_then(name: str) -> None:
+def test_a_symbol_of_a_displayed_formula_is_in_the_table_or_spoken_of_by_then(name):
     for place, text in enumerate(TEXTS[name]):
         for formula in DISPLAYED.findall(text):
             unknown = symbols(formula) - IN_TABLE - spoken_of(TEXTS[name][: place + 1])
             assert not unknown, f"{sorted(unknown)} in {formula}"
 
 
-def test_every_symbol_of_the_table_is_used() -> None:
+def test_every_symbol_of_the_table_is_used():
     others = [text for texts in TEXTS.values() for text in texts if text != TABLE]
     displayed = [formula for text in others for formula in DISPLAYED.findall(text)]
     assert len(IN_TABLE) > 20
@@ -56,7 +54,7 @@ def test_every_symbol_of_the_table_is_used() -> None:
 
 
 @pytest.mark.parametrize("number", sorted({lesson.section.number for lesson in LESSONS}))
-def test_exercises_are_numbered_as_they_stand(number: int) -> None:
+def test_exercises_are_numbered_as_they_stand(number):
     own = [text for lesson in sections.lessons((number,)) for text in TEXTS[lesson.name]]
     found = EXERCISE.findall("\n".join(own))
     assert found == [f"{number}.{place}" for place in range(1, len(found) + 1)] != []
@@ -68,7 +66,7 @@ TIME = re.compile(
 
 
 @pytest.mark.parametrize("name", sorted(TEXTS.keys() - {"closing"}))
-def test_the_minutes_of_a_lesson_are_the_sum_of_its_parts(name: str) -> None:
+def test_the_minutes_of_a_lesson_are_the_sum_of_its_parts(name):
     (stated,) = TIME.findall(TEXTS[name][0])
     whole, exercises, reading = map(int, stated)
     each = re.findall(r"about (\d+) minutes · \d+ point", "\n".join(TEXTS[name]))
@@ -77,14 +75,14 @@ def test_the_minutes_of_a_lesson_are_the_sum_of_its_parts(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [lesson.name for lesson in LESSONS if lesson.section.further])
-def test_a_further_notebook_says_that_it_is_optional_and_what_it_is_worth(name: str) -> None:
+def test_a_further_notebook_says_that_it_is_optional_and_what_it_is_worth(name):
     opening = " ".join(TEXTS[name][0].split())
     points = re.findall(r"minutes · (\d+) point", "\n".join(TEXTS[name]))
     assert "**Optional.**" in opening
     assert f"**Points** {sum(map(int, points))}, if your teacher collects it" in opening
 
 
-def test_every_lesson_ends_with_the_next_of_the_core_and_with_handing_in() -> None:
+def test_every_lesson_ends_with_the_next_of_the_core_and_with_handing_in():
     core = [lesson for lesson in LESSONS if not lesson.section.further]
     ends = [*pairwise(core)]
     for lesson, follower in pairwise(LESSONS):
@@ -98,7 +96,7 @@ def test_every_lesson_ends_with_the_next_of_the_core_and_with_handing_in() -> No
 
 
 @pytest.mark.parametrize("name", sorted(TEXTS.keys() - {"theory"}))
-def test_every_lesson_links_to_the_table(name: str) -> None:
+def test_every_lesson_links_to_the_table(name):
     assert "](../02-theory/theory.ipynb#Notation)" in TEXTS[name][0]
 
 
@@ -112,7 +110,7 @@ REFERENCE = re.compile(rf"{WORD}\b(?![%\d]| (?:nats|times|per|bits|to \d))", re.
 
 
 @pytest.mark.parametrize("heading", [EXERCISE, PART], ids=["exercises", "parts"])
-def test_what_is_referred_to_by_number_is_there(heading: re.Pattern[str]) -> None:
+def test_what_is_referred_to_by_number_is_there(heading):
     every = [(name, text) for name, texts in TEXTS.items() for text in texts]
     there = {number for _, text in every for number in heading.findall(text)}
     found = [

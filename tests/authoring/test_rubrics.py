@@ -1,7 +1,5 @@
 """Rubrics of written questions: how they are read, what is wrong with one, and those of the course."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

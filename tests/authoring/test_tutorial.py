@@ -1,10 +1,8 @@
 """CONTRIBUTING.md's two tutorials, performed on a copy of the course that has section 2 alone.
 
-An exercise is written in three places, a section in its folder and a line of the table of contents; then
-`course build` does the rest.
+An exercise is written in three places, where its check is the document's own; a section in its folder and a
+line of the table of contents. Then `course build` does the rest.
 """
-
-from __future__ import annotations
 
 import json
 import re
@@ -14,8 +12,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from cells import answer_cell, graded_cell
+from nbformat.v4 import new_markdown_cell, new_notebook
 from nbgrader.utils import is_grade
 from programs import ROOT, call
 
@@ -50,39 +48,6 @@ ANSWER = '''def mean_square(x: torch.Tensor) -> torch.Tensor:
     return (x**2).mean()
     ### END SOLUTION'''
 
-PROBE = """
-
-def square_looks(seed):
-    g = generator(seed)
-    return {"mean": (torch.randn(3, 5, generator=g),), "one": (torch.randn(1, generator=g),)}
-
-
-def probe_mean_square(evidence, answer, seed):
-    look(evidence, answer, square_looks(seed))
-
-
-PROBES["mean_square"] = probe_mean_square
-"""
-
-JUDGE = """
-from course_utils.checks.probes.section_2 import square_looks
-
-
-def judge_mean_square(seed, evidence):
-    return Table.of(square_looks, seed, squares).judge(
-        evidence,
-        Property("it is the mean of the squares", 3, ["mean"]),
-        Property("one entry works too", 2, ["one"]),
-    )
-
-
-def squares(x):
-    return {"": (x**2).mean(), "This is the sum: divide by the number of entries.": (x**2).sum()}
-
-
-EXERCISES += (Exercise("2.9", "mean_square", 2, judge_mean_square, why="Squares have no sign."),)
-"""
-
 BANK = '''
 
 SQUARE = """
@@ -111,6 +76,16 @@ WRONG += edited(
 )
 '''
 
+TEXT = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+PROBE, JUDGE = re.findall(r"^```python\n(.+?)^```$", TEXT, re.MULTILINE | re.DOTALL)[:2]
+EXERCISE = re.search(r"`(Exercise\(.+?\))`", TEXT)[1]
+PLACES = {
+    "course_utils/checks/probes": f'{PROBE}\n\nPROBES["mean_square"] = probe_mean_square\n',
+    "course_utils/checks/judges": "from course_utils.checks.probes.section_2 import square_looks\n"
+    f"{JUDGE}\n\nEXERCISES += ({EXERCISE},)\n",
+    "bank": BANK,
+}
+
 COMMANDS = """
 import json, sys
 import bank
@@ -127,23 +102,17 @@ print(json.dumps([bank.__file__, *found]))
 """
 
 
-def graded(source: str, grade_id: str, **mark: object) -> NotebookNode:
-    ours = {"grade": False, "solution": False, "locked": False, "grade_id": grade_id, "schema_version": 3}
-    return new_code_cell(source, metadata={"nbgrader": ours | {"task": False} | mark})
-
-
 def add_the_exercise(root: Path) -> None:
     """Lesson, check and answers."""
     lesson = nbformat.read(root / "solutions" / THEORY, as_version=4)
-    answer = graded(ANSWER, "mean-square", solution=True)
+    answer = answer_cell(ANSWER, "mean-square")
     answer.metadata["tags"] = ["raises-exception"]
-    check = graded('check("mean_square", globals())', "mean-square-check", grade=True, locked=True, points=2)
+    check = graded_cell("mean_square", "mean-square-check", points=2)
     lesson.cells += [new_markdown_cell(STATEMENT), answer, check]
     nbformat.write(lesson, root / "solutions" / THEORY)
-    checks = Path("course_utils", "checks")
-    for room, text in ((checks / "probes", PROBE), (checks / "judges", JUDGE), ("bank", BANK)):
+    for room, text in PLACES.items():
         with open(root / room / "section_2.py", "a", encoding="utf-8") as file:
-            file.write(text)
+            file.write(f"\n\n{text}")
 
 
 def add_the_section(root: Path) -> None:

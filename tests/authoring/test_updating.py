@@ -1,7 +1,5 @@
 """A student's folder takes a newer edition, and nothing that the student wrote is lost."""
 
-from __future__ import annotations
-
 import copy
 import zipfile
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Worked answers: made of solutions/ and the bank, and shown to nobody who has not tried."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

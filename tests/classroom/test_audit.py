@@ -1,7 +1,5 @@
 """Stored results are graded again: the same comes out, or what differs is named."""
 
-from __future__ import annotations
-
 import functools
 import json
 import operator
@@ -164,9 +162,7 @@ def test_a_whole_class_is_shown_what_changes_and_asked_before_anything_is_kept(
 
 
 def test_grading_anew_keeps_what_a_person_gave(command, graded):
-    with faked.book(graded.root) as book:
-        book.find_grade("derivation", "theory", THEORY, "ada").manual_score = 2.5
-        book.db.commit()
+    faked.give(graded.root, "ada", 2.5, "derivation", "", "theory", THEORY)
     assert command(THEORY, "--student", "ada").exit_code == 0
     with faked.book(graded.root) as book:
         assert book.find_grade("derivation", "theory", THEORY, "ada").manual_score == 2.5

@@ -1,10 +1,6 @@
 """An instructor's way through formgrader in a real browser, from release to points given by hand."""
 
-from __future__ import annotations
-
-import csv
 import shutil
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -89,34 +85,6 @@ def course(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.fixture
-def instructor(course: Path, chromium: Any) -> Iterator[Any]:
-    """Opens formgrader on the course; at the end no page has failed or asked for anything elsewhere."""
-    opened: list[Formgrader] = []
-    with lab.running(course) as address:
-
-        def open_it() -> Formgrader:
-            opened.append(Formgrader(chromium, address))
-            return opened[-1]
-
-        yield open_it
-        for one in opened:
-            one.page.context.close()
-    assert [one.faults() for one in opened] == [[]]
-
-
-def exported(course: Path) -> list[float]:
-    """What `nbgrader export` holds: the points of every submission."""
-    call(course, "nbgrader", "export", "--to", "grades.csv")
-    with (course / "grades.csv").open(newline="") as file:
-        return [float(row["score"]) for row in csv.DictReader(file)]
-
-
-def feedback(course: Path) -> str:
-    (page,) = (course / "feedback").glob(f"*/{ASSIGNMENT}/theory.html")
-    return page.read_text("utf-8")
-
-
 def calling_out(solved: str) -> str:
     """The notebook with a cell that shows pictures from another machine, and one that has it shown."""
     notebook, pictures = nbformat.reads(solved, 4), "![x](http://192.0.2.1/a) <img src='http://192.0.2.1/b'>"
@@ -127,44 +95,34 @@ def calling_out(solved: str) -> str:
     return nbformat.writes(notebook)
 
 
-def test_from_release_to_feedback(course: Path, instructor: Any, tmp_path: Path) -> None:
-    formgrader = instructor()
-    formgrader.press("assign")
-    formgrader.press("release")
-    shutil.copytree(course / "solutions" / ASSIGNMENT, tmp_path / "student" / ASSIGNMENT)
-    shutil.copy(course / "nbgrader_config.py", tmp_path / "student")
-    notebook = tmp_path / "student" / ASSIGNMENT / "theory.ipynb"
-    notebook.write_text(calling_out(notebook.read_text("utf-8")), encoding="utf-8")
-    call(tmp_path / "student", "nbgrader", "submit", ASSIGNMENT)
-    formgrader.press("collect")
-    formgrader.frame.locator("td.num-submissions a").click()
-    formgrader.press("autograde")
-    formgrader.frame.locator("td.score", has_text=f"{BY_PROGRAM} / {BY_PROGRAM + BY_HAND}").wait_for()
-    (graded,) = (course / "autograded").glob(f"*/{ASSIGNMENT}/theory.ipynb")
-    assert "budget smoke" in graded.read_text("utf-8")  # though JupyterLab has another
-    formgrader.look_at(graded.relative_to(course))
+def test_from_release_to_feedback(course, chromium, tmp_path):
+    with lab.running(course) as address:
+        formgrader = Formgrader(chromium, address)
+        formgrader.press("assign")
+        formgrader.press("release")
+        shutil.copytree(course / "solutions" / ASSIGNMENT, tmp_path / "student" / ASSIGNMENT)
+        shutil.copy(course / "nbgrader_config.py", tmp_path / "student")
+        notebook = tmp_path / "student" / ASSIGNMENT / "theory.ipynb"
+        notebook.write_text(calling_out(notebook.read_text("utf-8")), encoding="utf-8")
+        call(tmp_path / "student", "nbgrader", "submit", ASSIGNMENT)
+        formgrader.press("collect")
+        formgrader.frame.locator("td.num-submissions a").click()
+        formgrader.press("autograde")
+        formgrader.frame.locator("td.score", has_text=f"{BY_PROGRAM} / {BY_PROGRAM + BY_HAND}").wait_for()
+        (graded,) = (course / "autograded").glob(f"*/{ASSIGNMENT}/theory.ipynb")
+        assert "budget smoke" in graded.read_text("utf-8")  # though JupyterLab has another
+        formgrader.look_at(graded.relative_to(course))
 
-    formgrader.grade_by_hand(3, "Well argued.")
-    formgrader.go("Manual Grading")
-    formgrader.go("Manage Assignments")
-    formgrader.press("generate-feedback")
-    page = feedback(course)
+        formgrader.grade_by_hand(3, "Well argued.")
+        formgrader.go("Manual Grading")
+        formgrader.go("Manage Assignments")
+        formgrader.press("generate-feedback")
+        assert formgrader.faults() == []
+        formgrader.page.context.close()
+    (file,) = (course / "feedback").glob(f"*/{ASSIGNMENT}/theory.html")
+    page = file.read_text("utf-8")
     assert "Well argued." in page and "Exercise 2.1, gaussian_kl: 3 of 3 points" in page
-    assert exported(course) == [BY_PROGRAM + 3]
-
-
-def test_formgrader_goes_on_where_course_grade_ends(course: Path, instructor: Any) -> None:
-    for place in ("notebooks", "submitted/ada"):
-        edition = "solutions" if place.startswith("submitted") else "notebooks"
-        shutil.copytree(lab.PROJECT / edition / ASSIGNMENT, course / place / ASSIGNMENT)
-    call(course, "course", "grade", ASSIGNMENT, *["--unsafe"] * bool(sandbox.missing()))
-    formgrader = instructor()
-    formgrader.grade_by_hand(2, "Which step is Jensen's?")
-    formgrader.go("Manual Grading")
-    formgrader.go("Manage Assignments")
-    formgrader.press("generate-feedback")
-    assert "Which step is Jensen's?" in feedback(course).replace("&#39;", "'")
-    assert exported(course) == [BY_PROGRAM + 2]
+    assert [float(row["score"]) for row in faked.exported(course)] == [BY_PROGRAM + 3]
 
 
 # --- written answers --------------------------------------------------------------------------------------
@@ -184,7 +142,7 @@ def pile(tmp_path: Path) -> Path:
     return root
 
 
-def test_keys_give_an_answer_its_items_points_and_comment(pile: Path, chromium: Any) -> None:
+def test_keys_give_an_answer_its_items_points_and_comment(pile, chromium):
     with faked.book(pile) as book:
         found = partial(book.find_submission_notebook, "first", faked.ASSIGNMENT)
         ada, bob = (found(who).id for who in ("ada", "bob"))

@@ -1,26 +1,15 @@
 """Pages about a class in a browser: the test counts, nobody is kept out by day or night."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from browser import PHONE, Visitor, barriers
+from browser import PHONE, barriers
 
 from courseware.classroom import gain, handouts, likeness, summary
 
 EXERCISE = summary.Exercise("2.1", "gaussian_kl", 3.0, {"ada": 3.0}, {"the sign is turned": ["ada"]})
 PRINTS = {f"print {n}": {1} for n in range(20)}
 ANSWER = likeness.Answer(["return -mu", "# " + "far " * 60], PRINTS)
-
-
-@pytest.fixture
-def visitor(chromium: Any) -> Iterator[Visitor]:
-    visitor = Visitor(chromium)
-    yield visitor
-    visitor.leave()
 
 
 def written(folder: Path) -> list[Path]:

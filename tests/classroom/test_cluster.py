@@ -1,7 +1,5 @@
 """A class graded by a Dask cluster of two workers: real processes on this machine, one of them killed."""
 
-from __future__ import annotations
-
 import shutil
 import socket
 import subprocess

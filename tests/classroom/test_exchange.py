@@ -4,8 +4,6 @@ Every attack is tried on nbgrader's own exchange and on ours, by somebody who kn
 comes out as the table in docs/instructors.md says.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import pwd
@@ -311,14 +309,14 @@ def tried(attack: Callable[[World], bool], world: World) -> bool:
         return False
 
 
-def test_the_document_tells_of_every_attack() -> None:
+def test_the_document_tells_of_every_attack():
     assert table().keys() == ATTACKS.keys()
     assert not any(one[OURS] for one in table().values())
 
 
 @pytest.mark.parametrize("kind", [NBGRADERS, OURS])
 @pytest.mark.parametrize("what", ATTACKS)
-def test_attacks_come_out_as_the_document_says(what, kind) -> None:
+def test_attacks_come_out_as_the_document_says(what, kind):
     with TemporaryDirectory() as top:
         assert tried(ATTACKS[what], made(kind, Path(top))) == table()[what][kind]
 

@@ -1,7 +1,5 @@
 """Students' pages say what the gradebook says now, whoever gave the points, and can be released."""
 
-from __future__ import annotations
-
 import functools
 import shutil
 from pathlib import Path

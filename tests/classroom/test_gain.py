@@ -1,7 +1,5 @@
 """The test after the course asks what the one before it asked, with other numbers, and needs no network."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

@@ -4,8 +4,6 @@ The hub has its proxy, an account that grades, two students with accounts and tw
 Everybody acts through the servers that the hub starts, each with a token of their own.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """Several instructors, one folder: two accounts of a group grade in it by turns, and never at once."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,10 +1,8 @@
 """A class graded for real while processes of every kind are killed: it ends as if nothing had happened.
 
-KILLS=50 in the environment makes it fifty kills; that takes minutes. `test_batch` kills coordinators and
-workers of a class that takes no time, at every step.
+KILLS=50 in the environment makes it fifty kills; that takes minutes. `test_batch` kills the coordinator of a
+class that takes no time before every step, `test_pool` workers.
 """
-
-from __future__ import annotations
 
 import contextlib
 import os

@@ -1,7 +1,5 @@
 """Who wrote alike is found, whatever the names; the natural answer makes nobody alike; pages run nothing."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any

@@ -1,7 +1,5 @@
 """Canvas' and Moodle's tables come back filled and otherwise as they were; their archives are collected."""
 
-from __future__ import annotations
-
 import shutil
 import time
 import zipfile

@@ -5,19 +5,16 @@ goes through `course grade` and through nbgrader with its own configuration (wit
 `make test-all` grades ada's solutions of every section.
 """
 
-from __future__ import annotations
-
-import csv
 import os
 import shutil
 import sys
 from pathlib import Path
 
+import faked
 import nbformat
 import pytest
 from cells import SECTIONS, asked_in
 from nbformat import NotebookNode
-from nbgrader.api import Gradebook
 from programs import PROGRAMS, ROOT, call, run
 
 from course_utils.checks.judges import EXERCISES
@@ -44,8 +41,8 @@ def whole(tmp_path_factory) -> Path:
     """A course folder in which ada's solutions of every section have been graded."""
     root = tmp_path_factory.mktemp("whole")
     shutil.copy(ROOT / "nbgrader_config.py", root)
-    shutil.copytree(ROOT / "solutions", root / "solutions")
-    release.build(root)
+    for edition in ("solutions", "notebooks"):
+        shutil.copytree(ROOT / edition, root / edition)
     for name in SECTIONS:
         hand_in(root, "ada", root / "solutions" / name)
     call(root, "course", "grade", *["--unsafe"] * bool(sandbox.missing()))
@@ -81,27 +78,17 @@ def hand_in(root: Path, student: str, folder: Path) -> None:
     shutil.copytree(folder, root / "submitted" / student / folder.name)
 
 
-def grades(course: Path, student: str) -> dict[str, dict[str, str]]:
-    """By assignment, as nbgrader exports them."""
-    if not (course / "grades.csv").exists():
-        call(course, "nbgrader", "export", "--to", "grades.csv")
-    with open(course / "grades.csv", newline="") as file:
-        return {row["assignment"]: row for row in csv.DictReader(file) if row["student_id"] == student}
-
-
-def score(root: Path, student: str) -> float:
-    with Gradebook(f"sqlite:///{root / 'gradebook.db'}", "vae-course") as book:
-        return book.find_submission(ONE.folder, student).score
+def scores(root: Path) -> dict[str, float]:
+    return {student: entry["score"] for student, entry in faked.entries(root, ONE.folder).items()}
 
 
 def test_a_solution_scores_all_points_that_are_graded_by_program_and_a_stub_none(course):
-    assert score(course, "ada") == sum(exercise.points for exercise in asked())
-    assert score(course, "bob") == 0
+    assert scores(course) == {"ada": sum(exercise.points for exercise in asked()), "bob": 0}
 
 
 @pytest.mark.slow
 def test_the_solutions_of_every_section_score_all_points_that_are_graded_by_program(whole):
-    scored = {name: float(row["raw_score"]) for name, row in grades(whole, "ada").items()}
+    scored = {row["assignment"]: float(row["raw_score"]) for row in faked.exported(whole)}
     assert scored == {
         name: sum(exercise.points for exercise in asked_in(section)) for name, section in SECTIONS.items()
     }
@@ -136,27 +123,19 @@ def test_the_same_cells_score_under_nbgrader_s_own_configuration(tmp_path):
     """One section, without this course's preprocessors: the verdict is then the student's process's own."""
     released(tmp_path, STOCK)
     call(tmp_path, "nbgrader", "autograde", ONE.folder)
-    points = sum(exercise.points for exercise in asked())
-    assert (score(tmp_path, "ada"), score(tmp_path, "bob")) == (points, 0)
+    assert scores(tmp_path) == {"ada": sum(exercise.points for exercise in asked()), "bob": 0}
 
 
-def test_verdicts_come_from_a_seed_of_the_submission_s_own(course):
-    assert len({told["seed"] for told in graded(course)}) == 2
-
-
-def graded(course: Path) -> list[NotebookNode]:
-    """What autograded notebooks say of their grading."""
+def test_results_say_their_seed_which_is_the_submission_s_own_and_whether_they_come_from_the_sandbox(course):
     files = (course / "autograded").glob("*/*/*.ipynb")
-    return [nbformat.read(file, as_version=4).metadata["course"] for file in files]
+    told = [nbformat.read(file, as_version=4).metadata["course"] for file in files]
+    assert len({one["seed"] for one in told}) == 2
+    assert {one["sandboxed"] for one in told} == {not sandbox.missing()}
 
 
 def test_a_solution_handed_in_is_remarked_on_and_a_stub_is_not(course):
     found = {student for student, _, _ in own_work.kept(course / "autograded")}
     assert found == {"ada"}
-
-
-def test_every_result_says_whether_it_comes_from_the_sandbox(course):
-    assert {told["sandboxed"] for told in graded(course)} == {not sandbox.missing()}
 
 
 @pytest.mark.slow

@@ -3,8 +3,6 @@
 The workers are real processes.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import signal
@@ -15,22 +13,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
+import jobs
 import psutil
 import pytest
-from jobs import (
-    KILLER,
-    fails,
-    in_a_kernel,
-    limited,
-    noted,
-    own_pid,
-    square,
-    stuck,
-    tells_its_workers,
-    told,
-    told_or_square,
-    two_workers,
-)
 
 from course_utils.settings import CourseError
 from courseware.classroom import pool
@@ -40,8 +25,8 @@ pytestmark = pytest.mark.usefixtures("forks")
 PATIENCE = 300  # seconds for what takes none: it ends tests that hang
 
 
-def found(numbers: list[int], work: Callable[[int], int] = square) -> list[tuple[int, int | None]]:
-    with two_workers() as crew:
+def found(numbers: list[int], work: Callable[[int], int] = jobs.square) -> list[tuple[int, int | None]]:
+    with jobs.two_workers() as crew:
         return list(pool.outcomes(work, numbers, crew))
 
 
@@ -62,7 +47,7 @@ def runs(pid: int) -> bool:
 
 
 def at_work(folder: Path, count: int) -> set[int]:
-    """The processes in which `told` is under way, once there are as many."""
+    """The processes in which `jobs.told` is under way, once there are as many."""
     assert becomes_true(lambda: len(list(folder.glob("*.pid"))) >= count)
     return {int(file.stem) for file in folder.glob("*.pid")}
 
@@ -71,24 +56,24 @@ def test_every_job_comes_back_once_with_its_result():
     assert sorted(found([*range(50)])) == [(n, n**2) for n in range(50)]
 
 
-SEVERAL = pytest.param([1, KILLER, KILLER, 2, KILLER], id="several", marks=pytest.mark.slow)
+SEVERAL = pytest.param([1, jobs.KILLER, jobs.KILLER, 2, jobs.KILLER], id="several", marks=pytest.mark.slow)
 
 
-@pytest.mark.parametrize("numbers", [[*range(10), KILLER, *range(10, 20)], SEVERAL])
+@pytest.mark.parametrize("numbers", [[*range(10), jobs.KILLER, *range(10, 20)], SEVERAL])
 def test_a_job_that_kills_its_worker_is_given_up_and_the_others_come_through(numbers):
-    expected = [(n, None if n == KILLER else n**2) for n in numbers]
+    expected = [(n, None if n == jobs.KILLER else n**2) for n in numbers]
     assert sorted(found(numbers), key=str) == sorted(expected, key=str)
 
 
 @pytest.mark.slow
 def test_a_job_that_takes_more_processor_time_than_it_may_is_given_up():
-    assert dict(found([1, KILLER, 2], limited)) == {1: 1, KILLER: None, 2: 4}
+    assert dict(found([1, jobs.KILLER, 2], jobs.limited)) == {1: 1, jobs.KILLER: None, 2: 4}
 
 
 @pytest.mark.slow
 def test_a_job_that_hangs_is_given_up(monkeypatch):
     monkeypatch.setattr(pool, "TURNS", (0.2, 0.5))
-    assert dict(found([KILLER], stuck)) == {KILLER: None}
+    assert dict(found([jobs.KILLER], jobs.stuck)) == {jobs.KILLER: None}
 
 
 @pytest.mark.slow
@@ -97,8 +82,8 @@ def test_jobs_that_take_long_keep_nobody_waiting(monkeypatch, tmp_path):
     monkeypatch.setattr(pool, "TURNS", (3, PATIENCE))
     late = threading.Timer(PATIENCE / 2, (tmp_path / "go").touch)  # so that it fails instead of waiting
     late.start()
-    with two_workers() as crew:
-        outcomes = pool.outcomes(told_or_square, [*[tmp_path] * 4, *range(6)], crew)
+    with jobs.two_workers() as crew:
+        outcomes = pool.outcomes(jobs.told_or_square, [*[tmp_path] * 4, *range(6)], crew)
         assert sorted(islice(outcomes, 6)) == [(n, n**2) for n in range(6)]
         (tmp_path / "go").touch()
         late.cancel()
@@ -108,7 +93,7 @@ def test_jobs_that_take_long_keep_nobody_waiting(monkeypatch, tmp_path):
 def test_a_job_that_waits_for_a_worker_is_not_taken_for_one_that_hangs(tmp_path):
     """Time counts from the moment at which a worker has the job."""
     with pool.local(1, "forkserver") as crew:
-        first, second = crew.submit(told, tmp_path, 60), crew.submit(own_pid, 0, 60)
+        first, second = crew.submit(jobs.told, tmp_path, 60), crew.submit(jobs.own_pid, 0, 60)
         at_work(tmp_path, 1)
         assert not second.running()
         (tmp_path / "go").touch()
@@ -117,8 +102,8 @@ def test_a_job_that_waits_for_a_worker_is_not_taken_for_one_that_hangs(tmp_path)
 
 @pytest.mark.slow
 def test_a_killer_is_tried_as_often_as_is_said(tmp_path):
-    with two_workers() as crew:
-        assert list(pool.outcomes(noted, [tmp_path], crew)) == [(tmp_path, None)]
+    with jobs.two_workers() as crew:
+        assert list(pool.outcomes(jobs.noted, [tmp_path], crew)) == [(tmp_path, None)]
     assert len(list(tmp_path.iterdir())) == pool.ATTEMPTS
 
 
@@ -136,9 +121,9 @@ def test_workers_killed_from_outside_lose_nothing(tmp_path):
         at_work(tmp_path, len(seen) + 2)
         (tmp_path / "go").touch()
 
-    with two_workers() as crew, ThreadPoolExecutor(1) as killer:
+    with jobs.two_workers() as crew, ThreadPoolExecutor(1) as killer:
         killing = killer.submit(kill_both)
-        outcomes = list(pool.outcomes(told, [tmp_path] * 4, crew))
+        outcomes = list(pool.outcomes(jobs.told, [tmp_path] * 4, crew))
         killing.result()
     assert len(outcomes) == 4
     assert all(outcome and outcome not in seen for _, outcome in outcomes)
@@ -147,9 +132,9 @@ def test_workers_killed_from_outside_lose_nothing(tmp_path):
 @pytest.mark.slow
 def test_workers_that_all_die_while_there_is_nothing_to_do_are_replaced():
     """Pebble's pool breaks then."""
-    with two_workers() as crew:
-        workers = {crew.submit(own_pid, 0, 60).result()}
-        outcomes = pool.outcomes(own_pid, [1, 2, 3], crew)
+    with jobs.two_workers() as crew:
+        workers = {crew.submit(jobs.own_pid, 0, 60).result()}
+        outcomes = pool.outcomes(jobs.own_pid, [1, 2, 3], crew)
         psutil.Process(*workers).kill()
         assert becomes_true(lambda: not any(map(runs, workers)))
         after = [pid for _, pid in outcomes]
@@ -158,24 +143,24 @@ def test_workers_that_all_die_while_there_is_nothing_to_do_are_replaced():
 
 def test_an_error_of_the_work_is_raised():
     with pytest.raises(ValueError, match="no 7"):
-        found([7, 7], fails)
+        found([7, 7], jobs.fails)
 
 
 def test_jobs_are_taken_as_they_are_needed():
     taken: list[int] = []
     with ThreadPoolExecutor(2) as threads:
         crew = pool.Crew(lambda work, job, _: threads.submit(work, job), 2)
-        jobs = (taken.append(number) or number for number in range(100))
-        ahead = [len(taken) - done for done, _ in enumerate(pool.outcomes(square, jobs, crew), 1)]
+        numbers = (taken.append(number) or number for number in range(100))
+        ahead = [len(taken) - done for done, _ in enumerate(pool.outcomes(jobs.square, numbers, crew), 1)]
     assert max(ahead) <= pool.AHEAD * 2
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, CourseError])
 def test_workers_end_when_nobody_waits_for_the_rest(error, tmp_path):
     """What Ctrl-C and a full disk come to."""
-    with pytest.raises(error), two_workers() as crew:
+    with pytest.raises(error), jobs.two_workers() as crew:
         for _ in range(2):
-            crew.submit(told, tmp_path, 60)
+            crew.submit(jobs.told, tmp_path, 60)
         workers = at_work(tmp_path, 2)
         raise error
     assert not any(map(runs, workers))
@@ -193,7 +178,7 @@ def test_a_worker_that_is_ended_leaves_no_kernel_behind_and_nothing_to_fork_one_
             return []
 
     with pool.local(1, "forkserver") as crew:
-        crew.submit(in_a_kernel, tmp_path, 600)
+        crew.submit(jobs.in_a_kernel, tmp_path, 600)
         (worker,) = at_work(tmp_path, 1)
         assert becomes_true(kernel)
         below = {child.pid for child in psutil.Process(worker).children(recursive=True)}
@@ -203,7 +188,7 @@ def test_a_worker_that_is_ended_leaves_no_kernel_behind_and_nothing_to_fork_one_
 
 def test_workers_end_when_the_process_that_made_them_is_killed(tmp_path):
     context = multiprocessing.get_context("forkserver")
-    coordinator = context.Process(target=tells_its_workers, args=(tmp_path,))
+    coordinator = context.Process(target=jobs.tells_its_workers, args=(tmp_path,))
     coordinator.start()
     workers = at_work(tmp_path, 2)
     coordinator.kill()
@@ -218,7 +203,7 @@ class KilledWorker(Exception):
 def test_a_job_that_a_cluster_has_given_up_is_given_up():
     future: Future = Future()
     future.set_exception(KilledWorker())
-    assert list(pool.outcomes(square, [1], pool.Crew(lambda *_: future, 1))) == [(1, None)]
+    assert list(pool.outcomes(jobs.square, [1], pool.Crew(lambda *_: future, 1))) == [(1, None)]
 
 
 def test_a_scheduler_that_drops_its_jobs_stops_the_batch_with_one_sentence():
@@ -226,4 +211,4 @@ def test_a_scheduler_that_drops_its_jobs_stops_the_batch_with_one_sentence():
     future.cancel()
     future.set_running_or_notify_cancel()
     with pytest.raises(CourseError, match="see whether it still runs, then give the same command again"):
-        list(pool.outcomes(square, [1], pool.Crew(lambda *_: future, 1)))
+        list(pool.outcomes(jobs.square, [1], pool.Crew(lambda *_: future, 1)))

@@ -1,7 +1,5 @@
 """The gradebook in PostgreSQL, from a server of the tests' own: the same grades as in SQLite."""
 
-from __future__ import annotations
-
 import os
 import pwd
 import shutil

@@ -1,7 +1,5 @@
 """Written answers: what formgrader is told of a pile, and what follows when a rubric changes."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 from typing import Any

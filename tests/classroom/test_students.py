@@ -1,7 +1,5 @@
 """A class list is entered whole or not at all, and more time counts wherever lateness is computed."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The summary of a graded class says what the records hold."""
 
-from __future__ import annotations
-
 import csv
 import sys
 from dataclasses import replace

@@ -1,24 +1,21 @@
 """A term as docs/instructors.md tells it: a clone, an exchange, and three users with an account each.
 
-The lines are those of the document, called one after the other; both ways to grade go to the end.
+The lines are those of the document, called one after the other.
 """
-
-from __future__ import annotations
 
 import json
 import os
 import pwd
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import cells
+import faked
 import pytest
-from nbgrader.api import Gradebook
 from people import MARKS, STUDENTS, TEACHER, Person, share
 
 from courseware.grading.kernel import sandbox
@@ -33,17 +30,17 @@ LEFT_OUT = (".git", ".venv", "build", "data", "submitted", "autograded", "feedba
 
 
 class Term(NamedTuple):
-    """The people, and how the teacher grades."""
+    """The people."""
 
     teacher: Person
     students: tuple[Person, ...]
-    grading: str = ""
 
     def act(self, lines: list[tuple[str, str]]) -> None:
         """Call the lines of (role, command); a student's, every student does."""
+        grading, unsafe = f"course grade {ASSIGNMENT}", " --unsafe" * bool(sandbox.missing())
         for role, line in lines:
             for one in (self.teacher,) if role == "teacher" else self.students:
-                one.call(line.replace(f"course grade {ASSIGNMENT}", self.grading))
+                one.call(line.replace(grading, f"{grading}{unsafe}"))
 
 
 def lines(first: str = "", end: str = "") -> list[tuple[str, str]]:
@@ -63,14 +60,13 @@ def lines(first: str = "", end: str = "") -> list[tuple[str, str]]:
     return found[begin:last]
 
 
-@pytest.fixture(scope="module")
-def collected() -> Iterator[Term]:
+@pytest.fixture
+def term() -> Iterator[Term]:
     """A clone that is the teacher's, folders of two students, an exchange: one student has solved the
     assignment, both have handed it in, and the teacher has collected it."""
     with tempfile.TemporaryDirectory() as place:
-        os.chmod(place, 0o755)
-        top = Path(place) / "folders"
-        top.mkdir()
+        top = Path(place)
+        top.chmod(0o755)
         people = [Person(name, top / name) for name in (TEACHER, *STUDENTS)]
         exchange = top / "exchange"
         share(exchange)
@@ -96,18 +92,6 @@ def collected() -> Iterator[Term]:
         yield term
 
 
-@pytest.fixture(params=["course grade", "nbgrader autograde"])
-def term(request: pytest.FixtureRequest, collected: Term) -> Iterator[Term]:
-    """The same for each way to grade: all folders are put back afterwards."""
-    folders = collected.teacher.folder.parent
-    kept = folders.with_name("kept")
-    subprocess.run(["cp", "-a", folders, kept], check=True)
-    unsafe = " --unsafe" * (bool(sandbox.missing()) and request.param.startswith("course"))
-    yield collected._replace(grading=f"{request.param} {ASSIGNMENT}{unsafe}")
-    shutil.rmtree(folders)
-    kept.rename(folders)
-
-
 def solve(teacher: Person, student: Person) -> None:
     """The student's own work: the model answer, in the notebook that was fetched."""
     notebook = student.folder / NOTEBOOK
@@ -118,20 +102,11 @@ def solve(teacher: Person, student: Person) -> None:
 
 def test_a_term_ends_with_the_points_and_comments_in_the_students_hands(term):
     term.act(lines("course grade", "course feedback"))
-    by_hand(term.teacher.folder / "gradebook.db", term.students[0].name)
+    comment = "Which step is Jensen's?"
+    faked.give(term.teacher.folder, term.students[0].name, 2.5, "derivation", comment, "theory", ASSIGNMENT)
     term.act(lines("course feedback"))
     for student, points in zip(term.students, (BY_PROGRAM + 2.5, 0.0), strict=True):
         (page,) = (student.folder / ASSIGNMENT / "feedback").glob("*/theory.html")
         text = page.read_text("utf-8")
         assert f"theory (Score: {points} / {BY_PROGRAM + BY_HAND})" in text
         assert ("Which step is Jensen" in text) == (points > 0)
-
-
-def by_hand(gradebook: Path, student: str) -> None:
-    """Points and a comment of a person, as formgrader writes them."""
-    with Gradebook(f"sqlite:///{gradebook}", "vae-course") as book:
-        grade = book.find_grade("derivation", "theory", ASSIGNMENT, student)
-        grade.manual_score, grade.needs_manual_grade = 2.5, False
-        comment = book.find_comment("derivation", "theory", ASSIGNMENT, student)
-        comment.manual_comment = "Which step is Jensen's?"
-        book.db.commit()

@@ -1,7 +1,5 @@
 """Sprites: every combination once, and each factor does what its name says."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from pictures import fingerprint
@@ -73,8 +71,3 @@ def test_an_angle_keeps_size_and_place(drawn):
 def test_the_pictures_are_those_that_the_course_s_numbers_come_from():
     some = torch.cartesian_prod(*(torch.arange(size) for size in (3, 2, 5, 2, 2)))
     assert fingerprint(sprites._pictures(some)) == pytest.approx(-24.0244, abs=0.01)
-
-
-@pytest.mark.slow
-def test_drawing_again_gives_the_same(drawn):
-    assert torch.equal(sprites.draw().images, drawn.images)

@@ -1,7 +1,5 @@
 """torchvision is imported also where its operators do not fit the installed torch."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
@@ -12,7 +10,7 @@ import pytest
 from course_utils.data import loading as data
 
 
-def test_torchvision_can_be_imported_here_and_again() -> None:
+def test_torchvision_can_be_imported_here_and_again():
     assert data.torchvision().__name__ == "torchvision"
     assert data.torchvision() is data.torchvision()
 
@@ -78,7 +76,5 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, l
         ("lacks its operators", "__init__.py", ["nms", "qnms"]),
     ],
 )
-def test_operators_are_declared_only_beside_a_torchvision_that_lacks_them(
-    which: str, outcome: str, declared: list[str], imported: dict[str, tuple[str, list[str]]]
-) -> None:
+def test_operators_are_declared_only_beside_a_torchvision_that_lacks_them(which, outcome, declared, imported):
     assert imported[which][0].endswith(outcome) and imported[which][1] == declared

@@ -1,7 +1,5 @@
 """Steps recorded and replayed: on a CUDA GPU the plain loop's losses, elsewhere what can be run of it."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from contextlib import nullcontext

@@ -1,7 +1,5 @@
 """Muon's directions beside those of an SVD, and a training that comes further by as many steps."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """What is seen of a training: a bar that says enough, curves that are exchanged in place, or nothing."""
 
-from __future__ import annotations
-
 import io
 import time
 from collections.abc import Callable
@@ -70,9 +68,7 @@ def train(images: Tensor, kind: type = VAE, loss: Callable = objectives.negative
 # --- the bar ------------------------------------------------------------------------------------------
 
 
-def test_the_bar_says_epoch_speed_time_left_and_loss(
-    images: Tensor, watched: None, terminal: Callable[[], str]
-) -> None:
+def test_the_bar_says_epoch_speed_time_left_and_loss(images, watched, terminal):
     train(images)
     for said in ("epoch 1 of 4:", "epoch 4 of 4:", "images/s", " left, loss ", " nats"):
         assert said in terminal()
@@ -83,9 +79,7 @@ class Own(NamedTuple):
 
 
 @pytest.mark.parametrize("named", [objectives.Single, Own])
-def test_a_loss_that_is_not_in_nats_is_not_said_to_be(
-    named: type, images: Tensor, watched: None, terminal: Callable[[], str]
-) -> None:
+def test_a_loss_that_is_not_in_nats_is_not_said_to_be(named, images, watched, terminal):
     train(images, Autoencoder, lambda model, x: named(objectives.mean_squared_error(model, x).loss))
     assert "loss 0." in terminal() and "nats" not in terminal()
 
@@ -93,43 +87,28 @@ def test_a_loss_that_is_not_in_nats_is_not_said_to_be(
 # --- the curves ---------------------------------------------------------------------------------------
 
 
-def test_a_notebook_gets_one_output_that_is_exchanged_in_its_place(
-    images: Tensor, watched: None, terminal: Callable[[], str], shown: CapturingDisplayPublisher
-) -> None:
+def test_a_notebook_gets_one_output_that_is_exchanged_in_its_place(images, watched, terminal, shown):
     train(images)
     assert [output.get("update", False) for output in curves(shown)] == [False] + [True] * (EPOCHS - 1)
     assert len({output["transient"]["display_id"] for output in curves(shown)}) == 1
 
 
-def test_drawings_keep_a_pause(
-    images: Tensor,
-    watched: None,
-    terminal: Callable[[], str],
-    shown: CapturingDisplayPublisher,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_drawings_keep_a_pause(images, watched, terminal, shown, monkeypatch):
     monkeypatch.setattr(watching, "PAUSE", 1000.0)
     train(images)
     assert curves(shown) == []
 
 
 def test_at_the_end_the_curves_are_gone_so_that_a_lesson_s_own_figure_is_the_only_one(
-    images: Tensor, watched: None, terminal: Callable[[], str], shown: CapturingDisplayPublisher
-) -> None:
+    images, watched, terminal, shown
+):
     train(images)
     last = [one["data"] for one in shown.outputs if one["transient"] == curves(shown)[0]["transient"]][-1]
     assert last == {"text/html": "", "text/plain": ""}
 
 
 @pytest.mark.parametrize("pause", [0.0, 1000.0])
-def test_an_interrupted_training_leaves_its_epochs(
-    images: Tensor,
-    watched: None,
-    terminal: Callable[[], str],
-    shown: CapturingDisplayPublisher,
-    monkeypatch: pytest.MonkeyPatch,
-    pause: float,
-) -> None:
+def test_an_interrupted_training_leaves_its_epochs(images, watched, terminal, shown, monkeypatch, pause):
     monkeypatch.setattr(watching, "PAUSE", pause)
 
     def stop(model: VAE) -> dict[str, float]:
@@ -145,13 +124,8 @@ def test_an_interrupted_training_leaves_its_epochs(
 
 @pytest.mark.parametrize("watched_in", ["a terminal", None])
 def test_there_are_no_curves_without_a_notebook_and_no_bar_where_nobody_watches(
-    watched_in: str | None,
-    images: Tensor,
-    watched: None,
-    terminal: Callable[[], str],
-    shown: CapturingDisplayPublisher,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    watched_in, images, watched, terminal, shown, monkeypatch
+):
     if watched_in:
         monkeypatch.setattr(progress, "in_notebook", lambda: False)
     else:
@@ -171,13 +145,13 @@ def html() -> ElementTree.Element:
     return ElementTree.fromstring(watching.curves(TRAIN, TEST, 10))
 
 
-def test_each_term_has_a_line_of_training_and_one_of_test_images() -> None:
+def test_each_term_has_a_line_of_training_and_one_of_test_images():
     lines = html().findall(".//polyline")
     assert [len(line.get("points").split()) for line in lines] == [3] * 4
     assert [line.get("stroke-dasharray") is None for line in lines] == [True, False] * 2
 
 
-def test_a_line_falls_where_its_values_do_and_leaves_room_for_the_epochs_to_come() -> None:
+def test_a_line_falls_where_its_values_do_and_leaves_room_for_the_epochs_to_come():
     points = html().find(".//polyline").get("points").split()
     across, heights = zip(*(map(float, point.split(",")) for point in points), strict=True)
     assert sorted(heights) == list(heights)  # downwards in a picture
@@ -188,29 +162,29 @@ def test_a_line_falls_where_its_values_do_and_leaves_room_for_the_epochs_to_come
 @pytest.mark.parametrize(
     ("terms", "unit"), [(("loss",), ""), (("loss", "kl"), ""), (objectives.Terms._fields, "nats")]
 )
-def test_what_has_the_elbo_s_terms_is_in_nats(terms: tuple[str, ...], unit: str) -> None:
+def test_what_has_the_elbo_s_terms_is_in_nats(terms, unit):
     assert watching.unit(terms) == unit
 
 
-def test_the_unit_stands_at_the_terms() -> None:
+def test_the_unit_stands_at_the_terms():
     titles = [text.text for text in ElementTree.fromstring(watching.curves(ELBO, {}, 3)).iter("tspan")]
     assert titles[0] == "loss, nats" and "kl, nats" in titles
 
 
-def test_the_curves_are_described_for_who_does_not_see_them() -> None:
+def test_the_curves_are_described_for_who_does_not_see_them():
     labels = [panel.get("aria-label") for panel in html()]
     assert labels[0] == "Curve of loss, to epoch 3 of 10: train 100, test 101"
 
 
-def test_one_epoch_alone_can_be_drawn() -> None:
+def test_one_epoch_alone_can_be_drawn():
     assert ElementTree.fromstring(watching.curves({"loss": [3.0]}, {}, 1)).find(".//circle") is not None
 
 
-def test_lines_have_the_course_s_colours() -> None:
+def test_lines_have_the_course_s_colours():
     assert tuple(watching.COLOURS.values()) == plotting.COLOURS[:2]
 
 
-def test_a_drawing_takes_less_than_a_hundredth_of_the_pause_between_two() -> None:
+def test_a_drawing_takes_less_than_a_hundredth_of_the_pause_between_two():
     line = [100.0 + i for i in range(100)]
     started = time.process_time()
     for _ in range(5):

@@ -4,8 +4,6 @@ What the attacks are stands in `attacks`. They are graded once, by the coordinat
 small limits, and every test looks at what that batch left.
 """
 
-from __future__ import annotations
-
 import copy
 import csv
 import json

@@ -1,7 +1,5 @@
 """Which files of a submission are its notebooks, and that whatever else lies there is told."""
 
-from __future__ import annotations
-
 import json
 import os
 import stat

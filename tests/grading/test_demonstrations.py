@@ -1,13 +1,12 @@
 """What grading leaves out: tagged demonstrations as they were released, unless one of them may matter."""
 
-from __future__ import annotations
-
 import functools
 from pathlib import Path
 
 import nbformat
 import pytest
 import torch
+from cells import answer_cell, graded_cell
 from nbformat.v4 import new_code_cell, new_notebook
 
 from course_utils.checks.judges import EXERCISES
@@ -30,18 +29,9 @@ def shown(source: str):
     return new_code_cell(source, metadata={"tags": [demonstrations.TAG]})
 
 
-def answer(source: str):
-    return new_code_cell(source, metadata={"nbgrader": {"solution": True, "grade": False, "grade_id": "a"}})
-
-
-def graded(name: str = "gaussian_kl"):
-    mark = {"solution": False, "grade": True, "grade_id": "a-check"}
-    return new_code_cell(f'check("{name}", globals())', metadata={"nbgrader": mark})
-
-
 def lesson(demonstration: str = SHOWN, solution: str = STUB):
     """Set-up, a demonstration, an answer and its check: places 0 to 3."""
-    return [new_code_cell(SETUP), shown(demonstration), answer(solution), graded()]
+    return [new_code_cell(SETUP), shown(demonstration), answer_cell(solution), graded_cell()]
 
 
 def runs(cells, release=None) -> list[int]:
@@ -186,7 +176,7 @@ def doubts(*cells) -> str:
 
 RIGHT = lesson(solution=f"{ANSWER} * torch.ones(1)")
 ITS_OWN = [shown("rows = {}\nrows[1] = vars(rows)"), shown("model.bias[0] = 1")]
-TAGGED = answer(ANSWER)
+TAGGED = answer_cell(ANSWER)
 TAGGED.metadata.tags = [demonstrations.TAG]
 DOUBTS = {
     "right tags": (RIGHT, ""),
@@ -194,8 +184,8 @@ DOUBTS = {
     "a cell that nobody needs": ([*RIGHT, new_code_cell("x = 1", id="needless")], "cell needless binds no"),
     "a cell that an answer prints": (lesson(solution="print(model)"), "needs its `model`: take the tag away"),
     "a cell that an answer calls": (lesson(solution="def f():\n    return model"), "needs its `model`:"),
-    "what a check asks for": ([shown(ANSWER), graded()], "needs its `gaussian_kl`"),
-    "an answer": ([TAGGED, graded()], "it is an answer or graded: take the tag away"),
+    "what a check asks for": ([shown(ANSWER), graded_cell()], "needs its `gaussian_kl`"),
+    "an answer": ([TAGGED, graded_cell()], "it is an answer or graded: take the tag away"),
     "no Python": ([new_code_cell("def f(:", id="broken")], "cell broken is no Python: "),
 }  # fmt: skip
 

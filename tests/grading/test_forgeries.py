@@ -4,8 +4,6 @@ Each says in a line or two how it steals what the package has of a solution, or 
 None earns points on two exercises; where it earns any, a remark says why.
 """
 
-from __future__ import annotations
-
 import nbformat
 import pytest
 from cells import KERNEL, RIGHT_KL, answer_cell, graded_cell

@@ -1,7 +1,5 @@
 """What a student's code displays and writes reaches a page as text and pictures, and nothing of it runs."""
 
-from __future__ import annotations
-
 import base64
 import copy
 import json

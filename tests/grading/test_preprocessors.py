@@ -1,7 +1,5 @@
 """nbgrader with this course's configuration: probe in the kernel, judge outside, an eye on own work."""
 
-from __future__ import annotations
-
 import ast
 import functools
 import html
@@ -12,22 +10,11 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
+import cells
 import nbformat
 import numpy as np
 import pytest
-from cells import (
-    KERNEL,
-    KL,
-    RESOURCES,
-    RIGHT_KL,
-    UNSAFE,
-    answer_cell,
-    grade,
-    graded_cell,
-    imports,
-    packed,
-    points,
-)
+from cells import KERNEL, RIGHT_KL, answer_cell, grade, graded_cell, imports, packed, points
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from nbgrader.preprocessors import Execute
@@ -116,42 +103,7 @@ def test_each_exercise_has_its_points_and_its_report_whatever_the_others_do(grad
     assert graded[name].source == f'check("{name}", globals())'
 
 
-def test_a_forged_execution_count_costs_nobody_anything():
-    forged = new_code_cell("get_ipython().execution_count = -5")
-    cells = [imports(), forged, answer_cell(RIGHT_KL), graded_cell()]
-    (cell,) = grade(*cells)
-    assert points(cell) == KL.points
-    nbformat.validate(new_notebook(cells=cells))
-
-
 # --- evidence that is not what it seems ---------------------------------------------------------------
-
-
-TAKES_THE_KERNEL = {
-    "ends the process": ("import os; os._exit(3)", "ended the process that ran it"),
-    "cannot be interrupted": (
-        "import time\n    while True:\n        try: time.sleep(1)\n        except: pass",
-        "a cell was stopped that mostly waited",
-    ),
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("body", "sentence"), TAKES_THE_KERNEL.values(), ids=TAKES_THE_KERNEL)
-def test_an_answer_that_takes_its_kernel_with_it_costs_its_own_exercise_alone(body, sentence, monkeypatch):
-    monkeypatch.setattr("courseware.grading.preprocessors.GRADED_SECONDS", 12)
-    right = "def reparameterize(mu, logvar, eps=None):\n    return mu + (logvar / 2).exp() * "
-    right += "(torch.randn_like(mu) if eps is None else eps)"
-    lost, kept = grade(
-        imports(),
-        answer_cell(f"def gaussian_kl(mu, logvar):\n    {body}"),
-        graded_cell(),
-        answer_cell(right, "reparameterize"),
-        graded_cell("reparameterize", "reparameterize-check"),
-    )
-    assert (points(lost), points(kept)) == (0, 3)
-    assert sentence in report(lost)
-    assert lost.source == 'check("gaussian_kl", globals())'
 
 
 LEAVES = """import time
@@ -218,8 +170,9 @@ def test_a_cell_is_blamed_for_the_end_of_its_kernel_when_that_happens_several_ti
 
     monkeypatch.setattr(Execute, "preprocess_cell", killing)
     slow = f"import time\ntime.sleep(1)\n{RIGHT_KL}"
-    (cell,) = grade(imports(), answer_cell(slow), graded_cell())
-    assert points(cell) == expected
+    answer = answer_cell(slow)
+    (cell,) = grade(imports(), answer, graded_cell())
+    assert (points(cell), answer.source) == (expected, slow)
 
 
 @pytest.mark.slow
@@ -248,7 +201,7 @@ def test_what_has_been_earned_stays_where_the_time_ends_in_a_later_run(monkeypat
 
 
 def test_evidence_is_judged_whatever_the_kernel_said_about_points():
-    assert points(judged(packed(41, RIGHT_KL.replace("0.5 * ", "")))) == KL.points / 2
+    assert points(judged(packed(41, RIGHT_KL.replace("0.5 * ", "")))) == cells.KL.points / 2
     assert points(judged(packed(41))) == 3
 
 
@@ -301,7 +254,12 @@ def test_why_an_answer_is_not_there_is_said(errors, said):
 
 
 @pytest.mark.parametrize(
-    ("outputs", "said"), [([], "handed over no evidence"), ([error("TIMEOUT")], "stopped at the time limit")]
+    ("outputs", "said"),
+    [
+        ([], "handed over no evidence"),
+        ([error("TIMEOUT")], "stopped at the time limit"),
+        ([error("KILLED")], "ended the process that ran it. The rest was run without it."),
+    ],
 )
 def test_why_there_is_no_evidence_is_said(outputs, said):
     cell = graded_cell()
@@ -432,7 +390,7 @@ def test_points_wait_for_a_person_where_code_hides_what_it_calls(before, within,
 def test_evidence_that_nobody_asked_for_is_a_fault():
     code = f"get_ipython().display_pub.publish({{{EVIDENCE_MIME!r}: {packed(5)!r}}})"
     notebook = new_notebook(cells=[imports(), new_code_cell(code)], metadata=KERNEL)
-    probe = Probe(timeout=30, unsafe=UNSAFE)
+    probe = Probe(timeout=30, unsafe=cells.UNSAFE)
     notebook, _ = probe.preprocess(notebook, {"course_seed": 5})
     (fault,) = probe.faults
     assert (fault.reason, notebook.cells[1].outputs) == (Reason.FORGED, [])
@@ -536,16 +494,6 @@ def test_remarks_are_kept_with_the_notebook():
     assert read.metadata["course"]["remarks"] == [vars(remark)] and remark.code == "import builtins"
 
 
-# --- in the sandbox -----------------------------------------------------------------------------------
-
-
-@pytest.mark.sandbox
-def test_a_submission_runs_where_the_course_s_own_files_are_not():
-    look = f"import os\nif os.path.exists({str(ROOT / 'solutions')!r}) or not os.getuid(): raise SystemExit"
-    (cell,) = grade(imports(), answer_cell(f"{look}\n{RIGHT_KL}"), graded_cell())
-    assert points(cell) == KL.points
-
-
 def test_cells_that_were_not_run_when_the_time_was_over_say_so(monkeypatch):
     nb = new_notebook(cells=[answer_cell("while True: print()"), graded_cell()])
 
@@ -560,6 +508,6 @@ def test_cells_that_were_not_run_when_the_time_was_over_say_so(monkeypatch):
 @pytest.mark.slow
 def test_outside_the_sandbox_a_submission_is_marked(caplog):
     notebook = new_notebook(cells=[imports()], metadata={"kernelspec": KERNEL})
-    Probe(timeout=30, unsafe=True).preprocess(notebook, dict(RESOURCES))
+    Probe(timeout=30, unsafe=True).preprocess(notebook, dict(cells.RESOURCES))
     assert notebook.metadata["course"]["sandboxed"] is False
     assert "NOT SANDBOXED" in caplog.text

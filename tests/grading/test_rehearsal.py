@@ -1,7 +1,5 @@
 """`course check` tells students what they will get, and in one sentence what is no notebook of the course."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -86,17 +84,9 @@ def test_a_check_that_was_deleted_is_put_back_and_named(found):
     ]
 
 
-def test_code_runs_in_a_sandbox_where_one_can_be_made(found, elsewhere):
-    assert found.sandboxed is not bool(sandbox.missing())
-    assert not elsewhere.sandboxed
-
-
-def test_the_only_copy_is_said_to_be_the_only_one(found, elsewhere):
-    assert found.remark == ""
-    assert "is the only copy here" in elsewhere.remark
-
-
-def test_it_is_due_when_the_teacher_s_configuration_says(found, elsewhere):
+def test_sandbox_only_copy_and_due_date_are_told_as_they_are(found, elsewhere):
+    assert (found.sandboxed, elsewhere.sandboxed) == (not sandbox.missing(), False)
+    assert found.remark == "" and "is the only copy here" in elsewhere.remark
     assert (found.due, elsewhere.due) == ("", "2030-01-31")
 
 

@@ -1,7 +1,5 @@
 """What students hand in, and what can be made to look like it: it is read, put right or refused."""
 
-from __future__ import annotations
-
 import base64
 import cProfile
 import json
@@ -581,10 +579,6 @@ def answer_all(notebook: Edited, draw: random.Random) -> None:
         cell["source"] = draw.choice(["mine", "", "other", cell["source"]])
 
 
-def as_it_is(notebook: Edited, draw: random.Random) -> None:
-    pass
-
-
 def truncate(raw: bytes, draw: random.Random) -> bytes:
     return raw[: draw.randrange(len(raw))]
 
@@ -606,7 +600,7 @@ def random_bytes(raw: bytes, draw: random.Random) -> bytes:
     return bytes(changed)
 
 
-CHANGES = (replace_values, replace_one_key_everywhere, shuffle_cells, answer_all, as_it_is)
+CHANGES = (replace_values, replace_one_key_everywhere, shuffle_cells, answer_all)
 DAMAGES = (truncate, insert_text, insert_value, random_bytes)
 
 
@@ -616,7 +610,7 @@ DAMAGES = (truncate, insert_text, insert_value, random_bytes)
 def test_whatever_is_handed_in_a_sound_notebook_comes_out(seed):
     draw, notebook = random.Random(seed), Edited()
     notebook.cells[-1]["attachments"] = {"a.png": {"image/png": png()}}
-    for _ in range(draw.randint(1, 3)):
+    for _ in range(draw.randint(0, 3)):
         if isinstance(notebook.json.get("cells"), list) and all(
             isinstance(cell, dict) for cell in notebook.cells
         ):

@@ -1,7 +1,5 @@
 """Code in the sandbox gets nowhere: what it must not reach is not there, and taking too much ends it."""
 
-from __future__ import annotations
-
 import ast
 import asyncio
 import ctypes
@@ -69,12 +67,6 @@ for line in open("/proc/self/maps"):
             except OSError: pass
 assert len(line) and not found, len(found)
 """
-
-
-@needs_sandbox
-def test_a_check_that_a_student_calls_there_says_that_it_is_judged_elsewhere(tmp_path):
-    (cell,) = run(tmp_path, 'from course_utils.checks import check\ncheck("gaussian_kl", globals())')
-    assert "judged elsewhere" in cell.outputs[0].data["text/plain"]
 
 
 @needs_sandbox
@@ -177,8 +169,10 @@ def test_the_submission_and_the_course_are_there_and_scratch_is_gone_afterwards(
         "open('note.txt').read()",
         "import torch, course_utils.checks; (torch.ones(2) @ torch.ones(2)).item()",
         "open('new.txt', 'w').write('made here')",
+        "course_utils.checks.check('gaussian_kl', globals())",
     )
-    assert [cell.outputs[0].data["text/plain"] for cell in seen] == ["'mine'", "2.0", "9"]
+    *shown, checked = (cell.outputs[0].data["text/plain"] for cell in seen)
+    assert shown == ["'mine'", "2.0", "9"] and "judged elsewhere" in checked
     assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
 
 

@@ -5,8 +5,7 @@ answers ask for numbers (gaussian_kl) and for facts about a training step (train
 evidence, or forged evidence, is among `attacks` and in test_forgeries.
 """
 
-from __future__ import annotations
-
+import itertools
 import json
 
 import pytest
@@ -60,7 +59,8 @@ probes.inputs.generator = probes.section_2.generator = lambda seed, stream=0: dr
 
 def scores(*before: str) -> list[float]:
     """Points of the two wrong answers, after these cells."""
-    answers = [part for name, code in WRONG.items() for part in (answer_cell(code, name), graded_cell(name))]
+    pairs = [(answer_cell(code, name), graded_cell(name, f"{name}-check")) for name, code in WRONG.items()]
+    answers = itertools.chain(*pairs)
     return [points(cell) for cell in grade(imports(), *map(new_code_cell, before), *answers)]
 
 

@@ -1,12 +1,9 @@
 """A teacher's own graded cells: plain assertions, judged as nbgrader judges them."""
 
-from __future__ import annotations
-
 import nbformat
 import pytest
-from cells import KERNEL, answer_cell
-from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_notebook
+from cells import KERNEL, answer_cell, graded_cell
+from nbformat.v4 import new_notebook
 
 from courseware.grading import work
 from courseware.grading.submission.collect import Submission
@@ -14,17 +11,12 @@ from courseware.grading.submission.collect import Submission
 STUB = "def half(x):\n    raise NotImplementedError()"
 
 
-def assertion(source: str) -> NotebookNode:
-    mark = {"grade": True, "solution": False, "locked": True, "task": False, "schema_version": 3}
-    mark |= {"grade_id": "half-check", "points": 2}
-    return new_code_cell(source, id="half-check", metadata={"nbgrader": mark})
-
-
 def score(answer: str, handed_in: bytes | None = None) -> float | None:
     """What `half`, answered so, earns from a cell that asserts."""
 
     def notebook(source: str) -> str:
-        cells = [answer_cell(source, "half"), assertion("assert half(4) == 2")]
+        assertion = graded_cell(grade_id="half-check", source="assert half(4) == 2", points=2)
+        cells = [answer_cell(source, "half"), assertion]
         return nbformat.writes(new_notebook(cells=cells, metadata={"kernelspec": KERNEL}))
 
     given = notebook(answer).encode() if handed_in is None else handed_in

@@ -1,7 +1,5 @@
 """Annealed importance sampling bounds a log p(x) that is known, from both sides."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """The four models: shapes, sizes, names, and what depends on what."""
 
-from __future__ import annotations
-
 import itertools
 
 import pytest
@@ -11,13 +9,7 @@ from torch.nn import functional as F
 
 from course_utils.models import CVAE, VAE, Autoencoder, ConvVAE, count_parameters
 
-UNCONDITIONAL = [Autoencoder, VAE, ConvVAE]
-VARIATIONAL = [VAE, ConvVAE, CVAE]
-ALL = [*UNCONDITIONAL, CVAE]
-
-# An odd batch and a batch of one: nothing may be hard-coded, nothing squeezed away.
-every_batch = pytest.mark.parametrize("batch", [1, 97])
-every_latent_size = pytest.mark.parametrize("latent_dim", [1, 2, 20])
+every_model = pytest.mark.parametrize("kind", [Autoencoder, VAE, ConvVAE, CVAE])
 
 
 def images(count: int) -> Tensor:
@@ -34,63 +26,34 @@ def encoded(model: nn.Module, x: Tensor, *y: Tensor) -> tuple[Tensor, ...]:
     return code if isinstance(code, tuple) else (code,)
 
 
-@every_batch
-@every_latent_size
-@pytest.mark.parametrize("kind", ALL)
-def test_codes_have_a_row_per_image_and_a_column_per_latent_and_decode_to_images(
-    kind: type[nn.Module], latent_dim: int, batch: int
-) -> None:
+# An odd batch and a batch of one: nothing may be hard-coded, nothing squeezed away.
+@pytest.mark.parametrize("batch", [1, 97])
+@pytest.mark.parametrize("latent_dim", [1, 2, 20])
+@every_model
+def test_codes_have_a_row_per_image_and_a_column_per_latent_and_decode_to_images(kind, latent_dim, batch):
     model, x, y = kind(latent_dim), images(batch), condition(kind, batch)
     codes = encoded(model, x, *y)
     assert [code.shape for code in codes] == [(batch, latent_dim)] * (1 if kind is Autoencoder else 2)
     assert model.decode(torch.randn(batch, latent_dim), *y).shape == model(x, *y).shape == x.shape
 
 
-@pytest.mark.parametrize("kind", ALL)
-def test_a_reconstruction_decodes_the_code_or_the_mean_and_draws_no_noise(kind: type[nn.Module]) -> None:
+@every_model
+def test_a_reconstruction_decodes_the_code_or_the_mean_and_draws_no_noise(kind):
     model, x, y = kind(5), images(7), condition(kind, 7)
     before = torch.get_rng_state()
     assert torch.equal(model(x, *y), model.decode(encoded(model, x, *y)[0], *y))
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("kind", ALL)
-def test_an_image_s_reconstruction_does_not_depend_on_its_batch(kind: type[nn.Module]) -> None:
-    model, x, y = kind(5), images(7), condition(kind, 7)
-    alone = model(x[3:4], *(labels[3:4] for labels in y))
-    torch.testing.assert_close(model(x, *y)[3:4], alone)
-
-
-@pytest.mark.parametrize("kind", ALL)
-def test_decoders_end_in_logits_and_not_in_probabilities(kind: type[nn.Module]) -> None:
-    model = kind(5)
-    logits = model.decode(100 * torch.randn(50, 5), *condition(kind, 50))
-    assert logits.min() < 0 and logits.max() > 1
-
-
-@pytest.mark.parametrize("kind", VARIATIONAL)
-def test_the_log_variance_can_take_either_sign(kind: type[nn.Module]) -> None:
-    torch.manual_seed(0)
-    _, logvar = kind(20).encode(images(20), *condition(kind, 20))
-    assert logvar.min() < 0 < logvar.max()
-
-
-@pytest.mark.parametrize("kind", ALL)
-def test_every_weight_takes_part(kind: type[nn.Module]) -> None:
-    model, x, y = kind(3), images(20), condition(kind, 20)
-    (model(x, *y).sum() + sum(code.sum() for code in encoded(model, x, *y))).backward()
-    assert [name for name, weight in model.named_parameters() if not weight.grad.abs().any()] == []
-
-
 # --- sizes and names -----------------------------------------------------------------------------
 
 
-def test_models_have_as_many_weights_as_the_course_says() -> None:
+def test_models_have_as_many_weights_as_the_course_says():
     assert [count_parameters(VAE(latent_dim)) for latent_dim in (20, 2)] == [1_082_680, 1_068_820]
     assert count_parameters(ConvVAE(20)) < 0.3 * count_parameters(VAE(20))
 
 
-def test_frozen_weights_are_not_counted() -> None:
+def test_frozen_weights_are_not_counted():
     model = nn.Linear(3, 2)
     model.weight.requires_grad_(False)
     assert count_parameters(model) == 2
@@ -120,8 +83,8 @@ TEXTBOOK: dict[type[nn.Module], dict[str, nn.Module]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ALL)
-def test_the_textbook_s_layers_load_a_model_s_weights_and_give_its_numbers(kind: type[nn.Module]) -> None:
+@every_model
+def test_the_textbook_s_layers_load_a_model_s_weights_and_give_its_numbers(kind):
     model, layers, conv = kind(20), nn.ModuleDict(TEXTBOOK[kind]), kind is ConvVAE
     x, z, y = images(7), torch.randn(7, 20), condition(kind, 7)
     assert [*layers.state_dict()] == [*model.state_dict()]
@@ -137,71 +100,5 @@ def test_the_textbook_s_layers_load_a_model_s_weights_and_give_its_numbers(kind:
     torch.testing.assert_close(model.decode(z, *y), logits.view(-1, 1, 28, 28))
 
 
-# --- the label -----------------------------------------------------------------------------------
-
-
-def test_one_hot_rows_have_their_one_at_the_label_and_are_as_long_as_there_are_classes() -> None:
+def test_one_hot_rows_have_their_one_at_the_label_and_are_as_long_as_there_are_classes():
     assert CVAE(num_classes=4).one_hot(torch.tensor([1, 3])).tolist() == [[0, 1, 0, 0], [0, 0, 0, 1]]
-
-
-def test_every_label_gives_the_same_z_another_image_and_the_same_image_another_code() -> None:
-    model, labels = CVAE(2), torch.arange(10)
-    mu, _ = model.encode(images(1).expand(10, 1, 28, 28), labels)
-    for one in (mu, model.decode(torch.zeros(10, 2), labels)):
-        assert len(one.unique(dim=0)) == 10
-
-
-# --- height and width ----------------------------------------------------------------------------
-
-# Cells (row, column) of the 7 x 7 maps in the middle of ConvVAE: off the diagonal, so that a model that
-# mixed the two up would be caught, with corners and the centre besides.
-CELLS = [(0, 0), (1, 5), (5, 1), (0, 6), (3, 3)]
-
-
-@pytest.fixture
-def positive() -> ConvVAE:
-    """A ConvVAE whose convolutions pass everything on: positive weights, no biases, empty linear layers."""
-    model = ConvVAE(1)
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            weight.fill_(1.0 if name.endswith("weight") and name.startswith(("encoder", "decoder")) else 0.0)
-    return model
-
-
-def box(row: int, column: int, before: int, after: int) -> Tensor:
-    """28 x 28, true within so many pixels before and after the first pixel under a cell."""
-    inside = torch.zeros(28, 28, dtype=torch.bool)
-    top, left = 4 * row, 4 * column
-    inside[max(0, top - before) : top + after + 1, max(0, left - before) : left + after + 1] = True
-    return inside
-
-
-@pytest.mark.parametrize(("row", "column"), CELLS)
-def test_the_encoder_sees_the_pixels_around_each_cell(positive: ConvVAE, row: int, column: int) -> None:
-    x = torch.ones(1, 1, 28, 28, requires_grad=True)
-    with torch.no_grad():
-        positive.fc_mu.weight.view(64, 7, 7)[11, row, column] = 1
-    positive.encode(x)[0].sum().backward()
-    assert torch.equal(x.grad[0, 0] != 0, box(row, column, 3, 3))
-
-
-@pytest.mark.parametrize(("row", "column"), CELLS)
-def test_the_decoder_paints_the_pixels_around_each_cell(positive: ConvVAE, row: int, column: int) -> None:
-    with torch.no_grad():
-        positive.fc_decode.weight.view(64, 7, 7)[11, row, column] = 1
-    assert torch.equal(positive.decode(torch.ones(1, 1))[0, 0] != 0, box(row, column, 3, 6))
-
-
-@pytest.mark.parametrize("kind", [Autoencoder, VAE, CVAE])
-def test_first_and_last_layers_number_pixels_row_by_row(kind: type[nn.Module]) -> None:
-    model, seen = kind(2), []
-    model.encoder[0].register_forward_hook(lambda layer, inputs, output: seen.append(inputs[0]))
-    with torch.no_grad():
-        model.decoder[-1].weight.zero_()
-        model.decoder[-1].bias.copy_(torch.arange(784))
-    logits = model.decode(torch.zeros(1, 2), *condition(kind, 1))
-    assert logits[0, 0, 2, 5] == 2 * 28 + 5
-    x = torch.zeros(1, 1, 28, 28)
-    x[0, 0, 2, 5] = 1
-    model.encode(x, *condition(kind, 1))
-    assert seen[0][0, :784].nonzero().tolist() == [[2 * 28 + 5]]

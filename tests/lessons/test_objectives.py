@@ -1,7 +1,5 @@
 """The objectives against closed forms, other libraries and their own definitions."""
 
-from __future__ import annotations
-
 import math
 
 import pytest
@@ -48,27 +46,12 @@ class Toy(nn.Module):
 # --- the KL term ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("mu", "nats"), [(0.0, 0.0), (1.0, 1.0), (2.0, 4.0)])
-def test_the_gaussian_kl_of_a_shift_is_half_its_squared_length(mu: float, nats: float) -> None:
-    assert gaussian_kl(torch.full((1, 2), mu), torch.zeros(1, 2)).sum() == nats
-
-
 @every_spread
 @every_shape
-def test_the_gaussian_kl_is_that_of_torch_distributions(shape: tuple[int, int], logvar: float) -> None:
+def test_the_gaussian_kl_is_that_of_torch_distributions(shape, logvar):
     mu, sigma = 3 * noise(*shape), torch.tensor(logvar, dtype=torch.float64).mul(0.5).exp()
     expected = kl_divergence(Normal(mu, sigma), Normal(torch.zeros_like(mu), 1.0))
     torch.testing.assert_close(gaussian_kl(mu, torch.full_like(mu, logvar)), expected)
-
-
-@every_spread
-def test_the_gaussian_kl_is_the_mean_log_ratio_of_the_densities(logvar: float) -> None:
-    mu, sigma = 0.7, math.exp(logvar / 2)
-    q, z = Normal(mu, sigma), mu + sigma * noise(200_000)
-    ratios = q.log_prob(z) - Normal(0.0, 1.0).log_prob(z)
-    error = (ratios.mean() - gaussian_kl(torch.tensor(mu), torch.tensor(logvar))).abs()
-    # Five standard errors, and rounding where sigma = 1 makes the ratio nearly constant.
-    assert error < 5 * ratios.std() / math.sqrt(len(z)) + 1e-6
 
 
 # --- sampling ------------------------------------------------------------------------------------
@@ -76,42 +59,28 @@ def test_the_gaussian_kl_is_the_mean_log_ratio_of_the_densities(logvar: float) -
 
 @every_spread
 @every_shape
-def test_a_sample_is_mu_plus_sigma_times_the_noise(shape: tuple[int, int], logvar: float) -> None:
+def test_a_sample_is_mu_plus_sigma_times_the_noise(shape, logvar):
     mu, eps = noise(*shape), noise(*shape, seed=1)
     expected = mu + math.exp(logvar / 2) * eps
     torch.testing.assert_close(reparameterize(mu, torch.full(shape, logvar).double(), eps), expected)
 
 
-def test_the_gradient_of_a_sample_to_mu_is_one() -> None:
-    mu, logvar = noise(5, 3).requires_grad_(), noise(5, 3, seed=1)
-    reparameterize(mu, logvar).sum().backward()
-    assert torch.equal(mu.grad, torch.ones(5, 3).double())
-
-
-def test_the_gradient_of_a_sample_to_the_log_variance_is_half_sigma_times_the_noise() -> None:
-    mu, logvar, eps = noise(5, 3), noise(5, 3, seed=1).requires_grad_(), noise(5, 3, seed=2)
+def test_gradients_go_through_a_sample_to_the_mean_and_to_the_log_variance():
+    mu, logvar, eps = (noise(5, 3, seed=seed).requires_grad_() for seed in range(3))
     reparameterize(mu, logvar, eps).sum().backward()
-    torch.testing.assert_close(logvar.grad, 0.5 * (logvar.detach() / 2).exp() * eps)
-
-
-def standardised(logvar: float, count: int = 100_000) -> Tensor:
-    """The function's own noise, taken back out of its samples."""
-    torch.manual_seed(0)
-    mu, logvars = torch.full((count,), 3.0).double(), torch.full((count,), logvar).double()
-    return (reparameterize(mu, logvars) - 3) / math.exp(logvar / 2)
+    assert torch.equal(mu.grad, torch.ones(5, 3).double())
+    torch.testing.assert_close(logvar.grad, (0.5 * (logvar / 2).exp() * eps).detach())
 
 
 # The standard errors of the first four moments of N(0, 1) from n draws are sqrt((1, 2, 15, 96) / n).
 @pytest.mark.parametrize(("power", "moment", "variance"), [(1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)])
-@every_spread
-def test_the_noise_of_a_sample_is_standard_normal(
-    logvar: float, power: int, moment: int, variance: int
-) -> None:
-    eps = standardised(logvar)
+def test_the_noise_of_a_sample_is_standard_normal(power, moment, variance):
+    mu = torch.zeros(100_000)
+    eps = reparameterize(mu, mu + 3) / math.exp(1.5)
     assert abs((eps**power).mean() - moment) < 5 * math.sqrt(variance / len(eps))
 
 
-def test_every_entry_of_a_sample_has_noise_of_its_own() -> None:
+def test_every_entry_of_a_sample_has_noise_of_its_own():
     zero = torch.zeros(97, 20)
     assert len(torch.cat([reparameterize(zero, zero) for _ in range(2)]).unique()) > 2 * 97 * 20 - 20
 
@@ -119,32 +88,25 @@ def test_every_entry_of_a_sample_has_noise_of_its_own() -> None:
 # --- the reconstruction term ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("batch", [1, 97])
-def test_the_bernoulli_nll_is_that_of_torch_distributions_summed_over_pixels(batch: int) -> None:
-    logits, x = 5 * noise(batch, 1, 28, 28), binary(batch, 1, 28, 28)
-    expected = -Bernoulli(logits=logits).log_prob(x).sum((1, 2, 3))
-    torch.testing.assert_close(objectives.bernoulli_nll(logits, x), expected)
-
-
-def test_the_bernoulli_nll_of_grey_pixels_is_their_cross_entropy() -> None:
+def test_the_bernoulli_nll_of_grey_pixels_is_their_cross_entropy():
     logits, x = noise(5, 1, 28, 28), noise(5, 1, 28, 28, seed=1).sigmoid()
     p = logits.sigmoid()
     expected = -(x * p.log() + (1 - x) * (1 - p).log()).sum((1, 2, 3))
     torch.testing.assert_close(objectives.bernoulli_nll(logits, x), expected)
 
 
-def test_the_bernoulli_nll_of_a_hopeless_pixel_stays_finite() -> None:
+def test_the_bernoulli_nll_of_a_hopeless_pixel_stays_finite():
     assert objectives.bernoulli_nll(torch.full((1, 1, 1, 1), 1000.0), torch.zeros(1, 1, 1, 1)) == 1000
 
 
 @pytest.mark.parametrize("sigma", [0.05, 0.3, 1.0, 4.0])
-def test_the_gaussian_nll_is_that_of_torch_distributions_summed_over_pixels(sigma: float) -> None:
+def test_the_gaussian_nll_is_that_of_torch_distributions_summed_over_pixels(sigma):
     mean, x = noise(97, 1, 28, 28), noise(97, 1, 28, 28, seed=1)
     expected = -Normal(mean, sigma).log_prob(x).sum((1, 2, 3))
     torch.testing.assert_close(objectives.gaussian_nll(mean, x, sigma), expected)
 
 
-def test_the_gaussian_nll_takes_a_sigma_that_is_learned() -> None:
+def test_the_gaussian_nll_takes_a_sigma_that_is_learned():
     """The best sigma is the root of the mean squared error: there the gradient is 0."""
     mean, x = noise(9, 1, 28, 28), noise(9, 1, 28, 28, seed=1)
     sigma = (mean - x).square().mean().sqrt().requires_grad_()
@@ -165,20 +127,20 @@ def density(logits: Tensor) -> tuple[Tensor, Tensor]:
     return x[:, None].double(), (-nll).double().exp().view(len(x), len(logits))
 
 
-def test_the_continuous_bernoulli_is_a_density_on_grey_values_at_any_logit() -> None:
+def test_the_continuous_bernoulli_is_a_density_on_grey_values_at_any_logit():
     x, p = density(LOGITS)  # in float32, as a model has them
     mass = torch.trapezoid(p, x, dim=0)
     torch.testing.assert_close(mass, torch.ones_like(mass), rtol=0, atol=2e-5)
 
 
-def test_the_continuous_bernoulli_s_pixels_are_summed_for_each_image() -> None:
+def test_the_continuous_bernoulli_s_pixels_are_summed_for_each_image():
     logits, x = noise(3, 1, 28, 28), noise(3, 1, 28, 28, seed=1).sigmoid()
     nll = objectives.continuous_bernoulli_nll(logits, x)
     pixels = objectives.ContinuousBernoulli(logits).log_prob(x)
     torch.testing.assert_close(nll, -torch.stack([image.sum() for image in pixels]))
 
 
-def test_near_a_logit_of_0_the_series_agree_with_the_formulas_in_float64() -> None:
+def test_near_a_logit_of_0_the_series_agree_with_the_formulas_in_float64():
     logit = torch.tensor([0.1, -0.24, 0.24], dtype=torch.float64)
     found = objectives.ContinuousBernoulli(logit)
     log_constant = (logit / (logit / 2).tanh()).log()
@@ -188,13 +150,13 @@ def test_near_a_logit_of_0_the_series_agree_with_the_formulas_in_float64() -> No
     torch.testing.assert_close(found.mean[:1], mean[:1], rtol=0, atol=1e-9)  # a term less, so closer to 0
 
 
-def test_the_continuous_bernoulli_has_the_mean_of_its_density() -> None:
+def test_the_continuous_bernoulli_has_the_mean_of_its_density():
     x, p = density(LOGITS.double())
     mean = objectives.ContinuousBernoulli(LOGITS).mean.double()
     torch.testing.assert_close(mean, torch.trapezoid(p * x, x, dim=0), rtol=0, atol=2e-6)
 
 
-def test_the_continuous_bernoulli_s_gradient_is_the_mean_less_the_grey_value() -> None:
+def test_the_continuous_bernoulli_s_gradient_is_the_mean_less_the_grey_value():
     """The gradient of -log p(x) in a logit, in float32; finite differences in float64 agree."""
     logits, x = LOGITS[:, None].clone().requires_grad_(), noise(len(LOGITS), 1, seed=1).sigmoid()
     objectives.continuous_bernoulli_nll(logits, x.float()).sum().backward()
@@ -205,7 +167,7 @@ def test_the_continuous_bernoulli_s_gradient_is_the_mean_less_the_grey_value() -
     torch.testing.assert_close(objectives.ContinuousBernoulli(exact).mean - x, slope, rtol=0, atol=1e-7)
 
 
-def test_samples_of_the_continuous_bernoulli_have_its_mean_and_stay_on_grey_values() -> None:
+def test_samples_of_the_continuous_bernoulli_have_its_mean_and_stay_on_grey_values():
     torch.manual_seed(0)
     drawn = objectives.ContinuousBernoulli(LOGITS.expand(40_000, -1)).sample()
     assert drawn.min() >= 0 and drawn.max() <= 1
@@ -214,7 +176,7 @@ def test_samples_of_the_continuous_bernoulli_have_its_mean_and_stay_on_grey_valu
     assert drawn[:, LOGITS == 0].std() == pytest.approx(12**-0.5, rel=0.02)  # uniform there
 
 
-def test_the_autoencoder_s_loss_is_the_mean_squared_error_of_the_grey_values() -> None:
+def test_the_autoencoder_s_loss_is_the_mean_squared_error_of_the_grey_values():
     logits, x = noise(5, 1, 28, 28), noise(5, 1, 28, 28, seed=1).sigmoid()
 
     class Constant(nn.Module):
@@ -234,14 +196,14 @@ def seeded_elbo(model: nn.Module, x: Tensor, beta: float = 1.0) -> objectives.Te
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.1, 1.0, 4.0])
-def test_the_loss_is_the_reconstruction_plus_beta_times_the_kl(beta: float) -> None:
+def test_the_loss_is_the_reconstruction_plus_beta_times_the_kl(beta):
     x = binary(9, 1, 2, 3)
     terms, plain_terms = seeded_elbo(Toy(), x, beta), seeded_elbo(Toy(), x)
     torch.testing.assert_close(terms.loss, terms.reconstruction + beta * terms.kl)
     assert terms[1:] == plain_terms[1:]
 
 
-def test_the_reconstruction_is_the_mean_over_images_of_the_nll_at_the_sampled_z() -> None:
+def test_the_reconstruction_is_the_mean_over_images_of_the_nll_at_the_sampled_z():
     model, x = Toy(), binary(9, 1, 2, 3)
     terms = seeded_elbo(model, x)
     logits = (model.decoded[0] @ model.write).view(-1, 1, 2, 3)
@@ -249,14 +211,14 @@ def test_the_reconstruction_is_the_mean_over_images_of_the_nll_at_the_sampled_z(
     torch.testing.assert_close(terms.reconstruction, expected)
 
 
-def test_the_kl_is_summed_over_latents_and_averaged_over_images() -> None:
+def test_the_kl_is_summed_over_latents_and_averaged_over_images():
     model, x = Toy(), binary(9, 1, 2, 3)
     mu, logvar = model.encode(x)
     expected = kl_divergence(Normal(mu, (logvar / 2).exp()), Normal(torch.zeros(9, 2).double(), 1.0))
     torch.testing.assert_close(seeded_elbo(model, x).kl, expected.sum() / 9)
 
 
-def test_the_z_that_is_decoded_is_drawn_from_the_posterior() -> None:
+def test_the_z_that_is_decoded_is_drawn_from_the_posterior():
     model = Toy(logvar=-3.0)
     x = binary(1, 1, 2, 3).expand(20_000, 1, 2, 3)
     seeded_elbo(model, x)
@@ -265,15 +227,7 @@ def test_the_z_that_is_decoded_is_drawn_from_the_posterior() -> None:
     assert abs(standard.square().mean() - 1) < 5 * math.sqrt(2 / standard.numel())
 
 
-@pytest.mark.parametrize("term", objectives.Terms._fields)
-def test_a_batch_repeated_costs_what_the_batch_costs(term: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(objectives, "reparameterize", lambda mu, logvar: mu + (logvar / 2).exp())
-    x = binary(9, 1, 2, 3)
-    once, twice = (objectives.negative_elbo(Toy(), batch) for batch in (x, x.repeat(2, 1, 1, 1)))
-    torch.testing.assert_close(getattr(twice, term), getattr(once, term))
-
-
-def test_another_likelihood_changes_the_reconstruction_alone() -> None:
+def test_another_likelihood_changes_the_reconstruction_alone():
     x = noise(9, 1, 2, 3).sigmoid().double()
     torch.manual_seed(0)
     other = objectives.negative_elbo(Toy(), x, nll=objectives.continuous_bernoulli_nll)
@@ -285,18 +239,13 @@ def test_another_likelihood_changes_the_reconstruction_alone() -> None:
     torch.testing.assert_close(other.reconstruction, expected)
 
 
-def test_without_a_floor_free_bits_change_nothing() -> None:
-    x = binary(9, 1, 2, 3)
-    torch.manual_seed(0)
-    torch.testing.assert_close(objectives.free_bits_elbo(Toy(), x, nats=0.0), seeded_elbo(Toy(), x))
-
-
-def test_free_bits_charge_each_dimension_its_floor_at_least() -> None:
+def test_free_bits_charge_each_dimension_its_floor_at_least():
     model, x = Toy(), binary(9, 1, 2, 3)
     prices = gaussian_kl(*model.encode(x)).mean(0)
     floor = prices.mean().item()  # between the two
     torch.manual_seed(0)
     terms = objectives.free_bits_elbo(model, x, nats=floor)
+    assert terms.reconstruction == seeded_elbo(Toy(), x).reconstruction
     torch.testing.assert_close(terms.kl, prices.sum())
     torch.testing.assert_close(terms.loss, terms.reconstruction + prices.max() + floor)
 
@@ -305,7 +254,7 @@ def test_free_bits_charge_each_dimension_its_floor_at_least() -> None:
 
 
 @pytest.mark.parametrize(("samples", "images"), [(1, 1), (1, 5), (7, 2), (5, 5)])
-def test_a_log_weight_is_the_log_ratio_of_the_joint_to_the_posterior(samples: int, images: int) -> None:
+def test_a_log_weight_is_the_log_ratio_of_the_joint_to_the_posterior(samples, images):
     """At a draw of its own for every sample of every image."""
     model, x = Toy(), binary(images, 1, 2, 3)
     log_w = log_weights(model, x, samples)
@@ -317,29 +266,13 @@ def test_a_log_weight_is_the_log_ratio_of_the_joint_to_the_posterior(samples: in
     assert len(z.flatten(0, 1).unique(dim=0)) == samples * images
 
 
-@pytest.mark.parametrize("logvar", [-4.0, 0.0, 3.0])
-def test_the_log_density_of_a_gaussian_is_that_of_torch_distributions(logvar: float) -> None:
-    z, mu = noise(7, 5, 3), noise(5, 3, seed=1)
-    expected = Normal(mu, math.exp(logvar / 2)).log_prob(z).sum(-1)
-    found = objectives.gaussian_log_density(z, mu, torch.full((5, 3), logvar).double())
-    torch.testing.assert_close(found, expected)
-
-
 @pytest.mark.parametrize("samples", [1, 50])
 @pytest.mark.parametrize("shift", [-1000.0, 0.0, 1000.0])
-def test_the_bound_is_the_log_of_the_mean_weight(shift: float, samples: int) -> None:
+def test_the_bound_is_the_log_of_the_mean_weight(shift, samples):
     """Also where the weights themselves are 0 or infinite in any float."""
     log_w = 3 * noise(samples, 9)
     expected = log_w.exp().mean(0).log() + shift
     torch.testing.assert_close(importance_weighted_bound(log_w + shift), expected)
-
-
-@pytest.mark.parametrize("samples", [2, 3, 10, 40])
-def test_the_bound_rises_with_the_number_of_samples(samples: int) -> None:
-    """Averaged over which sample is left out; exact for any weights (Burda et al. 2016, theorem 1)."""
-    log_w = 3 * noise(samples, 200)
-    without_one = [importance_weighted_bound(torch.cat([log_w[:k], log_w[k + 1 :]])) for k in range(samples)]
-    assert (torch.stack(without_one).mean(0) < importance_weighted_bound(log_w)).all()
 
 
 # --- gradients of the bound ------------------------------------------------------------------------
@@ -378,7 +311,7 @@ def slopes(model: Moved, x: Tensor, samples: int, seed: int, step: float = 1e-4)
 
 
 @pytest.mark.parametrize("samples", [1, 3])
-def test_the_doubly_reparameterised_gradient_is_the_slope_of_the_bound(samples: int) -> None:
+def test_the_doubly_reparameterised_gradient_is_the_slope_of_the_bound(samples):
     """Averaged over many draws; with one sample it is that of 'sticking the landing'."""
     model, differences = Moved(), []
     x = binary(1, 1, 2, 3).expand(20_000, 1, 2, 3)
@@ -394,7 +327,7 @@ def test_the_doubly_reparameterised_gradient_is_the_slope_of_the_bound(samples: 
 
 
 @pytest.mark.parametrize("samples", [1, 3])
-def test_the_doubly_reparameterised_loss_is_minus_the_bound(samples: int) -> None:
+def test_the_doubly_reparameterised_loss_is_minus_the_bound(samples):
     model, x, losses = Moved(), binary(5, 1, 2, 3), []
     for loss in (plain, lambda *given: objectives.doubly_reparameterized(*given).loss):
         torch.manual_seed(0)
@@ -404,7 +337,7 @@ def test_the_doubly_reparameterised_loss_is_minus_the_bound(samples: int) -> Non
 
 
 @pytest.mark.parametrize("samples", [1, 3])
-def test_where_q_is_the_posterior_every_draw_gives_the_encoder_a_gradient_of_zero(samples: int) -> None:
+def test_where_q_is_the_posterior_every_draw_gives_the_encoder_a_gradient_of_zero(samples):
     """A decoder that ignores z has the prior as its posterior."""
     model, x = Moved(writes=0.0), torch.zeros(4, 1, 2, 3, dtype=torch.float64)
     model.logvar = 0.0
@@ -433,16 +366,14 @@ def test_where_q_is_the_posterior_every_draw_gives_the_encoder_a_gradient_of_zer
     ],
     ids=str,
 )
-def test_the_real_beta_is_the_known_one_for(written: dict[str, float], beta: float) -> None:
+def test_the_real_beta_is_the_known_one_for(written, beta):
     assert objectives.real_beta(**written) == pytest.approx(beta)
 
 
 @pytest.mark.parametrize("sigma", [None, 0.2])
 @pytest.mark.parametrize("kl", ["sum", "mean"])
 @pytest.mark.parametrize("reconstruction", ["sum", "mean"])
-def test_a_loss_as_written_is_a_multiple_of_the_one_with_the_real_beta(
-    reconstruction: str, kl: str, sigma: float | None
-) -> None:
+def test_a_loss_as_written_is_a_multiple_of_the_one_with_the_real_beta(reconstruction, kl, sigma):
     """Proportional losses have the same minima; the multiple is the learning rate's business."""
     pixel_costs, latent_kls = noise(100, 784).square(), noise(100, 20, seed=1).square()
     as_written = getattr(pixel_costs, reconstruction)(1) + 3 * getattr(latent_kls, kl)(1)
@@ -453,14 +384,12 @@ def test_a_loss_as_written_is_a_multiple_of_the_one_with_the_real_beta(
 
 
 @pytest.mark.parametrize("term", ["reconstruction", "kl"])
-def test_the_real_beta_refuses_an_unknown_reduction_of_the(term: str) -> None:
+def test_the_real_beta_refuses_an_unknown_reduction_of_the(term):
     with pytest.raises(ValueError, match="'batchmean'"):
         objectives.real_beta(**{term: "batchmean"})
 
 
-def test_weights_of_labelled_images_are_those_of_each_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_weights_of_labelled_images_are_those_of_each_alone(monkeypatch):
     """With labels that differ within the batch: every sample is decoded with its own image's label."""
     torch.manual_seed(0)
     model = CVAE(3).double()
@@ -473,7 +402,7 @@ def test_weights_of_labelled_images_are_those_of_each_alone(
     torch.testing.assert_close(together, torch.cat(alone, dim=1))
 
 
-def test_weights_are_taken_at_draws_of_the_posterior() -> None:
+def test_weights_are_taken_at_draws_of_the_posterior():
     model, x = Toy(), binary(5, 1, 2, 3)
     torch.manual_seed(3)
     log_weights(model, x, 7)
@@ -493,7 +422,7 @@ class Labelled(Toy):
         return super().decode(z) + y.view(-1, 1, 1, 1)
 
 
-def test_the_loss_of_labelled_images_hands_their_labels_to_both_halves() -> None:
+def test_the_loss_of_labelled_images_hands_their_labels_to_both_halves():
     model, x, y = Labelled(), binary(4, 1, 2, 3), torch.tensor([3, 1, 7, 1])
     terms = objectives.negative_elbo(model, x, y)
     (z,) = model.decoded

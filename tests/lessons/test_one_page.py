@@ -1,7 +1,5 @@
 """`vae.py`, the course on one page: the package's numbers to the last bit, a picture, and few imports."""
 
-from __future__ import annotations
-
 import ast
 import subprocess
 import sys
@@ -23,7 +21,7 @@ def digits() -> Dataset:
     return load("digits", train=600)
 
 
-def test_it_reaches_the_package_s_numbers_to_the_last_bit(digits: Dataset) -> None:
+def test_it_reaches_the_package_s_numbers_to_the_last_bit(digits):
     torch.manual_seed(3)
     model = vae.VAE()
     averages = vae.train(model, digits.train_images, epochs=2, seed=4)
@@ -38,12 +36,12 @@ def test_it_reaches_the_package_s_numbers_to_the_last_bit(digits: Dataset) -> No
     assert all(map(torch.equal, model.state_dict().values(), ours.state_dict().values()))
 
 
-def test_a_model_of_the_page_loads_into_the_package() -> None:
+def test_a_model_of_the_page_loads_into_the_package():
     assert models.VAE().load_state_dict(vae.VAE().state_dict())
 
 
 @pytest.mark.slow
-def test_it_runs_as_a_command_and_draws_a_hundred_samples(tmp_path: Path) -> None:
+def test_it_runs_as_a_command_and_draws_a_hundred_samples(tmp_path):
     file = tmp_path / "samples.png"
     command = [sys.executable, str(PAGE), "--epochs", "1", "--png", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -51,7 +49,7 @@ def test_it_runs_as_a_command_and_draws_a_hundred_samples(tmp_path: Path) -> Non
     assert Image.open(file).size == (280, 280)
 
 
-def test_it_is_one_page_that_imports_torch_and_the_data() -> None:
+def test_it_is_one_page_that_imports_torch_and_the_data():
     source = PAGE.read_text(encoding="utf-8")
     assert len(source.splitlines()) <= 150
     imports = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom)]

@@ -1,7 +1,5 @@
 """A bar that says how far long work is, where somebody watches, and leaves nothing behind."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -30,7 +28,7 @@ def work() -> None:
             bar.update(1)
 
 
-def test_in_a_notebook_the_bar_is_one_output_that_is_exchanged_in_its_place(notebook) -> None:
+def test_in_a_notebook_the_bar_is_one_output_that_is_exchanged_in_its_place_and_goes(notebook, capsys):
     work()
     updates = [output.get("update", False) for output in notebook.outputs]
     assert updates == [False] + [True] * (len(updates) - 1)
@@ -38,39 +36,31 @@ def test_in_a_notebook_the_bar_is_one_output_that_is_exchanged_in_its_place(note
     said = [output["data"]["text/plain"] for output in notebook.outputs]
     assert (said[0][:4], said[1][:4], said[-1]) == (" 25%", " 50%", "")
     assert all("images/s" in line and line.endswith("left") for line in said[:-1])
-
-
-def test_a_notebook_keeps_nothing_of_it(notebook, capsys) -> None:
-    work()
+    assert {mime for output in notebook.outputs for mime in output["data"]} == {"text/html", "text/plain"}
     assert notebook.outputs[-1]["data"] == {"text/html": "", "text/plain": ""}
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_notebook_needs_no_widget_to_show_it(notebook) -> None:
-    work()
-    assert {mime for output in notebook.outputs for mime in output["data"]} == {"text/html", "text/plain"}
-
-
-def test_what_is_said_beside_it_is_text(notebook) -> None:
+def test_what_is_said_beside_it_is_text(notebook):
     with progress.bar(1, "images") as bar:
         bar.set_postfix_str("<b>")
     assert "&lt;b&gt;</pre>" in notebook.outputs[-2]["data"]["text/html"]
 
 
-def test_a_terminal_has_it_on_its_line_for_errors(monkeypatch, capsys) -> None:
+def test_a_terminal_has_it_on_its_line_for_errors(monkeypatch, capsys):
     monkeypatch.delenv("TQDM_DISABLE", raising=False)
     work()
     out, err = capsys.readouterr()
     assert out == "" and "25%" in err and err.endswith("\r")
 
 
-def test_where_nobody_watches_there_is_none(notebook, monkeypatch, capsys) -> None:
+def test_where_nobody_watches_there_is_none(notebook, monkeypatch, capsys):
     monkeypatch.setenv("TQDM_DISABLE", "1")
     work()
     assert (notebook.outputs, capsys.readouterr()) == ([], ("", ""))
 
 
 @pytest.mark.parametrize(("shell", "answer"), [(None, False), (SimpleNamespace(kernel=1), True)])
-def test_a_notebook_is_known_by_its_kernel(shell, answer: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_notebook_is_known_by_its_kernel(shell, answer, monkeypatch):
     monkeypatch.setitem(progress.sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
     assert progress.in_notebook() == answer

@@ -1,7 +1,5 @@
 """Budgets, folders, and errors that a reader can act on."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,21 +8,13 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from course_utils import settings
-from course_utils.settings import BUDGETS, CourseError
-
-
-def test_an_unknown_budget_is_refused_with_the_choices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COURSE_BUDGET", "huge")
-    with pytest.raises(CourseError, match=f"'huge'.*{', '.join(BUDGETS)}"):
-        settings.budget()
+from course_utils.settings import BUDGETS
 
 
 @pytest.mark.parametrize(
     ("named", "name"), [*zip(BUDGETS, BUDGETS, strict=True), ("", "laptop"), (None, "laptop")]
 )
-def test_the_budget_is_the_one_that_the_environment_names_or_laptop(
-    named: str | None, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_budget_is_the_one_that_the_environment_names_or_laptop(named, name, monkeypatch):
     if named is None:
         monkeypatch.delenv("COURSE_BUDGET", raising=False)
     else:
@@ -33,7 +23,7 @@ def test_the_budget_is_the_one_that_the_environment_names_or_laptop(
 
 
 @pytest.mark.parametrize("full", [1, 2, 7, 15, 50])
-def test_every_budget_trains_for_at_least_one_epoch_and_the_full_one_for_all(full: int) -> None:
+def test_every_budget_trains_for_at_least_one_epoch_and_the_full_one_for_all(full):
     assert min(budget.epochs(full) for budget in BUDGETS.values()) >= 1
     assert BUDGETS["full"].epochs(full) == full
 
@@ -47,7 +37,7 @@ COSTS = {
 
 
 @pytest.mark.parametrize("cost", COSTS)
-def test_smoke_costs_less_than_laptop_and_laptop_less_than_full(cost: str) -> None:
+def test_smoke_costs_less_than_laptop_and_laptop_less_than_full(cost):
     smoke, laptop, full = (COSTS[cost](BUDGETS[name]) for name in ("smoke", "laptop", "full"))
     assert smoke < laptop < full
 
@@ -65,7 +55,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_project_is_found_from_a_notebook_s_folder(project: Path) -> None:
+def test_the_project_is_found_from_a_notebook_s_folder(project):
     assert settings.project_folder() == project
 
 
@@ -78,18 +68,14 @@ def test_the_project_is_found_from_a_notebook_s_folder(project: Path) -> None:
         ("/somewhere/else", "/somewhere/else"),
     ],
 )
-def test_the_data_folder_is_relative_to_the_project(
-    named: str | None, folder: str, project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_data_folder_is_relative_to_the_project(named, folder, project, monkeypatch):
     monkeypatch.setenv("HOME", "/home/ada")
     if named:
         monkeypatch.setenv("COURSE_DATA", named)
     assert settings.data_folder() == Path(folder.format(project=project))
 
 
-def test_the_working_folder_is_the_project_where_there_is_no_course(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_working_folder_is_the_project_where_there_is_no_course(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert settings.project_folder() == tmp_path
 
@@ -104,8 +90,6 @@ def shell() -> Iterator[InteractiveShell]:
     InteractiveShell.clear_instance()
 
 
-def test_ipython_shows_a_course_error_as_one_line(
-    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_ipython_shows_a_course_error_as_one_line(shell, capsys):
     shell.run_cell("from course_utils.settings import CourseError\nraise CourseError('Do this.')")
     assert capsys.readouterr().out == "CourseError: Do this.\n"

@@ -1,9 +1,8 @@
 """The commands that measure: what they print, and what `--store` keeps and quotes. The measuring is faked."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -30,19 +29,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(literature, "run", lambda *_: literature.FIGURES.stored(ROOT))
     monkeypatch.setattr(loops, "measure", lambda *_: (tmp_path / "build" / "bench").mkdir(parents=True))
     monkeypatch.setattr(loops, "comparison", lambda *_: loops.FIGURES.stored(ROOT)[0])
-    monkeypatch.setattr(loops, "chart", lambda *_: FakeChart())
-    monkeypatch.setattr(data, "load", lambda name: FakeData())
+    chart = SimpleNamespace(savefig=lambda file, dpi: file.touch())
+    monkeypatch.setattr(loops, "chart", lambda *_: chart)
+    monkeypatch.setattr(data, "load", lambda name: SimpleNamespace(to=lambda device: None))
     return tmp_path
-
-
-class FakeChart:
-    def savefig(self, file: Path, dpi: int) -> None:
-        file.touch()
-
-
-class FakeData:
-    def to(self, device: object) -> None:
-        pass
 
 
 @pytest.mark.parametrize(

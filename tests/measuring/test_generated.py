@@ -1,7 +1,5 @@
 """Answers that nobody wrote: right ones in other words are right, slips are wrong, and a number makes one."""
 
-from __future__ import annotations
-
 import ast
 import random
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Copies are told from like minds: what was measured reaches what is promised, with the threshold in use."""
 
-from __future__ import annotations
-
 import ast
 import random
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Published figures: the networks are theirs, results are kept one by one, rows say what holds."""
 
-from __future__ import annotations
-
 import json
 import math
 import signal

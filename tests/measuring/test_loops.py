@@ -1,10 +1,7 @@
 """The benchmark: every contestant trains the model it is given, and the figures are what was measured."""
 
-from __future__ import annotations
-
 import json
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -333,7 +330,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(stop, kept, faked, tmp_path
 
 
 @pytest.mark.slow
-def test_a_run_trains_every_loop_in_a_process_of_its_own(tiny_mnist, tmp_path: Path, monkeypatch):
+def test_a_run_trains_every_loop_in_a_process_of_its_own(tiny_mnist, tmp_path, monkeypatch):
     monkeypatch.setattr(loops, "ROUNDS", 1)
     monkeypatch.setattr(loops, "EPOCHS", 2)
     monkeypatch.setattr(loops, "EQUAL", {name: EQUAL[name] for name in NAMES})

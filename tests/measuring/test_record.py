@@ -1,7 +1,5 @@
 """What is measured is kept whole, and docs/measurements.md quotes it word for word."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

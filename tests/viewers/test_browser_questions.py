@@ -1,13 +1,10 @@
 """Questions that come back and lines to put in order, in a browser: by keyboard, in the dark, on a phone."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import DESK, PHONE, Visitor, barriers
+from browser import DESK, PHONE, barriers
 
 from course_utils.checks.judges import standing, worked
 from course_utils.viewers import recall
@@ -17,13 +14,6 @@ SHELL = (
     '<meta name="viewport" content="width=device-width"><title>A notebook</title>'
     "<body><main><h1>A notebook</h1>{}</main></body></html>"
 )
-
-
-@pytest.fixture
-def visitor(chromium: Any) -> Iterator[Visitor]:
-    visitor = Visitor(chromium)
-    yield visitor
-    visitor.leave()
 
 
 def write(folder: Path, name: str, part: str) -> str:

@@ -1,7 +1,5 @@
 """Drawings of models: their numbers are those of the models, and they say in words what they show."""
 
-from __future__ import annotations
-
 from xml.etree import ElementTree
 
 import pytest

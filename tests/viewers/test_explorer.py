@@ -1,7 +1,5 @@
 """The latent explorer without a browser: what a page holds, and that it computes what PyTorch computes."""
 
-from __future__ import annotations
-
 import json
 import re
 import time
@@ -12,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from IPython.display import display
+from IPython.testing.globalipapp import start_ipython
 from IPython.utils.capture import capture_output
 from pages import content_of
 
@@ -47,7 +46,7 @@ def layers(arrays: dict[str, np.ndarray], names: list[str], x: np.ndarray) -> np
     return x
 
 
-def test_a_page_is_one_small_file_that_loads_nothing(model: models.VAE, digits: Dataset) -> None:
+def test_a_page_is_one_small_file_that_loads_nothing(model, digits):
     page = explorer.page(model, digits)
     assert len(page.encode()) < 3_000_000
     assert "http:" not in page and "https:" not in page
@@ -57,7 +56,7 @@ def test_a_page_is_one_small_file_that_loads_nothing(model: models.VAE, digits: 
     assert "default-src 'none'" in page
 
 
-def test_the_weights_in_a_page_decode_as_pytorch_does(model: models.VAE, digits: Dataset) -> None:
+def test_the_weights_in_a_page_decode_as_pytorch_does(model, digits):
     """The difference that the page states is the one it has, and it is small."""
     page = explorer.page(model, digits)
     content, arrays = content_of(page)
@@ -70,7 +69,7 @@ def test_the_weights_in_a_page_decode_as_pytorch_does(model: models.VAE, digits:
     assert largest < WORST
 
 
-def test_the_weights_in_a_page_encode_as_pytorch_does(model: models.VAE, digits: Dataset) -> None:
+def test_the_weights_in_a_page_encode_as_pytorch_does(model, digits):
     content, arrays = content_of(explorer.page(model, digits))
     mu, logvar = evaluation.posterior(model, digits.test_images)
     pixels = digits.test_images.flatten(1).numpy()
@@ -79,7 +78,7 @@ def test_the_weights_in_a_page_encode_as_pytorch_does(model: models.VAE, digits:
         assert np.abs(ours - truth.numpy()).mean() < 0.02
 
 
-def test_a_page_carries_means_labels_and_grey_images(model: models.VAE, digits: Dataset) -> None:
+def test_a_page_carries_means_labels_and_grey_images(model, digits):
     content, arrays = content_of(explorer.page(model, digits))
     means = arrays["means"].reshape(382, content["latent"]) / 1000
     assert np.allclose(means, evaluation.codes(model, digits.test_images).numpy(), atol=6e-4)
@@ -88,9 +87,7 @@ def test_a_page_carries_means_labels_and_grey_images(model: models.VAE, digits: 
     assert np.abs(images - digits.test_images.numpy()).max() < 0.51 / explorer.GREYS
 
 
-def test_sliders_come_in_the_order_of_the_kl_numbered_as_in_the_lessons(
-    model: models.VAE, digits: Dataset
-) -> None:
+def test_sliders_come_in_the_order_of_the_kl_numbered_as_in_the_lessons(model, digits):
     content, _ = content_of(explorer.page(model, digits))
     kl = evaluation.kl_per_dimension(model, digits.test_images)
     expected = kl.argsort(descending=True, stable=True)[: explorer.SLIDERS]
@@ -100,13 +97,13 @@ def test_sliders_come_in_the_order_of_the_kl_numbered_as_in_the_lessons(
     assert content["first"] == (model.latent_dim == 2) != ("numbered from 0" in content["sliderNote"])
 
 
-def test_a_plane_is_its_own_map() -> None:
+def test_a_plane_is_its_own_map():
     means = np.random.default_rng(0).standard_normal((50, 2))
     axes, centre, *_ = explorer.plane(means)
     assert np.array_equal((means - centre) @ axes.T, means)
 
 
-def test_a_map_of_more_dimensions_shows_the_two_leading_principal_components() -> None:
+def test_a_map_of_more_dimensions_shows_the_two_leading_principal_components():
     rng = np.random.default_rng(0)
     means = rng.standard_normal((500, 5)) * [0.1, 4, 0.1, 1, 0.1] + 7
     axes, centre, _, note = explorer.plane(means)
@@ -115,9 +112,7 @@ def test_a_map_of_more_dimensions_shows_the_two_leading_principal_components() -
     assert "100% of their variance" in note
 
 
-def test_a_map_of_fewer_points_is_the_same_map(
-    model: models.VAE, digits: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_map_of_fewer_points_is_the_same_map(model, digits, monkeypatch):
     """Axes, order and names agree between the live explorer and the smaller page that a notebook saves."""
     monkeypatch.setattr(explorer, "SAVED_POINTS", 50)
     whole, part = explorer.explore(model, digits).live().meta, content_of(explorer.page(model, digits))[0]
@@ -126,7 +121,7 @@ def test_a_map_of_fewer_points_is_the_same_map(
     assert "382 test images" in whole["mapNote"] and "50 test images" in part["mapNote"]
 
 
-def test_a_class_name_cannot_end_the_data_and_a_title_is_text(digits: Dataset) -> None:
+def test_a_class_name_cannot_end_the_data_and_a_title_is_text(digits):
     names = ["</script><b>", *digits.class_names[1:]]
     page = explorer.page(models.VAE(2), replace(digits, name="a < b", class_names=tuple(names)))
     assert "</script><b>" not in page and "on a &lt; b</title>" in page
@@ -144,7 +139,7 @@ def refused(model: models.Model, dataset: Dataset) -> str:
     return str(first.value)
 
 
-def test_models_that_a_page_cannot_compute_are_refused(digits: Dataset) -> None:
+def test_models_that_a_page_cannot_compute_are_refused(digits):
     assert "CVAE is not" in refused(models.CVAE(2), digits)
     assert "ConvVAE is not" in refused(models.ConvVAE(2), digits)
     assert "Autoencoder is not" in refused(models.Autoencoder(2), digits)
@@ -161,18 +156,10 @@ def shown(thing: object) -> list[dict[str, Any]]:
     return [output.data for output in captured.outputs]
 
 
-@pytest.fixture
-def in_ipython() -> None:
-    """`display` publishes, as in a notebook."""
-    from IPython.testing.globalipapp import start_ipython
-
-    start_ipython()
-
-
-@pytest.mark.usefixtures("in_ipython")
 def test_a_watched_cell_shows_the_widget_and_saves_a_page_which_is_left_where_nobody_watches(
-    digits: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    digits, monkeypatch
+):
+    start_ipython()  # so that `display` publishes, as in a notebook
     explored = explorer.explore(models.VAE(2), digits)
     monkeypatch.delenv("TQDM_DISABLE", raising=False)
     live, saved = shown(explored)
@@ -184,7 +171,7 @@ def test_a_watched_cell_shows_the_widget_and_saves_a_page_which_is_left_where_no
     assert set(first) == {"text/html", "text/plain"}
 
 
-def test_what_a_notebook_saves_is_small_and_always_the_same(model: models.VAE, digits: Dataset) -> None:
+def test_what_a_notebook_saves_is_small_and_always_the_same(model, digits):
     explored = explorer.explore(model, digits)
     bundle = explored._repr_mimebundle_()
     assert len(bundle["text/html"].encode()) < 1_300_000
@@ -192,7 +179,7 @@ def test_what_a_notebook_saves_is_small_and_always_the_same(model: models.VAE, d
     assert bundle["text/plain"] == repr(explored)
 
 
-def test_the_kernel_answers_the_front_end_with_pytorch_s_images(model: models.VAE, digits: Dataset) -> None:
+def test_the_kernel_answers_the_front_end_with_pytorch_s_images(model, digits):
     live = explorer.explore(model, digits).live()
     sent: list[tuple[dict[str, int], list[bytes]]] = []
     live.send = lambda content, buffers: sent.append((content, buffers))
@@ -208,9 +195,7 @@ def test_the_kernel_answers_the_front_end_with_pytorch_s_images(model: models.VA
     assert np.allclose(np.frombuffer(parameters[0], "<f4"), truth, atol=1e-6)
 
 
-def test_an_answer_takes_less_than_a_tenth_of_a_second_of_a_processor(
-    model: models.VAE, digits: Dataset
-) -> None:
+def test_an_answer_takes_less_than_a_tenth_of_a_second_of_a_processor(model, digits):
     live = explorer.explore(model, digits).live()
     live.send = lambda content, buffers: None
     begun = time.process_time()

@@ -1,7 +1,5 @@
 """Questions on earlier sections: right answers are what the package computes, and ideas come back spaced."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections import defaultdict
