@@ -266,6 +266,14 @@ def test_a_log_weight_is_the_log_ratio_of_the_joint_to_the_posterior(samples, im
     assert len(z.flatten(0, 1).unique(dim=0)) == samples * images
 
 
+@pytest.mark.parametrize("logvar", [-4.0, 0.0, 3.0])
+def test_the_log_density_of_a_gaussian_is_that_of_torch_distributions(logvar):
+    z, mu = noise(7, 5, 3), noise(5, 3, seed=1)
+    expected = Normal(mu, math.exp(logvar / 2)).log_prob(z).sum(-1)
+    found = objectives.gaussian_log_density(z, mu, torch.full((5, 3), logvar).double())
+    torch.testing.assert_close(found, expected)
+
+
 @pytest.mark.parametrize("samples", [1, 50])
 @pytest.mark.parametrize("shift", [-1000.0, 0.0, 1000.0])
 def test_the_bound_is_the_log_of_the_mean_weight(shift, samples):
