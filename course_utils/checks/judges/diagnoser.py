@@ -81,7 +81,7 @@ def explains(value: np.ndarray, look: Seen) -> bool:
             far = np.where(_close(part, actual, 0), 0, np.abs(actual - part) / (1 + np.abs(look.right)))
         largest.append(np.nan_to_num(far, nan=np.inf).max(initial=0))
     left, whole = largest
-    return bool(50 * left <= whole and left <= max(1e-5, whole / 500))
+    return bool(50 * left <= whole and left <= max(2e-6, whole / 500))
 
 
 def told(looks: Sequence[Seen], tolerance: float = 1e-4) -> str:
