@@ -251,7 +251,7 @@ os.chdir("/")
     ),
     "endless output": Attack("while True: print('x' * 1000)", "OUTPUT|MEMORY"),
     "endless errors": Attack("import sys\nwhile True: print('x' * 10_000, file=sys.stderr)", "OUTPUT|MEMORY"),
-    "one huge display": Attack("display({'text/plain': 'x' * (200 * 10**6)}, raw=True)", "OUTPUT|MEMORY"),
+    "one huge display": Attack("display({'text/plain': 'x' * (50 * 10**6)}, raw=True)", "OUTPUT|MEMORY"),
     # On a busy machine these wait until their messages are read.
     "a display larger than any message may be": Attack(
         "display({'text/plain': 'x' * (300 * 10**6)}, raw=True)", "MESSAGES|OUTPUT|TIMEOUT|MEMORY|WAITING"
@@ -376,7 +376,7 @@ except ImportError: pass
     "evidence of NaN": FORGE + "import numpy as np\nfrom course_utils.checks.probes import evidence as e\n"
     "publish(lambda seed: pack(seed) | {'evidence': e.pack({'kl': np.full((5, 3), np.nan), 'single': np.full((1, 1), np.nan)})})",
     "evidence without end": Attack(
-        FORGE + "publish(lambda seed: pack(seed) | {'note': 'x' * (200 * 10**6)})", "OUTPUT|MEMORY"
+        FORGE + "publish(lambda seed: pack(seed) | {'note': 'x' * (50 * 10**6)})", "OUTPUT|MEMORY"
     ),
     "evidence with a shape too large": Attack(
         FORGE

@@ -104,6 +104,7 @@ def made(names: Sequence[str], homes: Path) -> Iterator[None]:
     """Accounts with homes that are closed to others, gone at the end."""
     with ExitStack() as stack:
         for name in names:
+            subprocess.run(["userdel", "--force", name], capture_output=True)  # of a run that was killed
             subprocess.run(["useradd", "--no-create-home", "--home-dir", homes / name, name], check=True)
             stack.callback(subprocess.run, ["userdel", "--force", name], check=True)
             (homes / name).mkdir(0o700)

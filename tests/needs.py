@@ -29,7 +29,7 @@ def _postgres() -> str:
 
 def _hub() -> str:
     if importlib.util.find_spec("jupyterhub") is None:
-        return "jupyterhub is not installed: it comes with the extra 'hub'."
+        return "jupyterhub is not installed: it comes with the extra 'test'."
     if not shutil.which("configurable-http-proxy"):
         return "JupyterHub's proxy is not here: `npm install -g configurable-http-proxy` installs it."
     return accounts.missing()
