@@ -217,10 +217,16 @@ def solve(student: Person, solution: Path) -> None:
     assert answer == {"success": True, "value": {}}  # nothing failed
 
 
-def by_hand(instructor: Person, student: Person) -> None:
-    """Points and a comment, as formgrader's page sends them."""
+def submission(instructor: Person, student: Person) -> str:
+    """Under which number formgrader has somebody's notebook."""
     every = formgrader(instructor, f"submitted_notebooks/{ASSIGNMENT}/theory", method="GET")
     (notebook,) = (one["id"] for one in every if one["student"] == student.name)
+    return notebook
+
+
+def by_hand(instructor: Person, student: Person) -> None:
+    """Points and a comment, as formgrader's page sends them."""
+    notebook = submission(instructor, student)
     given = {"grade": {"manual_score": 2.5}, "comment": {"manual_comment": "Which step is Jensen's?"}}
     for kind, content in given.items():
         found = formgrader(instructor, f"{kind}s?submission_id={notebook}", method="GET")
@@ -280,6 +286,16 @@ def test_feedback_with_points_and_comment_by_hand_is_read_by_its_owner(term):
         text = student.own("GET", f"api/contents/{page}")["content"]
         assert f"theory (Score: {score})" in text
         assert ("Which step is Jensen" in text) == (student is term.ada)
+
+
+@on_a_hub
+def test_another_instructor_reads_an_answer_beside_its_rubric_and_what_was_written(term):
+    path = f"user/{GRADER}/formgrader/submissions/{submission(term.emmy, term.bob)}/"
+    with term.emmy.answer("GET", path) as answer:
+        page = answer.read().decode()
+    beside = page.partition('data-question="derivation"')[2].partition("</section>")[0]
+    assert re.findall(r'aria-keyshortcuts="(\w)"', beside) == [*"abcdxyz1"]
+    assert beside.count("Which step is Jensen") == 2 and "Model answer" in beside  # to read, and to use
 
 
 @on_a_hub
