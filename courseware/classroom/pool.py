@@ -126,7 +126,7 @@ def _begin(work: Callable, ready: Callable[[], object]) -> None:
 def unprotected(address: str) -> bool:
     """Whether work for a scheduler there, and its results, can be read and changed on the way."""
     scheme, _, rest = address.partition("://")
-    here = re.match(r"localhost|127\.|\[?::1\b", rest or scheme)
+    here = re.match(r"(localhost|127(\.\d+){3}|\[?::1\]?)(:\d+)?$", rest or scheme)
     return scheme not in ("tls", "wss", "inproc") and not here
 
 

@@ -44,14 +44,15 @@ def test_a_terminal_knows_the_command_of_the_course(student):
     """As JupyterLab asks for a terminal and types into it, without the page around it."""
     ask = urllib.request.Request(f"{student}/api/terminals", b"", {"Authorization": "token T"})
     name = json.load(urllib.request.urlopen(ask))["name"]
-    typed = json.dumps(["stdin", "command -v course\r"])
+    typed = json.dumps(["stdin", "command -v course; echo $((1 + 1)) said\r"])
     shell = create_connection(f"{student}/terminals/websocket/{name}?token=T".replace("http", "ws", 1), 60)
     shell.send(typed)
     shown = ""
-    while str(lab.PROGRAMS / "course") not in shown:
+    while "2 said" not in shown:
         kind, said = json.loads(shell.recv())
         shown += said if kind == "stdout" else ""
     shell.close()
+    assert str(lab.PROGRAMS / "course") in shown
 
 
 def test_run_all_shows_every_figure_and_stops_nowhere(chromium, student):

@@ -144,7 +144,8 @@ def test_with_certificates_only_who_has_one_is_let_in(tmp_path):
 @pytest.mark.parametrize(
     ("address", "told"),
     [("tcp://grader:8786", True), ("10.0.0.7:8786", True), ("tls://grader:8786", False),
-     ("tcp://127.0.0.1:8786", False), ("localhost:8786", False), ("tcp://[::1]:8786", False)],
+     ("tcp://127.0.0.1:8786", False), ("localhost:8786", False), ("tcp://[::1]:8786", False),
+     ("tcp://localhost.example.org:8786", True), ("127.0.0.1.example.org:8786", True)],
 )  # fmt: skip
 def test_an_address_beyond_this_machine_without_certificates_is_told(address, told):
     assert pool.unprotected(address) == told
