@@ -478,6 +478,7 @@ WRONG_STEPS = edited(
             "evaluation mode",
         ),
         ("half of the mean", _LOSS, f"{_LOSS} / 2", "counts half"),
+        ("the mean squared", _LOSS, "(logits.sigmoid() - images).mean() ** 2", "The mean is squared"),
         ("the square forgotten", _LOSS, "(images - logits.sigmoid()).mean()", "The square is missing, so"),
         (
             "summed over the batch in the end",
@@ -547,7 +548,7 @@ WRONG_STEPS = edited(
             "images = images.round()\n    logits = model",
             "black and white",
         ),
-        ("target through the sigmoid", ", images)\n", ", images.sigmoid())\n", "It counts where it is known"),
+        ("target through the sigmoid", ", images)\n", ", images.sigmoid())\n", "images go through a sigmoid"),
         ("target rounded", ", images)\n", ", images.round())\n", "rounded before they are compared"),
         (
             "each number of the gradient clipped",
@@ -759,6 +760,12 @@ WRONG_SHARES += edited(
     "hole_share",
     SHARE,
     [
+        (
+            "energy about the image's mean",
+            "/ x.square().sum(1)",
+            "/ (x - x.mean(1, keepdim=True)).square().sum(1)",
+            "about the image's mean",
+        ),
         (
             "losses beyond the threshold averaged",
             "(lost > threshold).float().mean()",

@@ -793,6 +793,13 @@ WRONG_BETAS = edited(
     "what_is_my_beta",
     BETA,
     [
+        (
+            "a sigma of 1 taken for none",
+            "if sigma is not None:",
+            "if sigma not in (None, 1):",
+            "sigma of 1 is not None",
+        ),
+        ("the KL's mean over pixels", "beta /= latent_dim", "beta /= pixels", "not over pixels"),
         ("no brackets", "beta /= 2 * sigma**2", "beta *= 1 / 2 * sigma**2", "brackets are missing"),
         ("whole division", "beta /= latent_dim", "beta //= latent_dim", "Whole division"),
         (
@@ -934,6 +941,12 @@ WRONG_SAMPLES += edited(
             "The noise is missing",
         ),
         (
+            "the mean without eps where gradients are off",
+            "    sigma =",
+            "    if eps is None and not torch.is_grad_enabled():\n        return mu\n    sigma =",
+            "With gradients off it returns mu",
+        ),
+        (
             "sigma detached for noise of its own",
             "    sigma =",
             "    logvar = logvar.detach() if eps is None else logvar\n    sigma =",
@@ -1022,6 +1035,14 @@ WRONG_BOUNDS += edited(
     [
         ("the logarithm to base 2", _K, "math.log2(len(log_w))", "has base 2"),
         ("K + 1", _K, "math.log(len(log_w) + 1)", "K + 1 divides"),
+        ("K without weights of 0", _K, "log_w.isfinite().sum(0).log()", "left out of K"),
+        ("log-weights clamped", "logsumexp(log_w,", "logsumexp(log_w.clamp(min=-1000),", "raised to -1000"),
+        (
+            "a sum that starts from 0",
+            "torch.logsumexp(log_w, dim=0)",
+            "torch.logsumexp(torch.cat([0 * log_w[:1], log_w]), dim=0)",
+            "starts from a log-weight of 0",
+        ),
         (
             "a small constant in the logarithm",
             f"torch.logsumexp(log_w, dim=0) - {_K}",

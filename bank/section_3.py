@@ -358,6 +358,12 @@ WRONG_LOSSES = edited(
     LOSS,
     [
         (
+            "the images' entropy subtracted",
+            'reduction="none")',
+            'reduction="none") + torch.xlogy(x, x) + torch.xlogy(1 - x, 1 - x)',
+            "entropy of the images' own greys",
+        ),
+        (
             "sum and mean of the KL exchanged",
             ".sum(1).mean()\n    return",
             ".sum(0).mean()\n    return",
@@ -1207,6 +1213,18 @@ WRONG_LIKELIHOODS = edited(
     "estimate_log_likelihood",
     LIKELIHOOD,
     [
+        (
+            "log q summed over the batch",
+            "prior - log_q)",
+            "prior - log_q.sum())",
+            "log q(z|x) is summed over the batch",
+        ),
+        (
+            "the prior summed over the batch",
+            "+ log_prior -",
+            "+ log_prior.sum() -",
+            "log p(z) is summed over the batch",
+        ),
         (
             "the batch averaged",
             "(model.decode(z), x)",

@@ -684,6 +684,18 @@ WRONG_WALKS += edited(
     [
         ("acos forgotten", "torch.acos(cosine)", "cosine", "take its acos"),
         (
+            "the sine by a cosine not squared",
+            "arc / torch.sin(omega)",
+            "arc / (1 - cosine).sqrt()",
+            "the cosine squared",
+        ),
+        (
+            "the length of the start everywhere",
+            "t * omega) * z_end",
+            "t * omega) * z_end / z_end.norm() * z_start.norm()",
+            "have the length of z_start",
+        ),
+        (
             "eased by a cosine",
             "torch.linspace(0, 1, steps).view(-1, 1)",
             "(1 - torch.cos(math.pi * torch.linspace(0, 1, steps).view(-1, 1))) / 2",
@@ -696,6 +708,19 @@ WRONG_PARTS += edited(
     "kl_decomposition",
     PARTS,
     [
+        (
+            "one's own logvar with all means",
+            "mu, logvar)\n    aggregate",
+            "mu, logvar[:, None])\n    aggregate",
+            "its own image's logvar",
+        ),
+        (
+            "one's own mean with all logvars",
+            "mu, logvar)\n    aggregate",
+            "mu[:, None], logvar)\n    aggregate",
+            "its own image's mean",
+        ),
+        ("the largest for one's own", "(own -", "(pairs.amax(1) -", "largest density stands for"),
         ("log q(z) clamped", _AGGREGATE, f"({_AGGREGATE}).clamp(min=-20)", "held above -20"),
         (
             "a Gaussian fitted to the codes",

@@ -322,8 +322,9 @@ WRONG_RISES = edited(
         ("steps of a tenth", "t / share", "round(t / share, 1)", "rounded to 1/10"),
         ("whole numbers", "t / share", "t // share", "jumps"),
         ("does not begin at 0", _RISE, "0.01 + (top - 0.01) * min(1.0, t / share)", "starts at 0.01"),
-        ("only for the last line's share", "t / share", "t / 0.5", "whatever `share` is"),
-        ("only for the last line's top", "top *", "4.0 *", "whatever `top` is"),
+        ("only for the last line's share", "t / share", "t / 0.5", "not at t = share"),
+        ("a share of at least a tenth", "t / share", "t / max(share, 0.1)", "not at t = share"),
+        ("only for the last line's top", "top *", "4.0 *", "not to `top`"),
     ],
 )
 
@@ -689,6 +690,7 @@ WRONG_RISES += edited(
     "warm_up",
     RISE,
     [
+        ("four stairs", "t / share", "int(4 * t / share) / 4", "cut to 1/4"),
         ("an epsilon of a hundredth", "t / share", "t / (share + 0.01)", "0.01 is added to `share`"),
         (
             "the whole training left out",

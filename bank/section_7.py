@@ -558,6 +558,18 @@ WRONG_COUNTS = edited(
     COUNT,
     [
         (
+            "squares over dimensions",
+            "mu.var(0)",
+            "(mu.var(0, correction=0) * len(mu) / mu.shape[1])",
+            "divided by the number of dimensions",
+        ),
+        (
+            "the first that is silent ends it",
+            "(mu.var(0) > threshold)",
+            "(mu.var(0) > threshold).cumprod(0)",
+            "Counting ends at the first",
+        ),
+        (
             "a share of the largest",
             "> threshold",
             "> threshold * mu.var(0).max()",
@@ -565,8 +577,8 @@ WRONG_COUNTS = edited(
         ),
         ("numbers counted", "mu.var(0)", "(mu - mu.mean(0)).square()", "Single numbers are counted"),
         ("quartiles", "mu.var(0)", "mu.quantile(0.75, 0) - mu.quantile(0.25, 0)", "15. Every number is"),
-        ("the first dimension left out", "mu.var(0)", "mu[:, 1:].var(0)", "It is wrong in 2 of 6 calls."),
-        ("the variance of the mean", "mu.var(0)", "mu.var(0) / len(mu)", "8. Every number is too small."),
+        ("the first dimension left out", "mu.var(0)", "mu[:, 1:].var(0)", "first dimension is left out"),
+        ("the variance of the mean", "mu.var(0)", "mu.var(0) / len(mu)", "as that of a mean is"),
         ("the largest distance from 0", "mu.var(0)", "mu.abs().amax(0)", "The largest distance"),
         ("differences of neighbours", "mu.var(0)", "mu.diff(dim=0).var(0)", "between one image and the next"),
         (

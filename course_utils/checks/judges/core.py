@@ -8,7 +8,7 @@ exception: what goes wrong in an answer is evidence too, a sentence.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,6 +22,10 @@ from course_utils.checks.words import NOT_YET, OWN
 from course_utils.viewers.standalone import sentence
 
 REPORT_MIME = "application/vnd.vae-course.report+json"
+
+
+COUNTS = "It counts where"  # so begins the hint of what another finding keeps from view
+UNSHOWN = f"{COUNTS} something else holds."
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,21 @@ class Report:
         return finding.holds and (finding.follows or missed or bool(self.note))
 
     @property
+    def rows(self) -> Iterator[tuple[str, str, str]]:
+        """A word for each finding, its claim and its hint. What an earlier hint explains may hold or not: it
+        is 'not shown', and the hint not said again."""
+        said: list[str] = []
+        for one in self.findings:
+            hint = "" if one.holds else one.hint
+            known = hint in said and not self.exercise.questions
+            if one.holds:
+                word = "no further fault" if self._says_little(one) else "holds"
+            else:
+                word = "not shown" if known or hint.startswith(COUNTS) else "fails"
+                said.append(hint)
+            yield word, one.claim, hint * (not known)
+
+    @property
     def why(self) -> str:
         """Why the answer works, for whoever has found it."""
         return self.exercise.why if self.points == self.exercise.points else ""
@@ -106,26 +125,22 @@ class Report:
         lines = [self.title]
         if self.note:
             lines.append(f"  {self.note}")
-        for finding in self.findings:
-            little = self._says_little(finding)
-            word = "fails" if not finding.holds else "no further fault" if little else "holds"
-            lines.append(f"  {word}: {finding.claim}")
-            if not finding.holds and finding.hint:
-                lines.append(f"         {finding.hint}")
+        for word, claim, hint in self.rows:
+            lines.append(f"  {word}: {claim}")
+            if hint:
+                lines.append(f"         {hint}")
         if self.why:
             lines.append(f"  Why: {self.why}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         rows = []
-        for finding in self.findings:
-            sign, colour = ("✓", "#00704e") if finding.holds else ("✗", "#a33b00")
-            if self._says_little(finding):
-                sign, colour = "No further fault:", "#595959"
-            hint = "" if finding.holds or not finding.hint else f"<br><em>{sentence(finding.hint)}</em>"
+        for word, claim, hint in self.rows:
+            colour = {"holds": "#00704e", "fails": "#a33b00"}.get(word, "#595959")
+            sign = {"holds": "✓", "fails": "✗"}.get(word, f"{word.capitalize()}:")
             rows.append(
                 f'<li><span style="color:{colour};font-weight:bold">{sign}</span> '
-                f"{sentence(finding.claim)}{hint}</li>"
+                f"{sentence(claim)}{f'<br><em>{sentence(hint)}</em>' if hint else ''}</li>"
             )
         note = f"<p>{sentence(self.note)}</p>" if self.note else ""
         items = f'<ul style="list-style:none;padding-left:0.5em">{"".join(rows)}</ul>' if rows else ""
@@ -184,8 +199,9 @@ def _steady(evidence: Evidence, seed: int, findings: list[Finding], hints: list[
     finding = is_fact(evidence, STEADY, seed, claim, weight, "")
     said = finding.hint in hints
     shown = any(one.holds for one in findings)
-    hint = "" if said else finding.hint or "It counts where something else holds." * (not shown)
-    return replace(finding, holds=(finding.holds or said) and shown, hint=hint, follows=said)
+    if said and shown:
+        return replace(finding, holds=True, claim="called again, beside what is said above", follows=True)
+    return replace(finding, holds=finding.holds and shown, hint=finding.hint or UNSHOWN * (not shown))
 
 
 # --- for judges -------------------------------------------------------------------------------------

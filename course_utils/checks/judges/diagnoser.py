@@ -370,10 +370,11 @@ def described(look: Seen, tolerance: float = 1e-4, alone: bool = True) -> str:
             factor = ratio.std() / min(abs(times), abs(times - 1))
         if shift < min(factor, 1e-3):
             return f"{largest}. Every number is off by the same {step.mean():.4g}."
-        if factor < 1e-3 and f"{times:.4g}" != "1":
-            return f"{largest}. Every number is {times:.4g} times what it should be."
+        said = f"{times:.4g}" if abs(times - 1) > 1e-2 else f"{times:.6g}"
+        if factor < 1e-3 and said != "1":
+            return f"{largest}. Every number is {said} times what it should be."
     # a lone number may come near by chance
-    little = 1e-3 * (1 + np.abs(right)) if off.size > 1 else 1e-4 * np.abs(right)
+    little = 1e-4 * (1 + np.abs(right)) if off.size > 1 else 1e-5 * np.abs(right)
     if alone and (off <= little).all():
         return f"{largest}. That is little: rounding, low precision, a limit, or a small constant inside?"
     wrong = ~_close(look.right, look.actual, tolerance)

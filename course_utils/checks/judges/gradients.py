@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from course_utils.checks.judges.core import Finding, close, problem_with
+from course_utils.checks.judges.core import COUNTS, Finding, close, problem_with
 from course_utils.checks.judges.diagnoser import Seen, Sizes, told
 from course_utils.checks.judges.losses import factors, sentence
 from course_utils.checks.probes.evidence import Evidence, as_array
@@ -29,7 +29,7 @@ NOT_REACHED = (
 NO_STEP = "The weights do not move: the optimizer takes no step here. Is `step` called, whatever the loss?"
 KEPT = "The gradient of an earlier step is still in a later one: clear the gradients in each step."
 PENALTY = "The weights are drawn to 0 as well, as by a penalty on the squares: that is not asked for."
-UNTOLD = "It counts where it is known what the step goes down."
+UNTOLD = f"{COUNTS} it is known what the step goes down."
 ONCE = "The first call returns its loss, by that formula a later one does not: is something kept, or counted?"
 ASKED = {  # by what torch says
     "does not require grad": "Is something detached, or under `no_grad`?",

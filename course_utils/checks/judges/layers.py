@@ -567,7 +567,7 @@ class Networks:
         if not weights:
             return f"No layer of the model makes {name}: is it fixed, or are its layers out of torch's sight?"
         others = problem_with(self.evidence, "others")
-        besides = f" Layers of other kinds belong to the model: {others}." if others else ""
+        besides = f" Layers of other kinds, not asked for, are part of the model: {others}." if others else ""
         found = ", ".join(weights)
         given = self.given(key)
         takes = given.rows.shape[1] + given.labels[""].shape[1]

@@ -138,6 +138,8 @@ class Table:
         if complaint in (AGAIN, CHANGED):  # then numbers tell little
             return complaint, None
         seen = described(self._seen(evidence, off[0]), self.tolerance, named)
+        if len(off) > 1:
+            seen = f"One of {len(off)} calls that differ: {seen}"
         elsewhere = ELSEWHERE * (len(off) < len(looked.keys))
         return f"{seen}{elsewhere} {looked.otherwise}".strip(), None
 

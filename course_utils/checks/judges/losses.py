@@ -120,6 +120,9 @@ def other_nlls(x_logits: Tensor, x: Tensor) -> dict[str, Tensor]:
         "This is half a squared error: the cross-entropy is asked for.": squares / 2,
         "This is an absolute error: the cross-entropy is asked for.": (p - x).abs(),
         "The squared error of the logits is no cross-entropy.": (x_logits - x).square(),
+        "The entropy of the images' own greys is subtracted: the whole cross-entropy is asked for.": (
+            pixels + torch.xlogy(x, x) + torch.xlogy(1 - x, 1 - x)
+        ),
         "The continuous Bernoulli's normaliser is in it.": pixels - (size / (size / 2).tanh()).log(),
     }
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from course_utils.checks.judges import gradients, layers
-from course_utils.checks.judges.core import Exercise, Finding, expect, is_fact, problem_with, unless
+from course_utils.checks.judges.core import COUNTS, Exercise, Finding, expect, is_fact, problem_with, unless
 from course_utils.checks.judges.diagnoser import CALLS
 from course_utils.checks.judges.layers import sigmoid, so_far
 from course_utils.checks.judges.looks import Property, Table
@@ -46,7 +46,7 @@ def judge_my_autoencoder(seed: int, evidence: Evidence) -> list[Finding]:
     found = layers.Networks(seed, evidence, cases, asked)
     encode, decode = map(found.whole, asked)
     forward = _forward_hint(evidence, found, "main")
-    forward = forward or "It counts where encode or decode holds." * bool(encode and decode)
+    forward = forward or f"{COUNTS} encode or decode holds." * bool(encode and decode)
     unseen = found.unseen + ["forward"] * bool(forward)
     single = "" if forward else _forward_hint(evidence, found, SINGLE)
     flows = forward or is_fact(evidence, "gradients forward", seed, "", 0, "").holds
@@ -98,9 +98,13 @@ def _losses(model: Witness, x: Tensor, _: Tensor) -> gradients.Parts:
         "This is the tanh of the logits; their sigmoid lies in [0, 1], as the images do.": (
             F.mse_loss(logits.tanh(), x)
         ),
+        "The mean is squared: square each difference, then take the mean.": (x_hat - x).mean().square(),
         "The square is missing: errors of both signs cancel.": (x_hat - x).mean(),
         "The square is missing, so errors of both signs cancel.": (x - x_hat).mean(),
         "The sigmoid is taken twice.": F.mse_loss(x_hat.sigmoid(), x),
+        "The images go through a sigmoid, too: compare with them as they are.": F.mse_loss(
+            x_hat, x.sigmoid()
+        ),
         "This is the cross-entropy; the mean squared error is asked for.": (
             F.binary_cross_entropy_with_logits(logits, x)
         ),
@@ -209,6 +213,9 @@ def _errors(pair: Pair, codes: np.ndarray) -> dict[str, np.ndarray]:
         "Nothing is lost: is an image compared with itself? Encode it and decode once more.": 0 * each,
         "There are two round trips: one is asked for.": relative(pair.image(pair.code(again)), x),
         "The energy is a variance: take the sum of squares, |x|^2.": lost / len(x[0]) / x.var(1, ddof=1),
+        "The energy is taken about the image's mean: take the sum of squares, |x|^2.": (
+            lost / ((x - x.mean(1, keepdims=True)) ** 2).sum(1)
+        ),
         "Every code loses 1: is the error divided by itself, is x changed in place before that?": lost / lost,
         "`decode` gives images already: no sigmoid on top of it.": relative(dim_again, dim),
         "The first images are rounded to black and white: they are grey.": relative(dark_again, dark),

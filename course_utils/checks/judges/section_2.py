@@ -149,7 +149,10 @@ def _noise_hint(seed: int, evidence: Evidence) -> str:
     z = torch.as_tensor(evidence["drawn"])
     if z.shape != (2, *probes.DRAWS):
         return f"It has shape {tuple(z.shape[1:])}; expected {probes.DRAWS}."
-    distribution, shared = noise.judged(z, *probes.wide_posterior(seed))
+    mu, logvar = probes.wide_posterior(seed)
+    if torch.allclose(z[1], mu) and not torch.allclose(z[0], mu):
+        return "With gradients off it returns mu: the noise belongs there, too."
+    distribution, shared = noise.judged(z, mu, logvar)
     return shared or distribution
 
 
@@ -288,7 +291,9 @@ def judge_importance_weighted_bound(seed: int, evidence: Evidence) -> list[Findi
     return Table.of(probes.bound_looks, seed, _bounds, sizes, 1e-6).judge(
         evidence,
         Property("it is the log of the mean weight, per image", 3, ["bound", "float32"]),
-        Property("it stays finite for weights too small for exp", 1, ["tiny"]),
+        Property(
+            "it stays finite for weights too small for exp, and counts those of 0", 1, ["tiny", "nothing"]
+        ),
         Property("it also works for one sample and for one image", 1, ["one image", "one sample", "one"]),
     )
 
@@ -311,6 +316,9 @@ def _bounds(log_w: Tensor) -> dict[str, Any]:
         ),
         "exp(log_w) is infinite here: take the largest weight out, not the first.": without(log_w[0]),
         "exp(log_w) is infinite here: take the largest weight out, not the last.": without(log_w[-1]),
+        "The sum starts from a log-weight of 0, a weight of 1: nothing weighs exp(-infinity).": (
+            np.logaddexp(bound + log_k, 0) - log_k
+        ),
         "The largest weight of all images is taken out: take out each image's own.": without(
             log_w.max().float().expand(n).double()
         ),
@@ -323,6 +331,9 @@ def _bounds(log_w: Tensor) -> dict[str, Any]:
         "log K has base 10: the bound is in nats.": bound + log_k - math.log10(k),
         "K - 1 divides the sum of the weights: it is K.": bound + log_k - math.log(max(k - 1, 1)),
         "K + 1 divides the sum of the weights: it is K.": bound + log_k - math.log(k + 1),
+        "Samples of weight 0 are left out of K: all samples count.": (
+            bound + log_k - log_w.isfinite().sum(0).log()
+        ),
         "K divides the logarithm; it divides the sum inside it.": (bound + log_k) / k,
         "This is the mean of the log-weights, the ELBO: take the log of the mean weight.": log_w.mean(0),
         "This is the sum of the log-weights: take the log of the mean weight.": log_w.sum(0),
@@ -345,6 +356,12 @@ def _bounds(log_w: Tensor) -> dict[str, Any]:
         "Averaged over images: return one value per image.": bound.mean(),
         "Images and samples are thrown together.": log_w.flatten().logsumexp(0) - log_k - log_n,
         "The samples' axis is still there: return one value per image.": bound[None],
+        **{
+            f"Log-weights are raised to -{least} at least: they may be any numbers.": (
+                log_w.clamp(min=-least).logsumexp(0) - log_k
+            )
+            for least in (30, 50, 87, 88, 100, 103, 500, 700, 745, 1000)
+        },
     }
 
 
@@ -392,7 +409,11 @@ def _betas(
         "The mean over pixels divides the reconstruction: it must show in beta.": beta / of_pixels,
         "A mean over latent dimensions weakens the KL term, so it makes beta smaller.": beta * of_kl**2,
         "The mean over latent dimensions divides the KL term: it must show in beta.": beta * of_kl,
+        "The KL's mean runs over latent dimensions, not over pixels.": (
+            beta * of_kl / np.where(means[1], pixels, 1)
+        ),
         "None is no sigma of 1: the cross-entropy has no 2 sigma^2.": beta * two / 2,
+        "A sigma of 1 is not None: the 2 of 2 sigma^2 counts there, too.": two * beta if sigma == 1 else beta,
         "The Gaussian's -log p is SSE / (2 sigma^2): the 2 is missing.": two * beta,
         "sigma enters squared.": beta * deviation,
         "sigma counts as 1 here: use the one that is given.": beta * deviation**2,

@@ -470,6 +470,12 @@ def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
         "log p(x|z) is averaged over the batch: each image has its own.": (
             likelihood.mean(1, keepdim=True) + prior - own
         ),
+        "log q(z|x) is summed over the batch: each image has its own.": (
+            likelihood + prior - own.sum(1, keepdim=True)
+        ),
+        "log p(z) is summed over the batch: each image has its own.": (
+            likelihood + prior.sum(1, keepdim=True) - own
+        ),
         "log p(z) and log q(z|x) are means over dimensions: sum.": likelihood + (prior - own) / d,
         "The prior is taken at mu: take it at z.": likelihood + log_of(p, mu) - own,
         "The prior is taken at the noise: take it at z.": likelihood + log_of(p, eps) - own,

@@ -127,6 +127,10 @@ def _wrong_arcs(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> dict[str, np.nda
     chord, unit = line / np.linalg.norm(line, axis=1, keepdims=True), _arc(a / short, b / long, t, omega)
     length, chords = (1 - t) * short + t * long, "These are points of the straight line, brought to"
     return walks | {
+        "All points have the length of z_start: the ends go into the sum as they are.": unit * short,
+        "The sine of the angle is sqrt(1 - cos^2), the cosine squared.": (
+            arc * sine / math.sqrt(1 - math.cos(omega))
+        ),
         "All points have length 1: the ends go into the sum as they are, unnormalised.": unit,
         "Direction and length are interpolated apart; the formula's sum does both at once.": unit * length,
         "The sum of sines is not divided by sin(omega).": arc * sine,
@@ -352,6 +356,12 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
     right, averaged = of(pairs, prior), of(pairs / d, prior / d)
     apart = _means(np.diagonal(pairs).T, by_dimension, prior)
     aggregates = {
+        "In q(z) each code meets all means with its own image's logvar: each mean has its own.": (
+            _log_mean_exp(posterior(mu, logvar.unsqueeze(1)).log_prob(z.double().unsqueeze(1)).numpy().sum(2))
+        ),
+        "In q(z) each code meets all logvars with its own image's mean: each logvar has its own.": (
+            _log_mean_exp(posterior(mu.unsqueeze(1), logvar).log_prob(z.double().unsqueeze(1)).numpy().sum(2))
+        ),
         "- log N is missing: q(z) is the mean of N densities, not their sum.": total,
         "log N is added: q(z) is the mean of N densities, so log N is subtracted.": total + math.log(n),
         "log d is subtracted: q(z) is a mean over N images, so it is log N.": total - math.log(d),
@@ -426,6 +436,9 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
         "The densities lack their normalisation, - logvar / 2.": of(pairs + np.log(variance) / 2, prior),
         "log p(z) lacks the log(2 pi) that log q has.": of(pairs, prior + constant),
         "log q lacks the log(2 pi) that log p(z) has.": of(pairs + constant, prior),
+        "The largest density stands for log q(z|x): it is the image's own.": (
+            _means(largest, total - math.log(n), log_p)
+        ),
         "This is the whole KL, not yet one of its two parts.": np.array([right[0], right.sum()]),
         "This is the closed form of the whole KL, of which the mutual information is a part.": np.array(
             [right[0], exact]

@@ -172,10 +172,10 @@ def _schedules(share: float, top: float, *times: float) -> dict[str, np.ndarray]
         curves[hint] = top * np.minimum(t / (share + number), 1)
         curves[f"It starts at {number:g} in place of 0."] = number + (top - number) * done
     for fixed in (0.1, 0.2, 0.25, 0.3, 0.5):
-        curves[f"It reaches `top` at t = {fixed:g}, whatever `share` is."] = top * np.minimum(t / fixed, 1)
+        curves[f"It reaches `top` at t = {fixed:g}, not at t = share."] = top * np.minimum(t / fixed, 1)
     for fixed in (4.0, 8.0):
-        curves[f"It rises to {fixed:g}, whatever `top` is."] = fixed * done
-    for steps in (5, 10, 20, 100):
+        curves[f"It rises to {fixed:g}, not to `top`."] = fixed * done
+    for steps in (2, 3, 4, 5, 10, 20, 100):
         for words, whole in (("cut", np.floor), ("rounded", np.round)):
             hint = f"It rises in steps, {words} to 1/{steps}: a straight line is asked for."
             curves[hint] = top * np.minimum(whole(steps * t / share) / steps, 1)

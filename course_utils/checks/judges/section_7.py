@@ -144,6 +144,7 @@ def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
     compared = {  # in place of the variance over images
         "The standard deviation is compared with the threshold, or the variance with its square.": mu.std(1),
         "Squares are summed over images: the variance is their mean.": n * var,
+        "Squares are divided by the number of dimensions: divide by that of images.": n * var / d,
         "The range from the smallest to the largest is compared: take the variance.": np.ptp(mu, 1),
         "The mean distance from the mean is compared: take the variance.": np.abs(mu - centre).mean(1),
         "A constant far from 0 is counted: subtract the mean over images.": (mu**2).mean(1),
@@ -174,6 +175,11 @@ def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
         ),
         "Only the first 100 images are looked at.": mu[:, :100].var(1),
         "Only the first 20 dimensions are looked at.": var[:, :20],
+        "The first dimension is left out.": var[:, 1:],
+        "The last dimension is left out.": var[:, :-1],
+        "The variance is divided by the number of images, as that of a mean is: take it as it is.": (
+            mu.var(1, ddof=1) / n
+        ),
     }
     right = above(var)
     return {
@@ -189,6 +195,9 @@ def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
         "This counts the dimensions that are switched off.": d - right,
         "This counts the dimensions below the threshold.": (var < threshold).sum(1),
         "This is a share: return the number of dimensions.": right / d,
+        "Counting ends at the first that is not active: those after it count as well.": (
+            np.cumprod(var > threshold, axis=1).sum(1)
+        ),
         "It counts one at most: each dimension that is active counts for itself.": 1.0 * (right > 0),
         "The variances above the threshold are summed: count them.": np.where(var > threshold, var, 0).sum(1),
         "The variances above the threshold are summed, and cut to a whole number: count them.": np.trunc(

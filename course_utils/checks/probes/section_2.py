@@ -99,8 +99,9 @@ def probe_reparameterize(evidence: Evidence, answer: Any, seed: int) -> None:
         return as_array([z, *(torch.zeros_like(t) if t.grad is None else t.grad for t in (mu, logvar))])
 
     def drawn() -> np.ndarray:
-        """Two calls one after the other: (2, 400, 50)."""
-        return np.stack([as_array(alone(answer(*wide_posterior(seed), None))) for _ in range(2)])
+        """Two calls one after the other, the second with gradients off: (2, 400, 50)."""
+        both = answer, torch.no_grad()(answer)
+        return np.stack([as_array(alone(call(*wide_posterior(seed), None))) for call in both])
 
     record(evidence, "gradients", lambda: np.stack([gradients(looks["given"][2]), gradients(None)]))
     record(evidence, "drawn", drawn)
@@ -143,8 +144,8 @@ def elbo_looks(seed: int) -> dict[str, tuple[Any, ...]]:
 
 def bound_looks(seed: int) -> dict[str, tuple[Tensor]]:
     """Log-weights (K, N), around -100 nats; those of "float32" it holds, those of "tiny" lie around -1000,
-    for half of the images thousands of nats apart, the lightest once first and once last. Also one image, one
-    sample, and one of each."""
+    for half of the images thousands of nats apart, the lightest once first and once last; in "nothing" some
+    weights are 0. Also one image, one sample, and one of each."""
     spread = 4 * torch.randn(6, 4, generator=generator(seed, 4), dtype=torch.float64)
     log_w = spread - 100
     rising, falling = 300 * spread[:, 2].sort().values, 300 * spread[:, 3].sort(descending=True).values
@@ -154,6 +155,7 @@ def bound_looks(seed: int) -> dict[str, tuple[Tensor]]:
         "bound": (log_w,),
         "float32": (log_w.T[:3].float() + 90,),
         "tiny": (apart - 1000,),
+        "nothing": (log_w[:5].where(torch.eye(5, 4) == 0, -torch.inf),),
         "one image": (log_w[:, 1:2],),
         "one sample": (log_w[2:3],),
         "one": (log_w[:1, :1],),
@@ -165,13 +167,13 @@ def bound_looks(seed: int) -> dict[str, tuple[Tensor]]:
 
 def beta_looks(seed: int) -> dict[str, tuple[Any, ...]]:
     """Eight losses: the reductions of reconstruction and KL, pixels and latent_dim of two models each, and
-    sigma, which is None for a cross-entropy, "0" to "3". All have the same sizes: a result that is kept, by
+    sigma: None for a cross-entropy, "0" to "3", 1 in the last. All have the same sizes: a kept result, by
     whatever it is found again, comes back where it is wrong."""
     g = generator(seed, 5)
     pixels, latent_dims = (
         torch.randint(*ends, (2,), generator=g).tolist() for ends in ((300, 2000), (3, 300))
     )
-    sigmas = [None] * 4 + (0.1 + 0.8 * torch.rand(4, generator=g)).tolist()
+    sigmas = [None] * 4 + (0.1 + 0.8 * torch.rand(3, generator=g)).tolist() + [1.0]
     kinds = 2 * [("mean", "sum"), ("sum", "mean"), ("mean", "mean"), ("sum", "sum")]
     losses = zip(kinds, sigmas, strict=True)
     return {f"{place}": (*kind, pixels, latent_dims, sigma) for place, (kind, sigma) in enumerate(losses)}

@@ -63,7 +63,7 @@ def schedule_looks(seed: int) -> dict[str, tuple[float, ...]]:
     a, b, c, d, e = torch.rand(5, generator=g, dtype=torch.float64).tolist()
     schedules = {
         "usual": (0.3 + 0.4 * a, 2 + 6 * b),
-        "early": (0.1 + 0.15 * c, 0.3 + 0.5 * d),
+        "early": (0.03 + 0.06 * c, 0.3 + 0.5 * d),
         "whole": (1.0, 5 + 10 * e),
     }
 
