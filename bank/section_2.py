@@ -910,6 +910,12 @@ WRONG_KLS += edited(
     "gaussian_kl",
     KL,
     [
+        (
+            "the first image's logvar",
+            "return",
+            "logvar = logvar[:1].expand_as(mu)\n    return",
+            "first image's logvar",
+        ),
         ("free bits", "0.5 * (mu**2 + logvar.exp() - 1 - logvar)", _KL_FLOOR, "free bits"),
         ("log sigma for log sigma^2", " - logvar", " - (logvar / 2).exp().log()", "which is logvar itself"),
         (
@@ -926,7 +932,7 @@ WRONG_KLS += edited(
             "read it as sigma",
         ),
         ("NumPy returned", " - logvar)", " - logvar).numpy()", "a tensor is asked for"),
-        ("a factor near 1", " - logvar)", " - logvar) * 1.0005", "That is little"),
+        ("a factor near 1", " - logvar)", " - logvar) * 1.0005", "1.0005 times"),
     ],
 )
 WRONG_SAMPLES += edited(
@@ -1036,6 +1042,7 @@ WRONG_BOUNDS += edited(
         ("the logarithm to base 2", _K, "math.log2(len(log_w))", "has base 2"),
         ("K + 1", _K, "math.log(len(log_w) + 1)", "K + 1 divides"),
         ("K without weights of 0", _K, "log_w.isfinite().sum(0).log()", "left out of K"),
+        ("two samples at most", "return", "log_w = log_w[:2]\n    return", "first two samples"),
         ("log-weights clamped", "logsumexp(log_w,", "logsumexp(log_w.clamp(min=-1000),", "raised to -1000"),
         (
             "a sum that starts from 0",

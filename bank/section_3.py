@@ -789,6 +789,15 @@ WRONG_STEPS = edited(
     SHORT_STEP,
     [
         (
+            "an update for every eight images",
+            "    terms = objectives.negative_elbo(model, x)",
+            "    if len(x) > 8:\n"
+            "        parts = [vae_train_step(model, optimizer, part) for part in x.split(8)]\n"
+            "        return sum(parts) / len(parts)\n"
+            "    terms = objectives.negative_elbo(model, x)",
+            "steps several times",
+        ),
+        (
             "the reconstruction alone",
             "terms.loss.backward",
             "terms.reconstruction.backward",

@@ -699,7 +699,7 @@ WRONG_RISES += edited(
             "from the start",
         ),
         ("a percentage", "t / share", "t / 100 / share", "percentage"),
-        ("a constant", _RISE, "2.0", "whatever it is given"),
+        ("a constant", _RISE, "2.0", "All its numbers here"),
     ],
 )
 WRONG_GAPS += edited(

@@ -32,7 +32,8 @@ UNSHOWN = f"{COUNTS} something else holds."
 class Finding:
     """One property of the answer: what should hold, whether it does, its weight, the likely mistake.
 
-    Where it `follows`, it holds only as far as the answer's own mistake, named elsewhere, explains it.
+    Where it `follows`, it holds only as far as the answer's own mistake, named elsewhere, explains it; or it
+    fails where that mistake may be the reason, and nobody knows.
 
     An exercise's points are shared out by weight. So the findings of one exercise weigh the same together,
     whatever its judge finds (tests/checks/test_bank.py looks).
@@ -101,7 +102,7 @@ class Report:
             if one.holds:
                 word = "no further fault" if self._says_little(one) else "holds"
             else:
-                word = "not shown" if known or hint.startswith(COUNTS) else "fails"
+                word = "not shown" if known or one.follows or hint.startswith(COUNTS) else "fails"
                 said.append(hint)
             yield word, one.claim, hint * (not known)
 

@@ -171,6 +171,7 @@ REDUCED: dict[str, Callable[..., Any]] = {
     "the last": lambda y, axis: y.take(-1, axis),
     "the largest": np.max,
 }
+LONG = "There is an axis of length 1 too many."
 ORDINAL = ("first", "second", "third", "fourth", "fifth")
 
 
@@ -209,7 +210,7 @@ def _of_form(shape: tuple[int, ...], calls: int = 0) -> Iterator[Named]:
     if len(shape) == 2:
         yield "The two axes have changed places.", _sized(np.transpose)
     for axis in range(len(shape) + 1):
-        yield "There is an axis of length 1 too many.", _sized(partial(np.expand_dims, axis=axis))
+        yield LONG, _sized(partial(np.expand_dims, axis=axis))
 
 
 def _sized(function: Callable[..., Any], *names: str) -> Change:
@@ -254,8 +255,11 @@ def _bounds(looks: Sequence[Seen]) -> Iterator[Named]:
     numbers = np.concatenate([look.actual.ravel() for look in looks])
     low, high = float(numbers.min()), float(numbers.max())
     if low == high:
-        held = "is it held at a limit, or is what makes a difference lost on the way?"
-        constant = f"Here it is {low:.4g} whatever it is given: {held}"
+        several = len(looks) > 1 or _calls(looks[0])
+        said = (
+            f"Here it is {low:.4g} whatever it is given" if several else f"All its numbers here are {low:.4g}"
+        )
+        constant = f"{said}: is it held at a limit, or is what makes a difference lost on the way?"
         if numbers.size > 1:
             yield constant, _sized(lambda y: np.full_like(y, low))
         return
@@ -335,6 +339,8 @@ def _pairs(looks: Sequence[Seen], names: Sequence[str], tolerance: float) -> Ite
 def _both(one: Named, two: Named) -> Named:
     """The second after the first."""
     alike = one[0] == two[0]
+    if two[0] == LONG:  # an axis may have gone before
+        two = "An axis of length 1 is put in.", two[1]
     sentence = f"Twice: {_lower(two[0])}" if alike else f"{one[0]} Besides: {_lower(two[0])}"
     return sentence, lambda right, sizes: two[1](np.asarray(one[1](right, sizes)), sizes)
 

@@ -53,6 +53,8 @@ def _kls(mu: Tensor, logvar: Tensor) -> dict[str, Any]:
         "": kl,
         **wrong_kls(mu, logvar),
         "It is the negative of the KL: check the sign. A KL divergence is never negative.": -kl,
+        "The first image's logvar counts for all: each image has its own.": kls(mu, logvar[:1].expand_as(mu)),
+        "The first image's mu counts for all: each image has its own.": kls(mu[:1].expand_as(mu), logvar),
         f"Summed over latent dimensions already: {of}": kl.sum(1),
         f"Averaged over latent dimensions: {of}": kl.mean(1),
         f"Summed over everything: {of}": kl.sum(),
@@ -316,6 +318,8 @@ def _bounds(log_w: Tensor) -> dict[str, Any]:
         ),
         "exp(log_w) is infinite here: take the largest weight out, not the first.": without(log_w[0]),
         "exp(log_w) is infinite here: take the largest weight out, not the last.": without(log_w[-1]),
+        "Only the first two samples count: all K enter the mean.": log_w[:2].logsumexp(0)
+        - math.log(min(k, 2)),
         "The sum starts from a log-weight of 0, a weight of 1: nothing weighs exp(-infinity).": (
             np.logaddexp(bound + log_k, 0) - log_k
         ),

@@ -74,7 +74,7 @@ def judge_my_vae(seed: int, evidence: Evidence) -> list[Finding]:
     claims = {
         "trunk": "hidden layers with a ReLU after each lead from the pixels to both heads",
         "decode": "decode gives logits (N, 1, 28, 28), ReLU inside and nothing at the end",
-        "sizes": "the layers are 784-512-256 to latent_dim twice, and latent_dim-256-512-784",
+        "sizes": "the layers are 784-512-256 to latent_dim, and latent_dim-256-512-784",
         "batches": "one image and one latent dimension work too",
     }
     return layers.judge_vae(seed, evidence, vaes(seed), claims)
@@ -172,7 +172,12 @@ def _losses(sampler: str) -> Callable[[Witness, Tensor, Tensor], gradients.Parts
 
 
 def judge_vae_train_step(seed: int, evidence: Evidence) -> list[Finding]:
-    sampler, shared = _noise(evidence, (" noisy0", " noisy1"), *noisy(seed))
+    model, x = noisy(seed)
+    sampler, shared = _noise(evidence, (" noisy0", " noisy1"), model, x)
+    if not problem_with(evidence, "optimizer noisy") and evidence["optimizer noisy"][0] > 1:
+        sampler = shared = (
+            f"Given {len(x)} images the optimizer steps several times: one update is asked for."
+        )
     walk = gradients.Walk(evidence, lambda: training_model(seed), *training(seed), _losses(sampler)).judged()
     return [
         unless(

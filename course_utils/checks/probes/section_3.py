@@ -118,9 +118,10 @@ def probe_vae_train_step(evidence: Evidence, answer: Any, seed: int) -> None:
     steps(evidence, answer, model, batches, rate)
     record(evidence, "mode", model.in_mode, seed, True)
     for call in range(2):
-        fresh, x = noisy(seed)
-        steps({}, answer, fresh, [x], rate)
+        (fresh, x), noted = noisy(seed), Evidence()
+        steps(noted, answer, fresh, [x], rate)
         fresh.asked(evidence, f" noisy{call}")
+        evidence["optimizer noisy"] = noted["optimizer0"]
 
 
 # --- 3.4 test_elbo ----------------------------------------------------------------------------------
