@@ -682,6 +682,7 @@ WRONG_WALKS += edited(
     "interpolate",
     WALK,
     [
+        ("always a right angle", "torch.acos(cosine)", "0 * cosine + math.pi / 2", "always a right one"),
         ("acos forgotten", "torch.acos(cosine)", "cosine", "take its acos"),
         (
             "the sine by a cosine not squared",

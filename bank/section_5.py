@@ -71,6 +71,24 @@ WRONG_SIZES = edited(
     SIZES,
     [
         (
+            "2 in the stride's place",
+            "(size - 1) * stride",
+            "size * stride - 2",
+            "a 2 stands where the stride",
+        ),
+        (
+            "the padding counted in strides",
+            "(size - 1) * stride - 2 * padding",
+            "(size - 1 - padding) * stride",
+            "counted in strides",
+        ),
+        (
+            "the padding outside the division",
+            "(size + 2 * padding - kernel) // stride",
+            "(size - kernel) // stride + padding",
+            "outside the division",
+        ),
+        (
             "only the kernel divided",
             "(size + 2 * padding - kernel) // stride + 1",
             "size + 2 * padding - kernel // stride + 1",
@@ -458,6 +476,12 @@ WRONG_MAPS = edited(
     "fixed_feature_map",
     MAP,
     [
+        (
+            "the images of a batch mixed",
+            "hidden.view(-1, height, width, channels).permute(0, 3, 1, 2)",
+            "hidden.reshape(-1, channels).T.reshape(-1, channels, height, width)",
+            "images of a batch are mixed",
+        ),
         (
             "images last",
             "hidden.view(-1, height, width, channels).permute(0, 3, 1, 2)",

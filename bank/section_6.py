@@ -69,6 +69,12 @@ WRONG_LOSSES = edited(
     "beta_loss",
     LOSS,
     [
+        (
+            "white pixels left out",
+            'F.binary_cross_entropy_with_logits(x_logits, x, reduction="none")',
+            "((1 - x) * F.softplus(x_logits))",
+            "Only black pixels count",
+        ),
         ("divided by 1 + beta", ".mean()", ".mean() / (1 + beta)", "divided by 1 + beta"),
         ("a capacity", "beta * kl.sum(1)", "beta * (kl.sum(1) - 25).abs()", "A capacity of 25"),
         (
@@ -278,6 +284,12 @@ WRONG_RISES = edited(
     "warm_up",
     RISE,
     [
+        (
+            "powers of top",
+            "return top * min(1.0, t / share)",
+            "return top ** min(1.0, t / share) if t else 0.0",
+            "as powers of `top`",
+        ),
         (
             "1 after the rise",
             "top * min(1.0, t / share)",

@@ -558,6 +558,13 @@ WRONG_COUNTS = edited(
     COUNT,
     [
         (
+            "from the first image",
+            "mu.var(0)",
+            "(mu - mu[0]).square().mean(0)",
+            "from the first image is compared",
+        ),
+        ("of absolute values", "mu.var(0)", "mu.abs().var(0)", "that of absolute values"),
+        (
             "squares over dimensions",
             "mu.var(0)",
             "(mu.var(0, correction=0) * len(mu) / mu.shape[1])",
@@ -1188,6 +1195,24 @@ WRONG_CVAES += edited(
     "MyCVAE",
     CVAE,
     [
+        (
+            "the label in its own place",
+            "F.one_hot(y, self.num_classes).float()",
+            "F.one_hot(y, self.num_classes).float() * y[:, None]",
+            "The label itself stands",
+        ),
+        (
+            "a softmax of the label",
+            "F.one_hot(y, self.num_classes).float()",
+            "F.one_hot(y, self.num_classes).float().softmax(1)",
+            "through a softmax",
+        ),
+        (
+            "the label repeated",
+            "F.one_hot(y, self.num_classes).float()",
+            "(y[:, None] / self.num_classes).repeat(1, self.num_classes)",
+            "number, repeated",
+        ),
         (
             "labels dropped at random",
             "        return F.one_hot(y, self.num_classes).float()",

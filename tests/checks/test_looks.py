@@ -107,7 +107,7 @@ def test_of_two_mistakes_that_explain_the_purpose_the_one_that_explains_more_is_
 def test_what_nothing_explains_is_described_and_keeps_nothing() -> None:
     (purpose, said), (other, _) = judged(lambda x: x**2 + np.sin(9 * x))
     assert not purpose and not other
-    assert said.startswith("Largest difference")
+    assert "Largest difference" in said
 
 
 def test_a_hint_needs_the_numbers_of_every_look_that_is_wrong() -> None:
@@ -186,7 +186,7 @@ def test_two_changes_are_not_named_by_chance() -> None:
         (1.37 * RIGHT, "Every number is 1.37 times what it should be."),
         (RIGHT + 0.37, "off by the same 0.37"),
         (RIGHT * [[1.0], [1.4]] + [[0.0], [0.9]], "Along the first axis only entry 1 of 0 to 1 is wrong."),
-        (RIGHT + np.array([1e-3, -9e-4, 8e-4]), "That is little"),
+        (RIGHT + np.array([1e-4, -9e-5, 8e-5]), "That is little"),
     ],
     ids=["a shape", "no number", "a factor", "a step", "one row", "little"],
 )
@@ -220,7 +220,7 @@ def test_of_several_calls_each_is_changed_by_itself() -> None:
 
 def test_numbers_at_the_ends_of_a_sigmoid_do_not_show_one() -> None:
     found = diagnose([Seen(np.ones(2), np.array([20.0, 15.0]))])
-    assert found is not None and found[0].startswith("Here it is 1 whatever it is given: ")
+    assert found is not None and found[0].startswith("All its numbers here are 1: ")
 
 
 @pytest.mark.filterwarnings("ignore:Mean of empty slice")

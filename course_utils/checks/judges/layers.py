@@ -114,6 +114,9 @@ LABELS: dict[str, Callable[[Tensor, int], Tensor]] = {
     "Every row gets the label of the first image.": lambda y, c: torch.eye(c)[y[:1]].expand(len(y), -1),
     "The label is one class too far: classes count from 0.": lambda y, c: torch.eye(c)[(y + 1) % c],
     "One class has no place of its own: the label has num_classes numbers.": lambda y, c: torch.eye(c)[y, 1:],
+    "The label itself stands in its place: one-hot means 0 and 1.": lambda y, c: torch.eye(c)[y] * y[:, None],
+    "The label goes through a softmax: one-hot means 0 and 1.": lambda y, c: torch.eye(c)[y].softmax(1),
+    "The label joins as a single number, repeated: use one-hot.": lambda y, c: y[:, None].repeat(1, c) / c,
     "The label is smoothed by 0.1: one-hot means 0 and 1.": lambda y, c: 0.9 * torch.eye(c)[y] + 0.1 / c,
 }
 

@@ -112,6 +112,7 @@ def other_nlls(x_logits: Tensor, x: Tensor) -> dict[str, Tensor]:
         ),
         "Images and logits have changed places in the cross-entropy.": nll(x.expand_as(x_logits), x_logits),
         "Only white pixels count: a black one costs -log(1 - p).": x * softplus(-x_logits),
+        "Only black pixels count: a white one costs -log p.": (1 - x) * softplus(x_logits),
         "The cross-entropy is multiplied by the image: every pixel counts once.": x * pixels,
         "The images are rounded to black and white: a grey pixel costs a bit of both.": nll(
             x_logits, x > 0.5

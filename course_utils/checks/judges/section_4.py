@@ -56,6 +56,8 @@ def _walks(start: Tensor, end: Tensor, steps: int, spherical: bool = False) -> d
         hint = f"The cosine is held below {bound}: every angle down to 0 may occur."
         walks[hint] = _arc(a, b, t, math.acos(np.clip(math.cos(omega), -bound, bound)))
     walks["The cosine itself stands where the angle should: take its acos."] = _arc(a, b, t, math.cos(omega))
+    right_angle = "The angle is always a right one: it is that between the ends."
+    walks[right_angle] = _arc(a, b, t, math.pi / 2)
     if curved:
         return walks | _wrong_arcs(a, b, t)
     same, zero = "Where the ends point the same way", 0 * walks[""]
@@ -261,7 +263,7 @@ def _orders(n: int) -> Formulas:
     return {
         "": plane,
         "z1 and z2 are swapped: along a row z1 changes, and z2 stays.": plane[:, ::-1],
-        "The rows run from the top: row 0 has the smallest z2.": square[::-1].reshape(-1, 2),
+        "The rows run from the top: row 0 should have the smallest z2.": square[::-1].reshape(-1, 2),
         "z1 falls along a row: it should grow to the right.": square[:, ::-1].reshape(-1, 2),
         "z1 falls along a row, and the rows run from the top: both should grow.": plane[::-1],
         "The grid has a shape of its own: return one row per point, (n * n, 2).": square,

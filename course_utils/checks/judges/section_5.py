@@ -67,6 +67,7 @@ CONV: dict[str, Rule] = {
     "The size alone is divided, the rest by itself: divide their sum.": (
         lambda n, k, s, p: n // s + (2 * p - k) // s + 1
     ),
+    "The padding stands outside the division: it is 2 p inside it.": lambda n, k, s, p: (n - k) // s + p + 1,
     "Only the kernel is divided by the stride: use brackets.": lambda n, k, s, p: n + 2 * p - k // s + 1,
     "The kernel counts one less: so a window too many fits.": lambda n, k, s, p: _convolved(n, k - 1, s, p),
     "The stride divides what is left after the first window.": lambda n, k, s, p: (n + 2 * p - k + 1) // s,
@@ -80,6 +81,12 @@ TRANSPOSED: dict[str, Rule] = {
     "Transposed: 1 is missing, as the kernel adds its whole width.": lambda *by: _transposed(*by) - 1,
     "Transposed: these are the sizes of a convolution: is this its rule, or the kind misspelt?": _convolved,
     "Transposed: the size is only multiplied by the stride; the others count too.": lambda n, k, s, p: n * s,
+    "Transposed: a 2 stands where the stride should: (n - 1) s is n s less s.": (
+        lambda n, k, s, p: n * s - 2 - 2 * p + k
+    ),
+    "Transposed: the padding is counted in strides: it is cut off as it is.": (
+        lambda n, k, s, p: (n - 1 - p) * s + k
+    ),
     "Transposed: the stride less 1 is added: is it output padding?": lambda n, k, s, p: n * s - 2 * p + k - 1,
     "Transposed: the size stays; is their kind spelled as in the text?": lambda n, k, s, p: n,
 }
@@ -226,6 +233,9 @@ def _maps(hidden: Tensor, channels: int, height: int, width: int) -> dict[str, n
         ),
         "Rows and columns are swapped, and a reshape does not put them back in order.": (
             last.transpose(0, 3, 2, 1).reshape(right.shape)
+        ),
+        "The images of a batch are mixed: a transpose put the channels before them.": (
+            numbers.reshape(-1, channels).T.reshape(right.shape)
         ),
         "The images are taken for the last axis: they are the first.": (
             numbers.reshape(*last.shape[1:], n).transpose(3, 2, 0, 1)

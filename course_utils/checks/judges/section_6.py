@@ -154,6 +154,9 @@ def _schedules(share: float, top: float, *times: float) -> dict[str, np.ndarray]
         "It stays at `top` from the start: is the schedule used?": np.full_like(right, top),
         "It is never below `top`: the smaller of two is needed, not the larger.": np.maximum(top, rising),
         "It is never below 0.01: it starts from 0.": np.maximum(right, 0.01),
+        "It rises in a curve, as powers of `top`: a straight line is asked for.": (
+            np.where(t > 0, float(top) ** done, 0)
+        ),
         "It rises in a curve, a square: a straight line is asked for.": top * done**2,
         "It rises in a curve, a root: a straight line is asked for.": top * done**0.5,
         "It rises in a curve, a cosine: a straight line is asked for.": top * (1 - np.cos(np.pi * done)) / 2,

@@ -146,6 +146,12 @@ def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
         "Squares are summed over images: the variance is their mean.": n * var,
         "Squares are divided by the number of dimensions: divide by that of images.": n * var / d,
         "The range from the smallest to the largest is compared: take the variance.": np.ptp(mu, 1),
+        "The distance from the first image is compared: take that from the mean.": (
+            ((mu - mu[:, :1]) ** 2).mean(1)
+        ),
+        "The variance is that of absolute values: take it of the means as they are.": np.abs(mu).var(
+            1, ddof=1
+        ),
         "The mean distance from the mean is compared: take the variance.": np.abs(mu - centre).mean(1),
         "A constant far from 0 is counted: subtract the mean over images.": (mu**2).mean(1),
         "The distance from 0 is compared: take the variance over images.": np.abs(mu).mean(1),
@@ -367,7 +373,8 @@ def _result(seed: int, evidence: Evidence, run: int) -> tuple[float, str]:
     if not math.isfinite(loss):
         return math.inf, DIVERGED
     if loss > race.LEVEL:
-        parts = f"reconstruction {reconstruction:.0f}, KL {kl:.1f}"
+        idle = "; with a KL of 0 the codes say nothing" if kl < 0.05 else ""
+        parts = f"reconstruction {reconstruction:.0f}, KL {kl:.1f}{idle}"
         return loss, f"-ELBO is {loss:.0f} nats ({parts}); the level is {race.LEVEL:.0f}."
     if work > race.BUDGET:
         return loss, f"It takes the work of {work:,.0f} images; the budget is {race.BUDGET:,}."
