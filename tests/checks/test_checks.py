@@ -503,6 +503,27 @@ def test_beside_one_sentence_for_several_failures_nothing_is_said_to_hold() -> N
     assert (report.note, "no further fault: gradients pass" in str(report)) == ("It returned 1 value.", True)
 
 
+@pytest.mark.parametrize(
+    ("hint", "follows"),
+    [("It is doubled.", False), (f"{core.COUNTS} something else holds.", False), ("It is 3 off.", True)],
+    ids=["said before", "of no use alone", "perhaps by the same mistake"],
+)
+def test_what_an_earlier_mistake_keeps_from_view_is_not_said_to_fail(hint: str, follows: bool) -> None:
+    exercise = core.Exercise("9.9", "it", 2, lambda *_: [])
+    first = core.Finding("it adds", False, 1, "It is doubled.")
+    report = core.Report(exercise, (first, core.Finding("one works", False, 1, hint, follows)))
+    assert [word for word, *_ in report.rows] == ["fails", "not shown"]
+    assert str(report).count("It is doubled.") == report._repr_html_().count("It is doubled.") == 1
+
+
+def test_of_a_complaint_said_before_the_last_row_claims_nothing() -> None:
+    seen = {evidence.STEADY: np.array("It draws.")}
+    findings = [core.Finding("it adds", False, 3, "It draws."), core.Finding("one works", True, 1)]
+    exercise = core.Exercise("9.9", "it", 2, lambda *_: findings)
+    *_, (word, claim, _) = core.verdict(exercise, Observation("it", 0, seen)).rows
+    assert (word, claim) == ("no further fault", "called again, beside what is said above")
+
+
 def test_a_student_s_report_carries_no_evidence() -> None:
     assert EVIDENCE_MIME not in check("gaussian_kl", {})._repr_mimebundle_()
 
