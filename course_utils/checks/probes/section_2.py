@@ -100,8 +100,9 @@ def probe_reparameterize(evidence: Evidence, answer: Any, seed: int) -> None:
 
     def drawn() -> np.ndarray:
         """Two calls one after the other, the second with gradients off: (2, 400, 50)."""
-        both = answer, torch.no_grad()(answer)
-        return np.stack([as_array(alone(call(*wide_posterior(seed), None))) for call in both])
+        tracked = as_array(alone(answer(*wide_posterior(seed), None)))
+        with torch.no_grad():
+            return np.stack([tracked, as_array(alone(answer(*wide_posterior(seed), None)))])
 
     record(evidence, "gradients", lambda: np.stack([gradients(looks["given"][2]), gradients(None)]))
     record(evidence, "drawn", drawn)
