@@ -528,6 +528,25 @@ def test_a_student_s_report_carries_no_evidence() -> None:
     assert EVIDENCE_MIME not in check("gaussian_kl", {})._repr_mimebundle_()
 
 
+FUNCTIONS = (
+    "gaussian_kl", "reparameterize", "monte_carlo_elbo", "importance_weighted_bound", "vae_loss",
+    "estimate_log_likelihood", "kl_decomposition", "interpolate", "quantile_grid", "fixed_feature_map",
+    "beta_loss", "posterior_means",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_right_answer_in_double_precision_is_right(name: str) -> None:
+    names = next(one for one in RIGHT if one.exercise == name).namespace()
+    answer = names[name]
+
+    def doubled(*args: Any, **named: Any) -> Any:
+        value = answer(*args, **named)
+        return value.double() if isinstance(value, Tensor) else tuple(part.double() for part in value)
+
+    assert check(name, names | {name: doubled}).points == EXERCISES[name].points
+
+
 def test_an_answer_that_holds_goes_on_in_the_lesson_and_otherwise_the_reference_does(capsys):
     def kl(mu, logvar):
         return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)
