@@ -1,7 +1,7 @@
 # make run   execute the whole course, write it as web pages, print a report
 # make lab   open the student notebooks in JupyterLab
-# make test  lint, types, imports, package tests, both editions of every notebook: five minutes on two cores
-# make test-all  that, and what takes long or needs a browser: some 17 minutes more
+# make test  lint, types, imports, package tests, both editions of every notebook: four to nine minutes on two cores
+# make test-all  that, and what takes long or needs a browser: some 20 minutes more
 # make bench time training and grading beside a textbook loop, a library and plain nbgrader: some four hours
 # make build make the student notebooks from solutions/ with nbgrader
 # make system install what sandboxed grading and some tests need (Debian, Ubuntu)
