@@ -87,14 +87,15 @@ class Table:
             hints.append("" if again else hint)  # that counts once
             own = own or formula
         found = [unless(one.claim, one.weight, hint) for one, hint in zip(properties, hints, strict=True)]
-        off = [bool(self._off(evidence, one.keys)) for one in properties]
         # Where nobody knows what the purpose misses, the same may be all that others miss.
-        lost = [not named and bool(hints[0]) and not problem_with(evidence, *one.keys) for one in others]
-        follows = [one.holds and wrong for one, wrong in zip(found, off, strict=True)]
-        return [
-            replace(one, follows=follow or (not one.holds and hidden))
-            for one, follow, hidden in zip(found, follows, [False, *lost], strict=True)
+        lost = bool(hints[0]) and not named
+        follows = [
+            bool(self._off(evidence, looked.keys))
+            if one.holds
+            else lost and looked is not purpose and not problem_with(evidence, *looked.keys)
+            for one, looked in zip(found, properties, strict=True)
         ]
+        return [replace(one, follows=follow) for one, follow in zip(found, follows, strict=True)]
 
     def _formed(self, evidence: Evidence, complaint: str) -> Evidence:
         """The evidence in the shape that is asked for; the complaint for flat arrays that cannot be."""
