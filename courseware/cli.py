@@ -339,22 +339,32 @@ def doctor(hub: bool) -> None:
 @main.command()
 @click.argument("instructors", nargs=-1)
 @click.option("--folder", type=_FILE, default="/srv/vae-course", help="For all to read.")
+@click.option("--course", type=_FILE, help="Where the account that grades has its clone, if not here.")
 @click.option("--memory", metavar="SIZE", default="4G", help="Of one server.")
 @click.option("--processors", type=click.FloatRange(0, min_open=True), default=2, help="Of one server.")
 @_flag("--write", help="Do what is shown without it.")
 @_flag("--undo", help="Remove the files that this command wrote, and no others.")
-def hub(instructors: Names, folder: Path, memory: str, processors: float, write: bool, undo: bool) -> None:
+def hub(
+    instructors: Names,
+    folder: Path,
+    course: Path | None,
+    memory: str,
+    processors: float,
+    write: bool,
+    undo: bool,
+) -> None:
     """Set the course up on a JupyterHub of this machine; INSTRUCTORS are their names on the hub."""
     from courseware.classroom import hub as classroom
 
-    root, folder = settings.project_folder(), folder.absolute()
+    own, folder = settings.project_folder(), folder.absolute()
+    root = course.absolute() if course else own
     if undo:
         gone, stay = classroom.undo(folder)
         _say(*(f"Removed: {path}" for path in gone))
         _say(*(f"Not as this command left it, so it stays: {path}" for path in stay), style="yellow")
         _say("Restart the hub; a line that you have added to its configuration is yours to take out.")
         return
-    texts = classroom.plan(root, folder, instructors, memory, processors)
+    texts = classroom.plan(own, root, folder, instructors, memory, processors)
     for path, text in texts.items():
         _say(f"{path}:", style="bold")
         _say(text)

@@ -36,6 +36,8 @@ MEND = "call this as root, with a --folder that has room"
 
 def account(root: Path) -> pwd.struct_passwd:
     """Who owns the course's folder. Raises CourseError where that account cannot grade."""
+    if not (root / "nbgrader_config.py").is_file():
+        raise CourseError(f"{root} is no clone of the course: say with --course where that lies.")
     owner = pwd.getpwuid(root.stat().st_uid)
     if not owner.pw_uid:
         raise CourseError(f"{root} is root's: give it to an account that grades and does nothing else.")
@@ -58,14 +60,23 @@ def name_on_hub(owner: pwd.struct_passwd) -> str:
 
 
 def plan(
-    root: Path, folder: Path, instructors: Sequence[str], memory: str, processors: float
+    own: Path, root: Path, folder: Path, instructors: Sequence[str], memory: str, processors: float
 ) -> dict[Path, str]:
-    """The files and what they will say. Raises CourseError where one is there that is not ours."""
+    """The files and what they will say. Raises CourseError where one is there that is not ours.
+
+    The course's settings are read in `own`, the caller's clone: `root` is the graders', who can change it,
+    and the superuser is to run nothing of theirs.
+    """
+    if not os.geteuid() and own.stat().st_uid:
+        raise CourseError(
+            f"{own} is not root's, so others can change what root would run: call this in a clone of root's"
+            f" own, with --course {root}."
+        )
     if not instructors:
         raise CourseError("Say who teaches, by their names on the hub: `course hub NAME NAME`.")
     if not re.fullmatch(r"\d+(\.\d+)?[KMGT]", memory):
         raise CourseError("--memory is a number with K, M, G or T behind it, such as 4G.")
-    owner, settings = account(root), release.settings(root)
+    owner, settings = account(root), release.settings(own)
     course_id = settings.CourseDirectory.course_id
     grader = name_on_hub(owner)
     values = {

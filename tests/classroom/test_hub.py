@@ -117,6 +117,31 @@ def test_what_cannot_become_a_classroom_is_one_sentence(home, tmp_path, monkeypa
     assert not folder.exists()
 
 
+def test_settings_are_those_of_the_caller_s_clone_and_the_folder_is_the_graders_own(
+    home, tmp_path, monkeypatch
+):
+    theirs = home / "vae-course"
+    (tmp_path / "own").mkdir()
+    shutil.move(theirs / "nbgrader_config.py", tmp_path / "own")
+    monkeypatch.chdir(tmp_path / "own")
+    assert (
+        "is no clone of the course" in course_hub(tmp_path / "srv", "grace", "--course", str(theirs)).stderr
+    )
+    (theirs / "nbgrader_config.py").write_text("raise SystemExit('run by root')")
+    done = course_hub(tmp_path / "srv", "grace", "--course", str(theirs), "--write")
+    assert done.exit_code == 0
+    grading = (tmp_path / "srv" / "jupyter" / "nbgrader_config.py").read_text("utf-8")
+    assert f"c.CourseDirectory.root = {str(theirs)!r}" in grading and "course_id = 'vae-course'" in grading
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone is refused")
+def test_root_runs_nothing_that_others_can_change(home, tmp_path):
+    os.chown(home / "vae-course", 4321, 4321)
+    refused = course_hub(tmp_path / "srv", "grace", "--write")
+    assert refused.exit_code == 2 and f"--course {home / 'vae-course'}" in refused.stderr
+    assert not (tmp_path / "srv").exists()
+
+
 def test_the_hub_keeps_what_it_was_told_before(home, tmp_path):
     course_hub(tmp_path / "srv", "grace", "--write")
     before = "c.JupyterHub.load_roles = [{'name': 'own'}]\nc.Spawner.environment = {'OWN': '1'}\n"
@@ -179,8 +204,10 @@ def classroom() -> Iterator[Class]:
         clone(top / GRADER / COURSE_ID)
         for name in (GRADER, *STUDENTS):
             subprocess.run(["chown", "-R", f"{name}:", top / name], check=True)
-        words = ["hub", *INSTRUCTORS, "--folder", str(top / "srv"), "--write"]
-        call(top / GRADER / COURSE_ID, sys.executable, "-m", "courseware.cli", *words)
+        course = ["--course", str(top / GRADER / COURSE_ID)]
+        words = ["hub", *INSTRUCTORS, "--folder", str(top / "srv"), *course, "--write"]
+        clone(top / "own")  # which nobody but root can change
+        call(top / "own", sys.executable, "-m", "courseware.cli", *words)
         snippet = top / "srv" / "jupyterhub_config.py"
         with hubs.running(top, snippet, (*INSTRUCTORS, *STUDENTS)) as people:
             found = Class(top, *people)
