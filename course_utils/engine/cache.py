@@ -209,6 +209,12 @@ def _of_a_library(thing: Any) -> list[str]:
     return [f"{thing.__module__}.{thing.__qualname__}", *source]
 
 
+def _of_a_layer(layer: nn.Module) -> list[Any]:
+    """Its code, and what it holds beside weights and layers of its own: a number that `forward` reads."""
+    known = vars(nn.Module())
+    return [type(layer), {name: held for name, held in vars(layer).items() if name not in known}]
+
+
 @functools.cache
 def _source(module: types.ModuleType) -> str:
     """As it was when this process first asked: an edit since then is not what runs."""
@@ -218,8 +224,8 @@ def _source(module: types.ModuleType) -> str:
 # What a thing is made of, as far as it decides what a training gives; the first kind that it is of counts.
 PARTS: dict[Any, Callable[[Any], Any]] = {
     Tensor: lambda x: [x.dtype, x.shape, joblib.hash(x.detach().cpu().reshape(-1).view(torch.uint8).numpy())],
-    np.ndarray | set | frozenset | bytes: lambda x: [joblib.hash(x)],
-    nn.Module: lambda x: [type(x), repr(x), x.state_dict()],
+    np.ndarray | np.generic | set | frozenset | bytes | range | complex: lambda x: [joblib.hash(x)],
+    nn.Module: lambda x: [repr(x), x.state_dict(), *map(_of_a_layer, x.modules())],
     list: list,
     tuple: list,
     Mapping: lambda x: [part for name, item in x.items() for part in (str(name), item)],
@@ -228,6 +234,8 @@ PARTS: dict[Any, Callable[[Any], Any]] = {
     types.FunctionType: lambda x: _of_a_library(x) or _of_function(x),
     types.BuiltinFunctionType: lambda x: _of_a_library(x) or [type(x)],
     types.MethodType: lambda x: [x.__func__, x.__self__],
+    staticmethod | classmethod: lambda x: [x.__func__],
+    property: lambda x: [x.fget],
     types.CodeType: lambda x: [x.co_code.hex(), x.co_consts, x.co_names],
     type: lambda x: _of_a_library(x) or [x.__qualname__, x.__mro__[1:], vars(x)],
     object: lambda x: [type(x), getattr(x, "__dict__", None)],

@@ -209,20 +209,45 @@ def test_a_change_of_the_loss_changes_the_key(old, new, images):
     assert key(define(CELL)["loss"], images) != key(define(CELL.replace(old, new))["loss"], images)
 
 
-def test_a_change_of_the_model_s_code_changes_the_key(images):
-    cell = "class Mine(VAE):\n    def encode(self, x):\n        return super().encode(x)\n"
-    keys = set()
-    for source in (cell, cell.replace("encode(x)\n", "encode(2 * x)\n")):
+MINE = """
+class Mine(VAE):
+    gain = 1.0
+    def __init__(self, d):
+        super().__init__(d)
+        self.steps = 2
+        self.part = nn.Flatten(3)
+        self.part.times = 4
+    def encode(self, x):
+        return super().encode(x + 5)
+    @staticmethod
+    def shared(x):
+        return x + 6
+    @classmethod
+    def made(cls, x):
+        return x + 7
+    @property
+    def read(self):
+        return 8
+"""
+
+
+@pytest.mark.parametrize("number", "12345678")
+def test_a_change_of_the_model_s_code_or_of_what_it_holds_changes_the_key(number, images):
+    keys = []
+    for source in (MINE, MINE, MINE.replace(number, "9")):
         torch.manual_seed(0)
         model = define(source)["Mine"](2)
-        keys.add(cache._key(model, images=images, loss=objectives.negative_elbo))
-    assert len(keys) == 2
+        keys.append(cache._key(model, images=images, loss=objectives.negative_elbo))
+    assert keys[0] == keys[1] != keys[2]
 
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [(1.0, 2.0), (np.ones(2), np.zeros(2)), ({1, 2}, {1, 3}), (torch.ones(2), torch.zeros(2))],
-)
+    [
+        (1.0, 2.0), (np.int64(1), np.int64(2)), (np.ones(2), np.zeros(2)), ({1, 2}, {1, 3}),
+        (range(2), range(3)), (torch.ones(2), torch.zeros(2)),
+    ],
+)  # fmt: skip
 def test_what_a_closure_holds_changes_the_key(one, other, images):
     def holding(value):
         return lambda model, x: objectives.negative_elbo(model, x, beta=value)
@@ -267,9 +292,14 @@ def test_who_stops_a_training_reads_one_line(images, monkeypatch):
     assert shown == ["Stopped. 1 of 2 epochs are kept: run the cell again to go on."]
 
 
-def test_it_survives_two_interruptions_with_test_images_and_a_schedule(images):
-    settings = {"test_images": images[:5], "loss": rising(2.0), "epochs": 4}
-    interrupted(images, STEPS + 3, **settings)  # each epoch also judges the test images, a call more
+QUICK = {"schedule": fast.one_cycle, "betas": (0.9, 0.99), "batch_size": [8, 16, 20, 40]}
+RISING = {"loss": rising(2.0), "test_images": torch.ones(5, 1, 28, 28)}  # judged by a call more each epoch
+
+
+@pytest.mark.parametrize("settings", [RISING, QUICK, QUICK | {"muon": True}], ids=["rising", "quick", "muon"])
+def test_it_survives_two_interruptions_with_test_images_and_schedules(settings, images):
+    settings = settings | {"epochs": 4}
+    interrupted(images, STEPS + 3, **settings)
     interrupted(images, STEPS + 3, **settings)
     assert_same(train(cache.fit, images, **settings), train(fast.fit, images, **settings))
 
