@@ -40,11 +40,6 @@ def folder() -> Path:
     return settings.build_folder() / "models"
 
 
-def shared() -> Path:
-    """Where trainings for everybody are looked for, and nothing is written."""
-    return settings.data_folder() / "models"
-
-
 def summary() -> str:
     """How much is kept, and how to be rid of it."""
     files = list(folder().glob(f"*{SUFFIX}"))
@@ -67,7 +62,8 @@ def fit(model: Model, images: Tensor, loss: Loss, **settings_: Any) -> History:
     """`fast.fit` with a memory: train `model`, or give it the weights that the same call left earlier."""
     key = _key(model=model, images=images, loss=loss, **settings_)
     file = folder() / f"{key}{SUFFIX}"
-    if kept := _read(file, key) or _read(shared() / file.name, key):
+    shared = settings.data_folder() / "models" / file.name  # for everybody; nothing is written there
+    if kept := _read(file, key) or _read(shared, key):
         history = _restore(kept, model.eval())
         settings.remark(f"Trained before, taken from the cache ({summary()}).")
         return history

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from course_utils import objectives, training
-from course_utils.engine import cache, fast
+from course_utils.engine import fast
 from course_utils.models import CVAE, VAE, Autoencoder, ConvVAE
 from course_utils.training import History
 
@@ -174,30 +174,3 @@ def test_in_bfloat16_the_losses_agree_to_its_precision_and_weights_stay_float32(
     assert ours.train["loss"] == pytest.approx(plain.train["loss"], rel=0.02)
     assert ours.train["loss"] != pytest.approx(plain.train["loss"], rel=1e-6)
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
-
-
-@pytest.mark.parametrize("muon", [False, True])
-def test_a_fast_training_interrupted_goes_on_to_the_same_weights(muon, images, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    settings = {"schedule": fast.one_cycle, "betas": (0.9, 0.99), "batch_size": [8, 16, 20, 40], "muon": muon}
-    whole = train(fast.fit, VAE, images, **settings)[1]
-
-    calls = 0
-
-    def dies(model, *batch, **keywords):
-        nonlocal calls
-        calls += 1
-        if calls == 8:
-            raise KeyboardInterrupt
-        return objectives.negative_elbo(model, *batch, **keywords)
-
-    partial_file = cache.Partial(tmp_path / "one.training", "key")
-    for loss in (dies, objectives.negative_elbo):
-        torch.manual_seed(0)
-        model = VAE(3)
-        try:
-            fast.fit(model, images, loss, epochs=4, observers=[partial_file], **settings)
-        except KeyboardInterrupt:
-            assert loss is dies
-    for a, b in zip(whole.parameters(), model.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=0, atol=0)
