@@ -95,9 +95,9 @@ def test_embedded_images_and_labels_are_like_mnist_s(embedded):
 
 
 def test_embedded_data_comes_out_the_same_every_time_by_no_one_s_random_state(embedded):
-    before = torch.get_rng_state()
+    before = torch.get_rng_state().numpy(), np.random.get_state()
     assert torch.equal(EMBEDDED[embedded.name]().train_images, embedded.train_images)
-    assert torch.equal(torch.get_rng_state(), before)
+    np.testing.assert_equal((torch.get_rng_state().numpy(), np.random.get_state()), before)
 
 
 def test_no_embedded_test_image_is_a_training_image(embedded):
@@ -446,28 +446,21 @@ class FakeMnist:
     mirrors = ("http://mirror.invalid/",)
     interruption: BaseException | None = None  # what ends the download half-way
 
-    def __init__(self, root: str, train: bool = True, download: bool = False) -> None:
-        raw = Path(root) / "MNIST" / "raw"
-        if download:
-            for file in FILES:
-                write_idx(raw / file, np.zeros((1, 28, 28) if "images" in file else 1))
-                if self.interruption is not None:
-                    raise self.interruption
-        self.data = torch.zeros(1, 28, 28, dtype=torch.uint8)
-        self.targets = torch.zeros(1, dtype=torch.int64)
+    def __call__(self, root: str, download: bool) -> None:
+        for file in FILES:
+            write_idx(Path(root, "MNIST", "raw", file), np.zeros((1, 28, 28) if "images" in file else 1))
+            if self.interruption is not None:
+                raise self.interruption
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> type[FakeMnist]:
+def server(monkeypatch: pytest.MonkeyPatch) -> FakeMnist:
     """A torchvision whose MNIST comes from a server that answers."""
-
-    class Mnist(FakeMnist):
-        pass
-
+    mnist = FakeMnist()
     monkeypatch.setattr(data, "torchvision", lambda: SimpleNamespace(__name__="served"))
-    monkeypatch.setitem(sys.modules, "served.datasets", SimpleNamespace(MNIST=Mnist))
+    monkeypatch.setitem(sys.modules, "served.datasets", SimpleNamespace(MNIST=mnist))
     monkeypatch.setattr(data, "_answers", lambda url: True)
-    return Mnist
+    return mnist
 
 
 TORCHVISION_S_WORDS = (  # as its MNIST.download puts it when no mirror delivers

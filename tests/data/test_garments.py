@@ -1,6 +1,5 @@
 """Clothing drawn by code: what a data set must be, whatever the drawings look like."""
 
-import numpy as np
 import pytest
 import torch
 from pictures import fingerprint
@@ -32,14 +31,6 @@ def test_a_large_draw_begins_with_a_smaller_one(count, drawn):
 
 def test_no_image_is_drawn_twice(drawn):
     assert len({image.numpy().tobytes() for image in drawn[0]}) == 600
-
-
-def test_numpy_s_global_random_state_is_left_alone():
-    np.random.seed(5)
-    expected = np.random.random()
-    np.random.seed(5)
-    garments.draw(3, seed=0)
-    assert np.random.random() == expected
 
 
 def test_every_garment_covers_a_visible_part_of_its_frame_and_leaves_background_black(drawn):
