@@ -31,7 +31,8 @@ from sqlalchemy.engine import Engine
 from courseware.authoring import release
 from courseware.classroom import batch, pool
 from courseware.grading import pages
-from courseware.grading.work import Job, Notebook, Result, Rules, Verdict
+from courseware.grading.judging import Verdict
+from courseware.grading.work import Job, Notebook, Result, Rules
 
 TESTS = Path(__file__).parent
 ASSIGNMENT, NAMES = "small", ("first", "second")

@@ -46,6 +46,12 @@ class Sent(NamedTuple):
     named: re.Match[str]
 
     @property
+    def title(self) -> str:
+        """Under which name it is put in place."""
+        title = printable(AGAIN.sub("", self.named["file"].replace("/", " - ")), 255)
+        return title[-LONGEST:].lstrip(". ") or "file"
+
+    @property
     def order(self) -> int:
         return int(self.named.groupdict().get("order", 0))
 
@@ -141,29 +147,23 @@ def _sorted(
     archive: zipfile.ZipFile, platform: str, roll: Roll, told: Worksheet | None, say: record.Say
 ) -> dict[str, dict[str, Sent]]:
     """The files of an archive by student and name, of two attempts the latest; what is left out is said."""
-    entries = [one for one in archive.infolist() if not one.is_dir() and not UNHEEDED.fullmatch(one.filename)]
-    matched = {entry.filename: NAMED[platform].fullmatch(entry.filename) for entry in entries}
-    left = [name for name, named in matched.items() if not named and NO_FILE.fullmatch(name)]
     found: dict[str, dict[str, Sent]] = defaultdict(dict)
     senders: dict[str, str] = {}
-    unknown = []
-    for entry in entries:
-        if entry.filename in left:
+    unknown, left = [], []
+    for entry in archive.infolist():
+        if entry.is_dir() or UNHEEDED.fullmatch(entry.filename):
             continue
-        named = matched[entry.filename]
+        named = NAMED[platform].fullmatch(entry.filename)
         student = named and _sender(named, roll, told)
         if not (named and student):
-            unknown.append(entry.filename)
-            continue
-        if senders.setdefault(student, named["id"]) != named["id"]:
+            known = not named and NO_FILE.fullmatch(entry.filename)
+            (left if known else unknown).append(entry.filename)
+        elif senders.setdefault(student, named["id"]) != named["id"]:
             raise CourseError(f"{archive.filename} has two senders who may be {student}: add --worksheet.")
-        sent = Sent(entry, named)
-        title = printable(AGAIN.sub("", named["file"].replace("/", " - ")), 255)
-        name = title[-LONGEST:].lstrip(". ") or "file"
-        if name in (TIMESTAMP, SECRET) or entry.file_size > MOST:  # those are not for students to write
-            left.append(entry.filename)
-        elif name not in found[student] or found[student][name].order <= sent.order:
-            found[student][name] = sent
+        elif (sent := Sent(entry, named)).title in (TIMESTAMP, SECRET) or entry.file_size > MOST:
+            left.append(entry.filename)  # those are not for students to write
+        elif found[student].get(sent.title, sent).order <= sent.order:
+            found[student][sent.title] = sent
     if unknown or not found:
         names = listed([ascii(name)[1:-1] for name in unknown]) or "anything"
         why = f"The gradebook knows nobody who sent {names} in {archive.filename}, and nothing was collected"

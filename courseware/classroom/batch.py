@@ -19,17 +19,18 @@ from typing import Any
 from nbgrader.api import Gradebook
 
 from course_utils import files
-from course_utils.files import whole, writable
+from course_utils.files import writable
 from course_utils.settings import CourseError
 from courseware import record
 from courseware.classroom import feedback, gradebook, pool
 from courseware.classroom.course import MEND, Assignment, Course
 from courseware.grading import work
+from courseware.grading.judging import Verdict
 from courseware.grading.kernel import sandbox
 from courseware.grading.reasons import Fault, Reason
 from courseware.grading.submission.collect import Submission
 from courseware.grading.submission.own_work import Remark
-from courseware.grading.work import Job, Notebook, Result, Rules, Verdict
+from courseware.grading.work import Job, Notebook, Result, Rules
 
 PENDING, RECORDED = "pending.json", "result.json"
 
@@ -153,8 +154,7 @@ def retimed(course: Course, result: Result, submission: Submission) -> Result:
     for kind in ("feedback", "autograded"):
         folder = course.folder(kind, result.student, result.assignment)
         for name, text in carried.items():
-            with whole(folder / name, MEND) as part:
-                part.write_text(text, encoding="utf-8")
+            files.write(folder / name, text, MEND)
     record.keep(folder / PENDING, (record.kept(folder / RECORDED) or record.kept(folder / PENDING)) | now)
     return result
 

@@ -7,7 +7,6 @@ below feedback/ holds the two files by which nbgrader's exchange gives them to t
 
 import os
 from collections.abc import Iterable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from nbgrader.api import Assignment, Gradebook, SubmittedAssignment, SubmittedNo
 from sqlalchemy.orm import selectinload
 
 from course_utils import files
+from course_utils.settings import CourseError
 from courseware import notebooks
 from courseware.classroom.course import MEND, Course
 from courseware.grading import pages
@@ -70,16 +70,17 @@ def renew(course: Course, book: Gradebook, assignment: str, student: str) -> boo
     """Make a student's pages anew; where an autograded notebook is damaged they stay: False comes back."""
     known = said(book, assignment, student)[student]
     graded = _graded(course, student, assignment, known)
-    found = {name: nb for name, file in graded.items() if (nb := notebooks.kept(file))}
-    sound = found.keys() == graded.keys()
-    if sound:
-        made = {f"{name}.html": pages.page(nb, title=name, **known[name]) for name, nb in found.items()}
-        folder = course.folder("autograded", student, assignment)
-        there = {name: folder / name for name in (TIMESTAMP, SECRET) if (folder / name).is_file()}
-        told = {name: file.read_text("utf-8", "replace") for name, file in there.items()}
-        whole = carried(course, student, assignment, told.get(TIMESTAMP), told.get(SECRET)) | made
-        files.put(course.folder("feedback", student, assignment), whole, MEND)
-    return sound
+    try:
+        found = {name: notebooks.read(file) for name, file in graded.items()}
+    except CourseError:
+        return False
+    made = {f"{name}.html": pages.page(nb, title=name, **known[name]) for name, nb in found.items()}
+    folder = course.folder("autograded", student, assignment)
+    there = {name: folder / name for name in (TIMESTAMP, SECRET) if (folder / name).is_file()}
+    told = {name: file.read_text("utf-8", "replace") for name, file in there.items()}
+    whole = carried(course, student, assignment, told.get(TIMESTAMP), told.get(SECRET)) | made
+    files.put(course.folder("feedback", student, assignment), whole, MEND)
+    return True
 
 
 def carried(course: Course, student: str, name: str, time: str | None, secret: str | None) -> dict[str, str]:
@@ -95,5 +96,5 @@ def after_nbgrader(assignment: str, student: str, notebooks: list[str]) -> None:
     """What `nbgrader generate_feedback` calls after each submission: its page becomes the one made here."""
     folder = Path(notebooks[0]).parent  # root/autograded/STUDENT/ASSIGNMENT
     course = Course(folder.parents[2])
-    with closing(Gradebook(course.directory.db_url, course.directory.course_id)) as book:
+    with Gradebook(course.directory.db_url, course.directory.course_id) as book:
         renew(course, book, folder.name, folder.parent.name)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 
 from nbgrader.api import Gradebook, InvalidEntry, SubmittedNotebook
@@ -29,7 +29,7 @@ def opened(course: Course, assignments: Sequence[str], anew: Collection[str] = (
     """
     with _written(ModuleNotFoundError):  # of a database's driver
         book = Gradebook(course.directory.db_url, course.directory.course_id)
-    with closing(book), _written():
+    with book, _written():
         known = {one.name for one in book.assignments}
         for assignment in [name for name in assignments if name not in known]:
             if not course.folder("source", ".", assignment).is_dir():

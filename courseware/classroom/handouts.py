@@ -5,7 +5,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 
-from course_utils.files import whole
+from course_utils import files
 
 TEMPLATES = Path(__file__).parent / "templates" / "class"
 LONGEST = 160  # characters of a line of code
@@ -23,6 +23,5 @@ def write(file: Path, template: str, **content: Any) -> Path:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     pages.filters["line"] = line
-    with whole(file) as part:
-        part.write_text(pages.get_template(f"{template}.html.j2").render(content), encoding="utf-8")
+    files.write(file, pages.get_template(f"{template}.html.j2").render(content))
     return file

@@ -6,7 +6,6 @@ anew, for several instructors, and where other programs know nothing of rubrics.
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +51,7 @@ class Beside(Preprocessor):
             folder = Path(place)  # root/autograded/STUDENT/ASSIGNMENT
             course = Course(folder.parents[2], self.config)
             try:
-                with closing(Gradebook(course.directory.db_url, course.directory.course_id)) as book:
+                with Gradebook(course.directory.db_url, course.directory.course_id) as book:
                     resources["beside"] = {
                         cell.metadata.nbgrader.grade_id: _beside(cell, pile, me)
                         for cell, pile in piles(course, book, folder.name, resources["notebook_id"])

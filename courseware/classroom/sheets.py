@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from course_utils.files import whole
+from course_utils import files
 from course_utils.settings import CourseError
 
 BOM = "\ufeff"
@@ -59,8 +59,7 @@ class Sheet:
 
     def write(self, path: Path) -> None:
         text = "".join(part for row in self._lines for cell in row for part in cell)
-        with whole(path) as part:
-            part.write_bytes((self._start + text).encode())
+        files.write(path, (self._start + text).encode())
 
 
 def _lines(text: str, mark: str) -> Iterator[Row]:

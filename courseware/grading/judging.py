@@ -5,7 +5,7 @@ Whatever the student's kernel printed, displayed or patched, the one result that
 """
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nbformat import NotebookNode
@@ -26,12 +26,25 @@ NOTHING = "Nothing that could be read was handed in."
 SYNTAX = {"SyntaxError", "IndentationError", "TabError"}
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What one check found: the exercise's number, its answer, points, and what is wrong, by claim."""
+
+    exercise: str
+    answer: str
+    points: float
+    of: float
+    note: str
+    failed: dict[str, str]  # the claim that does not hold: the likely mistake, or ''
+    evidence: str = ""  # digest of what was judged, '' if there was nothing
+
+
 class Judge(NbGraderPreprocessor):
     """Replace the outputs of every graded cell by the verdict on the evidence that it handed over."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.reports: list[tuple[core.Report, str]] = []  # each with its evidence's digest
+        self.verdicts: list[Verdict] = []
         self.faults: list[Fault] = []  # evidence that was missing or forged
         self.remarks: list[Remark] = []  # answers that ran the package's own, and points that are withheld
         self.waiting: dict[str, Remark] = {}  # by answer, code that hides what it calls; '' for all answers
@@ -55,19 +68,21 @@ class Judge(NbGraderPreprocessor):
         elif cell.cell_type == "markdown":
             cell.source = pages.loading_nothing(cell.source)
         if name in EXERCISES:
-            seed = seed_of(resources["course_seed"], name)
-            report, reason, seen = core.Report(EXERCISES[name], (), NOTHING), None, None
+            exercise, seed = EXERCISES[name], seed_of(resources["course_seed"], name)
+            report, reason, seen = core.Report(exercise, (), NOTHING), None, None
             if self.read:
-                report, reason, seen = judged(EXERCISES[name], cell.outputs, seed)
+                report, reason, seen = judged(exercise, cell.outputs, seed)
             if report.note.startswith(f"`{name}` is not defined"):
                 error = self.errors.get(grade_id.removesuffix("-check"))
                 report = replace(report, note=_why_undefined(name, error))
             if reason:
                 notebook = resources.get("nbgrader", {}).get("notebook", "")
-                detail = f"exercise {report.exercise.number}: {report.note}"
-                self.faults.append(Fault(reason, notebook, detail))
-            report = self._withheld(report)
-            self.reports.append((report, seen.digest if seen else ""))
+                self.faults.append(Fault(reason, notebook, f"exercise {exercise.number}: {report.note}"))
+            report, digest = self._withheld(report), seen.digest if seen else ""
+            failed = {finding.claim: finding.hint for finding in report.findings if not finding.holds}
+            self.verdicts.append(
+                Verdict(exercise.number, name, report.points, exercise.points, report.note, failed, digest)
+            )
             for path in seen.entered if seen else ():
                 why = f"ran `course_utils.{path}`, which solves {name}, when it was checked"
                 self.remarks.append(Remark(grade_id, 1, cell.source, why))

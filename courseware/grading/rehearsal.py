@@ -6,7 +6,6 @@ runs in a sandbox where one can be made, and otherwise as it runs in Jupyter: it
 
 import hashlib
 import logging
-from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,11 +18,12 @@ from course_utils import settings
 from course_utils.settings import CourseError
 from courseware import sections
 from courseware.grading import work
+from courseware.grading.judging import Verdict
 from courseware.grading.kernel import sandbox
 from courseware.grading.reasons import Fault, Reason
 from courseware.grading.submission.collect import LARGEST, Submission, recognised
 from courseware.grading.submission.repair import grade_ids, repair
-from courseware.grading.work import Job, Rules, Verdict
+from courseware.grading.work import Job, Rules
 
 SEED = 0  # what checks take in the notebook
 
@@ -62,11 +62,9 @@ def rehearse(path: Path) -> Rehearsal:
     renamed = Fault(Reason.WRONG_NAME, lesson.name, f"call {path.name} {lesson.name}.ipynb")
     named = (renamed,) * (path.stem != lesson.name)
     submission = Submission("you", lesson.section.folder, {lesson.name: raw}, named, digest, None)
-    log = logging.getLogger("course.grading")
-    with ExitStack() as stack:
-        stack.callback(log.setLevel, log.level)
-        log.setLevel(logging.ERROR)  # warnings are for instructors: what they say is among the faults
-        result = work.grade(Job(submission, {lesson.name: nbformat.writes(released)}, {}, SEED, rules))
+    # Its warnings are for instructors: what they say is among the faults.
+    logging.getLogger("course.grading").setLevel(logging.ERROR)
+    result = work.grade(Job(submission, {lesson.name: nbformat.writes(released)}, {}, SEED, rules))
     scores = result.notebooks[lesson.name].scores
     marks = [cell.metadata.nbgrader for cell in released.cells if is_grade(cell) and is_solution(cell)]
     by_hand = [ByHand(mark.grade_id, float(mark.points), scores[mark.grade_id] is None) for mark in marks]

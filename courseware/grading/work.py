@@ -26,11 +26,10 @@ from nbformat import NotebookNode
 from nbgrader import utils
 
 from course_utils import __version__
-from course_utils.checks.judges.core import Report
 from course_utils.checks.words import WAITING, printable
 from course_utils.settings import CourseError
 from courseware.grading import pages, preprocessors
-from courseware.grading.judging import Judge
+from courseware.grading.judging import Judge, Verdict
 from courseware.grading.kernel import sandbox
 from courseware.grading.kernel.forked import zygote
 from courseware.grading.preprocessors import ENVIRONMENT, Probe
@@ -64,19 +63,6 @@ class Job:
     solved: Mapping[str, str]
     seed: int
     rules: Rules
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What one check found: the exercise's number, its answer, points, and what is wrong, by claim."""
-
-    exercise: str
-    answer: str
-    points: float
-    of: float
-    note: str
-    failed: dict[str, str]  # the claim that does not hold: the likely mistake, or ''
-    evidence: str = ""  # digest of what was judged, '' if there was nothing
 
 
 @dataclass(frozen=True)
@@ -219,10 +205,10 @@ def _notebook(job: Job, name: str) -> tuple[Notebook, list[Fault]]:
     judge = Judge()
     nb, _ = judge.preprocess(nb, resources)
     found += judge.remarks
-    return _result(nb, name, judge.reports, found), [*repairs, *probe.faults, *judge.faults]
+    return _result(nb, name, judge.verdicts, found), [*repairs, *probe.faults, *judge.faults]
 
 
-def _result(nb: NotebookNode, name: str, reports: list[tuple[Report, str]], found: list[Remark]) -> Notebook:
+def _result(nb: NotebookNode, name: str, verdicts: list[Verdict], found: list[Remark]) -> Notebook:
     """Scores, comments and page of a judged notebook."""
     scores: dict[str, float | None] = {}
     comments: dict[str, str | None] = {}
@@ -243,10 +229,4 @@ def _result(nb: NotebookNode, name: str, reports: list[tuple[Report, str]], foun
     said = {grade_id: comment for grade_id, comment in comments.items() if comment}
     page = pages.page(nb, points, said, title=name)
     executed, page = (text.encode("utf-8", "replace").decode() for text in (nbformat.writes(nb), page))
-    return Notebook(executed, page, scores, comments, [_verdict(*one) for one in reports], found)
-
-
-def _verdict(report: Report, digest: str) -> Verdict:
-    one = report.exercise
-    failed = {finding.claim: finding.hint for finding in report.findings if not finding.holds}
-    return Verdict(one.number, one.answer, report.points, one.points, report.note, failed, digest)
+    return Notebook(executed, page, scores, comments, verdicts, found)

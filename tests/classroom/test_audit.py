@@ -19,9 +19,10 @@ from course_utils.settings import CourseError
 from courseware import cli
 from courseware.classroom import audit, batch
 from courseware.grading import work
+from courseware.grading.judging import Verdict
 from courseware.grading.kernel import sandbox
 from courseware.grading.reasons import Fault, Reason
-from courseware.grading.work import Notebook, Result, Rules, Verdict
+from courseware.grading.work import Notebook, Result, Rules
 
 pytestmark = pytest.mark.slow
 

@@ -14,10 +14,11 @@ from courseware import doctor
 from courseware.classroom import summary
 from courseware.classroom.export import Export
 from courseware.grading import work
+from courseware.grading.judging import Verdict
 from courseware.grading.kernel import seccomp
 from courseware.grading.reasons import Fault, Reason
 from courseware.grading.submission.own_work import Remark
-from courseware.grading.work import Notebook, Result, Verdict
+from courseware.grading.work import Notebook, Result
 
 SIGMA = "sigma is exp(logvar / 2)"
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
@@ -300,7 +301,7 @@ def _paths(node: ast.AST, names: _Names) -> list[str]:
 
 def _reaches(tree: ast.Module, names: _Names) -> Iterator[tuple[int, str]]:
     """Where code reaches for the checks, the solutions or what is underneath, or hides what it calls."""
-    checks = [node for node in ast.walk(tree) if _calls(node, "check") and isinstance(node, ast.Call)]
+    checks = [node for node in ast.walk(tree) if _calls(node, "check")]
     given = [argument for call in checks for argument in call.args if ast.unparse(argument) == "globals()"]
     compared = [node.comparators[-1] for node in ast.walk(tree) if isinstance(node, ast.Compare)]
     given += [one for one in compared if ast.unparse(one) == "sys.modules"]  # is it Colab?
@@ -358,14 +359,14 @@ def _says(node: ast.AST) -> Iterator[str]:
         yield BY_TEXT[node.id]
     elif (magic := _magic(node)) and not re.fullmatch(HARMLESS, magic[0]):
         yield f"has IPython run `{magic[0]}`"
-    elif isinstance(node, ast.Call) and _calls(node, *LOOKS):
+    elif _calls(node, *LOOKS):
         of_itself = [getattr(argument, "id", "") for argument in node.args] == ["self"]  # as vars(self)
         if not (of_itself or any(isinstance(name, ast.Constant) for name in node.args[1:2])):
             named = {type(part) for argument in node.args[1:2] for part in ast.walk(argument)}
             yield f"{'computes' if ast.Name in named or not named else 'disguises'} the name of what it uses"
 
 
-def _calls(node: ast.AST, *names: str) -> bool:
+def _calls(node: ast.AST, *names: str) -> TypeGuard[ast.Call]:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
 
 
@@ -373,7 +374,7 @@ def _patches(node: ast.AST, names: _Names) -> Iterator[str]:
     """Assignments to attributes or items of modules that are not the student's."""
     if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
         path = names.of(node.value)
-    elif isinstance(node, ast.Call) and _calls(node, "setattr", "delattr") and node.args:
+    elif _calls(node, "setattr", "delattr") and node.args:
         first = node.args[0]
         path = names.of(first.value if isinstance(first, ast.Attribute | ast.Subscript) else first)
     else:
