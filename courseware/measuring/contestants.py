@@ -185,7 +185,7 @@ def best_precision(device: torch.device) -> torch.dtype:
 
 
 def train(
-    name: str, kind: str, data_name: str, epochs: int, judge: bool, how: How, choosing: bool = False
+    name: str, kind: str, data_name: str, epochs: int, how: How, *, judge: bool = True, choosing: bool = False
 ) -> dict[str, Any]:
     """Seconds after each epoch, the most GiB held, and -ELBO on test images after each epoch if it is to be
     judged: then each trains in its own way, otherwise at equal settings. A training that is for choosing has

@@ -17,7 +17,6 @@ import platform
 import re
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -57,67 +56,55 @@ def measure(kind: str, data_name: str, seeds: int, folder: Path, say: record.Say
     """All figures for one network, kept in `folder` as they come; what is there already is not repeated."""
     settings.one_of("network", kind, list(KINDS))
     file = folder / f"{kind}-{data_name}.json"
-    device, images = settings.device().type, len(data.load(data_name, download=False).train_images)
-    here: Any = {"torch": torch.__version__, "machine": machine(), "device": device}
+    here: Any = {"torch": torch.__version__, "machine": machine(), "device": settings.device().type}
     here |= {"recipe": RECIPES[kind], "epochs": EPOCHS}
+    images = len(data.load(data_name, download=False).train_images)
     new = {"images": images, "date": date.today().isoformat(), "rounds": [], "rates": {}, "curves": {}}
     figures: Figures = new | record.begun(file, here=here)
     names = [name for name in EQUAL if not name.startswith("pythae") or importlib.util.find_spec("pythae")]
     if "pythae" not in names:
         say("pythae is not installed: left out (`make bench` installs it).")
-    spawn, threads = multiprocessing.get_context("spawn"), (torch.get_num_threads(),)
     with ExitStack() as stack:
-        pools = {name: ProcessPoolExecutor(1, spawn, torch.set_num_threads, threads) for name in names}
-        for pool in pools.values():
-            stack.enter_context(pool)
 
-        def train(name: str, epochs: int, judge: bool, how: How, choosing: bool = False) -> Any:
-            arguments = name, kind, data_name, epochs, judge, how, choosing
-            return pools[name].submit(contestants.train, *arguments).result()
+        def started(workers: int, threads: int) -> ProcessPoolExecutor:
+            spawn = multiprocessing.get_context("spawn")
+            made = ProcessPoolExecutor(workers, spawn, torch.set_num_threads, (threads,))
+            stack.callback(made.shutdown, cancel_futures=True)
+            return made
 
+        def train(pool: Executor, name: str, how: How, epochs: int = EPOCHS, **judged: bool) -> Future:
+            return pool.submit(contestants.train, name, kind, data_name, epochs, how, **judged)
+
+        pools = {name: started(1, torch.get_num_threads()) for name in names}
         while len(figures["rounds"]) < ROUNDS:
             round_ = {"limits": pools["fast"].submit(_limits, kind).result()}
             for name in names:
-                round_[name] = train(name, 2, False, _how(name))
+                round_[name] = train(pools[name], name, _how(name), 2, judge=False).result()
                 say(f"round {len(figures['rounds']) + 1}, {name}: {_seconds(round_, name):.2f} s per epoch")
             figures["rounds"].append(round_)
             record.keep(file, figures)
         for rate in [rate for rate in RATES if str(rate) not in figures["rates"]]:
-            curve = train("plain", EPOCHS // 2, True, How(rate=rate), choosing=True)
+            curve = train(pools["plain"], "plain", How(rate=rate), EPOCHS // 2, choosing=True).result()
             nats = figures["rates"][str(rate)] = curve["negative_elbo"][-1]
             say(f"rate {rate}: {nats:.2f} nats on validation images")
             record.keep(file, figures)
         chosen = literature.best(figures["rates"])
         every = itertools.product(range(seeds), [name for name in names if _trained_as(name, chosen) == name])
         missing = [(name, seed) for seed, name in every if str(seed) not in figures["curves"].get(name, {})]
-        side_by_side = ProcessPoolExecutor(min(4, os.cpu_count() or 1), spawn, torch.set_num_threads, (1,))
-        stack.callback(side_by_side.shutdown, cancel_futures=True)
-
-        def start(pool: Executor, name: str, seed: int) -> Future:
-            how = _how(name, seed, chosen)
-            return pool.submit(contestants.train, name, kind, data_name, EPOCHS, True, how)
-
-        for name, seed, curve in _trainings(missing, start, pools[BY_RECIPE], side_by_side):
-            figures["curves"].setdefault(name, {})[str(seed)] = curve
-            nats, seconds = curve["negative_elbo"][-1], curve["seconds"][-1]
-            say(f"seed {seed}, {name}: {nats:.2f} nats after {seconds:.0f} s")
-            record.keep(file, figures)
+        side_by_side = started(min(4, os.cpu_count() or 1), threads=1)
+        for timed in (True, False):  # first, one after the other, those whose own seconds count
+            running = {
+                train(pools[name] if timed else side_by_side, name, _how(name, seed, chosen)): (name, seed)
+                for name, seed in missing
+                if (name == BY_RECIPE) == timed
+            }
+            for future in as_completed(running):
+                (name, seed), curve = running[future], future.result()
+                figures["curves"].setdefault(name, {})[str(seed)] = curve
+                nats, seconds = curve["negative_elbo"][-1], curve["seconds"][-1]
+                say(f"seed {seed}, {name}: {nats:.2f} nats after {seconds:.0f} s")
+                record.keep(file, figures)
     return figures
-
-
-def _trainings(
-    missing: list[tuple[str, int]],
-    start: Callable[[Executor, str, int], Future],
-    alone: Executor,
-    side_by_side: Executor,
-) -> Iterator[tuple[str, int, Figures]]:
-    """Those that are timed, one after the other; then the others, as each of them is done."""
-    for name, seed in missing:
-        if name == BY_RECIPE:
-            yield name, seed, start(alone, name, seed).result()
-    running = {start(side_by_side, *one): one for one in missing if one[0] != BY_RECIPE}
-    for future in as_completed(running):
-        yield *running[future], future.result()
 
 
 def _how(name: str, seed: int = 0, rate: float | None = None) -> How:
@@ -150,12 +137,11 @@ def clocked(figures: Figures) -> dict[str, list[dict[str, Any]]]:
     """The trainings by contestant, in the table's order, with the seconds to the end of each epoch."""
     found, rate = {}, literature.best(figures["rates"])
     for name in (name for name in EQUAL if name in figures["rounds"][0]):
-        curves = figures["curves"][_trained_as(name, rate)]
         epoch = float(np.median([_seconds(one, name) for one in figures["rounds"]]))
-        found[name] = [
-            curve if name == BY_RECIPE else curve | {"seconds": [epoch * (i + 1) for i in range(len(nats))]}
-            for curve, nats in ((curve, curve["negative_elbo"]) for curve in curves.values())
-        ]
+        found[name] = list(figures["curves"][_trained_as(name, rate)].values())
+        if name != BY_RECIPE:
+            ends = [epoch * (i + 1) for i in range(len(found[name][0]["negative_elbo"]))]
+            found[name] = [curve | {"seconds": ends} for curve in found[name]]
     return found
 
 

@@ -86,7 +86,7 @@ def test_a_rate_is_chosen_on_training_images_that_were_not_trained_with(small, m
     seen: list[tuple[Tensor, Tensor]] = []
     monkeypatch.setattr(contestants.data, "load", lambda *_, **__: small)
     monkeypatch.setitem(OWN, "plain", look)
-    contestants.train("plain", "VAE", "digits", 1, True, How(), choosing=True)
+    contestants.train("plain", "VAE", "digits", 1, How(), choosing=True)
     ((trained, judged),) = seen
     rows, held_out = small.validation_split()
     assert torch.equal(trained.cpu(), small.train_images[rows])
@@ -243,8 +243,8 @@ NAMES = ("textbook", "textbook, tuned", "plain", "fast")
 class Later:
     """Work that is done when its result is asked for."""
 
-    def __init__(self, function, *given) -> None:
-        self.result = lambda: function(*given)
+    def __init__(self, function, *given, **named) -> None:
+        self.result = lambda: function(*given, **named)
 
 
 class Faked:
@@ -254,20 +254,14 @@ class Faked:
         self.calls: list[tuple] = []
         self.stop = stop
 
-    def __call__(self, name, kind, data_name, epochs, judge, how, choosing=False):
+    def __call__(self, name, kind, data_name, epochs, how, *, judge=True, choosing=False):
         if len(self.calls) == self.stop:
             raise KeyboardInterrupt
         self.calls.append(("rate", how.rate) if choosing else (name, judge and how.seed, how.rate))
         return {"seconds": [1.0, 3.0], "negative_elbo": [9.0, abs(how.rate - 2e-3)], "memory": 1.0}
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def submit(self, *work):
-        return Later(*work)
+    def submit(self, *work, **how):
+        return Later(*work, **how)
 
     def shutdown(self, cancel_futures):
         pass
