@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -191,7 +190,7 @@ def run(
     All figures of what was trained at least twice; what was not run is said.
     """
     here = {"torch": torch.__version__, "device": settings.device_name(), "candidates": list(RATES)}
-    kept = {"results": {}, "rates": {}} | record.begun(file, **here) | {"date": date.today().isoformat()}
+    kept = {"results": {}, "rates": {}} | record.begun(file, **here)
     with within(minutes):
         for experiment in planned:
             _train(dataset, experiment, seeds, file, kept, say)
