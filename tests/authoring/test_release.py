@@ -310,6 +310,7 @@ def test_a_notebook_that_is_not_there_is_named(small):
     [
         (THREE, "# Title", ["1"], f"{THREE} has no place in the table of contents"),
         (TWO, "# Title", [], f"{TWO}: it lacks a code cell"),
+        (TWO, "### Exercise 2.1: more", ["1"], f"{TWO}: exercise 2.1 lacks its line of difficulty"),
         (TWO, "As in section 3.", ["1"], REFERS),
         (TWO, f"[there](../{THREE})", ["1"], REFERS),
         (TWO, "Sections 1, 2 and\n3.", ["1"], REFERS),

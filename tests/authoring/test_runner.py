@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import tiers
 from nbformat.v4 import new_code_cell, new_notebook
 
 from course_utils.settings import CourseError
@@ -49,23 +50,18 @@ def test_a_notebook_is_run_again_with_another_source_or_environment_or_where_it_
     assert not execute(run).reused
 
 
-def test_a_failing_cell_is_reported_in_one_sentence_and_not_stored(run):
-    write(run.source, "1 / 0")
-    executed = execute(run)
-    assert executed.failure == "a cell stopped with ZeroDivisionError: division by zero"
+FAILURES = {
+    "error": ("1 / 0", "a cell stopped with ZeroDivisionError: division by zero"),
+    "no package": ("raise ModuleNotFoundError('course_utils')", "its kernel has no course_utils"),
+    "death": ("import os; os._exit(1)", "its kernel died"),
+}
+
+
+@pytest.mark.parametrize(("cell", "failure"), tiers.quick(FAILURES, 1))
+def test_a_failing_cell_is_reported_in_one_sentence_and_not_stored(cell, failure, run):
+    write(run.source, cell)
+    assert execute(run).failure.startswith(failure)
     assert not (run.target / LESSON.path).exists()
-
-
-@pytest.mark.slow
-def test_a_kernel_without_the_package_is_named_as_such(run):
-    write(run.source, "raise ModuleNotFoundError(\"No module named 'course_utils'\")")
-    assert execute(run).failure.startswith("its kernel has no course_utils")
-
-
-@pytest.mark.slow
-def test_a_kernel_that_dies_is_reported(run):
-    write(run.source, "import os; os._exit(1)")
-    assert execute(run).failure.startswith("its kernel died")
 
 
 def test_a_malformed_notebook_is_named_with_the_remedy(run):
