@@ -104,7 +104,7 @@ def folder(tmp_path, mine) -> Path:
 def archive(tmp_path: Path, new: NotebookNode, **others: str) -> Path:
     file, text = tmp_path / "new.zip", nbformat.writes(new) + "\n"
     both = {f"{edition}/{LESSON.as_posix()}": text for edition in ("release", "notebooks")}
-    with zipfile.ZipFile(file, "w") as found:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as found:
         for name, content in {"nbgrader_config.py": "c = 0", **both, **others}.items():
             found.writestr(f"vae-course/{name}", content)
     return file
@@ -137,6 +137,15 @@ def test_what_is_no_archive_is_refused(folder, tmp_path, content):
     (tmp_path / "new.zip").write_bytes(content)
     with pytest.raises(CourseError, match="no archive of the course"):
         updating.changes(folder, tmp_path / "new.zip")
+
+
+def test_an_archive_that_is_damaged_is_refused(folder, tmp_path, new):
+    file = archive(tmp_path, new)
+    with file.open("r+b") as damaged:
+        damaged.seek(file.stat().st_size // 2)
+        damaged.write(bytes(200))
+    with pytest.raises(CourseError, match="no archive of the course"):
+        updating.changes(folder, file)
 
 
 def test_the_instructors_edition_is_not_updated(tmp_path, new):
