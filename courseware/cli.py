@@ -248,7 +248,7 @@ def cache(empty: bool) -> None:
 
 @main.command()
 @click.option("--seeds", type=_COUNT, default=11, help="How many, for each answer of the bank.")
-@click.option("--generated", type=_COUNT, help="Check so many generated answers, not the bank.")
+@click.option("--generated", type=click.IntRange(20), help="Check so many generated answers, not the bank.")
 @_STORE
 def graders(seeds: int, generated: int | None, store: bool) -> None:
     """Measure the checks on the bank of right and wrong answers, or on generated ones."""

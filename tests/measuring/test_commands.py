@@ -55,3 +55,8 @@ def test_figures_are_printed_and_kept_only_where_asked_to(words, name, said, pro
         shutil.rmtree(project / "build", ignore_errors=True)
     for document in record.DOCUMENTS:
         assert (project / document).read_text("utf-8") == (ROOT / document).read_text("utf-8")
+
+
+def test_of_too_few_generated_answers_some_kind_may_be_missing():
+    done = CliRunner().invoke(cli.main, ["graders", "--generated", "1"])
+    assert done.exit_code == 2 and "1 is not in the range x>=20" in done.output
