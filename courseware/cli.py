@@ -386,18 +386,12 @@ def grade(
 ) -> None:
     """Grade everything handed in (of one assignment, or all) that is not graded yet."""
     started, broken = time.monotonic(), []
-    address = "" if scheduler else _workers_to_be(unsafe)
-    from courseware.classroom import batch, pool
+    crews = _crew(unsafe, workers, scheduler)
+    from courseware.classroom import batch
     from courseware.grading import work
 
-    _mind_the_sandbox(unsafe)
     course, assignments = _handed_in(assignment)
-    if scheduler and pool.unprotected(scheduler):
-        risk = f"whoever is on the way to {scheduler} can read and change work and results; take tls://."
-        _say(f"NOT PROTECTED: {risk}")
     rules = work.Rules(sandboxed=not unsafe, whole=whole)
-    ready = int if unsafe else partial(work.ready, address)
-    crews = pool.dask(scheduler) if scheduler else pool.local(workers, ready=ready)
     with crews as crew, _progress("submissions") as bars:
         tasks = {one: bars.add_task(one, total=len(students or course.students(one))) for one in assignments}
         for result in batch.grade(course, assignments, rules, crew, students):
@@ -416,23 +410,28 @@ def grade(
         )
 
 
-def _workers_to_be(unsafe: bool) -> str:
-    """Start what workers and kernels are forked from, beside what is imported here; the latter's address."""
+def _crew(unsafe: bool, workers: int | None, scheduler: str | None = None) -> Any:
+    """A context that gives workers. Raises CourseError where a sandbox is wanted, and none can be made."""
     from courseware.classroom import pool
     from courseware.grading.kernel import forked
 
-    pool.prepare("courseware.grading.work")
-    return "" if unsafe else forked.early()
-
-
-def _mind_the_sandbox(unsafe: bool) -> None:
-    """Raise CourseError where no sandbox can be made, unless nobody wants one."""
+    # What workers and kernels are forked from starts now, beside what is imported here.
+    if not scheduler:
+        pool.prepare("courseware.grading.work")
+    address = "" if scheduler or unsafe else forked.early()
+    from courseware.grading import work
     from courseware.grading.kernel import sandbox
 
     if unsafe:
         _say("NOT SANDBOXED: students' code runs with your own rights.", style="bold red")
     else:
         sandbox.require()
+    if scheduler and pool.unprotected(scheduler):
+        risk = f"whoever is on the way to {scheduler} can read and change work and results; take tls://."
+        _say(f"NOT PROTECTED: {risk}")
+    if scheduler:
+        return pool.dask(scheduler)
+    return pool.local(workers, ready=int if unsafe else partial(work.ready, address))
 
 
 def _course() -> Any:
@@ -673,18 +672,16 @@ def regrade(
     asks = not yes and sys.stdin.isatty()
     if not (verify or yes or asks or students):
         raise settings.CourseError("There is no terminal here to ask you at: add --yes, or --verify.")
-    address = _workers_to_be(unsafe)
-    from courseware.classroom import pool
+    crews = _crew(unsafe, workers)
     from courseware.grading import work
 
-    _mind_the_sandbox(unsafe)
     course, assignments = _handed_in(assignment)
     handed_in = {one: course.students(one) for one in assignments}
     asked = {one: [who for who in names if who in (students or names)] for one, names in handed_in.items()}
     chosen = {one: names for one, names in asked.items() if names}
     if not chosen:
         raise settings.CourseError(f"Nothing is handed in by {', '.join(students)}.")
-    with pool.local(workers, ready=int if unsafe else partial(work.ready, address)) as crew:
+    with crews as crew:
         if verify:
             _verify(course, chosen, crew, unsafe)
             return
