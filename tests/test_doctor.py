@@ -2,15 +2,12 @@
 
 import importlib.metadata
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import nbgrader.api
-import psutil
 import pytest
-import torch
 from click.testing import CliRunner
 
 from course_utils import settings
@@ -49,22 +46,24 @@ def test_a_python_of_the_system_s_own_is_remarked_on(monkeypatch, tmp_path):
     assert not doctor.python().advice
 
 
-def test_a_gpu_that_pytorch_cannot_use_is_remarked_on(monkeypatch):
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: "/usr/bin/nvidia-smi")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert "cannot use" in doctor.pytorch().advice
+KERNELS = "jupyter_client.kernelspec.KernelSpecManager.get_kernel_spec"
+FAULTS = {  # what answers otherwise than it should, what is then said, and whether nothing goes without it
+    doctor.pytorch: ({"shutil.which": "nvidia-smi", "torch.cuda.is_available": False}, "cannot use", False),
+    doctor.kernel: ({KERNELS: SimpleNamespace(argv=["/else/python"])}, "ipykernel install", True),
+    doctor.pages: ({"courseware.grading.pages.page": "<pre>$x$</pre>"}, "Run `pip install", True),
+    doctor.sandbox: ({f"{sandbox.__name__}.missing": "Install bubblewrap."}, "Install bubblewrap.", False),
+    doctor.disk: ({"shutil.disk_usage": SimpleNamespace(free=1e9)}, "Make room", True),
+    doctor.memory: ({"psutil.virtual_memory": SimpleNamespace(available=1e9)}, "Close", False),
+}
 
 
-def test_a_kernel_of_another_python_is_seen(monkeypatch):
-    spec = SimpleNamespace(argv=["/elsewhere/bin/python"])
-    monkeypatch.setattr("jupyter_client.kernelspec.KernelSpecManager.get_kernel_spec", lambda *_: spec)
-    assert "ipykernel install" in doctor.kernel().advice
-
-
-def test_pages_whose_markdown_stays_as_it_stands_are_seen(monkeypatch):
-    # The rendering of what anybody wrote never raises.
-    monkeypatch.setattr("courseware.grading.pages.page", lambda *_, **__: "<pre>$x$</pre>")
-    assert doctor.pages().advice.startswith("Run `pip install")
+@pytest.mark.parametrize("look", FAULTS, ids=lambda look: look.__name__)
+def test_what_is_wrong_with_a_machine_is_seen(look, monkeypatch):
+    answers, mend, needed = FAULTS[look]
+    for name, answer in answers.items():
+        monkeypatch.setattr(name, lambda *_, answer=answer, **__: answer)
+    found = look()
+    assert mend in found.advice and found.needed == needed
 
 
 def test_a_gradebook_needs_alembic(monkeypatch, tmp_path):
@@ -84,18 +83,6 @@ def test_a_gradebook_is_tried_inside_the_course_s_folder(monkeypatch, tmp_path):
 def test_real_images_are_offered_where_there_are_none(name, monkeypatch):
     monkeypatch.setattr("course_utils.data.wanted", lambda: name)
     assert bool(doctor.data().advice) is (name == "digits")
-
-
-def test_a_missing_sandbox_is_no_fault_of_a_student_s_machine(monkeypatch):
-    monkeypatch.setattr(sandbox, "missing", lambda: "Install bubblewrap.")
-    assert doctor.sandbox()[2:] == ("Install bubblewrap.", False)
-
-
-def test_little_room_is_seen(monkeypatch):
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=1e9))
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1e9))
-    assert doctor.disk().advice.startswith("Make room") and doctor.disk().needed
-    assert doctor.memory().advice.startswith("Close") and not doctor.memory().needed
 
 
 def test_a_look_that_fails_is_a_finding(monkeypatch):
@@ -140,7 +127,7 @@ def add(exchange: Path, line: str) -> None:
 
 ON_A_HUB = (doctor.account, doctor.umask, doctor.course_id, doctor.exchange, doctor.scopes, doctor.edition)
 GROUPS = "c.Authenticator.plugin_class = 'nbgrader.auth.JupyterHubAuthPlugin'"
-FAULTS = {
+HUB_FAULTS = {
     "no hub": (lambda hub, patch: patch.delenv("JUPYTERHUB_USER"), "Call this in a terminal"),
     "root": (lambda hub, patch: patch.setattr(doctor.os, "getuid", lambda: 0), "Kernels are root's"),
     "umask": (lambda hub, patch: os.umask(0o077), "Set `UMask=0022`"),
@@ -173,7 +160,7 @@ def test_a_hub_that_is_set_up_has_no_fault(hub):
     assert not [found for look in ON_A_HUB if (found := look()).advice]
 
 
-@pytest.mark.parametrize(("break_it", "mend"), FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize(("break_it", "mend"), HUB_FAULTS.values(), ids=HUB_FAULTS)
 def test_each_fault_of_a_hub_is_named_once_with_its_mend(break_it, mend, hub, monkeypatch):
     break_it(hub, monkeypatch)
     (found,) = [found for look in ON_A_HUB if (found := look()).advice]
