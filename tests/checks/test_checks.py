@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from bank import RIGHT
 from course_utils.checks import check, solved, words
-from course_utils.checks.judges import EXERCISES, core, gradients, looks, noise, section_3
+from course_utils.checks.judges import EXERCISES, core, gradients, looks, losses, noise
 from course_utils.checks.probes import EVIDENCE_MIME, Observation, evidence, inputs, observe
 from course_utils.settings import CourseError
 
@@ -562,7 +562,7 @@ def test_an_answer_that_holds_goes_on_in_the_lesson_and_otherwise_the_reference_
 
 def test_mistakes_are_worked_out_only_for_an_answer_that_is_not_right(monkeypatch):
     answer = next(one for one in RIGHT if one.exercise == "vae_loss")
-    monkeypatch.setattr(section_3, "_three", lambda *_: pytest.fail("mistakes were worked out"))
+    monkeypatch.setattr(losses, "combined", lambda *_: pytest.fail("mistakes were worked out"))
     assert check("vae_loss", answer.namespace(), 31).points == 3
 
 

@@ -13,7 +13,7 @@ from course_utils.checks.probes import predictions as probes
 from course_utils.checks.probes.inputs import fact
 
 OFFERED = {"sky": ("clear", "grey"), "wind": ("falls", "stays", "rises")}
-EXERCISE = judges.prediction("9.0", "predict_weather", OFFERED, ("It is November.", "A front came through."))
+EXERCISE = judges.prediction("9.0", "predict_weather", OFFERED, "It is November.", "A front came through.")
 SEEN = {"sky": "grey", "wind": "rises"}
 
 

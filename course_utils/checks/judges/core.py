@@ -52,7 +52,7 @@ class Exercise:
 
     `answer` is the name that the student's code defines; `reference` names what the package holds of its
     solution, as `module.name`: an answer that runs it earns nothing. `questions` holds the answers on
-    offer for each question of a prediction. `why` is said, folded, after a right answer.
+    offer for each question of a prediction.
     """
 
     number: str
@@ -61,7 +61,11 @@ class Exercise:
     judge: Callable[[int, Evidence], list[Finding]]
     reference: tuple[str, ...] = ()
     questions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    why: str = ""
+
+    @property
+    def why(self) -> str:
+        """Why the answer works, said folded after a right one: the docstring of its judge."""
+        return "" if self.questions else " ".join((self.judge.__doc__ or "").split())
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,6 @@ class Report:
 
     @property
     def why(self) -> str:
-        """Why the answer works, for whoever has found it."""
         return self.exercise.why if self.points == self.exercise.points else ""
 
     @property
@@ -226,13 +229,6 @@ def close(actual: np.ndarray, expected: Any, tolerance: float) -> bool:
     )
 
 
-def diagnosis(evidence: Evidence, key: str, values: Mapping[Any, Any], tolerance: float = 1e-4) -> Any:
-    """The name of the first of `values` that evidence[key] equals; None where it equals none."""
-    if problem_with(evidence, key):
-        return None
-    return next((name for name, value in values.items() if close(evidence[key], value, tolerance)), None)
-
-
 def unless(claim: str, weight: float, hint: str) -> Finding:
     """A finding that holds where there is nothing to hint at."""
     return Finding(claim, not hint, weight, hint)
@@ -257,7 +253,8 @@ def expect(
     problem = problem_with(evidence, key)
     if problem:
         return Finding(claim, False, weight, problem)
-    hint = diagnosis(evidence, key, {"": expected, **(mistakes or {})}, tolerance)
+    values = {"": expected, **(mistakes or {})}
+    hint = next((hint for hint, value in values.items() if close(evidence[key], value, tolerance)), None)
     if hint is None:
         hint = told([Seen(evidence[key], as_array(expected), sizes or {})], tolerance)
     return unless(claim, weight, hint)

@@ -53,18 +53,17 @@ class Table:
         cls,
         looks: Callable[[int], Mapping[str, Sequence[Any]]],
         seed: int,
-        formulas: Callable[..., Formulas],
+        formulas: Callable[..., Formulas | Iterator[Any]],
         sizes: Callable[..., Sizes] = lambda *_: {},
         tolerance: float = 1e-4,
         terms: Callable[..., Mapping[str, Any]] = lambda *_: {},
-        right: Callable[..., Any] | None = None,
     ) -> Table:
         """The table of the looks, arguments by key, that belong to this seed. Rows and columns of what is
-        given are counted too. Where `right` gives the right value alone, mistakes are worked out only for an
-        answer that has another."""
+        given are counted too. Where `formulas` is a generator, of the right value and then of the mistakes,
+        these are worked out only for an answer that has another."""
         given = looks(seed)
         counted = {key: {**sizes(*args), **_rows_and_columns(args)} for key, args in given.items()}
-        known = _worked_out(looks, seed, formulas, right)
+        known = _worked_out(looks, seed, formulas)
         return cls(known, counted, tolerance, lambda key: terms(*given[key]))
 
     def judge(self, evidence: Evidence, *properties: Property) -> list[Finding]:
@@ -246,12 +245,12 @@ def _rows_and_columns(given: Any) -> dict[str, int]:
 class Known(Mapping[str, Any]):
     """What one look gives: the right value at once, those of mistakes when somebody asks for them."""
 
-    def __init__(self, right: Any, formulas: Callable[[], Formulas]) -> None:
-        self.right, self.formulas = right, formulas
+    def __init__(self, found: Iterator[Any]) -> None:
+        self.right, self.found = next(found), found
 
     @cached_property
     def all(self) -> Formulas:
-        return self.formulas()
+        return {**next(self.found), "": self.right}
 
     def __getitem__(self, hint: str) -> Any:
         return self.all[hint] if hint else self.right
@@ -267,11 +266,8 @@ class Known(Mapping[str, Any]):
 def _worked_out(
     looks: Callable[[int], Mapping[str, Sequence[Any]]],
     seed: int,
-    formulas: Callable[..., Formulas],
-    right: Callable[..., Any] | None,
+    formulas: Callable[..., Formulas | Iterator[Any]],
 ) -> dict[str, Formulas]:
     """What each look gives by each formula: the same for all answers that are judged with this seed."""
-    return {
-        key: Known(right(*given), partial(formulas, *given)) if right else formulas(*given)
-        for key, given in looks(seed).items()
-    }
+    every = {key: formulas(*given) for key, given in looks(seed).items()}
+    return {key: found if isinstance(found, Mapping) else Known(found) for key, found in every.items()}

@@ -20,7 +20,7 @@ from course_utils.checks.probes.predictions import Offered
 HINT = "Answer every question with one of the answers on offer, word for word."
 
 
-def prediction(number: str, answer: str, offered: Offered, reasons: Sequence[str]) -> Exercise:
+def prediction(number: str, answer: str, offered: Offered, *reasons: str) -> Exercise:
     """An exercise of one point; `reasons` say of each question why it comes out as it does."""
     return Exercise(number, answer, 1, partial(_judge, offered, reasons), questions=offered)
 

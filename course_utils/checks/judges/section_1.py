@@ -38,6 +38,8 @@ from course_utils.checks.probes.witness import Witness
 
 
 def judge_my_autoencoder(seed: int, evidence: Evidence) -> list[Finding]:
+    """Without a ReLU between them, linear layers collapse into a single one, which can do little more
+    than a principal component analysis. At the end a ReLU would forbid negative codes and logits."""
     cases = autoencoders(seed)
     asked = {
         "code": ("the code", [256, 128, *cases["main"].sizes]),
@@ -117,6 +119,8 @@ def _losses(model: Witness, x: Tensor, _: Tensor) -> gradients.Parts:
 
 
 def judge_train_step(seed: int, evidence: Evidence) -> list[Finding]:
+    """Where the gradients are cleared is free, if only each step sees those of its own batch alone. That
+    `backward` adds has its use: several small batches before one step make a large one."""
     batches, rate = autoencoder_batches(seed)
     walk = gradients.Walk(evidence, lambda: small_autoencoder(seed), batches, rate, _losses).judged()
     clipped = {
@@ -136,6 +140,9 @@ def judge_train_step(seed: int, evidence: Evidence) -> list[Finding]:
 
 
 def judge_hole_share(seed: int, evidence: Evidence) -> list[Finding]:
+    """What an encoder has never met it cannot name, so the round trip lands elsewhere. Dividing by the
+    image's own energy lets bright and dark images be judged alike; it would bite where an image is black."""
+
     def sizes(*calls: tuple[Pair, Tensor, float]) -> dict[str, int]:
         return {"codes": len(calls[0][1]), CALLS: len(calls)}
 
@@ -242,45 +249,20 @@ def _errors(pair: Pair, codes: np.ndarray) -> dict[str, np.ndarray]:
 
 
 EXERCISES = (
+    Exercise("1.1", "MyAutoencoder", 3, judge_my_autoencoder, ("models.Autoencoder",)),
     Exercise(
-        "1.1",
-        "MyAutoencoder",
-        3,
-        judge_my_autoencoder,
-        ("models.Autoencoder",),
-        why="Without a ReLU between them, linear layers collapse into a single one, which can do little more "
-        "than a principal component analysis. At the end a ReLU would forbid negative codes and logits.",
+        "1.2", "train_step", 3, judge_train_step, ("training.fit", "engine.fast.fit", "engine.cache.fit")
     ),
-    Exercise(
-        "1.2",
-        "train_step",
-        3,
-        judge_train_step,
-        ("training.fit", "engine.fast.fit", "engine.cache.fit"),
-        why="Where the gradients are cleared is free, if only each step sees those of its own batch alone. "
-        "That `backward` adds has its use: several small batches before one step make a large one.",
-    ),
-    Exercise(
-        "1.3",
-        "hole_share",
-        3,
-        judge_hole_share,
-        ("evaluation.hole_share",),
-        why="What an encoder has never met it cannot name, so the round trip lands elsewhere. Dividing by "
-        "the image's own energy lets bright and dark images be judged alike; it would bite where an "
-        "image is black.",
-    ),
+    Exercise("1.3", "hole_share", 3, judge_hole_share, ("evaluation.hole_share",)),
     prediction(
         "1.4",
         "predict_holes",
         HOLES_OFFERED,
-        (
-            "The images crowd a plane, so the encoder has met most of what its decoder can draw. In 32 "
-            "dimensions they leave nearly all of the space empty, and a guess seldom meets them.",
-            "A guess misses less where its scale is that of the codes. If these spread by 2 or 3 units "
-            "in every dimension, hardly any of them is near the origin: a small code is no safe code.",
-            "The fitted Gaussian knows where the codes lie, how far they spread and which of their "
-            "coordinates go together; the two guesses know none of it.",
-        ),
+        "The images crowd a plane, so the encoder has met most of what its decoder can draw. In 32 "
+        "dimensions they leave nearly all of the space empty, and a guess seldom meets them.",
+        "A guess misses less where its scale is that of the codes. If these spread by 2 or 3 units "
+        "in every dimension, hardly any of them is near the origin: a small code is no safe code.",
+        "The fitted Gaussian knows where the codes lie, how far they spread and which of their "
+        "coordinates go together; the two guesses know none of it.",
     ),
 )

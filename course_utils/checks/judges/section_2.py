@@ -7,7 +7,7 @@ rest. Inputs lie far from sigma = 1, where wrong formulas for sigma agree with r
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +29,9 @@ from course_utils.checks.probes.evidence import AGAIN, Evidence
 
 
 def judge_gaussian_kl(seed: int, evidence: Evidence) -> list[Finding]:
-    return Table.of(probes.kl_looks, seed, _kls, _sizes, terms=_kl_terms, right=kls).judge(
+    """The KL needs no logarithm and no root: logvar is at hand, so it stays finite however narrow q
+    becomes. It is 0 only at the prior, and each dimension pays for itself."""
+    return Table.of(probes.kl_looks, seed, _kls, _sizes, terms=_kl_terms).judge(
         evidence,
         Property("it equals the KL of torch.distributions, entry by entry", 3, ["kl", "turned"]),
         Property("it also works for one image and one dimension", 1, ["single"]),
@@ -47,10 +49,10 @@ def _sizes(mu: Tensor, *_: Tensor) -> dict[str, int]:
     return {"images": len(mu), "latent dimensions": mu.shape[-1]}
 
 
-def _kls(mu: Tensor, logvar: Tensor) -> dict[str, Any]:
+def _kls(mu: Tensor, logvar: Tensor) -> Iterator[Any]:
     kl, of = kls(mu, logvar), "return one value per image and dimension."
-    return {
-        "": kl,
+    yield kl
+    yield {
         **wrong_kls(mu, logvar),
         "It is the negative of the KL: check the sign. A KL divergence is never negative.": -kl,
         "The first image's logvar counts for all: each image has its own.": kls(mu, logvar[:1].expand_as(mu)),
@@ -74,6 +76,8 @@ def _kls(mu: Tensor, logvar: Tensor) -> dict[str, Any]:
 
 
 def judge_reparameterize(seed: int, evidence: Evidence) -> list[Finding]:
+    """The noise comes from outside and depends on no weight, so mu and sigma enter the sample by a sum
+    and a product, which have gradients. Drawing itself has none."""
     looks = probes.sample_looks(seed)
     table = Table.of(probes.sample_looks, seed, _samples, _sizes, terms=_sample_terms)
     claim = "with eps given, z = mu + sigma * eps, also where eps is 0 and where gradients are off"
@@ -162,11 +166,14 @@ def _noise_hint(seed: int, evidence: Evidence) -> str:
 
 
 def judge_monte_carlo_elbo(seed: int, evidence: Evidence) -> list[Finding]:
+    """The mean over samples is unbiased for any number of them, one included; that is what training uses.
+    The KL is known exactly, so sampling it would only add noise."""
+
     def sizes(_: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -> dict[str, int]:
         return _sizes(mu) | {"samples": len(eps), "pixels": 784}
 
     # Beside hundreds of nats of log p(x|z) a KL of few has to show.
-    table = Table.of(probes.elbo_looks, seed, _elbos, sizes, 2e-5, terms=_terms, right=_elbo)
+    table = Table.of(probes.elbo_looks, seed, _elbos, sizes, 2e-5, terms=_terms)
     return table.judge(
         evidence,
         Property("it is the mean of log p(x|z) over samples, minus the KL, per image", 3, ["elbo", "prior"]),
@@ -187,12 +194,9 @@ def _terms(decode: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -
     return {"log p(x|z)": -nlls.mean(0), "the KL": -kls(mu, logvar).sum(1)}
 
 
-def _elbo(*look: Any) -> Tensor:
-    return sum(_terms(*look).values(), torch.zeros(()))
-
-
-def _elbos(decode: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -> dict[str, Tensor]:
+def _elbos(decode: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -> Iterator[Any]:
     """The ELBO per image in float64, and what mistakes would give."""
+    yield sum(_terms(decode, x, mu, logvar, eps).values(), torch.zeros(()))
     x, mu, logvar, eps = (given.double() for given in (x, mu, logvar, eps))
     sigma, s, n = (logvar / 2).exp(), len(eps), len(x)
     z, kl_of_each = mu + sigma * eps, kls(mu, logvar)
@@ -270,8 +274,7 @@ def _elbos(decode: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -
         **floored(kl, "An image"),
     }
     elbo = mean - kl
-    return {
-        "": elbo,
+    yield {
         "This is -ELBO, the loss: the ELBO itself is asked for.": -elbo,
         "Summed over samples, the KL too: take their mean.": s * elbo,
         "Averaged over the batch: return one value per image.": elbo.mean(),
@@ -287,6 +290,9 @@ def _elbos(decode: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -
 
 
 def judge_importance_weighted_bound(seed: int, evidence: Evidence) -> list[Finding]:
+    """Weights of images lie hundreds of nats below 1, where exp gives 0; logsumexp takes the largest out
+    first. With one sample the bound is the ELBO's, with more it can only rise, on average."""
+
     def sizes(log_w: Tensor) -> dict[str, int]:
         return {"samples": len(log_w), "images": log_w.shape[1]}
 
@@ -373,6 +379,8 @@ def _bounds(log_w: Tensor) -> dict[str, Any]:
 
 
 def judge_what_is_my_beta(seed: int, evidence: Evidence) -> list[Finding]:
+    """Only the ratio of the two terms is learnt from, so every mean and every sigma hides in beta. Two
+    papers with the same number in front of the KL may be thousands apart."""
     keys = list(probes.beta_looks(seed))
     return Table.of(probes.beta_looks, seed, _betas, lambda *_: {CALLS: 2}, 1e-6).judge(
         evidence,
@@ -443,66 +451,31 @@ def _betas(
 
 
 EXERCISES = (
-    Exercise(
-        "2.1",
-        "gaussian_kl",
-        3,
-        judge_gaussian_kl,
-        ("objectives.gaussian_kl",),
-        why="The KL needs no logarithm and no root: logvar is at hand, so it stays finite however narrow q "
-        "becomes. It is 0 only at the prior, and each dimension pays for itself.",
-    ),
-    Exercise(
-        "2.2",
-        "reparameterize",
-        3,
-        judge_reparameterize,
-        ("objectives.reparameterize",),
-        why="The noise comes from outside and depends on no weight, so mu and sigma enter the sample by a "
-        "sum and a product, which have gradients. Drawing itself has none.",
-    ),
-    Exercise(
-        "2.3",
-        "monte_carlo_elbo",
-        3,
-        judge_monte_carlo_elbo,
-        why="The mean over samples is unbiased for any number of them, one included; that is what training "
-        "uses. The KL is known exactly, so sampling it would only add noise.",
-    ),
+    Exercise("2.1", "gaussian_kl", 3, judge_gaussian_kl, ("objectives.gaussian_kl",)),
+    Exercise("2.2", "reparameterize", 3, judge_reparameterize, ("objectives.reparameterize",)),
+    Exercise("2.3", "monte_carlo_elbo", 3, judge_monte_carlo_elbo),
     Exercise(
         "2.4",
         "importance_weighted_bound",
         3,
         judge_importance_weighted_bound,
         ("objectives.importance_weighted_bound",),
-        why="Weights of images lie hundreds of nats below 1, where exp gives 0; logsumexp takes the largest "
-        "out first. With one sample the bound is the ELBO's, with more it can only rise, on average.",
     ),
-    Exercise(
-        "2.6",
-        "what_is_my_beta",
-        3,
-        judge_what_is_my_beta,
-        ("objectives.real_beta",),
-        why="Only the ratio of the two terms is learnt from, so every mean and every sigma hides in beta. "
-        "Two papers with the same number in front of the KL may be thousands apart.",
-    ),
+    Exercise("2.6", "what_is_my_beta", 3, judge_what_is_my_beta, ("objectives.real_beta",)),
     prediction(
         "2.7",
         "predict_gap",
         probes.GAP_OFFERED,
-        (
-            "Linear maps keep Gaussians Gaussian, and a rotation of the latent space that makes W's columns "
-            "orthogonal makes the posterior's covariance diagonal: then q can be the posterior. A gap that "
-            "is left after training is one of unfinished training.",
-            "Through a nonlinear decoder the posterior is no Gaussian with independent dimensions, and one "
-            "encoder serves all images; each costs nats that training does not win back.",
-            "A fit of its own to each image shows what the family costs; the rest is the encoder's. Where "
-            "posteriors are bent or in pieces, the family's part grows; where each is narrow and close to "
-            "Gaussian, it is small, and to miss its place by a few of its widths is what costs.",
-            "By Jensen the bound cannot lie above log p(x) in expectation, and it rises with K. Where q "
-            "misses the posterior by g nats it takes about exp(g) samples to come near, so the images with "
-            "the worst q hold it down; where none is left, it stands at log p(x).",
-        ),
+        "Linear maps keep Gaussians Gaussian, and a rotation of the latent space that makes W's columns "
+        "orthogonal makes the posterior's covariance diagonal: then q can be the posterior. A gap that "
+        "is left after training is one of unfinished training.",
+        "Through a nonlinear decoder the posterior is no Gaussian with independent dimensions, and one "
+        "encoder serves all images; each costs nats that training does not win back.",
+        "A fit of its own to each image shows what the family costs; the rest is the encoder's. Where "
+        "posteriors are bent or in pieces, the family's part grows; where each is narrow and close to "
+        "Gaussian, it is small, and to miss its place by a few of its widths is what costs.",
+        "By Jensen the bound cannot lie above log p(x) in expectation, and it rises with K. Where q "
+        "misses the posterior by g nats it takes about exp(g) samples to come near, so the images with "
+        "the worst q hold it down; where none is left, it stands at log p(x).",
     ),
 )

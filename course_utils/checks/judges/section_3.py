@@ -71,6 +71,8 @@ FRESH = "z = mu + sigma * eps, with noise of its own for every image, dimension 
 
 
 def judge_my_vae(seed: int, evidence: Evidence) -> list[Finding]:
+    """Because the second head gives log sigma^2, any real number stands for a positive variance: no
+    activation has to see to that."""
     claims = {
         "trunk": "hidden layers with a ReLU after each lead from the pixels to both heads",
         "decode": "decode gives logits (N, 1, 28, 28), ReLU inside and nothing at the end",
@@ -84,8 +86,10 @@ def judge_my_vae(seed: int, evidence: Evidence) -> list[Finding]:
 
 
 def judge_vae_loss(seed: int, evidence: Evidence) -> list[Finding]:
+    """Both terms are sums within an image, so neither outweighs the other by a factor that nobody chose,
+    and the number is minus the ELBO. A mean over pixels would make the KL 784 times as heavy."""
     looks = vae_loss_looks(seed)
-    findings = Table.of(vae_loss_looks, seed, _three, losses.sizes, right=_right_three).judge(
+    findings = Table.of(vae_loss_looks, seed, _three, losses.sizes).judge(
         evidence,
         Property(
             "loss, reconstruction and KL are in nats per image, for grey and binary images; gradients pass",
@@ -98,29 +102,21 @@ def judge_vae_loss(seed: int, evidence: Evidence) -> list[Finding]:
     return losses.with_gradients(evidence, findings, looks["grey"])
 
 
-def _right_three(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
-    r, k = losses.terms(x_logits, x, mu, logvar)
-    return torch.stack([r + k, r, k])
-
-
-def _three(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, Tensor]:
+def _three(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Iterator[Any]:
     """Loss, reconstruction and KL, and what mistakes would give: (3,), or (3, n) for one of each image."""
 
     def three(r: Tensor, k: Tensor) -> Tensor:
         return torch.stack(torch.broadcast_tensors(r + k, r, k))
 
-    values = losses.combined(three, x_logits, x, mu, logvar)
-    loss, r, k = values[""]
+    loss, r, k = right = three(*losses.terms(x_logits, x, mu, logvar))
+    yield right
     others = {
         "This is the ELBO: the loss is minus that.": (-loss, r, k),
         "This is the ELBO, and its two terms: the loss is minus that.": (-loss, -r, k),
     }
     nothing = torch.full_like(r, math.nan)
-    others["It returned one value: the reconstruction and the KL are asked for as well."] = (
-        loss,
-        nothing,
-        nothing,
-    )
+    alone = "It returned one value: the reconstruction and the KL are asked for as well."
+    others[alone] = (loss, nothing, nothing)
     weights = {
         "subtracted": -1,
         "missing, or next to nothing,": 0,
@@ -135,7 +131,8 @@ def _three(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> dict[str,
         hint = f"The order is {', '.join(order)}: the loss comes first, then reconstruction and KL."
         others[hint] = tuple(parts[name] for name in order)
     stacked = {hint: torch.stack(parts) for hint, parts in others.items()}
-    return values | stacked | losses.written_in(values[""], x)
+    values = losses.combined(three, x_logits, x, mu, logvar)
+    yield values | stacked | losses.written_in(right, x)
 
 
 # --- 3.3 vae_train_step -----------------------------------------------------------------------------
@@ -172,6 +169,8 @@ def _losses(sampler: str) -> Callable[[Witness, Tensor, Tensor], gradients.Parts
 
 
 def judge_vae_train_step(seed: int, evidence: Evidence) -> list[Finding]:
+    """The decoder's error reaches the encoder through z = mu + sigma * eps. The loss is a mean over
+    images, so a learning rate that suits one size of batch does for others."""
     model, x = noisy(seed)
     sampler, shared = _noise(evidence, (" noisy0", " noisy1"), model, x)
     if not problem_with(evidence, "optimizer noisy") and evidence["optimizer noisy"][0] > 1:
@@ -194,6 +193,8 @@ def judge_vae_train_step(seed: int, evidence: Evidence) -> list[Finding]:
 
 
 def judge_test_elbo(seed: int, evidence: Evidence) -> list[Finding]:
+    """One mean over all images weighs each the same, however they are cut. The noise of z is a part of
+    the spread, so that the error bar covers it as well."""
     model, images, size = test_set(seed)
     sampler, shared = _noise(evidence, ("", " whole"), model, images)
     mean, error = _estimate(evidence, "", model, images, size)
@@ -386,11 +387,13 @@ def _values(model: Witness, x: Tensor, z: Tensor, size: int) -> Iterator[tuple[s
 
 
 def judge_estimate_log_likelihood(seed: int, evidence: Evidence) -> list[Finding]:
+    """The mean weight is p(x) on average, whatever q is; the closer q is to the posterior, the fewer
+    samples do. The logarithm of a mean that is right on average is too small on average: a bound."""
+
     def sizes(_: Witness, x: Tensor, eps: Tensor) -> dict[str, int]:
         return {"images": len(x), "samples": len(eps), "latent dimensions": eps.shape[2], "pixels": 784}
 
-    table = Table.of(likelihood_looks, seed, _bounds, sizes, 4e-6, right=_bound)
-    return table.judge(
+    return Table.of(likelihood_looks, seed, _bounds, sizes, 4e-6).judge(
         evidence,
         Property("it is the log of the mean weight p(x|z) p(z) / q(z|x), per image", 3, ["bound"]),
         Property("one image and one sample work too", 1, ["one image", "one sample", "one"]),
@@ -398,37 +401,30 @@ def judge_estimate_log_likelihood(seed: int, evidence: Evidence) -> list[Finding
     )
 
 
-def _bound(model: Witness, x: Tensor, eps: Tensor) -> Tensor:
-    mu, logvar = model.encode(x.double())
-    z = mu + (logvar / 2).exp() * eps.double()
-    log_p = -torch.stack([_nll(model, x.double(), row) for row in z])
-    log_ratio = Normal(0.0, 1.0).log_prob(z) - posterior(mu, logvar).log_prob(z)
-    return torch.logsumexp(log_p + log_ratio.sum(-1), 0) - math.log(len(eps))
-
-
-def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
+def _bounds(model: Witness, x: Tensor, eps: Tensor) -> Iterator[Any]:
     """The bound per image in float64, and what mistakes would give."""
     x, eps, (k, n, d) = x.double(), eps.double(), eps.shape
     mu, logvar = model.encode(x)
     q, p, sigma, swapped = posterior(mu, logvar), Normal(0.0, 1.0), (logvar / 2).exp(), posterior(logvar, mu)
+    z = mu + sigma * eps
 
     def log_p(z: Tensor) -> Tensor:
         """log p(x|z): (K, N)."""
         return -torch.stack([_nll(model, x, row) for row in z])
 
-    def log_of(density: Normal, z: Tensor) -> Tensor:
+    def log_of(density: Normal, z: Tensor = z) -> Tensor:
         return density.log_prob(z).sum(-1)
 
     def bound(log_w: Tensor) -> Tensor:
         return torch.logsumexp(log_w, 0) - math.log(k)
 
-    mixed = (torch.arange(k * n) // k).view(k, n)  # the images, each k times before the next
-    z, crossed = mu + sigma * eps, mu[mixed] + sigma[mixed] * eps
-    likelihood, prior, own, piled = log_p(z), log_of(p, z), log_of(q, z), mu + sigma * eps.cumsum(0)
+    likelihood, prior, own = log_p(z), log_of(p), log_of(q)
     log_w = likelihood + prior - own
+    yield bound(log_w)
+    mixed = (torch.arange(k * n) // k).view(k, n)  # the images, each k times before the next
+    crossed, piled = mu[mixed] + sigma[mixed] * eps, mu + sigma * eps.cumsum(0)
     total, logits = torch.logsumexp(log_w, 0), torch.stack([model.decode(row) for row in z])
     bounds = {
-        "": bound(log_w),
         "The - log K is missing.": total,
         "K is the number of samples, not the number of images.": total - math.log(n),
         "K is the number of samples, not of latent dimensions.": total - math.log(d),
@@ -456,80 +452,63 @@ def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
     for epsilon in EPSILONS:
         hint = f"The weights underflow to 0 here, and {epsilon:.0e} is left: use torch.logsumexp."
         bounds[hint] = (log_w.exp().mean(0) + epsilon).log()
-    log_weights = {
-        "The weight lacks the prior p(z).": likelihood - own,
-        "The weight lacks q(z|x): divide by it.": likelihood + prior,
-        "The weight is p(x|z) alone; z was drawn from q(z|x), not from the prior.": likelihood,
-        "The weight lacks p(x|z).": prior - own,
-        "q(z|x) multiplies the weight; it must divide it.": likelihood + prior + own,
-        "The prior divides the weight; it must multiply it.": likelihood - prior - own,
-        "The prior divides and q(z|x) multiplies: it is the other way round.": likelihood - prior + own,
-        "p(x|z) divides the weight; it must multiply it.": prior - likelihood - own,
-        "log p(x|z) is a mean over pixels: sum over them.": likelihood / 784 + prior - own,
-        "log p(x|z) is summed over the batch: each image has its own.": (
-            likelihood.sum(1, keepdim=True) + prior - own
-        ),
+    of_pixels, nothing = losses.wrong_nlls(logits, x), torch.zeros_like(log_w)
+    likelihoods = {  # in place of log p(x|z)
+        "The weight lacks p(x|z).": nothing,
+        "p(x|z) divides the weight; it must multiply it.": -likelihood,
+        "log p(x|z) is a mean over pixels: sum over them.": likelihood / 784,
+        "log p(x|z) is summed over the batch: each image has its own.": likelihood.sum(1, keepdim=True),
         "log p(x|z) is averaged over pixels and images: it is a sum over the pixels of each image.": (
-            likelihood.mean(1, keepdim=True) / 784 + prior - own
+            likelihood.mean(1, keepdim=True) / 784
         ),
-        "log p(x|z) is averaged over the batch: each image has its own.": (
-            likelihood.mean(1, keepdim=True) + prior - own
-        ),
-        "log q(z|x) is summed over the batch: each image has its own.": (
-            likelihood + prior - own.sum(1, keepdim=True)
-        ),
-        "log p(z) is summed over the batch: each image has its own.": (
-            likelihood + prior.sum(1, keepdim=True) - own
-        ),
-        "log p(z) and log q(z|x) are means over dimensions: sum.": likelihood + (prior - own) / d,
-        "The prior is taken at mu: take it at z.": likelihood + log_of(p, mu) - own,
-        "The prior is taken at the noise: take it at z.": likelihood + log_of(p, eps) - own,
-        "q(z|x) is taken at the noise: take it at z.": likelihood + prior - log_of(q, eps),
-        "The density of q(z|x) is given sigma: it takes logvar.": (
-            likelihood + prior - log_of(posterior(mu, sigma), z)
-        ),
-        "mu and logvar have changed places in q(z|x).": likelihood + prior - log_of(swapped, z),
-        "q(z|x) is taken at mu: take it at z.": likelihood + prior - log_of(q, mu),
-        "The noises pile up in mu: leave it as it is.": log_p(piled) + log_of(p, piled) - log_of(q, mu),
-        "p(x|z) is taken at mu: decode z.": log_p(mu[None]) + prior - own,
-        "The prior is that of logvar = 1: log 1 = 0 is that of N(0, 1).": (
-            likelihood + log_of(Normal(0.0, math.exp(0.5)), z) - own
-        ),
-        "The logvar of q(z|x) is halved in its density.": (
-            likelihood + prior - log_of(posterior(mu, logvar / 2), z)
-        ),
-        "The density of q(z|x) takes exp(logvar) for its sigma.": (
-            likelihood + prior - log_of(posterior(mu, 2 * logvar), z)
-        ),
-        **{
-            f"{hint}: it is N(0, 1).": likelihood + log_of(density, z) - own
-            for hint, density in {
-                "The prior has the mean of q(z|x)": Normal(mu, 1.0),
-                "The prior has the sigma of q(z|x)": Normal(0.0, sigma),
-            }.items()
-        },
-        **{
-            f"The density of q(z|x) lacks its {name}.": likelihood + prior - log_of(density, z)
-            for name, density in {"mean": Normal(0.0, sigma), "sigma": Normal(mu, 1.0)}.items()
-        },
-        "The density of q(z|x) lacks its normalisation, - logvar / 2.": (
-            likelihood + prior - own - logvar.sum(-1) / 2
-        ),
-        "In the density of q(z|x) the square is not divided by sigma^2.": (
-            likelihood + prior - own + ((z - mu) ** 2 - eps**2).sum(-1) / 2
-        ),
-        "Images and samples are mixed up where rows of all are cut apart.": (
-            likelihood.reshape(n, k).T + prior - own
-        ),
-        "Samples and images are mixed up: the flat log-weights run sample by sample.": log_w.reshape(n, k).T,
+        "log p(x|z) is averaged over the batch: each image has its own.": likelihood.mean(1, keepdim=True),
+        "p(x|z) is taken at mu: decode z.": log_p(mu[None]),
+        "Images and samples are mixed up where rows of all are cut apart.": likelihood.reshape(n, k).T,
         "Samples and images are mixed up: the codes of one image are compared with another.": (
-            -losses.nll(logits, x[mixed]).sum((2, 3, 4)) + prior - own
+            -losses.nll(logits, x[mixed]).sum((2, 3, 4))
         ),
+        **{hint: -wrong.sum((2, 3, 4)) for hint, wrong in of_pixels.items()},
+    }
+    priors = {  # in place of log p(z)
+        "The weight lacks the prior p(z).": nothing,
+        "The prior divides the weight; it must multiply it.": -prior,
+        "log p(z) is summed over the batch: each image has its own.": prior.sum(1, keepdim=True),
+        "The prior is taken at mu: take it at z.": log_of(p, mu),
+        "The prior is taken at the noise: take it at z.": log_of(p, eps),
+        "The prior is that of logvar = 1: log 1 = 0 is that of N(0, 1).": log_of(Normal(0.0, math.exp(0.5))),
+        "The prior has the mean of q(z|x): it is N(0, 1).": log_of(Normal(mu, 1.0)),
+        "The prior has the sigma of q(z|x): it is N(0, 1).": log_of(Normal(0.0, sigma)),
+    }
+    densities = {  # in place of log q(z|x)
+        "The weight lacks q(z|x): divide by it.": nothing,
+        "q(z|x) multiplies the weight; it must divide it.": -own,
+        "log q(z|x) is summed over the batch: each image has its own.": own.sum(1, keepdim=True),
+        "q(z|x) is taken at the noise: take it at z.": log_of(q, eps),
+        "The density of q(z|x) is given sigma: it takes logvar.": log_of(posterior(mu, sigma)),
+        "mu and logvar have changed places in q(z|x).": log_of(swapped),
+        "q(z|x) is taken at mu: take it at z.": log_of(q, mu),
+        "The logvar of q(z|x) is halved in its density.": log_of(posterior(mu, logvar / 2)),
+        "The density of q(z|x) takes exp(logvar) for its sigma.": log_of(posterior(mu, 2 * logvar)),
+        "The density of q(z|x) lacks its mean.": log_of(Normal(0.0, sigma)),
+        "The density of q(z|x) lacks its sigma.": log_of(Normal(mu, 1.0)),
+        "The density of q(z|x) lacks its normalisation, - logvar / 2.": own + logvar.sum(-1) / 2,
+        "In the density of q(z|x) the square is not divided by sigma^2.": (
+            own - ((z - mu) ** 2 - eps**2).sum(-1) / 2
+        ),
+    }
+    log_weights = {
+        "The weight is p(x|z) alone; z was drawn from q(z|x), not from the prior.": likelihood,
+        "The prior divides and q(z|x) multiplies: it is the other way round.": likelihood - prior + own,
+        "log p(z) and log q(z|x) are means over dimensions: sum.": likelihood + (prior - own) / d,
+        "The noises pile up in mu: leave it as it is.": log_p(piled) + log_of(p, piled) - log_of(q, mu),
+        "Samples and images are mixed up: the flat log-weights run sample by sample.": log_w.reshape(n, k).T,
         "Samples and images are mixed up: q of one image meets the noise of another.": (
             log_p(crossed) + log_of(p, crossed) - log_of(posterior(mu[mixed], logvar[mixed]), crossed)
         ),
         "The KL takes the place of log p(z) - log q(z|x).": likelihood - kls(mu, logvar).sum(1),
-        **{hint: prior - own - wrong.sum((2, 3, 4)) for hint, wrong in losses.wrong_nlls(logits, x).items()},
+        **{hint: wrong + prior - own for hint, wrong in likelihoods.items()},
+        **{hint: likelihood + wrong - own for hint, wrong in priors.items()},
+        **{hint: likelihood + prior - wrong for hint, wrong in densities.items()},
     }
     samples = {
         "The noise is missing: this is mu itself.": mu.expand(eps.shape),
@@ -547,66 +526,30 @@ def _bounds(model: Witness, x: Tensor, eps: Tensor) -> dict[str, Any]:
         log_weights[both] = log_p(drawn) + log_of(p, drawn) - log_of(Normal(centre, spread.abs()), drawn)
     for hint, drawn in samples.items():
         log_weights[hint] = log_p(drawn) + log_of(p, drawn) - log_of(q, drawn)
-    return {hint: bound(wrong) for hint, wrong in log_weights.items()} | bounds
+    yield {hint: bound(wrong) for hint, wrong in log_weights.items()} | bounds
 
 
 EXERCISES = (
-    Exercise(
-        "3.1",
-        "MyVAE",
-        3,
-        judge_my_vae,
-        ("models.VAE",),
-        why="Because the second head gives log sigma^2, any real number stands for a positive "
-        "variance: no activation has to see to that.",
-    ),
-    Exercise(
-        "3.2",
-        "vae_loss",
-        3,
-        judge_vae_loss,
-        ("objectives.negative_elbo",),
-        why="Both terms are sums within an image, so neither outweighs the other by a factor that nobody "
-        "chose, and the number is minus the ELBO. A mean over pixels would make the KL 784 times as "
-        "heavy.",
-    ),
-    Exercise(
-        "3.3",
-        "vae_train_step",
-        2,
-        judge_vae_train_step,
-        why="The decoder's error reaches the encoder through z = mu + sigma * eps. The loss is a mean over "
-        "images, so a learning rate that suits one size of batch does for others.",
-    ),
-    Exercise(
-        "3.4",
-        "test_elbo",
-        3,
-        judge_test_elbo,
-        ("evaluation.test_elbo",),
-        why="One mean over all images weighs each the same, however they are cut. The noise of z "
-        "is a part of the spread, so that the error bar covers it as well.",
-    ),
+    Exercise("3.1", "MyVAE", 3, judge_my_vae, ("models.VAE",)),
+    Exercise("3.2", "vae_loss", 3, judge_vae_loss, ("objectives.negative_elbo",)),
+    Exercise("3.3", "vae_train_step", 2, judge_vae_train_step),
+    Exercise("3.4", "test_elbo", 3, judge_test_elbo, ("evaluation.test_elbo",)),
     Exercise(
         "3.5",
         "estimate_log_likelihood",
         3,
         judge_estimate_log_likelihood,
         ("evaluation.log_likelihood", "objectives.log_weights"),
-        why="The mean weight is p(x) on average, whatever q is; the closer q is to the posterior, the fewer "
-        "samples do. The logarithm of a mean that is right on average is too small on average: a bound.",
     ),
     prediction(
         "3.6",
         "predict_wide",
         WIDE_OFFERED,
-        (
-            "A dimension is paid for only while it saves more in the reconstruction than it costs. How "
-            "much there is to say at that price depends on the images, not on the room for it.",
-            "Where 20 dimensions leave some idle, 30 more find nothing worth saying, and one on its way "
-            "out costs little. Early on many still share the work.",
-            "Idle dimensions cost nothing once they match the prior, and save nothing. What differs "
-            "comes from the noise they bring before that, which slows training, and from the seed.",
-        ),
+        "A dimension is paid for only while it saves more in the reconstruction than it costs. How "
+        "much there is to say at that price depends on the images, not on the room for it.",
+        "Where 20 dimensions leave some idle, 30 more find nothing worth saying, and one on its way "
+        "out costs little. Early on many still share the work.",
+        "Idle dimensions cost nothing once they match the prior, and save nothing. What differs "
+        "comes from the noise they bring before that, which slows training, and from the seed.",
     ),
 )

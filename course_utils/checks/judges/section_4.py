@@ -7,8 +7,9 @@ Oracles: the formulas in NumPy and float64, one point at a time, the quantiles o
 from __future__ import annotations
 
 import math
-from functools import partial
+from collections.abc import Iterator
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -25,6 +26,8 @@ from course_utils.checks.probes.evidence import Evidence
 
 
 def judge_interpolate(seed: int, evidence: Evidence) -> list[Finding]:
+    """Between ends of equal length the point moves along a circle around 0 at constant speed, so its
+    length stays. As the angle goes to 0, sin(t omega) / sin(omega) goes to t: the line is the limit."""
     claims = {
         "arc": ("the spherical walk follows the arc in equal steps, whatever the angle", 3),
         "line": ("unless asked otherwise the walk is straight, in equal steps, both ends included", 1),
@@ -154,6 +157,8 @@ def _wrong_arcs(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> dict[str, np.nda
 
 
 def judge_quantile_grid(seed: int, evidence: Evidence) -> list[Finding]:
+    """Quantiles of equally spaced probabilities lie in cells of equal mass, so each image stands for as
+    many codes as the next. The half keeps the outermost ones away from infinity."""
     odd, others = probes.sizes(seed)
     taken: Evidence = {}
     for n in odd + others:
@@ -284,11 +289,13 @@ def _orders(n: int) -> Formulas:
 
 
 def judge_kl_decomposition(seed: int, evidence: Evidence) -> list[Finding]:
+    """log q(z) enters once with each sign, so the two parts add up to the estimate of the whole KL.
+    Measured on N images the first cannot exceed log N, however much the codes say."""
     formulas, sizes, seen = {}, {}, {}
-    for case, known in Table.of(probes.part_looks, seed, _parts, right=_two_parts).formulas.items():
+    for case, known in Table.of(probes.part_looks, seed, _parts).formulas.items():
         n, d = probes.CASES[case]
         for part, key in enumerate(_keys(case)):
-            formulas[key] = Known(known[""][part], partial(_of_part, known, part))
+            formulas[key] = Known(_of_part(known, part))
             sizes[key] = {"images": n, "latent dimensions": d}
             seen[key] = evidence[case] if problem_with(evidence, case) else evidence[case][part]
     information, marginal = _keys(*probes.USUAL)[::2], _keys(*probes.USUAL)[1::2]
@@ -302,8 +309,9 @@ def judge_kl_decomposition(seed: int, evidence: Evidence) -> list[Finding]:
     return Table(formulas, sizes, 3e-4).judge(evidence | seen, *properties)
 
 
-def _of_part(known: Formulas, part: int) -> Formulas:
-    return {hint: parts[part] for hint, parts in known.items()}
+def _of_part(known: Formulas, part: int) -> Iterator[Any]:
+    yield known[""][part]
+    yield {hint: parts[part] for hint, parts in known.items()}
 
 
 def _keys(*cases: str) -> list[str]:
@@ -332,14 +340,12 @@ def _by_densities(pairs: np.ndarray, prior: np.ndarray) -> np.ndarray:
     return _means(matrix.diagonal(), _log_mean_exp(matrix), prior.sum(1))
 
 
-def _two_parts(z: Tensor, mu: Tensor, logvar: Tensor) -> np.ndarray:
-    return _by_densities(*_log_densities(z, mu, logvar))
-
-
-def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
-    """Mutual information and marginal KL (2,): the right ones under '', likely wrong ones by their hint."""
-    n, d = z.shape
+def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> Iterator[Any]:
+    """Mutual information and marginal KL (2,), and what mistakes would give."""
+    (n, d), of = z.shape, _by_densities
     pairs, prior = _log_densities(z, mu, logvar)
+    right = of(pairs, prior)
+    yield right
     matrix, log_p = pairs.sum(2), prior.sum(1)
     own, largest, total = matrix.diagonal(), matrix.max(1), np.logaddexp.reduce(matrix, 1)
     others = np.logaddexp.reduce(np.where(np.eye(n, dtype=bool), -np.inf, matrix), 1)
@@ -353,9 +359,6 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
     fitted = Normal(z.double().mean(0), z.double().std(0, correction=0).clamp(min=1e-300))
     within = Normal(mean.mean(0), logvar.double().exp().mean(0).sqrt())
     underflow = "exp(log q) is 0 here: use torch.logsumexp"
-
-    of = _by_densities
-    right, averaged = of(pairs, prior), of(pairs / d, prior / d)
     apart = _means(np.diagonal(pairs).T, by_dimension, prior)
     aggregates = {
         "In q(z) each code meets all means with its own image's logvar: each mean has its own.": (
@@ -411,12 +414,13 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
         hint = f"log {size} is subtracted as well: N is the number of codes given here."
         aggregates[hint] = total - math.log(n * size)
     each = np.array([own - total + math.log(n), total - math.log(n) - log_p])
-    return {
-        "": right,
+    yield {
         "These are numbers per image: take their mean.": each,
         "This is the other of the two results: the mutual information comes first.": right[::-1],
         "The sign is turned: log q(z|x) - log q(z) first, then log q(z) - log p(z).": -right,
-        "Averaged over dimensions: the log-density of a vector is a sum over its dimensions.": averaged,
+        "Averaged over dimensions: the log-density of a vector is a sum over its dimensions.": (
+            of(pairs / d, prior / d)
+        ),
         "The dimensions are kept apart: sum each log-density over them before anything else.": apart,
         "Summed over images: take the mean.": n * right,
         "Your sigma is exp(logvar); logvar is log sigma^2.": of(*_log_densities(z, mu, 2 * logvar)),
@@ -456,44 +460,24 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, np.ndarray]:
 
 
 EXERCISES = (
-    Exercise(
-        "4.1",
-        "interpolate",
-        3,
-        judge_interpolate,
-        ("evaluation.interpolate",),
-        why="Between ends of equal length the point moves along a circle around 0 at constant speed, so its "
-        "length stays. As the angle goes to 0, sin(t omega) / sin(omega) goes to t: the line is the limit.",
-    ),
+    Exercise("4.1", "interpolate", 3, judge_interpolate, ("evaluation.interpolate",)),
     Exercise(
         "4.2",
         "quantile_grid",
         3,
         judge_quantile_grid,
         ("evaluation.normal_quantiles", "evaluation.plane_points"),
-        why="Quantiles of equally spaced probabilities lie in cells of equal mass, so each image stands for  "
-        "as many codes as the next. The half keeps the outermost ones away from infinity.",
     ),
-    Exercise(
-        "4.4",
-        "kl_decomposition",
-        3,
-        judge_kl_decomposition,
-        ("evaluation.kl_decomposition",),
-        why="log q(z) enters once with each sign, so the two parts add up to the estimate of the whole KL. "
-        "Measured on N images the first cannot exceed log N, however much the codes say.",
-    ),
+    Exercise("4.4", "kl_decomposition", 3, judge_kl_decomposition, ("evaluation.kl_decomposition",)),
     prediction(
         "4.5",
         "predict_surgery",
         probes.SURGERY_OFFERED,
-        (
-            "Mutual information pays for itself: the decoder that knows which image is meant rebuilds it "
-            "better. The marginal KL is a cost without a return, and training holds it down.",
-            "Training goes on by telling more images apart. That is mutual information; the gaps between the "
-            "codes grow only as far as they cannot be avoided.",
-            "Measured on N images it is at most log N. Where codes of different images hardly overlap it "
-            "stands near this limit, and four times as many images raise the limit by log 4 = 1.39 nats.",
-        ),
+        "Mutual information pays for itself: the decoder that knows which image is meant rebuilds it "
+        "better. The marginal KL is a cost without a return, and training holds it down.",
+        "Training goes on by telling more images apart. That is mutual information; the gaps between the "
+        "codes grow only as far as they cannot be avoided.",
+        "Measured on N images it is at most log N. Where codes of different images hardly overlap it "
+        "stands near this limit, and four times as many images raise the limit by log 4 = 1.39 nats.",
     ),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -129,7 +129,9 @@ TRUE = (partial(_by_torch, layer=F.conv2d), partial(_by_torch, layer=F.conv_tran
 
 
 def judge_conv_sizes(seed: int, evidence: Evidence) -> list[Finding]:
-    down, up, mixed = Table.of(drawn_stacks, seed, _size_lists, _calls, 1e-6, right=_right_sizes).judge(
+    """The last window has to fit, so sizes may come out alike: here 27 and 28 both give 14. A transposed
+    convolution cannot know which of the two it was, and gives one of them."""
+    down, up, mixed = Table.of(drawn_stacks, seed, _size_lists, _calls, 1e-6).judge(
         evidence,
         Property("the sizes after convolutions", 3, ["down 0", "down 1", "down 2"]),
         Property("the sizes after transposed convolutions", 1.5, ["up 0", "up 1", "up 2"]),
@@ -148,16 +150,12 @@ def _calls(stack: Stack, run: range) -> dict[str, int]:
     return {CALLS: len(run)}
 
 
-def _right_sizes(stack: Stack, run: range) -> np.ndarray:
-    return np.array([_sizes(stack, size, *TRUE) for size in run])
-
-
-def _size_lists(stack: Stack, run: range) -> dict[str, Any]:
-    """For each starting size the sizes (RUN, layers) under '', and what mistakes would give."""
-    right = _right_sizes(stack, run)
+def _size_lists(stack: Stack, run: range) -> Iterator[Any]:
+    """For each starting size the sizes (RUN, layers), and what mistakes would give."""
+    right = np.array([_sizes(stack, size, *TRUE) for size in run])
+    yield right
     entering = np.column_stack([run, right])
-    return {
-        "": right,
+    yield {
         **{hint: [_sizes(stack, size, *rules) for size in run] for hint, rules in RULES.items()},
         "The starting size is no layer's: leave it out of the list.": entering,
         "The size that enters each layer is listed; the one that comes out is asked for.": entering[:, :-1],
@@ -175,6 +173,8 @@ def _size_lists(stack: Stack, run: range) -> dict[str, Any]:
 
 
 def judge_conv_decoder(seed: int, evidence: Evidence) -> list[Finding]:
+    """With kernel 4 and stride 2 every pixel inside is painted equally often, because 2 divides 4; kernel
+    3 would leave a pattern like a chessboard."""
     asked = {"logits": ("the logits", [3136, 32, 1])}
     found = layers.Networks(seed, evidence, decoders(seed), asked)
     inside = "inside stand 64 maps of 7 x 7 in torch's order, and a ReLU between transposed convolutions"
@@ -197,6 +197,8 @@ def judge_conv_decoder(seed: int, evidence: Evidence) -> list[Finding]:
 
 
 def judge_fixed_feature_map(seed: int, evidence: Evidence) -> list[Finding]:
+    """A list is read rightly with its axes in the order in which it runs; `permute` then moves names and
+    numbers together. Any other order gives the same shape, so no error warns of it."""
     table = Table.of(feature_looks, seed, _maps, lambda hidden, *_: {"images": len(hidden)}, 1e-6)
     return table.judge(
         evidence,
@@ -256,42 +258,18 @@ def _maps(hidden: Tensor, channels: int, height: int, width: int) -> dict[str, n
 
 
 EXERCISES = (
-    Exercise(
-        "5.1",
-        "conv_sizes",
-        2,
-        judge_conv_sizes,
-        why="The last window has to fit, so sizes may come out alike: here 27 and 28 both give 14. A "
-        "transposed convolution cannot know which of the two it was, and gives one of them.",
-    ),
-    Exercise(
-        "5.2",
-        "ConvDecoder",
-        3,
-        judge_conv_decoder,
-        ("models.ConvVAE",),
-        why="With kernel 4 and stride 2 every pixel inside is painted equally often, because 2 divides 4; "
-        "kernel 3 would leave a pattern like a chessboard.",
-    ),
-    Exercise(
-        "5.3",
-        "fixed_feature_map",
-        3,
-        judge_fixed_feature_map,
-        why="A list is read rightly with its axes in the order in which it runs; `permute` then moves names "
-        "and numbers together. Any other order gives the same shape, so no error warns of it.",
-    ),
+    Exercise("5.1", "conv_sizes", 2, judge_conv_sizes),
+    Exercise("5.2", "ConvDecoder", 3, judge_conv_decoder, ("models.ConvVAE",)),
+    Exercise("5.3", "fixed_feature_map", 3, judge_fixed_feature_map),
     prediction(
         "5.4",
         "predict_conv",
         CONV_OFFERED,
-        (
-            "A linear layer uses each of its weights once for an image. A convolution uses each at every "
-            "place of its map, here 49 or 196 times, so that a quarter of the weights does more work.",
-            "What a convolution learns in one place holds everywhere, so it needs fewer images to begin "
-            "well: an advantage while epochs are few and images scarce, and less of one later.",
-            "It depends on the price of an epoch on this machine: where a convolutional epoch costs "
-            "several of the MLP's, the MLP has made several times as many steps by then.",
-        ),
+        "A linear layer uses each of its weights once for an image. A convolution uses each at every "
+        "place of its map, here 49 or 196 times, so that a quarter of the weights does more work.",
+        "What a convolution learns in one place holds everywhere, so it needs fewer images to begin "
+        "well: an advantage while epochs are few and images scarce, and less of one later.",
+        "It depends on the price of an epoch on this machine: where a convolutional epoch costs "
+        "several of the MLP's, the MLP has made several times as many steps by then.",
     ),
 )

@@ -7,7 +7,7 @@ by hand, and entropies of counted values in NumPy.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -26,8 +26,10 @@ from course_utils.checks.probes.evidence import Evidence
 
 
 def judge_beta_loss(seed: int, evidence: Evidence) -> list[Finding]:
+    """beta is the price of a nat of KL, paid in nats of reconstruction. It says that only while both
+    terms are sums: with a mean in either, the same number means another price for another size of image."""
     looks = probes.beta_loss_looks(seed)
-    findings = Table.of(probes.beta_loss_looks, seed, _beta_losses, losses.sizes, right=_right_losses).judge(
+    findings = Table.of(probes.beta_loss_looks, seed, _beta_losses, losses.sizes).judge(
         evidence,
         Property(
             "cross-entropy plus beta times KL, nats per image, for beta above and below 1; gradients pass",
@@ -42,21 +44,16 @@ def judge_beta_loss(seed: int, evidence: Evidence) -> list[Finding]:
     return losses.with_gradients(evidence, findings, looks["grey"][:4])
 
 
-def _right_losses(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, *betas: float) -> Tensor:
-    r, k = losses.terms(x_logits, x, mu, logvar)
-    return r + torch.tensor(betas, dtype=torch.float64) * k
-
-
-def _beta_losses(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, *betas: float) -> dict[str, Tensor]:
+def _beta_losses(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, *betas: float) -> Iterator[Any]:
     """The losses of all betas, and what mistakes would give: (betas,), or (betas, n)."""
-    beta = torch.tensor(betas, dtype=torch.float64)
+    (r, k), beta = losses.terms(x_logits, x, mu, logvar), torch.tensor(betas, dtype=torch.float64)
+    yield r + beta * k
 
     def of_all(r: Tensor, k: Tensor) -> Tensor:
         weight = beta.view(-1, *[1] * max(r.ndim, k.ndim))
         return r + weight * k
 
     each, of_mu = kls(mu, logvar).sum(1), mu.double().square().sum(1).mean() / 2
-    r, k = losses.reconstructions(x_logits, x)[""], each.mean()
     pixels, latent_dim = x[0].numel(), mu.shape[1]
     weights = {
         "beta makes no difference, as if it were 1: is it used?": beta**0,
@@ -76,7 +73,7 @@ def _beta_losses(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, *betas
             beta * latent_dim / 784
         ),
     }
-    return {
+    yield {
         **losses.combined(of_all, x_logits, x, mu, logvar),
         **losses.written_in(of_all(r, k), x),
         **{hint: r + weight * k for hint, weight in weights.items()},
@@ -104,6 +101,8 @@ def _beta_losses(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, *betas
 
 
 def judge_warm_up(seed: int, evidence: Evidence) -> list[Finding]:
+    """While the KL costs little, codes can become useful before they have to be cheap. Only what is left
+    at t = 1 is the objective: with `share` = 1 the model meets the full price at the very end."""
     looks = probes.schedule_looks(seed)
     table = Table.of(probes.schedule_looks, seed, _schedules, tolerance=1e-5)
 
@@ -189,6 +188,9 @@ def _schedules(share: float, top: float, *times: float) -> dict[str, np.ndarray]
 
 
 def judge_mutual_information_gap(seed: int, evidence: Evidence) -> list[Finding]:
+    """The gap asks that one code alone knows a factor; dividing by the entropy makes factors of 2 and of
+    40 values comparable. Two codes that share a factor between them score 0, however good they are."""
+
     def sizes(codes: Tensor, factors: Tensor) -> dict[str, int]:
         return {"images": len(codes), "codes": codes.shape[1], "factors": factors.shape[1]}
 
@@ -381,48 +383,27 @@ def _scores(*given: Tensor) -> dict[str, Any]:
 
 
 EXERCISES = (
-    Exercise(
-        "6.1",
-        "beta_loss",
-        3,
-        judge_beta_loss,
-        ("objectives.negative_elbo",),
-        why="beta is the price of a nat of KL, paid in nats of reconstruction. It says that only while both "
-        "terms are sums: with a mean in either, the same number means another price for another size of "
-        "image.",
-    ),
+    Exercise("6.1", "beta_loss", 3, judge_beta_loss, ("objectives.negative_elbo",)),
     prediction(
         "6.2",
         "predict_beta",
         probes.BETA_OFFERED,
-        (
-            "A detail is kept if the distortion it saves is worth beta times its nats. What the code leaves "
-            "out the decoder fills with an average over all that it could be, and an average is soft.",
-            "beta is the price of a nat of KL. Of two models that are the best at their own price the one "
-            "with the higher price never buys more: 6.3 proves it.",
-            "The cheaper the KL, the less it matters where the codes lie: they spread out with little regard "
-            "to the prior, and its samples fall between them.",
-            "Two things work against each other. Codes that fill the prior better leave fewer gaps; codes "
-            "that say less make the decoder draw blends, of which a round trip may make something else. Data "
-            "and training decide which is ahead.",
-        ),
+        "A detail is kept if the distortion it saves is worth beta times its nats. What the code leaves "
+        "out the decoder fills with an average over all that it could be, and an average is soft.",
+        "beta is the price of a nat of KL. Of two models that are the best at their own price the one "
+        "with the higher price never buys more: 6.3 proves it.",
+        "The cheaper the KL, the less it matters where the codes lie: they spread out with little regard "
+        "to the prior, and its samples fall between them.",
+        "Two things work against each other. Codes that fill the prior better leave fewer gaps; codes "
+        "that say less make the decoder draw blends, of which a round trip may make something else. Data "
+        "and training decide which is ahead.",
     ),
-    Exercise(
-        "6.3",
-        "warm_up",
-        3,
-        judge_warm_up,
-        ("training.warm_up",),
-        why="While the KL costs little, codes can become useful before they have to be cheap. Only what is "
-        "left at t = 1 is the objective: with `share` = 1 the model meets the full price at the very end.",
-    ),
+    Exercise("6.3", "warm_up", 3, judge_warm_up, ("training.warm_up",)),
     Exercise(
         "6.5",
         "mutual_information_gap",
         3,
         judge_mutual_information_gap,
         ("evaluation.mutual_information_gap", "evaluation.known_shares"),
-        why="The gap asks that one code alone knows a factor; dividing by the entropy makes factors of 2 and "
-        "of 40 values comparable. Two codes that share a factor between them score 0, however good they are.",
     ),
 )

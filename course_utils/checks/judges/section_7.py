@@ -33,6 +33,8 @@ from course_utils.engine import race
 
 
 def judge_my_cvae(seed: int, evidence: Evidence) -> list[Finding]:
+    """Joining a one-hot label to the input of a linear layer adds one learned vector for each class to
+    its output. As the decoder is told the class, z is free to hold what else differs: style."""
     claims = {
         "trunk": "pixels and one-hot label go through hidden layers, a ReLU after each, to both heads",
         "decode": "z and one-hot label become logits (N, 1, 28, 28), ReLU inside and nothing at the end",
@@ -46,6 +48,9 @@ def judge_my_cvae(seed: int, evidence: Evidence) -> list[Finding]:
 
 
 def judge_request_digits(seed: int, evidence: Evidence) -> list[Finding]:
+    """Along a row only the label changes, down a column only z. So a column shares the digit, and a row
+    shares what z was left to say: the style."""
+
     def sizes(_: object, labels: Tensor, z: Tensor) -> dict[str, int]:
         return {"labels": len(labels), "codes": len(z)}
 
@@ -116,6 +121,9 @@ def _requests(decode: Callable[[Tensor, Tensor], Tensor], labels: Tensor, z: Ten
 
 
 def judge_count_active(seed: int, evidence: Evidence) -> list[Finding]:
+    """Only what differs between images can tell the decoder which one is meant. The variance says nothing
+    of the noise, though: where sigma stays near 1, a mean that just passes says little."""
+
     def sizes(mu: Tensor, _: float) -> dict[str, int]:
         return {"images": mu.shape[1], CALLS: len(mu)}
 
@@ -217,6 +225,8 @@ def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
 
 
 def judge_posterior_means(seed: int, evidence: Evidence) -> list[Finding]:
+    """Dropout and batch normalisation read the flag of their own module: hence `eval` goes through all of
+    them. Put back, the mode lets a training go on as if nobody had looked."""
     looks = probes.means_looks(seed)
     found = Table.of(probes.means_looks, seed, _means, lambda _, x, __: {"images": len(x)}).judge(
         evidence,
@@ -273,6 +283,9 @@ def _means(model: Witness, x: Tensor, size: int) -> dict[str, Any]:
 
 
 def judge_confusion(seed: int, evidence: Evidence) -> list[Finding]:
+    """An accuracy is one number; here each kind of error has its own. A large one off the diagonal names
+    two classes that look alike, and a full column a class that is guessed too often."""
+
     def sizes(true: Tensor, _: Tensor, classes: int) -> dict[str, int]:
         return {"images": len(true), "classes": classes}
 
@@ -341,6 +354,9 @@ LEAST = 0.05  # of the budget: with less work nobody gets to the level
 
 
 def judge_train(seed: int, evidence: Evidence) -> list[Finding]:
+    """A step costs what its batch costs, and early on the gradient of a few images points the right way
+    already: so the first batches are small. Later their noise is in the way, and a larger batch or a
+    lower rate takes it out."""
     runs = [_result(seed, evidence, run) for run in range(len(probes.RUNS))]
     findings = [
         unless(f"seed {run} of {len(runs)}: the level is reached within the budget", 1, hint)
@@ -383,99 +399,46 @@ def _result(seed: int, evidence: Evidence, run: int) -> tuple[float, str]:
 
 
 EXERCISES = (
-    Exercise(
-        "7.1",
-        "MyCVAE",
-        3,
-        judge_my_cvae,
-        ("models.CVAE",),
-        why="Joining a one-hot label to the input of a linear layer adds one learned vector for each class "
-        "to its output. As the decoder is told the class, z is free to hold what else differs: style.",
-    ),
-    Exercise(
-        "7.2",
-        "request_digits",
-        2,
-        judge_request_digits,
-        why="Along a row only the label changes, down a column only z. So a column shares the digit, and a "
-        "row shares what z was left to say: the style.",
-    ),
+    Exercise("7.1", "MyCVAE", 3, judge_my_cvae, ("models.CVAE",)),
+    Exercise("7.2", "request_digits", 2, judge_request_digits),
     prediction(
         "7.3",
         "predict_label",
         probes.LABEL_OFFERED,
-        (
-            "Of one model, a label among ten can save log 10 = 2.30 nats on average at most. Two trained "
-            "networks are two models: a label also spares the work of finding the classes, and may save more "
-            "by that, or less.",
-            "The KL term charges for every nat in z, and the decoder has been told the class: to say it "
-            "again is not worth its price. Nothing forbids it either, and what style and class share stays.",
-            "A sample is the mean plus noise that knows nothing of the label: a trace that can be read from "
-            "the mean drowns in it.",
-        ),
+        "Of one model, a label among ten can save log 10 = 2.30 nats on average at most. Two trained "
+        "networks are two models: a label also spares the work of finding the classes, and may save more "
+        "by that, or less.",
+        "The KL term charges for every nat in z, and the decoder has been told the class: to say it "
+        "again is not worth its price. Nothing forbids it either, and what style and class share stays.",
+        "A sample is the mean plus noise that knows nothing of the label: a trace that can be read from "
+        "the mean drowns in it.",
     ),
     prediction(
         "7.5",
         "predict_dimensions",
         probes.DIMENSIONS_OFFERED,
-        (
-            "Two numbers cannot hold a digit. From 10 dimensions on, what limits the error is the price of a "
-            "nat and the length of the training, not the room: the larger a model, the later it gets there.",
-            "A nat of KL has to save a nat of reconstruction. What pays is in the images, and ten times the "
-            "room does not put more there.",
-            "A dimension that does not pay is pushed to the prior, and its mean stops moving. The pull is as "
-            "weak as what it saves: after few steps many a mean still trembles by more than the threshold.",
-            "At its optimum more room cannot hurt, since dimensions can be switched off. Until they are, "
-            "their noise disturbs the decoder, and the larger model is behind.",
-        ),
+        "Two numbers cannot hold a digit. From 10 dimensions on, what limits the error is the price of a "
+        "nat and the length of the training, not the room: the larger a model, the later it gets there.",
+        "A nat of KL has to save a nat of reconstruction. What pays is in the images, and ten times the "
+        "room does not put more there.",
+        "A dimension that does not pay is pushed to the prior, and its mean stops moving. The pull is as "
+        "weak as what it saves: after few steps many a mean still trembles by more than the threshold.",
+        "At its optimum more room cannot hurt, since dimensions can be switched off. Until they are, "
+        "their noise disturbs the decoder, and the larger model is behind.",
     ),
-    Exercise(
-        "7.6",
-        "count_active",
-        3,
-        judge_count_active,
-        ("evaluation.active_units",),
-        why="Only what differs between images can tell the decoder which one is meant. The variance says "
-        "nothing of the noise, though: where sigma stays near 1, a mean that just passes says little.",
-    ),
-    Exercise(
-        "7.8",
-        "posterior_means",
-        3,
-        judge_posterior_means,
-        ("evaluation.codes",),
-        why="Dropout and batch normalisation read the flag of their own module: hence `eval` goes through "
-        "all of them. Put back, the mode lets a training go on as if nobody had looked.",
-    ),
-    Exercise(
-        "7.9",
-        "confusion",
-        2,
-        judge_confusion,
-        why="An accuracy is one number; here each kind of error has its own. A large one off the diagonal "
-        "names two classes that look alike, and a full column a class that is guessed too often.",
-    ),
+    Exercise("7.6", "count_active", 3, judge_count_active, ("evaluation.active_units",)),
+    Exercise("7.8", "posterior_means", 3, judge_posterior_means, ("evaluation.codes",)),
+    Exercise("7.9", "confusion", 2, judge_confusion),
     prediction(
         "7.11",
         "predict_race",
         probes.RACE_OFFERED,
-        (
-            "Muon gives all directions of a matrix the same length: a step does more, also along those in "
-            "which the gradient is short.",
-            "Small batches make more steps of the same images, and Muon makes more of a step.",
-            "A step of Muon's also multiplies its matrices with themselves, fifteen times: where a processor "
-            "has to imitate bfloat16, that takes longer than all the rest.",
-            "Seeds leave the plateau of the mean image at different times.",
-        ),
+        "Muon gives all directions of a matrix the same length: a step does more, also along those in "
+        "which the gradient is short.",
+        "Small batches make more steps of the same images, and Muon makes more of a step.",
+        "A step of Muon's also multiplies its matrices with themselves, fifteen times: where a processor "
+        "has to imitate bfloat16, that takes longer than all the rest.",
+        "Seeds leave the plateau of the mean image at different times.",
     ),
-    Exercise(
-        "7.12",
-        "train",
-        3,
-        judge_train,
-        ("training.fit",),
-        why="A step costs what its batch costs, and early on the gradient of a few images points the right "
-        "way already: so the first batches are small. Later their noise is in the way, and a larger batch or "
-        "a lower rate takes it out.",
-    ),
+    Exercise("7.12", "train", 3, judge_train, ("training.fit",)),
 )

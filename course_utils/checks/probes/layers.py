@@ -185,10 +185,10 @@ def made(answer: Any, case: Case, seed: int) -> nn.Module:
     return model
 
 
-def probe(evidence: Evidence, answer: Any, seed: int, cases: Mapping[str, Case]) -> None:
+def probe(of: Callable[[int], Mapping[str, Case]], evidence: Evidence, answer: Any, seed: int) -> None:
     """Record what every case gives, its parameters, and for the case 'main' on which of them each output
-    depends and whether gradients reach these."""
-    models: dict[tuple[int, ...], nn.Module] = {}
+    depends and whether gradients reach these. `of` gives the cases of a seed."""
+    cases, models = of(seed), dict[tuple[int, ...], nn.Module]()
 
     def model(name: str) -> nn.Module:
         """One for each of the sizes; an error in the constructor comes up in every finding."""

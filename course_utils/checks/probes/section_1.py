@@ -39,10 +39,6 @@ def autoencoders(seed: int) -> dict[str, layers.Case]:
     return layers.two_sizes(seed, 32, calls)
 
 
-def probe_my_autoencoder(evidence: Evidence, answer: Any, seed: int) -> None:
-    layers.probe(evidence, answer, seed, autoencoders(seed))
-
-
 # --- 1.2 train_step ---------------------------------------------------------------------------------
 
 
@@ -164,7 +160,7 @@ HOLES_OFFERED = {
 }
 
 PROBES = {
-    "MyAutoencoder": probe_my_autoencoder,
+    "MyAutoencoder": functools.partial(layers.probe, autoencoders),
     "train_step": probe_train_step,
     "hole_share": probe_hole_share,
     "predict_holes": prediction(HOLES_OFFERED),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,16 @@ import torch
 from torch import Tensor
 
 from course_utils.checks.probes import layers
-from course_utils.checks.probes.evidence import Evidence, NotNumbers, Parts, as_array, look, one, record
+from course_utils.checks.probes.evidence import (
+    Evidence,
+    NotNumbers,
+    Parts,
+    as_array,
+    look,
+    looking_at,
+    one,
+    record,
+)
 from course_utils.checks.probes.inputs import generator, loss_looks
 from course_utils.checks.probes.predictions import prediction
 from course_utils.checks.probes.witness import Witness, greys, steps
@@ -68,10 +78,6 @@ def vaes(seed: int) -> dict[str, layers.Case]:
         return layers.Case((latent_dim,), layers.of_vae(x, z))
 
     return {"main": case(20, 5), layers.SINGLE: case(1, 1)}
-
-
-def probe_my_vae(evidence: Evidence, answer: Any, seed: int) -> None:
-    layers.probe(evidence, answer, seed, vaes(seed))
 
 
 # --- 3.2 vae_loss -----------------------------------------------------------------------------------
@@ -170,10 +176,6 @@ def likelihood_looks(seed: int) -> dict[str, tuple[Witness, Tensor, Tensor]]:
     }
 
 
-def probe_estimate_log_likelihood(evidence: Evidence, answer: Any, seed: int) -> None:
-    look(evidence, one(answer), likelihood_looks(seed))
-
-
 WIDE_OFFERED = {
     "total KL": ("lower by more than a quarter", "within a quarter", "higher by more than a quarter"),
     "dimensions with 95% of the KL": ("at most 20", "21 to 40", "more than 40"),
@@ -181,10 +183,10 @@ WIDE_OFFERED = {
 }
 
 PROBES = {
-    "MyVAE": probe_my_vae,
+    "MyVAE": partial(layers.probe, vaes),
     "vae_loss": probe_vae_loss,
     "vae_train_step": probe_vae_train_step,
     "test_elbo": probe_test_elbo,
-    "estimate_log_likelihood": probe_estimate_log_likelihood,
+    "estimate_log_likelihood": looking_at(likelihood_looks, one),
     "predict_wide": prediction(WIDE_OFFERED),
 }

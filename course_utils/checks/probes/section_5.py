@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
 
 from course_utils.checks.probes import layers
-from course_utils.checks.probes.evidence import Evidence, NotNumbers, as_array, look, note, one
+from course_utils.checks.probes.evidence import Evidence, NotNumbers, as_array, look, looking_at, note, one
 from course_utils.checks.probes.inputs import generator
 from course_utils.checks.probes.predictions import prediction
 
@@ -64,10 +65,6 @@ def decoders(seed: int) -> dict[str, layers.Case]:
     return layers.two_sizes(seed, 20, lambda _, z: {"logits": layers.Call("forward", (z,))})
 
 
-def probe_conv_decoder(evidence: Evidence, answer: Any, seed: int) -> None:
-    layers.probe(evidence, answer, seed, decoders(seed))
-
-
 # --- 5.3 fixed_feature_map --------------------------------------------------------------------------
 
 
@@ -88,10 +85,6 @@ def feature_looks(seed: int) -> dict[str, tuple[Any, ...]]:
     }
 
 
-def probe_fixed_feature_map(evidence: Evidence, answer: Any, seed: int) -> None:
-    look(evidence, one(answer), feature_looks(seed))
-
-
 CONV_OFFERED = {
     "products of two numbers for one image": (
         "fewer in the convolutional VAE",
@@ -104,7 +97,7 @@ CONV_OFFERED = {
 
 PROBES = {
     "conv_sizes": probe_conv_sizes,
-    "ConvDecoder": probe_conv_decoder,
-    "fixed_feature_map": probe_fixed_feature_map,
+    "ConvDecoder": partial(layers.probe, decoders),
+    "fixed_feature_map": looking_at(feature_looks, one),
     "predict_conv": prediction(CONV_OFFERED),
 }

@@ -7,6 +7,7 @@ The decoder and the encoder that an answer is given are tiny and known exactly, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -50,10 +51,6 @@ def cvaes(seed: int) -> dict[str, layers.Case]:
         "a batch without the last class": case((20, 4), [1, 0, 1], [0, 2, 0]),
         "one image, latent_dim = 1 and two classes": case((1, 2), [0], [1]),
     }
-
-
-def probe_my_cvae(evidence: Evidence, answer: Any, seed: int) -> None:
-    layers.probe(evidence, answer, seed, cvaes(seed))
 
 
 # --- 7.2 request_digits -----------------------------------------------------------------------------
@@ -321,7 +318,7 @@ RACE_OFFERED = {
 }
 
 PROBES = {
-    "MyCVAE": probe_my_cvae,
+    "MyCVAE": partial(layers.probe, cvaes),
     "request_digits": looking_at(request_looks, one),
     "count_active": looking_at(count_looks, for_each_model),
     "posterior_means": probe_posterior_means,
