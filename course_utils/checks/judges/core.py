@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from course_utils.checks.judges.diagnoser import Seen, Sizes, told
 from course_utils.checks.probes import Observation, undisturbed
 from course_utils.checks.probes.evidence import STEADY, Evidence, as_array
 from course_utils.checks.probes.inputs import fact
@@ -232,32 +231,6 @@ def close(actual: np.ndarray, expected: Any, tolerance: float) -> bool:
 def unless(claim: str, weight: float, hint: str) -> Finding:
     """A finding that holds where there is nothing to hint at."""
     return Finding(claim, not hint, weight, hint)
-
-
-def expect(
-    evidence: Evidence,
-    key: str,
-    expected: Any,
-    claim: str,
-    weight: float,
-    mistakes: Mapping[str, Any] | None = None,
-    tolerance: float = 1e-4,
-    *,
-    sizes: Sizes | None = None,
-) -> Finding:
-    """A finding that evidence[key] equals `expected`.
-
-    `mistakes` maps a hint to the value that the mistake it describes would give: the first one that the
-    evidence equals is the diagnosis. Where none does, the diagnoser is asked, which may use `sizes`.
-    """
-    problem = problem_with(evidence, key)
-    if problem:
-        return Finding(claim, False, weight, problem)
-    values = {"": expected, **(mistakes or {})}
-    hint = next((hint for hint, value in values.items() if close(evidence[key], value, tolerance)), None)
-    if hint is None:
-        hint = told([Seen(evidence[key], as_array(expected), sizes or {})], tolerance)
-    return unless(claim, weight, hint)
 
 
 def is_fact(evidence: Evidence, key: str, seed: int, claim: str, weight: float, hint: str) -> Finding:

@@ -29,33 +29,29 @@ def wrong_kls(mu: Tensor, logvar: Tensor) -> dict[str, Tensor]:
     swapped = kl_divergence(Normal(0.0, 1.0), posterior(mu, logvar))
     terms = {"mu^2": mu**2, "sigma^2": logvar.exp(), "-1": -torch.ones_like(mu), "-log sigma^2": -logvar}
     weights = {"is missing": -1, "has the wrong sign": -2, "lacks the 1/2": 1, "is halved twice": -0.5}
+    variances = {  # in place of exp(logvar)
+        "The variance in the KL is exp(logvar); exp(logvar / 2) is sigma.": (logvar / 2).exp(),
+        "The variance in the KL is exp(logvar), and not the square of logvar.": logvar**2,
+        "The variance in the KL is exp(logvar); exp(2 logvar) is its square.": (2 * logvar).exp(),
+        "Variance and logarithm cancel in the KL: is the exponential missing?": logvar,
+    }
+    readings = {  # in place of logvar
+        "logvar is log sigma^2, but you seem to read it as log sigma.": 2 * logvar,
+        "Your sigma looks like softplus(logvar); it should be exp(logvar / 2).": 2 * softplus(logvar).log(),
+    }
     return {
-        "The KL is twice what it should be: is the 1/2 in front missing?": 2 * kl,
-        "This is KL(p || q): the two distributions are swapped.": swapped,
-        "logvar is log sigma^2, but you seem to read it as log sigma.": kls(mu, 2 * logvar),
-        "The variance in the KL is exp(logvar); exp(logvar / 2) is sigma.": (
-            kl + ((logvar / 2).exp() - logvar.exp()) / 2
-        ),
-        "The variance in the KL is exp(logvar), and not the square of logvar.": (
-            kl + (logvar**2 - logvar.exp()) / 2
-        ),
-        "The mean enters the KL squared, not as it is.": kl + 0.5 * (mu - mu**2),
-        "The mean enters the KL squared, not as its size.": kl + 0.5 * (mu.abs() - mu**2),
-        "Your sigma looks like softplus(logvar); it should be exp(logvar / 2).": (
-            kls(mu, 2 * softplus(logvar).log())
-        ),
-        "The logarithm in the KL is that of sigma^2, which is logvar itself.": kl + logvar / 4,
-        "The variance in the KL is exp(logvar); exp(2 logvar) is its square.": (
-            kl + ((2 * logvar).exp() - logvar.exp()) / 2
-        ),
-        "The 1/2 stands before mu^2 only.": 2 * kl - mu**2 / 2,
-        "The brackets are missing: -1/2 stands before the 1 alone.": -2 * kl - 1.5,
-        "Variance and logarithm cancel in the KL: is the exponential missing?": (
-            kl + (logvar - logvar.exp()) / 2
-        ),
+        **{hint: kl + (variance - logvar.exp()) / 2 for hint, variance in variances.items()},
         "logvar is log sigma^2, but you seem to read it as sigma.": (
             (mu**2 + logvar**2 - 1) / 2 - logvar.abs().log()
         ),
+        **{hint: kls(mu, reading) for hint, reading in readings.items()},
+        "The KL is twice what it should be: is the 1/2 in front missing?": 2 * kl,
+        "This is KL(p || q): the two distributions are swapped.": swapped,
+        "The mean enters the KL squared, not as it is.": kl + 0.5 * (mu - mu**2),
+        "The mean enters the KL squared, not as its size.": kl + 0.5 * (mu.abs() - mu**2),
+        "The logarithm in the KL is that of sigma^2, which is logvar itself.": kl + logvar / 4,
+        "The 1/2 stands before mu^2 only.": 2 * kl - mu**2 / 2,
+        "The brackets are missing: -1/2 stands before the 1 alone.": -2 * kl - 1.5,
         **{
             f"In the KL the term {name} {what}.": kl + weight * term / 2
             for name, term in terms.items()

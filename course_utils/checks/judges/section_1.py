@@ -16,22 +16,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from course_utils.checks.judges import gradients, layers
-from course_utils.checks.judges.core import COUNTS, Exercise, Finding, expect, is_fact, problem_with, unless
-from course_utils.checks.judges.diagnoser import CALLS
+from course_utils.checks.judges.core import COUNTS, Exercise, Finding, close, is_fact, problem_with, unless
+from course_utils.checks.judges.diagnoser import CALLS, Seen, told
 from course_utils.checks.judges.layers import sigmoid, so_far
 from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction
-from course_utils.checks.probes.evidence import AGAIN, CHANGED, STEADY, Evidence
+from course_utils.checks.probes import section_1 as probes
+from course_utils.checks.probes.evidence import AGAIN, CHANGED, STEADY, Evidence, as_array
 from course_utils.checks.probes.layers import DROPOUT, SINGLE
-from course_utils.checks.probes.section_1 import (
-    HOLES_OFFERED,
-    STEEP,
-    Pair,
-    autoencoder_batches,
-    autoencoders,
-    hole_looks,
-    small_autoencoder,
-)
 from course_utils.checks.probes.witness import Witness
 
 # --- 1.1 MyAutoencoder ------------------------------------------------------------------------------
@@ -40,7 +32,7 @@ from course_utils.checks.probes.witness import Witness
 def judge_my_autoencoder(seed: int, evidence: Evidence) -> list[Finding]:
     """Without a ReLU between them, linear layers collapse into a single one, which can do little more
     than a principal component analysis. At the end a ReLU would forbid negative codes and logits."""
-    cases = autoencoders(seed)
+    cases = probes.autoencoders(seed)
     asked = {
         "code": ("the code", [256, 128, *cases["main"].sizes]),
         "logits": ("the logits", [128, 256, 784]),
@@ -72,18 +64,20 @@ def _forward_hint(evidence: Evidence, found: layers.Networks, case: str) -> str:
     right, code = torch.as_tensor(evidence[both]), evidence[f"code {case}"]
     if evidence[key].shape != right.shape and right.numel() % 784 == 0:
         right = right.reshape(-1, 1, 28, 28)  # flat images are decode's mistake
-    mistakes: dict[str, Any] = {"forward returns the code: decode it as well.": code}
+    values: dict[str, Any] = {"": right, "forward returns the code: decode it as well.": code}
     for end in filter(None, layers.ENDS):
-        mistakes[f"There is {end} on what forward gives: logits are asked for."] = layers.ENDS[end](right)
+        values[f"There is {end} on what forward gives: logits are asked for."] = layers.ENDS[end](right)
     way = found.ways["logits"]
     if case == "main" and way:
         given = found.given("logits")._replace(rows=torch.as_tensor(code).double().flatten(1))
         for start in layers.STARTS:
-            mistakes[f"In forward, on the way into decode: {start}"] = replace(way, start=start).value(given)
-    hint = expect(evidence, key, right, "", 0, mistakes, 1e-3).hint
+            values[f"In forward, on the way into decode: {start}"] = replace(way, start=start).value(given)
+    for hint, value in values.items():
+        if close(evidence[key], value, 1e-3):
+            return hint
     complaint = problem_with(evidence, STEADY)
-    unexplained = hint and hint not in mistakes and complaint in (AGAIN, CHANGED, DROPOUT)
-    return complaint if unexplained else hint
+    unsteady = complaint in (AGAIN, CHANGED, DROPOUT)
+    return complaint if unsteady else told([Seen(evidence[key], as_array(right))], 1e-3)
 
 
 # --- 1.2 train_step ---------------------------------------------------------------------------------
@@ -121,12 +115,14 @@ def _losses(model: Witness, x: Tensor, _: Tensor) -> gradients.Parts:
 def judge_train_step(seed: int, evidence: Evidence) -> list[Finding]:
     """Where the gradients are cleared is free, if only each step sees those of its own batch alone. That
     `backward` adds has its use: several small batches before one step make a large one."""
-    batches, rate = autoencoder_batches(seed)
-    walk = gradients.Walk(evidence, lambda: small_autoencoder(seed), batches, rate, _losses).judged()
+    batches, rate = probes.autoencoder_batches(seed)
+    walk = gradients.Walk(evidence, lambda: probes.small_autoencoder(seed), batches, rate, _losses).judged()
     clipped = {
         key.removeprefix("steep "): value for key, value in evidence.items() if key.startswith("steep ")
     }
-    steep = gradients.Walk(clipped, lambda: small_autoencoder(seed, STEEP), batches[:1], rate, _losses)
+    steep = gradients.Walk(
+        clipped, lambda: probes.small_autoencoder(seed, probes.STEEP), batches[:1], rate, _losses
+    )
     claim = "the weights take one step of the optimizer, down the gradient of the squared error"
     return [
         unless(claim, 3, walk.step or steep.judged().step),
@@ -143,10 +139,10 @@ def judge_hole_share(seed: int, evidence: Evidence) -> list[Finding]:
     """What an encoder has never met it cannot name, so the round trip lands elsewhere. Dividing by the
     image's own energy lets bright and dark images be judged alike; it would bite where an image is black."""
 
-    def sizes(*calls: tuple[Pair, Tensor, float]) -> dict[str, int]:
+    def sizes(*calls: tuple[probes.Pair, Tensor, float]) -> dict[str, int]:
         return {"codes": len(calls[0][1]), CALLS: len(calls)}
 
-    return Table.of(hole_looks, seed, _shares, sizes, 1e-6).judge(
+    return Table.of(probes.hole_looks, seed, _shares, sizes, 1e-6).judge(
         evidence,
         Property("it is the share of codes that lose more than the threshold of their image", 3, ["shares"]),
         Property("it works for one code, and for a code of one number", 1, ["single"]),
@@ -154,13 +150,13 @@ def judge_hole_share(seed: int, evidence: Evidence) -> list[Finding]:
     )
 
 
-def _shares(*calls: tuple[Pair, Tensor, float]) -> dict[str, np.ndarray]:
+def _shares(*calls: tuple[probes.Pair, Tensor, float]) -> dict[str, np.ndarray]:
     """The share of each call under '', and what likely mistakes would give under their hints."""
     each = [_share(*call) for call in calls]
     return {hint: np.stack([shares[hint] for shares in each]) for hint in each[0]}
 
 
-def _share(pair: Pair, z: Tensor, threshold: float) -> dict[str, Any]:
+def _share(pair: probes.Pair, z: Tensor, threshold: float) -> dict[str, Any]:
     errors = _errors(pair, z.numpy())
     right = errors[""]
     beyond, reached = right > threshold, right >= threshold
@@ -184,7 +180,7 @@ def _share(pair: Pair, z: Tensor, threshold: float) -> dict[str, Any]:
     return shares
 
 
-def _errors(pair: Pair, codes: np.ndarray) -> dict[str, np.ndarray]:
+def _errors(pair: probes.Pair, codes: np.ndarray) -> dict[str, np.ndarray]:
     """What each code loses on the round trip: right under '', and likely wrong ones under their hints."""
     x = pair.image(codes)
     code = pair.code(x)
@@ -257,7 +253,7 @@ EXERCISES = (
     prediction(
         "1.4",
         "predict_holes",
-        HOLES_OFFERED,
+        probes.HOLES_OFFERED,
         "The images crowd a plane, so the encoder has met most of what its decoder can draw. In 32 "
         "dimensions they leave nearly all of the space empty, and a guess seldom meets them.",
         "A guess misses less where its scale is that of the codes. If these spread by 2 or 3 units "

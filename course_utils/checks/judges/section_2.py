@@ -214,6 +214,21 @@ def _elbos(decode: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -
     mean = right.mean(0)
     log_ratio = posterior(mu, logvar).log_prob(z) - Normal(0.0, 1.0).log_prob(z)
     mixed = (torch.arange(s * n) // s).view(s, n)  # the images, each s times before the next
+    codes = {  # (samples, n, 2)
+        "All images share one noise: eps has some for each.": mu + sigma * eps[:, :1],
+        "The noise is missing: every sample is the mean of q.": mu[None],
+        "As many samples count as there are images: use all of eps, along its first axis.": z[:n],
+        "The noise is subtracted; it should be added.": mu - sigma * eps,
+        # For a linear decoder codes and logits are one.
+        "Codes or logits are averaged over samples: average the log-likelihoods.": z.mean(0, keepdim=True),
+        "Samples and images are mixed up: the noise of one image goes to another.": (
+            mu + sigma * eps.reshape(n, s, -1).transpose(0, 1)
+        ),
+        "Samples and images are mixed up: q of one image meets the noise of another.": (
+            mu[mixed] + sigma[mixed] * eps
+        ),
+        **{hint: mean + std * eps for hint, (mean, std) in noise.samplers(mu, logvar).items() if hint},
+    }
     wrong_terms = {  # (samples, n): their mean over samples stands where that of log p(x|z) should
         "The cross-entropy is -log p(x|z): the first term has the wrong sign.": -right,
         "Averaged over pixels: log p(x|z) is a sum over pixels.": right / 784,
@@ -230,14 +245,6 @@ def _elbos(decode: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -
         "This is the log of the mean likelihood; the ELBO has the mean of the log.": (
             right.logsumexp(0, keepdim=True) - math.log(s)
         ),
-        "All images share one noise: eps has some for each.": of(mu + sigma * eps[:, :1]),
-        "The noise is missing: every sample is the mean of q.": of(mu[None]),
-        "As many samples count as there are images: use all of eps, along its first axis.": of(z[:n]),
-        "The noise is subtracted; it should be added.": of(mu - sigma * eps),
-        # For a linear decoder these two are one.
-        "Codes or logits are averaged over samples: average the log-likelihoods.": of(
-            z.mean(0, keepdim=True)
-        ),
         "Probabilities of pixels are averaged over samples: average the log-likelihoods.": log_p(
             x_logits.sigmoid().mean(0, keepdim=True).logit(), x
         ),
@@ -250,13 +257,7 @@ def _elbos(decode: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -
         "Samples and images are mixed up: the codes of one image are compared with another.": (
             log_p(x_logits, x[mixed])
         ),
-        "Samples and images are mixed up: the noise of one image goes to another.": of(
-            mu + sigma * eps.reshape(n, s, -1).transpose(0, 1)
-        ),
-        "Samples and images are mixed up: q of one image meets the noise of another.": of(
-            mu[mixed] + sigma[mixed] * eps
-        ),
-        **{hint: of(mean + std * eps) for hint, (mean, std) in noise.samplers(mu, logvar).items() if hint},
+        **{hint: of(wrong) for hint, wrong in codes.items()},
         **{hint: -wrong.sum((2, 3, 4)) for hint, wrong in losses.wrong_nlls(x_logits, x).items()},
     }
     wrong_kl_terms = {

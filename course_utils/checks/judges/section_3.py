@@ -20,21 +20,13 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from course_utils.checks.judges import gradients, layers, losses, noise
-from course_utils.checks.judges.core import Exercise, Finding, close, expect, is_fact, problem_with, unless
+from course_utils.checks.judges.core import Exercise, Finding, close, is_fact, problem_with, unless
+from course_utils.checks.judges.diagnoser import Seen, told
 from course_utils.checks.judges.gaussians import EPSILONS, kls, posterior, wrong_kls
 from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction
+from course_utils.checks.probes import section_3 as probes
 from course_utils.checks.probes.evidence import Evidence
-from course_utils.checks.probes.section_3 import (
-    WIDE_OFFERED,
-    likelihood_looks,
-    noisy,
-    test_set,
-    training,
-    training_model,
-    vae_loss_looks,
-    vaes,
-)
 from course_utils.checks.probes.witness import Witness
 
 # --- shared by the exercises ------------------------------------------------------------------------
@@ -79,7 +71,7 @@ def judge_my_vae(seed: int, evidence: Evidence) -> list[Finding]:
         "sizes": "the layers are 784-512-256 to latent_dim, and latent_dim-256-512-784",
         "batches": "one image and one latent dimension work too",
     }
-    return layers.judge_vae(seed, evidence, vaes(seed), claims)
+    return layers.judge_vae(seed, evidence, probes.vaes(seed), claims)
 
 
 # --- 3.2 vae_loss -----------------------------------------------------------------------------------
@@ -88,8 +80,8 @@ def judge_my_vae(seed: int, evidence: Evidence) -> list[Finding]:
 def judge_vae_loss(seed: int, evidence: Evidence) -> list[Finding]:
     """Both terms are sums within an image, so neither outweighs the other by a factor that nobody chose,
     and the number is minus the ELBO. A mean over pixels would make the KL 784 times as heavy."""
-    looks = vae_loss_looks(seed)
-    findings = Table.of(vae_loss_looks, seed, _three, losses.sizes).judge(
+    looks = probes.vae_loss_looks(seed)
+    findings = Table.of(probes.vae_loss_looks, seed, _three, losses.sizes).judge(
         evidence,
         Property(
             "loss, reconstruction and KL are in nats per image, for grey and binary images; gradients pass",
@@ -171,13 +163,15 @@ def _losses(sampler: str) -> Callable[[Witness, Tensor, Tensor], gradients.Parts
 def judge_vae_train_step(seed: int, evidence: Evidence) -> list[Finding]:
     """The decoder's error reaches the encoder through z = mu + sigma * eps. The loss is a mean over
     images, so a learning rate that suits one size of batch does for others."""
-    model, x = noisy(seed)
+    model, x = probes.noisy(seed)
     sampler, shared = _noise(evidence, (" noisy0", " noisy1"), model, x)
     if not problem_with(evidence, "optimizer noisy") and evidence["optimizer noisy"][0] > 1:
         sampler = shared = (
             f"Given {len(x)} images the optimizer steps several times: one update is asked for."
         )
-    walk = gradients.Walk(evidence, lambda: training_model(seed), *training(seed), _losses(sampler)).judged()
+    walk = gradients.Walk(
+        evidence, lambda: probes.training_model(seed), *probes.training(seed), _losses(sampler)
+    ).judged()
     return [
         unless(
             "the weights take one step of the optimizer, down the gradient of -ELBO", 3, walk.step or sampler
@@ -195,7 +189,7 @@ def judge_vae_train_step(seed: int, evidence: Evidence) -> list[Finding]:
 def judge_test_elbo(seed: int, evidence: Evidence) -> list[Finding]:
     """One mean over all images weighs each the same, however they are cut. The noise of z is a part of
     the spread, so that the error bar covers it as well."""
-    model, images, size = test_set(seed)
+    model, images, size = probes.test_set(seed)
     sampler, shared = _noise(evidence, ("", " whole"), model, images)
     mean, error = _estimate(evidence, "", model, images, size)
     whole_mean, whole_error = _estimate(evidence, " whole", model, images, 2 * len(images))
@@ -263,8 +257,8 @@ def _reduced(
     forgotten = "It is missing, or NaN: the standard error is asked for as well." * bool(np.isnan(found[1]))
     sizes = {"images": len(x), "pixels": 784, "columns": 28, "batches": -(-len(x) // size)}
     unlike = [
-        expect({"": np.array(seen)}, "", right, "", 0, tolerance=1e-5, sizes=sizes).hint
-        for seen, right in zip(found, (mean, error), strict=True)
+        "" if close(seen, right, 1e-5) else told([Seen(seen, np.array(right), sizes)], 1e-5)
+        for seen, right in zip(map(np.array, found), (mean, error), strict=True)
     ]
 
     def fits(number: float, reduced: Named, what: str, tolerance: float, otherwise: str) -> list[str]:
@@ -393,7 +387,7 @@ def judge_estimate_log_likelihood(seed: int, evidence: Evidence) -> list[Finding
     def sizes(_: Witness, x: Tensor, eps: Tensor) -> dict[str, int]:
         return {"images": len(x), "samples": len(eps), "latent dimensions": eps.shape[2], "pixels": 784}
 
-    return Table.of(likelihood_looks, seed, _bounds, sizes, 4e-6).judge(
+    return Table.of(probes.likelihood_looks, seed, _bounds, sizes, 4e-6).judge(
         evidence,
         Property("it is the log of the mean weight p(x|z) p(z) / q(z|x), per image", 3, ["bound"]),
         Property("one image and one sample work too", 1, ["one image", "one sample", "one"]),
@@ -544,7 +538,7 @@ EXERCISES = (
     prediction(
         "3.6",
         "predict_wide",
-        WIDE_OFFERED,
+        probes.WIDE_OFFERED,
         "A dimension is paid for only while it saves more in the reconstruction than it costs. How "
         "much there is to say at that price depends on the images, not on the room for it.",
         "Where 20 dimensions leave some idle, 30 more find nothing worth saying, and one on its way "

@@ -23,8 +23,8 @@ from course_utils.checks.judges.core import Exercise, Finding, unless
 from course_utils.checks.judges.diagnoser import CALLS
 from course_utils.checks.judges.looks import Property, Table
 from course_utils.checks.judges.predictions import prediction
+from course_utils.checks.probes import section_5 as probes
 from course_utils.checks.probes.evidence import Evidence
-from course_utils.checks.probes.section_5 import CONV_OFFERED, Stack, decoders, drawn_stacks, feature_looks
 
 # --- 5.1 conv_sizes ---------------------------------------------------------------------------------
 
@@ -111,7 +111,7 @@ RULES: dict[str, tuple[Rule, Rule]] = {
 }
 
 
-def _sizes(stack: Stack, size: float, conv: Rule, transposed: Rule) -> list[float]:
+def _sizes(stack: probes.Stack, size: float, conv: Rule, transposed: Rule) -> list[float]:
     """The sizes that these two rules give."""
     sizes = []
     for kind, *numbers in stack:
@@ -131,7 +131,7 @@ TRUE = (partial(_by_torch, layer=F.conv2d), partial(_by_torch, layer=F.conv_tran
 def judge_conv_sizes(seed: int, evidence: Evidence) -> list[Finding]:
     """The last window has to fit, so sizes may come out alike: here 27 and 28 both give 14. A transposed
     convolution cannot know which of the two it was, and gives one of them."""
-    down, up, mixed = Table.of(drawn_stacks, seed, _size_lists, _calls, 1e-6).judge(
+    down, up, mixed = Table.of(probes.drawn_stacks, seed, _size_lists, _calls, 1e-6).judge(
         evidence,
         Property("the sizes after convolutions", 3, ["down 0", "down 1", "down 2"]),
         Property("the sizes after transposed convolutions", 1.5, ["up 0", "up 1", "up 2"]),
@@ -146,11 +146,11 @@ def judge_conv_sizes(seed: int, evidence: Evidence) -> list[Finding]:
     return [down, up, mixed]
 
 
-def _calls(stack: Stack, run: range) -> dict[str, int]:
+def _calls(stack: probes.Stack, run: range) -> dict[str, int]:
     return {CALLS: len(run)}
 
 
-def _size_lists(stack: Stack, run: range) -> Iterator[Any]:
+def _size_lists(stack: probes.Stack, run: range) -> Iterator[Any]:
     """For each starting size the sizes (RUN, layers), and what mistakes would give."""
     right = np.array([_sizes(stack, size, *TRUE) for size in run])
     yield right
@@ -176,7 +176,7 @@ def judge_conv_decoder(seed: int, evidence: Evidence) -> list[Finding]:
     """With kernel 4 and stride 2 every pixel inside is painted equally often, because 2 divides 4; kernel
     3 would leave a pattern like a chessboard."""
     asked = {"logits": ("the logits", [3136, 32, 1])}
-    found = layers.Networks(seed, evidence, decoders(seed), asked)
+    found = layers.Networks(seed, evidence, probes.decoders(seed), asked)
     inside = "inside stand 64 maps of 7 x 7 in torch's order, and a ReLU between transposed convolutions"
     sizes = found.sizes("latent_dim to 64 x 7 x 7, then 64-32-1 with kernel 4, stride 2 and padding 1")
     hint = found.inside("logits")
@@ -199,7 +199,7 @@ def judge_conv_decoder(seed: int, evidence: Evidence) -> list[Finding]:
 def judge_fixed_feature_map(seed: int, evidence: Evidence) -> list[Finding]:
     """A list is read rightly with its axes in the order in which it runs; `permute` then moves names and
     numbers together. Any other order gives the same shape, so no error warns of it."""
-    table = Table.of(feature_looks, seed, _maps, lambda hidden, *_: {"images": len(hidden)}, 1e-6)
+    table = Table.of(probes.feature_looks, seed, _maps, lambda hidden, *_: {"images": len(hidden)}, 1e-6)
     return table.judge(
         evidence,
         Property(
@@ -264,7 +264,7 @@ EXERCISES = (
     prediction(
         "5.4",
         "predict_conv",
-        CONV_OFFERED,
+        probes.CONV_OFFERED,
         "A linear layer uses each of its weights once for an image. A convolution uses each at every "
         "place of its map, here 49 or 196 times, so that a quarter of the weights does more work.",
         "What a convolution learns in one place holds everywhere, so it needs fewer images to begin "

@@ -280,59 +280,56 @@ def _scores(*given: Tensor) -> dict[str, Any]:
     gaps, scores, best = first - second, (first - second) / entropy, information.argmax(0)
     apart = np.array([np.diff(np.unique([0, *column.round(9)]))[-1] for column in information.T])
     n, several = len(codes), len(ranked) > 2
-    sums = of_codes[:, None] + entropy
     correlations = np.abs(np.corrcoef(codes.T, factors.T)[: codes.shape[1], codes.shape[1] :])
     taken: list[int] = []
     left = information.copy()
     for factor in left.T:
         factor[taken] = 0
         taken.append(int(factor.argmax()))
+    differences = {  # in nats, to be divided by the factor's entropy
+        "A code is left out once it is the best of a factor: it may serve several factors.": _gaps(left),
+        "Only the best code counts here: subtract the runner-up.": first,
+        "The mean is subtracted: subtract the second largest.": first - information.mean(0),
+        "The mean of the other codes is subtracted: subtract the second largest.": first
+        - ranked[:-1].mean(0),
+        "The third largest is subtracted: subtract the second.": first - ranked[-3 if several else -2],
+        "The smallest is subtracted: subtract the second largest.": first - least,
+        "Only the first two codes are looked at: rank all of them.": _gaps(information[:2]),
+        "The last code is left out.": _gaps(information[:-1]) if several else first,
+        "The first code is left out.": _gaps(information[1:]) if several else first,
+        "These are the first two codes: sort first.": information[0] - information[1],
+        "These are the last two codes: sort first.": information[-1] - information[-2],
+        "These are the codes that know least: sort the other way.": least - ranked[1],
+        "This is the gap between the codes that know least: sort the other way.": ranked[1] - least,
+        "Two codes that know equally much have a gap of 0: keep equal values apart.": apart,
+        "The best code is taken to stand in the factor's own column: rank all of them.": (
+            _own_column(information)
+        ),
+    }
+    divisors = {  # of the gap, in place of the factor's entropy
+        "The gap is in nats: divide it by the factor's entropy.": 1,
+        "The gap is divided by the code's entropy; take the factor's.": of_codes[best],
+        "The gap is divided by the last code's entropy; take the factor's.": of_codes[-1],
+        "The gap is divided by the mutual information; take the factor's entropy.": first,
+        "The entropy is log of the number of values only where all are as frequent.": (
+            np.log(factors.max(0) + 1)
+        ),
+        "Mean gap over mean entropy: divide each factor's gap by its own entropy.": entropy.mean(),
+        "The entropy is that of counts: divide them by the number of images.": n * (entropy - math.log(n)),
+        "Counts stand where probabilities should: divide the joint histogram by the number of images.": (
+            entropy - math.log(n)
+        ),
+    }
     per_factor = {
         "": scores,
-        "A code is left out once it is the best of a factor: it may serve several factors.": (
-            _gaps(left) / entropy
-        ),
-        "The gap is in nats: divide it by the factor's entropy.": gaps,
-        "The gap is divided by the code's entropy; take the factor's.": gaps / of_codes[best],
-        "The gap is divided by the last code's entropy; take the factor's.": gaps / of_codes[-1],
-        "The gap is divided by the mutual information; take the factor's entropy.": gaps / first,
-        "The entropy is log of the number of values only where all are as frequent.": (
-            gaps / np.log(factors.max(0) + 1)
-        ),
-        "Mean gap over mean entropy: divide each factor's gap by its own entropy.": gaps / entropy.mean(),
-        "Only the best code counts here: subtract the runner-up.": first / entropy,
-        "The mean is subtracted: subtract the second largest.": (first - information.mean(0)) / entropy,
-        "The mean of the other codes is subtracted: subtract the second largest.": (
-            (first - ranked[:-1].mean(0)) / entropy
-        ),
-        "The third largest is subtracted: subtract the second.": (
-            (first - ranked[-3 if several else -2]) / entropy
-        ),
-        "The smallest is subtracted: subtract the second largest.": (first - least) / entropy,
-        "Only the first two codes are looked at: rank all of them.": _gaps(information[:2]) / entropy,
-        "The last code is left out.": (_gaps(information[:-1]) if several else first) / entropy,
-        "The first code is left out.": (_gaps(information[1:]) if several else first) / entropy,
-        "These are the first two codes: sort first.": (information[0] - information[1]) / entropy,
-        "These are the last two codes: sort first.": (information[-1] - information[-2]) / entropy,
-        "These are the codes that know least: sort the other way.": (least - ranked[1]) / entropy,
-        "This is the gap between the codes that know least: sort the other way.": (ranked[1] - least)
-        / entropy,
-        "Two codes that know equally much have a gap of 0: keep equal values apart.": apart / entropy,
+        **{hint: difference / entropy for hint, difference in differences.items()},
+        **{hint: gaps / divisor for hint, divisor in divisors.items()},
         "It is negative: is the entropy's minus missing, or the gap turned round?": -scores,
         "The joint histogram has to be divided by the number of images.": n * scores,
-        "The entropy is that of counts: divide them by the number of images.": (
-            gaps / (n * (entropy - math.log(n)))
-        ),
-        "Counts stand where probabilities should: divide the joint histogram by the number of images.": (
-            gaps / (entropy - math.log(n))
-        ),
-        "The best code is taken to stand in the factor's own column: rank all of them.": (
-            _own_column(information) / entropy
-        ),
         "Mutual information in bits, entropy in nats: use one unit.": scores / math.log(2),
         "Entropy in bits, mutual information in nats: use one unit.": scores * math.log(2),
         "This is the gap of normalised information: only the gap is divided, by the factor's entropy.": (
-            _gaps(2 * information / sums)
+            _gaps(2 * information / (of_codes[:, None] + entropy))
         ),
         "These are correlations: mutual information is asked for.": _gaps(correlations),
         "These are squared correlations: mutual information is asked for.": _gaps(correlations**2),
@@ -367,10 +364,8 @@ def _scores(*given: Tensor) -> dict[str, Any]:
         values[f"{hint} The entropy is right."] = (own / entropy).mean()
     counted = [np.bincount(column) / n for column in factors.T]
     for e in EPSILONS[:6]:
-        near, unsure = (
-            _gaps(_information(codes, factors, epsilon=e)),
-            [-(p * np.log(p + e)).sum() for p in counted],
-        )
+        near = _gaps(_information(codes, factors, epsilon=e))
+        unsure = [-(p * np.log(p + e)).sum() for p in counted]
         hint = f"{e:.0e} is added inside the logarithms"
         values[f"{hint}: leave out the pairs that never occur."] = (near / unsure).mean()
         values[f"{hint} of the information: leave out the pairs that never occur."] = (near / entropy).mean()

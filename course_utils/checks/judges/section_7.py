@@ -143,41 +143,40 @@ def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
     """Of means (models, N, d) the counts (models,), and what mistakes would give."""
     mu, n, d = means.double().numpy(), means.shape[1], means.shape[2]
     centre, across = mu.mean(1, keepdims=True), mu.mean(2, keepdims=True)
-    whole = mu.mean((1, 2), keepdims=True)
     var, short = mu.var(1), (means.square().mean(1) - means.mean(1).square()).double().numpy()
 
     def above(values: np.ndarray, threshold: float = threshold) -> np.ndarray:
         return (values > threshold).sum(-1)
 
+    centres = {  # from which squares are taken, in place of the mean over images
+        "A constant far from 0 is counted: subtract the mean over images.": 0,
+        "The distance from the first image is compared: take that from the mean.": mu[:, :1],
+        "The median is subtracted: subtract the mean.": np.median(mu, 1, keepdims=True),
+        "One mean over everything is subtracted: each dimension has its own.": mu.mean((1, 2), keepdims=True),
+        "The mean over dimensions is subtracted: take that over images.": across,
+    }
+    others = {  # whose variance is taken, in place of that of the means
+        "The variance is that of absolute values: take it of the means as they are.": np.abs(mu),
+        "Each image is centred over its dimensions first: only the mean over images goes.": mu - across,
+        "The differences between one image and the next vary: take the means themselves.": np.diff(
+            mu, axis=1
+        ),
+    }
     compared = {  # in place of the variance over images
+        **{hint: ((mu - point) ** 2).mean(1) for hint, point in centres.items()},
+        **{hint: other.var(1, ddof=1) for hint, other in others.items()},
         "The standard deviation is compared with the threshold, or the variance with its square.": mu.std(1),
         "Squares are summed over images: the variance is their mean.": n * var,
         "Squares are divided by the number of dimensions: divide by that of images.": n * var / d,
         "The range from the smallest to the largest is compared: take the variance.": np.ptp(mu, 1),
-        "The distance from the first image is compared: take that from the mean.": (
-            ((mu - mu[:, :1]) ** 2).mean(1)
-        ),
-        "The variance is that of absolute values: take it of the means as they are.": np.abs(mu).var(
-            1, ddof=1
-        ),
         "The mean distance from the mean is compared: take the variance.": np.abs(mu - centre).mean(1),
-        "A constant far from 0 is counted: subtract the mean over images.": (mu**2).mean(1),
         "The distance from 0 is compared: take the variance over images.": np.abs(mu).mean(1),
         "The variance is that of squares: take the variance of the means themselves.": (mu**2).var(1),
-        "The median is subtracted: subtract the mean.": ((mu - np.median(mu, 1, keepdims=True)) ** 2).mean(1),
         "The size of the mean is compared: take the variance over images.": np.abs(mu.mean(1)),
         "The square of the mean is compared: take the variance over images.": mu.mean(1) ** 2,
         "One image far from the mean suffices: take the mean of all squares.": ((mu - centre) ** 2).max(1),
         "The mean is compared: take the variance over images.": mu.mean(1),
         "The largest distance from 0 is compared: take the variance over images.": np.abs(mu).max(1),
-        "Each image is centred over its dimensions first: only the mean over images goes.": (
-            (mu - across).var(1, ddof=1)
-        ),
-        "One mean over everything is subtracted: each dimension has its own.": ((mu - whole) ** 2).mean(1),
-        "The differences between one image and the next vary: take the means themselves.": (
-            np.diff(mu, axis=1).var(1, ddof=1)
-        ),
-        "The mean over dimensions is subtracted: take that over images.": ((mu - across) ** 2).mean(1),
         "E[x^2] - E[x]^2 loses its digits far from 0: subtract the mean first.": short,
         "This counts images: take the variance over images, dim 0.": mu.var(2, ddof=1),
         "It counts one at most: is there one variance over everything? Take one per dimension.": (
