@@ -250,7 +250,7 @@ def probe_train(evidence: Evidence, answer: Any, seed: int) -> None:
             with torch.random.fork_rng():
                 torch.manual_seed(run)  # who draws without the seed that is given draws otherwise each time
                 try:
-                    with race.Work(4 * race.BUDGET) as work:
+                    with race.Work(2 * race.BUDGET) as work:
                         answer(model, images, 10 * seed + number)
                 except race.Overspent as problem:
                     raise NotNumbers(str(problem)) from None
