@@ -196,13 +196,24 @@ def _of_function(function: Any) -> list[Any]:
 
 def _of_a_library(thing: Any) -> list[str]:
     """The name of installed code, and of this package's its source; nothing of a notebook's code."""
-    name = (thing.__module__ or "builtins").partition(".")[0]
+    module = thing.__module__ or "builtins"
+    if not _installed(module):
+        return []
+    source = [_source(sys.modules[module])] if module.startswith(PACKAGE) else []
+    return [f"{module}.{thing.__qualname__}", *source]
+
+
+def _installed(module: str) -> bool:
+    """Whether the module of this name is a library's or this package's: no notebook, no file beside one."""
+    name = module.partition(".")[0]
     file = str(getattr(sys.modules.get(name), "__file__", ""))
     known = name in sys.stdlib_module_names or name == PACKAGE or "site-packages" in file
-    if name == "__main__" or not known:
-        return []
-    source = [_source(sys.modules[thing.__module__])] if name == PACKAGE else []
-    return [f"{thing.__module__}.{thing.__qualname__}", *source]
+    return known and name != "__main__"
+
+
+def _has_own_source(module: types.ModuleType) -> bool:
+    """Whether it is a Python file beside the notebook."""
+    return str(getattr(module, "__file__", "")).endswith(".py") and not _installed(module.__name__)
 
 
 def _of_a_layer(layer: nn.Module) -> list[Any]:
@@ -225,7 +236,7 @@ PARTS: dict[Any, Callable[[Any], Any]] = {
     list: list,
     tuple: list,
     Mapping: lambda x: [part for name, item in x.items() for part in (str(name), item)],
-    types.ModuleType: lambda x: [x.__name__],
+    types.ModuleType: lambda x: [x.__name__, _source(x) if _has_own_source(x) else None],
     functools.partial: lambda x: [x.func, x.args, x.keywords],
     types.FunctionType: lambda x: _of_a_library(x) or _of_function(x),
     types.BuiltinFunctionType: lambda x: _of_a_library(x) or [type(x)],

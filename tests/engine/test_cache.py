@@ -2,6 +2,9 @@
 
 import copy
 import functools
+import importlib
+import linecache
+import sys
 import types
 from pathlib import Path
 
@@ -184,16 +187,32 @@ def test_the_same_cell_has_the_same_key_whatever_its_comments_and_blank_lines(im
     assert len({key(define(cell)["loss"], images) for cell in (CELL, CELL, commented)}) == 1
 
 
+THROUGH_A_MODULE = "def loss(model, x):\n    return tool.loss(model, x)\n"
+
+
 def test_a_module_has_the_same_key_before_and_after_it_is_loaded(images):
     class Lazy(types.ModuleType):
         """As a module is that `course_utils.later` has not loaded yet."""
 
     keys = set()
     for kind in (types.ModuleType, Lazy):
-        names = define("def loss(model, x):\n    return tool.loss(model, x)\n")
+        names = define(THROUGH_A_MODULE)
         names["tool"] = kind("tool")
         keys.add(key(names["loss"], images))
     assert len(keys) == 1
+
+
+def test_a_change_of_a_file_beside_the_notebook_changes_the_key(images, project, monkeypatch):
+    monkeypatch.syspath_prepend(project)
+    keys = []
+    for code in ("beta = 1.0", "beta = 1.0", "beta = 2.0"):
+        (project / "tool.py").write_text(code)
+        linecache.clearcache()  # as in a kernel that has been restarted
+        monkeypatch.delitem(sys.modules, "tool", raising=False)
+        names = define(THROUGH_A_MODULE)
+        names["tool"] = importlib.import_module("tool")
+        keys.append(key(names["loss"], images))
+    assert keys[0] == keys[1] != keys[2]
 
 
 CHANGES = {
@@ -351,7 +370,7 @@ def test_a_full_disk_costs_no_training_and_is_said_once_per_file(images, project
     assert not files(project)
 
 
-def test_a_write_that_is_cut_off_leaves_the_file_before_it(images, project, monkeypatch):
+def test_a_write_that_is_cut_off_leaves_the_file_before_it(project, monkeypatch):
     file = project / "model.training"
     cache._write(file, "key", {"weight": torch.ones(2)})
     monkeypatch.setattr(files_.os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
