@@ -52,9 +52,8 @@ def _network(x: float, left: float, right: float, *lines: str) -> str:
     return shape + _text(x + 60, MIDDLE, *lines)
 
 
-def _arrow(*points: tuple[float, float]) -> str:
-    path = " L".join(f"{x} {y}" for x, y in points)
-    return f'<path d="M{path}" marker-end="url(#tip)"/>'
+def _arrow(x: float, y: float, to_x: float, to_y: float) -> str:
+    return f'<path d="M{x} {y} L{to_x} {to_y}" marker-end="url(#tip)"/>'
 
 
 def _term(x_from: float, x_to: float, top: float, bottom: float, said: str) -> str:
@@ -66,10 +65,10 @@ def _term(x_from: float, x_to: float, top: float, bottom: float, said: str) -> s
 def autoencoder() -> Drawing:
     """An encoder, a code, a decoder, and one term that compares both ends."""
     parts = [
-        _data(45, MIDDLE, 70, "x", "784"), _arrow((80, MIDDLE), (112, MIDDLE)),
-        _network(115, 70, 28, "encoder", "784-256-128"), _arrow((235, MIDDLE), (267, MIDDLE)),
-        _data(305, MIDDLE, 70, "z", "32"), _arrow((340, MIDDLE), (372, MIDDLE)),
-        _network(375, 28, 70, "decoder", "128-256-784"), _arrow((495, MIDDLE), (527, MIDDLE)),
+        _data(45, MIDDLE, 70, "x", "784"), _arrow(80, MIDDLE, 112, MIDDLE),
+        _network(115, 70, 28, "encoder", "784-256-128"), _arrow(235, MIDDLE, 267, MIDDLE),
+        _data(305, MIDDLE, 70, "z", "32"), _arrow(340, MIDDLE, 372, MIDDLE),
+        _network(375, 28, 70, "decoder", "128-256-784"), _arrow(495, MIDDLE, 527, MIDDLE),
         _data(565, MIDDLE, 70, "x̂", "784"), _term(45, 565, 132, 200, "mean of (x − x̂)²"),
     ]  # fmt: skip
     alt = (
@@ -87,20 +86,19 @@ def vae(
     if label:
         kl, term = kl.replace("|x", f"|x,{label}"), term.replace("|z", f"|z,{label}")
     parts = [
-        _data(45, MIDDLE, 70, "x", "784"), _arrow((80, MIDDLE), (112, MIDDLE)),
+        _data(45, MIDDLE, 70, "x", "784"), _arrow(80, MIDDLE, 112, MIDDLE),
         _network(115, 70, 34, "encoder", *encoder.split("\n")),
-        _arrow((235, 90), (277, 75)), _arrow((235, 120), (277, 135)),
+        _arrow(235, 90, 277, 75), _arrow(235, 120, 277, 135),
         _data(315, 75, 70, f"μ  {d}"), _data(315, 135, 70, f"log σ²  {d}"),
-        _arrow((350, 75), (397, 97)), _arrow((350, 135), (397, 113)),
-        _data(460, 22, 120, "ε ~ N(0, I)"), _arrow((460, 38), (460, 77)),
-        _data(460, MIDDLE, 120, "z = μ + σ ⊙ ε", d), _arrow((520, MIDDLE), (552, MIDDLE)),
-        _network(555, 34, 70, "decoder", *decoder.split("\n")), _arrow((675, MIDDLE), (707, MIDDLE)),
+        _arrow(350, 75, 397, 97), _arrow(350, 135, 397, 113),
+        _data(460, 22, 120, "ε ~ N(0, I)"), _arrow(460, 38, 460, 77),
+        _data(460, MIDDLE, 120, "z = μ + σ ⊙ ε", d), _arrow(520, MIDDLE, 552, MIDDLE),
+        _network(555, 34, 70, "decoder", *decoder.split("\n")), _arrow(675, MIDDLE, 707, MIDDLE),
         _data(745, MIDDLE, 70, "x̂", "784"),
         _term(280, 350, 153, 168, kl), _term(45, 745, 132, 225, term),
     ]  # fmt: skip
-    if label:
-        parts += [_data(175, 22, 60, label), _arrow((175, 38), (175, 46))]
-        parts += [_data(615, 22, 60, label), _arrow((615, 38), (615, 46))]
+    for x in (175, 615) if label else ():
+        parts += [_data(x, 22, 60, label), _arrow(x, 38, x, 46)]
     alt = (
         f"A VAE: the image x goes through the encoder, {encoder}, to mu and log sigma squared, {d} of each."
         f" With noise eps they give z, and the decoder, {decoder}, gives the reconstruction."
