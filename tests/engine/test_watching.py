@@ -31,11 +31,10 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> CapturingDisplayPublisher:
-    """What a notebook would be sent, in order, with no pause between two drawings."""
-    shell = InteractiveShell.instance()
+def shown(monkeypatch: pytest.MonkeyPatch, watched: None, terminal: object) -> CapturingDisplayPublisher:
+    """What a watched notebook would be sent, in order, with no pause between two drawings."""
     publisher = CapturingDisplayPublisher()
-    monkeypatch.setattr(shell, "display_pub", publisher)
+    monkeypatch.setattr(InteractiveShell.instance(), "display_pub", publisher)
     monkeypatch.setattr(progress, "in_notebook", lambda: True)
     monkeypatch.setattr(watching, "PAUSE", 0.0)
     yield publisher
@@ -87,28 +86,26 @@ def test_a_loss_that_is_not_in_nats_is_not_said_to_be(named, images, watched, te
 # --- the curves ---------------------------------------------------------------------------------------
 
 
-def test_a_notebook_gets_one_output_that_is_exchanged_in_its_place(images, watched, terminal, shown):
+def test_a_notebook_gets_one_output_that_is_exchanged_in_its_place(images, shown):
     train(images)
     assert [output.get("update", False) for output in curves(shown)] == [False] + [True] * (EPOCHS - 1)
     assert len({output["transient"]["display_id"] for output in curves(shown)}) == 1
 
 
-def test_drawings_keep_a_pause(images, watched, terminal, shown, monkeypatch):
+def test_drawings_keep_a_pause(images, shown, monkeypatch):
     monkeypatch.setattr(watching, "PAUSE", 1000.0)
     train(images)
     assert curves(shown) == []
 
 
-def test_at_the_end_the_curves_are_gone_so_that_a_lesson_s_own_figure_is_the_only_one(
-    images, watched, terminal, shown
-):
+def test_at_the_end_the_curves_are_gone_so_that_a_lesson_s_own_figure_is_the_only_one(images, shown):
     train(images)
     last = [one["data"] for one in shown.outputs if one["transient"] == curves(shown)[0]["transient"]][-1]
     assert last == {"text/html": "", "text/plain": ""}
 
 
 @pytest.mark.parametrize("pause", [0.0, 1000.0])
-def test_an_interrupted_training_leaves_its_epochs(images, watched, terminal, shown, monkeypatch, pause):
+def test_an_interrupted_training_leaves_its_epochs(images, shown, monkeypatch, pause):
     monkeypatch.setattr(watching, "PAUSE", pause)
 
     def stop(model: VAE) -> dict[str, float]:
@@ -124,7 +121,7 @@ def test_an_interrupted_training_leaves_its_epochs(images, watched, terminal, sh
 
 @pytest.mark.parametrize("watched_in", ["a terminal", None])
 def test_there_are_no_curves_without_a_notebook_and_no_bar_where_nobody_watches(
-    watched_in, images, watched, terminal, shown, monkeypatch
+    watched_in, images, terminal, shown, monkeypatch
 ):
     if watched_in:
         monkeypatch.setattr(progress, "in_notebook", lambda: False)
