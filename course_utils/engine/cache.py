@@ -211,11 +211,6 @@ def _installed(module: str) -> bool:
     return known and name != "__main__"
 
 
-def _has_own_source(module: types.ModuleType) -> bool:
-    """Whether it is a Python file beside the notebook."""
-    return str(getattr(module, "__file__", "")).endswith(".py") and not _installed(module.__name__)
-
-
 def _of_a_layer(layer: nn.Module) -> list[Any]:
     """Its code, and what it holds beside weights and layers of its own: a number that `forward` reads."""
     known = vars(nn.Module())
@@ -224,8 +219,10 @@ def _of_a_layer(layer: nn.Module) -> list[Any]:
 
 @functools.cache
 def _source(module: types.ModuleType) -> str:
-    """As it was when this process first asked: an edit since then is not what runs."""
-    return inspect.getsource(module)
+    """As it was when this process first asked: an edit since then is not what runs. A folder has none."""
+    with suppress(OSError, TypeError):
+        return inspect.getsource(module)
+    return ""
 
 
 # What a thing is made of, as far as it decides what a training gives; the first kind that it is of counts.
@@ -236,7 +233,7 @@ PARTS: dict[Any, Callable[[Any], Any]] = {
     list: list,
     tuple: list,
     Mapping: lambda x: [part for name, item in x.items() for part in (str(name), item)],
-    types.ModuleType: lambda x: [x.__name__, _source(x) if _has_own_source(x) else None],
+    types.ModuleType: lambda x: [x.__name__, "" if _installed(x.__name__) else _source(x)],
     functools.partial: lambda x: [x.func, x.args, x.keywords],
     types.FunctionType: lambda x: _of_a_library(x) or _of_function(x),
     types.BuiltinFunctionType: lambda x: _of_a_library(x) or [type(x)],
