@@ -395,16 +395,9 @@ def test_a_lesson_on_clothing_downloads_nothing_where_only_mnist_is_there(
     assert data.for_lesson(LESSON, clothing=True).name == "garments"
 
 
-def test_a_lesson_downloads_what_it_was_asked_for(no_mnist, monkeypatch):
-    class Downloaded(Exception):
-        pass
-
-    def download(name: str, folder: Path) -> None:
-        raise Downloaded(name, folder)
-
-    monkeypatch.setattr(data, "_download", download)
+def test_a_lesson_downloads_what_it_was_asked_for(no_mnist, no_download, monkeypatch):
     monkeypatch.setenv("COURSE_DATASET", "mnist")
-    with pytest.raises(Downloaded):
+    with pytest.raises(pytest.fail.Exception, match=f"mnist would have been downloaded to {no_mnist}"):
         data.for_lesson(LESSON)
 
 

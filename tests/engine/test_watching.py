@@ -46,11 +46,8 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
     """Bars as a terminal of 100 columns gets them: the text so far."""
     text = io.StringIO()
     bar = progress.tqdm
-    monkeypatch.setattr(
-        progress,
-        "tqdm",
-        lambda **options: bar(**{**options, "file": text, "ncols": 100, "mininterval": 0}),
-    )
+    there = {"file": text, "ncols": 100, "mininterval": 0}
+    monkeypatch.setattr(progress, "tqdm", lambda **options: bar(**options | there))
     return text.getvalue
 
 
