@@ -149,7 +149,7 @@ def _sorted(
     """The files of an archive by student and name, of two attempts the latest; what is left out is said."""
     found: dict[str, dict[str, Sent]] = defaultdict(dict)
     senders: dict[str, str] = {}
-    unknown, left = [], []
+    unknown, left = list[str](), list[str]()
     for entry in archive.infolist():
         if entry.is_dir() or UNHEEDED.fullmatch(entry.filename):
             continue

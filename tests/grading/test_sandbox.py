@@ -48,7 +48,7 @@ def test_what_killed_processes_have_left_is_removed_and_nothing_else(tmp_path, m
     monkeypatch.setattr(sandbox.tempfile, "tempdir", str(tmp_path))
     ended = subprocess.Popen(["true"])
     ended.wait()
-    others = {f"{sandbox.own_prefix()}x", "course-notes", f"other-{ended.pid}-x"}
+    others = {f"{sandbox.own_prefix()}x", "course-notes", f"other-{ended.pid}-x", f"course-{10**11}-x"}
     for name in (f"course-{ended.pid}-x", *others):
         (tmp_path / name / "k").mkdir(parents=True)
     sandbox.sweep()

@@ -118,7 +118,7 @@ def sweep() -> None:
     """Remove what processes that were killed have left in the folders for temporary files."""
     for place in {tempfile.gettempdir(), temporary()}:
         for path in Path(place).glob("course-*-*"):
-            made_by = re.match(r"course-(\d+)-", path.name)
+            made_by = re.match(r"course-(\d{1,9})-", path.name)  # others may make more
             with suppress(OSError):  # somebody else removes it
                 ours = os.geteuid() in (0, path.stat().st_uid)
                 if ours and made_by and not psutil.pid_exists(int(made_by[1])):
