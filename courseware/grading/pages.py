@@ -42,6 +42,7 @@ MOST_CHARACTERS = 20_000  # of an output
 MOST_CHARACTERS_OF_CELL = 100_000
 MOST_ALT = 1_000  # characters of its description
 MOST_MARKDOWN = 50_000  # characters of a cell; the longest of the course has 5,000
+MERMAID = re.compile("mermaid", re.IGNORECASE)
 MOST_SIGNS = 1_000  # that open something; a cell of the course has up to 90, and nesting costs their square
 
 Scores = dict[str, tuple[float | None, float]]  # points got and to be had, by nbgrader's name of the cell
@@ -122,9 +123,16 @@ def _text(value: Any, most: int) -> str:
 def loading_nothing(source: str) -> str:
     """Markdown for which JupyterLab asks no other machine: pictures from elsewhere become links; tags with
     attributes, and diagrams, which can hold pictures, become text."""
-    source = re.sub(r"^(.*(?:`{3}|~{3}).*?)mermaid", r"\1text", source, flags=re.IGNORECASE | re.MULTILINE)
-    source = re.sub(r"!(?=\[)(?!\[[^\]\n]*\]\((attachment:|data:image/))", "", source)
-    return re.sub(r"<(?=[a-zA-Z][^>]*=[^>]*>)", "&lt;", source)
+    source = re.sub(r"(`{3}|~{3}).*", lambda fence: MERMAID.sub("text", fence[0]), source)
+    # Of a description in which something may hide its end the address is not known.
+    source = re.sub(r"!(?=\[)(?!\[[^][\\`<$\n]*\]\((attachment:|data:image/))", "", source)
+    *tags, rest = source.split(">")  # of each what stands before its end: long texts are read once
+    return ">".join([*map(_without_attributes, tags), rest])
+
+
+def _without_attributes(tag: str) -> str:
+    before, equals, value = tag.rpartition("=")
+    return re.sub("<(?=[a-zA-Z])", "&lt;", before) + equals + value
 
 
 TAGS = ALLOWED_TAGS | {

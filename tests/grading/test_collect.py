@@ -115,6 +115,12 @@ def test_the_only_file_that_can_be_the_notebook_is_taken_and_named(tmp_path, rea
     assert submission.faults[0].detail.endswith("was taken for vae.ipynb")
 
 
+@pytest.mark.parametrize("part", ["1", "1-", "copy-", "(1)"])
+def test_a_name_that_may_be_read_in_many_ways_keeps_nobody_waiting(tmp_path, read, part):
+    put(tmp_path, {f"vae{part * 40}x.ipynb": b"{}"})
+    assert reasons(read())[0] == (Reason.MISSING_NOTEBOOK, "vae")
+
+
 def test_of_several_different_ones_none_is_taken_and_all_are_named(tmp_path, read):
     put(tmp_path, {"one.ipynb": VAE, "two/vae.ipynb": notebook("my-vae", more="x = 1")})
     submission = read()

@@ -5,6 +5,7 @@ import copy
 import json
 import re
 import shutil
+import time
 import types
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from courseware.grading import pages
 from courseware.grading.preprocessors import asked_of
 from courseware.grading.reasons import Fault, Reason
 from courseware.grading.submission import pictures
+from courseware.grading.submission.repair import shown_in
 
 ROOT = Path(__file__).parents[2]
 ACTIVE = ["script", "iframe", "object", "embed", "link", "meta", "base", "form", "style", "svg", "input"]
@@ -149,6 +151,11 @@ LOADED = {
     "a picture": f"![x]({FAR})",
     "a picture in a link": f"[![x]({FAR})](#a)",
     "a picture by its name": f"![x][far]\n\n[far]: {FAR}",
+    "a picture in a picture": f"![![x](attachment:x)]({FAR})",
+    "a picture behind an escaped bracket": f"![x\\](attachment:x]({FAR})",
+    "a picture behind code": f"![`](attachment:`]({FAR})",
+    "a picture behind an address": f"![<xx:](attachment:x>]({FAR})",
+    "a picture behind a formula": f"![$](attachment:$]({FAR})",
     "a picture in HTML": f"a <img src={FAR}> b",
     "a picture behind a line's end": f'<img\nsrc="{FAR}">',
     "a film": f'<video poster="{FAR}"></video>',
@@ -172,6 +179,14 @@ def test_nothing_in_markdown_is_loaded_from_elsewhere(source):
 @pytest.mark.parametrize("fence", ["```mermaid", "> ~~~~ Mermaid", "- ```\tmermaid x"])
 def test_no_diagram_is_drawn(fence):
     assert "mermaid" not in pages.loading_nothing(f'{fence}\nflowchart\n  A@{{ img: "{FAR}" }}\n').lower()
+
+
+@pytest.mark.parametrize("part", ["<a=", "<a", "`", "![", "](<)"])
+def test_long_texts_are_read_once(part):
+    began = time.process_time()
+    pages.loading_nothing(part * 100_000)
+    shown_in(part.encode() * 100_000)
+    assert time.process_time() - began < 5  # what reads them again for every part takes minutes
 
 
 @pytest.mark.parametrize("source", KEPT)

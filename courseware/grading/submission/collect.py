@@ -40,7 +40,8 @@ ZONE = re.compile(r"[\w+-]+(/[\w+-]+)*", re.ASCII)  # dateutil would open the fi
 
 # What systems leave behind, what this course writes, and where nbgrader puts feedback.
 UNHEEDED = re.compile(r"\..*|__MACOSX|__pycache__|Thumbs\.db|desktop\.ini|build|data|feedback")
-COPY = re.compile(r"([ _-]*(\(\d+\)|(copy|kopie)[ _-]?\d*|\d{1,2}))+$")  # what browsers and editors append
+# What browsers and editors append. Of all names only one reading is tried: students choose them.
+COPY = re.compile(r"([ _-]*(\(\d+\)|copy|kopie|\d+(?!\d)))+$")
 KINDS = {".pdf": "a PDF", ".py": "a script", ".zip": "an archive"} | dict.fromkeys(
     (".html", ".htm"), "a web page"
 )
@@ -112,7 +113,7 @@ def recognised(name: str, content: bytes, known: Mapping[str, Collection[str]]) 
 
 def _bare(name: str) -> str:
     """A notebook's name without what makes copies differ."""
-    return COPY.sub("", name.rpartition("/")[2].lower().removesuffix(".ipynb"))
+    return COPY.sub("", name.rpartition("/")[2].lower().removesuffix(".ipynb")[-LONGEST_NAME:])
 
 
 class _Files:

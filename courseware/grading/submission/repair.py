@@ -36,7 +36,7 @@ PICTURES = {"image/png": "PNG", "image/jpeg": "JPEG"}
 KINDS = ("code", "markdown", "raw")
 CHECK = re.compile(r'check\("(\w+)", globals\(\)\)')  # the last line of a graded cell, with the answer's name
 # The address of what Markdown or an HTML tag in it shows.
-SHOWN_AT = re.compile(r"""(?<=\]\()(?:<[^>\n]+>|[^)\s]+)|(?<=src=["'])[^"'\n]+""")
+SHOWN_AT = re.compile(r"""(?<=\]\()(?:<[^<>\n]+>|[^)\s]+)|(?<=src=["'])[^"'\n]+""")
 SIGNS = {  # of what is handed in under a notebook's name, by how it begins
     b"<": "it is a web page",
     b"%PDF": "it is a PDF",
