@@ -288,6 +288,9 @@ def test_a_solved_notebook_of_one_s_own_gets_no_remark():
         "import matplotlib.pyplot as plt\nplt.rcParams['figure.dpi'] = 80",
         "torch.manual_seed(3)\ntorch.backends.cudnn.deterministic = True",
         "%matplotlib inline\nfrom course_utils.checks import check\n!pip install -q torch==2",
+        "%load_ext autoreload\n%autoreload 2\n%config InlineBackend.figure_format = 'retina'",
+        "%timeit -n 1 -r 1 -q model(x)\n%time y = model(x)\n%pip install 'torch>=2,<3'",
+        "%%capture out --no-stderr\nx = 1",
         "x = torch.zeros(3)\nx[0] = 1\nmodel.weight.data = x",
         "notes = {'solutions': 1, 'gradebook': 2}",  # words that are also folders'
         'check("gaussian_kl", globals())',
@@ -387,6 +390,11 @@ def test_points_wait_for_a_person_where_code_hides_what_it_calls(before, within,
     assert sorted(own_work.waiting(handed_in, release, found)) == names
 
 
+def test_an_answer_s_cell_that_defines_none_may_give_any():
+    hiding = new_notebook(cells=[answer_cell("exec('gaussian_kl = 1')")])
+    assert list(own_work.waiting(hiding, new_notebook(), own_work.remarks(hiding, source()))) == [""]
+
+
 def test_evidence_that_nobody_asked_for_is_a_fault():
     code = f"get_ipython().display_pub.publish({{{EVIDENCE_MIME!r}: {packed(5)!r}}})"
     notebook = new_notebook(cells=[imports(), new_code_cell(code)], metadata=KERNEL)
@@ -458,6 +466,19 @@ REACHES = {
     "behind a magic": "%time import ctypes",
     "in a cell with many magics": "import ctypes\n" + 30 * "%time 1\n",
     "behind many magics": 30 * "%time import ctypes\n",
+    "in what a call gives a magic": "ip = get_ipython()\nip.run_cell_magic('time', '', 'import ctypes')",
+    "in what is put together for a magic": "get_ipython().run_cell_magic('time', '', 'import ' + 'ctypes')",
+    "a magic under another name": "magic = get_ipython().run_line_magic\nmagic('time', 'import ctypes')",
+    "behind a magic's options": "%timeit -n 1 -r1 exec('x')",
+    "in what a magic sets up": "%%timeit -n1 import ctypes\npass",
+    "in a magic of a magic": "%%time\nx = 1\n%time exec('x')",
+    "in what a magic puts in": "%config InteractiveShell.colors = $code",
+    "an extension of its own": "%load_ext written_9d41",
+    "in a cell with many magics that is no Python": "x = !ls\nimport ctypes\n" + 30 * "%time 1\n",
+    "in a cell too deep to be read here": f"import ctypes\nx = {4000 * '-'}1",
+    "in a cell too deep for what reads it": f"import ctypes\n1 == {400 * '-'}1",
+    "behind a number too long to be read here": f"import ctypes\nx = {5000 * '9'}",
+    "another Python": "from __future__ import barry_as_FLUFL",
     "a magic for other languages": "%%python\nimport ctypes",
     "a program that is put together": "!{sys.executable} -c {code}",
     "a cell run from a text": "get_ipython().run_cell('import ctypes')",

@@ -30,8 +30,11 @@ from courseware.grading.reasons import Fault
 from courseware.notebooks import plain
 
 MAGICS = 20  # lines of a cell for IPython; no lesson has that many
+DEEPEST = 150  # levels of syntax: code of lessons has up to 20, and what reads it takes some calls for each
+WITHIN, OPTIONS = 3, 8  # magics in what magics are given, and words before that
 MAGIC = ("run_line_magic", "run_cell_magic", "system")
-HARMLESS = r"matplotlib|time|timeit|capture|load_ext|autoreload|config|(pip|nvidia-smi)( [\w=<>.-]+)*"
+READING = ("time", "timeit", "capture", "config")  # which take code
+HARMLESS = r"matplotlib|time|timeit|capture|(load_ext )?autoreload|config|(pip|nvidia-smi)( [\w=<>.-]+)*"
 COPIED = 200  # characters of a line that is remarked upon
 KEPT = 5_000  # characters of a cell whose syntax tree is kept
 COMPARED_NODES = 60  # syntax nodes; below that honest answers look alike, and are compared word for word
@@ -43,6 +46,7 @@ REACHING = {
     "looks at its callers": r"sys\._(getframe|current_frames)\w*|inspect\.(stack|currentframe|trace)",
     "traces other code": r"sys\.(settrace|setprofile)",
     "searches the memory": r"gc\.(?!collect$|(en|dis)able$).+",
+    "changes how Python is read": r"__future__\.barry_as_FLUFL",
     "imports by name": r"importlib\.(?!metadata|resources).+|runpy|pkgutil|pydoc|zipimport",
     "may run code from a text": r"code|codeop|timeit|cProfile|profile|pdb|bdb|doctest|trace",
     "records what other code does": r"torch\.(jit|fx|export|_dynamo|_export)",
@@ -56,7 +60,7 @@ REACHING = {
     "reaches for Python's built-in functions": r"builtins",
     "reaches into IPython": r"ipykernel"
     r"|IPython\.core\.(?!display|interactiveshell\.InteractiveShell(\.ast_node_interactivity)?$)\w+"
-    r"|IPython\.shell\.(?!run_(line|cell)_magic|system|magic$|config|__class__|execution_count$)\w+",
+    r"|IPython\.shell\.(?!config|__class__|execution_count$)\w+",
     "ends the process": r"os\._exit",
     "sends signals": r"os\.kill",
     "starts other programs": r"subprocess|multiprocessing|torch\.multiprocessing|joblib"
@@ -75,16 +79,17 @@ BY_TEXT = {
     **dict.fromkeys(("exec", "eval", "compile"), "runs code from a text"),
     **dict.fromkeys(("globals", "locals"), "looks names up by their texts"),
     "__import__": "imports by name",
+    "": "runs code that cannot be read: it is too deep, has too long a number, or stands behind many magics",
 }
 UNSEEN = re.compile(
-    r"disguises|searches the memory|imports by name|runs code from a text|makes functions of code"
+    r"disguises|searches the memory|imports by name|runs code|makes functions of code|changes how Python"
     r"|replaces other code|traces other code|records what other code does|starts other programs"
     r"|looks at its callers|unwraps|(reaches for|names) `(?!__(file|path|mro|bases?)__)\w+`"
     r"|reaches (into (the checks|the loaded modules|IPython)|below Python|for Python's built-in functions)"
-    r"|has IPython run `(run|script|sh|bash|.*python)"
+    r"|has IPython run `(run|load_ext|script|sh|bash|.*python)"
 )
 # Of these, what students do in cells of their own with no thought of answers: install, reload, run a file.
-PLAIN = re.compile(r"imports by name|runs code from a text|starts other programs|has IPython run")
+PLAIN = re.compile(r"imports by name|runs code|starts other programs|has IPython run")
 LOOKS = ("getattr", "setattr", "delattr", "vars")
 LYING = {"__eq__", "__array__", "__torch_function__", "__array_ufunc__", "__getattribute__"}
 
@@ -129,7 +134,8 @@ def remarks(submitted: NotebookNode, source: NotebookNode) -> list[Remark]:
 def waiting(submitted: NotebookNode, release: NotebookNode, found: list[Remark]) -> dict[str, Remark]:
     """By answer, the remark for which its points wait for a person; under '' the one for which all do.
 
-    In a cell that gives several answers anything that it hides is enough: it may be one trick for all.
+    In a cell that gives several answers anything that it hides is enough: it may be one trick for all. An
+    answer's cell that gives none may give any, by means that are not seen.
     """
     cells = {_label(place, cell): cell for place, cell in enumerate(submitted.cells, 1)}
     given = {" ".join(line.split()) for cell in release.cells for line in cell.source.splitlines()}
@@ -138,7 +144,7 @@ def waiting(submitted: NotebookNode, release: NotebookNode, found: list[Remark])
         names = [name for name in judges.EXERCISES if defines(cells[one.cell].source, name)]
         unseen = UNSEEN.match(one.why) and one.code not in given
         if unseen or (len(names) > 1 and not re.match("uses|takes|is the instructor's", one.why)):
-            everywhere = unseen and not _answers(cells[one.cell]) and not PLAIN.match(one.why)
+            everywhere = unseen and not (names if _answers(cells[one.cell]) else PLAIN.match(one.why))
             waits.update(dict.fromkeys([""] if everywhere else names, one))
     return waits
 
@@ -167,24 +173,55 @@ def _parse(code: str) -> ast.Module:
     return (_kept if len(code) <= KEPT else _tree)(code)
 
 
-def _tree(code: str) -> ast.Module:
-    """Magics become calls, code that does not parse becomes nothing."""
-    unreadable = (SyntaxError, ValueError, MemoryError, RecursionError, RuntimeError)
-    with suppress(*unreadable):
-        return ast.parse(code)
-    magic = re.compile(r"^(\s*)[%!?].*$|^.*\?\s*$", re.MULTILINE)
+def _tree(code: str, within: int = 0) -> ast.Module:
+    """Magics become calls, and what they are given follows; code that does not parse becomes nothing."""
+    tree = _python(code) or _transformed(code, within)
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _magic(node)]
+    for node in calls[:MAGICS]:
+        name, *texts = _magic(node)  # its line and, for a cell, what stands below
+        given = [_given(line, name in READING, within + 1) for line in texts[:1]]
+        for one in (*given, *(_tree(body, within + 1) for body in texts[1:])):
+            tree.body += ast.increment_lineno(one, node.lineno - 1).body
+    tree.body += _unread().body * (len(calls) > MAGICS)
+    return tree
+
+
+def _transformed(code: str, within: int) -> ast.Module:
+    """The syntax tree of what IPython makes of a cell that is no Python as it stands."""
+    magic = re.compile(r"^([^\S\n]*)[%!?].*$|^.*\?[^\S\n]*$", re.MULTILINE)
     # Each magic costs another reading of all: where they are many, what they say is not read.
-    many = len(magic.findall(code)) > MAGICS
-    with suppress(*unreadable):
-        tree = ast.parse(
-            magic.sub(r"\1get_ipython().magics", code) if many else TransformerManager().transform_cell(code)
-        )
-        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _magic(node)]
-        for node in calls:
-            with suppress(*unreadable):  # what a magic is given may be code
-                tree.body += ast.increment_lineno(ast.parse(_magic(node)[-1]), node.lineno - 1).body
-        return tree
+    if len(magic.findall(code)) > MAGICS or within > WITHIN:
+        return _python(magic.sub(r"\1get_ipython().magics", code)) or _unread()
+    with suppress(SyntaxError, ValueError, MemoryError, RuntimeError):  # a kernel runs nothing then
+        return _python(TransformerManager().transform_cell(code)) or ast.Module([], [])
     return ast.Module([], [])
+
+
+def _given(line: str, is_code: bool, within: int) -> ast.Module:
+    """The syntax tree of what a magic is given, behind its options."""
+    words = re.split(r"(?<=\s)(?=\S)", line, maxsplit=OPTIONS)
+    trees = (_tree("".join(words[at:]), within) for at in range(len(words)))
+    unread = _unread() if is_code and line.strip() else ast.Module([], [])
+    return next((tree for tree in trees if tree.body), unread)
+
+
+def _python(code: str) -> ast.Module | None:
+    """The syntax tree, None for what is no Python; what a kernel may have been taught to read is not read."""
+    try:
+        tree = ast.parse(code)
+    except (MemoryError, RecursionError):
+        return _unread()
+    except (SyntaxError, ValueError) as problem:
+        return _unread() if "set_int_max_str_digits" in str(problem) else None
+    level: list[ast.AST] = [tree]
+    for _ in range(DEEPEST):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    return _unread() if level else tree
+
+
+def _unread() -> ast.Module:
+    at = {"lineno": 1, "col_offset": 0}
+    return ast.Module([ast.Expr(ast.Name("", ast.Load(), **at), **at)], [])
 
 
 _kept = functools.lru_cache(512)(_tree)
@@ -198,8 +235,9 @@ def is_prose(code: str) -> bool:
 def _magic(node: ast.AST) -> list[str]:
     """The name of a magic and what it is given, or a program, as IPython writes it; [] for what is none."""
     match node:
-        case ast.Call(ast.Attribute(ast.Call(ast.Name("get_ipython")), name)) if name in MAGIC:
-            return [str(getattr(argument, "value", "")) for argument in node.args]
+        case ast.Call(ast.Attribute(base, name), arguments) if name in MAGIC:
+            if name != "system" or _calls(base, "get_ipython"):
+                return [str(getattr(argument, "value", "")) for argument in arguments]
     return []
 
 
@@ -306,6 +344,7 @@ def _reaches(tree: ast.Module, names: _Names) -> Iterator[tuple[int, str]]:
     compared = [node.comparators[-1] for node in ast.walk(tree) if isinstance(node, ast.Compare)]
     given += [one for one in compared if ast.unparse(one) == "sys.modules"]  # is it Colab?
     as_lessons_do = {node for argument in given for node in ast.walk(argument)}
+    as_lessons_do |= {node.func for node in ast.walk(tree) if isinstance(node, ast.Call) and _magic(node)}
     for node in ast.walk(tree):
         if node in as_lessons_do:
             continue
@@ -357,13 +396,21 @@ def _says(node: ast.AST) -> Iterator[str]:
         yield from (f"reaches for `{attribute}`" for attribute in attributes if INSIDES.fullmatch(attribute))
     elif isinstance(node, ast.Name) and node.id in BY_TEXT:
         yield BY_TEXT[node.id]
-    elif (magic := _magic(node)) and not re.fullmatch(HARMLESS, magic[0]):
-        yield f"has IPython run `{magic[0]}`"
+    elif isinstance(node, ast.Call) and (magic := _magic(node)):
+        yield from _runs(magic, all(isinstance(argument, ast.Constant) for argument in node.args))
     elif _calls(node, *LOOKS):
         of_itself = [getattr(argument, "id", "") for argument in node.args] == ["self"]  # as vars(self)
         if not (of_itself or any(isinstance(name, ast.Constant) for name in node.args[1:2])):
             named = {type(part) for argument in node.args[1:2] for part in ast.walk(argument)}
             yield f"{'computes' if ast.Name in named or not named else 'disguises'} the name of what it uses"
+
+
+def _runs(magic: list[str], plain: bool) -> Iterator[str]:
+    """What is said of a magic; of one that is not `plain` its name or what it is given is computed."""
+    if not any(re.fullmatch(HARMLESS, said) for said in (magic[0], " ".join(magic[:2]))):
+        yield f"has IPython run `{magic[0]}`"
+    if not plain:
+        yield BY_TEXT["exec"]
 
 
 def _calls(node: ast.AST, *names: str) -> TypeGuard[ast.Call]:
