@@ -40,6 +40,8 @@ def examine(hub: bool = False) -> Iterator[Finding]:
     for look in (*looks, account, umask, course_id, exchange, scopes, edition) if hub else looks:
         try:
             yield look()
+        except settings.CourseError as problem:
+            yield Finding(look.__name__, "not as it should be", str(problem))
         except Exception as problem:  # whatever is broken on this machine
             yield Finding(look.__name__, f"{type(problem).__name__}: {problem}", REINSTALL)
 

@@ -91,6 +91,12 @@ def test_a_look_that_fails_is_a_finding(monkeypatch):
     assert found.found.startswith("ZeroDivisionError") and found.advice
 
 
+def test_what_a_look_says_itself_is_the_advice(monkeypatch):
+    monkeypatch.setenv("COURSE_DATASET", "cifar")
+    (found,) = (one for one in doctor.examine() if one.name == "data")
+    assert found.advice.startswith("There is no data set 'cifar'; choose one of: digits")
+
+
 @pytest.mark.parametrize(("needed", "code"), [(True, 2), (False, 0)])
 def test_the_command_fails_only_for_what_the_course_cannot_do_without(needed, code, monkeypatch):
     monkeypatch.setattr(
