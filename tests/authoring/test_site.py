@@ -79,8 +79,7 @@ def answers() -> list[tuple[str, str]]:
     found = []
     for lesson, cell in cells("solutions"):
         if is_solution(cell):
-            code = cell.cell_type == "code"
-            for region in exercises.SOLUTION.findall(cell.source) if code else [cell.source]:
+            for region in exercises.SOLUTION.findall(cell.source) or [cell.source]:
                 lines = [plain(line).rstrip(",") for line in region.splitlines()]
                 found += [(site.page_name(lesson), line) for line in lines if line and line not in given]
     return found
