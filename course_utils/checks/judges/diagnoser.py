@@ -64,7 +64,10 @@ def _first(tried: Iterable[Named], looks: Sequence[Seen], tolerance: float) -> N
         tolerance = min(tolerance, 2e-6)
     idle = [Seen(look.right, look.right, look.sizes) for look in looks]
     for sentence, change in tried:
-        seen = all(_gives(change, look, tolerance) and _explains(change, look) for look in looks)
+        seen = all(
+            _gives(change, look, tolerance) and explains(changed(change, look.right, look.sizes), look)
+            for look in looks
+        )
         if seen and not all(_gives(change, look, tolerance) for look in idle):
             return sentence, change
     return None
@@ -102,10 +105,6 @@ def changed(change: Change, right: Any, sizes: Sizes) -> np.ndarray:
 def _gives(change: Change, look: Seen, tolerance: float) -> bool:
     value = changed(change, look.right, look.sizes)
     return value.shape == look.actual.shape and bool(_close(value, look.actual, tolerance).all())
-
-
-def _explains(change: Change, look: Seen) -> bool:
-    return explains(changed(change, look.right, look.sizes), look)
 
 
 def _close(value: np.ndarray, actual: np.ndarray, tolerance: float) -> np.ndarray:
@@ -385,16 +384,12 @@ def described(look: Seen, tolerance: float = 1e-4, alone: bool = True) -> str:
         return f"{largest}. That is little: rounding, low precision, a limit, or a small constant inside?"
     wrong = ~_close(look.right, look.actual, tolerance)
     if off.ndim and wrong.any() and not wrong.all():
-        return f"{largest}. {_where(wrong, look)}"
+        several = f"{wrong.sum()} of {wrong.size} numbers are wrong."
+        where = next((_said(axis, some, look) for axis, some in _entries(wrong)), several)
+        return f"{largest}. {where}"
     if off.size > 1 and (step > 0).all() | (step < 0).all():
         return f"{largest}. Every number is too {'large' if (step > 0).all() else 'small'}."
     return f"{largest}."
-
-
-def _where(wrong: np.ndarray, look: Seen) -> str:
-    """Which of the numbers are wrong: whole entries along an axis, where that is so."""
-    where = next((_said(axis, some, look) for axis, some in _entries(wrong)), "")
-    return where or f"{wrong.sum()} of {wrong.size} numbers are wrong."
 
 
 def _entries(wrong: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

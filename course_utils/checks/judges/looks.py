@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
+from inspect import isgeneratorfunction
 from typing import Any
 
 import numpy as np
@@ -53,14 +54,14 @@ class Table:
         cls,
         looks: Callable[[int], Mapping[str, Sequence[Any]]],
         seed: int,
-        formulas: Callable[..., Formulas | Iterator[Any]],
+        formulas: Callable[..., Any],
         sizes: Callable[..., Sizes] = lambda *_: {},
         tolerance: float = 1e-4,
         terms: Callable[..., Mapping[str, Any]] = lambda *_: {},
     ) -> Table:
         """The table of the looks, arguments by key, that belong to this seed. Rows and columns of what is
-        given are counted too. Where `formulas` is a generator, of the right value and then of the mistakes,
-        these are worked out only for an answer that has another."""
+        given are counted too. `formulas` gives `Formulas`; where it is a generator, the right value and then
+        those of the mistakes, which are worked out only for an answer that has another."""
         given = looks(seed)
         counted = {key: {**sizes(*args), **_rows_and_columns(args)} for key, args in given.items()}
         known = _worked_out(looks, seed, formulas)
@@ -245,12 +246,13 @@ def _rows_and_columns(given: Any) -> dict[str, int]:
 class Known(Mapping[str, Any]):
     """What one look gives: the right value at once, those of mistakes when somebody asks for them."""
 
-    def __init__(self, found: Iterator[Any]) -> None:
-        self.right, self.found = next(found), found
+    def __init__(self, formulas: Callable[[], Iterator[Any]]) -> None:
+        self.right, self.formulas = next(formulas()), formulas
 
     @cached_property
     def all(self) -> Formulas:
-        return {**next(self.found), "": self.right}
+        right, mistakes = self.formulas()
+        return {**mistakes, "": right}
 
     def __getitem__(self, hint: str) -> Any:
         return self.all[hint] if hint else self.right
@@ -266,8 +268,9 @@ class Known(Mapping[str, Any]):
 def _worked_out(
     looks: Callable[[int], Mapping[str, Sequence[Any]]],
     seed: int,
-    formulas: Callable[..., Formulas | Iterator[Any]],
+    formulas: Callable[..., Any],
 ) -> dict[str, Formulas]:
     """What each look gives by each formula: the same for all answers that are judged with this seed."""
-    every = {key: formulas(*given) for key, given in looks(seed).items()}
-    return {key: found if isinstance(found, Mapping) else Known(found) for key, found in every.items()}
+    late = isgeneratorfunction(formulas)
+    every = {key: partial(formulas, *given) for key, given in looks(seed).items()}
+    return {key: Known(found) if late else found() for key, found in every.items()}

@@ -61,7 +61,6 @@ def _kls(mu: Tensor, logvar: Tensor) -> Iterator[Any]:
         f"Averaged over latent dimensions: {of}": kl.mean(1),
         f"Summed over everything: {of}": kl.sum(),
         f"Averaged over everything: {of}": kl.mean(),
-        f"Summed over the batch: {of}": kl.sum(0),
         f"Averaged over the batch: {of}": kl.mean(0),
         "Images and dimensions have changed places: return the shape of mu.": kl.T,
         "It contains NaN: is a logarithm taken of `logvar`, which may be negative?": (
@@ -110,7 +109,6 @@ def _samples(mu: Tensor, logvar: Tensor, eps: Tensor) -> dict[str, Any]:
     return drawn | {
         "Your sigma looks like exp(logvar / 4): one root too many.": mu + sigma.sqrt() * eps,
         "Your sigma looks like exp(2 * logvar); it should be exp(logvar / 2).": mu + sigma**4 * eps,
-        "Your sigma is half of what it should be.": mu + sigma * eps / 2,
         "mu and sigma have changed places.": sigma + mu * eps,
         "The noise is missing: this is mu itself.": mu,
         "The noise is missing: this is mu + sigma.": mu + sigma,
@@ -279,7 +277,6 @@ def _elbos(decode: Decode, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -
         "This is -ELBO, the loss: the ELBO itself is asked for.": -elbo,
         "Summed over samples, the KL too: take their mean.": s * elbo,
         "Averaged over the batch: return one value per image.": elbo.mean(),
-        "Summed over the batch: return one value per image.": elbo.sum(),
         "One value per sample and image: average over the samples.": right - kl,
         **{hint: wrong.mean(0) - kl for hint, wrong in wrong_terms.items()},
         **{hint: mean - wrong for hint, wrong in wrong_kl_terms.items()},
@@ -334,7 +331,6 @@ def _bounds(log_w: Tensor) -> dict[str, Any]:
             log_w.max().float().expand(n).double()
         ),
         "The largest weight is taken out and not put back: add its logarithm.": bound - log_w.max(0).values,
-        "log K has all entries in it; K is the number of samples.": bound - log_n,
         "The - log K is missing: log-mean-exp, not log-sum-exp.": bound + log_k,
         "log K is added; dividing by K subtracts it.": bound + 2 * log_k,
         "K is subtracted, not its logarithm.": bound + log_k - k,

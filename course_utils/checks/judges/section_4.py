@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from statistics import NormalDist
 from typing import Any
 
@@ -295,7 +296,7 @@ def judge_kl_decomposition(seed: int, evidence: Evidence) -> list[Finding]:
     for case, known in Table.of(probes.part_looks, seed, _parts).formulas.items():
         n, d = probes.CASES[case]
         for part, key in enumerate(_keys(case)):
-            formulas[key] = Known(_of_part(known, part))
+            formulas[key] = Known(partial(_of_part, known, part))
             sizes[key] = {"images": n, "latent dimensions": d}
             seen[key] = evidence[case] if problem_with(evidence, case) else evidence[case][part]
     information, marginal = _keys(*probes.USUAL)[::2], _keys(*probes.USUAL)[1::2]

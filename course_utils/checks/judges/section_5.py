@@ -131,23 +131,17 @@ TRUE = (partial(_by_torch, layer=F.conv2d), partial(_by_torch, layer=F.conv_tran
 def judge_conv_sizes(seed: int, evidence: Evidence) -> list[Finding]:
     """The last window has to fit, so sizes may come out alike: here 27 and 28 both give 14. A transposed
     convolution cannot know which of the two it was, and gives one of them."""
-    down, up, mixed = Table.of(probes.drawn_stacks, seed, _size_lists, _calls, 1e-6).judge(
+    table = Table.of(probes.drawn_stacks, seed, _size_lists, lambda _, run: {CALLS: len(run)}, 1e-6)
+    downs, ups, mixtures = ([f"{kind} {i}" for i in range(3)] for kind in ("down", "up", "mixed"))
+    down, up, mixed = table.judge(
         evidence,
-        Property("the sizes after convolutions", 3, ["down 0", "down 1", "down 2"]),
-        Property("the sizes after transposed convolutions", 1.5, ["up 0", "up 1", "up 2"]),
-        Property(
-            "the sizes after a mixture of both, each layer from the one before",
-            0.5,
-            ["mixed 0", "mixed 1", "mixed 2"],
-        ),
+        Property("the sizes after convolutions", 3, downs),
+        Property("the sizes after transposed convolutions", 1.5, ups),
+        Property("the sizes after a mixture of both, each layer from the one before", 0.5, mixtures),
     )
     if up.hint and mixed.holds:  # by the answer's own rule
         mixed = replace(mixed, claim="in a mixture each layer starts from the size that the last one gave")
     return [down, up, mixed]
-
-
-def _calls(stack: probes.Stack, run: range) -> dict[str, int]:
-    return {CALLS: len(run)}
 
 
 def _size_lists(stack: probes.Stack, run: range) -> Iterator[Any]:
@@ -199,14 +193,11 @@ def judge_conv_decoder(seed: int, evidence: Evidence) -> list[Finding]:
 def judge_fixed_feature_map(seed: int, evidence: Evidence) -> list[Finding]:
     """A list is read rightly with its axes in the order in which it runs; `permute` then moves names and
     numbers together. Any other order gives the same shape, so no error warns of it."""
+    uneven = ["unequal", "tall"]
     table = Table.of(probes.feature_looks, seed, _maps, lambda hidden, *_: {"images": len(hidden)}, 1e-6)
     return table.judge(
         evidence,
-        Property(
-            "every number stands in its place, where height, width and channels differ",
-            3,
-            ["unequal", "tall"],
-        ),
+        Property("every number stands in its place, where height, width and channels differ", 3, uneven),
         Property("so it does in the lesson's maps, 64 channels of 7 x 7", 1, ["lesson"]),
         Property("it works for one image with one channel", 0.5, ["single"]),
         Property("it works for float64, and for a part of longer rows", 0.5, ["part"]),

@@ -7,7 +7,6 @@ seen answered wrong (recall.py).
 
 from __future__ import annotations
 
-import html
 import json
 import os
 import zlib
@@ -15,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from markupsafe import Markup
 
 from course_utils import settings
 from course_utils.checks.judges import EXERCISES, worked
@@ -104,38 +105,21 @@ class Progress:
         return "\n".join(self._lines())
 
     def _repr_html_(self) -> str:
-        cells = []
-        for row in rows():
-            solution = (
-                f"<details><summary>Worked solution</summary><pre>{html.escape(row.worked)}</pre></details>"
-            )
-            cells.append(
-                f'<tr><th scope="row">{row.number} <code>{row.answer}</code></th>'
-                f"<td>{row.points:g} of {row.of:g}</td><td>{row.tries}</td>"
-                f"<td>{solution if row.worked else ''}</td></tr>"
-            )
-        asked = {one.name: one.asked(next(one.every()))[0] for one in recall.every()}
-        template = (worked.HERE.parents[1] / "templates" / "progress.html").read_text(encoding="utf-8")
-        parts = {
-            "summary": "<br>".join(map(html.escape, self._lines())),
-            "tries": str(TRIES),
-            "rows": "\n".join(cells),
-            "questions": html.escape(json.dumps(asked)),
-            "script": standalone.script("recall.js"),
-        }
-        for name, part in parts.items():
-            template = template.replace(f"<!-- {name} -->", part)
-        return template
+        return self.page(alone=False)
+
+    def page(self, alone: bool) -> str:
+        """The table as HTML, or as a page of its own."""
+        return worked.rendered(
+            "progress.html.j2",
+            alone=alone,
+            lines=[*self._lines()],
+            rows=rows(),
+            tries=TRIES,
+            asked={one.name: one.asked(next(one.every()))[0] for one in recall.every()},
+            script=Markup(standalone.script("recall.js")),
+        )
 
 
 def document() -> str:
     """The table as a page of its own."""
-    names = (
-        '<meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>Where you stand</title>'
-    )
-    width = '<meta name="viewport" content="width=device-width">'
-    look = (
-        "body { font-family: system-ui, sans-serif; margin: 2rem auto; padding: 0 1rem; max-width: 60rem; }"
-    )
-    body = f"<main><h1>Where you stand</h1>{Progress()._repr_html_()}</main>"
-    return f'<!doctype html><html lang="en">{names}{width}<style>{look}</style>{body}'
+    return Progress().page(alone=True)

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import base64
 import functools
-import html
 import json
 import random
 import zlib
 from pathlib import Path
 from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
 
 HERE = Path(__file__).parent
 FILE = HERE / "worked.json"
@@ -43,10 +44,13 @@ def puzzle(answer: str, seed: int = 0) -> str:
         return ""
     # What a line is: its place in the answer, or the mistake that it holds.
     lines = [*((line, str(place)) for place, line in enumerate(found["right"])), *map(tuple, found["wrong"])]
-    items = (
-        f'<li data-is="{html.escape(what)}"><code>{html.escape(line)}</code></li>'
-        for line, what in random.Random(f"{seed} {answer}").sample(lines, len(lines))
+    mixed = random.Random(f"{seed} {answer}").sample(lines, len(lines))
+    return rendered("puzzle.html.j2", lines=mixed, wrong=len(found["wrong"]))
+
+
+def rendered(template: str, **parts: Any) -> str:
+    """A template of the package with these parts; what is no Markup is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(HERE.parents[1] / "templates"), autoescape=True, trim_blocks=True
     )
-    shell = (HERE.parents[1] / "templates" / "puzzle.html").read_text(encoding="utf-8")
-    shell = shell.replace("<!-- wrong -->", str(len(found["wrong"])))
-    return shell.replace("<!-- lines -->", "\n".join(items))
+    return environment.get_template(template).render(parts)
