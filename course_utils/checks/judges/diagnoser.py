@@ -290,8 +290,7 @@ def _parts(looks: Sequence[Seen], names: Sequence[str], tolerance: float) -> Ite
         tried = itertools.chain(every, _pairs(rest, names, tolerance))
         if all(np.unique(part).size == 1 for one in rest for part in (one.actual, one.right)):
             tried = itertools.chain(_bounds(rest))  # one number in place of another tells no more
-        found = _first(tried, rest, tolerance)
-        if found:
+        if found := _first(tried, rest, tolerance):
             where = _said(axis, wrong, looks[0])
             yield f"{where} There: {_lower(found[0])}", _within(axis, places, found[1])
 

@@ -264,8 +264,7 @@ class Walk:
         """'' where each later step follows its own batch alone, by the rule of the first one."""
         before = rule.row(moment)[1:]
         for index in range(1, len(self.batches)):
-            problem = self._problem(index)
-            if problem:
+            if problem := self._problem(index):
                 return f"A later batch, of {len(self.batches[index])}: {problem}"
             found, (other, moments) = self._gradient(index), self._moments(index)
             own = [rule.row(at)[1:] for at in moments]

@@ -336,8 +336,7 @@ def explain(actual: np.ndarray, used: Sequence[bool], given: Given) -> Way | Non
                 if _alike(flat, change(rows).numpy(), end):
                     return replace(way, cut=cut, end=end, change=change)
     for way in _plain(used, given, form)[:4]:
-        found = diagnose([Seen(_flat(actual, form), way.raw(given).numpy())], 1e-3)
-        if found:
+        if found := diagnose([Seen(_flat(actual, form), way.raw(given).numpy())], 1e-3):
             return replace(way, end=found[0], change=partial(_changed, found[1]))
     return None
 
@@ -514,10 +513,9 @@ class Networks:
         if problem_with(self.evidence, STEADY) != AGAIN and not _alike(first, alone):
             kinds.append((MIXED, f"alone {key}", 1))
         for self.reasons[key], place, n in kinds:
-            if not problem_with(self.evidence, place):
-                way = explain(self.evidence[place], used, self.given(key, n=n))
-                if way:
-                    return way
+            given, known = self.given(key, n=n), not problem_with(self.evidence, place)
+            if known and (way := explain(self.evidence[place], used, given)):
+                return way
         return None
 
     def used(self, key: str) -> list[bool]:
@@ -557,8 +555,7 @@ class Networks:
     def unknown(self, key: str) -> str:
         """What can be said of an output that no way explains."""
         name, place = self.names[key], f"{key} main"
-        problem = problem_with(self.evidence, place) or problem_with(self.evidence, f"used {key}")
-        if problem:
+        if problem := problem_with(self.evidence, place) or problem_with(self.evidence, f"used {key}"):
             return with_question(problem, len(self.given(key).rows))
         if shape := self._shape(key):
             return shape
@@ -624,8 +621,7 @@ class Networks:
             for key, way in self.ways.items():
                 if case == "main" or not way or self.names[key] in self.unseen:
                     continue
-                hint = self._same_way(key, case, way)
-                if hint:
+                if hint := self._same_way(key, case, way):
                     return f"With {case}, {self.names[key]}: {hint}"
         return self._any()
 

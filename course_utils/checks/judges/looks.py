@@ -122,8 +122,7 @@ class Table:
     ) -> tuple[str, Formula | None]:
         """What is wrong, and the formula that the answer follows; '' where each look is right, or what the
         answer's `own` formula gives."""
-        problem = problem_with(evidence, *looked.keys)
-        if problem:
+        if problem := problem_with(evidence, *looked.keys):
             return problem, None
 
         def holds(key: str) -> bool:

@@ -27,8 +27,7 @@ def prediction(number: str, answer: str, offered: Offered, *reasons: str) -> Exe
 
 def _judge(offered: Offered, reasons: Sequence[str], seed: int, evidence: Evidence) -> list[Finding]:
     claim = "every question has a prediction"
-    problem = problem_with(evidence, "predicted")
-    if problem:
+    if problem := problem_with(evidence, "predicted"):
         return [Finding(claim, False, 1, problem)]
     findings = [is_fact(evidence, "made", seed, claim, 1, HINT)]
     if "measured" not in evidence or not findings[0].holds:  # evidence of another run says nothing

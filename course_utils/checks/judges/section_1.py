@@ -58,8 +58,7 @@ def judge_my_autoencoder(seed: int, evidence: Evidence) -> list[Finding]:
 def _forward_hint(evidence: Evidence, found: layers.Networks, case: str) -> str:
     """'' where forward gives what the answer's own decode makes of what its own encode gives."""
     key, both = f"forward {case}", f"both {case}"
-    problem = problem_with(evidence, key) or problem_with(evidence, both)
-    if problem:
+    if problem := problem_with(evidence, key) or problem_with(evidence, both):
         return layers.with_question(problem, 5 if case == "main" else 1)
     right, code = torch.as_tensor(evidence[both]), evidence[f"code {case}"]
     if evidence[key].shape != right.shape and right.numel() % 784 == 0:

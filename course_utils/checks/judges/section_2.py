@@ -124,8 +124,7 @@ CUT_OFF = "No gradient arrives: is the sample detached, or drawn by `sample` or 
 
 def _gradient_hint(evidence: Evidence, mu: Tensor, logvar: Tensor, eps: Tensor) -> str:
     """'' where dz/dmu is 1 and dz/dlogvar is sigma * eps / 2, without eps (z - mu) / 2."""
-    problem = problem_with(evidence, "gradients")
-    if problem:
+    if problem := problem_with(evidence, "gradients"):
         return problem
     z, own_z = (sample[0] for sample in evidence["gradients"])
     ones, by_noise = np.ones_like(z), (eps * (logvar / 2).exp() / 2).numpy()
@@ -147,8 +146,7 @@ def _gradient_hint(evidence: Evidence, mu: Tensor, logvar: Tensor, eps: Tensor) 
 
 def _noise_hint(seed: int, evidence: Evidence) -> str:
     """'' where the noise drawn by the answer itself is standard normal and new for every number."""
-    problem = problem_with(evidence, "drawn")
-    if problem:
+    if problem := problem_with(evidence, "drawn"):
         return problem
     z = torch.as_tensor(evidence["drawn"])
     if z.shape != (2, *probes.DRAWS):
@@ -438,10 +436,8 @@ def _betas(
     fixed = "784 pixels are hard-coded: use the number given."
     values[fixed] = of_fixed = beta * (784 / of_pixels if means[0] else 1)
     for size in (10, 20, 32, 64, 100, 128):
-        hint, ratio = (
-            f"{size} is hard-coded in place of the latent dimensions",
-            of_kl / size if means[1] else 1,
-        )
+        hint = f"{size} is hard-coded in place of the latent dimensions"
+        ratio = of_kl / size if means[1] else 1
         values[f"{hint}: use the number that is given."] = beta * ratio
         values[f"{hint}, and 784 in place of the pixels."] = of_fixed * ratio
     return values

@@ -166,9 +166,8 @@ def judge_vae_train_step(seed: int, evidence: Evidence) -> list[Finding]:
     model, x = probes.noisy(seed)
     sampler, shared = _noise(evidence, (" noisy0", " noisy1"), model, x)
     if not problem_with(evidence, "optimizer noisy") and evidence["optimizer noisy"][0] > 1:
-        sampler = shared = (
-            f"Given {len(x)} images the optimizer steps several times: one update is asked for."
-        )
+        often = f"Given {len(x)} images the optimizer steps several times: one update is asked for."
+        sampler = shared = often
     walk = gradients.Walk(
         evidence, lambda: probes.training_model(seed), *probes.training(seed), _losses(sampler)
     ).judged()

@@ -307,10 +307,8 @@ def _matrices(true: Tensor, predicted: Tensor, num_classes: int) -> dict[str, An
     right, last = np.diag(matrix.diagonal()), max(rows + columns) + 1
     at_first, at_last = np.zeros((2, *matrix.shape))
     at_first[rows[0], columns[0]] = at_last[rows[-1], columns[-1]] = 1
-    occur, binned = (
-        np.flatnonzero(matrix.sum(0) + matrix.sum(1)),
-        np.histogram2d(rows, columns, num_classes)[0],
-    )
+    occur = np.flatnonzero(matrix.sum(0) + matrix.sum(1))
+    binned, *_ = np.histogram2d(rows, columns, num_classes)
     return {
         "": matrix,
         "Rows and columns are swapped: rows are the true classes.": matrix.T,

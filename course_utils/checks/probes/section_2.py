@@ -171,9 +171,8 @@ def beta_looks(seed: int) -> dict[str, tuple[Any, ...]]:
     sigma: None for a cross-entropy, "0" to "3", 1 in the last. All have the same sizes: a kept result, by
     whatever it is found again, comes back where it is wrong."""
     g = generator(seed, 5)
-    pixels, latent_dims = (
-        torch.randint(*ends, (2,), generator=g).tolist() for ends in ((300, 2000), (3, 300))
-    )
+    pixels = torch.randint(300, 2000, (2,), generator=g).tolist()
+    latent_dims = torch.randint(3, 300, (2,), generator=g).tolist()
     sigmas = [None] * 4 + (0.1 + 0.8 * torch.rand(3, generator=g)).tolist() + [1.0]
     kinds = 2 * [("mean", "sum"), ("sum", "mean"), ("mean", "mean"), ("sum", "sum")]
     losses = zip(kinds, sigmas, strict=True)

@@ -107,9 +107,8 @@ def count_looks(seed: int) -> dict[str, tuple[Tensor, float]]:
     still = torch.rand(MODELS, 1, DIMENSIONS, generator=g) < 0.1 + 0.8 * torch.rand(MODELS, 1, 1, generator=g)
     late = 2 * drawn_means(seed, 22, 230)  # then no variance is near the threshold
     late[:, :130] = late.mean(1, keepdim=True)
-    few = (
-        torch.rand(MODELS, IMAGES, DIMENSIONS, generator=g).argsort(1) < 13
-    )  # so many lie apart, from median and mean
+    # so many lie apart, from median and mean
+    few = torch.rand(MODELS, IMAGES, DIMENSIONS, generator=g).argsort(1) < 13
     apart = torch.where(torch.rand(MODELS, 1, DIMENSIONS, generator=g) < 0.5, 0.6, 1.4)
     return {
         "skewed": (few * (apart * 0.01 / (13 * 16 / 29**2)).sqrt(), 0.01),
