@@ -163,17 +163,16 @@ TAKING = {
         "    held[at : at + 2**20] = b'1' * 2**20\ntime.sleep(60)",
         "MEMORY",
     ),
-    "memory in files without a name": "import os\nos.memfd_create('x')\nprint('GOT' + '-IT')",
-    "memory in extended attributes": """
-import os
-open("/tmp/f", "w")
-for set in (os.setxattr, lambda f, *a: os.setxattr(open(f, "w").fileno(), *a)):
-    try: set("/tmp/f", "user.a", bytes(60_000)); print("GOT" + "-IT")
-    except PermissionError: pass
-""",
-    "memory in semaphores and queues": """
-import ctypes
+    "memory that nobody counts": """
+import ctypes, os
 c = ctypes.CDLL(None)
+open("/tmp/f", "w")
+def taken(take, *given):
+    try: take(*given); print("GOT" + "-IT")
+    except OSError: pass
+taken(os.memfd_create, "x")
+taken(os.setxattr, "/tmp/f", "user.a", bytes(60_000))
+taken(os.setxattr, open("/tmp/f", "w").fileno(), "user.a", bytes(60_000))
 if c.semget(0, 30_000, 0o1600) >= 0 or c.msgget(0, 0o1600) >= 0: print("GOT" + "-IT")
 """,
     "memory in empty files": Attack(
@@ -344,17 +343,14 @@ MEDDLING = {
         "import course_utils.checks.probes as p\np.observe = lambda *a: 1000", "NO_EVIDENCE", spoils=True
     ),
     "judges looked for": """
-import pathlib, course_utils
+import pathlib, sys, course_utils
 here = pathlib.Path(course_utils.__file__).parent
 assert list(here.rglob("evidence.py"))
 found = [*here.rglob("judges/*"), *here.parent.glob("courseware/*"), *here.parent.glob("bank/*")]
-print("GOT" + "-IT" if found else "nothing")
-""",
-    "judges imported": """
+print("GOT" + "-IT" if found + [name for name in sys.modules if "judges" in name] else "nothing")
 try: import course_utils.checks.judges.core; print("GOT" + "-IT")
 except ImportError: pass
 """,
-    "judges in memory": "import sys\nif [n for n in sys.modules if 'judges' in n]: print('GOT' + '-IT')",
     "evidence in the answer's own cell": Attack(
         FORGE + f"display({{'{EVIDENCE_MIME}': pack(0)}}, raw=True)", "FORGED"
     ),
@@ -419,27 +415,22 @@ os.write(1, b"\\xff\\xfe\\x00"); sys.stdout.write("\\x00\\x1b]0;title\\x07")
 }
 
 MESSAGES = {
-    "a wrong signature": KERNEL
-    + "iopub.send_multipart([b'x', b'<IDS|MSG>', b'bad', b'{}', b'{}', b'{}', b'{}'])",
-    "no JSON": KERNEL
-    + "parts = [b'{', b'{', b'{', b'{']\niopub.send_multipart([b'x', b'<IDS|MSG>', session.sign(parts), *parts])",
-    "too few parts": KERNEL + "iopub.send_multipart([b'nothing'])\niopub.send_multipart([b'<IDS|MSG>'])",
-    "JSON nested too deeply": KERNEL + "raw('stream', b'[' * 50_000 + b']' * 50_000)",
-    "a display nested deeply": KERNEL
+    "messages that are none": KERNEL
     + """
+def bare(*parts): iopub.send_multipart([b"x", b"<IDS|MSG>", *parts])
+bare(b"bad", b"{}", b"{}", b"{}", b"{}")  # a wrong signature
+bare(session.sign([b"{"] * 4), *[b"{"] * 4)  # no JSON
+iopub.send_multipart([b"nothing"]); iopub.send_multipart([b"<IDS|MSG>"])
+raw("stream", b"[" * 50_000 + b"]" * 50_000)
 deep = b'{"a":' * 400 + b"1" + b"}" * 400
 raw("display_data", b'{"metadata":' + deep + b',"data":{"text/plain":"x","x/y":' + deep + b"}}")
-""",
-    "messages without their fields": KERNEL
-    + """
+raw("execute_input", {"code": "", "execution_count": "\\ud800<script>"})
+raw("stream", 3); raw("display_data", [1])
 kinds = "stream display_data execute_result error status comm_open comm_msg clear_output nonsense"
 for kind in kinds.split():
     for content in ({}, {"data": 3, "transient": 7}, {"name": {}, "text": 3, "traceback": 1}):
         publish(kind, content)
 """,
-    "a count that is none": KERNEL
-    + "publish('execute_input', {'code': '', 'execution_count': '\\ud800<script>'})",
-    "contents that are no mapping": KERNEL + "publish('stream', 3)\npublish('display_data', [1])",
     "forged idle": KERNEL + "publish('status', {'execution_state': 'idle'})\ntime.sleep(1)",
     "forged idle and reply": REPLY + "publish('status', {'execution_state': 'idle'})\n"
     "reply({'status': 'ok', 'execution_count': 1})\ntime.sleep(2)",
@@ -473,7 +464,7 @@ for kind in kinds.split():
     + """
 state = {"_model_module": "@jupyter-widgets/output", "_model_name": "OutputModel", "x": "<script>\\ud800" * 9}
 shown = {"state": state | {"msg_id": parent["header"]["msg_id"]}, "buffer_paths": [3]}
-publish("comm_open", {"comm_id": "a", "target_name": "jupyter.widget", "data": shown})
+raw("comm_open", {"comm_id": "a", "target_name": "jupyter.widget", "data": shown})
 publish("comm_msg", {"comm_id": "a", "data": {"method": "update", "state": {"msg_id": "b", "outputs": 7}}})
 """,
     "output changed afterwards": KERNEL
