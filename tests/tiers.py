@@ -1,9 +1,11 @@
 """Which cases of a parametrised test `make test` runs, and which only `make test-all` does."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
+
+LONG = {"train"}  # exercises of which one look takes ten seconds
 
 
 def quick(cases: Mapping[str, Any], first: int = 2) -> list[Any]:
@@ -15,3 +17,8 @@ def quick(cases: Mapping[str, Any], first: int = 2) -> list[Any]:
         for place, (name, case) in enumerate(cases.items())
         for late in [place >= first]
     ]
+
+
+def exercises(names: Iterable[str]) -> list[Any]:
+    """Names of exercises as parameters of a test: those that take long are slow."""
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in names]

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from tiers import quick
 
 from course_utils import data, objectives
 from course_utils.engine import fast
@@ -72,7 +73,7 @@ def test_the_first_step_turns_hidden_matrices_and_is_adam_s_elsewhere():
     torch.testing.assert_close(moved["decoder.4.bias"].abs(), torch.full((784,), 0.01), rtol=1e-3, atol=0)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", quick({"0": 0, "1": 1, "2": 2}, 1))
 def test_as_many_steps_come_further_than_adam_s(seed):
     images = data.load("digits", train=512, test=64).train_images
     settings = {"batch_size": 32, "learning_rate": 5e-3, "schedule": fast.one_cycle, "seed": seed}
