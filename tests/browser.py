@@ -15,16 +15,17 @@ PHONE = {"viewport": {"width": 360, "height": 780}, "has_touch": True, "is_mobil
 
 
 class Visitor:
-    """Opens pages in `chromium`, and notes what they complain of and what they ask for."""
+    """Opens pages in `chromium`, and notes what they complain of and what they ask for elsewhere."""
 
     def __init__(self, chromium: Any) -> None:
         self.chromium = chromium
         self.complaints: list[str] = []
-        self.requests: list[str] = []
+        self.homes, self.requests = {"data:"}, list[str]()
         self.contexts: list[Any] = []
 
     def open(self, address: str, script: str = "", **options: Any) -> Any:
         """The page at an address, on a desk unless `options` say otherwise, after a script of the test's."""
+        self.homes.add(address.rpartition("/")[0])  # where what belongs to the page lies as well
         self.contexts.append(self.chromium.new_context(**(DESK | options)))
         page = self.contexts[-1].new_page()
         page.add_init_script(script)
@@ -36,10 +37,11 @@ class Visitor:
         return page
 
     def leave(self) -> None:
-        """Close all; no page has complained."""
+        """Close all; no page has complained, or asked for anything that does not lie beside it."""
         for context in self.contexts:
             context.close()
         assert self.complaints == []
+        assert [url for url in self.requests if not url.startswith(tuple(self.homes))] == []
 
 
 def after(page: Any, milliseconds: int) -> None:
@@ -52,10 +54,12 @@ def after(page: Any, milliseconds: int) -> None:
 
 
 def barriers(page: Any) -> list[list[str]]:
-    """What axe-core finds on a page that keeps somebody out: [rule, the element], none if all is well."""
+    """What keeps somebody out of a page, none if all is well: what axe-core finds, [rule, the element], and a
+    page that is wider than its window."""
     import axe_playwright_python
 
     page.evaluate(Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8"))
-    return page.evaluate(
+    wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    return [["wide", page.url]] * wide + page.evaluate(
         "axe.run({preload: false}).then(({violations}) => violations.map(v => [v.id, v.nodes[0].html]))"
     )

@@ -1,7 +1,6 @@
 """The animation in a real browser: playing, scrubbing, keys, and that nothing else happens."""
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +62,11 @@ class Reader:
 
 
 @pytest.fixture
-def open_page(visitor: browser.Visitor, film: Film, tmp_path: Path) -> Iterator[Any]:
-    """Opens the page; at the end it has asked for nothing but itself."""
+def open_page(visitor: browser.Visitor, film: Film, tmp_path: Path) -> Any:
+    """Opens the page."""
     file = tmp_path / "film.html"
     file.write_text(film.page(), encoding="utf-8")
-    yield lambda **options: Reader(visitor.open(file.as_uri(), **options))
-    assert set(visitor.requests) == {file.as_uri()}
+    return lambda **options: Reader(visitor.open(file.as_uri(), **options))
 
 
 def test_it_waits_at_the_first_epoch(open_page):
@@ -142,10 +140,6 @@ def test_points_glide_between_epochs_only_where_motion_is_wanted(open_page, moti
     assert maps and (max(map(len, maps.values())) > 1) is glide
 
 
-def test_a_phone_has_no_sideways_scrolling(open_page):
-    assert open_page(**PHONE).page.evaluate("document.documentElement.scrollWidth") == 360
-
-
 on_either = pytest.mark.parametrize(("light", "grey"), [("true", 255), ("false", 20)])
 
 
@@ -179,8 +173,8 @@ def test_a_saved_film_works_in_its_frame_on_dark_paper_where_jupyterlab_is_dark(
     assert frame.locator(".now b").inner_text() == f"epoch {EPOCHS}"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_barriers(open_page, scheme):
-    reader = open_page(**DESK, color_scheme=scheme)
+@pytest.mark.parametrize("look", [DESK, PHONE, DESK | {"color_scheme": "dark"}])
+def test_nobody_is_kept_out(open_page, look):
+    reader = open_page(**look)
     reader.press("ArrowRight")
     assert browser.barriers(reader.page) == []
