@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from tiers import LONG, quick
+from tiers import LONG, exercises, quick
 from torch import nn
 
 import bank
@@ -68,6 +68,21 @@ def weight(report: core.Report) -> float:
     return sum(finding.weight for finding in report.findings)
 
 
+def assert_goes_out(report: core.Report) -> None:
+    """It reads as a number and is written as JSON."""
+    exercise = report.exercise
+    assert 0 <= float(repr(report)) <= exercise.points
+    assert float(repr(report)) == pytest.approx(report.points)
+    bundle = json.loads(json.dumps(report._repr_mimebundle_(include=None, exclude=None)))
+    assert bundle["text/plain"] == repr(report)
+    assert bundle[core.REPORT_MIME] == {
+        "exercise": exercise.number,
+        "answer": exercise.answer,
+        "points": report.points,
+        "of": exercise.points,
+    }
+
+
 @functools.cache
 def whole(exercise: str) -> float:
     """What the findings on a right answer weigh together."""
@@ -84,11 +99,19 @@ def kept(exercise: str) -> Observation:
 
 
 @over_seeds(RIGHT, 0, 7)
-def test_a_right_answer_earns_every_point(answer: Answer, seed: int) -> None:
-    report = check(answer.exercise, answer.namespace(), seed)
+def test_a_right_answer_earns_every_point_and_a_check_leaves_random_numbers_alone(
+    answer: Answer, seed: int
+) -> None:
+    names = answer.namespace()
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    report = check(answer.exercise, names, seed)
+    assert torch.equal(torch.rand(2), expected)
     assert report.points == pytest.approx(report.exercise.points), str(report)
     assert weight(report) == pytest.approx(whole(answer.exercise))
     assert all(finding.holds for finding in report.findings)
+    assert_goes_out(report)
 
 
 @over_seeds(WRONG, 0)
@@ -98,6 +121,7 @@ def test_a_wrong_answer_loses_points_and_hears_its_mistake(answer: Answer, seed:
     assert answer.hint in str(report)
     # What calls the package's own solution has no findings.
     assert not report.findings or weight(report) == pytest.approx(whole(answer.exercise))
+    assert_goes_out(report)
 
 
 @every_exercise
@@ -186,6 +210,7 @@ def test_an_unsolved_exercise_is_not_yet_and_earns_nothing(exercise: core.Exerci
     report = check(exercise.answer, {exercise.answer: unsolved})
     assert report.points == 0
     assert "Not yet" in str(report)
+    assert_goes_out(report)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -201,6 +226,7 @@ def test_an_undefined_name_gives_a_sentence(exercise: core.Exercise) -> None:
         report = check(exercise.answer, namespace)
         assert report.points == 0
         assert f"`{exercise.answer}` is not defined: run the cell above first" in str(report)
+        assert_goes_out(report)
 
 
 def failing(*args: Any) -> Any:
@@ -236,23 +262,6 @@ def test_a_check_never_raises_whatever_the_answer_is(exercise: core.Exercise, st
 # --- the report -------------------------------------------------------------------------------------
 
 
-@every_exercise
-def test_a_report_reads_as_a_number_and_goes_out_as_json(exercise: core.Exercise) -> None:
-    first = [next(a for a in answers if a.exercise == exercise.answer) for answers in (WRONG, RIGHT)]
-    for namespace in ({}, {exercise.answer: unsolved}, *(answer.namespace() for answer in first)):
-        report = check(exercise.answer, namespace)
-        assert 0 <= float(repr(report)) <= exercise.points
-        assert float(repr(report)) == pytest.approx(report.points)
-        bundle = json.loads(json.dumps(report._repr_mimebundle_(include=None, exclude=None)))
-        assert bundle["text/plain"] == repr(report)
-        assert bundle[core.REPORT_MIME] == {
-            "exercise": exercise.number,
-            "answer": exercise.answer,
-            "points": report.points,
-            "of": exercise.points,
-        }
-
-
 def test_html_escapes_the_answers_own_words() -> None:
     def tagged(*args: Any) -> Any:
         raise ValueError("<b>bold</b>")
@@ -262,12 +271,12 @@ def test_html_escapes_the_answers_own_words() -> None:
     assert "<b>" not in page
 
 
-@every_exercise
+@pytest.mark.parametrize("name", exercises(EXERCISES))
 def test_nothing_goes_to_stderr_even_if_the_answer_warns(
-    exercise: core.Exercise, capfd: pytest.CaptureFixture[str]
+    name: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    names = right(exercise.answer).namespace()
-    names["right"] = names[exercise.answer]
+    names = right(name).namespace()
+    names["right"] = names[name]
     noisy = """
 import sys, warnings
 def noisy(*args):
@@ -276,19 +285,9 @@ def noisy(*args):
     return right(*args)
 """
     exec(noisy, names)
-    report = check(exercise.answer, names | {exercise.answer: names["noisy"]})
-    assert report.points == exercise.points
+    report = check(name, names | {name: names["noisy"]})
+    assert report.points == EXERCISES[name].points
     assert capfd.readouterr().err == ""
-
-
-@every_exercise
-def test_a_check_leaves_the_lessons_random_numbers_alone(exercise: core.Exercise) -> None:
-    names = right(exercise.answer).namespace()
-    torch.manual_seed(3)
-    expected = torch.rand(2)
-    torch.manual_seed(3)
-    check(exercise.answer, names)
-    assert torch.equal(torch.rand(2), expected)
 
 
 def test_the_same_seed_gives_the_same_report() -> None:

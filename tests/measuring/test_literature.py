@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiers import quick
 from torch import Tensor, nn
 
 from course_utils import data, models, objectives, settings
@@ -97,7 +98,7 @@ def test_the_figures_on_few_images_are_those_of_two_batch_sizes(small, in_projec
     assert (loss, large) == (of[64]["loss"][0], of[128]["loss"][0])
 
 
-@pytest.mark.parametrize("samples", [1, 5])
+@pytest.mark.parametrize("samples", quick({"1": 1, "5": 5}, 1))
 def test_a_training_on_binarised_pixels_learns(samples, small, in_project, monkeypatch):
     """A pixel of an untrained decoder costs log 2, 543 nats an image."""
     monkeypatch.setattr(literature, "SAMPLES", 20)
