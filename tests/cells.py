@@ -3,6 +3,7 @@
 import base64
 import json
 import random
+import shutil
 import tempfile
 from io import BytesIO
 from pathlib import Path
@@ -11,16 +12,18 @@ from typing import Any
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
+from programs import ROOT
 
 from course_utils.checks.judges import EXERCISES
 from course_utils.checks.judges.core import Exercise
 from course_utils.checks.probes import observe
 from courseware import notebooks, sections
+from courseware.grading import work
 from courseware.grading.judging import Judge
 from courseware.grading.kernel import sandbox
 from courseware.grading.preprocessors import Probe, asked_of, seed_of
+from courseware.grading.submission.collect import Submission
 
-SOLUTIONS = Path(__file__).resolve().parents[1] / "solutions"
 SECTIONS = {section.folder: section for section in sections.SECTIONS}
 KL = EXERCISES["gaussian_kl"]
 UNSAFE = bool(sandbox.missing())  # what holds of grading holds in the sandbox and outside
@@ -65,21 +68,38 @@ def grade(*cells: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if asked_of(cell)]
 
 
+def grade_file(handed_in: bytes, released: str, solved: str) -> work.Notebook:
+    """What becomes of a notebook that is handed in: `course grade`, without files and gradebook."""
+    submission = Submission("ada", "a", {"b": handed_in}, (), "", None)
+    rules = work.Rules(cell_seconds=30)
+    return work.grade(work.Job(submission, {"b": released}, {"b": solved}, 7, rules)).notebooks["b"]
+
+
 def shortened(notebook: Path, check: str, written: str) -> dict[str, Any]:
     """Of a lesson's notebook the cells up to this check, without demonstrations, and this written answer with
     its question."""
     nb: dict[str, Any] = json.loads(notebook.read_text("utf-8"))
-    marks = [cell["metadata"].get("nbgrader", {}).get("grade_id") for cell in nb["cells"]]
-    first = nb["cells"][: marks.index(check) + 1]
+    names = [cell["id"] for cell in nb["cells"]]
+    first = nb["cells"][: names.index(check) + 1]
     kept = [cell for cell in first if "demonstration" not in cell["metadata"].get("tags", ())]
-    place = marks.index(written)
+    place = names.index(written)
     return nb | {"cells": [*kept, *nb["cells"][place - 1 : place + 1]]}
+
+
+def clone(folder: Path, short: bool = True) -> None:
+    """The course as git has it; where `short`, with the beginning of section 2: the rest only takes time."""
+    left_out = {".git", ".venv", "build", "data", "submitted", "autograded", "feedback", "gradebook.db"}
+    shutil.copytree(ROOT, folder, ignore=lambda of, _: left_out if Path(of) == ROOT else {"__pycache__"})
+    for edition in ("solutions", "notebooks") if short else ():
+        theory = Path(edition, "02-theory", "theory.ipynb")
+        kept = shortened(ROOT / theory, "gaussian-kl-check", "derivation")
+        (folder / theory).write_text(json.dumps(kept), encoding="utf-8")
 
 
 def asked_in(section: sections.Section) -> list[Exercise]:
     """The exercises that a section checks by program."""
     paths = [lesson.path for lesson in sections.lessons() if lesson.section == section]
-    cells = [cell for path in paths for cell in notebooks.read(SOLUTIONS / path).cells]
+    cells = [cell for path in paths for cell in notebooks.read(ROOT / "solutions" / path).cells]
     return [EXERCISES[name] for cell in cells if (name := asked_of(cell))]
 
 

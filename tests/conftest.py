@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 import torch
 from pictures import write_idx
+from programs import ROOT
 
 from course_utils.data.loading import MNIST_SHA256
 from courseware import sections
 from courseware.authoring import claims
 
-PROJECT = Path(__file__).resolve().parents[1]
 DATA_AT_START = os.environ.get("COURSE_DATA")  # before the tests' own environment hides it
 
 # Files that take minutes, the longest first.
@@ -61,8 +61,8 @@ def with_claims(collect: Callable) -> Callable:
     def collected(file: Any) -> Iterator[pytest.Item]:
         yield from collect(file)
         for lesson in sections.lessons():
-            if file.path == PROJECT / "solutions" / lesson.path:
-                cell = claims.trial(claims.ledger(PROJECT / "solutions", lesson))
+            if file.path == ROOT / "solutions" / lesson.path:
+                cell = claims.trial(claims.ledger(ROOT / "solutions", lesson))
                 yield nbval.plugin.IPyNbCell.from_parent(
                     file, name="claims", cell_num=len(file.nb.cells), cell=cell, options=defaultdict(bool)
                 )
@@ -104,8 +104,8 @@ def same_random_state() -> None:
 @pytest.fixture(scope="session")
 def real_mnist() -> Path:
     """A folder that holds the real MNIST, or the test is skipped."""
-    places = [PROJECT / DATA_AT_START] if DATA_AT_START else []
-    for folder in [*places, PROJECT.parent / "shared" / "data"]:
+    places = [ROOT / DATA_AT_START] if DATA_AT_START else []
+    for folder in [*places, ROOT.parent / "shared" / "data"]:
         if all((folder / "MNIST" / "raw" / file).is_file() for file in MNIST_SHA256):
             return folder
     pytest.skip("The real MNIST is not on this machine: point COURSE_DATA at a folder that holds it.")
@@ -121,6 +121,14 @@ def tiny_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         write_idx(raw / f"{kind}-labels-idx1-ubyte", rng.permutation(count) % 10)
     monkeypatch.setenv("COURSE_DATA", str(tmp_path))
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The course of `faked`, in which nothing is handed in yet; only copies of it are used."""
+    import faked
+
+    return faked.make_course(tmp_path_factory.mktemp("released") / "course")
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,12 @@ Each takes a solved notebook as JSON has it and the file that it should be, and 
 import base64
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from cells import png
 
 Notebook = dict[str, Any]
 HandIn = Callable[[Notebook, Path], None]
@@ -127,20 +127,14 @@ def numbers_for_checks(nb: Notebook) -> None:
             cell["source"] = "3.0"
 
 
-def png() -> bytes:
-    file = BytesIO()
-    Image.new("RGB", (2, 2)).save(file, "PNG")
-    return file.getvalue()
-
-
 def with_a_picture(nb: Notebook) -> None:
-    picture = {"image/png": base64.b64encode(png()).decode()}
-    nb["cells"][by_hand(nb)] |= {"source": "![](attachment:a.png)", "attachments": {"a.png": picture}}
+    attached = {"a.png": {"image/png": png()}}
+    nb["cells"][by_hand(nb)] |= {"source": "![](attachment:a.png)", "attachments": attached}
 
 
 def beside_the_notebook(nb: Notebook, file: Path) -> None:
     nb["cells"][by_hand(nb)]["source"] = "![](img/a.png)"
-    beside("img/a.png", png())(nb, file)
+    beside("img/a.png", base64.b64decode(png()))(nb, file)
 
 
 def forged_count(nb: Notebook) -> None:
@@ -148,10 +142,12 @@ def forged_count(nb: Notebook) -> None:
     nb["cells"].insert(3, cell | {"outputs": [], "execution_count": -5})
 
 
-def zipped(nb: Notebook) -> bytes:
+def zipped(files: Mapping[Any, bytes], how: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """An archive of these files, by their names."""
     packed = BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("ada/mine.ipynb", written(nb))
+    with zipfile.ZipFile(packed, "w", how) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
     return packed.getvalue()
 
 
@@ -186,7 +182,7 @@ DAMAGES: dict[str, HandIn] = {
     "a browser's copy": handed_in_as("* (1).ipynb"),
     "another ending": handed_in_as("*.ipynb.txt"),
     "a folder": handed_in_as("05/mine.ipynb"),
-    "an archive": handed_in_as("ada.zip", zipped),
+    "an archive": handed_in_as("ada.zip", lambda nb: zipped({"ada/mine.ipynb": written(nb)})),
     "a helper file": beside("helpers.py", b""),
     "a Mac's files": beside("._*.ipynb", b"\0"),
     "a named zone": beside("timestamp.txt", b"2030-01-02 10:00:00 Europe/Berlin"),

@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from cells import marked
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from nbgrader import utils
 from nbgrader.api import Gradebook, MissingEntry
-from programs import call
+from programs import call, configure
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
@@ -34,7 +33,6 @@ from courseware.grading import pages
 from courseware.grading.judging import Verdict
 from courseware.grading.work import Job, Notebook, Result, Rules
 
-TESTS = Path(__file__).parent
 ASSIGNMENT, NAMES = "small", ("first", "second")
 AUTOMATIC, BY_HAND, TASK = "sum-check", "essay", "poster"  # grade_ids
 RULES = Rules()
@@ -49,7 +47,6 @@ def at_once(work: Any, job: Any, _: float) -> Future:
 
 
 SERIAL = pool.Crew(at_once, 1)
-two_workers = partial(pool.local, 2, "forkserver")
 
 
 # --- the course -------------------------------------------------------------------------------------------
@@ -59,8 +56,7 @@ def make_course(root: Path, settings: str = "") -> Path:
     """A folder with an assignment of two notebooks, released and in the gradebook."""
     source = root / "solutions" / ASSIGNMENT
     source.mkdir(parents=True)
-    config = (TESTS.parent / "nbgrader_config.py").read_text("utf-8")
-    (root / "nbgrader_config.py").write_text(f"{config}\n{settings}\n", encoding="utf-8")
+    configure(root, settings)
     for name in NAMES:
         cells = [
             marked(new_code_cell("total = 1 + 1"), "sum", solution=True),
@@ -83,11 +79,6 @@ def set_rubric(root: Path, *items: str) -> None:
     (essay,) = (cell for cell in notebook.cells if cell.id == BY_HAND)
     essay.source = "\n".join(["**Model answer.** Because.", "", "**Rubric.**", *items])
     nbformat.write(notebook, file)
-
-
-def configure(root: Path, *lines: str) -> None:
-    with open(root / "nbgrader_config.py", "a", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in lines)
 
 
 def take_points_of_the_late(root: Path) -> None:
@@ -255,6 +246,11 @@ def entries(root: Path, assignment: str = ASSIGNMENT) -> dict[str, Any]:
                     entry[f"{notebook.name} {one.name} comment"] = one.auto_comment, one.manual_comment
             found[student.id] = entry
     return found
+
+
+def scores(root: Path, assignment: str = ASSIGNMENT) -> dict[str, float]:
+    """Everybody's score in the gradebook."""
+    return {student: entry["score"] for student, entry in entries(root, assignment).items()}
 
 
 def files(root: Path) -> dict[str, bytes]:

@@ -4,7 +4,6 @@ import json
 import os
 import pwd
 import secrets
-import socket
 import subprocess
 import time
 import urllib.error
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 
 import accounts
 import psutil
-from programs import PATH, PROGRAMS
+from programs import PATH, PROGRAMS, free_ports
 
 OWN = """
 c = get_config()
@@ -114,12 +113,7 @@ def made(names: Sequence[str], homes: Path) -> Iterator[None]:
 @contextmanager
 def running(top: Path, snippet: Path, names: Sequence[str]) -> Iterator[list[Person]]:
     """A hub that has read `snippet` last, its files in `top`; people of these names."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        ports = [one.getsockname()[1] for one in sockets]
-    token, config = secrets.token_hex(), top / "jupyterhub_config.py"
+    ports, token, config = free_ports(3), secrets.token_hex(), top / "jupyterhub_config.py"
     config.write_text(OWN.format(ports=ports, token=token, programs=PROGRAMS, snippet=snippet))
     line = f"{accounts.OPEN}\nexec {PROGRAMS / 'jupyterhub'} --config {config}"
     command, environment = ["unshare", "--mount", "bash", "-c", line], os.environ | accounts.base()

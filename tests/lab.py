@@ -4,18 +4,16 @@ import contextlib
 import os
 import re
 import shutil
-import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-PROJECT = Path(__file__).resolve().parents[1]
-PROGRAMS = Path(sys.executable).parent
-COMMAND = re.search(r"^lab:.*\n\t\$\(BIN\)/(.+)$", (PROJECT / "Makefile").read_text("utf-8"), re.MULTILINE)
+from programs import PROGRAMS, ROOT, free_ports
+
+COMMAND = re.search(r"^lab:.*\n\t\$\(BIN\)/(.+)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
 OURS = [  # what a test adds: a port, a password, a way in for Playwright
     "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1", "--ServerApp.port_retries=0",
     "--IdentityProvider.token=T", "--LabApp.expose_app_in_browser=True",
@@ -33,17 +31,15 @@ def running(folder: Path, **environment: str) -> Iterator[str]:
     Its home, where it keeps what belongs to one user, is a folder beside.
     """
     assert COMMAND is not None
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     address = f"http://127.0.0.1:{port}"
     inherited = {name: value for name, value in os.environ.items() if name != "TQDM_DISABLE"}
     own = {
         "HOME": str(folder.with_name(f"{folder.name}-home")),
-        "PYTHONPATH": str(PROJECT),
+        "PYTHONPATH": str(ROOT),
         "OMP_NUM_THREADS": "1",
     }
-    shutil.copy(PROJECT / "jupyter_lab_config.py", folder)
+    shutil.copy(ROOT / "jupyter_lab_config.py", folder)
     program, *options = COMMAND[1].replace("$(LAB)", "").split()  # what people add
     server = subprocess.Popen(
         [PROGRAMS / program, *options, *OURS, f"--ServerApp.port={port}"],
@@ -66,19 +62,22 @@ def running(folder: Path, **environment: str) -> Iterator[str]:
 
 
 def opened(chromium: Any, address: str, path: str = "", requests: list[str] | None = None) -> Any:
-    """JupyterLab in a workspace of its own, with the notebook open; without one, as it starts.
+    """JupyterLab in a workspace of its own, with the notebook open; without one, as it starts."""
+    own = f"lab/workspaces/auto-{time.monotonic_ns()}/tree/{path}"
+    page = loaded(chromium, f"{address}/{own if path else ''}", "notebook:run-all-cells", requests)
+    page.wait_for_selector(".jp-Notebook")
+    return page
 
-    The addresses that the page asks for are appended to `requests`.
-    """
+
+def loaded(chromium: Any, address: str, command: str, requests: list[str] | None = None) -> Any:
+    """JupyterLab once it knows this command; the addresses that it asks for are appended to `requests`."""
     page = chromium.new_context(viewport={"width": 1300, "height": 1000}).new_page()
     page.set_default_timeout(600_000)
     if requests is not None:
         page.on("request", lambda request: requests.append(request.url))
-    own = f"lab/workspaces/auto-{time.monotonic_ns()}/tree/{path}"
-    page.goto(f"{address}/{own if path else ''}?token=T")
-    page.wait_for_function("window.jupyterapp?.commands.hasCommand('notebook:run-all-cells')")
+    page.goto(f"{address}?token=T")
+    page.wait_for_function(f"window.jupyterapp?.commands.hasCommand('{command}')")
     page.evaluate("jupyterapp.restored.then(() => null)")
-    page.wait_for_selector(".jp-Notebook")
     return page
 
 

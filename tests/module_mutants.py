@@ -32,8 +32,7 @@ from typing import Any
 
 import mutants
 import pytest
-
-ROOT = Path(__file__).parent.parent
+from programs import ROOT
 
 # Of each module: its tests, and of how many edits one is made. Which ones, a checksum of the edit's text
 # says: a change elsewhere in the module chooses no others.

@@ -7,14 +7,14 @@ results.
 """
 
 import ast
-import copy
 import functools
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import nbformat
+from programs import ROOT
 
 from bank.answers import notebook_names
 from course_utils.checks import check
@@ -22,47 +22,21 @@ from course_utils.checks.judges import EXERCISES
 from course_utils.checks.probes import evidence
 from courseware import sections
 
-ROOT = Path(__file__).parent.parent
 
-OPERATORS: dict[type, type] = {
-    ast.Add: ast.Sub,
-    ast.Sub: ast.Add,
-    ast.Mult: ast.Div,
-    ast.Div: ast.Mult,
-    ast.FloorDiv: ast.Div,
-    ast.Pow: ast.Mult,
-    ast.Lt: ast.LtE,
-    ast.LtE: ast.Lt,
-    ast.Gt: ast.GtE,
-    ast.GtE: ast.Gt,
-    ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq,
-    ast.And: ast.Or,
-    ast.Or: ast.And,
-}
-NAMES = {
-    "exp": "log",
-    "log": "exp",
-    "sum": "mean",
-    "mean": "sum",
-    "max": "min",
-    "min": "max",
-    "sin": "cos",
-    "randn_like": "rand_like",
-    "zeros_like": "ones_like",
-    "zeros": "ones",
-    "std": "var",
-    "var": "std",
-    "logsumexp": "sum",
-    "sigmoid": "tanh",
-    "sqrt": "exp",
-    "eval": "train",
-    "train": "eval",
+def _both_ways(pairs: dict[Any, Any]) -> dict[Any, Any]:
+    return pairs | {second: first for first, second in pairs.items()}
+
+
+OPERATORS: dict[type, type] = {ast.FloorDiv: ast.Div, ast.Pow: ast.Mult} | _both_ways({
+    ast.Add: ast.Sub, ast.Mult: ast.Div, ast.Lt: ast.LtE, ast.Gt: ast.GtE, ast.Eq: ast.NotEq, ast.And: ast.Or,
+})  # fmt: skip
+NAMES: dict[str, str] = {
+    "sin": "cos", "randn_like": "rand_like", "zeros_like": "ones_like", "zeros": "ones", "logsumexp": "sum",
+    "sigmoid": "tanh", "sqrt": "exp",
+} | _both_ways({
+    "exp": "log", "sum": "mean", "max": "min", "std": "var", "eval": "train", "stack": "cat",
     "repeat": "repeat_interleave",
-    "repeat_interleave": "repeat",
-    "stack": "cat",
-    "cat": "stack",
-}
+})  # fmt: skip
 # Their first two arguments may be swapped.
 SYMMETRIC = {
     "gaussian_log_density",
@@ -91,45 +65,34 @@ def answers() -> dict[str, ast.stmt]:
 def mutants(
     tree: ast.Module, wanted: Callable[[str], bool] = lambda text: True
 ) -> Iterator[tuple[str, ast.Module]]:
-    """Every single edit of which one wants the text: 'old -> new', which is unique, and the edited tree."""
-    seen: dict[str, int] = {}
+    """Every single edit of which one wants the text: 'old -> new', which is unique, and the tree, which is
+    edited so until the next edit is asked for."""
+    seen: Counter[str] = Counter()
     given = {part for node in ast.walk(tree) if isinstance(node, _STUB) for part in _stub(node)}
-    places = [
-        (parent, field, index)
-        for parent in ast.walk(tree)
-        for field, value in ast.iter_fields(parent)
-        for index in (range(len(value)) if isinstance(value, list) else [None])
-        if parent not in given
-    ]
-    for number, (parent, field, index) in enumerate(places):
-        old = _at(parent, field, index)
+    places = [place for node in ast.walk(tree) if node not in given for place in _places(node)]
+    for parent, held, key in places:
+        old = held[key]
         if not isinstance(old, ast.AST) or _is_docstring(parent) or _is_docstring(old):
             continue
         for new in _edits(old, isinstance(parent, ast.FunctionDef | ast.With | ast.If | ast.For)):
             text = f"{_text(old)} -> {_text(new)}"
             if _text(old) == _text(new):
                 continue
-            seen[text] = seen.get(text, 0) + 1
+            seen[text] += 1
             text = f"{text} ({seen[text]})" if seen[text] > 1 else text
             if wanted(text):
-                edited = copy.deepcopy(tree)
-                _put(edited, places, tree, number, new)
-                yield text, ast.fix_missing_locations(edited)
+                held[key] = new
+                yield text, ast.fix_missing_locations(tree)
+                held[key] = old
 
 
-def _at(parent: ast.AST, field: str, index: int | None) -> Any:
-    value = getattr(parent, field)
-    return value if index is None else value[index]
-
-
-def _put(edited: ast.Module, places: list, tree: ast.Module, number: int, new: ast.AST) -> None:
-    """The same place in the copy gets `new`."""
-    parent, field, index = places[number]
-    twin = list(ast.walk(edited))[list(ast.walk(tree)).index(parent)]
-    if index is None:
-        setattr(twin, field, new)
-    else:
-        getattr(twin, field)[index] = new
+def _places(node: ast.AST) -> Iterator[tuple[ast.AST, Any, Any]]:
+    """The node with each place in it: what holds a part, and under which key."""
+    for field, value in ast.iter_fields(node):
+        if isinstance(value, list):
+            yield from ((node, value, index) for index in range(len(value)))
+        else:
+            yield node, vars(node), field
 
 
 _STUB = ast.FunctionDef | ast.AnnAssign

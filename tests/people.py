@@ -1,6 +1,6 @@
 """Several users of one machine, with accounts that every Linux has: only root can act as these.
 
-`Person` calls commands as one calls them in a shell; `act` calls a function of this process, in a child.
+`act` calls a function of this process, in a child; `Person` calls commands as one calls them in a shell.
 """
 
 import ctypes
@@ -12,27 +12,20 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import accounts
 import pytest
-from programs import PROGRAMS, ROOT
+from programs import PATH, ROOT
 
 TEACHER, COLLEAGUE, STUDENTS = "daemon", "games", ("bin", "sys")
 GROUP = grp.getgrnam("adm").gr_gid  # of the instructors
 
 MARKS = [pytest.mark.slow, pytest.mark.skipif(bool(accounts.missing()), reason=accounts.missing())]
 
-AS_USER = f"""{accounts.OPEN}
-exec setpriv --reuid "$USER_ID" --regid "$GROUP_ID" --groups "$GROUPS_TOO" bash -c "$LINE"
-"""
 NEW_MOUNTS = 0x20000  # CLONE_NEWNS
-
-
-def groups(name: str) -> list[int]:
-    """What somebody is in beside a group of their own."""
-    return [GROUP] if name in (TEACHER, COLLEAGUE) else []
 
 
 def share(folder: Path) -> None:
@@ -46,8 +39,11 @@ class Failed(Exception):
     """What somebody tried came to nothing."""
 
 
-def act(name: str, function: Callable, *arguments: Any, umask: int = 0o022) -> Any:
-    """What a function returns in a process of this user's. Raises Failed with what it raises, or late."""
+def act(name: str, function: Callable, *arguments: Any, umask: int = 0o022, seconds: int = 20) -> Any:
+    """What a function returns in a process of this user's, which may take so many seconds (0: any number).
+
+    Raises Failed with what it raises, or where it is late.
+    """
     reading, writing = os.pipe()
     if not (child := os.fork()):
         try:
@@ -55,11 +51,11 @@ def act(name: str, function: Callable, *arguments: Any, umask: int = 0o022) -> A
             if ctypes.CDLL(None).unshare(NEW_MOUNTS):
                 raise OSError("What is mounted here would be mounted for all.")
             subprocess.run(["bash", "-c", accounts.OPEN], env=os.environ | accounts.base(), check=True)
-            os.setgroups(groups(name))
+            os.setgroups([GROUP] if name in (TEACHER, COLLEAGUE) else [])
             os.setgid(account.pw_gid)
             os.setuid(account.pw_uid)
             os.umask(umask)
-            signal.alarm(20)
+            signal.alarm(seconds)
             try:
                 said = True, function(*arguments)
             except BaseException as problem:
@@ -85,26 +81,13 @@ class Person(NamedTuple):
 
     def call(self, line: str) -> str:
         """What a command says; it has to end well."""
-        account = pwd.getpwnam(self.name)
         began = time.monotonic()
-        done = subprocess.run(
-            ["unshare", "--mount", "bash", "-c", AS_USER],
-            cwd=self.folder,
-            env=accounts.base()
-            | {
-                "USER_ID": str(account.pw_uid),
-                "GROUP_ID": str(account.pw_gid),
-                "GROUPS_TOO": ",".join(map(str, groups(self.name) or [account.pw_gid])),
-                "LINE": line,
-                "PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}",
-                "PYTHONPATH": str(ROOT),
-                "HOME": str(self.folder),
-                "COLUMNS": "110",
-                "OMP_NUM_THREADS": "1",
-            },
-            capture_output=True,
-            text=True,
-        )
+        environment = {
+            "PATH": PATH, "PYTHONPATH": str(ROOT), "HOME": str(self.folder), "COLUMNS": "110",
+            "OMP_NUM_THREADS": "1",
+        }  # fmt: skip
+        bash = partial(subprocess.run, ["bash", "-c", line], cwd=self.folder, env=environment)
+        done = act(self.name, partial(bash, capture_output=True, text=True), seconds=0)
         said = done.stdout + done.stderr
         print(f"{self.name}$ {line}    [{time.monotonic() - began:.1f} s]\n{said}")
         assert done.returncode == 0, said

@@ -1,8 +1,11 @@
 """Programs called as people call them: the course's and nbgrader's, with little data and in one thread."""
 
 import os
+import shutil
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,3 +31,19 @@ def call(folder: Path, *command: str | Path, **environment: str) -> str:
     done = run(folder, *command, **environment)
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout
+
+
+def configure(folder: Path, *lines: str) -> None:
+    """Write more lines into a folder's nbgrader_config.py; where there is none, it begins as the course's."""
+    file = folder / "nbgrader_config.py"
+    if not file.exists():
+        shutil.copyfile(ROOT / file.name, file)
+    with file.open("a", encoding="utf-8") as config:
+        config.writelines(f"{line}\n" for line in lines)
+
+
+def free_ports(count: int) -> list[int]:
+    """Numbers of ports of this machine that nobody listens at."""
+    with ExitStack() as stack:
+        every = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [one.getsockname()[1] for one in every]

@@ -24,6 +24,7 @@ import damages
 import nbformat
 import psutil
 from damages import HandIn
+from programs import ROOT
 
 from bank import RIGHT, WRONG, Answer
 from courseware import record
@@ -33,7 +34,6 @@ from courseware.grading.kernel import sandbox
 from courseware.grading.submission import collect
 from courseware.measuring import loops
 
-ROOT = Path(__file__).parent.parent
 ASSIGNMENT = "02-theory"
 WORKERS, SAMPLE, DAMAGED_ONE_IN = 2, 100, 5
 SAMPLED_EACH = 25  # submissions from one look at the workers' memory to the next

@@ -29,6 +29,7 @@ import torch
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 from nbgrader.utils import is_solution
+from programs import ROOT
 
 from course_utils.checks.judges import EXERCISES
 from course_utils.settings import CourseError
@@ -38,7 +39,6 @@ from courseware.grading.kernel import sandbox, zygote
 from courseware.grading.submission import demonstrations
 from courseware.measuring import loops
 
-ROOT = Path(__file__).parent.parent
 ASSIGNMENT, NOTEBOOK = "03-vae", "vae.ipynb"
 STUDENTS, ROUNDS = 30, 3  # a class
 

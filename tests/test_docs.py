@@ -1,7 +1,6 @@
 """What README and docs/ say holds: commands run, what is named exists, figures are the course's."""
 
 import itertools
-import json
 import re
 import shlex
 import shutil
@@ -73,23 +72,13 @@ def test_every_block_is_run_or_says_why_not(block):
     assert (block.language == "python") == (block.comment == "lines of vae.py")
 
 
-def _made_by_tools(folder: str, names: list[str]) -> set[str]:
-    """What stays behind when the course is copied."""
-    above = {".git", "gradebook.db", *(name.strip("/") for name in WRITTEN)}
-    return set(names) & ({"__pycache__"} | (above if Path(folder) == ROOT else set()))
-
-
 @pytest.mark.parametrize(
     "block", [_runs(b) for b in OURS if b.language == "sh" and not b.comment.startswith("not run: ")]
 )
 def test_the_commands_run_in_a_copy_of_the_course(block, tmp_path):
     """One after the other, each with exit status 0, on the beginning of section 2: the rest takes time."""
     course = tmp_path / "course"
-    shutil.copytree(ROOT, course, ignore=_made_by_tools)
-    for edition in ("solutions", "notebooks") if "02-theory" in block.text else ():
-        theory = Path(edition, "02-theory", "theory.ipynb")
-        kept = cells.shortened(ROOT / theory, "gaussian-kl-check", "derivation")
-        (course / theory).write_text(json.dumps(kept), encoding="utf-8")
+    cells.clone(course, short="02-theory" in block.text)
     bash = shutil.which("bash") or "bash"
     call(course, bash, "-e", "-c", block.text, PYTHONPATH=str(course), TQDM_DISABLE="1")
 

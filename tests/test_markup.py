@@ -1,13 +1,10 @@
 """Formulas become MathML, every one of the course's, and what of LaTeX cannot be read stays readable."""
 
-from pathlib import Path
-
 import pytest
 from bs4 import BeautifulSoup
+from programs import ROOT
 
 from courseware import markup, notebooks
-
-ROOT = Path(__file__).parents[1]
 
 
 def drawn(latex: str, block: bool = True) -> BeautifulSoup:

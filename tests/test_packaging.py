@@ -3,15 +3,14 @@
 import ast
 import sys
 from importlib.metadata import packages_distributions
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from programs import ROOT
 
 tomllib = pytest.importorskip("tomllib", reason="Python has a reader of TOML from 3.11 on")
 
-ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 ROOMS = ("course_utils", "courseware", "bank")
 PROGRAMS = {"jupyterlab"}  # called, never imported

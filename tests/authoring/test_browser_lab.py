@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import lab
 import pytest
 from lab import Notebook
+from programs import PROGRAMS, ROOT
 from websocket import create_connection
 
 from course_utils.checks.judges.core import REPORT_MIME
@@ -23,7 +24,7 @@ ANSWER = "return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)"
 def student(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a JupyterLab in what a student unpacks, with nothing else of the course in reach."""
     folder = tmp_path_factory.mktemp("student") / bundle.TOP
-    for name, content in bundle.contents(lab.PROJECT).items():
+    for name, content in bundle.contents(ROOT).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     with lab.running(folder, PYTHONPATH=str(folder), **SMALL) as address:
@@ -52,7 +53,7 @@ def test_a_terminal_knows_the_command_of_the_course(student):
         kind, said = json.loads(shell.recv())
         shown += said if kind == "stdout" else ""
     shell.close()
-    assert str(lab.PROGRAMS / "course") in shown
+    assert str(PROGRAMS / "course") in shown
 
 
 def test_run_all_shows_every_figure_and_stops_nowhere(chromium, student):
@@ -70,7 +71,7 @@ def test_run_all_shows_every_figure_and_stops_nowhere(chromium, student):
         ".filter(image => image.complete && image.naturalWidth > 0).length === count",
         arg=figures,
     )
-    explorers = (lab.PROJECT / OPENED).read_text("utf-8").count("explorer.explore(")
+    explorers = (ROOT / OPENED).read_text("utf-8").count("explorer.explore(")
     assert page.locator(".vae-explorer[data-ready]").count() == explorers
     # Of widgets a notebook that is opened again without its kernel shows errors: bars are none.
     assert sum(WIDGET_MIME in output.get("data", {}) for output in outputs) == explorers

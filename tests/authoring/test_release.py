@@ -9,11 +9,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import faked
 import pytest
 from cells import KERNEL, graded_cell
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
 from programs import ROOT, run
@@ -226,7 +226,7 @@ def test_nbgrader_s_own_command_that_fails_leaves_the_former_release(small):
 def test_what_is_released_in_a_fresh_clone_is_entered_by_nbgrader_s_own_command(small):
     (small / "gradebook.db").unlink()
     assert generated(small, force=False)["success"]
-    with Gradebook(f"sqlite:///{small / 'gradebook.db'}", "vae-course") as book:
+    with faked.book(small) as book:
         assert [notebook.name for notebook in book.find_assignment(ONE.parent.name).notebooks] == ["one"]
 
 
@@ -243,7 +243,7 @@ def handed_in(small: Path, *cells: NotebookNode) -> None:
     """The first section with a graded cell of one point, and a submission of it; then with these cells."""
     write(small, ONE, shown("1 + 1", id="c"), graded("assert True", 1))
     release.build(small)
-    with Gradebook(f"sqlite:///{small / 'gradebook.db'}", "vae-course") as book:
+    with faked.book(small) as book:
         book.add_student("ada")
         book.add_submission(ONE.parent.name, "ada")
     write(small, ONE, shown("1 + 1", id="c"), *cells)
@@ -260,7 +260,7 @@ def test_a_new_exercise_is_released_and_left_to_a_regrade_of_everybody(small):
     handed_in(small, graded("assert True", 1), graded("assert 2", 2, "another"))
     (sentence,) = release.build(small)
     assert "(one, another: 2, new): `course build`, then `course regrade 01-one`" in sentence
-    with Gradebook(f"sqlite:///{small / 'gradebook.db'}", "vae-course") as book:
+    with faked.book(small) as book:
         release.make_room(book, "01-one", {"one": notebooks.read(small / "notebooks" / ONE)})
         release.enter("01-one", release.settings(small))
         book.db.expire_all()
@@ -274,7 +274,7 @@ def test_other_points_are_released_and_left_to_a_regrade_of_everybody(small):
     handed_in(small, graded("assert True", 5))
     (sentence,) = release.build(small)
     assert "(one, same: 5, before 1): `course build`, then `course regrade 01-one`" in sentence
-    with Gradebook(f"sqlite:///{small / 'gradebook.db'}", "vae-course") as book:
+    with faked.book(small) as book:
         assert book.find_grade_cell("same", "one", "01-one").max_score == 1
     assert '"points": 5' in (small / "notebooks" / ONE).read_text()
     assert "regrade 01-one" in str(generated(small, force=True))

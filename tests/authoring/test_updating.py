@@ -21,7 +21,7 @@ ANSWER, CHECK = "gaussian-kl", "gaussian-kl-check"
 def mine() -> NotebookNode:
     """What was handed out, with an answer, a cell of one's own and a changed text."""
     found = copy.deepcopy(BASE)
-    by_grade_id(found)[ANSWER].source = "def gaussian_kl(mu, logvar): return 'mine'"
+    by_id(found)[ANSWER].source = "def gaussian_kl(mu, logvar): return 'mine'"
     found.cells.insert(5, nbformat.v4.new_code_cell("print('my own')"))
     return found
 
@@ -31,9 +31,8 @@ def new() -> NotebookNode:
     return copy.deepcopy(BASE)
 
 
-def by_grade_id(notebook: NotebookNode) -> dict[str, NotebookNode]:
-    graded = [cell for cell in notebook.cells if "nbgrader" in cell.metadata]
-    return {cell.metadata.nbgrader.grade_id: cell for cell in graded}
+def by_id(notebook: NotebookNode) -> dict[str, NotebookNode]:
+    return {cell.id: cell for cell in notebook.cells}
 
 
 def sources(notebook: NotebookNode) -> list[str]:
@@ -48,14 +47,14 @@ def test_what_the_teacher_changed_comes_in_and_what_the_student_wrote_stays(mine
 
 
 def test_a_check_is_the_teachers_whoever_changed_it(mine, new):
-    by_grade_id(mine)[CHECK].source = "print(3)"
-    by_grade_id(new)[CHECK].source = "check('gaussian_kl')  # anew"
+    by_id(mine)[CHECK].source = "print(3)"
+    by_id(new)[CHECK].source = "check('gaussian_kl')  # anew"
     assert updating.merge(BASE, mine, new) == 0
-    assert by_grade_id(mine)[CHECK].source == "check('gaussian_kl')  # anew"
+    assert by_id(mine)[CHECK].source == "check('gaussian_kl')  # anew"
 
 
 def test_where_both_changed_an_answer_the_students_stays_and_the_teachers_stands_below(mine, new):
-    by_grade_id(new)[ANSWER].source = "def gaussian_kl(mu, logvar, prior): ..."
+    by_id(new)[ANSWER].source = "def gaussian_kl(mu, logvar, prior): ..."
     assert updating.merge(BASE, mine, new) == 1
     place = sources(mine).index("def gaussian_kl(mu, logvar): return 'mine'")
     assert "def gaussian_kl(mu, logvar, prior): ..." in mine.cells[place + 1].source
@@ -71,24 +70,24 @@ def test_new_cells_stand_where_the_teacher_put_them(mine, new):
 
 def test_what_the_teacher_took_out_goes_unless_the_student_changed_it(mine, new):
     gone = new.cells.pop(3)
-    new.cells = [cell for cell in new.cells if cell.metadata.get("nbgrader", {}).get("grade_id") != ANSWER]
+    new.cells = [cell for cell in new.cells if cell.id != ANSWER]
     updating.merge(BASE, mine, new)
     assert gone.source not in sources(mine)
     assert "def gaussian_kl(mu, logvar): return 'mine'" in sources(mine)
 
 
 def test_points_follow_the_new_edition(mine, new):
-    by_grade_id(new)[CHECK].metadata.nbgrader.points = 7
+    by_id(new)[CHECK].metadata.nbgrader.points = 7
     updating.merge(BASE, mine, new)
-    assert by_grade_id(mine)[CHECK].metadata.nbgrader.points == 7
+    assert by_id(mine)[CHECK].metadata.nbgrader.points == 7
 
 
 def test_a_cell_that_the_student_deleted_comes_back_only_if_points_hang_on_it(mine, new):
     plain = mine.cells.pop(0).source
-    mine.cells.remove(by_grade_id(mine)[CHECK])
+    mine.cells.remove(by_id(mine)[CHECK])
     updating.merge(BASE, mine, new)
     assert plain not in sources(mine)
-    assert CHECK in by_grade_id(mine)
+    assert CHECK in by_id(mine)
 
 
 # --- folders and archives ---------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import faked
+import jobs
 import pytest
 from faked import ASSIGNMENT, AUTOMATIC, BY_HAND, RULES, hand_in, hand_in_class
 from sqlalchemy import event
@@ -28,12 +29,6 @@ from courseware.grading.work import Job, Result, Rules
 
 IN_TIME, LATE = "2030-01-01 10:00:00 UTC", "2030-01-03 10:00:00 UTC"
 RELEASING = ("timestamp.txt", "submission_secret.txt")  # what nbgrader's release_feedback reads
-
-
-@pytest.fixture(scope="session")
-def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A course in which nothing is handed in yet; only copies of it are used."""
-    return faked.make_course(tmp_path_factory.mktemp("released") / "course")
 
 
 @pytest.fixture
@@ -421,7 +416,7 @@ def test_a_gradebook_made_anew_leaves_the_release_as_it_is(graded):
 def test_a_submission_that_costs_its_workers_alone_is_not_graded(class_of_16, undisturbed, forks):
     hand_in(class_of_16, "zoe", faked.LOSES_ITS_WORKER)
     course = batch.Course(class_of_16)
-    with faked.two_workers() as crew:
+    with jobs.two_workers() as crew:
         faked.run(class_of_16, crew)
     assert faked.entries(class_of_16) == faked.entries(undisturbed)
     found = summary.of(batch.results(course, ASSIGNMENT), "", {}, course.students(ASSIGNMENT))

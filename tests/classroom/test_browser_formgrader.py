@@ -9,9 +9,8 @@ import faked
 import lab
 import nbformat
 import pytest
-from programs import call
-
-from courseware.grading.kernel import sandbox
+from cells import UNSAFE
+from programs import ROOT, call, configure
 
 ASSIGNMENT = "02-theory"  # the cheapest to run
 BY_PROGRAM, BY_HAND = 12, 4  # points of it
@@ -24,13 +23,8 @@ class Formgrader:
         self.chromium, self.address = chromium, address
         self.asked: list[str] = []
         self.errors: list[str] = []
-        self.page = chromium.new_context(viewport={"width": 1300, "height": 1000}).new_page()
-        self.page.set_default_timeout(600_000)
+        self.page = lab.loaded(chromium, f"{address}/lab", "nbgrader:open-formgrader", self.asked)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(f"{address}/lab?token=T")
-        self.page.wait_for_function("window.jupyterapp?.commands.hasCommand('nbgrader:open-formgrader')")
-        self.page.evaluate("jupyterapp.restored.then(() => null)")
         self.page.get_by_role("menuitem", name="Nbgrader").click()
         self.page.get_by_role("menuitem", name="Formgrader", exact=True).click()
         self.frame = self.page.frame_locator("#formgrader-iframe iframe")
@@ -77,11 +71,10 @@ class Formgrader:
 def course(tmp_path: Path) -> Path:
     """An instructor's folder with one assignment, and an exchange."""
     root, exchange = tmp_path / "course", tmp_path / "exchange"
-    shutil.copytree(lab.PROJECT / "solutions" / ASSIGNMENT, root / "solutions" / ASSIGNMENT)
+    shutil.copytree(ROOT / "solutions" / ASSIGNMENT, root / "solutions" / ASSIGNMENT)
     exchange.mkdir()
     exchange.chmod(0o2775)
-    own = f"\nc.Exchange.root = {str(exchange)!r}\nc.Probe.unsafe = {bool(sandbox.missing())}\n"
-    (root / "nbgrader_config.py").write_text((lab.PROJECT / "nbgrader_config.py").read_text("utf-8") + own)
+    configure(root, f"c.Exchange.root = {str(exchange)!r}", f"c.Probe.unsafe = {UNSAFE}")
     return root
 
 
@@ -131,9 +124,9 @@ A, X = "- **a, +1.5:** You say why: $x > 0$.", "- **x, −0.5:** Which one?"
 
 
 @pytest.fixture
-def pile(tmp_path: Path) -> Path:
+def pile(released: Path, tmp_path: Path) -> Path:
     """A course in which three have answered a question with a rubric, and one has been told something."""
-    root = faked.make_course(tmp_path / "course")
+    root = shutil.copytree(released, tmp_path / "course")
     faked.set_rubric(root, A, X, "- **z, 0:** Begin anew.")
     for student in ("ada", "bob", "eve"):
         faked.hand_in(root, student)

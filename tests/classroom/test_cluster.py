@@ -16,7 +16,7 @@ import jobs
 import psutil
 import pytest
 from cells import SECTIONS
-from programs import PATH, ROOT
+from programs import PATH, ROOT, free_ports
 
 from course_utils.settings import CourseError
 from courseware.classroom import batch, pool
@@ -62,9 +62,7 @@ def dask(*arguments: str) -> subprocess.Popen:
 
 @contextmanager
 def started(folder: Path, *options: str, scheme: str = "tcp") -> Iterator[Cluster]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     address = f"{scheme}://127.0.0.1:{port}"
     places = ["--host", f"{scheme}://127.0.0.1", "--port", str(port)]
     scheduler = dask("scheduler", *places, "--no-dashboard", *options)
@@ -87,8 +85,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="module")
-def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = faked.make_course(tmp_path_factory.mktemp("class") / "course")
+def course(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = shutil.copytree(released, tmp_path_factory.mktemp("class") / "course")
     faked.hand_in_class(root, 20)
     return root
 

@@ -19,8 +19,8 @@ LATE = "2030-01-03 10:00:00 UTC"
 
 
 @pytest.fixture(scope="module")
-def graded_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = faked.make_course(tmp_path_factory.mktemp("graded") / "course")
+def graded_once(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = shutil.copytree(released, tmp_path_factory.mktemp("graded") / "course")
     for student in ("ada", "bob"):
         hand_in(root, student)
     (root / "submitted" / "ada" / ASSIGNMENT / "submission_secret.txt").write_text("of ada's")

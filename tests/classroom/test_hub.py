@@ -24,12 +24,11 @@ import hubs
 import pytest
 from click.testing import CliRunner, Result
 from hubs import Person
-from programs import PATH, ROOT, call
+from programs import PATH, ROOT, call, configure
 from traitlets.config import PyFileConfigLoader
 
 from courseware import cli
 from courseware.classroom import hub
-from courseware.grading.kernel import sandbox
 
 # --- files ----------------------------------------------------------------------------------------------
 
@@ -172,7 +171,6 @@ def test_the_littlest_jupyterhub_reads_its_part_from_its_own_folder(home, tmp_pa
 COURSE_ID, ASSIGNMENT = "vae-course", "02-theory"
 NOTEBOOK = f"{ASSIGNMENT}/theory.ipynb"
 GRADER, STUDENTS, INSTRUCTORS = "hub-grader", ("hub-ada", "hub-bob"), ("grace", "emmy")
-LEFT_OUT = {".git", ".venv", "build", "data", "submitted", "autograded", "feedback", "gradebook.db"}
 
 
 class Class(NamedTuple):
@@ -185,23 +183,14 @@ class Class(NamedTuple):
     bob: Person
 
 
-def clone(folder: Path) -> None:
-    """The course with the beginning of section 2: the rest would only take time."""
-    shutil.copytree(ROOT, folder, ignore=lambda of, names: LEFT_OUT if Path(of) == ROOT else {"__pycache__"})
-    for edition in ("solutions", "notebooks"):
-        kept = cells.shortened(ROOT / edition / NOTEBOOK, "gaussian-kl-check", "derivation")
-        (folder / edition / NOTEBOOK).write_text(json.dumps(kept), encoding="utf-8")
-    with (folder / "nbgrader_config.py").open("a", encoding="utf-8") as config:
-        config.write(f"\nc.Probe.unsafe = {bool(sandbox.missing())}\n")
-
-
 @pytest.fixture(scope="module")
 def classroom() -> Iterator[Class]:
     """Accounts, a course, `course hub`, and the hub, with the servers of students and grader started."""
     with tempfile.TemporaryDirectory() as place, hubs.made((GRADER, *STUDENTS), Path(place)):
         top = Path(place)
         top.chmod(0o755)
-        clone(top / GRADER / COURSE_ID)
+        cells.clone(top / GRADER / COURSE_ID)
+        configure(top / GRADER / COURSE_ID, f"c.Probe.unsafe = {cells.UNSAFE}")
         for name in (GRADER, *STUDENTS):
             subprocess.run(["chown", "-R", f"{name}:", top / name], check=True)
         course = ["--course", str(top / GRADER / COURSE_ID)]

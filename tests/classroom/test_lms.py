@@ -40,9 +40,9 @@ MOODLE = (
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A course of which ada, bob and eve have handed in an assignment, and zoe has not."""
-    root = faked.make_course(tmp_path_factory.mktemp("made") / "course")
+    root = shutil.copytree(released, tmp_path_factory.mktemp("made") / "course")
     (root / "class.csv").write_text(CLASS, encoding="utf-8")
     with gradebook.opened(batch.Course(root), []) as book:
         students.enter(book, root / "class.csv")

@@ -18,7 +18,6 @@ from nbformat import NotebookNode
 from programs import PROGRAMS, ROOT, call, run
 
 from course_utils.checks.judges import EXERCISES
-from course_utils.checks.judges.core import Exercise
 from courseware.authoring import release
 from courseware.classroom import batch
 from courseware.grading.kernel import sandbox
@@ -69,21 +68,20 @@ def lesson() -> NotebookNode:
     return nb
 
 
-def asked() -> list[Exercise]:
-    """The exercises in it."""
-    return [EXERCISES[name] for cell in lesson().cells if (name := asked_of(cell))]
+def due() -> dict[str, float]:
+    """What the two are to score in it."""
+    return {
+        "ada": sum(EXERCISES[name].points for cell in lesson().cells if (name := asked_of(cell))),
+        "bob": 0,
+    }
 
 
 def hand_in(root: Path, student: str, folder: Path) -> None:
     shutil.copytree(folder, root / "submitted" / student / folder.name)
 
 
-def scores(root: Path) -> dict[str, float]:
-    return {student: entry["score"] for student, entry in faked.entries(root, ONE.folder).items()}
-
-
 def test_a_solution_scores_all_points_that_are_graded_by_program_and_a_stub_none(course):
-    assert scores(course) == {"ada": sum(exercise.points for exercise in asked()), "bob": 0}
+    assert faked.scores(course, ONE.folder) == due()
 
 
 @pytest.mark.slow
@@ -123,7 +121,7 @@ def test_the_same_cells_score_under_nbgrader_s_own_configuration(tmp_path):
     """One section, without this course's preprocessors: the verdict is then the student's process's own."""
     released(tmp_path, STOCK)
     call(tmp_path, "nbgrader", "autograde", ONE.folder)
-    assert scores(tmp_path) == {"ada": sum(exercise.points for exercise in asked()), "bob": 0}
+    assert faked.scores(tmp_path, ONE.folder) == due()
 
 
 def test_results_say_their_seed_which_is_the_submission_s_own_and_whether_they_come_from_the_sandbox(course):

@@ -51,10 +51,10 @@ def url(server: str) -> str:
     return server.format(name="grades")
 
 
-def test_a_class_has_the_same_grades_in_postgresql(url, tmp_path):
+def test_a_class_has_the_same_grades_in_postgresql(url, released, tmp_path):
     roots = [
         faked.make_course(tmp_path / "postgres", f'c.CourseDirectory.db_url = "{url}"'),
-        faked.make_course(tmp_path / "sqlite"),
+        shutil.copytree(released, tmp_path / "sqlite"),
     ]
     for root in roots:
         faked.hand_in_class(root, 12)
@@ -65,8 +65,8 @@ def test_a_class_has_the_same_grades_in_postgresql(url, tmp_path):
     assert faked.graded_now(roots[0]) == []
 
 
-def test_a_server_that_does_not_answer_is_one_sentence(tmp_path):
-    root = faked.make_course(tmp_path / "course")
+def test_a_server_that_does_not_answer_is_one_sentence(released, tmp_path):
+    root = shutil.copytree(released, tmp_path / "course")
     nowhere = f"postgresql+psycopg://nobody@/grades?host={tmp_path}"
     faked.configure(root, f'c.CourseDirectory.db_url = "{nowhere}"')
     faked.hand_in(root, "ada")

@@ -17,8 +17,8 @@ A, X = "- **a, +1.5:** You say why.", "- **x, −0.5:** Which one?"
 
 
 @pytest.fixture(scope="module")
-def graded_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = faked.make_course(tmp_path_factory.mktemp("graded") / "course")
+def graded_once(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = shutil.copytree(released, tmp_path_factory.mktemp("graded") / "course")
     for student in STUDENTS:
         faked.hand_in(root, student)
     faked.run(root)

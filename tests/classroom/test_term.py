@@ -3,11 +3,9 @@
 The lines are those of the document, called one after the other.
 """
 
-import json
 import os
 import pwd
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,16 +15,13 @@ import cells
 import faked
 import pytest
 from people import MARKS, STUDENTS, TEACHER, Person, share
-
-from courseware.grading.kernel import sandbox
+from programs import ROOT, configure
 
 pytestmark = MARKS
 
-ROOT = Path(__file__).parents[2]
 ASSIGNMENT = "02-theory"
 NOTEBOOK = Path(ASSIGNMENT, "theory.ipynb")
 BY_PROGRAM, BY_HAND = 3.0, 4.0  # of the first exercise and the derivation: the rest would only take time
-LEFT_OUT = (".git", ".venv", "build", "data", "submitted", "autograded", "feedback", "__pycache__", "*.db")
 
 
 class Term(NamedTuple):
@@ -37,7 +32,7 @@ class Term(NamedTuple):
 
     def act(self, lines: list[tuple[str, str]]) -> None:
         """Call the lines of (role, command); a student's, every student does."""
-        grading, unsafe = f"course grade {ASSIGNMENT}", " --unsafe" * bool(sandbox.missing())
+        grading, unsafe = f"course grade {ASSIGNMENT}", " --unsafe" * cells.UNSAFE
         for role, line in lines:
             for one in (self.teacher,) if role == "teacher" else self.students:
                 one.call(line.replace(grading, f"{grading}{unsafe}"))
@@ -70,17 +65,11 @@ def term() -> Iterator[Term]:
         people = [Person(name, top / name) for name in (TEACHER, *STUDENTS)]
         exchange = top / "exchange"
         share(exchange)
-        own = f"\nc.Exchange.root = {str(exchange)!r}\nc.Probe.unsafe = {bool(sandbox.missing())}\n"
+        cells.clone(people[0].folder)
         for person in people:
-            if person.name == TEACHER:
-                shutil.copytree(ROOT, person.folder, ignore=shutil.ignore_patterns(*LEFT_OUT))
-                for edition in ("solutions", "notebooks"):
-                    kept = cells.shortened(ROOT / edition / NOTEBOOK, "gaussian-kl-check", "derivation")
-                    (person.folder / edition / NOTEBOOK).write_text(json.dumps(kept), encoding="utf-8")
-            else:
-                person.folder.mkdir()
-            config = (ROOT / "nbgrader_config.py").read_text("utf-8") + own
-            (person.folder / "nbgrader_config.py").write_text(config, encoding="utf-8")
+            person.folder.mkdir(exist_ok=True)
+            settings = f"c.Exchange.root = {str(exchange)!r}", f"c.Probe.unsafe = {cells.UNSAFE}"
+            configure(person.folder, *settings)
             account = pwd.getpwnam(person.name)
             for path in (person.folder, *person.folder.rglob("*")):
                 os.chown(path, account.pw_uid, account.pw_gid)

@@ -20,16 +20,16 @@ from pathlib import Path
 from typing import Any
 
 import attacks
+import faked
 import nbformat
 import pytest
 from attacks import ATTACKS, CANARY, FILES, SLEEP
-from nbgrader.api import Gradebook
+from programs import ROOT
 
 from courseware.authoring import release
 from courseware.classroom import batch, pool, summary
 from courseware.grading.work import Result, Rules
 
-ROOT = Path(__file__).parents[2]
 ASSIGNMENT = "02-theory"
 WORKERS = 3
 pytestmark = [pytest.mark.sandbox, pytest.mark.slow]
@@ -60,7 +60,7 @@ def graded(tmp_path_factory) -> Iterator[Class]:
     root = tmp_path_factory.mktemp("class")
     shutil.copy(ROOT / "nbgrader_config.py", root)
     perfect = nbformat.read(ROOT / "solutions" / ASSIGNMENT / "theory.ipynb", as_version=4)
-    names = [cell.metadata.get("nbgrader", {}).get("grade_id") for cell in perfect.cells]
+    names = [cell.id for cell in perfect.cells]
     # Two exercises: the first is attacked, the second is solved.
     perfect.cells = perfect.cells[: names.index("reparameterize-check") + 1]
     wrong = with_answer(perfect, attacks.WRONG)
@@ -105,10 +105,8 @@ def graded(tmp_path_factory) -> Iterator[Class]:
         )
         for name in results
     }
-    with Gradebook(f"sqlite:///{root / 'gradebook.db'}", "vae-course") as book:
-        entered = {one.student.id: one.score for one in book.assignment_submissions(ASSIGNMENT)}
     came = [came for server in servers if (came := what_came(server))]
-    yield Class(root, results, came, canaries, written, entered)
+    yield Class(root, results, came, canaries, written, faked.scores(root, ASSIGNMENT))
     for path in canaries:
         path.unlink()
     for server in servers:
@@ -118,7 +116,7 @@ def graded(tmp_path_factory) -> Iterator[Class]:
 def with_answer(notebook: Any, source: str) -> Any:
     """A copy of the notebook with this answer to its first exercise."""
     notebook = copy.deepcopy(notebook)
-    (cell,) = (c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade_id") == "gaussian-kl")
+    (cell,) = (cell for cell in notebook.cells if cell.id == "gaussian-kl")
     cell.source = source
     return notebook
 

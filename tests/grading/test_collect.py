@@ -5,12 +5,12 @@ import os
 import stat
 import zipfile
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from damages import zipped
 
 from courseware.grading.reasons import Fault, Reason, Refused
 from courseware.grading.submission import collect as collecting
@@ -45,14 +45,6 @@ def put(folder: Path, files: dict[str, bytes]) -> None:
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
-
-
-def zipped(files: dict[str, bytes], how: int = zipfile.ZIP_DEFLATED) -> bytes:
-    packed = BytesIO()
-    with zipfile.ZipFile(packed, "w", how) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return packed.getvalue()
 
 
 def reasons(submission: Submission) -> list[tuple[Reason, str]]:

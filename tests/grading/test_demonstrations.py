@@ -1,13 +1,13 @@
 """What grading leaves out: tagged demonstrations as they were released, unless one of them may matter."""
 
 import functools
-from pathlib import Path
 
 import nbformat
 import pytest
 import torch
 from cells import answer_cell, graded_cell
 from nbformat.v4 import new_code_cell, new_notebook
+from programs import ROOT
 
 from course_utils.checks.judges import EXERCISES
 from course_utils.checks.probes import observe
@@ -17,7 +17,6 @@ from courseware import sections
 from courseware.grading import preprocessors
 from courseware.grading.submission import demonstrations
 
-ROOT = Path(__file__).parents[2]
 NAMES = [str(lesson.path) for lesson in sections.lessons()]
 SETUP = "import torch\nfrom torch import nn\nfrom course_utils import data"
 STUB = "def gaussian_kl(mu, logvar):\n    raise NotImplementedError()"

@@ -6,12 +6,11 @@ None earns points on two exercises; where it earns any, a remark says why.
 
 import nbformat
 import pytest
-from cells import KERNEL, RIGHT_KL, answer_cell, graded_cell
+from cells import KERNEL, RIGHT_KL, answer_cell, grade_file, graded_cell
 from nbformat.v4 import new_code_cell, new_notebook
 
 from course_utils.checks.judges import EXERCISES
 from courseware.grading import work
-from courseware.grading.submission.collect import Submission
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.slow]
 
@@ -107,10 +106,7 @@ def graded(stubs: list, given: list, names: list[str]) -> work.Notebook:
         )
         for cells in (stubs, given)
     )
-    solved = released.replace("raise NotImplementedError()", "pass")
-    submission = Submission("mallory", "a", {"b": handed_in.encode()}, (), "", None)
-    job = work.Job(submission, {"b": released}, {"b": solved}, 7, work.Rules(cell_seconds=30))
-    return work.grade(job).notebooks["b"]
+    return grade_file(handed_in.encode(), released, released.replace("raise NotImplementedError()", "pass"))
 
 
 def forged(code: str) -> work.Notebook:

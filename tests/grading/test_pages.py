@@ -7,7 +7,6 @@ import re
 import shutil
 import time
 import types
-from pathlib import Path
 
 import nbformat
 import pytest
@@ -18,6 +17,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from nbgrader.api import Gradebook
 from nbgrader.converters import GenerateFeedback
 from nbgrader.server_extensions.formgrader.formgrader import FormgradeExtension
+from programs import ROOT
 
 from course_utils.checks.judges import EXERCISES, core
 from courseware import markup
@@ -27,7 +27,6 @@ from courseware.grading.reasons import Fault, Reason
 from courseware.grading.submission import pictures
 from courseware.grading.submission.repair import shown_in
 
-ROOT = Path(__file__).parents[2]
 ACTIVE = ["script", "iframe", "object", "embed", "link", "meta", "base", "form", "style", "svg", "input"]
 FETCHED = ["src", "srcset", "poster", "data", "background", "action", "formaction", "xlink:href"]
 

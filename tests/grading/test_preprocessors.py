@@ -6,7 +6,6 @@ import html
 import importlib
 import re
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -32,8 +31,6 @@ from courseware.grading.preprocessors import Probe, asked_of, seed_of
 from courseware.grading.reasons import Fault, Reason
 from courseware.grading.submission import own_work
 from courseware.grading.submission.collect import Submission
-
-ROOT = Path(__file__).parents[2]
 
 
 def judged(*bundles: Any, above: NotebookNode | None = None) -> NotebookNode:

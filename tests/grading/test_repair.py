@@ -6,7 +6,6 @@ import json
 import pstats
 import random
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +15,7 @@ from cells import png
 from nbformat import NotebookNode
 from nbgrader.nbgraderformat import MetadataValidator
 from nbgrader.utils import compute_checksum, is_locked, is_solution
+from programs import ROOT
 
 from courseware import sections
 from courseware.grading.reasons import Fault, Reason
@@ -23,7 +23,6 @@ from courseware.grading.submission import demonstrations, own_work
 from courseware.grading.submission.repair import repair
 from courseware.notebooks import plain
 
-ROOT = Path(__file__).parents[2]
 by_lesson = pytest.mark.parametrize("lesson", sections.lessons(), ids=lambda lesson: lesson.name)
 
 SOLUTION = ROOT / "solutions/07-exercises/latent_dimension.ipynb"

@@ -19,13 +19,13 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
+from programs import ROOT
 
 from course_utils.settings import CourseError
 from courseware.grading.kernel import forked, messages, sandbox, seccomp
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 needs_sandbox = pytest.mark.sandbox
 
 

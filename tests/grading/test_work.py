@@ -2,11 +2,8 @@
 
 import nbformat
 import pytest
-from cells import KERNEL, answer_cell, graded_cell
+from cells import KERNEL, answer_cell, grade_file, graded_cell
 from nbformat.v4 import new_notebook
-
-from courseware.grading import work
-from courseware.grading.submission.collect import Submission
 
 STUB = "def half(x):\n    raise NotImplementedError()"
 
@@ -20,10 +17,7 @@ def score(answer: str, handed_in: bytes | None = None) -> float | None:
         return nbformat.writes(new_notebook(cells=cells, metadata={"kernelspec": KERNEL}))
 
     given = notebook(answer).encode() if handed_in is None else handed_in
-    submission = Submission("ada", "a", {"b": given}, (), "", None)
-    rules = work.Rules(cell_seconds=30)
-    job = work.Job(submission, {"b": notebook(STUB)}, {"b": notebook("half = abs")}, 7, rules)
-    return work.grade(job).notebooks["b"].scores["half-check"]
+    return grade_file(given, notebook(STUB), notebook("half = abs")).scores["half-check"]
 
 
 @pytest.mark.sandbox
