@@ -195,7 +195,7 @@ def classroom() -> Iterator[Class]:
             subprocess.run(["chown", "-R", f"{name}:", top / name], check=True)
         course = ["--course", str(top / GRADER / COURSE_ID)]
         words = ["hub", *INSTRUCTORS, "--folder", str(top / "srv"), *course, "--write"]
-        clone(top / "own")  # which nobody but root can change
+        cells.clone(top / "own", short=False)  # which nobody but root can change
         call(top / "own", sys.executable, "-m", "courseware.cli", *words)
         snippet = top / "srv" / "jupyterhub_config.py"
         with hubs.running(top, snippet, (*INSTRUCTORS, *STUDENTS)) as people:
