@@ -1063,6 +1063,12 @@ WRONG_BOUNDS += edited(
             "log_w[0] + (log_w - log_w[0]).exp().sum(0).log()",
             "not the first",
         ),
+        (
+            "the mean log-weight taken out",
+            "torch.logsumexp(log_w, dim=0)",
+            "log_w.mean(0) + (log_w - log_w.mean(0)).exp().sum(0).log()",
+            "take each image's largest weight out",
+        ),
     ],
 )
 

@@ -587,4 +587,17 @@ def conv_sizes(layers, size):
     )
 ]
 
+WRONG_SIZES += edited(
+    "conv_sizes",
+    SIZES,
+    [
+        (
+            "the padding that keeps sizes",
+            "padding in layers:",
+            "_ in layers:\n        padding = (kernel - 1) // 2",
+            "worked out",
+        )
+    ],
+)
+
 WRONG = WRONG_SIZES + WRONG_DECODERS + WRONG_MAPS

@@ -761,6 +761,40 @@ WRONG_LOSSES += edited(
         ),
     ],
 )
+WRONG_LOSSES += edited(
+    "beta_loss",
+    LOSS,
+    [("twice the KL, averaged", "beta * kl.sum(1)", "beta * 2 * kl.mean(1)", "and its 1/2 is missing")],
+)
+WRONG_RISES += edited(
+    "warm_up",
+    RISE,
+    [
+        ("twice as steep as to 1", "t / share", "2 * t if t < share else 1", "times t; top / share is"),
+        ("an S-curve", "min(1.0, t / share)", "(u := min(1.0, t / share)) * u * (3 - 2 * u)", "an S-curve"),
+    ],
+)
+WRONG_GAPS += edited(
+    "mutual_information_gap",
+    GAP,
+    [
+        (
+            "the best so far lost",
+            "ranked = known.sort(descending=True).values",
+            "ranked = [torch.zeros(()), torch.zeros(())]\n"
+            "        for one in known:\n"
+            "            place = 0 if one > ranked[0] else 1\n"
+            "            ranked[place] = torch.maximum(ranked[place], one)",
+            "The best so far is lost",
+        ),
+        (
+            "the geometric mean of both entropies",
+            "known = torch.stack([information(c, v)",
+            "known = entropy(shares(v)).sqrt() * torch.stack([information(c, v) / entropy(shares(c)).sqrt()",
+            "the root of both entropies",
+        ),
+    ],
+)
 
 RIGHT = LOSSES + RISES + GAPS
 WRONG = WRONG_LOSSES + WRONG_RISES + WRONG_GAPS

@@ -1230,5 +1230,53 @@ WRONG_RACES += edited(
         ("2,000 images", "len(images)", "2000", "With 256 images: "),
     ],
 )
+WRONG_REQUESTS += edited(
+    "request_digits",
+    REQUEST,
+    [
+        (
+            "numbers repeated",
+            "(len(labels), dim=0)",
+            "(len(labels)).view(-1, z.shape[1])",
+            "Single numbers of z",
+        )
+    ],
+)
+WRONG_COUNTS += edited(
+    "count_active",
+    COUNT,
+    [
+        (
+            "a robust spread",
+            "mu.var(0)",
+            "(1.4826 * (mu - mu.median(0).values).abs().median(0).values) ** 2",
+            "squared median distance",
+        ),
+    ],
+)
+WRONG_MEANS += edited(
+    "posterior_means",
+    MEANS,
+    [
+        (
+            "the mode put back in the loop",
+            "    model.train(was",
+            "            model.train(was",
+            "in training mode later",
+        )
+    ],
+)
+WRONG_MATRICES += edited(
+    "confusion",
+    MATRIX,
+    [
+        (
+            "classes that are true somewhere",
+            "return counts",
+            "return counts * torch.isin(torch.arange(num_classes), true)",
+            "predicted and never true",
+        ),
+    ],
+)
 
 WRONG = WRONG_CVAES + WRONG_REQUESTS + WRONG_COUNTS + WRONG_MEANS + WRONG_MATRICES + WRONG_RACES

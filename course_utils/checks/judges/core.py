@@ -195,7 +195,8 @@ def _report(exercise: Exercise, seed: int, evidence: Evidence, findings: list[Fi
 def _steady(evidence: Evidence, seed: int, findings: list[Finding], hints: list[str]) -> Finding:
     """A sixth of every exercise: an answer leaves all as it was, and called again it gives the same.
 
-    An answer of which nothing else holds has not shown that; a complaint said elsewhere costs nothing here.
+    An answer of which nothing else holds has not shown that; a complaint said elsewhere costs nothing here,
+    and beside any other it says little that nothing was seen.
     """
     claim = "called again it does the same, and it leaves what it is given and torch's switches as they were"
     weight = sum(finding.weight for finding in findings) / 5
@@ -204,7 +205,12 @@ def _steady(evidence: Evidence, seed: int, findings: list[Finding], hints: list[
     shown = any(one.holds for one in findings)
     if said and shown:
         return replace(finding, holds=True, claim="called again, beside what is said above", follows=True)
-    return replace(finding, holds=finding.holds and shown, hint=finding.hint or UNSHOWN * (not shown))
+    return replace(
+        finding,
+        holds=finding.holds and shown,
+        hint=finding.hint or UNSHOWN * (not shown),
+        follows=finding.holds and not all(one.holds for one in findings),
+    )
 
 
 # --- for judges -------------------------------------------------------------------------------------

@@ -42,6 +42,7 @@ def factors(sizes: Sizes) -> dict[str, float]:
     }
     if d := sizes.get("latent dimensions"):
         known["is a mean over latent dimensions: sum over them"] = 1 / d
+        known["is a mean over latent dimensions, and its 1/2 is missing"] = 2 / d
         known["is a mean over latent dimensions and a sum over images: it is the other way round"] = n / d
     if pixels := sizes.get("pixels"):
         known["is a mean over pixels: sum over them"] = 1 / pixels

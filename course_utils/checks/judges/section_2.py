@@ -79,8 +79,11 @@ def judge_reparameterize(seed: int, evidence: Evidence) -> list[Finding]:
     and a product, which have gradients. Drawing itself has none."""
     looks = probes.sample_looks(seed)
     table = Table.of(probes.sample_looks, seed, _samples, _sizes, terms=_sample_terms)
-    claim = "with eps given, z = mu + sigma * eps, also where eps is 0 and where gradients are off"
-    (given,) = table.judge(evidence, Property(f"{claim}; gradients pass to mu and logvar", 3, list(looks)))
+    claim = (
+        "with eps given, z = mu + sigma * eps, also where eps is 0 and where gradients are off; "
+        "gradients pass to mu and logvar, also without eps"
+    )
+    (given,) = table.judge(evidence, Property(claim, 3, list(looks)))
     still = problem_with(evidence, "zero") or close(evidence["zero"], looks["zero"][0].numpy(), 1e-4)
     if given.hint == AGAIN and not still:
         noisy = "Where `eps` is 0 it is not mu, nor twice the same: is there other noise than `eps`?"
@@ -123,24 +126,21 @@ CUT_OFF = "No gradient arrives: is the sample detached, or drawn by `sample` or 
 
 
 def _gradient_hint(evidence: Evidence, mu: Tensor, logvar: Tensor, eps: Tensor) -> str:
-    """'' where dz/dmu is 1 and dz/dlogvar is sigma * eps / 2, without eps (z - mu) / 2."""
-    if problem := problem_with(evidence, "gradients"):
-        return problem
-    z, own_z = (sample[0] for sample in evidence["gradients"])
-    ones, by_noise = np.ones_like(z), (eps * (logvar / 2).exp() / 2).numpy()
-    by_sample, by_own = (z - mu.numpy()) / 2, (own_z - mu.numpy()) / 2
-    asked = (("", (by_noise, by_sample)), ("Without eps: ", (by_own,)))
-    for (where, rights), (_, *found) in zip(asked, evidence["gradients"], strict=True):
-        if not any(close(np.stack(found), [ones, by_logvar], 1e-4) for by_logvar in rights):
-            return (
-                where
-                + {
-                    (False, False): CUT_OFF,
-                    (True, False): "Only mu gets a gradient: sigma or the noise term is detached.",
-                    (False, True): "Only logvar gets a gradient: the mean is missing or detached.",
-                    (True, True): "The gradients are not those of mu + sigma * eps.",
-                }[found[0].any(), found[1].any()]
-            )
+    """'' where dz/dmu is 1 and dz/dlogvar is sigma * eps / 2 or, with noise of its own, (z - mu) / 2."""
+    by_noise = (eps * (logvar / 2).exp() / 2).numpy()
+    for where, key, known in (("", "gradients", [by_noise]), ("Without eps: ", "own gradients", [])):
+        if problem := problem_with(evidence, key):
+            return where * (problem != problem_with(evidence, "drawn")) + problem
+        z, *found = evidence[key]
+        rights = [*known, (z - mu.numpy()) / 2]
+        if not any(close(np.stack(found), [np.ones_like(z), by_logvar], 1e-4) for by_logvar in rights):
+            missing = {
+                (False, False): CUT_OFF,
+                (True, False): "Only mu gets a gradient: sigma or the noise term is detached.",
+                (False, True): "Only logvar gets a gradient: the mean is missing or detached.",
+                (True, True): "The gradients are not those of mu + sigma * eps.",
+            }
+            return where + missing[found[0].any(), found[1].any()]
     return ""
 
 
@@ -315,11 +315,11 @@ def _bounds(log_w: Tensor) -> dict[str, Any]:
     return {
         "": bound,
         "exp(log_w) is 0 or infinite here: use torch.logsumexp.": without(torch.zeros(n)),
-        "exp(log_w) is infinite here: take the largest weight out, not the smallest.": without(
+        "An exponential is infinite here: take each image's largest weight out.": without(
             log_w.min(0).values
         ),
-        "exp(log_w) is infinite here: take the largest weight out, not the first.": without(log_w[0]),
-        "exp(log_w) is infinite here: take the largest weight out, not the last.": without(log_w[-1]),
+        "An exponential is infinite here: take the largest weight out, not the first.": without(log_w[0]),
+        "An exponential is infinite here: take the largest weight out, not the last.": without(log_w[-1]),
         "Only the first two samples count: all K enter the mean.": log_w[:2].logsumexp(0)
         - math.log(min(k, 2)),
         "The sum starts from a log-weight of 0, a weight of 1: nothing weighs exp(-infinity).": (

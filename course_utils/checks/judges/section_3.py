@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from course_utils.checks.judges import gradients, layers, losses, noise
-from course_utils.checks.judges.core import Exercise, Finding, close, is_fact, problem_with, unless
+from course_utils.checks.judges.core import COUNTS, Exercise, Finding, close, is_fact, problem_with, unless
 from course_utils.checks.judges.diagnoser import Seen, told
 from course_utils.checks.judges.gaussians import EPSILONS, kls, posterior, wrong_kls
 from course_utils.checks.judges.looks import Property, Table
@@ -166,8 +166,8 @@ def judge_vae_train_step(seed: int, evidence: Evidence) -> list[Finding]:
     model, x = probes.noisy(seed)
     sampler, shared = _noise(evidence, (" noisy0", " noisy1"), model, x)
     if not problem_with(evidence, "optimizer noisy") and evidence["optimizer noisy"][0] > 1:
-        often = f"Given {len(x)} images the optimizer steps several times: one update is asked for."
-        sampler = shared = often
+        sampler = f"Given {len(x)} images the optimizer steps several times: one update is asked for."
+        shared = f"{COUNTS} one step is taken."
     walk = gradients.Walk(
         evidence, lambda: probes.training_model(seed), *probes.training(seed), _losses(sampler)
     ).judged()

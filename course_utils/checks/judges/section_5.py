@@ -94,6 +94,9 @@ RULES: dict[str, tuple[Rule, Rule]] = {
     **{hint: (rule, _transposed) for hint, rule in CONV.items()},
     **{hint: (_convolved, rule) for hint, rule in TRANSPOSED.items()},
     **{f"The padding {words}. Both rules do so.": rules for words, rules in PADDED.items()},
+    "The padding is worked out from the kernel: use the one that is given.": (
+        _taking(lambda k, s, p: (k, s, (k - 1) // 2))
+    ),
     "The stride is left out.": _taking(lambda k, s, p: (k, 1, p)),
     "The stride is taken to be 2: use that of the layer.": _taking(lambda k, s, p: (k, 2, p)),
     "Kernel and stride are swapped: a layer is (kind, kernel, stride, padding).": _taking(

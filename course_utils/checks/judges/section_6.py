@@ -107,15 +107,19 @@ def judge_warm_up(seed: int, evidence: Evidence) -> list[Finding]:
     table = Table.of(probes.schedule_looks, seed, _schedules, tolerance=1e-5)
 
     def point(key: str) -> str:
-        """The first point of a curve that is wrong."""
+        """The first point of a curve that is wrong, and the slope where it rises in another straight line."""
         share, top, *times = looks[key]
-        right = table.formulas[key][""]
+        t, right = np.array(times), table.formulas[key][""]
         if problem_with(evidence, key) or evidence[key].shape != right.shape:
             return ""
-        for t, weight, expected in zip(times, evidence[key], right, strict=True):
-            if not np.isclose(weight, expected, 1e-5, 1e-5):
-                return f"With share = {share:.2f} and top = {top:.2f}, t = {t:.3g} gives {weight:.3g}."
-        return ""
+        weights = evidence[key]
+        first = int(np.argmin(np.isclose(weights, right, 1e-5, 1e-5)))  # not reached where all are right
+        said = f"With share = {share:.3g} and top = {top:.3g}, t = {t[first]:.3g} gives {weights[first]:.3g}."
+        rising = (t > 0) & (t < share) & (weights < top)
+        slopes = weights[rising] / t[rising]
+        if slopes.size < 3 or np.ptp(slopes) > 1e-4 * slopes.max():
+            return said
+        return f"{said} It rises by {slopes[0]:.3g} times t; top / share is {top / share:.3g}."
 
     claims = {
         "usual": ("it rises from 0 in a straight line to `top` at t = share, and stays there", 3),
@@ -157,6 +161,7 @@ def _schedules(share: float, top: float, *times: float) -> dict[str, np.ndarray]
             np.where(t > 0, float(top) ** done, 0)
         ),
         "It rises in a curve, a square: a straight line is asked for.": top * done**2,
+        "It rises in an S-curve: a straight line is asked for.": top * done**2 * (3 - 2 * done),
         "It rises in a curve, a root: a straight line is asked for.": top * done**0.5,
         "It rises in a curve, a cosine: a straight line is asked for.": top * (1 - np.cos(np.pi * done)) / 2,
         "It rises in a curve, a sine: a straight line is asked for.": top * np.sin(np.pi * done / 2),
@@ -281,6 +286,10 @@ def _scores(*given: Tensor) -> dict[str, Any]:
     apart = np.array([np.diff(np.unique([0, *column.round(9)]))[-1] for column in information.T])
     n, several = len(codes), len(ranked) > 2
     correlations = np.abs(np.corrcoef(codes.T, factors.T)[: codes.shape[1], codes.shape[1] :])
+    runner_up = np.zeros((2, len(entropy)))  # best and second, where what was best does not become the second
+    for row in information:
+        best_now, second_now = runner_up
+        runner_up = np.where(row > best_now, (row, second_now), (best_now, np.maximum(second_now, row)))
     taken: list[int] = []
     left = information.copy()
     for factor in left.T:
@@ -289,6 +298,7 @@ def _scores(*given: Tensor) -> dict[str, Any]:
     differences = {  # in nats, to be divided by the factor's entropy
         "A code is left out once it is the best of a factor: it may serve several factors.": _gaps(left),
         "Only the best code counts here: subtract the runner-up.": first,
+        "The best so far is lost when a better one comes: it is the second then.": np.subtract(*runner_up),
         "The mean is subtracted: subtract the second largest.": first - information.mean(0),
         "The mean of the other codes is subtracted: subtract the second largest.": first
         - ranked[:-1].mean(0),
@@ -330,6 +340,9 @@ def _scores(*given: Tensor) -> dict[str, Any]:
         "Entropy in bits, mutual information in nats: use one unit.": scores * math.log(2),
         "This is the gap of normalised information: only the gap is divided, by the factor's entropy.": (
             _gaps(2 * information / (of_codes[:, None] + entropy))
+        ),
+        "Information is divided by the root of both entropies: divide the gap by the factor's.": (
+            _gaps(information / np.sqrt(of_codes[:, None] * entropy).clip(1e-12))
         ),
         "These are correlations: mutual information is asked for.": _gaps(correlations),
         "These are squared correlations: mutual information is asked for.": _gaps(correlations**2),

@@ -92,6 +92,9 @@ def _requests(decode: Callable[[Tensor, Tensor], Tensor], labels: Tensor, z: Ten
         "Codes and labels both repeat one by one: labels repeat as a whole.": (
             shown(z.repeat_interleave(columns, 0), each)
         ),
+        "Single numbers of z are repeated, not its rows: repeat along dim 0.": (
+            shown(z.repeat_interleave(columns).view(-1, z.shape[1]), every)
+        ),
         "Ten labels are written in: use those that are given.": grid(torch.arange(10), z),
         "The labels are counted from 0: use those that are given.": grid(torch.arange(columns), z),
         "Each label is decoded once, in order: use the labels as they are given.": grid(labels.unique(), z),
@@ -145,6 +148,8 @@ def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
     centre, across = mu.mean(1, keepdims=True), mu.mean(2, keepdims=True)
     var, short = mu.var(1), (means.square().mean(1) - means.mean(1).square()).double().numpy()
 
+    apart = np.median(np.abs(mu - np.median(mu, 1, keepdims=True)), 1)
+
     def above(values: np.ndarray, threshold: float = threshold) -> np.ndarray:
         return (values > threshold).sum(-1)
 
@@ -183,6 +188,8 @@ def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
             mu.var((1, 2))[:, None]
         ),
         "Each dimension is scaled to variance 1 first: take the variance as it is.": 1.0 * (var > 0),
+        "The squared median distance from the median is compared: take the variance.": 1.4826**2 * apart**2,
+        "The median distance from the median is compared: take the variance.": apart,
         "The mean step from one image to the next is compared: take the variance over images.": (
             np.abs(np.diff(mu, axis=1)).mean(1)
         ),
@@ -321,6 +328,10 @@ def _matrices(true: Tensor, predicted: Tensor, num_classes: int) -> dict[str, An
         "Only right predictions are counted: count the wrong ones too.": right,
         "Right predictions are left out: they belong on the diagonal.": matrix - right,
         "These are the right predictions of each class: wrong ones belong beside them.": matrix.diagonal(),
+        "A class that is predicted and never true is left out: pairs with it count.": matrix
+        * np.isin(range(num_classes), rows),
+        "A class that is true and never predicted is left out: pairs with it count.": matrix
+        * np.isin(range(num_classes), columns)[:, None],
         "Class 0 is left out: classes are counted from 0.": np.pad(matrix[1:, 1:], ((1, 0), (1, 0))),
         "Images of one class or the other are counted: both have to be right.": (
             matrix.sum(1, keepdims=True) + matrix.sum(0) - matrix

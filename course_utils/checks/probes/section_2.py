@@ -104,7 +104,8 @@ def probe_reparameterize(evidence: Evidence, answer: Any, seed: int) -> None:
         with torch.no_grad():
             return np.stack([tracked, as_array(alone(answer(*wide_posterior(seed), None)))])
 
-    record(evidence, "gradients", lambda: np.stack([gradients(looks["given"][2]), gradients(None)]))
+    record(evidence, "gradients", gradients, looks["given"][2])
+    record(evidence, "own gradients", gradients, None)
     record(evidence, "drawn", drawn)
 
 

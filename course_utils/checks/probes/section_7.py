@@ -215,7 +215,7 @@ def label_looks(seed: int) -> dict[str, tuple[Any, ...]]:
     return {
         "counts": (true, predicted, 4),
         "again": (*drawn(60, 4, 4), 4),
-        "absent": (less[0] + 1, less[1] + 2, 6),
+        "absent": (torch.tensor([1, 2, 4])[less[0]], less[1] + 2, 6),  # 3 is predicted only
         "many": (*(torch.cat([labels, torch.tensor([19])]) for labels in drawn(400, 20, 20)), 20),
         "equal": (*(torch.cat([labels, torch.full((300,), i)]) for i, labels in enumerate(equal)), 4),
     }

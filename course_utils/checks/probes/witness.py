@@ -98,7 +98,8 @@ class Witness(nn.Module):
         if training and not all(map(all, modes)):
             complaint = "It is put into evaluation mode: leave it in training mode."
         elif not training and any(own for own, _ in modes):
-            complaint = "It is in training mode: call model.eval() first."
+            late = "It is in evaluation mode first and in training mode later: put the mode back at the end."
+            complaint = "It is in training mode: call model.eval() first." if modes[0][0] else late
         elif not training and any(map(any, modes)):
             complaint = "Only the model's own flag is turned: model.eval() reaches the modules inside too."
         elif not training and any(weight.dtype != torch.float32 for weight in self.parameters()):
