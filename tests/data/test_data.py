@@ -440,6 +440,7 @@ class FakeMnist:
     interruption: BaseException | None = None  # what ends the download half-way
 
     def __call__(self, root: str, download: bool) -> None:
+        assert download
         for file in FILES:
             write_idx(Path(root, "MNIST", "raw", file), np.zeros((1, 28, 28) if "images" in file else 1))
             if self.interruption is not None:

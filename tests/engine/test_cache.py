@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from course_utils import files as files_
 from course_utils import models, objectives, training
-from course_utils.engine import cache, fast, graphs
+from course_utils.engine import cache, fast, graphs, muon
 from course_utils.models import VAE
 from course_utils.training import History
 
@@ -145,7 +145,7 @@ def test_other_data_weights_or_another_pytorch_are_another_training(images, proj
     assert len(files(project)) == 4
 
 
-TRAINING = [models, objectives, training, fast, graphs]
+TRAINING = [models, objectives, training, fast, graphs, muon]
 
 
 @pytest.mark.parametrize("module", quick({module.__name__: module for module in TRAINING}))
