@@ -67,9 +67,8 @@ def images() -> Tensor:
     """Bright squares at random places: easy to learn something about."""
     generator = torch.Generator().manual_seed(0)
     images = torch.zeros(COUNT, 1, 28, 28)
-    for image, (row, column) in zip(
-        images, torch.randint(0, 18, (COUNT, 2), generator=generator), strict=True
-    ):
+    corners = torch.randint(0, 18, (COUNT, 2), generator=generator)
+    for image, (row, column) in zip(images, corners, strict=True):
         image[0, row : row + 10, column : column + 10] = 1
     return images
 
