@@ -19,26 +19,26 @@ SOLUTION = re.compile(r"### BEGIN SOLUTION\n(.+?)### END SOLUTION", re.DOTALL)
 def lacks(notebook: NotebookNode) -> list[str]:
     """One sentence for each thing that an exercise of this solution notebook lacks."""
     found = []
-    for statement, cells in _exercises(notebook):
+    for number, statement, cells in _exercises(notebook):
         answers = [i for i, cell in enumerate(cells) if is_solution(cell)]
-        if not statement:
+        if not number:
             ids = [cells[i].metadata.nbgrader.grade_id for i in answers]
             found += [f"the answer {grade_id} lacks a statement above it" for grade_id in ids]
             continue
         missing = _statement(statement)
         if len(answers) == 1:
             after = next(filter(is_grade, cells[answers[0] + 1 :]), None)
-            missing += _answer(statement, cells[answers[0]], after)
+            missing += _answer(number, statement, cells[answers[0]], after)
         else:
             missing.append("one cell for its answer")
-        found += [f"exercise {HEADING.findall(statement)[0]} lacks {what}" for what in missing]
+        found += [f"exercise {number} lacks {what}" for what in missing]
     return found + disagreements(notebook)
 
 
 def disagreements(notebook: NotebookNode) -> list[str]:
     """One sentence for each graded cell whose statement or check names other points than it does."""
     found = []
-    for statement, cells in _exercises(notebook):
+    for number, statement, cells in _exercises(notebook):
         for cell in filter(is_grade, cells):
             points = {"the graded cell": cell.metadata.nbgrader.get("points", 0)}
             if terms := TERMS.search(statement):
@@ -46,21 +46,20 @@ def disagreements(notebook: NotebookNode) -> list[str]:
             if exercise := judges.EXERCISES.get(asked(cell.source)):
                 points["the check"] = exercise.points
             if len(set(points.values())) > 1:
-                number = HEADING.search(statement)
-                name = f"exercise {number[1]}" if number else cell.metadata.nbgrader.grade_id
+                name = f"exercise {number}" if number else cell.metadata.nbgrader.grade_id
                 said = ", ".join(f"{of:g} in {place}" for place, of in points.items())
                 found.append(f"{name} lacks agreement on its points: {said}")
     return found
 
 
-def _exercises(notebook: NotebookNode) -> list[tuple[str, list[NotebookNode]]]:
-    """Each statement with the cells below it; first '' with those above all statements."""
-    parts: list[tuple[str, list[NotebookNode]]] = [("", [])]
+def _exercises(notebook: NotebookNode) -> list[tuple[str, str, list[NotebookNode]]]:
+    """Each number and statement with the cells below it; first '' and '' with those above all statements."""
+    parts: list[tuple[str, str, list[NotebookNode]]] = [("", "", [])]
     for cell in notebook.cells:
-        if cell.cell_type == "markdown" and HEADING.search(cell.source):
-            parts.append((cell.source, []))
+        if cell.cell_type == "markdown" and (heading := HEADING.search(cell.source)):
+            parts.append((heading[1], cell.source, []))
         else:
-            parts[-1][1].append(cell)
+            parts[-1][2].append(cell)
     return parts
 
 
@@ -76,13 +75,13 @@ def _statement(text: str) -> list[str]:
     return [what for what, there in has.items() if not there]
 
 
-def _answer(statement: str, cell: NotebookNode, after: NotebookNode | None) -> list[str]:
+def _answer(number: str, statement: str, cell: NotebookNode, after: NotebookNode | None) -> list[str]:
     if is_grade(cell):
         rubrics.items(cell)  # raises CourseError where these cannot be used
         parts = ("Model answer.", "Mark scheme.", "Rubric.")
         return [part for part in parts if f"**{part}**" not in cell.source]
     missing = [] if re.search(r"\b[Ee]xpected\b", statement) else ["an expected figure or number"]
-    return missing + _stub(cell.source) + _graded(statement, cell.source, after)
+    return missing + _stub(cell.source) + _graded(number, cell.source, after)
 
 
 def _stub(source: str) -> list[str]:
@@ -101,12 +100,11 @@ def _stub(source: str) -> list[str]:
     return missing
 
 
-def _graded(statement: str, source: str, cell: NotebookNode | None) -> list[str]:
+def _graded(number: str, source: str, cell: NotebookNode | None) -> list[str]:
     name = asked(cell.source) if cell else ""
     if not name:
         return ["a graded cell below its answer"]
     exercise = judges.EXERCISES.get(name)
     if exercise is None or not re.search(rf"^(def|class) {name}\b", source, re.MULTILINE):
         return [f"an answer and a check called `{name}`"]
-    agrees = HEADING.findall(statement) == [exercise.number]
-    return [] if agrees else [f"the number of its check, {exercise.number}"]
+    return [] if number == exercise.number else [f"the number of its check, {exercise.number}"]
