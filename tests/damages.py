@@ -7,6 +7,7 @@ import base64
 import json
 import zipfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -27,16 +28,9 @@ def at(nb: Notebook, *, solution: bool, grade: bool) -> int:
     return [(mark.get("solution"), mark.get("grade")) for mark in marks].index((solution, grade))
 
 
-def answer(nb: Notebook) -> int:
-    return at(nb, solution=True, grade=False)
-
-
-def check(nb: Notebook) -> int:
-    return at(nb, solution=False, grade=True)
-
-
-def by_hand(nb: Notebook) -> int:
-    return at(nb, solution=True, grade=True)
+answer = partial(at, solution=True, grade=False)
+check = partial(at, solution=False, grade=True)
+by_hand = partial(at, solution=True, grade=True)
 
 
 def handed_in_as(name: str, content: Callable[[Notebook], bytes] = written) -> HandIn:

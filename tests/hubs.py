@@ -5,18 +5,17 @@ import os
 import pwd
 import secrets
 import subprocess
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import accounts
 import psutil
-from programs import PATH, PROGRAMS, free_ports
+from programs import PATH, PROGRAMS, free_ports, wait_for
 
 OWN = """
 c = get_config()
@@ -86,16 +85,6 @@ class Person(NamedTuple):
         command = [*there, *user, "sh", "-c", line]
         done = subprocess.run(command, env=server.environ(), capture_output=True, text=True)
         return done.stdout + done.stderr
-
-
-def wait_for(answer: Callable[[], Any]) -> Any:
-    """What comes once there is an answer at all; a busy machine takes minutes."""
-    until = time.monotonic() + 300
-    while time.monotonic() < until:
-        with suppress(urllib.error.URLError):
-            return answer()
-        time.sleep(0.5)
-    return answer()
 
 
 @contextmanager

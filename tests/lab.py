@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from programs import PROGRAMS, ROOT, free_ports
+from programs import PROGRAMS, ROOT, free_ports, wait_for
 
 COMMAND = re.search(r"^lab:.*\n\t\$\(BIN\)/(.+)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
 OURS = [  # what a test adds: a port, a password, a way in for Playwright
@@ -46,11 +46,7 @@ def running(folder: Path, **environment: str) -> Iterator[str]:
         cwd=folder, env=inherited | own | environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        while server.poll() is None:  # a busy machine takes minutes
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"{address}/api/status?token=T")
-                break
-            time.sleep(0.5)
+        wait_for(lambda: urllib.request.urlopen(f"{address}/api/status?token=T"))
         yield address
     finally:
         server.terminate()

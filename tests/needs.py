@@ -11,36 +11,35 @@ import pytest
 from courseware.grading.kernel import sandbox
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+PROXY = shutil.which("configurable-http-proxy")
 POSTGRES = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=Path("/none")).parent
 
 
-def _browser() -> str:
-    for module in ("playwright", "axe_playwright_python"):
-        if importlib.util.find_spec(module) is None:
-            return f"{module} is not installed: it comes with the extra 'test'."
-    return "" if CHROMIUM else "Chromium is not on this machine: `make system` installs it."
-
-
-def _postgres() -> str:
-    if importlib.util.find_spec("psycopg") is None:
-        return "psycopg is not installed: it comes with the extra 'test'."
-    return "" if POSTGRES.is_dir() else "PostgreSQL is not on this machine: `make system` installs it."
-
-
-def _hub() -> str:
-    if importlib.util.find_spec("jupyterhub") is None:
-        return "jupyterhub is not installed: it comes with the extra 'test'."
-    if not shutil.which("configurable-http-proxy"):
-        return "JupyterHub's proxy is not here: `npm install -g configurable-http-proxy` installs it."
-    return accounts.missing()
+def _modules(*names: str) -> str:
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    return f"{missing[0]} is not installed: it comes with the extra 'test'." if missing else ""
 
 
 # Each says in one sentence what is missing, '' if nothing is.
 MISSING: dict[str, Callable[[], str]] = {
     "sandbox": sandbox.missing,
-    "browser": _browser,
-    "postgres": _postgres,
-    "hub": _hub,
+    "browser": lambda: (
+        _modules("playwright", "axe_playwright_python")
+        or ("" if CHROMIUM else "Chromium is not on this machine: `make system` installs it.")
+    ),
+    "postgres": lambda: (
+        _modules("psycopg")
+        or ("" if POSTGRES.is_dir() else "PostgreSQL is not on this machine: `make system` installs it.")
+    ),
+    "hub": lambda: (
+        _modules("jupyterhub")
+        or (
+            ""
+            if PROXY
+            else "JupyterHub's proxy is not here: `npm install -g configurable-http-proxy` installs it."
+        )
+        or accounts.missing()
+    ),
 }
 
 

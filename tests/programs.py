@@ -5,8 +5,11 @@ import shutil
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAMS = Path(sys.executable).parent
@@ -47,3 +50,13 @@ def free_ports(count: int) -> list[int]:
     with ExitStack() as stack:
         every = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [one.getsockname()[1] for one in every]
+
+
+def wait_for(answer: Callable[[], Any]) -> Any:
+    """What comes once there is an answer at all; a busy machine takes minutes."""
+    until = time.monotonic() + 300
+    while time.monotonic() < until:
+        with suppress(OSError):
+            return answer()
+        time.sleep(0.5)
+    return answer()

@@ -4,7 +4,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ import jobs
 import psutil
 import pytest
 from cells import SECTIONS
-from programs import PATH, ROOT, free_ports
+from programs import PATH, ROOT, free_ports, wait_for
 
 from course_utils.settings import CourseError
 from courseware.classroom import batch, pool
@@ -67,13 +66,7 @@ def started(folder: Path, *options: str, scheme: str = "tcp") -> Iterator[Cluste
     places = ["--host", f"{scheme}://127.0.0.1", "--port", str(port)]
     scheduler = dask("scheduler", *places, "--no-dashboard", *options)
     found = Cluster(scheduler, address, folder, options)
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            break
-        except OSError:
-            time.sleep(0.1)
+    wait_for(lambda: socket.create_connection(("127.0.0.1", port), 1).close())
     yield found
     found.end()
 

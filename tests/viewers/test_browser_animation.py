@@ -85,13 +85,16 @@ def test_it_plays_to_the_end_and_then_once_more(open_page):
         assert (reader.epoch(), reader.sample()) == (EPOCHS, 255)
 
 
-def test_the_slider_is_moved_by_keys(open_page):
+def test_the_slider_is_moved_by_keys_and_says_what_an_epoch_is_like(open_page):
     reader = open_page()
     seen = []
-    for key in ("ArrowRight", "ArrowRight", "End", "ArrowLeft", "Home"):
+    for key in ("ArrowRight", "ArrowRight", "End", "ArrowLeft", "Home", "End"):
         reader.press(key)
         seen.append(reader.epoch())
-    assert seen == [1, 2, EPOCHS, EPOCHS - 1, 0]
+    assert seen == [1, 2, EPOCHS, EPOCHS - 1, 0, EPOCHS]
+    said = "test images: loss 2.0, reconstruction 2.0, kl 2.0"
+    assert reader.page.locator(".scrub").get_attribute("aria-valuetext") == f"epoch {EPOCHS}: {said}"
+    assert said in reader.page.locator(".now").inner_text()
 
 
 def test_space_on_the_slider_plays_it_and_it_stops_where_it_is_paused(open_page):
@@ -104,26 +107,12 @@ def test_space_on_the_slider_plays_it_and_it_stops_where_it_is_paused(open_page)
     assert reader.map() == there
 
 
-def test_the_slider_is_dragged(open_page):
+def test_a_click_into_the_slider_or_a_curve_goes_to_its_epoch(open_page):
     reader = open_page()
-    box = reader.page.locator(".scrub").bounding_box()
-    reader.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    assert reader.epoch() == EPOCHS // 2
-
-
-def test_a_click_into_a_curve_goes_to_its_epoch(open_page):
-    reader = open_page()
-    box = reader.page.locator(".curves svg").last.bounding_box()
-    reader.page.mouse.click(box["x"] + box["width"] * 300 / 316, box["y"] + box["height"] / 2)
-    assert reader.epoch() == EPOCHS
-
-
-def test_what_an_epoch_is_like_is_also_said(open_page):
-    reader = open_page()
-    reader.press("End")
-    said = "test images: loss 2.0, reconstruction 2.0, kl 2.0"
-    assert reader.page.locator(".scrub").get_attribute("aria-valuetext") == f"epoch {EPOCHS}: {said}"
-    assert said in reader.page.locator(".now").inner_text()
+    for place, share, epoch in ((".scrub", 1 / 2, EPOCHS // 2), (".curves svg", 300 / 316, EPOCHS)):
+        box = reader.page.locator(place).last.bounding_box()
+        reader.page.mouse.click(box["x"] + box["width"] * share, box["y"] + box["height"] / 2)
+        assert reader.epoch() == epoch
 
 
 @pytest.mark.parametrize(("motion", "glide"), [("reduce", False), ("no-preference", True)])
