@@ -11,7 +11,7 @@ from typing import Any
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader.preprocessors import NbGraderPreprocessor
-from nbgrader.utils import is_grade, is_solution
+from nbgrader.utils import is_solution
 
 from course_utils.checks import words
 from course_utils.checks.judges import EXERCISES, core
@@ -63,7 +63,7 @@ class Judge(NbGraderPreprocessor):
         name, grade_id = asked_of(cell), cell.metadata.get("nbgrader", {}).get("grade_id", "")
         if cell.cell_type == "code" and is_solution(cell):
             self.errors.update((grade_id, one) for one in cell.outputs if one.output_type == "error")
-        if cell.cell_type == "code" and not is_grade(cell):
+        if cell.cell_type == "code" and name not in EXERCISES:
             pages.clean_outputs(cell)
         elif cell.cell_type == "markdown":
             cell.source = pages.loading_nothing(cell.source)

@@ -15,6 +15,7 @@ import signal
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -109,13 +110,13 @@ class Result:
         return any(fault.reason in MACHINE for fault in self.faults)
 
     @property
-    def verdicts(self) -> list[Verdict]:
-        return [verdict for notebook in self.notebooks.values() for verdict in notebook.verdicts]
-
-    @property
     def points(self) -> float:
         """What programs have given so far."""
         return sum(score or 0 for notebook in self.notebooks.values() for score in notebook.scores.values())
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        return [verdict for notebook in self.notebooks.values() for verdict in notebook.verdicts]
 
 
 _one_at_a_time = threading.Lock()  # threads share the environment, and the limit of processor time
@@ -134,7 +135,8 @@ def grade(job: Job) -> Result:
             try:
                 notebooks[name], found = _notebook(job, name)
             except Exception as problem:  # a batch always ends: this notebook is left to a person
-                found = [Fault(Reason.GRADER_FAILED, name, _told(problem))]
+                told = printable("".join(traceback.format_exception_only(problem)), 500)
+                found = [Fault(Reason.GRADER_FAILED, name, told)]
                 nothing = replace(job, submission=replace(job.submission, notebooks={}))
                 notebooks[name], _ = _notebook(nothing, name)
             faults += found
@@ -181,12 +183,6 @@ def _limited(seconds: float) -> Iterator[None]:
 def digest_of(released: Mapping[str, str]) -> str:
     """One name for the notebooks that students were given."""
     return hashlib.sha256(json.dumps(dict(released), sort_keys=True).encode()).hexdigest()
-
-
-def _told(problem: Exception) -> str:
-    with suppress(Exception):  # nested too deeply, for example
-        return printable(f"{type(problem).__name__}: {problem}", 500)
-    return type(problem).__name__
 
 
 def _notebook(job: Job, name: str) -> tuple[Notebook, list[Fault]]:

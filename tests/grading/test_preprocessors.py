@@ -266,6 +266,15 @@ def test_why_there_is_no_evidence_is_said(outputs, said):
     assert said in report(cell)
 
 
+@pytest.mark.parametrize("marks", [{"locked": True}, {"solution": True}])  # assertions, a person
+def test_what_a_teacher_s_own_graded_cells_show_is_made_harmless_too(marks):
+    cell = cells.marked(new_code_cell("assert half(4) == 2"), "half-check", grade=True, points=1, **marks)
+    shown = {"text/html": "<img src='http://192.0.2.1/x.png'>", "text/plain": "x"}
+    cell.outputs = [new_output("display_data", data=shown)]
+    Judge().preprocess_cell(cell, {"course_seed": 1}, 0)
+    assert cell.outputs[0].data == {"text/plain": "x"}
+
+
 # --- own work -----------------------------------------------------------------------------------------
 
 
@@ -319,6 +328,11 @@ USES = {
 def test_an_answer_that_uses_the_package_s_solution_is_reported_with_its_line(code):
     found = remarks_on("from course_utils import objectives", "x = 1", answer=code + "\n" + RIGHT_KL)
     assert any("which solves gaussian_kl" in text for text in found)
+
+
+def test_code_that_a_person_grades_is_read_as_well():
+    cell = cells.marked(new_code_cell("import ctypes"), "by-hand", grade=True, solution=True, points=1)
+    assert own_work.remarks(new_notebook(cells=[cell]), source())
 
 
 def test_a_class_that_inherits_the_package_s_model_is_reported():

@@ -116,7 +116,8 @@ def remarks(submitted: NotebookNode, source: NotebookNode) -> list[Remark]:
     references = {f"course_utils.{path}": name for name in asked for path in asked[name].reference}
     solutions = {name: solved[name] for name in asked}
     cells = [(place, cell) for place, cell in enumerate(submitted.cells, 1) if cell.cell_type == "code"]
-    trees = [(place, cell, _parse(cell.source)) for place, cell in cells if not is_grade(cell)]
+    written = [(place, cell) for place, cell in cells if is_solution(cell) or not is_grade(cell)]
+    trees = [(place, cell, _parse(cell.source)) for place, cell in written]
     names = _Names([tree for _, _, tree in trees])
     found = []
     for place, cell, tree in trees:
