@@ -21,6 +21,7 @@ from courseware import record
 from courseware.classroom import handouts, likeness
 from courseware.classroom.course import Course
 from courseware.classroom.export import harmless
+from courseware.grading import pages
 from courseware.grading.kernel import sandbox
 from courseware.grading.reasons import Reason
 from courseware.grading.submission.repair import asked
@@ -101,8 +102,8 @@ class Summary:
 
     def markdown(self, assignment: str) -> str:
         rows = [one.cells() for one in self.exercises]
-        mistakes = [f"- {count} × {number}: {mistake}" for count, number, mistake in self.mistakes]
-        looks = [html.escape(f"- {who}: {'; '.join(why)}", False) for who, why in self.for_a_look.items()]
+        mistakes = [_inert(f"- {count} × {number}: {mistake}") for count, number, mistake in self.mistakes]
+        looks = [_inert(f"- {who}: {'; '.join(why)}") for who, why in self.for_a_look.items()]
         warnings = [line for warning in self.warnings(assignment) for line in (f"**{warning}**", "")]
         return "\n".join(
             [f"# {assignment}: {self.students} submissions", "", *warnings, record.table(COLUMNS, rows), "",
@@ -130,6 +131,11 @@ class Summary:
         axes.grid(axis="y", visible=False)
         picture.legend(loc="outside lower center", ncols=len(PARTS))
         return picture
+
+
+def _inert(line: str) -> str:
+    """Markdown with what students wrote, which shows no HTML of theirs and asks no other machine."""
+    return pages.loading_nothing(html.escape(line, quote=False))
 
 
 def of(

@@ -147,6 +147,13 @@ def test_a_student_s_name_is_no_html_in_the_summary():
     assert "- &lt;img src=x&gt;: theory: killed" in summary.of([one], "now", {}).markdown("02-theory")
 
 
+def test_what_a_student_s_error_says_is_neither_html_nor_a_picture_in_the_summary():
+    note = "The check could not run: ![x](http://192.0.2.1/x.png): <img src='http://192.0.2.1/y.png'>"
+    remark = Remark("a", 1, "![x](http://192.0.2.1/z.png)", "reaches for the checks")
+    text = summary.of([result("ada", 0.0, {}, remarks=[remark], note=note)], "now", {}).markdown("02-theory")
+    assert "[x](http://192.0.2.1/x.png): &lt;img" in text and "<img" not in text and "![" not in text
+
+
 def test_who_has_a_page_that_is_not_what_the_gradebook_says_is_named(found):
     (warning,) = summary.of(CLASS[1:3], "now", {}, stale=["bob"]).warnings("02-theory")
     assert "`course feedback 02-theory` renews them. These are bob." in warning
