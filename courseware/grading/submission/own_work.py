@@ -40,6 +40,7 @@ KEPT = 5_000  # characters of a cell whose syntax tree is kept
 COMPARED_NODES = 60  # syntax nodes; below that honest answers look alike, and are compared word for word
 
 PATCHED = ("torch", "numpy", "builtins", "sys", "IPython", "math", "course_utils", "courseware", "importlib")
+LIBRARIES = ("sys", "os", "gc", "builtins", "ctypes", "importlib", "inspect", "subprocess")  # of Python's
 SETTINGS = ("torch.backends",)  # assignments there are ordinary use
 REACHING = {
     "reaches into the loaded modules": r"sys\.modules",
@@ -275,9 +276,10 @@ class _Names:
                 self.paths[alias.asname or first] = alias.name if alias.asname else first
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             for alias in node.names:
-                self.paths[alias.asname or alias.name] = f"{node.module}.{alias.name}"
-        elif isinstance(node, ast.Assign | ast.NamedExpr):
-            self._assign(node.targets[0] if isinstance(node, ast.Assign) else node.target, node.value)
+                self.paths[alias.asname or alias.name] = _member(node.module, alias.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign | ast.NamedExpr):
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                self._assign(target, node.value or ast.Constant(None))
         elif isinstance(node, ast.arguments):
             defaults = [*node.defaults, *node.kw_defaults]  # those of the last arguments
             last = [*node.posonlyargs, *node.args, *node.kwonlyargs][-len(defaults) :]
@@ -301,7 +303,7 @@ class _Names:
             return self.of(node.value)
         if isinstance(node, ast.Attribute):
             base = self.of(node.value)
-            return f"{base}.{node.attr}" if base else ""
+            return _member(base, node.attr) if base else ""
         return self._returned(node) if isinstance(node, ast.Call) else ""
 
     def _returned(self, call: ast.Call) -> str:
@@ -315,6 +317,11 @@ class _Names:
         first = self.of(call.args[0]) if name in ("getattr", "vars") and call.args else ""
         attribute = "__dict__" if name == "vars" else "".join(texts[1:2])
         return f"{first}.{attribute}" if first and attribute else ""
+
+
+def _member(base: str, name: str) -> str:
+    """The path of what another has under this name: `sys` also where it is `os.sys`."""
+    return name if name in LIBRARIES else f"{base}.{name}"
 
 
 def _uses(tree: ast.Module, names: _Names, references: dict[str, str]) -> Iterator[tuple[int, str]]:
