@@ -76,11 +76,12 @@ INSIDES = re.compile(
     r"|reduce(_ex)?|init_subclass)__"
     r"|(f|gi|cr|ag|tb)_(frame|locals|globals|builtins|back|code)"
 )
+UNREAD = "__unread__"  # stands for what cannot be read here, and a kernel may have been taught to read
 BY_TEXT = {
     **dict.fromkeys(("exec", "eval", "compile"), "runs code from a text"),
     **dict.fromkeys(("globals", "locals"), "looks names up by their texts"),
     "__import__": "imports by name",
-    "": "runs code that cannot be read: it is too deep, has too long a number, or stands behind many magics",
+    UNREAD: "runs code that cannot be read: too deep, with too long a number, or behind many magics",
 }
 UNSEEN = re.compile(
     r"disguises|searches the memory|imports by name|runs code|makes functions of code|changes how Python"
@@ -184,7 +185,7 @@ def _tree(code: str, within: int = 0) -> ast.Module:
         given = [_given(line, name in READING, within + 1) for line in texts[:1]]
         for one in (*given, *(_tree(body, within + 1) for body in texts[1:])):
             tree.body += ast.increment_lineno(one, node.lineno - 1).body
-    tree.body += _unread().body * (len(calls) > MAGICS)
+    tree.body += ast.parse(UNREAD).body * (len(calls) > MAGICS)
     return tree
 
 
@@ -193,7 +194,7 @@ def _transformed(code: str, within: int) -> ast.Module:
     magic = re.compile(r"^([^\S\n]*)[%!?].*$|^.*\?[^\S\n]*$", re.MULTILINE)
     # Each magic costs another reading of all: where they are many, what they say is not read.
     if len(magic.findall(code)) > MAGICS or within > WITHIN:
-        return _python(magic.sub(r"\1get_ipython().magics", code)) or _unread()
+        return _python(magic.sub(r"\1get_ipython().magics", code)) or ast.parse(UNREAD)
     with suppress(SyntaxError, ValueError, MemoryError, RuntimeError):  # a kernel runs nothing then
         return _python(TransformerManager().transform_cell(code)) or ast.Module([], [])
     return ast.Module([], [])
@@ -203,27 +204,22 @@ def _given(line: str, is_code: bool, within: int) -> ast.Module:
     """The syntax tree of what a magic is given, behind its options."""
     words = re.split(r"(?<=\s)(?=\S)", line, maxsplit=OPTIONS)
     trees = (_tree("".join(words[at:]), within) for at in range(len(words)))
-    unread = _unread() if is_code and line.strip() else ast.Module([], [])
+    unread = ast.parse(UNREAD) if is_code and line.strip() else ast.Module([], [])
     return next((tree for tree in trees if tree.body), unread)
 
 
 def _python(code: str) -> ast.Module | None:
-    """The syntax tree, None for what is no Python; what a kernel may have been taught to read is not read."""
+    """The syntax tree, None for what is no Python."""
     try:
         tree = ast.parse(code)
     except (MemoryError, RecursionError):
-        return _unread()
+        return ast.parse(UNREAD)
     except (SyntaxError, ValueError) as problem:
-        return _unread() if "set_int_max_str_digits" in str(problem) else None
+        return ast.parse(UNREAD) if "set_int_max_str_digits" in str(problem) else None
     level: list[ast.AST] = [tree]
     for _ in range(DEEPEST):
         level = [child for node in level for child in ast.iter_child_nodes(node)]
-    return _unread() if level else tree
-
-
-def _unread() -> ast.Module:
-    at = {"lineno": 1, "col_offset": 0}
-    return ast.Module([ast.Expr(ast.Name("", ast.Load(), **at), **at)], [])
+    return ast.parse(UNREAD) if level else tree
 
 
 _kept = functools.lru_cache(512)(_tree)
