@@ -176,6 +176,22 @@ def test_an_attack_ends_in_its_reason_and_no_other(graded, name):
     assert found <= ways and (found or "" in ways), faults
 
 
+@every_attack
+def test_an_attack_is_made_and_not_ended_by_a_slip_in_its_own_code(graded, name):
+    folder = graded.root / "autograded" / student(name) / ASSIGNMENT
+    (cell,) = (one for one in nbformat.read(folder / "theory.ipynb", 4).cells if one.id == "gaussian-kl")
+    errors = {output.ename for output in cell.outputs if output.output_type == "error"}
+    slips = {
+        "AssertionError",
+        "AttributeError",
+        "NameError",
+        "SyntaxError",
+        "TypeError",
+        "UnicodeEncodeError",
+    }
+    assert not errors & slips or name == "halves of letters"  # which no kernel sends
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_files_end_in_their_reason_and_gain_nothing(graded, name):
     result, (_, reasons, kept) = graded.results[student(name)], FILES[name]
