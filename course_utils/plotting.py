@@ -332,11 +332,13 @@ def strips(charts: Mapping[str, Named], title: str, x: str, y: str) -> Picture:
 
 
 @styled
-def posteriors(panels: Mapping[str, tuple[Values, Values, Values, Values]], title: str) -> Picture:
+def posteriors(
+    panels: Mapping[str, tuple[Values, Values, Values, Values]], title: str, reach: float = 4.0
+) -> Picture:
     """True posteriors of the plane and Gaussian ones: name -> (coordinates (n,), density (n, n), mu, sigma).
 
     Row i, column j of the density stands at z = (coordinates[j], coordinates[i]); coordinates (2, n) are the
-    axes' own. N(mu, diag(sigma^2)) is drawn at one and two sigma; a panel shows four sigma around it.
+    axes' own. N(mu, diag(sigma^2)) is drawn at one and two sigma; a panel shows `reach` sigma around it.
     """
     alt = (
         "For each image the true posterior over the plane as shades, and the Gaussian q(z|x) as ellipses at "
@@ -350,7 +352,7 @@ def posteriors(panels: Mapping[str, tuple[Values, Values, Values, Values]], titl
         for times in (1, 2):
             x, y = (mu[i] + times * sigma[i] * f(angle) for i, f in enumerate((np.cos, np.sin)))
             axes.plot(x, y, color=COLOURS[1], linewidth=1.6)
-        near = 4 * sigma.max()
+        near = reach * sigma.max()
         axes.set(xlim=(mu[0] - near, mu[0] + near), ylim=(mu[1] - near, mu[1] + near), aspect="equal")
         axes.grid(False)
     return picture
