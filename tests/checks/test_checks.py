@@ -20,7 +20,7 @@ import tiers
 import torch
 from torch import Tensor, nn
 
-from bank import RIGHT
+from bank import RIGHT, WRONG
 from course_utils.checks import check, solved, words
 from course_utils.checks.judges import EXERCISES, core, gradients, looks, losses, noise
 from course_utils.checks.probes import EVIDENCE_MIME, Observation, evidence, inputs, observe
@@ -402,6 +402,26 @@ def test_a_sentence_that_explains_every_failure_is_said_once() -> None:
     assert len(report.findings) > 1
     assert report.note == "Your code stopped with ValueError: the student's own words"
     assert str(report).count(report.note) == 1 and "second line" not in str(report)
+
+
+def test_beside_a_failure_nothing_is_said_to_be_left_as_it_was() -> None:
+    slips = [answer for answer in WRONG if answer.exercise == "importance_weighted_bound"]
+    slip = next(answer for answer in slips if answer.name == "the mean log-weight taken out")
+    *rows, (word, claim, _) = check(slip.exercise, slip.namespace()).rows
+    assert [row[0] for row in rows] == ["holds", "fails", "holds"]
+    assert word == "no further fault" and "called again" in claim
+
+
+def test_a_complaint_of_noise_of_one_s_own_says_so() -> None:
+    def reparameterize(mu: Tensor, logvar: Tensor, eps: Any = None) -> Tensor:
+        if eps is None:
+            half = torch.randn_like(mu[: len(mu) // 2])
+            eps = torch.cat([half, -half])  # no noise for the last of an odd number
+        return mu + (logvar / 2).exp() * eps
+
+    assert "Without eps: Your code stopped" in str(
+        check("reparameterize", {"reparameterize": reparameterize})
+    )
 
 
 def test_the_hint_of_a_single_failure_stays_with_it() -> None:
