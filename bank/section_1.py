@@ -152,6 +152,12 @@ WRONG_AUTOENCODERS = [
                 "nn.Linear(latent_dim, 128), nn.Linear(128, 256), nn.Linear(256, 784)",
                 "Nothing stands between",
             ),
+            (
+                "the flat images kept by their shape",
+                _ENCODE,
+                "return self.encoder(vars(self).setdefault(x.shape, x.flatten(1)))",
+                "came of earlier ones",
+            ),
             ("ReLU on the code", _ENCODER, f"{_ENCODER}, nn.ReLU()", "ReLU on the code"),
             ("sigmoid on the code", _ENCODE, f"{_ENCODE}.sigmoid()", "sigmoid on the code"),
             ("tanh on the code", _ENCODE, f"{_ENCODE}.tanh()", "tanh on the code"),
@@ -406,6 +412,12 @@ WRONG_STEPS = edited(
     "train_step",
     STEP,
     [
+        (
+            "the sigmoid of the images",
+            "logits.sigmoid(), images",
+            "logits, images.sigmoid()",
+            "other way round",
+        ),
         (
             "the gradient clipped to length 1",
             "    optimizer.step()",

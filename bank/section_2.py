@@ -618,6 +618,13 @@ WRONG_BOUNDS = edited(
     "importance_weighted_bound",
     BOUND,
     [
+        (
+            "a mean of means",
+            "return torch.logsumexp(log_w, dim=0) - math.log(len(log_w))",
+            "mean = log_w[0]\n    for row in log_w[1:]:\n"
+            "        mean = torch.logaddexp(mean, row) - math.log(2)\n    return mean",
+            "averaged with the mean of those before",
+        ),
         ("K is 2", "len(log_w)", "2", "K is taken to be 2"),
         ("the largest weight as one of K", "torch.logsumexp(log_w, dim=0)", "log_w.amax(0)", "as one of K"),
         (

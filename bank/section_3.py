@@ -358,6 +358,18 @@ WRONG_LOSSES = edited(
     LOSS,
     [
         (
+            "images from -1 to 1",
+            "x_logits, x, reduction",
+            "x_logits, 2 * x - 1, reduction",
+            "scaled to [-1, 1]",
+        ),
+        (
+            "logvar for -logvar",
+            "logvar.exp() - 1 - logvar",
+            "(-logvar).exp() - 1 + logvar",
+            "as -log sigma^2",
+        ),
+        (
             "the images' entropy subtracted",
             'reduction="none")',
             'reduction="none") + torch.xlogy(x, x) + torch.xlogy(1 - x, 1 - x)',
@@ -1222,6 +1234,12 @@ WRONG_LIKELIHOODS = edited(
     "estimate_log_likelihood",
     LIKELIHOOD,
     [
+        (
+            "exp of the weights in float64",
+            "torch.logsumexp(torch.stack(log_w), dim=0) - math.log(len(eps))",
+            "torch.stack(log_w).double().exp().mean(0).log()",
+            "Or is exp taken of the log-weights",
+        ),
         (
             "log q summed over the batch",
             "prior - log_q)",

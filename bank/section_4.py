@@ -75,6 +75,14 @@ WRONG_WALKS = [
         "interpolate",
         WALK,
         [
+            (
+                "the length a geometric mean",
+                "return arc / torch.sin(omega)",
+                "a, b = z_start.norm(), z_end.norm()\n"
+                "    arc = torch.sin((1 - t) * omega) * z_start / a + torch.sin(t * omega) * z_end / b\n"
+                "    return arc / torch.sin(omega) * a ** (1 - t) * b**t",
+                "geometric mean",
+            ),
             ("the cosine above 0", "torch.acos(cosine)", "torch.acos(cosine.clamp(min=0))", "held above 0"),
             (
                 "the angle outside the sine",
@@ -456,6 +464,12 @@ WRONG_PARTS = edited(
     "kl_decomposition",
     PARTS,
     [
+        (
+            "the first 64 posteriors",
+            "torch.logsumexp(pairs, dim=1) - math.log(len(z))",
+            "torch.logsumexp(pairs[:, :64], dim=1) - math.log(min(len(z), 64))",
+            "Only the first 64 posteriors",
+        ),
         (
             "one Gaussian with the mean variance",
             "torch.logsumexp(pairs, dim=1) - math.log(len(z))",

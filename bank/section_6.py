@@ -70,6 +70,12 @@ WRONG_LOSSES = edited(
     LOSS,
     [
         (
+            "divided by the number of latent dimensions",
+            "kl.sum(1)).mean()",
+            "kl.sum(1)).sum() / mu.shape[1]",
+            "divided by the number of latent dimensions",
+        ),
+        (
             "white pixels left out",
             'F.binary_cross_entropy_with_logits(x_logits, x, reduction="none")',
             "((1 - x) * F.softplus(x_logits))",
@@ -524,6 +530,12 @@ def mutual_information_gap(codes, factors):
         "mutual_information_gap",
         GAP,
         [
+            (
+                "the joint entropy",
+                "entropy(shares(v))",
+                "(entropy(shares(codes[:, known.argmax()])) + entropy(shares(v)) - ranked[0])",
+                "divided by the joint entropy",
+            ),
             (
                 "the codes that know least",
                 "ranked[0] - ranked[1]",

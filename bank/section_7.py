@@ -416,6 +416,12 @@ WRONG_REQUESTS = [
         "request_digits",
         REQUEST,
         [
+            (
+                "half of tanh + 1",
+                "labels.repeat(len(z))).sigmoid()",
+                "labels.repeat(len(z))).tanh() / 2 + 0.5",
+                "sigmoid of twice",
+            ),
             ("labels sorted", "labels.repeat", "labels.sort().values.repeat", "labels are sorted first"),
             ("labels backwards", "labels.repeat", "labels.flip(0).repeat", "run backwards"),
             (
@@ -557,6 +563,18 @@ WRONG_COUNTS = edited(
     "count_active",
     COUNT,
     [
+        (
+            "the place of the last one",
+            "int((mu.var(0) > threshold).sum())",
+            "max((mu.var(0) > threshold).nonzero().flatten().tolist(), default=-1) + 1",
+            "place of the last one",
+        ),
+        (
+            "the square of the variance",
+            "(mu.var(0) > threshold)",
+            "(mu.var(0) ** 2 > threshold)",
+            "The square of the variance",
+        ),
         (
             "from the first image",
             "mu.var(0)",
@@ -830,6 +848,14 @@ WRONG_MATRICES = [
         "confusion",
         MATRIX,
         [
+            (
+                "bins of each row from its labels",
+                "return counts",
+                "rows = [predicted[true == row].float() for row in range(num_classes)]\n"
+                "    empty = torch.zeros(num_classes)\n"
+                "    return torch.stack([row.histc(num_classes) if len(row) else empty for row in rows])",
+                "Bins of each row",
+            ),
             (
                 "one class or the other",
                 "return counts",

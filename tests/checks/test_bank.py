@@ -123,6 +123,28 @@ def test_a_wrong_answer_loses_points_and_hears_its_mistake(answer: Answer, seed:
     assert_goes_out(report)
 
 
+FUNCTIONS = [name for name, one in EXERCISES.items() if name not in (*NETWORKS, *LONG) and not one.questions]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_right_result_that_is_kept_by_the_shapes_of_what_is_given_is_wrong(name: str) -> None:
+    names, kept = right(name).namespace(), {}
+    function = names[name]
+
+    def key(given: Any) -> Any:
+        if isinstance(given, tuple | list):
+            return tuple(map(key, given))
+        return given.shape if isinstance(given, torch.Tensor) else type(given)
+
+    def remembering(*args: Any) -> Any:
+        return (
+            kept.setdefault(key(args), None) or kept.update({key(args): function(*args)}) or kept[key(args)]
+        )
+
+    report = check(name, names | {name: remembering}, 0)
+    assert report.points < report.exercise.points, str(report)
+
+
 @every_exercise
 @pytest.mark.parametrize("points", [1, 5])
 def test_whatever_an_exercise_is_worth_a_right_answer_earns_it(exercise: core.Exercise, points: int) -> None:

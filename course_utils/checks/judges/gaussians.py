@@ -37,6 +37,7 @@ def wrong_kls(mu: Tensor, logvar: Tensor) -> dict[str, Tensor]:
     }
     readings = {  # in place of logvar
         "logvar is log sigma^2, but you seem to read it as log sigma.": 2 * logvar,
+        "logvar is log sigma^2, but you seem to read it as -log sigma^2.": -logvar,
         "Your sigma looks like softplus(logvar); it should be exp(logvar / 2).": 2 * softplus(logvar).log(),
     }
     return {

@@ -71,6 +71,9 @@ def weighed(name: str, term: Tensor, sizes: Sizes) -> dict[str, Tensor]:
 # --- the terms --------------------------------------------------------------------------------------------
 
 
+INFINITE = "It is infinite: is a sigmoid taken before the logarithm? Far out it is 0 or 1."
+
+
 def nll(x_logits: Tensor, x: Tensor) -> Tensor:
     """-log p(x|z) of each pixel, for logits of any size and pixels from 0 to 1."""
     return -Bernoulli(logits=x_logits.double(), validate_args=False).log_prob(x.double())
@@ -86,9 +89,7 @@ def unsafe(x_logits: Tensor, x: Tensor) -> dict[str, Tensor]:
         "It is NaN: is a sigmoid taken before the logarithm? Far out it is 0 or 1, and 0 log 0 is NaN.": (
             -x * p.log() - (1 - x) * (1 - p).log()
         ),
-        "It is infinite: is a sigmoid taken before the logarithm? Far out it is 0 or 1.": (
-            -torch.xlogy(x, p) - torch.xlogy(1 - x, 1 - p)
-        ),
+        INFINITE: (-torch.xlogy(x, p) - torch.xlogy(1 - x, 1 - p)),
     }
     for epsilon in EPSILONS[:9]:
         hint = f"{epsilon:.0e} is added to probabilities before the logarithm: use the loss with logits."
@@ -114,6 +115,7 @@ def other_nlls(x_logits: Tensor, x: Tensor) -> dict[str, Tensor]:
         "Images and logits have changed places in the cross-entropy.": nll(x.expand_as(x_logits), x_logits),
         "Only white pixels count: a black one costs -log(1 - p).": x * softplus(-x_logits),
         "Only black pixels count: a white one costs -log p.": (1 - x) * softplus(x_logits),
+        "The images are scaled to [-1, 1]: compare with them as they are.": nll(x_logits, 2 * x - 1),
         "The cross-entropy is multiplied by the image: every pixel counts once.": x * pixels,
         "The images are rounded to black and white: a grey pixel costs a bit of both.": nll(
             x_logits, x > 0.5
@@ -188,10 +190,11 @@ def terms(x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> tuple[Tens
     return nll(x_logits, x).sum((1, 2, 3)).mean(), kls(mu, logvar).sum(1).mean()
 
 
-def written_in(value: Tensor, x: Tensor) -> dict[str, Tensor]:
-    """A loss whose batch size is a number."""
+def divided(value: Tensor, x: Tensor, mu: Tensor) -> dict[str, Tensor]:
+    """A loss that is divided by another number than that of its images."""
     sizes = (2, 3, 4, 5, 6, 8, 10, 16, 32, 50, 64, 100, 256)
-    return {
+    by_dimensions = "It is divided by the number of latent dimensions: average over the images."
+    return {by_dimensions: value * len(x) / mu.shape[1]} | {
         f"It is divided by {n}, whatever comes: average over the images that there are.": value * len(x) / n
         for n in sizes
     }

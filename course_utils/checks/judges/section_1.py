@@ -100,6 +100,9 @@ def _losses(model: Witness, x: Tensor, _: Tensor) -> gradients.Parts:
         "The images go through a sigmoid, too: compare with them as they are.": F.mse_loss(
             x_hat, x.sigmoid()
         ),
+        "The sigmoid is taken of the images, not of the logits: it is the other way round.": F.mse_loss(
+            logits, x.sigmoid()
+        ),
         "This is the cross-entropy; the mean squared error is asked for.": (
             F.binary_cross_entropy_with_logits(logits, x)
         ),

@@ -93,6 +93,8 @@ def judge_reparameterize(seed: int, evidence: Evidence) -> list[Finding]:
     gradient = _gradient_hint(evidence, *looks["given"])
     if given.holds or (gradient == CUT_OFF and not named):  # a sample that stops gradients misses the purpose
         given = unless(given.claim, given.weight, gradient)
+    if drawn:  # what holds there is said below
+        given = replace(given, claim=given.claim.removesuffix(", also without eps"))
     claim = "without eps it draws its own standard normal noise, a new one for every image and dimension"
     # What is said above counts once.
     return [given, unless(claim, 2, drawn * (not named or drawn != given.hint))]
@@ -312,6 +314,9 @@ def _bounds(log_w: Tensor) -> dict[str, Any]:
         return extreme + (log_w - extreme).exp().mean(0).log()
 
     bound = without(log_w.max(0).values)  # by hand: logsumexp is what is asked for
+    averaged = log_w[0]
+    for row in log_w[1:]:
+        averaged = torch.logaddexp(averaged, row) - math.log(2)
     return {
         "": bound,
         "exp(log_w) is 0 or infinite here: use torch.logsumexp.": without(torch.zeros(n)),
@@ -342,6 +347,7 @@ def _bounds(log_w: Tensor) -> dict[str, Any]:
         "K divides the logarithm; it divides the sum inside it.": (bound + log_k) / k,
         "This is the mean of the log-weights, the ELBO: take the log of the mean weight.": log_w.mean(0),
         "This is the sum of the log-weights: take the log of the mean weight.": log_w.sum(0),
+        "Each weight is averaged with the mean of those before: the last ones weigh most.": averaged,
         "Only the largest weight counts: all K enter the mean.": log_w.max(0).values,
         "Only the largest weight counts, as one of K: all enter the mean.": log_w.max(0).values - log_k,
         "K is taken to be 2: it is the number of samples.": bound + log_k - math.log(2),

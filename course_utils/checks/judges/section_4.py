@@ -139,6 +139,9 @@ def _wrong_arcs(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> dict[str, np.nda
         ),
         "All points have length 1: the ends go into the sum as they are, unnormalised.": unit,
         "Direction and length are interpolated apart; the formula's sum does both at once.": unit * length,
+        "The direction follows the arc, and the length is a geometric mean of both.": (
+            unit * short ** (1 - t) * long**t
+        ),
         "The sum of sines is not divided by sin(omega).": arc * sine,
         "The sum of sines is divided by omega, not by its sine.": arc * sine / omega,
         "The angle is in degrees: sines take radians.": _arc(a, b, t, math.degrees(omega)),
@@ -390,9 +393,12 @@ def _parts(z: Tensor, mu: Tensor, logvar: Tensor) -> Iterator[Any]:
         "Only the largest density counts here, as one of N: q(z) is the mean of all.": largest - math.log(n),
         "Each dimension has an aggregate of its own: sum over dimensions first.": by_dimension.sum(1),
         "Dimensions and images are mixed up: view and reshape do not swap axes.": mixed,
-        "Only the first 100 posteriors belong to q(z) here: it is the mean of all N.": (
-            _log_mean_exp(matrix[:, :100])
-        ),
+        **{
+            f"Only the first {m} posteriors belong to q(z) here: it is the mean of all N.": (
+                _log_mean_exp(matrix[:, :m])
+            )
+            for m in (10, 16, 32, 50, 64, 100, 128)
+        },
         f"{underflow}.": np.log(np.exp(matrix.astype(np.float32)).astype(float).sum(1) / n),
         "One Gaussian stands for q(z), which is the mean of all N densities.": (
             single.log_prob(z.double()).sum(1).numpy()

@@ -112,6 +112,7 @@ def _requests(decode: Callable[[Tensor, Tensor], Tensor], labels: Tensor, z: Ten
             for of, axes in {"": None, " of each image": (1, 2, 3)}.items()
         },
         f"This is a tanh: {ends}": np.tanh(raw),
+        f"This is (tanh + 1) / 2, the sigmoid of twice the logits: {ends}": sigmoid(2 * raw),
         f"This is a softmax over pixels: {ends}": (np.exp(raw) / np.exp(raw).sum((1, 2, 3), keepdims=True)),
         **{
             f"The codes have been multiplied by {scale}: decode each z as it is.": grid(labels, scale * z)
@@ -178,6 +179,9 @@ def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
         "The distance from 0 is compared: take the variance over images.": np.abs(mu).mean(1),
         "The variance is that of squares: take the variance of the means themselves.": (mu**2).var(1),
         "The size of the mean is compared: take the variance over images.": np.abs(mu.mean(1)),
+        "The square of the variance is compared with the threshold, or the variance with its root.": (
+            mu.var(1, ddof=1) ** 2
+        ),
         "The square of the mean is compared: take the variance over images.": mu.mean(1) ** 2,
         "One image far from the mean suffices: take the mean of all squares.": ((mu - centre) ** 2).max(1),
         "The mean is compared: take the variance over images.": mu.mean(1),
@@ -215,6 +219,9 @@ def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
         "This counts the dimensions that are switched off.": d - right,
         "This counts the dimensions below the threshold.": (var < threshold).sum(1),
         "This is a share: return the number of dimensions.": right / d,
+        "This is the place of the last one that is active: count them.": (
+            (var > threshold) * (np.arange(d) + 1)
+        ).max(1),
         "Counting ends at the first that is not active: those after it count as well.": (
             np.cumprod(var > threshold, axis=1).sum(1)
         ),
@@ -350,6 +357,9 @@ def _matrices(true: Tensor, predicted: Tensor, num_classes: int) -> dict[str, An
         "The matrix is as large as the largest label: give it num_classes rows.": matrix[:last, :last],
         "There is room for one class too many: it has num_classes rows.": np.pad(matrix, (0, 1)),
         "Bins run from the smallest label to the largest: take all classes.": binned,
+        "Bins of each row run from its smallest label to its largest: take all classes.": [
+            np.histogram(predicted[true == row], num_classes)[0] for row in range(num_classes)
+        ],
     }
 
 

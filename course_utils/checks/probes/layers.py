@@ -34,6 +34,7 @@ from course_utils.checks.probes.evidence import (
 from course_utils.checks.probes.inputs import fact, generator, seed_draws
 
 SINGLE = "one image and latent_dim = 1"  # the name of that case
+KEPT = "Other inputs of the same shape get what came of earlier ones: compute it anew in every call."
 DROPOUT = "Calls differ in training mode, and not in evaluation mode: is there dropout, or noise?"
 
 # --- what is asked of a model -----------------------------------------------------------------------
@@ -232,12 +233,16 @@ def probe(of: Callable[[int], Mapping[str, Case]], evidence: Evidence, answer: A
 
 
 def _steady(evidence: Evidence, model: nn.Module, calls: Mapping[str, Call]) -> None:
-    """Note where a call gives two results. It has many rows: what happens seldom happens in one of them."""
+    """Note where a call gives two results, or two calls one. They have many rows: what happens seldom
+    happens in one of them."""
     for call in calls.values():
         many = [arg.repeat_interleave(32, 0) for arg in call.args]
-        once, twice = (as_array(again(model, call, *many)) for _ in range(2))
+        turned = [arg.flip(0) for arg in many]
+        once, twice, other = (as_array(again(model, call, *args)) for args in (many, many, turned))
         if not np.allclose(once, twice, equal_nan=True):
             note(evidence, AGAIN)
+        elif np.array_equal(once, other) and not np.array_equal(once, once[::-1]):
+            note(evidence, KEPT)
 
 
 def _rows(model: nn.Module) -> np.ndarray:

@@ -45,8 +45,8 @@ def extreme_parameters(seed: int) -> tuple[Tensor, Tensor]:
 
 
 def kl_looks(seed: int) -> dict[str, tuple[Tensor, Tensor]]:
-    """mu and logvar; "turned" are float64 and not contiguous."""
-    turned = (tensor.double().T for tensor in parameters(seed + 2, 4, 6))
+    """mu and logvar; "turned" are float64, not contiguous, and of the first ones' shape."""
+    turned = (tensor.double().T for tensor in parameters(seed + 2, 3, 5))
     return {
         "kl": parameters(seed),
         "turned": (next(turned), next(turned)),

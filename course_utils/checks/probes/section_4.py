@@ -68,7 +68,7 @@ CASES = {  # images and latent dimensions
     "other": (9, 2),
     "third": (6, 4),
     "flat": (130, 1),
-    "near": (6, 2),  # posteriors near the prior, codes such that both estimates fall below 0
+    "near": (6, 4),  # posteriors near the prior, codes such that both estimates fall below 0
     "wide": (5, 150),  # densities far below what exp can hold in float32, and far from one another
     "narrow": (5, 3),  # densities of which some are enormous
     "one": (1, 1),

@@ -73,7 +73,7 @@ SHAPES = {"unequal": (5, 3, 4, 6), "tall": (2, 4, 5, 3), "lesson": (5, 64, 7, 7)
 
 def feature_looks(seed: int) -> dict[str, tuple[Any, ...]]:
     """Numbers (N, height * width * channels), all different and of both signs, and the three sizes; "part"
-    is float64, and the first half of longer rows."""
+    is of the shape of "tall", float64, and the first half of longer rows."""
     looks: dict[str, tuple[Any, ...]] = {}
     for key, shape in SHAPES.items():
         count = math.prod(shape)
@@ -81,7 +81,7 @@ def feature_looks(seed: int) -> dict[str, tuple[Any, ...]]:
         looks[key] = (numbers / 2, *shape[1:])
     hidden, *sizes = looks["tall"]
     return looks | {
-        "part": (torch.cat([hidden, hidden + 0.25], dim=1).double()[:, : hidden.shape[1]], *sizes)
+        "part": (torch.cat([-hidden, hidden + 0.25], dim=1).double()[:, : hidden.shape[1]], *sizes)
     }
 
 

@@ -92,9 +92,9 @@ def gap_looks(seed: int) -> dict[str, tuple[Tensor, Tensor]]:
     """Codes (N, d) and factors (N, k), all of N, d, k and the numbers of values unequal.
 
     "one" has a single factor and two codes, the better one last; in "last" the best two codes are the last of
-    five; "several" has two copies of one code; in "shared" one code is the best for both factors. In these
-    every pair of values occurs; in "sparse" most pairs, and many values, never do. "many" has more values
-    than 20, more pairs than 256, and one of these more often than 256 times.
+    five; "several" has two copies of one code; in "shared", of the shape of "last", one code is the best for
+    both factors. In these every pair of values occurs; in "sparse" most pairs, and many values, never do.
+    "many" has more values than 20, more pairs than 256, and one of these more often than 256 times.
     """
     g = generator(seed, 67)
 
@@ -112,6 +112,7 @@ def gap_looks(seed: int) -> dict[str, tuple[Tensor, Tensor]]:
     e = [factor(1400, levels) for levels in (4, 6)]
     mixed, pair = (e[0] + e[1]) % 6, 6 * e[0] + e[1]
     last = [noisy(mixed, 5, 0.8), noisy(e[1], 3, 0.75), noisy(mixed, 6, 0.7), noisy(mixed, 6, 0.25)]
+    both = [noisy(pair, 24, 0.2), *(noisy(v, 6, 0.4) for v in e), *(noisy(v, 3, 0.8) for v in e)]
     c = [torch.tensor([0, 2, 3, 6])[factor(90, 4)], torch.tensor([1, 4, 5])[factor(90, 3)]]
     copy = torch.tensor([5, 0, 6, 7, 0, 0, 60])[c[0]]
     sparse = [3 + (c[1] > 1), copy, 30 + (c[0] > 2), 20 + noisy(c[1], 27, 0.4)]
@@ -121,7 +122,7 @@ def gap_looks(seed: int) -> dict[str, tuple[Tensor, Tensor]]:
         "one": (torch.stack([noisy(a, 4, 0.6), noisy(a, 5, 0.3)], 1), a.unsqueeze(1)),
         "last": (torch.stack([*last, noisy(e[0], 7, 0.4)], 1), torch.stack(e, 1)),
         "several": (torch.stack(several, 1), torch.stack(b, 1)),
-        "shared": (torch.stack([noisy(pair, 24, 0.2), *(noisy(v, 6, 0.4) for v in e)], 1), torch.stack(e, 1)),
+        "shared": (torch.stack(both, 1), torch.stack(e, 1)),
         "sparse": (torch.stack(sparse, 1).long(), torch.stack(c, 1)),
         "many": (torch.stack(many, 1), f.unsqueeze(1)),
     }

@@ -71,7 +71,7 @@ def request_looks(seed: int) -> dict[str, tuple[Any, Tensor, Tensor]]:
     return {
         "grid": (decode, torch.tensor([1, 4, 7]), z[:2]),
         "square": (decode, torch.tensor([0, 2, 9]), z[2:5]),
-        "mixed": (decode, torch.tensor([5, 2, 5, 1]), z[5:8]),
+        "mixed": (decode, torch.tensor([5, 2, 5]), z[5:8]),
         "one z": (decode, torch.tensor([3, 8]), z[8:]),
         "one": (decode, torch.tensor([6]), z[:1]),
     }
@@ -204,17 +204,18 @@ def _restored(seed: int, came: dict[str, Witness]) -> float:
 
 
 def label_looks(seed: int) -> dict[str, tuple[Any, ...]]:
-    """True and predicted labels (N,) and the number of classes."""
+    """True and predicted labels (N,) and the number of classes. In "again" class 0 is always found, and
+    nothing else is taken for it."""
     g = generator(seed, 4)
 
     def drawn(n: int, *classes: int) -> list[Tensor]:
         return [torch.randint(count, (n,), generator=g) for count in classes]
 
     true, predicted = drawn(97, 4, 4)
-    less, equal = drawn(83, 3, 2), drawn(40, 4, 4)
+    less, equal, (other, found) = drawn(83, 3, 2), drawn(40, 4, 4), drawn(97, 4, 4)
     return {
         "counts": (true, predicted, 4),
-        "again": (*drawn(60, 4, 4), 4),
+        "again": (other, found.clamp(min=1) * (other > 0), 4),
         "absent": (torch.tensor([1, 2, 4])[less[0]], less[1] + 2, 6),  # 3 is predicted only
         "many": (*(torch.cat([labels, torch.tensor([19])]) for labels in drawn(400, 20, 20)), 20),
         "equal": (*(torch.cat([labels, torch.full((300,), i)]) for i, labels in enumerate(equal)), 4),
