@@ -1,8 +1,8 @@
-"""How long a reader waits at `laptop`: every core lesson alone on this machine, cell by cell, on all its cores.
+"""How long a reader waits at `laptop`: every core lesson alone on this machine, cell by cell, on all cores.
 
     python tests/waiting.py --store
 
-The lessons run in the order of the course, each in a fresh kernel. What one has trained and kept, the next one
+The lessons run in the order of the course, each in a fresh kernel. What one has trained and kept, the next
 loads, as at a student's. Since seconds are a machine's, a pass of the textbook loop over MNIST is timed too,
 before and after (the VAE, batches of 128; `course bench` compares other loops with it).
 """
@@ -52,10 +52,11 @@ class Waiting:
         ]
         columns = "data", "lesson", "s, all cells", f"cells of more than {LONG} s", "s, the slowest"
         longest = max(max(cells) for lessons in self.cells.values() for cells in lessons.values())
+        passes = f"{longest / self.textbook:.1f} passes of the textbook loop"
         return (
-            f"{record.table(columns, rows)}\n\nThe slowest cell of all takes {longest:.0f} s, as long as "
-            f"{longest / self.textbook:.1f} passes of the textbook loop, which takes {self.textbook:.1f} s for one "
-            f"({self.machine}, {self.date})."
+            f"{record.table(columns, rows)}\n\n"
+            f"The slowest cell of all takes {longest:.0f} s, as long as {passes}, which takes "
+            f"{self.textbook:.1f} s for one ({self.machine}, {self.date})."
         )
 
 

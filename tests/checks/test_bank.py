@@ -137,9 +137,9 @@ def test_a_right_result_that_is_kept_by_the_shapes_of_what_is_given_is_wrong(nam
         return given.shape if isinstance(given, torch.Tensor) else type(given)
 
     def remembering(*args: Any) -> Any:
-        return (
-            kept.setdefault(key(args), None) or kept.update({key(args): function(*args)}) or kept[key(args)]
-        )
+        if key(args) not in kept:
+            kept[key(args)] = function(*args)
+        return kept[key(args)]
 
     report = check(name, names | {name: remembering}, 0)
     assert report.points < report.exercise.points, str(report)
