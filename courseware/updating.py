@@ -67,6 +67,9 @@ def _contents(archive: Path) -> dict[str, bytes]:
             if sum(entry.file_size for entry in entries) > LARGEST:
                 raise CourseError(none)
             found = {entry.filename.partition("/")[2]: file.read(entry) for entry in entries}
+        for name, content in found.items():
+            if name.startswith("notebooks/"):
+                nbformat.reads(content.decode("utf-8"), as_version=4)
     except Exception:  # zipfile promises no closed list
         raise CourseError(none) from None
     # A name that leads elsewhere goes up, begins at a root ("" before the first slash) or names a drive.

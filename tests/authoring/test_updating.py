@@ -125,8 +125,19 @@ def test_the_same_edition_leaves_the_students_notebook_to_the_byte(folder, tmp_p
     assert [change.name for change in found] == ["nbgrader_config.py"]
 
 
-@pytest.mark.parametrize("name", ["../outside.py", "/outside.py", "a/../../outside.py", "C:\\outside.py"])
-def test_an_archive_whose_names_lead_elsewhere_is_refused(folder, tmp_path, new, name):
+STRANGE = [
+    "../outside.py",
+    "/outside.py",
+    "a/../../outside.py",
+    "C:\\outside.py",
+    f"notebooks/{LESSON.name}.txt",
+]
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_an_archive_whose_names_lead_elsewhere_or_are_those_of_no_notebook_is_refused(
+    folder, tmp_path, new, name
+):
     with pytest.raises(CourseError, match="no archive of the course"):
         updating.changes(folder, archive(tmp_path, new, **{name: "x"}))
 
