@@ -36,6 +36,13 @@ RECIPES: dict[str, dict[str, Any]] = {
     "VAE": {"batch_size": [256] * 3 + [512], "learning_rate": 8e-3, "muon": True},
     "ConvVAE": {"batch_size": [128] * 5, "learning_rate": 1e-2},
 }
+# What a recipe may lack, to see what each part buys; epochs stay as many.
+LACKING: dict[str, dict[str, Any]] = {
+    "without Muon": {"muon": False},
+    "at a rate of 0.001 that stays": {"learning_rate": 1e-3, "schedule": None},
+    "with Adam's usual memory": {"betas": (0.9, 0.999)},
+    "from the usual biases": {"start": False},
+}
 
 
 class How(NamedTuple):
@@ -44,6 +51,7 @@ class How(NamedTuple):
     seed: int = 0
     rate: float = 1e-3
     workers: int = 0  # that load data
+    lacking: str = ""  # a part of its own recipe, one of LACKING
 
 
 class Laps(training.Observer):
@@ -154,11 +162,14 @@ def quick(model: Model, dataset: Dataset, epochs: int, laps: Laps, how: How, **r
 
 def by_recipe(model: Model, dataset: Dataset, _epochs: int, laps: Laps, how: How) -> None:
     """The fast path as it is meant to be used: `RECIPES` say how long it takes."""
-    recipe = RECIPES[type(model).__name__]
-    fast.start(model, dataset.train_images)
-    epochs = len(recipe["batch_size"])
-    schedule = fast.early_peak if recipe.get("muon") else fast.one_cycle
-    quick(model, dataset, epochs, laps, how, betas=(0.9, 0.99), schedule=schedule, **recipe)
+    given = RECIPES[type(model).__name__]
+    schedule = fast.early_peak if given.get("muon") else fast.one_cycle
+    recipe: dict[str, Any] = (
+        {"start": True, "betas": (0.9, 0.99), "schedule": schedule} | given | LACKING.get(how.lacking, {})
+    )
+    if recipe.pop("start"):
+        fast.start(model, dataset.train_images)
+    quick(model, dataset, len(recipe["batch_size"]), laps, how, **recipe)
 
 
 # For the time of an epoch, and for the way to a good model.

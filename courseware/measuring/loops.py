@@ -9,7 +9,6 @@ interruption measures what is missing.
 """
 
 import importlib.util
-import itertools
 import math
 import multiprocessing
 import os
@@ -32,11 +31,13 @@ from course_utils import data, objectives, plotting, settings
 from course_utils.plotting import Picture
 from courseware import record
 from courseware.measuring import contestants, literature
-from courseware.measuring.contestants import BATCH, EQUAL, KINDS, RATES, RECIPES, How
+from courseware.measuring.contestants import BATCH, EQUAL, KINDS, LACKING, RATES, RECIPES, How
 
 Figures = dict[str, Any]  # what is measured of one network
 EPOCHS = 20
 ROUNDS = 5
+MORE = 2  # times as many seeds for the fast path, of which every one should get there
+PARTS = 3  # seeds for what each part of a recipe buys
 TUNED = ", tuned"  # how the names of those end
 BY_RECIPE = "fast"  # whose own epochs are no longer those of the rounds
 
@@ -59,7 +60,8 @@ def measure(kind: str, data_name: str, seeds: int, folder: Path, say: record.Say
     here: Any = {"torch": torch.__version__, "machine": machine(), "device": settings.device().type}
     here |= {"recipe": RECIPES[kind], "epochs": EPOCHS}
     images = len(data.load(data_name, download=False).train_images)
-    new = {"images": images, "date": date.today().isoformat(), "rounds": [], "rates": {}, "curves": {}}
+    new = {"images": images, "date": date.today().isoformat(), "rounds": []}
+    new |= {"rates": {}, "parts": {}, "curves": {}}
     figures: Figures = new | record.begun(file, here=here)
     names = [name for name in EQUAL if not name.startswith("pythae") or importlib.util.find_spec("pythae")]
     if "pythae" not in names:
@@ -89,9 +91,21 @@ def measure(kind: str, data_name: str, seeds: int, folder: Path, say: record.Say
             say(f"rate {rate}: {nats:.2f} nats on validation images")
             record.keep(file, figures)
         chosen = literature.best(figures["rates"])
-        every = itertools.product(range(seeds), [name for name in names if _trained_as(name, chosen) == name])
-        missing = [(name, seed) for seed, name in every if str(seed) not in figures["curves"].get(name, {})]
+        missing = [
+            (name, seed)
+            for seed in range(seeds * MORE)
+            for name in names
+            if _trained_as(name, chosen) == name
+            and (seed < seeds or name == BY_RECIPE)
+            and str(seed) not in figures["curves"].get(name, {})
+        ]
         side_by_side = started(min(4, os.cpu_count() or 1), threads=1)
+        for part in [part for part in _parts(kind) if part not in figures["parts"]]:
+            hows = [How(seed, lacking=part) for seed in range(PARTS)]
+            ends = [train(side_by_side, BY_RECIPE, how, choosing=True) for how in hows]
+            figures["parts"][part] = [end.result()["negative_elbo"][-1] for end in ends]
+            say(f"recipe {part}: {statistics.mean(figures['parts'][part]):.2f} nats on validation images")
+            record.keep(file, figures)
         for timed in (True, False):  # first, one after the other, those whose own seconds count
             running = {
                 train(pools[name] if timed else side_by_side, name, _how(name, seed, chosen)): (name, seed)
@@ -105,6 +119,11 @@ def measure(kind: str, data_name: str, seeds: int, folder: Path, say: record.Say
                 say(f"seed {seed}, {name}: {nats:.2f} nats after {seconds:.0f} s")
                 record.keep(file, figures)
     return figures
+
+
+def _parts(kind: str) -> list[str]:
+    """The whole recipe, and what it may lack of its parts."""
+    return ["", *(part for part in LACKING if RECIPES[kind].get("muon") or part != "without Muon")]
 
 
 def _how(name: str, seed: int = 0, rate: float | None = None) -> How:
@@ -221,6 +240,8 @@ class Comparison:
     bfloat16: float
     recipe: dict[str, Any]  # the fast path's own
     rate: float | None  # of the tuned ones; None where there are none
+    images: int  # in an epoch
+    parts: dict[str, list[float]]  # nats per validation image by the recipe, and by it without a part
     loops: list[Loop]
 
     @property
@@ -249,16 +270,33 @@ class Comparison:
         tuned = f" The tuned ones have a rate of {self.rate:g}." if self.rate else ""
         if self.rate == How().rate:
             tuned = f" The usual rate, {self.rate:g}, was the best of four: tuned loops only load otherwise."
-        seeds = f", medians over {len(quick.nats)} seeds" if len(quick.nats) > 1 else ", one seed"
-        batches = self.recipe["batch_size"]
-        muon = "; Muon for hidden matrices" if self.recipe.get("muon") else ""
-        sizes = ", ".join(f"{size} for {n}" for size, n in Counter(batches).items())
+        several, more = len(self.loop("textbook").nats), len(quick.nats)
+        seeds = f", medians over {several} seeds" if several > 1 else ", one seed"
+        seeds += f", over {more} of the fast path" if more > several else ""
         return (
-            f"{self.kind} on {self.data}{seeds}: the fast path {there}; it takes {len(batches)} epochs "
-            f"(batches of {sizes}; a learning rate that rises to {self.recipe['learning_rate']} and falls "
-            f"again{muon}).{tuned} At the machine's full rate ({self.float32 / 1e9:,.0f} GFLOP/s in float32, "
+            f"{self.kind} on {self.data}{seeds}: the fast path {there}; it takes {self._recipe()}{tuned} At "
+            f"the machine's full rate ({self.float32 / 1e9:,.0f} GFLOP/s in float32, "
             f"{self.bfloat16 / 1e9:,.0f} in bfloat16) the products alone would take "
             f"{quick.share * quick.seconds:.2f} s per epoch. ({self.machine}, {self.date})"
+        )
+
+    def _recipe(self) -> str:
+        """Of how many steps, and what each part of it buys."""
+        batches = self.recipe["batch_size"]
+        sizes = ", ".join(f"{size} for {n}" for size, n in Counter(batches).items())
+        steps = sum(math.ceil(self.images / size) for size in batches)
+        muon = "; Muon for hidden matrices" if self.recipe.get("muon") else ""
+        ends = {part: f"{statistics.mean(nats):.2f}" for part, nats in self.parts.items()}
+        lacking = ", ".join(f"{nats} {part}" for part, nats in ends.items() if part)
+        bought = (
+            f" Where images are held out to choose by, it ends at {ends['']} nats on them; {lacking}."
+            if ends
+            else ""
+        )
+        rate, usual = self.recipe["learning_rate"], math.ceil(self.images / BATCH)
+        return (
+            f"{len(batches)} epochs, {steps:,} steps where the others take {usual} an epoch (batches of "
+            f"{sizes}; a learning rate that rises to {rate} and falls again{muon}).{bought}"
         )
 
     def markdown(self) -> str:
@@ -282,6 +320,7 @@ def comparison(kind: str, data_name: str, figures: Figures) -> Comparison:
     here = {name: figures["here"][name] for name in ("machine", "device", "recipe")}
     here |= {name: float(np.median(limits[name])) for name in ("float32", "bfloat16")}
     here |= {"rate": literature.best(figures["rates"]), "date": figures["date"]}
+    here |= {"images": figures["images"], "parts": figures["parts"]}
     return Comparison(kind, data_name, target=level, loops=loops, **here)
 
 
