@@ -59,18 +59,19 @@ class Speed:
         return 60 * self.students / statistics.median(self.seconds[command])
 
     @property
-    def ratio(self) -> float:
-        """How many times as many `course grade` does: the median of the rounds' ratios."""
-        pairs = zip(self.seconds[PLAIN], self.seconds[OURS], strict=True)
-        return statistics.median(plain / ours for plain, ours in pairs)
+    def ratios(self) -> list[float]:
+        """How many times as many `course grade` does, round by round."""
+        return [plain / ours for plain, ours in zip(self.seconds[PLAIN], self.seconds[OURS], strict=True)]
 
     def sentence(self) -> str:
         """What documents and terminal say."""
         plain, ours = (f"{self.per_minute(command):.1f}" for command in (PLAIN, OURS))
+        ratios = sorted(self.ratios)
         return (
             f"{self.students} submissions of section 3, same scores: `course grade` does {ours} a minute, "
-            f"plain `nbgrader autograde` {plain}; {self.ratio:.1f} times as many, the start of the workers "
-            f"included (medians of {len(self.seconds[OURS])} rounds, {self.machine}, {self.date}). "
+            f"plain `nbgrader autograde` {plain}; {statistics.median(ratios):.1f} times as many "
+            f"({ratios[0]:.1f} to {ratios[-1]:.1f}), the start of the workers included (medians of "
+            f"{len(ratios)} rounds, {self.machine}, {self.date}). "
             f"Without kernel, sandbox, judges, pages and gradebook, the students' cells and what the checks "
             f"compute beside them would be done {self.per_minute(CODE):.0f} times a minute."
         )
