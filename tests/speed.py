@@ -63,6 +63,13 @@ class Speed:
         """How many times as many `course grade` does, round by round."""
         return [plain / ours for plain, ours in zip(self.seconds[PLAIN], self.seconds[OURS], strict=True)]
 
+    def short(self) -> str:
+        """What README says of it."""
+        plain, ours = (f"{self.per_minute(command):.1f}" for command in (PLAIN, OURS))
+        return (
+            f"`course grade` does {ours} submissions a minute, plain `nbgrader autograde` {plain}: section 3."
+        )
+
     def sentence(self) -> str:
         """What documents and terminal say."""
         plain, ours = (f"{self.per_minute(command):.1f}" for command in (PLAIN, OURS))
@@ -184,7 +191,7 @@ def _scores(course: Path) -> dict[tuple[str, str], float | None]:
 FIGURES = record.Measurement[Speed | None](
     "grading-speed",
     lambda kept: Speed(**kept) if kept else None,
-    lambda found: {"grading speed": found.sentence()} if found else {},
+    lambda found: {"grading speed": found.sentence(), "grading in short": found.short()} if found else {},
 )
 
 

@@ -55,6 +55,17 @@ def test_an_unknown_name_is_answered_with_the_choices(course, arguments, environ
     assert (done.exit_code, done.stderr) == (2, f"course: There is no {sentence}\n")
 
 
+def test_the_help_comes_without_the_libraries_that_take_long_to_import(tmp_path):
+    code = """
+import sys
+from courseware.cli import main
+main(["--help"], standalone_mode=False)
+print({"torch", "numpy", "nbgrader", "nbformat", "joblib", "jinja2", "IPython"} & set(sys.modules))
+"""
+    done = run(tmp_path, Path(sys.executable), "-c", code)
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
 def test_outside_the_course_the_command_says_where_to_go(course, tmp_path):
     done = course("run", cwd=tmp_path)
     said = "course: There is no solutions/ here: call this command inside the course's folder.\n"

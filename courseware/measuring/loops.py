@@ -257,7 +257,8 @@ class Comparison:
     def loop(self, name: str) -> Loop:
         return next(loop for loop in self.loops if loop.name == name)
 
-    def sentence(self) -> str:
+    def short(self) -> str:
+        """How much sooner."""
         level, quick = f"{self.target:.2f} nats", self.loop("fast")
         gain = self.loop("textbook").median / quick.median
         if quick.median == math.inf:
@@ -267,17 +268,21 @@ class Comparison:
         else:
             split = f"{quick.speed_up:.1f} times by its code and {gain / quick.speed_up:.1f} by its recipe"
             there = f"reaches {level} {gain:.1f} times sooner than the textbook loop, {split}"
-        tuned = f" The tuned ones have a rate of {self.rate:g}." if self.rate else ""
-        if self.rate == How().rate:
-            tuned = f" The usual rate, {self.rate:g}, was the best of four: tuned loops only load otherwise."
         several, more = len(self.loop("textbook").nats), len(quick.nats)
         seeds = f", medians over {several} seeds" if several > 1 else ", one seed"
         seeds += f", over {more} of the fast path" if more > several else ""
+        return f"{self.kind} on {self.data}{seeds}: the fast path {there}."
+
+    def sentence(self) -> str:
+        tuned = f" The tuned ones have a rate of {self.rate:g}." if self.rate else ""
+        if self.rate == How().rate:
+            tuned = f" The usual rate, {self.rate:g}, was the best of four: tuned loops only load otherwise."
+        floor = self.loop("fast").share * self.loop("fast").seconds
         return (
-            f"{self.kind} on {self.data}{seeds}: the fast path {there}; it takes {self._recipe()}{tuned} At "
+            f"{self.short()} It takes {self._recipe()}{tuned} At "
             f"the machine's full rate ({self.float32 / 1e9:,.0f} GFLOP/s in float32, "
             f"{self.bfloat16 / 1e9:,.0f} in bfloat16) the products alone would take "
-            f"{quick.share * quick.seconds:.2f} s per epoch. ({self.machine}, {self.date})"
+            f"{floor:.2f} s per epoch. ({self.machine}, {self.date})"
         )
 
     def _recipe(self) -> str:
@@ -332,5 +337,7 @@ def store(root: Path, found: Comparison) -> None:
 FIGURES = record.Measurement[list[Comparison]](
     "bench",
     lambda kept: [Comparison(**one | {"loops": [Loop(**x) for x in one["loops"]]}) for one in kept or []],
-    lambda found: {one.place: one.markdown() for one in found},
+    lambda found: (
+        {one.place: one.markdown() for one in found} | ({"bench in short": found[0].short()} if found else {})
+    ),
 )
