@@ -31,7 +31,9 @@ BATCH = 128
 RATES = (5e-4, 1e-3, 2e-3, 4e-3)  # from which a tuned one is chosen
 GAIN = 1.3  # a product has to be so much faster: autocast spends some of it on conversions
 
-# Where the fast path may choose: few epochs, a higher learning rate, batches that grow, Muon.
+# Where the fast path may choose: few epochs, a higher learning rate, batches that grow, Muon. The ConvVAE has
+# no use for Muon, nor for fewer epochs: three end, on images held out, at 104.1 to 104.5 nats with Adam in
+# batches of 32 to 128, at 104.5 to 105.1 with Muon for its convolutions, at 105.5 to 107.3 for all matrices.
 RECIPES: dict[str, dict[str, Any]] = {
     "VAE": {"batch_size": [256] * 3 + [512], "learning_rate": 8e-3, "muon": True},
     "ConvVAE": {"batch_size": [128] * 5, "learning_rate": 1e-2},
