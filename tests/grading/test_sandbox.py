@@ -198,6 +198,16 @@ def test_there_is_no_privilege_nothing_open_of_the_grader_s_and_no_number_drawn_
     assert not set(numbers) & set(second[2])
 
 
+def test_what_students_python_lacks_needs_no_hiding(tmp_path, monkeypatch):
+    """Installed from the archive the course has no bank, and nothing can be made where it would be."""
+    package = tmp_path / "course_utils"
+    for place in (package / "checks" / "judges", tmp_path / "courseware"):
+        place.mkdir(parents=True)
+    monkeypatch.setattr(sandbox.course_utils, "__file__", str(package / "__init__.py"))
+    monkeypatch.setattr(sandbox.sys, "prefix", str(tmp_path))
+    assert sandbox._unseen() == [package / "checks" / "judges", tmp_path / "courseware"]
+
+
 # --- what there is too much of ----------------------------------------------------------------------------
 
 

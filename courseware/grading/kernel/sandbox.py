@@ -371,8 +371,8 @@ def command(folder: Path, connection: Path, shared: Path, user: int, limits: Lim
 def _unseen() -> list[Path]:
     """What lies in places that are shown and is not to be seen: who judges, and who grades."""
     package, shown = Path(course_utils.__file__).parent, [Path(sys.prefix), Path(sys.base_prefix)]
-    installed = [package.parent / name for name in ("courseware", "bank")]
-    beside = [place for place in installed if any(place.is_relative_to(prefix) for prefix in shown)]
+    installed = [package.parent / name for name in ("courseware", "bank")]  # students have no bank
+    beside = [one for one in installed if one.is_dir() and any(one.is_relative_to(up) for up in shown)]
     compiled = package / "checks" / "__pycache__"  # of judges that once lay there, perhaps
     return [package / "checks" / "judges", *[compiled] * compiled.is_dir(), *beside]
 
