@@ -72,6 +72,17 @@ def test_outside_the_course_the_command_says_where_to_go(course, tmp_path):
     assert (done.exit_code, done.stderr) == (2, said)
 
 
+def test_in_a_shared_folder_all_that_a_command_makes_is_the_groups_to_change(course, project):
+    project.chmod(0o2770)
+    own = os.umask(0o022)
+    try:
+        course("quiz", cwd=project)  # which asks for none of nbgrader's settings
+    finally:
+        os.umask(own)
+    made = [project / "build", *(project / "build").rglob("*")]
+    assert len(made) == 4 and all(one.stat().st_mode & 0o060 == 0o060 for one in made)
+
+
 def test_damaged_data_stop_the_run_before_it_starts(course, project):
     raw = project / "data" / "MNIST" / "raw"
     raw.mkdir(parents=True)
