@@ -156,6 +156,15 @@ def test_the_hub_keeps_what_it_was_told_before(home, tmp_path):
             assert roles.get_value([])[0]["users"] == ["grader", "grace"]
 
 
+def test_terminals_know_the_commands_whatever_a_login_shell_sets(home, tmp_path, monkeypatch):
+    course_hub(tmp_path / "srv", "grace", "--write")
+    monkeypatch.setattr(os, "getuid", lambda: -1)  # a student's
+    monkeypatch.setenv("PATH", "/usr/bin")
+    monkeypatch.setenv("SHELL", "/bin/dash")
+    found = PyFileConfigLoader("jupyter_server_config.py", str(tmp_path / "srv" / "jupyter")).load_config()
+    assert shutil.which("course") and found.ServerApp.terminado_settings == {"shell_command": ["/bin/dash"]}
+
+
 def test_the_littlest_jupyterhub_reads_its_part_from_its_own_folder(home, tmp_path, monkeypatch):
     monkeypatch.setattr(hub, "LITTLEST", tmp_path)
     monkeypatch.setattr(hub.pwd.getpwuid(0), "pw_name", "jupyter-grader")
