@@ -7,7 +7,7 @@ runs in a sandbox where one can be made, and otherwise as it runs in Jupyter: it
 import hashlib
 import logging
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import nbformat
 from nbformat import NotebookNode
@@ -96,20 +96,9 @@ def _lesson(path: Path, raw: bytes) -> sections.Lesson:
 
 
 def _copies(lesson: sections.Lesson) -> list[Path]:
-    """The notebook as it was handed out, in the folders where it may be, or else in the exchange."""
+    """The notebook as it was handed out, in the folders where it may be."""
     copies = (settings.project_folder() / edition / lesson.path for edition in ("release", "notebooks"))
-    return [copy for copy in copies if copy.is_file()] or _exchanged(lesson)
-
-
-def _exchanged(lesson: sections.Lesson) -> list[Path]:
-    """The notebook as nbgrader fetches it, where that knows an exchange."""
-    from nbgrader.apps import NbGrader
-
-    app: Any = NbGrader()
-    app.load_config_file()
-    root, course = app.config.Exchange.get("root", ""), app.config.CourseDirectory.get("course_id", "")
-    copy = Path(root, course, "outbound", lesson.path)
-    return [copy] if root and course and copy.is_file() else []
+    return [copy for copy in copies if copy.is_file()]
 
 
 def _content(path: Path) -> bytes:

@@ -132,27 +132,6 @@ def test_outside_the_course_the_sentence_says_where_to_go(tmp_path, monkeypatch)
         rehearsal.rehearse(notebook(tmp_path, {}))
 
 
-def test_of_who_has_fetched_a_notebook_alone_the_exchange_has_another_copy(tmp_path, monkeypatch):
-    outbound = tmp_path / "exchange" / "vae-course" / "outbound" / THEORY.parent
-    outbound.mkdir(parents=True)
-    lines = f"c.Exchange.root = {str(tmp_path / 'exchange')!r}\nc.CourseDirectory.course_id = 'vae-course'\n"
-    (tmp_path / "hub").mkdir()
-    (tmp_path / "hub" / "nbgrader_config.py").write_text(f"c = get_config()\n{lines}")
-    monkeypatch.setenv("JUPYTER_CONFIG_PATH", str(tmp_path / "hub"))
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(CourseError, match="neither release/ nor notebooks/"):
-        rehearsal.rehearse(notebook(tmp_path, {}))
-    released = notebook(outbound, {})
-
-    def graded(job):
-        raise LookupError(job.released["theory"])
-
-    monkeypatch.setattr(rehearsal.work, "grade", graded)
-    with pytest.raises(LookupError, match="gaussian-kl"):
-        rehearsal.rehearse(notebook(tmp_path, {}, without="gaussian-kl"))
-    assert rehearsal._copies(rehearsal._lesson(released, released.read_bytes())) == [released]
-
-
 # --- other systems ----------------------------------------------------------------------------------------
 
 WITHOUT_LINUX = """
