@@ -638,7 +638,7 @@ def update(archive: Path, yes: bool) -> None:
         _say(f"{change.name}: changed by your teacher{both if change.conflicts else ''}.")
     _say(f"{len(texts)} notebooks and {len(found) - len(texts)} other files change.")
     if found and (yes or click.confirm("Bring them in?")):
-        _say(f"Done. What was there before is kept in {updating.apply(root, found)}.")
+        _say(f"Done. What was there before is kept in {updating.apply(root, found, root / 'build')}.")
 
 
 @main.command()

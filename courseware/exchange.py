@@ -25,9 +25,11 @@ from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.exchange import default
 from nbgrader.utils import parse_utc
 
+from course_utils import settings
 from course_utils.checks.words import printable
 from course_utils.files import put
 from course_utils.settings import CourseError
+from courseware import updating
 from courseware.grading.reasons import Refused
 from courseware.grading.submission import collect
 from courseware.grading.submission.collect import LARGEST, MOST_FILES, SECRET, TIMESTAMP, entered, opened
@@ -42,7 +44,10 @@ class Guarded(default.Exchange):
 
     def start(self) -> Any:
         self.ensure_root()  # nbgrader leaves it out where instructors share a folder
-        return super().start()
+        try:
+            return super().start()
+        except CourseError as problem:
+            self.fail(str(problem))
 
     def ensure_root(self) -> None:
         root = Path(self.root)
@@ -77,7 +82,32 @@ class ReleaseAssignment(Guarded, default.ExchangeReleaseAssignment):
 
 
 class FetchAssignment(Guarded, default.ExchangeFetchAssignment):
-    """As nbgrader does it, from an exchange that students cannot write to."""
+    """As nbgrader does it; into a folder that is there already comes what a newer release has changed."""
+
+    replace_missing_files: bool
+
+    def init_dest(self) -> None:
+        asked, self.replace_missing_files = self.replace_missing_files, True  # nbgrader refuses without
+        super().init_dest()
+        own = Path(self.dest_path)
+        # A copy of what was handed out, whose folder the student may have in several places.
+        self.handed_out = Path(self.cache, self.coursedir.course_id, "fetched", *own.parts[1:])
+        self.changes = updating.fetched(Path(self.src_path), self.handed_out, own)
+        if not self.changes:
+            self.replace_missing_files = asked
+            super().init_dest()
+
+    def copy_files(self) -> None:
+        own, new = Path(self.dest_path), updating.files(Path(self.src_path))
+        known = self.changes or not own.is_dir()
+        if self.changes:
+            kept = updating.apply(own.parent, self.changes, settings.build_folder())
+            names = ", ".join(one.name for one in self.changes)
+            both = f"{sum(one.conflicts for one in self.changes)} cells that you changed as well"
+            self.log.info("Your teacher changed %s, %s; what you had is kept in %s.", names, both, kept)
+        super().copy_files()
+        if known:
+            put(self.handed_out, new)
 
 
 class Submit(Guarded, default.ExchangeSubmit):
@@ -151,8 +181,6 @@ class Collect(Guarded, default.ExchangeCollect):
                     put(target, self._read(name, box))
             except OSError as problem:  # another's or gone meanwhile
                 self._leave_out(name, f"cannot be read ({problem.strerror or problem})")
-            except CourseError as problem:
-                self.fail(str(problem))
             else:
                 self.log.info("Collected: %s %s, handed in %s UTC.", student, assignment, when)
 

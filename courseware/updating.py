@@ -1,9 +1,9 @@
 """A newer edition of the course in a student's folder, without losing work.
 
-Three editions of a notebook meet, cell by cell: as it was handed out (release/), the student's (notebooks/),
-and the new one. What only the teacher changed comes in; what the student wrote stays; where both changed a
-cell, the student's stays and the teacher's stands below it. Cells are told apart by their grade ids and ids,
-which every editor keeps that keeps a notebook of nbformat 4.5.
+Three editions of a notebook meet, cell by cell: as it was handed out (release/ of an archive, a copy of what
+was fetched), the student's, and the new one. What only the teacher changed comes in; what the student wrote
+stays; where both changed a cell, the student's stays and the teacher's stands below it. Cells are told apart
+by their grade ids and ids, which every editor keeps that keeps a notebook of nbformat 4.5.
 """
 
 import zipfile
@@ -35,20 +35,43 @@ def changes(root: Path, archive: Path) -> list[Change]:
     """What the archive would change in the folder. Raises CourseError where it is none."""
     if (root / "solutions").is_dir():
         raise CourseError("This is the instructor's edition: a student's folder is updated, yours by git.")
-    new = _contents(archive)
+    handed_out = root / "release"
+    if not handed_out.is_dir():
+        raise CourseError(
+            f"There is no {handed_out}: call this in the folder that unpacking the course has made; what you "
+            "have fetched takes a newer release by `nbgrader fetch_assignment ASSIGNMENT`, once more."
+        )
     found = []
-    for name, content in new.items():
-        path, conflicts = root / name, 0
-        if name.startswith("notebooks/") and path.exists():
-            content, conflicts = _merged(root, name, content)
-        if not path.exists() or path.read_bytes() != content:
-            found.append(Change(name, content, conflicts))
+    for name, content in _contents(archive).items():
+        was = handed_out / name.partition("/")[2] if name.startswith("notebooks/") else None
+        found += _change(name, content, root / name, was)
     return found
 
 
-def apply(root: Path, found: list[Change]) -> Path:
-    """Write the changes; what was there before is kept below the folder that is returned."""
-    kept = root / "build" / f"before-update-{datetime.now():%Y-%m-%d-%H%M%S}"
+def fetched(release: Path, handed_out: Path, own: Path) -> list[Change]:
+    """What a newer release changes in the student's folder: nothing where one of the two is not there.
+
+    Names begin with the folder's.
+    """
+    found = []
+    for name, content in files(release).items() if handed_out.is_dir() and own.is_dir() else ():
+        known = (was := handed_out / name).is_file()
+        if not known or was.read_bytes() != content:
+            base = was if known and name.endswith(".ipynb") else None
+            found += _change(f"{own.name}/{name}", content, own / name, base)
+    return found
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """What is in a folder and those below, by names below it."""
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()
+    }
+
+
+def apply(root: Path, found: list[Change], build: Path) -> Path:
+    """Write the changes; what was there before is kept in a folder of `build`, which is returned."""
+    kept = build / f"before-update-{datetime.now():%Y-%m-%d-%H%M%S}"
     # The handed-out edition last: an update that is cut off is then done again from the same base.
     for change in sorted(found, key=lambda change: change.name.startswith("release/")):
         path = root / change.name
@@ -79,15 +102,23 @@ def _contents(archive: Path) -> dict[str, bytes]:
     return found
 
 
-def _merged(root: Path, name: str, content: bytes) -> tuple[bytes, int]:
+def _change(name: str, content: bytes, own: Path, was: Path | None) -> list[Change]:
+    """What becomes of the student's file: a notebook that was handed out as `was` is merged."""
+    conflicts = 0
+    if was and own.exists():
+        content, conflicts = _merged(was, own, content)
+    same = own.exists() and own.read_bytes() == content
+    return [] if same else [Change(name, content, conflicts)]
+
+
+def _merged(was: Path, own: Path, content: bytes) -> tuple[bytes, int]:
     """The student's notebook with what the new edition brings, and the number of cells that both changed."""
-    handed_out = root / "release" / name.partition("/")[2]
-    if not handed_out.exists():
-        raise CourseError(f"{handed_out} is missing, with which your changes are told from your teacher's.")
-    base, mine = notebooks.read(handed_out), notebooks.read(root / name)
+    if not was.exists():
+        raise CourseError(f"{was} is missing, with which your changes are told from your teacher's.")
+    base, mine = notebooks.read(was), notebooks.read(own)
     new = nbformat.reads(content.decode("utf-8"), as_version=4)
     if _sources(new) == _sources(base):
-        return (root / name).read_bytes(), 0
+        return own.read_bytes(), 0
     conflicts = merge(base, mine, new)
     return (nbformat.writes(mine) + "\n").encode(), conflicts
 

@@ -113,7 +113,7 @@ def test_an_update_keeps_what_was_there_and_a_second_one_finds_nothing_to_do(fol
     new.cells[0].source = "# A better title"
     file = archive(tmp_path, new)
     before = (folder / "notebooks" / LESSON).read_bytes()
-    kept = updating.apply(folder, updating.changes(folder, file))
+    kept = updating.apply(folder, updating.changes(folder, file), folder / "build")
     assert (kept / "notebooks" / LESSON).read_bytes() == before
     found = sources(notebooks.read(folder / "notebooks" / LESSON))
     assert "# A better title" in found and "print('my own')" in found
@@ -156,6 +156,11 @@ def test_an_archive_that_is_damaged_is_refused(folder, tmp_path, new):
         damaged.write(bytes(200))
     with pytest.raises(CourseError, match="no archive of the course"):
         updating.changes(folder, file)
+
+
+def test_where_nothing_was_unpacked_it_is_said_how_the_newer_edition_comes(tmp_path, new):
+    with pytest.raises(CourseError, match="`nbgrader fetch_assignment"):
+        updating.changes(tmp_path, archive(tmp_path, new))
 
 
 def test_the_instructors_edition_is_not_updated(tmp_path, new):

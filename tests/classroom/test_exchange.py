@@ -18,7 +18,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import nbformat
 import pytest
+from nbformat.v4 import new_markdown_cell, new_notebook
 from nbgrader.api import Gradebook
 from nbgrader.auth import Authenticator
 from nbgrader.coursedir import CourseDirectory
@@ -390,6 +392,61 @@ def test_who_handed_in_under_anothers_name_is_told(world):
     act(EVE, world.box(EVE).rename, forged)
     said = world.command(TEACHER, "Collect")[1]
     assert f"{forged.name} was handed in by {EVE}, under another's name." in said
+
+
+def test_a_newer_release_comes_in_when_it_is_fetched_again_and_what_the_student_wrote_stays(fetched):
+    world, file = fetched
+    write(file, "A title.", EVES)
+    before = file.read_bytes()
+    release_(world, "A better title.", "Write here, please.")
+    said = world.command(EVE, "FetchAssignment")[1]
+    title, answer, conflict = read(file)
+    assert (title, answer) == ("A better title.", EVES) and "Write here, please." in conflict
+    assert f"Your teacher changed {ASSIGNMENT}/{NAME}, 1 cells that you changed as well" in said
+    (kept,) = world.folder(EVE).rglob(f"before-update-*/{ASSIGNMENT}/{NAME}")
+    assert kept.read_bytes() == before
+
+
+def test_and_the_next_one_meets_what_came_in_then(fetched):
+    world, file = fetched
+    for title in ("A better title.", "The best title."):
+        release_(world, title, "Write here.")
+        assert ", 0 cells" in world.command(EVE, "FetchAssignment")[1]
+        assert read(file) == [title, "Write here."]
+
+
+@pytest.mark.parametrize("newer", [False, True])
+def test_a_second_fetch_is_refused_where_nothing_is_newer_or_what_was_handed_out_is_not_known(fetched, newer):
+    world, file = fetched
+    if newer:
+        release_(world, "A better title.", "Write here.")
+        shutil.rmtree(world.folder(EVE) / "cache")
+    with pytest.raises(Broken, match="You already have a copy"):
+        world.command(EVE, "FetchAssignment")
+    assert read(file) == ["A title.", "Write here."]
+
+
+@pytest.fixture
+def fetched(world) -> tuple[World, Path]:
+    """A released notebook of two texts, and eve's copy of it."""
+    release_(world, "A title.", "Write here.")
+    shutil.rmtree(world.folder(EVE) / ASSIGNMENT)
+    world.command(EVE, "FetchAssignment")
+    return world, world.folder(EVE) / ASSIGNMENT / NAME
+
+
+def release_(world: World, *texts: str) -> None:
+    write(world.folder(TEACHER) / "release" / ASSIGNMENT / NAME, *texts)
+    world.command(TEACHER, "ReleaseAssignment", force=True)
+
+
+def write(file: Path, *texts: str) -> None:
+    cells = [new_markdown_cell(text, id=f"cell-{place}") for place, text in enumerate(texts)]
+    nbformat.write(new_notebook(cells=cells), file)
+
+
+def read(file: Path) -> list[str]:
+    return [cell.source for cell in nbformat.read(file, as_version=4).cells]
 
 
 @pytest.mark.parametrize("where", ["", "vae-course", "vae-course/inbound"])
