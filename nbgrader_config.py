@@ -37,7 +37,7 @@ c.GenerateAssignment.preprocessors.prepend(
 c.GenerateAssignment.exporter_class = "courseware.authoring.release.Rehearsed"
 
 # Until when assignments may be handed in, in UTC or with a zone, as "2030-01-31" or "2030-01-31T18:00+01:00":
-# entered into the gradebook, shown by `course check`, and written under notebooks' titles by `course build`.
+# entered into the gradebook, written under notebooks' titles by `course build`, and told by `course check`.
 # Others are due when formgrader says.
 c.Due.dates = {}  # "02-theory": "2030-01-31"
 

@@ -8,6 +8,8 @@ from nbformat import NotebookNode
 from course_utils.files import whole
 from course_utils.settings import CourseError
 
+DUE = "**Due** UNTIL, unless your teacher gives you longer."  # a line below the title
+
 
 def plain(source: str) -> str:
     """A cell's source as it is compared: editors and systems differ in ends of lines and blanks there."""

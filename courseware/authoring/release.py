@@ -318,5 +318,5 @@ class Due(NbGraderPreprocessor):
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         if until := self.dates.get(resources["nbgrader"]["assignment"]):
             title, _, rest = nb.cells[0].source.partition("\n")
-            nb.cells[0].source = f"{title}\n\n**Due** {until}, unless your teacher gives you longer.\n{rest}"
+            nb.cells[0].source = f"{title}\n\n{notebooks.DUE.replace('UNTIL', str(until))}\n{rest}"
         return nb, resources

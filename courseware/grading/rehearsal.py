@@ -6,17 +6,22 @@ runs in a sandbox where one can be made, and otherwise as it runs in Jupyter: it
 
 import hashlib
 import logging
+import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
 from nbformat import NotebookNode
+from nbgrader.apps import NbGrader
+from nbgrader.exchange.default import Exchange
 from nbgrader.utils import is_grade, is_solution
-from traitlets.config import PyFileConfigLoader
+from traitlets.config import Application
 
 from course_utils import settings
 from course_utils.settings import CourseError
-from courseware import sections
+from courseware import notebooks, sections
 from courseware.grading import work
 from courseware.grading.judging import Verdict
 from courseware.grading.kernel import sandbox
@@ -44,14 +49,15 @@ class Rehearsal(NamedTuple):
     faults: list[Fault]
     sandboxed: bool
     remark: str  # on what could not be looked at, or ''
-    due: str  # as nbgrader_config.py says, or ''
+    due: str  # as the assignment says below its title, or ''
 
 
 def rehearse(path: Path) -> Rehearsal:
     """Grade the notebook at `path`. Raises CourseError where it is none of the course's, or no notebook."""
     raw = _content(path)
-    lesson = _lesson(path, raw)
-    released, remark = _released(path, raw, lesson)
+    folders = _folders()
+    lesson = _lesson(path, raw, folders)
+    released, remark = _released(path, raw, lesson, folders)
     _, faults = repair(raw, released, lesson.name)
     if [fault.reason for fault in faults] == [Reason.NOT_A_NOTEBOOK]:
         raise CourseError(f"{path} is no notebook that can be checked: {faults[0].detail}.")
@@ -68,24 +74,35 @@ def rehearse(path: Path) -> Rehearsal:
     scores = result.notebooks[lesson.name].scores
     marks = [cell.metadata.nbgrader for cell in released.cells if is_grade(cell) and is_solution(cell)]
     by_hand = [ByHand(mark.grade_id, float(mark.points), scores[mark.grade_id] is None) for mark in marks]
-    return Rehearsal(result.verdicts, by_hand, result.faults, sandboxed, remark, _due(lesson.section.folder))
+    return Rehearsal(result.verdicts, by_hand, result.faults, sandboxed, remark, _due(released))
 
 
-def _due(assignment: str) -> str:
-    """When it is due: students have no gradebook, and the teacher's configuration."""
-    file = settings.project_folder() / "nbgrader_config.py"
-    if not file.is_file():
-        return ""
-    config = PyFileConfigLoader(file.name, path=str(file.parent)).load_config()
-    return str(config.Due.get("dates", {}).get(assignment, ""))
+def _due(released: NotebookNode) -> str:
+    """When it is due: students have no gradebook."""
+    texts = "\n".join(cell.source for cell in released.cells)
+    found = re.search(rf"^{re.escape(notebooks.DUE).replace('UNTIL', '(.+)')}$", texts, re.MULTILINE)
+    return found[1] if found else ""
 
 
-def _lesson(path: Path, raw: bytes) -> sections.Lesson:
+def _folders() -> list[Path]:
+    """Where assignments may lie as they were handed out: below the course's folder, or in the exchange."""
+    here = settings.project_folder()
+    if own := [here / edition for edition in ("release", "notebooks") if (here / edition).is_dir()]:
+        return own
+    nbgrader = NbGrader(log_level="ERROR")  # it warns where no configuration is
+    nbgrader.load_config_file()
+    Application.load_config_file(nbgrader, nbgrader.config_file_name, str(here))
+    course = nbgrader.config.CourseDirectory.get("course_id", "")
+    # Fetched is what the exchange holds into where the student is.
+    return [Path(Exchange(config=nbgrader.config).root, course, "outbound"), here]
+
+
+def _lesson(path: Path, raw: bytes, folders: Sequence[Path]) -> sections.Lesson:
     """Which of the course's notebooks a file is, by its name or its cells. Raises CourseError if none."""
     lessons = {lesson.name: lesson for lesson in sections.lessons()}
     stem = path.stem
     if path.name != f"{stem}.ipynb" or stem not in lessons:
-        copies = {name: copy for name, lesson in lessons.items() for copy in _copies(lesson)[:1]}
+        copies = {name: copy for name, lesson in lessons.items() for copy in _copies(lesson, folders)[:1]}
         known = {name: grade_ids(copy.read_bytes()) for name, copy in copies.items()}
         stem, _ = recognised(path.name, raw, known)
     if not stem:
@@ -95,10 +112,9 @@ def _lesson(path: Path, raw: bytes) -> sections.Lesson:
     return lessons[stem]
 
 
-def _copies(lesson: sections.Lesson) -> list[Path]:
-    """The notebook as it was handed out, in the folders where it may be."""
-    copies = (settings.project_folder() / edition / lesson.path for edition in ("release", "notebooks"))
-    return [copy for copy in copies if copy.is_file()]
+def _copies(lesson: sections.Lesson, folders: Sequence[Path]) -> list[Path]:
+    """The notebook in these folders."""
+    return [folder / lesson.path for folder in folders if os.path.isfile(folder / lesson.path)]
 
 
 def _content(path: Path) -> bytes:
@@ -115,12 +131,14 @@ def _content(path: Path) -> bytes:
         raise CourseError(f"{path} cannot be read: {problem.strerror}.") from None
 
 
-def _released(path: Path, raw: bytes, lesson: sections.Lesson) -> tuple[NotebookNode, str]:
+def _released(
+    path: Path, raw: bytes, lesson: sections.Lesson, folders: Sequence[Path]
+) -> tuple[NotebookNode, str]:
     """The notebook as it was handed out, and a remark where only the student's own copy is there."""
-    present = _copies(lesson)
+    present = _copies(lesson, folders)
     if not present:
-        missing = f"There is neither release/ nor notebooks/ with {lesson.path} here"
-        raise CourseError(f"{missing}: call this command inside the course's folder.")
+        missing = f"There is neither release/ nor notebooks/ nor an exchange with {lesson.path} here"
+        raise CourseError(f"{missing}: call this inside the course's folder, or where you have fetched it.")
     pristine = next((copy for copy in present if not copy.samefile(path)), None)
     try:
         if pristine:

@@ -324,6 +324,12 @@ def test_another_instructor_reads_an_answer_beside_its_rubric_and_what_was_writt
 
 
 @on_a_hub
+def test_a_student_s_check_knows_what_was_handed_out(term):
+    said = term.ada.call(f"{sys.executable} -m courseware.cli check {NOTEBOOK}")
+    assert "Points that programs give: 3 of 3." in said and "only copy" not in said, said
+
+
+@on_a_hub
 def test_and_by_nobody_else(term):
     (page,) = feedback(term.ada)
     assert term.bob.refused(term.ada.name, f"api/contents/{page}")

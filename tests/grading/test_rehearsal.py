@@ -3,7 +3,10 @@
 import os
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import nbformat
 import pytest
@@ -18,6 +21,7 @@ from courseware.grading.reasons import Reason
 pytestmark = pytest.mark.slow
 
 THEORY = Path("02-theory") / "theory.ipynb"
+DUE = {"theory-00": "# Theory\n\n**Due** 2030-01-31, unless your teacher gives you longer.\n"}
 WRONG_KL = RIGHT_KL.replace("0.5 * ", "")
 
 
@@ -50,7 +54,7 @@ def found(tmp_path_factory) -> rehearsal.Rehearsal:
 def elsewhere(tmp_path_factory) -> rehearsal.Rehearsal:
     """The rehearsal of a wrong answer where no sandbox can be made, and the only copy is the student's."""
     own = tmp_path_factory.mktemp("course")
-    (own / "nbgrader_config.py").write_text('c = get_config()\nc.Due.dates = {"02-theory": "2030-01-31"}\n')
+    (own / "nbgrader_config.py").touch()
     (own / "notebooks" / THEORY.parent).mkdir(parents=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(own)
@@ -58,7 +62,9 @@ def elsewhere(tmp_path_factory) -> rehearsal.Rehearsal:
         # Its kernel finds the package as an installed one would.
         patch.setenv("PYTHONPATH", str(ROOT))
         sandbox.missing.cache_clear()
-        result = rehearsal.rehearse(notebook(own / "notebooks" / THEORY.parent, {"gaussian-kl": WRONG_KL}))
+        result = rehearsal.rehearse(
+            notebook(own / "notebooks" / THEORY.parent, {"gaussian-kl": WRONG_KL} | DUE)
+        )
     sandbox.missing.cache_clear()
     return result
 
@@ -87,6 +93,23 @@ def test_sandbox_only_copy_and_due_date_are_told_as_they_are(found, elsewhere):
     assert (found.sandboxed, elsewhere.sandboxed) == (not sandbox.missing(), False)
     assert found.remark == "" and "is the only copy here" in elsewhere.remark
     assert (found.due, elsewhere.due) == ("", "2030-01-31")
+
+
+@pytest.mark.parametrize("configured", ["jupyter", "home"])  # as on a hub; as where nbgrader alone is
+def test_what_was_fetched_is_compared_with_what_the_exchange_holds(tmp_path, monkeypatch, configured):
+    outbound, own = (tmp_path / folder / THEORY.parent for folder in ("exchange/vae/outbound", "home"))
+    for folder, answers in (outbound, DUE), (own, {}), (tmp_path / configured, {}):
+        folder.mkdir(parents=True, exist_ok=True)
+        notebook(folder, answers)
+    (tmp_path / configured / "nbgrader_config.py").write_text(
+        f"c.CourseDirectory.course_id, c.Exchange.root = 'vae', '{tmp_path / 'exchange'}'"
+    )
+    none = SimpleNamespace(verdicts=[], faults=[], notebooks={"theory": Mock(scores=defaultdict(int))})
+    monkeypatch.setattr(rehearsal.work, "grade", lambda job: none)
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", str(tmp_path / "jupyter"))
+    monkeypatch.chdir(own)
+    found = rehearsal.rehearse(Path(THEORY.name))
+    assert (found.remark, found.due) == ("", "2030-01-31")
 
 
 # --- what is no notebook of the course ------------------------------------------------------------------
