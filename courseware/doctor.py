@@ -20,6 +20,7 @@ from course_utils import settings
 
 GB = 1e9
 DISK, MEMORY = 2 * GB, 4 * GB  # what a run of the whole course takes, with room to spare
+CGROUPS = Path("/sys/fs/cgroup")
 REINSTALL = "Run `pip install -c constraints.txt -e .` once more."
 
 
@@ -37,7 +38,7 @@ def examine(hub: bool = False) -> Iterator[Finding]:
     looks: tuple[Callable[[], Finding], ...] = (
         python, packages, pytorch, torchvision, kernel, pages, gradebook, data, sandbox, disk, memory,
     )  # fmt: skip
-    for look in (*looks, account, umask, course_id, exchange, scopes, edition) if hub else looks:
+    for look in (*looks, account, limits, umask, course_id, exchange, scopes, edition) if hub else looks:
         try:
             yield look()
         except settings.CourseError as problem:
@@ -163,6 +164,23 @@ def account() -> Finding:
     return Finding("account", f"'{name}' is user {os.getuid()} here", "" if os.getuid() else mend)
 
 
+def limits() -> Finding:
+    """Whether control groups, of either version, hold this server to the memory that the hub has set."""
+    limit = int(os.environ.get("MEM_LIMIT") or 0)
+    groups = [Path(line.split(":/", 1)[1]) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    files = [
+        file
+        for group in groups
+        for above in (group, *group.parents)
+        for file in (CGROUPS / above / "memory.max", CGROUPS / "memory" / above / "memory.limit_in_bytes")
+    ]
+    held = [file.read_text().strip() for file in files if file.is_file()]
+    kept = any(text.isdigit() and int(text) <= limit for text in held)
+    advice = "Limits are not kept by this spawner: those of systemd, Docker and Kubernetes keep them."
+    said = f"{limit / GB:.1f} GB of memory" if limit else "none set"
+    return Finding("limits", said, advice if limit and not kept else "", needed=False)
+
+
 def umask() -> Finding:
     """Whether the others of a class can read what is released to them, and not write it."""
     mask = os.umask(0o022)
@@ -178,16 +196,27 @@ def course_id() -> Finding:
 
 
 def exchange() -> Finding:
-    """Whether releases are found, and hand-ins can be left, where nbgrader's configuration says."""
-    from nbgrader.exchange.default import Exchange
+    """Whether releases are found or can be made, and hand-ins left, where nbgrader's configuration says."""
+    from nbgrader.coursedir import CourseDirectory
+    from nbgrader.exchange import ExchangeError, ExchangeFactory
 
     config = _nbgrader()
-    root = Path(Exchange(config=config).root)
-    inbound = root / config.CourseDirectory.get("course_id", "") / "inbound"
+    place = ExchangeFactory(config=config).list(coursedir=CourseDirectory(config=config), config=config)
+    root = Path(place.root)
+    course = root / config.CourseDirectory.get("course_id", "")
     if not os.access(root, os.R_OK | os.X_OK):
         return Finding("exchange", f"{root} cannot be read", "As root: `course hub ... --write` makes it.")
-    if inbound.exists() and not os.access(inbound, os.W_OK | os.X_OK):
-        return Finding("exchange", f"{inbound} cannot be written", f"As its owner: `chmod 3773 {inbound}`.")
+    mends = {course / "inbound": "As its owner: `chmod 3773 {0}`."}
+    if "root" in config.CourseDirectory:  # who grades
+        mend = f"As root: `chown {os.getuid()} {{0}} && chmod 2775 {{0}}`."
+        mends |= dict.fromkeys((root, course, course / "outbound"), mend)
+    for folder, mend in mends.items():
+        if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
+            return Finding("exchange", f"{folder} cannot be written", mend.format(folder))
+    try:
+        place.ensure_root()  # which asks for modes that keep secrets, where the exchange is ours
+    except ExchangeError as problem:
+        return Finding("exchange", "not as it should be", str(problem))
     return Finding("exchange", f"{root} takes hand-ins")
 
 

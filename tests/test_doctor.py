@@ -115,10 +115,16 @@ def hub(monkeypatch, tmp_path) -> Iterator[Path]:
     """A terminal of a hub that `course hub` has set up, as far as the doctor looks; its exchange."""
     exchange = tmp_path / "exchange"
     (exchange / "vae-course" / "inbound").mkdir(parents=True)
+    for folder, mode in ("", 0o2775), ("vae-course", 0o2775), ("vae-course/inbound", 0o3773):
+        (exchange / folder).chmod(mode)
     settings = f"c.CourseDirectory.course_id = 'vae-course'\nc.Exchange.root = {str(exchange)!r}\n"
+    settings += "c.ExchangeFactory.list = 'courseware.exchange.List'\n"
     (tmp_path / "nbgrader_config.py").write_text(settings)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("JUPYTERHUB_USER", "ada")
+    monkeypatch.setenv("MEM_LIMIT", "4000000000")
+    monkeypatch.setattr(doctor, "CGROUPS", tmp_path)
+    (tmp_path / "memory.max").write_text("4000000000\n")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setattr(doctor.os, "getuid", lambda: 1000)
     mask = os.umask(0o022)
@@ -131,11 +137,25 @@ def add(exchange: Path, line: str) -> None:
         file.write(f"{line}\n")
 
 
-ON_A_HUB = (doctor.account, doctor.umask, doctor.course_id, doctor.exchange, doctor.scopes, doctor.edition)
+def unwritable(exchange: Path, patch: pytest.MonkeyPatch, name: str) -> None:
+    """For the account that grades."""
+    add(exchange, "c.CourseDirectory.root = '/home/grader'")
+    patch.setattr(doctor.os, "access", lambda path, mode: Path(path).name != name or not mode & os.W_OK)
+
+
+ON_A_HUB = (
+    doctor.account, doctor.limits, doctor.umask, doctor.course_id, doctor.exchange, doctor.scopes,
+    doctor.edition,
+)  # fmt: skip
 GROUPS = "c.Authenticator.plugin_class = 'nbgrader.auth.JupyterHubAuthPlugin'"
 HUB_FAULTS = {
     "no hub": (lambda hub, patch: patch.delenv("JUPYTERHUB_USER"), "Call this in a terminal"),
     "root": (lambda hub, patch: patch.setattr(doctor.os, "getuid", lambda: 0), "Kernels are root's"),
+    "no limit": (lambda hub, patch: (hub.parent / "memory.max").write_text("max"), "Limits are not kept"),
+    "a larger limit": (
+        lambda hub, patch: (hub.parent / "memory.max").write_text("64000000000"),
+        "Limits are not kept",
+    ),
     "umask": (lambda hub, patch: os.umask(0o077), "Set `UMask=0022`"),
     "too open": (lambda hub, patch: os.umask(0), "Set `UMask=0022`"),
     "course_id": (
@@ -147,6 +167,8 @@ HUB_FAULTS = {
         lambda hub, patch: patch.setattr(doctor.os, "access", lambda path, *_: Path(path).name != "inbound"),
         "chmod 3773",
     ),
+    "no release": (lambda hub, patch: unwritable(hub, patch, "exchange"), "`chown 1000 /"),
+    "no secrets": (lambda hub, patch: hub.chmod(0o2777), "then `chmod 2775 /"),
     "scopes": (lambda hub, patch: add(hub, GROUPS), "'read:users:groups!user'"),
     "answers": (
         lambda hub, patch: patch.setattr("importlib.util.find_spec", lambda name: name),
@@ -170,4 +192,5 @@ def test_a_hub_that_is_set_up_has_no_fault(hub):
 def test_each_fault_of_a_hub_is_named_once_with_its_mend(break_it, mend, hub, monkeypatch):
     break_it(hub, monkeypatch)
     (found,) = [found for look in ON_A_HUB if (found := look()).advice]
-    assert mend in found.advice and found.needed and "\n" not in found.advice
+    assert mend in found.advice and "\n" not in found.advice
+    assert found.needed or found.name == "limits"
