@@ -25,7 +25,8 @@ c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{ports[2]}"
 c.JupyterHub.authenticator_class = "dummy"
 c.Authenticator.allow_all = True
 c.JupyterHub.services = [{{"name": "test", "api_token": "{token}"}}]
-c.JupyterHub.load_roles = [{{"name": "test", "services": ["test"], "scopes": ["admin:users", "tokens"]}}]
+scopes = ["admin:users", "admin:groups", "tokens"]
+c.JupyterHub.load_roles = [{{"name": "test", "services": ["test"], "scopes": scopes}}]
 c.Spawner.cmd = ["{programs}/jupyterhub-singleuser"]
 c.Spawner.start_timeout = c.Spawner.http_timeout = 300
 c.Spawner.environment = {{"COURSE_BUDGET": "smoke", "COURSE_DATASET": "digits"}}
@@ -101,7 +102,7 @@ def made(names: Sequence[str], homes: Path) -> Iterator[None]:
 
 @contextmanager
 def running(top: Path, snippet: Path, names: Sequence[str]) -> Iterator[list[Person]]:
-    """A hub that has read `snippet` last, its files in `top`; people of these names."""
+    """A hub that has read `snippet` last, its files in `top`; its admin, and people of these names."""
     ports, token, config = free_ports(3), secrets.token_hex(), top / "jupyterhub_config.py"
     config.write_text(OWN.format(ports=ports, token=token, programs=PROGRAMS, snippet=snippet))
     line = f"{accounts.OPEN}\nexec {PROGRAMS / 'jupyterhub'} --config {config}"
@@ -115,7 +116,7 @@ def running(top: Path, snippet: Path, names: Sequence[str]) -> Iterator[list[Per
             with suppress(urllib.error.HTTPError):  # it knows whom the snippet names
                 root.ask("POST", f"hub/api/users/{name}")
         tokens = [root.ask("POST", f"hub/api/users/{name}/tokens", {})["token"] for name in names]
-        yield [Person(root.hub, *pair) for pair in zip(names, tokens, strict=True)]
+        yield [root, *(Person(root.hub, *pair) for pair in zip(names, tokens, strict=True))]
     finally:
         hub.terminate()  # it ends its servers and its proxy
         hub.wait(300)
