@@ -7,11 +7,13 @@ and a saved notebook is looked into where it is younger than the run.
 
 from __future__ import annotations
 
+import inspect
 import json
 import linecache
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -54,9 +56,10 @@ def source(answer: Any) -> str:
 
 
 def _code(answer: Any) -> CodeType | None:
-    """Of a function, or of the first method of a class."""
+    """Of a function, or of the first method of a class; of what stands in a decorator or a partial."""
     parts = [answer, *vars(answer).values()] if isinstance(answer, type) else [answer]
-    return next((part.__code__ for part in parts if hasattr(part, "__code__")), None)
+    inner = [inspect.unwrap(part.func if isinstance(part, partial) else part) for part in parts]
+    return next((part.__code__ for part in inner if hasattr(part, "__code__")), None)
 
 
 def _saved(cell: str, since: float) -> str | None:

@@ -45,6 +45,22 @@ def test_a_cell_that_no_longer_makes_the_answer_is_told(run: Run, later: str) ->
     assert versions.EARLIER not in run(RIGHT)
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"import torch\n@torch.no_grad()\n{RIGHT}",
+        f"import functools\n@functools.lru_cache\n{RIGHT}",
+        f"import functools\n{RIGHT.replace('gaussian_kl', 'kl')}\ngaussian_kl = functools.partial(kl)",
+        "import torch\nclass gaussian_kl:\n    @torch.no_grad()\n    def forward(self): pass",
+    ],
+    ids=["torch's decorator", "a cache", "a partial", "a method"],
+)
+def test_a_decorated_answer_has_the_source_of_its_cell(run: Run, code: str) -> None:
+    run(code)
+    assert versions.source(InteractiveShell.instance().user_ns["gaussian_kl"]) == code
+    assert versions.EARLIER in run(code + "(")
+
+
 @pytest.mark.parametrize("kind", ["function", "class"])
 def test_an_answer_that_is_mended_in_its_cell_is_no_earlier_version(run: Run, kind: str) -> None:
     code = (
