@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import re
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -253,18 +255,46 @@ def switch(call: Callable[[], object]) -> Callable[[torch.Tensor], torch.Tensor]
         (switch(lambda: torch.set_grad_enabled(False)), "gradients switched off"),
         (switch(lambda: torch.manual_seed(0)), evidence.SEED_SET),
         (switch(lambda: torch.set_default_dtype(torch.float64)), "another default dtype"),
+        (switch(lambda: np.random.seed(seed=0)), evidence.SEED_SET),
+        (switch(lambda: random.seed(0)), evidence.SEED_SET),
+        (switch(lambda: (np.random.rand(999), random.random())), None),
+        (switch(lambda: np.seterr(all="raise")), "other rules for errors"),
+        (switch(lambda: warnings.simplefilter("error")), "warnings into errors"),
+        (switch(lambda: warnings.simplefilter("always")), None),
+        (switch(lambda: torch.set_num_threads(3)), "number of threads"),
+        (switch(lambda: torch.use_deterministic_algorithms(True)), "deterministic algorithms"),
+        (switch(lambda: torch.autograd.set_detect_anomaly(True)), "detection of anomalies"),
     ],
-    ids=["nothing", "in place", "kept", "drawn", "gradients", "seed", "dtype"],
-)
+    ids=[
+        "nothing", "in place", "kept", "drawn", "gradients", "seed", "dtype", "NumPy's seed", "Python's seed",
+        "drawn aside", "NumPy's errors", "warnings", "more warnings", "threads", "deterministic", "anomalies",
+    ],
+)  # fmt: skip
 def test_what_an_answer_leaves_behind_is_noted_and_put_back(answer: Any, complaint: str | None) -> None:
-    before = torch.is_grad_enabled(), torch.get_default_dtype()
+    before = [get() for get, *_ in evidence._SWITCHES]
     kept: evidence.Evidence = {}
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), warnings.catch_warnings():
         inputs.seed_draws(0)
         evidence.look(kept, answer, {"a": (torch.ones(2),), "b": (torch.zeros(3, 1),)})
-    assert (torch.is_grad_enabled(), torch.get_default_dtype()) == before
+    assert [get() for get, *_ in evidence._SWITCHES] == before
     said = core.problem_with(kept, evidence.STEADY) if evidence.STEADY in kept else None
     assert said == complaint or (complaint and said and complaint in said)
+
+
+@pytest.mark.parametrize("module", [np.random, random], ids=["NumPy", "Python"])
+def test_what_is_drawn_later_does_not_repeat_after_a_seed_that_an_answer_sets(module: Any) -> None:
+    drawn = []
+    for _ in range(2):
+        evidence.record({}, "it", lambda: module.seed(0))
+        drawn.append(module.random())
+    assert drawn[0] != drawn[1]
+
+
+@pytest.mark.parametrize(("times_longer", "noted"), [(1, True), (3, False)])
+def test_one_that_trains_may_set_a_seed(times_longer: int, noted: bool) -> None:
+    kept: evidence.Evidence = {}
+    evidence.record(kept, "it", lambda: np.random.seed(0), times_longer=times_longer)
+    assert (evidence.STEADY in kept) == noted
 
 
 def test_an_answer_gets_what_the_look_has_strides_and_gradients_too() -> None:

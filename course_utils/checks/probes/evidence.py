@@ -11,6 +11,7 @@ import base64
 import contextlib
 import io
 import os
+import random
 import re
 import signal
 import sys
@@ -70,15 +71,17 @@ def record(
 ) -> None:
     """Call `function` and keep what it returns as evidence[key], or the sentence that says what went wrong.
 
-    It is given copies of tensors, lists and dicts; that it changes one, or leaves a switch of torch another
-    way, is noted. Once a call did not return, the others are not tried. One that trains may take longer.
+    It is given copies of tensors, lists and dicts; that it changes one, or leaves a switch another way, is
+    noted. Once a call did not return, the others are not tried. One that trains may take longer, and is free
+    to set seeds.
     """
     for value in evidence.values():
         if value.dtype.kind == "U" and value.item().endswith((ENDLESS, WAITING)):
             evidence[key] = value
             return
     try:
-        with _time_limit(times_longer * CALL_SECONDS), _switches(evidence):
+        seeds = _seeds(evidence) if times_longer == 1 else contextlib.nullcontext()
+        with _time_limit(times_longer * CALL_SECONDS), _switches(evidence), seeds:
             value = called(evidence, function, *args)
             evidence[key] = _flat(evidence, value) if isinstance(value, Parts) else as_array(value)
     except KeyboardInterrupt:  # the stop button is the student's
@@ -214,6 +217,31 @@ _SWITCHES: tuple[tuple[Callable[[], Any], Callable[[Any], Any], str], ...] = (
         "It leaves another default dtype behind: convert tensors, not the default.",
     ),
     (torch.default_generator.initial_seed, lambda _: None, SEED_SET),
+    (
+        np.geterr,
+        lambda errors: np.seterr(**errors),
+        "It leaves NumPy with other rules for errors: `with np.errstate(...):` ends by itself.",
+    ),
+    (
+        lambda: [action for action, *_ in warnings.filters[:1]] == ["error"],  # an import may add others
+        lambda _: warnings.simplefilter("ignore"),  # as `quiet` has it
+        "It turns later warnings into errors: `with warnings.catch_warnings():` ends by itself.",
+    ),
+    (
+        torch.get_num_threads,
+        torch.set_num_threads,
+        "It leaves torch with another number of threads: do not set it.",
+    ),
+    (
+        torch.get_deterministic_debug_mode,
+        torch.set_deterministic_debug_mode,
+        "It leaves torch's deterministic algorithms switched another way: do not switch them.",
+    ),
+    (
+        torch.is_anomaly_enabled,
+        torch.autograd.set_detect_anomaly,
+        "It leaves torch's detection of anomalies switched on: `with torch.autograd.detect_anomaly():` ends.",
+    ),
 )
 
 
@@ -228,6 +256,28 @@ def _switches(evidence: Evidence) -> Iterator[None]:
             if get() != value:
                 note(evidence, complaint)
                 put(value)
+
+
+@contextlib.contextmanager
+def _seeds(evidence: Evidence) -> Iterator[None]:
+    """Note that a call sets NumPy's or Python's seed, which their states do not show, and put these back."""
+    with contextlib.ExitStack() as after:
+
+        def noting(seed: Any, get: Any, put: Any) -> Callable[..., None]:
+            def noted(*args: Any, **named: Any) -> None:
+                note(evidence, SEED_SET)
+                after.callback(put, get())
+                seed(*args, **named)
+
+            return noted
+
+        for module, get, put in (
+            (np.random, np.random.get_state, np.random.set_state),
+            (random, random.getstate, random.setstate),
+        ):
+            after.callback(setattr, module, "seed", module.seed)
+            module.seed = noting(module.seed, get, put)  # type: ignore[attr-defined]
+        yield
 
 
 @contextlib.contextmanager
