@@ -301,6 +301,12 @@ WRONG_AUTOENCODERS = [
                 "        return self.decoder(z).view(self.n",
                 "is invalid for input of size",
             ),
+            (
+                "an assertion left from the first few images",
+                _ENCODE,
+                f"assert len(x) <= 10\n        {_ENCODE}",
+                "Your code stopped with AssertionError",
+            ),
             ("super().__init__() forgotten", "super().__init__()", "pass", "before Module.__init__() call"),
         ],
     ),
