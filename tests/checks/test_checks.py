@@ -440,6 +440,13 @@ def test_beside_a_missed_purpose_nothing_is_said_to_hold(weight: float, word: st
     assert ("✓" in report._repr_html_()) == (word == "holds")
 
 
+def test_a_report_says_in_words_and_without_colours_what_holds() -> None:
+    """So it is read on paper of any colour, and aloud."""
+    findings = [core.Finding("it adds", True, 3), core.Finding("one works", False, 2, "It is doubled.")]
+    page = core.Report(EXERCISES["confusion"], tuple(findings))._repr_html_()
+    assert "✓ Holds:" in page and "✗ Fails:" in page and "color" not in page
+
+
 def test_beside_one_sentence_for_several_failures_nothing_is_said_to_hold() -> None:
     def findings(seed: int, evidence: Any) -> list[core.Finding]:
         missed = [core.Finding(claim, False, 1, "It returned 1 value.") for claim in ("it adds", "it ends")]

@@ -139,10 +139,9 @@ class Report:
     def _repr_html_(self) -> str:
         rows = []
         for word, claim, hint in self.rows:
-            colour = {"holds": "#00704e", "fails": "#a33b00"}.get(word, "#595959")
-            sign = {"holds": "✓", "fails": "✗"}.get(word, f"{word.capitalize()}:")
+            sign = {"holds": "✓ ", "fails": "✗ "}.get(word, "")
             rows.append(
-                f'<li><span style="color:{colour};font-weight:bold">{sign}</span> '
+                f"<li><strong>{sign}{word.capitalize()}:</strong> "
                 f"{sentence(claim)}{f'<br><em>{sentence(hint)}</em>' if hint else ''}</li>"
             )
         note = f"<p>{sentence(self.note)}</p>" if self.note else ""
@@ -198,7 +197,7 @@ def _steady(evidence: Evidence, seed: int, findings: list[Finding], hints: list[
     An answer of which nothing else holds has not shown that; a complaint said elsewhere costs nothing here,
     and beside any other it says little that nothing was seen.
     """
-    claim = "called again it does the same, and it leaves what it is given and torch's switches as they were"
+    claim = "called again it does the same, and it leaves what it is given and all switches as they were"
     weight = sum(finding.weight for finding in findings) / 5
     finding = is_fact(evidence, STEADY, seed, claim, weight, "")
     said = finding.hint in hints
