@@ -4,12 +4,11 @@ import ast
 import sys
 from importlib.metadata import packages_distributions
 
-import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from programs import ROOT
 
-tomllib = pytest.importorskip("tomllib", reason="Python has a reader of TOML from 3.11 on")
+from course_utils.viewers.recall import tomllib  # the one that this Python has
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 ROOMS = ("course_utils", "courseware", "bank")
@@ -33,7 +32,7 @@ def imported(*folders: str) -> set[str]:
                 modules |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
                 modules.add(node.module.partition(".")[0])
-    modules -= {*sys.stdlib_module_names, *ROOMS}
+    modules -= {*sys.stdlib_module_names, "tomllib", *ROOMS}  # tomllib is from 3.11
     return {canonicalize_name(places.get(name, [name])[0]) for name in modules}
 
 

@@ -71,7 +71,7 @@ def contents(root: Path) -> dict[str, bytes]:
     own = {  # which students get in an edition of their own
         "README.md": templates.get_template("README.md.j2").render(rows=_rows(root)),
         "Makefile": templates.get_template("Makefile.j2").render(setup=setup),
-        "environment.yml": conda.replace(".[test]", ".").replace("course run", "jupyter lab"),
+        "environment.yml": conda.replace("course run", "jupyter lab"),
     }
     return found | {name: text.encode() for name, text in own.items()}
 

@@ -1,6 +1,7 @@
 """`vae.py`, the course on one page: the package's numbers to the last bit, a picture, and few imports."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -60,3 +61,8 @@ def test_it_is_one_page_that_imports_torch_and_the_data():
         "PIL",
         "course_utils",
     }
+
+
+def test_git_passes_over_the_picture_that_it_draws():
+    (name,) = re.findall(r'default=Path\("(.+?)"\)', PAGE.read_text(encoding="utf-8"))
+    assert f"/{name}" in (PAGE.parent / ".gitignore").read_text(encoding="utf-8").splitlines()
