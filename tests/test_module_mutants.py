@@ -1,8 +1,9 @@
-"""Every single edit of a lessons' module is noticed by its tests, but for those that need no notice."""
+"""A sample of single edits of the lessons' modules: tests notice each but those that need no notice."""
 
 import importlib
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import module_mutants
 import pytest
@@ -31,3 +32,14 @@ def test_an_edit_is_of_the_code_of_a_function_that_lives():
 def test_a_sentence_for_people_is_left_as_it_is():
     module = importlib.import_module("course_utils.objectives")
     assert not [*module_mutants.edits(module, lambda text: "not a reduction" in text)]
+
+
+def test_a_run_that_makes_no_edit_fails(monkeypatch):
+    monkeypatch.setattr(
+        module_mutants, "tried", lambda name: SimpleNamespace(edits={}, survivors=[], unknown=set())
+    )
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr(sys, "argv", ["module_mutants.py", "training"])
+    with pytest.raises(SystemExit) as ended:
+        module_mutants.main()
+    assert ended.value.code
