@@ -696,7 +696,7 @@ def regrade(
 def _regrade(course, assignment: str, rules, crew, students: list[str], asks: bool) -> None:
     from courseware.classroom import audit
 
-    found: list[audit.Comparison] = []
+    found: list[audit.Verification] = []
 
     def approve() -> None:
         bars.stop()

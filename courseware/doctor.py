@@ -24,7 +24,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 REINSTALL = "Run `pip install -c constraints.txt -e .` once more."
 
 
-class Finding(NamedTuple):
+class Examination(NamedTuple):
     """What was looked at, what was found, and what to do: '' where all is well."""
 
     name: str
@@ -33,28 +33,28 @@ class Finding(NamedTuple):
     needed: bool = True  # whether the course cannot do without
 
 
-def examine(hub: bool = False) -> Iterator[Finding]:
-    """Look at everything, one thing after the other. A look that itself fails is a finding."""
-    looks: tuple[Callable[[], Finding], ...] = (
+def examine(hub: bool = False) -> Iterator[Examination]:
+    """Look at everything, one thing after the other. A look that itself fails is told as one."""
+    looks: tuple[Callable[[], Examination], ...] = (
         python, packages, pytorch, torchvision, kernel, pages, gradebook, data, sandbox, disk, memory,
     )  # fmt: skip
     for look in (*looks, account, limits, umask, course_id, exchange, scopes, edition) if hub else looks:
         try:
             yield look()
         except settings.CourseError as problem:
-            yield Finding(look.__name__, "not as it should be", str(problem))
+            yield Examination(look.__name__, "not as it should be", str(problem))
         except Exception as problem:  # whatever is broken on this machine
-            yield Finding(look.__name__, f"{type(problem).__name__}: {problem}", REINSTALL)
+            yield Examination(look.__name__, f"{type(problem).__name__}: {problem}", REINSTALL)
 
 
-def python() -> Finding:
+def python() -> Examination:
     own = sys.prefix != sys.base_prefix or (Path(sys.prefix) / "conda-meta").is_dir()
     advice = "Use an environment of the course's own (`make .venv/.ready`), not the system's Python."
     found = f"{platform.python_version()} in {sys.prefix}"
-    return Finding("Python", found, "" if own else advice, needed=False)
+    return Examination("Python", found, "" if own else advice, needed=False)
 
 
-def packages() -> Finding:
+def packages() -> Examination:
     """What pyproject.toml asks for, and what is installed."""
     wrong = []
     wanted = [Requirement(text) for text in importlib.metadata.requires("vae-course") or []]
@@ -66,37 +66,39 @@ def packages() -> Finding:
                 wrong.append(f"{one.name} is {version}, wanted {one.specifier}")
         except importlib.metadata.PackageNotFoundError:
             wrong.append(f"{one.name} is missing")
-    return Finding("packages", "; ".join(wrong) or f"all {len(wanted)} there", REINSTALL if wrong else "")
+    return Examination("packages", "; ".join(wrong) or f"all {len(wanted)} there", REINSTALL if wrong else "")
 
 
-def pytorch() -> Finding:
+def pytorch() -> Examination:
     import torch
 
     idle = shutil.which("nvidia-smi") and not torch.cuda.is_available()
     advice = "There is an NVIDIA GPU that this PyTorch cannot use: install a CUDA build to train on it."
     found = f"{torch.__version__}, trains on {settings.device_name()}"
-    return Finding("PyTorch", found, advice if idle else "", needed=False)
+    return Examination("PyTorch", found, advice if idle else "", needed=False)
 
 
-def torchvision() -> Finding:
+def torchvision() -> Examination:
     """Whether the data sets of torchvision can be had beside this torch."""
     from course_utils import data as datasets
 
     library = datasets.torchvision()
-    return Finding("data sets", f"torchvision {library.__version__} has {library.datasets.MNIST.__name__}")
+    return Examination(
+        "data sets", f"torchvision {library.__version__} has {library.datasets.MNIST.__name__}"
+    )
 
 
-def kernel() -> Finding:
+def kernel() -> Examination:
     """Whether notebooks start with this Python."""
     from jupyter_client.kernelspec import KernelSpecManager
 
     program = Path(KernelSpecManager().get_kernel_spec("python3").argv[0])
     other = program.is_absolute() and program.parent != Path(sys.executable).parent
     advice = "`python -m ipykernel install --sys-prefix` makes the kernel 'python3' this Python."
-    return Finding("kernel", f"'python3' is {program}", advice if other else "")
+    return Examination("kernel", f"'python3' is {program}", advice if other else "")
 
 
-def pages() -> Finding:
+def pages() -> Examination:
     """Whether a notebook becomes a web page: rendered as feedback is, which never raises."""
     from nbformat import v4
 
@@ -104,67 +106,69 @@ def pages() -> Finding:
 
     notebook = v4.new_notebook(cells=[v4.new_markdown_cell("$x$")])
     drawn = "<math" in feedback.page(notebook, {}, {}, title="")
-    return Finding("pages", f"formulas are{'' if drawn else ' not'} drawn", "" if drawn else REINSTALL)
+    return Examination("pages", f"formulas are{'' if drawn else ' not'} drawn", "" if drawn else REINSTALL)
 
 
-def gradebook() -> Finding:
+def gradebook() -> Examination:
     """Whether nbgrader can make a gradebook, for which it calls `alembic`."""
     from nbgrader.api import Gradebook
     from traitlets.config import PyFileConfigLoader
 
     folder = settings.project_folder()
     if not (folder / "nbgrader_config.py").is_file():
-        return Finding("gradebook", "not tried", "Call this inside the course's folder.", needed=False)
+        return Examination("gradebook", "not tried", "Call this inside the course's folder.", needed=False)
     PyFileConfigLoader("nbgrader_config.py", str(folder)).load_config()  # puts `alembic` on the PATH
     Gradebook("sqlite://").close()
-    return Finding("gradebook", "nbgrader can make one")
+    return Examination("gradebook", "nbgrader can make one")
 
 
-def data() -> Finding:
+def data() -> Examination:
     """The images that lessons will use, and whether the real ones are there."""
     from course_utils import data as datasets
 
     name = datasets.wanted()
     advice = "`course run --data mnist` downloads the real MNIST once; all lessons run without it as well."
     found = f"lessons use '{name}'; real images belong in {settings.data_folder()}"
-    return Finding("data", found, "" if name == "mnist" else advice, needed=False)
+    return Examination("data", found, "" if name == "mnist" else advice, needed=False)
 
 
-def sandbox() -> Finding:
+def sandbox() -> Examination:
     from courseware.grading.kernel import sandbox as walls
 
     counted = "bubblewrap works; memory and processes are counted twice a second, without control groups"
     found = "not here" if walls.missing() else counted
-    return Finding("sandbox", found, walls.missing() or walls.lacking(), needed=False)
+    return Examination("sandbox", found, walls.missing() or walls.lacking(), needed=False)
 
 
-def disk() -> Finding:
+def disk() -> Examination:
     free = shutil.disk_usage(settings.project_folder()).free
     advice = f"Make room: {DISK / GB:.0f} GB are enough; `course cache` says what is kept."
-    return Finding("disk", f"{free / GB:.0f} GB free", advice if free < DISK else "")
+    return Examination("disk", f"{free / GB:.0f} GB free", advice if free < DISK else "")
 
 
-def memory() -> Finding:
+def memory() -> Examination:
     import psutil
 
     free = psutil.virtual_memory().available
     advice = f"Close other programs: {MEMORY / GB:.0f} GB are enough."
-    return Finding("memory", f"{free / GB:.0f} GB free", advice if free < MEMORY else "", needed=False)
+    return Examination("memory", f"{free / GB:.0f} GB free", advice if free < MEMORY else "", needed=False)
 
 
 # --- on a hub -------------------------------------------------------------------------------------------
 
 
-def account() -> Finding:
+def account() -> Examination:
     """Whether the hub has started this server, and for an account that can do no harm."""
     name = os.environ.get("JUPYTERHUB_USER", "")
     if not name:
-        return Finding("account", "no server of a hub", "Call this in a terminal that the hub has opened.")
+        return Examination(
+            "account", "no server of a hub", "Call this in a terminal that the hub has opened."
+        )
     mend = "Kernels are root's: choose a spawner that starts servers as their users, not the 'simple' one."
-    return Finding("account", f"'{name}' is user {os.getuid()} here", "" if os.getuid() else mend)
+    return Examination("account", f"'{name}' is user {os.getuid()} here", "" if os.getuid() else mend)
 
 
-def limits() -> Finding:
+def limits() -> Examination:
     """Whether control groups, of either version, hold this server to the memory that the hub has set."""
     limit = int(os.environ.get("MEM_LIMIT") or 0)
     groups = [Path(line.split(":/", 1)[1]) for line in Path("/proc/self/cgroup").read_text().splitlines()]
@@ -178,24 +182,24 @@ def limits() -> Finding:
     kept = any(text.isdigit() and int(text) <= limit for text in held)
     advice = "Limits are not kept by this spawner: those of systemd, Docker and Kubernetes keep them."
     said = f"{limit / GB:.1f} GB of memory" if limit else "none set"
-    return Finding("limits", said, advice if limit and not kept else "", needed=False)
+    return Examination("limits", said, advice if limit and not kept else "", needed=False)
 
 
-def umask() -> Finding:
+def umask() -> Examination:
     """Whether the others of a class can read what is released to them, and not write it."""
     mask = os.umask(0o022)
     os.umask(mask)
     advice = "Set `UMask=0022` for the hub's service, and `umask 022` wherever else one is set."
-    return Finding("umask", f"{mask:04o}", "" if mask & 0o007 == 0o002 else advice)
+    return Examination("umask", f"{mask:04o}", "" if mask & 0o007 == 0o002 else advice)
 
 
-def course_id() -> Finding:
+def course_id() -> Examination:
     name = _nbgrader().CourseDirectory.get("course_id", "")
     advice = "nbgrader knows no course: load what `course hub` wrote as the hub's last settings; restart it."
-    return Finding("course_id", f"'{name}'", "" if name else advice)
+    return Examination("course_id", f"'{name}'", "" if name else advice)
 
 
-def exchange() -> Finding:
+def exchange() -> Examination:
     """Whether releases are found or can be made, and hand-ins left, where nbgrader's configuration says."""
     from nbgrader.coursedir import CourseDirectory
     from nbgrader.exchange import ExchangeError, ExchangeFactory
@@ -205,22 +209,24 @@ def exchange() -> Finding:
     root = Path(place.root)
     course = root / config.CourseDirectory.get("course_id", "")
     if not os.access(root, os.R_OK | os.X_OK):
-        return Finding("exchange", f"{root} cannot be read", "As root: `course hub ... --write` makes it.")
+        return Examination(
+            "exchange", f"{root} cannot be read", "As root: `course hub ... --write` makes it."
+        )
     mends = {course / "inbound": "As its owner: `chmod 3773 {0}`."}
     if "root" in config.CourseDirectory:  # who grades
         mend = f"As root: `chown {os.getuid()} {{0}} && chmod 2775 {{0}}`."
         mends |= dict.fromkeys((root, course, course / "outbound"), mend)
     for folder, mend in mends.items():
         if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
-            return Finding("exchange", f"{folder} cannot be written", mend.format(folder))
+            return Examination("exchange", f"{folder} cannot be written", mend.format(folder))
     try:
         place.ensure_root()  # which asks for modes that keep secrets, where the exchange is ours
     except ExchangeError as problem:
-        return Finding("exchange", "not as it should be", str(problem))
-    return Finding("exchange", f"{root} takes hand-ins")
+        return Examination("exchange", "not as it should be", str(problem))
+    return Examination("exchange", f"{root} takes hand-ins")
 
 
-def scopes() -> Finding:
+def scopes() -> Examination:
     """Whether the hub tells nbgrader, where that asks, which courses are this user's."""
     from nbgrader.auth import Authenticator
 
@@ -230,20 +236,22 @@ def scopes() -> Finding:
         courses = Authenticator(config=config).get_student_courses("*")
     except Exception as problem:  # such as an answer without groups
         advice = "Give the hub's role 'server' also the scope 'read:users:groups!user', and restart the hub."
-        return Finding("scopes", f"groups cannot be read ({type(problem).__name__})", advice)
+        return Examination("scopes", f"groups cannot be read ({type(problem).__name__})", advice)
     if courses is None:
-        return Finding("scopes", "every user of the hub is in the course")
+        return Examination("scopes", "every user of the hub is in the course")
     advice = f"Put the user into the hub's group 'nbgrader-{name}', or 'formgrade-{name}' for who teaches."
-    return Finding("scopes", f"courses: {', '.join(courses) or 'none'}", "" if name in courses else advice)
+    return Examination(
+        "scopes", f"courses: {', '.join(courses) or 'none'}", "" if name in courses else advice
+    )
 
 
-def edition() -> Finding:
+def edition() -> Examination:
     """Whether students' Python has what only the account that grades may see."""
     answers = importlib.util.find_spec("bank") is not None
     grades = "root" in _nbgrader().CourseDirectory
     mend = "Install the archive of `course bundle` in the hub's Python, in place of the instructor's edition."
     found = "with the answers" if answers else "the students'"
-    return Finding("edition", found, mend if answers and not grades else "")
+    return Examination("edition", found, mend if answers and not grades else "")
 
 
 def _nbgrader() -> Any:

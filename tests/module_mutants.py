@@ -1,8 +1,8 @@
 """Single edits of the lessons' modules, each of which a test of the module must notice.
 
-`python tests/module_mutants.py [MODULE ...]` prints what survives, and fails where something does or no edit is made;
-`make test-all` does so for every module. Edits that REASONS lists are not made. EDITS=4 in the environment
-makes four times as many, in as many times the time.
+`python tests/module_mutants.py [MODULE ...]` prints what survives, and fails where something does or no edit
+is made; `make test-all` does so for every module. Edits that REASONS lists are not made. EDITS=4 in the
+environment makes four times as many, in as many times the time.
 The tests run once as things are. Each edit is then made in a fork of that process, by giving a function its
 edited code; there the tests that run this function go on until one fails. The edits are those of `mutants`,
 inside functions and methods; sentences for people are left as they are.

@@ -22,7 +22,7 @@ from courseware.grading.work import Result, Rules
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Verification:
     """What came of one submission; `differences` make a result wrong, `notes` do not."""
 
     student: str
@@ -38,16 +38,16 @@ ANEW, UNGRADED = "handed in anew, not verified", "not graded yet"
 
 def verify(
     course: Course, name: str, crew: Crew, students: list[str], unsafe: bool = False
-) -> Iterator[Comparison]:
+) -> Iterator[Verification]:
     """Grade an assignment again, with the stored seeds and rules, and compare; nothing is stored."""
     assignment = course.assignment(name)
     stored: dict[str, Result] = {}
     for student in students:
         found = batch.kept(course, student, name)
         if found is None:
-            yield Comparison(student, UNGRADED)
+            yield Verification(student, UNGRADED)
         elif assignment.submission(student).digest != found[0].digest:
-            yield Comparison(student, ANEW)
+            yield Verification(student, ANEW)
         elif not found[0].audit["terms"]["sandboxed"] and not unsafe:
             why = f"{student}'s {name} was graded without a sandbox"
             raise CourseError(f"{why}: add --unsafe to do so again.")
@@ -60,7 +60,7 @@ def verify(
 
 def regrade(
     course: Course, name: str, rules: Rules, crew: Crew, students: Sequence[str], approve: Callable[[], None]
-) -> Iterator[Comparison]:
+) -> Iterator[Verification]:
     """Grade these students' submissions anew and compare; nothing is kept before `approve` has returned."""
     assignment = course.assignment(name)
     chosen = batch.chosen(course, name, students)
@@ -76,7 +76,7 @@ def regrade(
                     pickle.dump(result, file)
                     whole.append(result.student)
                 found = batch.kept(course, result.student, name)
-                new = Comparison(result.student, UNGRADED, [UNGRADED])
+                new = Verification(result.student, UNGRADED, [UNGRADED])
                 yield compare(found[0], result) if found else new
         approve()
         gradebook.require_same_points(course, book, name, whole)
@@ -107,11 +107,11 @@ def _changed(before: Result, after: Result) -> list[tuple[str, str, str]]:
     return changed
 
 
-def compare(before: Result, after: Result) -> Comparison:
+def compare(before: Result, after: Result) -> Verification:
     """What differs in scores, verdicts and faults, and what else is to be known of the comparison."""
     scores = _changed(before, after)
     if after.broken:
-        return Comparison(before.student, DIFFERS, [str(fault) for fault in after.faults], [], scores)
+        return Verification(before.student, DIFFERS, [str(fault) for fault in after.faults], [], scores)
     differences = [f"{what}: {then} then, {now} now" for what, then, now in scores]
     notes: list[str] = []
     for name, one in before.notebooks.items():
@@ -133,7 +133,7 @@ def compare(before: Result, after: Result) -> Comparison:
     differences += [f"{fault} then, not now" for fault in sorted(then - now)]
     differences += [f"{fault} now, not then" for fault in sorted(now - then)]
     notes += _circumstances(before.audit, after.audit)
-    return Comparison(before.student, DIFFERS if differences else REPRODUCED, differences, notes, scores)
+    return Verification(before.student, DIFFERS if differences else REPRODUCED, differences, notes, scores)
 
 
 def _circumstances(then: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -39,7 +39,7 @@ class Answer:
 
 
 @dataclass
-class Exercise:
+class ExerciseAnswers:
     number: str
     name: str
     answers: dict[str, Answer]  # by student
@@ -67,7 +67,7 @@ class Exercise:
 class Likeness:
     """A class compared: its exercises, and the pairs with where they are alike, most in common first."""
 
-    exercises: list[Exercise]
+    exercises: list[ExerciseAnswers]
     students: int
     pairs: dict[Two, list[str]]
 
@@ -78,7 +78,7 @@ def of(course: Course, name: str) -> Likeness:
     students = [who for who in course.students(name) if course.folder("autograded", who, name).is_dir()]
     if not students:
         raise CourseError(f"Nobody's {name} is graded yet: call `course grade {name}` first.")
-    exercises: list[Exercise] = []
+    exercises: list[ExerciseAnswers] = []
     pairs = defaultdict[Two, list[str]](list)
     for notebook, released in assignment.released.items():
         given = codes(released)
@@ -127,14 +127,14 @@ def answered(name: str, lesson: Iterable[str], wrote: Mapping[str, Iterable[str]
     return dict(found)
 
 
-def _compared(name: str, lesson: Iterable[str], wrote: Mapping[str, Iterable[str]]) -> Exercise:
+def _compared(name: str, lesson: Iterable[str], wrote: Mapping[str, Iterable[str]]) -> ExerciseAnswers:
     answers = answered(name, lesson, wrote)
     held = Counter(one for answer in answers.values() for one in answer.own)
     for answer in answers.values():
         rare = {one: lines for one, lines in answer.own.items() if held[one] <= max(FEW, MUCH * len(wrote))}
         answer.own = rare
     pairs = _alike({who: set(answer.own) for who, answer in answers.items()})
-    return Exercise(EXERCISES[name].number, name, answers, pairs)
+    return ExerciseAnswers(EXERCISES[name].number, name, answers, pairs)
 
 
 def _alike(owns: Mapping[str, set[str]]) -> set[Two]:

@@ -36,7 +36,7 @@ class Mark(NamedTuple):
     comment: list[str]  # in lines
 
 
-class Table(NamedTuple):
+class Layout(NamedTuple):
     """Where a platform's table has what: students' rows, columns of assignments, and what these are worth."""
 
     rows: list[Row]
@@ -109,7 +109,7 @@ def attachments(course: Course, assignment: str) -> Path:
     return course.root / course.directory.submitted_directory / f".canvas-{assignment}.json"
 
 
-def _canvas(sheet: Sheet, names: Sequence[str]) -> Table:
+def _canvas(sheet: Sheet, names: Sequence[str]) -> Layout:
     sheet.require("gradebook of Canvas'", "ID", "SIS Login ID")
     heads = [at for at, row in enumerate(sheet.rows) if sheet.get(row, 0) == POINTS]
     if not heads:
@@ -120,14 +120,14 @@ def _canvas(sheet: Sheet, names: Sequence[str]) -> Table:
         needed = f"{sheet.path} needs one column for each of {listed(names)}"
         raise CourseError(f"{needed}: call them so in Canvas.")
     worth = {name: {sheet.get(sheet.rows[heads[0]], at)} for name, at in found}
-    return Table(sheet.rows[heads[0] + 1 :], dict(found), worth)
+    return Layout(sheet.rows[heads[0] + 1 :], dict(found), worth)
 
 
-def _moodle(sheet: Sheet, names: Sequence[str]) -> Table:
+def _moodle(sheet: Sheet, names: Sequence[str]) -> Layout:
     needed = ("Identifier", "Full name", "Grade", "Maximum grade", "Feedback comments")
     sheet.require("grading worksheet of Moodle's", *needed)
     worth = {sheet.get(row, "maximumgrade") for row in sheet.rows}
-    return Table(sheet.rows, {names[0]: sheet.columns["grade"]}, {names[0]: worth})
+    return Layout(sheet.rows, {names[0]: sheet.columns["grade"]}, {names[0]: worth})
 
 
 def _students(sheet: Sheet, rows: Sequence[Row], roll: Roll, say: record.Say) -> dict[str, Row]:

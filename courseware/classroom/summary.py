@@ -36,7 +36,7 @@ COLUMNS = ("exercise", "answer", "mean", "of", *PARTS)
 
 
 @dataclass
-class Exercise:
+class ExerciseSummary:
     """How a class did in one exercise: points by student, and who made which mistake."""
 
     number: str
@@ -59,7 +59,7 @@ class Exercise:
 
 @dataclass
 class Summary:
-    exercises: list[Exercise]
+    exercises: list[ExerciseSummary]
     students: int
     for_a_look: dict[str, list[str]]  # student: why, what matters first
     by_hand: int  # answers that wait for a person
@@ -73,7 +73,7 @@ class Summary:
         found = [(len(who), one.number, what) for one in self.exercises for what, who in one.mistakes.items()]
         return sorted(found, key=lambda one: (-one[0], *one[1:]))[:SHOWN]
 
-    def discrimination(self, exercise: Exercise) -> str:
+    def discrimination(self, exercise: ExerciseSummary) -> str:
         """The correlation of an exercise's points with all others', and its 95% interval by Fisher's z; ''
         where that cannot be said: fewer than LEAST students, no other exercise, or everybody alike."""
         mine = list(exercise.points.values())
@@ -146,7 +146,7 @@ def of(
     stale: Sequence[str] = (),
 ) -> Summary:
     """The summary of a class's results; `released` is the release's digest, `standing` the gradebook's."""
-    exercises: dict[str, Exercise] = {}
+    exercises: dict[str, ExerciseSummary] = {}
     looks = {who: ["not graded: call `course grade` again"] for who in handed_in}
     students: list[str] = []
     unsafe = outdated = 0
@@ -156,7 +156,7 @@ def of(
         outdated += result.audit.get("released", released) != released
         looks[result.student] = _for_a_look(result, standing.get(result.student, (0.0, 0))[0])
         for one in result.verdicts:
-            known = exercises.setdefault(one.answer, Exercise(one.exercise, one.answer, one.of))
+            known = exercises.setdefault(one.answer, ExerciseSummary(one.exercise, one.answer, one.of))
             known.points[result.student] = one.points
             kind = re.sub(r"(: \w*Error)\b.*", r"\1", one.note)  # without the text of a student's own error
             for mistake in {hint for hint in one.failed.values() if hint} or {kind} - {""}:
@@ -206,7 +206,7 @@ def lecture(found: Summary, course: Course, assignment: str, folder: Path) -> Pa
     return handouts.write(folder / "lecture.html", "lecture", **content)
 
 
-def _line(course: Course, assignment: str, exercise: Exercise, mistake: str) -> str:
+def _line(course: Course, assignment: str, exercise: ExerciseSummary, mistake: str) -> str:
     """Of an answer with this mistake, a short one, the line least like a right answer; '' if none."""
     known = course.assignment(assignment)
     for notebook, released in known.released.items():

@@ -40,7 +40,7 @@ class Trial(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Tally:
+class Detection:
     """Right answers, those long enough, and what became of copies of these and of honest pairs."""
 
     number: str
@@ -64,12 +64,12 @@ class Figures:
 
     enough: int
     share: float
-    tallies: Sequence[Tally]
-    wholes: Sequence[Tally]
+    tallies: Sequence[Detection]
+    wholes: Sequence[Detection]
 
-    def total(self) -> Tally:
+    def total(self) -> Detection:
         names = ("right", "tell", "copies", "found", "pairs", "flagged")
-        return Tally("", "all", *(sum(getattr(one, name) for one in self.tallies) for name in names))
+        return Detection("", "all", *(sum(getattr(one, name) for one in self.tallies) for name in names))
 
     def rows(self) -> list[tuple[str, ...]]:
         return [one.cells() for one in (*self.tallies, self.total(), *self.wholes)]
@@ -115,7 +115,7 @@ def measure(track: Track) -> Figures:
     return Figures(*chosen, tallies, [_tally(name, these, 1, *chosen) for name, these in wholes.items()])
 
 
-def _tally(name: str, trials: Sequence[Trial], half: int, enough: int, least: float) -> Tally:
+def _tally(name: str, trials: Sequence[Trial], half: int, enough: int, least: float) -> Detection:
     tried = [one for one in trials if one.place % 2 == half]
     copies = [one for one in tried if one.kind == "copy"]
     long = [one for one in copies if len(one.ours) >= enough]
@@ -126,7 +126,7 @@ def _tally(name: str, trials: Sequence[Trial], half: int, enough: int, least: fl
     )
     number = EXERCISES[name].number if name in EXERCISES else ""
     right, tell = len(copies) // COPIES, len(long) // COPIES
-    return Tally(number, name, right, tell, len(long), found, len(honest), flagged)
+    return Detection(number, name, right, tell, len(long), found, len(honest), flagged)
 
 
 def _trials(name: str, lesson: set[str]) -> Iterator[Trial]:
@@ -171,7 +171,9 @@ def copied(answer: bank.Answer, draw: random.Random) -> str:
 
 FIGURES = record.Measurement[Figures](
     "likeness",
-    lambda kept: Figures(**kept | {key: [Tally(**x) for x in kept[key]] for key in ("tallies", "wholes")}),
+    lambda kept: Figures(
+        **kept | {key: [Detection(**x) for x in kept[key]] for key in ("tallies", "wholes")}
+    ),
     lambda found: {
         "likeness": f"On the second half, {found.sentence()}.\n\n{record.table(COLUMNS, found.rows())}"
     },

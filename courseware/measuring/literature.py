@@ -35,7 +35,6 @@ FEWER = 500
 
 BURDA = "Burda et al. 2016, 3,280 epochs"
 Network = Callable[[], Model]
-Row = tuple[str, ...]  # of a table
 
 
 @dataclass(frozen=True)
@@ -258,11 +257,11 @@ def notes(found: Iterable[Reproduction]) -> list[str]:
     ]
 
 
-def tables(found: Iterable[Reproduction]) -> dict[str, list[Row]]:
+def tables(found: Iterable[Reproduction]) -> dict[str, list[tuple[str, ...]]]:
     """Heads and rows, nats per MNIST test image: ours beside what is published, and the reference runs."""
     heads = "what", "published", "ours, mean ± spread", "difference", "on", "published by"
-    published: list[Row] = [heads]
-    reference: list[Row] = [("what", "mean ± spread", "seeds", "on", "course reproduce --only")]
+    published: list[tuple[str, ...]] = [heads]
+    reference: list[tuple[str, ...]] = [("what", "mean ± spread", "seeds", "on", "course reproduce --only")]
     for one in found:
         ours = f"{one.mean:.2f} ± {one.spread:.2f}"
         if one.published is None:

@@ -72,7 +72,7 @@ def change(record: Path, value: object, *keys: str) -> None:
     record.write_text(json.dumps(kept), encoding="utf-8")
 
 
-def verify(course: batch.Course, student: str = "ada", unsafe: bool = not SANDBOXED) -> audit.Comparison:
+def verify(course: batch.Course, student: str = "ada", unsafe: bool = not SANDBOXED) -> audit.Verification:
     (found,) = audit.verify(course, THEORY, faked.SERIAL, [student], unsafe)
     return found
 

@@ -14,7 +14,7 @@ ANSWER = likeness.Answer(["return -mu", "# " + "far " * 60], PRINTS)
 
 def written(folder: Path) -> list[Path]:
     two = ("ada", "bob")
-    exercise = likeness.Exercise("2.1", "gaussian_kl", dict.fromkeys(two, ANSWER), {two})
+    exercise = likeness.ExerciseAnswers("2.1", "gaussian_kl", dict.fromkeys(two, ANSWER), {two})
     alike = likeness.write(likeness.Likeness([exercise], 2, {two: ["2.1 gaussian_kl"]}), "small", folder)
     found = summary.Summary([EXERCISE], 1, {}, 0, 0, 0)
     mistakes = [(1, EXERCISE, "the sign is turned", "return -mu")]

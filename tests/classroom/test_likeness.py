@@ -116,7 +116,7 @@ def test_the_page_for_the_lecture_shows_of_a_mistake_the_line_that_is_least_like
         "def gaussian_kl(mu, logvar):\n    v = logvar.exp()\n    return (mu**2 + v - 1 - v.log10()) / 2 # <b>"
     )
     made = {"the wrong <i>logarithm</i>": ["ada", "not graded"]}
-    exercise = summary.Exercise("2.1", "gaussian_kl", 3.0, {"ada": 1.0, "bob": 3.0}, made)
+    exercise = summary.ExerciseSummary("2.1", "gaussian_kl", 3.0, {"ada": 1.0, "bob": 3.0}, made)
     found = summary.Summary([exercise], 2, {}, 0, 0, 0)
     file = summary.lecture(found, grade(ada=(wrong,), bob=(OWN,)), "small", tmp_path)
     page = file.read_text("utf-8")

@@ -242,7 +242,7 @@ def _rows_and_columns(given: Any) -> dict[str, int]:
     return next(filter(None, map(_rows_and_columns, parts)), {})
 
 
-class Known(Mapping[str, Any]):
+class LazyFormulas(Mapping[str, Any]):
     """What one look gives: the right value at once, those of mistakes when somebody asks for them."""
 
     def __init__(self, formulas: Callable[[], Iterator[Any]]) -> None:
@@ -272,4 +272,4 @@ def _worked_out(
     """What each look gives by each formula: the same for all answers that are judged with this seed."""
     late = isgeneratorfunction(formulas)
     every = {key: partial(formulas, *given) for key, given in looks(seed).items()}
-    return {key: Known(found) if late else found() for key, found in every.items()}
+    return {key: LazyFormulas(found) if late else found() for key, found in every.items()}

@@ -16,7 +16,7 @@ from course_utils.checks.judges.diagnoser import Sizes
 from course_utils.checks.judges.gaussians import BOUNDS, EPSILONS, altered, floored, kls, wrong_kls
 from course_utils.checks.probes.evidence import Evidence
 
-Terms = Callable[[Tensor, Tensor], Tensor]  # what an answer makes of its reconstruction and its KL
+Combination = Callable[[Tensor, Tensor], Tensor]  # what an answer makes of its reconstruction and its KL
 
 # --- factors before a term ------------------------------------------------------------------------------
 
@@ -200,7 +200,9 @@ def divided(value: Tensor, x: Tensor, mu: Tensor) -> dict[str, Tensor]:
     }
 
 
-def combined(combine: Terms, x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, Tensor]:
+def combined(
+    combine: Combination, x_logits: Tensor, x: Tensor, mu: Tensor, logvar: Tensor
+) -> dict[str, Tensor]:
     """What `combine` makes of reconstruction and KL: the right ones under '', and with mistakes in either
     or in both under their hints."""
     nlls, divergence = reconstructions(x_logits, x), divergences(mu, logvar, x[0].numel())

@@ -18,7 +18,7 @@ from torch.distributions import Normal
 
 from course_utils.checks.judges.core import Exercise, Finding, close, problem_with
 from course_utils.checks.judges.gaussians import EPSILONS, altered, kls, posterior
-from course_utils.checks.judges.looks import Formulas, Known, Property, Table
+from course_utils.checks.judges.looks import Formulas, LazyFormulas, Property, Table
 from course_utils.checks.judges.predictions import prediction
 from course_utils.checks.probes import section_4 as probes
 from course_utils.checks.probes.evidence import Evidence
@@ -299,7 +299,7 @@ def judge_kl_decomposition(seed: int, evidence: Evidence) -> list[Finding]:
     for case, known in Table.of(probes.part_looks, seed, _parts).formulas.items():
         n, d = probes.CASES[case]
         for part, key in enumerate(_keys(case)):
-            formulas[key] = Known(partial(_of_part, known, part))
+            formulas[key] = LazyFormulas(partial(_of_part, known, part))
             sizes[key] = {"images": n, "latent dimensions": d}
             seen[key] = evidence[case] if problem_with(evidence, case) else evidence[case][part]
     information, marginal = _keys(*probes.USUAL)[::2], _keys(*probes.USUAL)[1::2]

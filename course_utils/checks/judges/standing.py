@@ -28,7 +28,7 @@ from course_utils.viewers import recall, standalone
 TRIES = 5
 
 
-class Row(NamedTuple):
+class Standing(NamedTuple):
     """One exercise: points of the best try."""
 
     number: str
@@ -72,11 +72,11 @@ def _kept() -> dict[str, Any]:
         return {}
 
 
-def rows() -> list[Row]:
+def rows() -> list[Standing]:
     """Every exercise that is checked by program, in the order of the course."""
     kept = _kept()
     return [
-        Row(one.number, name, *_points(kept.get(name), one.points))
+        Standing(one.number, name, *_points(kept.get(name), one.points))
         for name, one in sorted(EXERCISES.items(), key=lambda item: [*map(int, item[1].number.split("."))])
     ]
 

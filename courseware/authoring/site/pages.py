@@ -20,7 +20,7 @@ from courseware import markup, notebooks
 from courseware.authoring import runner
 from courseware.authoring.runner import Executed
 from courseware.authoring.site import rendering
-from courseware.authoring.site.rendering import Body, Figure, Scene
+from courseware.authoring.site.rendering import Body, LessonImage, Scene
 from courseware.measuring.graders import Tally, sentence
 from courseware.measuring.literature import Reproduction, notes, tables
 from courseware.sections import Lesson
@@ -68,7 +68,7 @@ def write(
     return target / "index.html"
 
 
-def _figures(shown: Shown) -> list[Figure]:
+def _figures(shown: Shown) -> list[LessonImage]:
     return [figure for _, body in shown for figure in body.figures]
 
 
@@ -138,7 +138,7 @@ def _scene_page(scene: Scene, lesson: str, others: list[Scene]) -> Page:
     return Page(scene.file, title, body, inline_scripts=True, listed=first)
 
 
-def _contents(pages: list[Page], figures: list[Figure], summary: str) -> dict[str, str | bytes]:
+def _contents(pages: list[Page], figures: list[LessonImage], summary: str) -> dict[str, str | bytes]:
     """Every file of the site by its name."""
     found: dict[str, str | bytes] = {figure.file: figure.content for figure in figures}
     frame = FRAMES.get_template("page.html.j2")

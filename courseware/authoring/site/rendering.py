@@ -47,7 +47,7 @@ LATEX = re.compile(r"\\(?:mathcal|mathrm|mathbb|mathbf|text|left|right|quad|[,;!
 
 
 @dataclass(frozen=True)
-class Figure:
+class LessonImage:
     """A picture of a lesson: the cell that drew it, its file, what it shows, its size in pixels."""
 
     cell: str
@@ -78,7 +78,7 @@ class Passage(NamedTuple):
 
 class Body(NamedTuple):
     html: str
-    figures: list[Figure]
+    figures: list[LessonImage]
     scenes: list[Scene]
 
 
@@ -124,7 +124,7 @@ def render(notebook: NotebookNode, stem: str, numbers: Counter[str]) -> Body:
         if cell.get("outputs") or not cell.metadata.get("jupyter", {}).get("source_hidden")
     ]
     notebook, _ = CoalesceStreamsPreprocessor().preprocess(notebook, {})
-    figures: list[Figure] = []
+    figures: list[LessonImage] = []
     scenes: list[Scene] = []
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
@@ -135,7 +135,9 @@ def render(notebook: NotebookNode, stem: str, numbers: Counter[str]) -> Body:
                 alt = output.metadata.get("image/png", {}).get("alt") or markup.UNDESCRIBED
                 file = f"figures/{stem}-{len(figures) + 1}.png"
                 dark = TWIN.search(data.pop("text/html", ""))
-                figures.append(Figure(cell.id, file, alt, width, height, content, dark[0] if dark else ""))
+                figures.append(
+                    LessonImage(cell.id, file, alt, width, height, content, dark[0] if dark else "")
+                )
                 output.metadata["figure"] = figures[-1]
             for kind, door in DOORS.items():
                 if f'class="{kind}-saved"' in data.get("text/html", ""):
