@@ -418,6 +418,7 @@ WRONG_STEPS = edited(
     "train_step",
     STEP,
     [
+        ("images in double precision", "model(images)", "model(images.double())", "the same dtype"),
         (
             "the sigmoid of the images",
             "logits.sigmoid(), images",
@@ -684,6 +685,7 @@ WRONG_SHARES = edited(
     "hole_share",
     SHARE,
     [
+        ("codes in double precision", "    x =", "    z = z.double()\n    x =", "the same dtype"),
         ("each pixel by itself", _LOST, "((again - x) / x).square().mean(1)", "divided by that pixel"),
         (
             "energies compared",

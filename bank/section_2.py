@@ -435,6 +435,7 @@ WRONG_ELBOS = edited(
     "monte_carlo_elbo",
     ELBO,
     [
+        ("noise in double precision", "in eps", "in eps.double()", "the same dtype"),
         ("as many samples as images", "in eps", "in eps[: len(x)]", "As many samples count"),
         ("the best sample", ".mean(0)", ".amax(0)", "The best sample counts alone"),
         (

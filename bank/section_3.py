@@ -800,6 +800,7 @@ WRONG_STEPS = edited(
     "vae_train_step",
     SHORT_STEP,
     [
+        ("images in double precision", "elbo(model, x)", "elbo(model, x.double())", "the same dtype"),
         (
             "an update for every eight images",
             "    terms = objectives.negative_elbo(model, x)",
@@ -948,6 +949,12 @@ WRONG_EVALUATIONS = [
         EVALUATION,
         [
             (
+                "noise in double precision",
+                _Z,
+                f"{_Z[:-1]}, torch.randn(mu.shape).double())",
+                "the same dtype",
+            ),
+            (
                 "sigma for logvar",
                 "reparameterize(mu, logvar)",
                 "reparameterize(mu, (0.5 * logvar).exp())",
@@ -1050,7 +1057,12 @@ WRONG_EVALUATIONS = [
                 "same noise",
             ),
             ("training mode", "model.eval()", "pass", "It is in training mode"),
-            ("the model made double", "model.eval()", "model.double().eval()", "another precision"),
+            (
+                "model and images made double",
+                "model.eval()",
+                "model, images = model.double().eval(), images.double()",
+                "another precision",
+            ),
             ("evaluation mode too late", "model.eval()\n    values", "values", "It is in training mode"),
             ("gradients kept", "with torch.no_grad():", "if True:", "use torch.no_grad()"),
             ("the KL of the batch for each", "logvar).sum(1)", "logvar).sum()", "KL of its whole batch"),
@@ -1234,6 +1246,12 @@ WRONG_LIKELIHOODS = edited(
     "estimate_log_likelihood",
     LIKELIHOOD,
     [
+        (
+            "all in double precision",
+            "    mu,",
+            "    x, eps = x.double(), eps.double()\n    mu,",
+            "the same dtype",
+        ),
         (
             "exp of the weights in float64",
             "torch.logsumexp(torch.stack(log_w), dim=0) - math.log(len(eps))",

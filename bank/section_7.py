@@ -732,6 +732,7 @@ WRONG_MEANS = edited(
     "posterior_means",
     MEANS,
     [
+        ("images in double precision", "encode(batch)", "encode(batch.double())", "the same dtype"),
         ("an image short", "means.append(mu)", "means.append(mu[:-1])", "The last image of each batch"),
         ("a list of the batches' means", "torch.cat(means)", "means", "returned a list"),
         (

@@ -159,7 +159,7 @@ def _shares(*calls: tuple[probes.Pair, Tensor, float]) -> dict[str, np.ndarray]:
 
 
 def _share(pair: probes.Pair, z: Tensor, threshold: float) -> dict[str, Any]:
-    errors = _errors(pair, z.numpy())
+    errors = _errors(pair, z.double().numpy())
     right = errors[""]
     beyond, reached = right > threshold, right >= threshold
     shares = {hint: (error > threshold).mean() for hint, error in errors.items()} | {

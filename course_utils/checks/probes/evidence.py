@@ -205,6 +205,15 @@ def _line(problem: BaseException) -> str:
     return ""
 
 
+_answering = threading.Event()  # set while an answer is called, in whatever thread
+
+
+def same_dtype(given: Tensor, own: torch.dtype) -> None:
+    """Refuse to an answer what torch's layers refuse; a judge, which has doubles, may go on."""
+    if _answering.is_set() and given.dtype != own:
+        raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {given.dtype} and {own}")
+
+
 _SWITCHES: tuple[tuple[Callable[[], Any], Callable[[Any], Any], str], ...] = (
     (
         torch.is_grad_enabled,
@@ -249,9 +258,11 @@ _SWITCHES: tuple[tuple[Callable[[], Any], Callable[[Any], Any], str], ...] = (
 def _switches(evidence: Evidence) -> Iterator[None]:
     """Note what a call leaves switched another way, and put it back."""
     before = [get() for get, *_ in _SWITCHES]
+    _answering.set()
     try:
         yield
     finally:
+        _answering.clear()
         for (get, put, complaint), value in zip(_SWITCHES, before, strict=True):
             if get() != value:
                 note(evidence, complaint)

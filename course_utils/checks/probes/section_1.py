@@ -16,7 +16,17 @@ import torch
 from torch import Tensor
 
 from course_utils.checks.probes import layers
-from course_utils.checks.probes.evidence import AGAIN, Evidence, alone, as_array, called, look, note, record
+from course_utils.checks.probes.evidence import (
+    AGAIN,
+    Evidence,
+    alone,
+    as_array,
+    called,
+    look,
+    note,
+    record,
+    same_dtype,
+)
 from course_utils.checks.probes.inputs import generator
 from course_utils.checks.probes.predictions import prediction
 from course_utils.checks.probes.witness import Witness, greys, steps
@@ -76,7 +86,7 @@ def probe_train_step(evidence: Evidence, answer: Any, seed: int) -> None:
 class Pair:
     """A decoder, codes (N, d) to images (N, 1, *sides) in [0, 1], and an encoder that undoes it badly.
 
-    Like those of the lesson they take these shapes and no others.
+    Like those of the lesson they take these shapes, in float32, and no others.
     """
 
     latent_dim: int
@@ -94,19 +104,24 @@ class Pair:
         if given.shape[1:] != takes or not given.ndim:
             wanted = ", ".join(map(str, takes))
             raise ValueError(f"`{name}` takes the shape (N, {wanted}); it was given {tuple(given.shape)}")
+        same_dtype(given, torch.float32)
         flat = as_array(given).astype(np.float64).reshape(len(given), -1)
-        return torch.from_numpy(function(flat)).view(-1, *gives)
+        return torch.from_numpy(function(flat)).float().view(-1, *gives)
 
 
 def _blurred(seed: int, latent_dim: int, shade: float = 1.0) -> Pair:
-    """A layer with a sigmoid, which paints as bright as `shade`, and one that goes back too far."""
+    """A layer with a sigmoid, which paints as bright as `shade`, and one that goes back too far.
+
+    Images and codes have so few digits that float32 holds them, and sums of their squares, without rounding:
+    else a loss might lie on the other side of a threshold than in float64.
+    """
     up = torch.randn(latent_dim, 30, generator=generator(seed, 3), dtype=torch.float64).numpy()
     down = 1.5 * np.linalg.pinv(up)
     return Pair(
         latent_dim,
         (6, 5),
-        lambda z: shade / (1 + np.exp(-z @ up)),
-        lambda x: (x / shade - 0.5) @ down,
+        lambda z: np.ceil(512 * shade / (1 + np.exp(-z @ up))) / 512,
+        lambda x: np.round(4096 * (x / shade - 0.5) @ down) / 4096,
     )
 
 
@@ -129,14 +144,14 @@ def hole_looks(seed: int) -> dict[str, tuple[tuple[Pair, Tensor, float], ...]]:
         return torch.rand(*shape, generator=g, dtype=torch.float64)
 
     pair, faint, short, exact = _blurred(seed, 3), _blurred(seed, 3, 0.1), _blurred(seed, 1), _exact()
-    near, far = (s * torch.randn(53, 3, generator=g, dtype=torch.float64) for s in (1, 2))
+    near, far = (s * torch.randn(53, 3, generator=g) for s in (1, 2))
     points = (1 + 2 * draw(16, 1, 1)) * torch.where(draw(16, 1, 1) < 0.5, -1, 1)  # far from 0: no loss there
-    codes = torch.randint(1, 17, (31, 1), generator=g).double()
+    codes = torch.randint(1, 17, (31, 1), generator=g).float()
     steps = (np.geomspace(2e-4, 20, 10) * (1 + draw(10).numpy())).tolist()
     limits = (0.05 * 5 ** draw(16)).tolist()
     return {
         "shares": tuple((one, z, t) for t in steps for one, z in ((pair, near), (pair, far), (faint, near))),
-        "single": tuple((short, p, t) for p, t in zip(points, limits, strict=True)),
+        "single": tuple((short, p, t) for p, t in zip(points.float(), limits, strict=True)),
         "ties": tuple((exact, codes, (k / 32) ** 2) for k in range(1, 17)),
     }
 

@@ -21,6 +21,7 @@ from course_utils.checks.probes.evidence import (
     looking_at,
     one,
     record,
+    same_dtype,
 )
 from course_utils.checks.probes.inputs import generator
 from course_utils.checks.probes.predictions import prediction
@@ -115,7 +116,12 @@ def probe_reparameterize(evidence: Evidence, answer: Any, seed: int) -> None:
 def linear(seed: int, contrast: float = 0.3) -> Callable[[Tensor], Tensor]:
     """A tiny decoder with fixed weights: z (N, 2) to logits (N, 1, 28, 28) that grow with `contrast`."""
     weight = contrast * torch.randn(2, 784, generator=generator(seed, 2))
-    return lambda z: (z @ weight.to(z.dtype)).view(-1, 1, 28, 28)
+
+    def decode(z: Tensor) -> Tensor:
+        same_dtype(z, weight.dtype)
+        return (z @ weight.to(z.dtype)).view(-1, 1, 28, 28)
+
+    return decode
 
 
 def _elbo_inputs(seed: int, samples: int = 7, n: int = 3) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -164,7 +164,7 @@ def likelihood_looks(seed: int) -> dict[str, tuple[Witness, Tensor, Tensor]]:
 
     def given(contrast: float, k: int, n: int) -> tuple[Witness, Tensor, Tensor]:
         x = images(seed, n, 17 + n)
-        return Witness(seed, 2, contrast).requires_grad_(False), x, torch.randn(k, n, 2, generator=g)
+        return Witness(seed, 2, contrast).float().requires_grad_(False), x, torch.randn(k, n, 2, generator=g)
 
     n, k = _between(3, 5, seed, 12), _between(6, 9, seed, 13)
     return {

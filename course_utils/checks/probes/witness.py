@@ -11,7 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
-from course_utils.checks.probes.evidence import AGAIN, Evidence, NotNumbers, as_array, note, record
+from course_utils.checks.probes.evidence import (
+    AGAIN,
+    Evidence,
+    NotNumbers,
+    as_array,
+    note,
+    record,
+    same_dtype,
+)
 from course_utils.checks.probes.inputs import fact, generator
 
 NEVER = "The model is never called."
@@ -36,8 +44,10 @@ class Witness(nn.Module):
     It notes the images that it encodes and the codes that it decodes, and of every call its own flag
     `training` and that of a module inside, the size of the batch, and whether gradients were tracked; and of
     every `backward` that it came as far as the logits' weights. `gain` makes codes larger, and with them
-    these weights' gradients.
+    these weights' gradients. An answer has to give it the dtype of `own`: that of the weights is finer.
     """
+
+    own: Tensor
 
     def __init__(
         self, seed: int, latent_dim: int, contrast: float = 0.5, heads: bool = True, gain: float = 1.0
@@ -51,6 +61,7 @@ class Witness(nn.Module):
         self.to_mu = matrix(0.1 * gain, 784, latent_dim)
         self.to_logvar = matrix(0.05, 784, latent_dim) if heads else None
         self.to_logits = matrix(contrast / gain, latent_dim, 784)
+        self.register_buffer("own", torch.zeros(()))
         self.reached = Notes()  # truth values
         self.to_logits.register_hook(lambda _: self.reached.append(True))
         self.inside = nn.Identity()
@@ -60,6 +71,7 @@ class Witness(nn.Module):
     def encode(self, x: Tensor) -> Any:
         if x.shape[1:] != (1, 28, 28):
             raise ValueError(f"encode takes images (N, 1, 28, 28) and got {tuple(x.shape)}")
+        same_dtype(x, self.own.dtype)
         self.images.append(x.detach().clone().reshape(-1, 784))
         flat = self.inside(x.flatten(1))
         mu = flat @ self.to_mu.to(x.dtype)
@@ -67,6 +79,7 @@ class Witness(nn.Module):
         return mu if self.to_logvar is None else (mu, flat @ self.to_logvar.to(x.dtype) - 2)
 
     def decode(self, z: Tensor) -> Tensor:
+        same_dtype(z, self.own.dtype)
         x_logits = (z @ self.to_logits.to(z.dtype)).view(-1, 1, 28, 28)
         self.codes.append(z.detach().clone().reshape(-1, z.shape[-1]))
         self._note(x_logits)
@@ -92,8 +105,8 @@ class Witness(nn.Module):
             evidence[f"{key}{suffix}"] = as_array(torch.cat(notes)) if notes else never
 
     def in_mode(self, seed: int, training: bool) -> float:
-        """The fact that it was in this mode whenever it was called: in training mode afterwards too; where it
-        is evaluated, in float32, as it came."""
+        """The fact that it was in this mode whenever it was called, in training mode afterwards too, and that
+        it is in float32, as it came."""
         modes, complaint = [*self.modes, *([self.mode] if training else [])], ""
         if training and not all(map(all, modes)):
             complaint = "It is put into evaluation mode: leave it in training mode."
@@ -102,7 +115,7 @@ class Witness(nn.Module):
             complaint = "It is in training mode: call model.eval() first." if modes[0][0] else late
         elif not training and any(map(any, modes)):
             complaint = "Only the model's own flag is turned: model.eval() reaches the modules inside too."
-        elif not training and any(weight.dtype != torch.float32 for weight in self.parameters()):
+        elif self.own.dtype != torch.float32:
             complaint = "It leaves the weights in another precision than they came in."
         return self._fact(seed, "mode", complaint)
 
