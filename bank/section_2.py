@@ -807,6 +807,13 @@ WRONG_BETAS = edited(
             "if sigma not in (None, 1):",
             "sigma of 1 is not None",
         ),
+        (
+            "None taken for a sigma of 1",
+            "if sigma is not",
+            "sigma = sigma or 1.0\n    if sigma is not",
+            "sigma of 1: the",
+        ),
+        ("128 latent dimensions assumed", "beta /= latent_dim", "beta /= 128", "128 is hard-coded"),
         ("the KL's mean over pixels", "beta /= latent_dim", "beta /= pixels", "not over pixels"),
         ("no brackets", "beta /= 2 * sigma**2", "beta *= 1 / 2 * sigma**2", "brackets are missing"),
         ("whole division", "beta /= latent_dim", "beta //= latent_dim", "Whole division"),
@@ -941,6 +948,26 @@ WRONG_KLS += edited(
         ),
         ("NumPy returned", " - logvar)", " - logvar).numpy()", "a tensor is asked for"),
         ("a factor near 1", " - logvar)", " - logvar) * 1.0005", "1.0005 times"),
+        ("logvar clamped", "return", "logvar = logvar.clamp(-10, 10)\n    return", "between -10 and 10"),
+        (
+            "an epsilon in the logarithm",
+            " - logvar",
+            " - (logvar.exp() + 1e-6).log()",
+            "added to the variance",
+        ),
+        (
+            "one sample in place of the closed form",
+            "return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)",
+            "q = Normal(mu, (logvar / 2).exp())\n    z = q.sample()\n"
+            "    return q.log_prob(z) - Normal(0.0, 1.0).log_prob(z)",
+            "does it draw",
+        ),
+        (
+            "half precision inside",
+            "return",
+            "mu, logvar = mu.half(), logvar.half()\n    return",
+            "half precision",
+        ),
     ],
 )
 WRONG_SAMPLES += edited(
@@ -1007,6 +1034,19 @@ WRONG_ELBOS += edited(
     return -F.binary_cross_entropy(p, x, reduction="none").flatten(1).sum(1)""",
             "Probabilities of pixels are averaged",
         ),
+        (
+            "probabilities with an epsilon",
+            '-F.binary_cross_entropy_with_logits(x_logits, x, reduction="none")',
+            "(x_logits.sigmoid() + 1e-6).log() * x + (1 - x_logits.sigmoid() + 1e-6).log() * (1 - x)",
+            "added to probabilities",
+        ),
+        (
+            "the KL of the samples",
+            "sum(1))\n    kl = 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(1)",
+            "sum(1) - ((mu + (0.5 * logvar).exp() * noise) ** 2 - noise**2 - logvar).sum(1) / 2)\n    kl = 0",
+            "KL is that of the samples",
+        ),
+        ("sigma forgotten", "(0.5 * logvar).exp() * noise", "noise", "sigma is missing"),
     ],
 )
 _FLAT = """
@@ -1048,6 +1088,8 @@ WRONG_BOUNDS += edited(
     BOUND,
     [
         ("the logarithm to base 2", _K, "math.log2(len(log_w))", "has base 2"),
+        ("one image squeezed", "dim=0)", "dim=0).squeeze()", "shape is not"),
+        ("the log of all entries", "len(log_w)", "log_w.numel()", "logarithm of the number of images"),
         ("K + 1", _K, "math.log(len(log_w) + 1)", "K + 1 divides"),
         ("K without weights of 0", _K, "log_w.isfinite().sum(0).log()", "left out of K"),
         ("two samples at most", "return", "log_w = log_w[:2]\n    return", "first two samples"),

@@ -200,8 +200,9 @@ class Table:
         if not names:
             return None
         columns = np.concatenate([[term.ravel() for term in terms[key].values()] for key in keys], axis=1).T
-        seen, right = (
-            np.concatenate([as_array(of(key)).ravel() for key in keys]) for of in (evidence.get, self._right)
+        seen, right = (  # in float64: lstsq takes no half precision
+            np.concatenate([as_array(of(key)).ravel() for key in keys], dtype=float)
+            for of in (evidence.get, self._right)
         )
         if len(seen) != len(columns) or len(seen) <= len(names) or not np.isfinite(seen).all():
             return None
