@@ -1,8 +1,9 @@
 """What pyproject.toml promises to whoever installs the course is what the packages need."""
 
 import ast
+import re
 import sys
-from importlib.metadata import packages_distributions
+from importlib.metadata import distributions
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -24,7 +25,9 @@ def asked_for(*extras: str) -> set[str]:
 
 def imported(*folders: str) -> set[str]:
     """The distributions that import statements below name; a module that is none's goes by its own name."""
-    places = packages_distributions()
+    # Not packages_distributions: until 3.10 it knows only who has a top_level.txt.
+    records = {one.name: one.read_text("RECORD") or "" for one in distributions()}
+    places = {top: name for name, files in records.items() for top in re.findall(r"^(\w+)[/.]", files, re.M)}
     modules: set[str] = set()
     for file in (file for folder in folders for file in (ROOT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
@@ -33,7 +36,7 @@ def imported(*folders: str) -> set[str]:
             elif isinstance(node, ast.ImportFrom) and node.module:
                 modules.add(node.module.partition(".")[0])
     modules -= {*sys.stdlib_module_names, "tomllib", *ROOMS}  # tomllib is from 3.11
-    return {canonicalize_name(places.get(name, [name])[0]) for name in modules}
+    return {canonicalize_name(places.get(name, name)) for name in modules}
 
 
 def test_what_the_packages_import_is_asked_for():
