@@ -509,15 +509,17 @@ def rubric(assignment: str, yes: bool) -> None:
     from courseware.classroom import gradebook, reading
 
     course = _course()
-    with course.alone(), gradebook.opened(course, [assignment]) as book:
-        with book.db.no_autoflush:  # nothing is written, and nobody kept waiting, while you think
-            found = reading.renew(course, book, assignment)
-        for question, (comments, points) in found.items():
-            _say(f"{question}: {comments} comments change, and the points of {points} of these answers.")
-        if found and (yes or click.confirm("Keep this?")):
+    # Nothing is written, and nobody kept waiting, while you think.
+    with gradebook.opened(course, [assignment]) as book, book.db.no_autoflush:
+        found = reading.renew(course, book, assignment)
+    for question, (comments, points) in found.items():
+        _say(f"{question}: {comments} comments change, and the points of {points} of these answers.")
+    if not found:
+        _say(f"{assignment}: all answers have their items as solutions/ say.")
+    elif yes or click.confirm("Keep this?"):
+        with course.alone(), gradebook.opened(course, [assignment]) as book:
+            reading.renew(course, book, assignment)
             gradebook.enter_lateness(course, book, assignment)  # which commits
-        elif not found:
-            _say(f"{assignment}: all answers have their items as solutions/ say.")
 
 
 @main.command("students")

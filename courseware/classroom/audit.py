@@ -61,36 +61,43 @@ def verify(
 def regrade(
     course: Course, name: str, rules: Rules, crew: Crew, students: Sequence[str], approve: Callable[[], None]
 ) -> Iterator[Verification]:
-    """Grade these students' submissions anew and compare; nothing is kept before `approve` has returned."""
+    """Grade these students' submissions anew and compare; nothing is kept before `approve` has returned.
+
+    Nobody is kept waiting while a person thinks about that: who has handed in again then stays as they are.
+    """
     assignment = course.assignment(name)
     chosen = batch.chosen(course, name, students)
-    with (
-        course.alone(),
-        gradebook.opened(course, [name], chosen) as book,
-        tempfile.TemporaryFile() as file,  # a thousand results are not held in memory
-    ):
-        whole = []  # whom the machine did not fail
-        with closing(batch.graded(work.grade, [(assignment, one) for one in chosen], rules, crew)) as results:
+    graded: dict[str, str] = {}  # students whom the machine did not fail, and the digest of what was graded
+    with tempfile.TemporaryFile() as file:  # a thousand results are not held in memory
+        todo = [(assignment, one) for one in chosen]
+        with (
+            course.alone(),
+            gradebook.opened(course, [name], chosen),
+            closing(batch.graded(work.grade, todo, rules, crew)) as results,
+        ):
             for result in results:
                 if not result.broken:
                     pickle.dump(result, file)
-                    whole.append(result.student)
+                    graded[result.student] = result.digest
                 found = batch.kept(course, result.student, name)
                 new = Verification(result.student, UNGRADED, [UNGRADED])
                 yield compare(found[0], result) if found else new
         approve()
-        gradebook.require_same_points(course, book, name, whole)
-        # Its points may be others now, and there may be more of them.
-        release.make_room(book, name, course.notebooks("release", name))
-        release.enter(name, course.config)
-        book.db.expire_all()
         file.seek(0)
-        for _ in whole:
-            result = pickle.load(file)
-            batch.put(course, result)
-            batch.enter(course, book, result)
-        if left := sorted(set(chosen).difference(whole)):
-            raise CourseError(f"The grader itself failed on {', '.join(left)}: what they had stays.")
+        with course.alone():
+            whole = [one for one, digest in graded.items() if assignment.submission(one).digest == digest]
+            with gradebook.opened(course, [name], whole) as book:
+                # Its points may be others now, and there may be more of them.
+                release.make_room(book, name, course.notebooks("release", name))
+                release.enter(name, course.config)
+                book.db.expire_all()
+                for result in (pickle.load(file) for _ in graded):
+                    if result.student in whole:
+                        batch.put(course, result)
+                        batch.enter(course, book, result)
+    if left := sorted(set(chosen).difference(whole)):
+        why = "the grader itself failed on them, or they have handed in again meanwhile"
+        raise CourseError(f"Not graded anew: {', '.join(left)} ({why}); what they had stays.")
 
 
 def _changed(before: Result, after: Result) -> list[tuple[str, str, str]]:

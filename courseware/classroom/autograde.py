@@ -3,10 +3,13 @@
 What nbgrader opens is a clean copy of what was handed in: every notebook of the assignment under its name,
 repaired, with its faults in the metadata, and nothing else but nbgrader's own two files. nbgrader has no
 setting for that, but one for its exporter: nbgrader_config.py names the one below, so this module is loaded
-where submissions are graded, and nowhere else. It replaces the step in which nbgrader looks for notebooks.
+where submissions are graded, and nowhere else. It replaces the step in which nbgrader looks for notebooks,
+and lets nobody else write during the one in which it grades them.
 """
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from logging import Logger
 from pathlib import Path
@@ -14,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 import nbformat
 from nbconvert.exporters import NotebookExporter
+from nbgrader.apps import NbGraderAPI
 from nbgrader.converters import Autograde, NbGraderException
 
 from course_utils.settings import CourseError
@@ -26,17 +30,34 @@ from courseware.grading.submission.collect import SECRET, TIMESTAMP
 Exporter = NotebookExporter  # nbgrader's own
 
 
-def init_notebooks(autograde: Autograde) -> None:
-    """Let clean copies of the submissions that were asked for be graded."""
-    autograde.notebooks, autograde.assignments = [], {}
+@contextmanager
+def _told(autograde: Autograde) -> Iterator[None]:
+    """Log what is wrong, and say it as nbgrader does."""
     try:
-        _read(autograde)
+        yield
     except CourseError as problem:
         autograde.log.error("%s", problem)
         raise NbGraderException(str(problem)) from None
 
 
-Autograde.init_notebooks = init_notebooks
+def init_notebooks(autograde: Autograde) -> None:
+    """Let clean copies of the submissions that were asked for be graded."""
+    autograde.notebooks, autograde.assignments = [], {}
+    with _told(autograde):
+        _read(autograde)
+
+
+def convert_notebooks(autograde: Autograde) -> None:
+    """Grade them while nobody else writes."""
+    # Formgrader's server does nothing else meanwhile: were it to wait for a `course grade` in one of its
+    # terminals, that would wait for the server to show its progress.
+    wait = not isinstance(autograde.parent, NbGraderAPI)
+    with _told(autograde), Course(Path(autograde.coursedir.root), autograde.config).alone(wait):
+        converted(autograde)
+
+
+converted = Autograde.convert_notebooks
+Autograde.init_notebooks, Autograde.convert_notebooks = init_notebooks, convert_notebooks
 
 
 def _read(autograde: Autograde) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import hmac
+import logging
 import os
 import secrets
 import shutil
@@ -31,6 +32,7 @@ from courseware.grading.submission.collect import Submission, collect
 from courseware.grading.submission.repair import grade_ids, listed
 from courseware.grading.work import Job, Rules
 
+log = logging.getLogger("course.grading")
 MEND = "mend that, then give the same command again"
 LONGEST_NAME = 128  # of a student, in nbgrader's gradebook
 
@@ -129,14 +131,18 @@ class Course:
         return file.read_bytes()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep other batches of this course out. Raises CourseError where one is under way."""
+    def alone(self, wait: bool = True) -> Iterator[None]:
+        """Keep others who write out, once they have ended. Without `wait` CourseError where one has not."""
         descriptor = os.open(self.graded, os.O_RDONLY)
         try:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with this process
-            except BlockingIOError:
-                raise CourseError("This course is being graded already: wait until that has ended.") from None
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with this process
+                except BlockingIOError:
+                    if not wait:
+                        raise CourseError("Another is grading here: try again when that has ended.") from None
+                    log.warning("Another is grading here; this goes on when that has ended.")
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
             except OSError as problem:
                 raise CourseError(
                     f"{self.graded} cannot be locked ({problem.strerror}), which keeps two from grading at "

@@ -30,6 +30,7 @@ ROOT = Path(__file__).parents[2]
 THEORY = "02-theory"
 KL = "notebooks", "theory", "scores", "gaussian-kl-check"  # in a record
 SANDBOXED = not sandbox.missing()
+RULES = Rules(sandboxed=SANDBOXED)
 ANSWERS = {
     "gaussian-kl": "def gaussian_kl(mu, logvar):\n    return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)",
     # Draws from numpy's generator, which no check seeds: other evidence every time, never a point.
@@ -52,7 +53,7 @@ def graded(tmp_path_factory) -> batch.Course:
         cell.source = ANSWERS.get(cell.id, cell.source)
     nbformat.write(nb, folder / "theory.ipynb")
     course = batch.Course(root)
-    list(batch.grade(course, [THEORY], Rules(sandboxed=SANDBOXED), faked.SERIAL))
+    list(batch.grade(course, [THEORY], RULES, faked.SERIAL))
     return course
 
 
@@ -154,11 +155,26 @@ def test_a_whole_class_is_shown_what_changes_and_asked_before_anything_is_kept(
     change(record, 1.0, *KL)
     before = record.read_bytes()
     monkeypatch.setattr(cli, "sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
-    monkeypatch.setattr(cli.click, "confirm", lambda _: agreed)
+
+    def thinks(_: str) -> bool:
+        with batch.Course(record.parents[3]).alone(wait=False):  # nobody is kept waiting
+            return agreed
+
+    monkeypatch.setattr(cli.click, "confirm", thinks)
     done = command(THEORY)
     assert re.search(r"ada +│ gaussian-kl-check +│ 1 +│ 3", done.output)
     assert "points of 1 of 1 students change" in done.output
     assert (done.exit_code, record.read_bytes() == before) == ((0, False) if agreed else (2, True))
+
+
+def test_who_hands_in_again_before_it_is_agreed_to_stays_as_they_are(command, graded, record):
+    before, submitted = record.read_bytes(), graded.folder("submitted", "ada", THEORY) / "theory.ipynb"
+    handed_in = submitted.read_bytes()
+    regraded = audit.regrade(graded, THEORY, RULES, faked.SERIAL, ["ada"], lambda: submitted.write_text("{}"))
+    with pytest.raises(CourseError, match="Not graded anew: ada"):
+        list(regraded)
+    submitted.write_bytes(handed_in)
+    assert record.read_bytes() == before
 
 
 def test_grading_anew_keeps_what_a_person_gave(command, graded):

@@ -5,15 +5,21 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import faked
 import nbgrader.api
 import pytest
 from faked import hand_in
+from nbgrader.apps import NbGraderAPI
+from nbgrader.converters import Autograde
+from nbgrader.coursedir import CourseDirectory
 from people import COLLEAGUE, GROUP, MARKS, TEACHER, Failed, act, share
 from programs import ROOT
+from traitlets.config import Config
 
 from courseware.authoring import release
+from courseware.classroom import course as classroom
 from courseware.classroom.course import Course
 from courseware.grading.work import Job, Result
 
@@ -59,8 +65,8 @@ def test_the_seeds_of_both_follow_from_one_secret(course):
     assert act(COLLEAGUE, lambda: Course(course).secret) == act(TEACHER, lambda: Course(course).secret)
 
 
-def test_who_grades_at_the_same_time_is_told_to_wait(course):
-    started, on = course / "started", course / "on"
+def test_who_grades_at_the_same_time_is_told_and_waits(course, monkeypatch):
+    started, told, on = course / "started", course / "told", course / "on"
 
     def slowly(job: Job) -> Result:
         started.touch()
@@ -68,12 +74,39 @@ def test_who_grades_at_the_same_time_is_told_to_wait(course):
             time.sleep(0.01)
         return faked.grade(job)
 
+    monkeypatch.setattr(classroom.log, "warning", told.write_text)
     with ThreadPoolExecutor() as pool:
         first = pool.submit(act, TEACHER, lambda: faked.run(course, grader=slowly))
         while not started.exists() and not first.done():
             time.sleep(0.01)
-        with pytest.raises(Failed, match=r"^CourseError: This course is being graded already: wait until"):
-            act(COLLEAGUE, faked.run, course)
+        second = pool.submit(act, COLLEAGUE, faked.graded_now, course)
+        while not told.exists() and not second.done():
+            time.sleep(0.01)
         on.touch()
-        assert first.result() == 1
-    assert act(COLLEAGUE, faked.graded_now, course) == []
+        assert (first.result(), second.result()) == (1, [])
+    assert told.read_text() == "Another is grading here; this goes on when that has ended."
+
+
+@pytest.fixture
+def held(course) -> Iterator[Path]:
+    """The folder while another is grading in it."""
+    with Course(course, Config()).alone():
+        yield course
+
+
+def asked(course: Path) -> dict[str, Any]:
+    """What nbgrader grades ada's with."""
+    config = Course(course).config
+    directory = CourseDirectory(config=config, assignment_id=faked.ASSIGNMENT, student_id="ada")
+    return {"coursedir": directory, "config": config}
+
+
+def test_nbgrader_s_command_waits_as_well(held, monkeypatch):
+    monkeypatch.setattr(classroom.log, "warning", lambda _: 1 / 0)
+    with pytest.raises(Failed, match="ZeroDivisionError"):
+        act(COLLEAGUE, lambda: Autograde(**asked(held)).start(), seconds=60)
+
+
+def test_formgrader_whose_server_would_stand_still_does_not(held):
+    said = act(COLLEAGUE, lambda: NbGraderAPI(**asked(held)).autograde(faked.ASSIGNMENT, "ada"), seconds=60)
+    assert "Another is grading here: try again when that has ended." in said["log"]

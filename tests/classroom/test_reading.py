@@ -67,6 +67,17 @@ def test_a_changed_worth_changes_all_who_have_the_item_and_nobody_else(root):
     assert "all answers have their items as solutions/ say" in rubric(root)
 
 
+def test_nobody_is_kept_waiting_while_a_person_thinks(root, monkeypatch):
+    def thinks(_: str) -> bool:
+        with batch.Course(root).alone(wait=False):
+            return True
+
+    monkeypatch.setattr(cli.click, "confirm", thinks)
+    faked.set_rubric(root, "- **a, +1:** You say why.", X)
+    rubric(root)
+    assert given(root)["ada"] == (1.0, "- **a, +1:** You say why.")
+
+
 def test_points_that_a_person_set_to_something_else_stay(root):
     faked.give(root, "ada", 0.75, comment=A)
     faked.set_rubric(root, "- **a, +1:** You say why.", X)
