@@ -601,7 +601,7 @@ WRONG_COUNTS = edited(
             "share of the largest variance",
         ),
         ("numbers counted", "mu.var(0)", "(mu - mu.mean(0)).square()", "Single numbers are counted"),
-        ("quartiles", "mu.var(0)", "mu.quantile(0.75, 0) - mu.quantile(0.25, 0)", "15. Every number is"),
+        ("quartiles", "mu.var(0)", "mu.quantile(0.75, 0) - mu.quantile(0.25, 0)", "the quartiles"),
         ("the first dimension left out", "mu.var(0)", "mu[:, 1:].var(0)", "first dimension is left out"),
         ("the variance of the mean", "mu.var(0)", "mu.var(0) / len(mu)", "as that of a mean is"),
         ("the largest distance from 0", "mu.var(0)", "mu.abs().amax(0)", "The largest distance"),

@@ -175,6 +175,9 @@ def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
         "Squares are summed over images: the variance is their mean.": n * var,
         "Squares are divided by the number of dimensions: divide by that of images.": n * var / d,
         "The range from the smallest to the largest is compared: take the variance.": np.ptp(mu, 1),
+        "The distance between the quartiles is compared: take the variance.": np.subtract(
+            *np.quantile(mu, (0.75, 0.25), axis=1)
+        ),
         "The mean distance from the mean is compared: take the variance.": np.abs(mu - centre).mean(1),
         "The distance from 0 is compared: take the variance over images.": np.abs(mu).mean(1),
         "The variance is that of squares: take the variance of the means themselves.": (mu**2).var(1),
@@ -214,7 +217,7 @@ def _counts(means: Tensor, threshold: float) -> dict[str, Any]:
             above(var / var.max(1, keepdims=True))
         ),
         "Single numbers are counted: count dimensions, by their mean square.": (
-            ((mu - centre) ** 2 > threshold).sum((1, 2))
+            torch.stack([((one - one.mean(0)).square() > threshold).sum() for one in means])  # in float32
         ),
         "This counts the dimensions that are switched off.": d - right,
         "This counts the dimensions below the threshold.": (var < threshold).sum(1),

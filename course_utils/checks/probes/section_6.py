@@ -62,7 +62,7 @@ def schedule_looks(seed: int) -> dict[str, tuple[float, ...]]:
     g = generator(seed, 65)
     a, b, c, d, e = torch.rand(5, generator=g, dtype=torch.float64).tolist()
     schedules = {
-        "usual": (0.3 + 0.4 * a, 2 + 6 * b),
+        "usual": (0.55 + 0.3 * a, 2 + 6 * b),  # who is there at 1/2 is there too early
         "early": (0.03 + 0.06 * c, 0.3 + 0.5 * d),
         "whole": (1.0, 5 + 10 * e),
     }

@@ -82,18 +82,23 @@ def request_looks(seed: int) -> dict[str, tuple[Any, Tensor, Tensor]]:
 
 IMAGES, DIMENSIONS, MODELS = 29, 40, 6
 # Standard deviations from these to 1.4 times as much. At the threshold 0.01 the first four do not count, but
-# the range, the deviation itself or the sum of squares of some lies above it.
-DEVIATIONS = torch.tensor([1e-4, 0.004, 0.012, 0.022, 0.104, 0.3, 0.9])
+# the range, the deviation itself, the sum of squares or the largest of them lies above it for some.
+DEVIATIONS = torch.tensor([1e-4, 0.004, 0.012, 0.022, 0.104, 0.3, 1.2])
 
 
 def drawn_means(seed: int, stream: int, images: int = IMAGES, dimensions: int = DIMENSIONS) -> Tensor:
     """Means (models, images, dimensions), each model with a mixture of deviations of its own; every other
-    dimension lies 1 to 2 from 0."""
+    dimension lies 1 to 2 from 0. One image lies far out; the first model's means vary most, the first and
+    the last of them too."""
     g = generator(seed, stream)
-    kinds = torch.multinomial(torch.rand(MODELS, len(DEVIATIONS), generator=g), dimensions, True, generator=g)
+    weights = torch.rand(MODELS, len(DEVIATIONS), generator=g)
+    weights[0, -1] += 12
+    kinds = torch.multinomial(weights, dimensions, True, generator=g)
+    kinds[0, 0] = kinds[0, -1] = len(DEVIATIONS) - 1
     scale = DEVIATIONS[kinds] * (1 + 0.4 * torch.rand(MODELS, dimensions, generator=g))
     offset = (1 + torch.rand(MODELS, dimensions, generator=g)) * ((torch.arange(dimensions) + stream) % 2)
     noise = torch.randn(MODELS, images, dimensions, generator=g)
+    noise[:, images // 2] *= 4
     noise = (noise - noise.mean(1, keepdim=True)) / noise.std(1, keepdim=True)
     return offset.unsqueeze(1) + scale.unsqueeze(1) * noise
 
