@@ -62,9 +62,11 @@ class Ledger:
 
     def broken(self, values: Values, setting: str) -> list[str]:
         """A sentence for every claim that has no value, or one outside its limits."""
+        data, budget = setting.split(" at ")
+        run = f"course run --section {self.lesson.section.number} --data {data} --budget {budget}"
         found = []
         for claim in self.claims:
-            value = values.get(claim.value, "it was never evaluated: run the lesson")
+            value = values.get(claim.value, f"not stored: call `{run}`, then `course claims --store`")
             low, high = limits = claim.on(setting) or ANY
             if isinstance(value, str) or not low <= value <= high:
                 wanted = f", which should lie in [{low:g}, {high:g}]" if limits != ANY else ""
