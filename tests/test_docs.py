@@ -169,7 +169,7 @@ def test_exercises_questions_and_points_are_counted_right():
     assert re.search(r"\d exercises checked by program, \d+ questions graded by hand", readme)
     assert re.search(r"worth \d+ points, \d+ of them checked by program", teaching)
     assert re.search(r"further notebooks are worth \d+ points more", teaching)
-    assert f"{len(EXERCISES)} of {len(EXERCISES)} graded cells" in readme
+    assert f"all {len(EXERCISES)} graded cells with full points" in readme
 
 
 def test_what_the_readme_says_of_the_stored_vae_is_what_is_stored():

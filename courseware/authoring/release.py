@@ -230,6 +230,7 @@ def outdated(root: Path) -> dict[Path, str]:
     core = points * (1 - further)
     numbers = {
         "NUMBER exercises checked by program": sum(1 - by_hand),
+        "all NUMBER graded cells with full points": sum(1 - by_hand),
         "NUMBER questions graded by hand": sum(by_hand),
         "course is worth NUMBER points": sum(core),
         "NUMBER of them checked by program": sum(core * (1 - by_hand)),

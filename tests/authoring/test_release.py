@@ -90,19 +90,20 @@ def test_a_count_that_is_no_longer_right_is_renewed_wherever_it_stands(tmp_path)
     (tmp_path / "docs").mkdir()
     text = (
         "1 exercises checked\nby program, 2 questions graded by hand, course is worth 3 points, 4 more, "
-        "further notebooks are worth 5.\n"
+        "all 6 graded cells with full points, further notebooks are worth 5.\n"
     )
     (tmp_path / "docs" / "page.md").write_text(text)
     graded = {lesson: marked(notebook("solutions", lesson).cells, grade=True) for lesson in LESSONS}
     cells = [cell for those in graded.values() for cell in those]
     by_hand = len(marked(cells, solution=True))
-    points = {False: 0, True: 0}
+    checked, points = len(cells) - by_hand, {False: 0, True: 0}
     for lesson, those in graded.items():
         points[lesson.section.further] += sum(cell.metadata.nbgrader.points for cell in those)
     (renewed,) = release.outdated(tmp_path).values()
     assert renewed == (
-        f"{len(cells) - by_hand} exercises checked\nby program, {by_hand} questions graded by hand, "
-        f"course is worth {points[False]} points, 4 more, further notebooks are worth {points[True]}.\n"
+        f"{checked} exercises checked\nby program, {by_hand} questions graded by hand, "
+        f"course is worth {points[False]} points, 4 more, all {checked} graded cells with full points, "
+        f"further notebooks are worth {points[True]}.\n"
     )
 
 
