@@ -216,7 +216,7 @@ def site(answers: bool) -> None:
 @_flag("--check", help="Change nothing; fail if notebooks/ is not what would be made.")
 def build(check: bool) -> None:
     """Make the student notebooks from solutions/ with nbgrader."""
-    from courseware.authoring import release, worked
+    from courseware.authoring import agreement, release, worked
 
     root = sections.folder("solutions").parent
     if check:
@@ -225,6 +225,7 @@ def build(check: bool) -> None:
     else:
         _say(*release.build(root), style="bold red")
         worked.write(root)
+        _say(*agreement.doubts(root / "solutions"), style="bold red")
         _say(f"Student notebooks are in {root / 'notebooks'}.")
 
 

@@ -1,12 +1,15 @@
 """Symbols are explained by the time they are used; exercises, minutes, links and references add up."""
 
 import re
-from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from nbformat import NotebookNode
 
 from courseware import notebooks, sections
+from courseware.authoring import agreement
+from courseware.authoring.exercises import HEADING as EXERCISE
 
 ROOT = Path(__file__).parents[2]
 LESSONS = sections.lessons()
@@ -14,7 +17,6 @@ CELLS = {lesson.name: notebooks.read(ROOT / "solutions" / lesson.path).cells for
 TEXTS = {name: [c.source for c in cells if c.cell_type == "markdown"] for name, cells in CELLS.items()}
 DISPLAYED = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
 INLINE = re.compile(r"(?<!\$)\$([^$]+)\$(?!\$)")
-EXERCISE = re.compile(r"^### Exercise (\d+\.\d+): ", re.MULTILINE)
 NUMBERS = re.compile(r"2\s*\\pi( e)?|\be\^")  # pi and e where they are the numbers
 WORDS = re.compile(r"\\(?:mathrm|text|operatorname)\{[^}]*\}|\\(?:begin|end)\{\w+\}")
 SYMBOL = re.compile(
@@ -53,25 +55,35 @@ def test_every_symbol_of_the_table_is_used():
     assert spoken_of(others).union(*map(symbols, displayed)) >= IN_TABLE
 
 
-@pytest.mark.parametrize("number", sorted({lesson.section.number for lesson in LESSONS}))
-def test_exercises_are_numbered_as_they_stand(number):
-    own = [text for lesson in sections.lessons((number,)) for text in TEXTS[lesson.name]]
-    found = EXERCISE.findall("\n".join(own))
-    assert found == [f"{number}.{place}" for place in range(1, len(found) + 1)] != []
+def test_minutes_numbers_and_links_agree():
+    assert [*agreement.doubts(ROOT / "solutions")] == []
+    assert "\n## Check and hand in\n" in (ROOT / "docs" / "students.md").read_text("utf-8")
 
 
-TIME = re.compile(
-    r"\*\*Time\*\*\s+about\s+(\d+)\s+minutes,\s+by\s+estimate:\s+(\d+)\s+for\s+the\s+exercises,\s+(\d+)\s"
-)
+NEED = sum(map(int, re.findall(r"about (\d+) minutes · \d+ point", "\n".join(TEXTS["autoencoder"]))))
+MINUTES = f"let its first cell say '**Time** about N minutes, by estimate: {NEED} for the exercises, M for"
+CHANGED = {
+    "another sum": ("**Time** about ", "**Time** about 9", MINUTES),
+    "another time of the exercises": (f" {NEED} for", f" 9{NEED} for", MINUTES),
+    "no time": ("**Time**", "Time:", MINUTES),
+    "a gap": ("### Exercise 1.1", "### Exercise 1.9", "Section 1 numbers its exercises 1.9, 1.2, 1.3,"),
+    "no next": ("../02-theory/theory.ipynb)", "", "let its last cell link to ../02-theory/theory.ipynb."),
+    "no table": ("#Notation", "", "let its first cell link to ../02-theory/theory.ipynb#Notation."),
+    "no handing in": ("docs/students.md", "", "let its last cell link to ../../docs/students.md#"),
+}
 
 
-@pytest.mark.parametrize("name", sorted(TEXTS.keys() - {"closing"}))
-def test_the_minutes_of_a_lesson_are_the_sum_of_its_parts(name):
-    (stated,) = TIME.findall(TEXTS[name][0])
-    whole, exercises, reading = map(int, stated)
-    each = re.findall(r"about (\d+) minutes · \d+ point", "\n".join(TEXTS[name]))
-    assert exercises == sum(map(int, each))
-    assert whole == exercises + reading
+@pytest.mark.parametrize(("old", "new", "said"), CHANGED.values(), ids=CHANGED)
+def test_what_a_change_leaves_wrong_elsewhere_is_said_in_a_sentence(old, new, said, monkeypatch):
+    def read(file: Path) -> NotebookNode:
+        notebook = notebooks.read(file)
+        for cell in notebook.cells if file.stem == "autoencoder" else ():
+            cell.source = cell.source.replace(old, new)
+        return notebook
+
+    monkeypatch.setattr(agreement, "notebooks", SimpleNamespace(read=read))
+    (sentence,) = agreement.doubts(ROOT / "solutions")
+    assert said in sentence
 
 
 @pytest.mark.parametrize("name", [lesson.name for lesson in LESSONS if lesson.section.further])
@@ -80,24 +92,6 @@ def test_a_further_notebook_says_that_it_is_optional_and_what_it_is_worth(name):
     points = re.findall(r"minutes · (\d+) point", "\n".join(TEXTS[name]))
     assert "**Optional.**" in opening
     assert f"**Points** {sum(map(int, points))}, if your teacher collects it" in opening
-
-
-def test_every_lesson_ends_with_the_next_of_the_core_and_with_handing_in():
-    core = [lesson for lesson in LESSONS if not lesson.section.further]
-    following = dict(pairwise(core))
-    ends = [*following.items()]
-    for lesson, follower in pairwise(LESSONS):
-        if follower.section.further:
-            ends += [(lesson, follower), (follower, following.get(lesson, lesson))]  # the last: back to it
-    for lesson, other in ends:
-        assert f"](../{other.path.as_posix()})" in TEXTS[lesson.name][-1]
-    assert all("](../../docs/students.md#check-and-hand-in)" in texts[-1] for texts in TEXTS.values())
-    assert "\n## Check and hand in\n" in (ROOT / "docs" / "students.md").read_text("utf-8")
-
-
-@pytest.mark.parametrize("name", sorted(TEXTS.keys() - {"theory"}))
-def test_every_lesson_links_to_the_table(name):
-    assert "](../02-theory/theory.ipynb#Notation)" in TEXTS[name][0]
 
 
 # --- references -----------------------------------------------------------------------------------------
