@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from course_utils import settings
 from courseware import cli, doctor
-from courseware.doctor import Examination
+from courseware.doctor import Status
 from courseware.grading.kernel import sandbox
 
 LOOKS = "Python, packages, PyTorch, data sets, kernel, pages, gradebook, data, sandbox, disk, memory"
@@ -99,9 +99,7 @@ def test_what_a_look_says_itself_is_the_advice(monkeypatch):
 
 @pytest.mark.parametrize(("needed", "code"), [(True, 2), (False, 0)])
 def test_the_command_fails_only_for_what_the_course_cannot_do_without(needed, code, monkeypatch):
-    monkeypatch.setattr(
-        doctor, "examine", lambda hub: iter([Examination("disk", "[none]", "Make room.", needed)])
-    )
+    monkeypatch.setattr(doctor, "examine", lambda hub: iter([Status("disk", "[none]", "Make room.", needed)]))
     done = CliRunner().invoke(cli.main, ["doctor"])
     assert done.exit_code == code
     assert "[none]" in done.output and "Make room." in done.output
