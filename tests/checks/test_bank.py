@@ -19,7 +19,7 @@ from bank import RIGHT, WRONG, Answer
 from course_utils import checks
 from course_utils.checks import check
 from course_utils.checks.judges import EXERCISES, core
-from course_utils.checks.probes import Observation, evidence, observe
+from course_utils.checks.probes import Observation, evidence, observe, section_1
 from course_utils.settings import CourseError
 
 # A judge that warns would write to stderr, which nbgrader scores 0 points.
@@ -200,6 +200,11 @@ def test_six_standard_errors_refuse_less_than_one_right_sampler_in_a_million(num
     off = 6 * (2 / numbers) ** 0.5
     squares = stats.chi2.sf(numbers * (1 + off), numbers) + stats.chi2.cdf(numbers * (1 - off), numbers)
     assert squares + 2 * 2 * stats.norm.sf(6) < 1e-6
+
+
+def test_a_loop_over_codes_meets_so_few_that_the_share_of_holes_is_checked_within_a_second() -> None:
+    calls = [call for look in section_1.hole_looks(0).values() for call in look]
+    assert sum(len(z) for _, z, _ in calls) <= 1400
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ one that notes what it is asked (see `witness`).
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -147,12 +148,13 @@ def hole_looks(seed: int) -> dict[str, tuple[tuple[Pair, Tensor, float], ...]]:
     near, far = (s * torch.randn(53, 3, generator=g) for s in (1, 2))
     points = (1 + 2 * draw(16, 1, 1)) * torch.where(draw(16, 1, 1) < 0.5, -1, 1)  # far from 0: no loss there
     codes = torch.randint(1, 17, (31, 1), generator=g).float()
-    steps = (np.geomspace(2e-4, 20, 10) * (1 + draw(10).numpy())).tolist()
+    steps = (np.geomspace(2e-4, 20, 20) * (1 + draw(20).numpy())).tolist()
+    asked = itertools.cycle(((pair, near), (pair, far), (faint, near)))
     limits = (0.05 * 5 ** draw(16)).tolist()
     return {
-        "shares": tuple((one, z, t) for t in steps for one, z in ((pair, near), (pair, far), (faint, near))),
+        "shares": tuple((*next(asked), t) for t in steps),
         "single": tuple((short, p, t) for p, t in zip(points.float(), limits, strict=True)),
-        "ties": tuple((exact, codes, (k / 32) ** 2) for k in range(1, 17)),
+        "ties": tuple((exact, codes, (k / 32) ** 2) for k in range(2, 17, 2)),
     }
 
 
