@@ -470,6 +470,20 @@ def test_what_an_earlier_mistake_keeps_from_view_is_not_said_to_fail(hint: str, 
     assert str(report).count("It is doubled.") == report._repr_html_().count("It is doubled.") == 1
 
 
+@pytest.mark.parametrize(
+    ("hint", "follows", "said"),
+    [
+        ("Largest difference: 0.5.", True, False),
+        ("One of 3 calls that differ: Largest difference: 2e-05.", True, False),
+        ("Largest difference: 0.5. Every number is too large.", True, True),
+        ("Largest difference: 0.5.", False, True),
+    ],
+)
+def test_what_is_not_shown_gets_no_bare_number(hint: str, follows: bool, said: bool) -> None:
+    report = core.Report(EXERCISES["confusion"], (core.Finding("one works", False, 1, hint, follows),))
+    assert (hint in str(report)) == said
+
+
 def test_of_a_complaint_said_before_the_last_row_claims_nothing() -> None:
     seen = {evidence.STEADY: np.array("It draws.")}
     findings = [core.Finding("it adds", False, 3, "It draws."), core.Finding("one works", True, 1)]

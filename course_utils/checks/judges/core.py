@@ -7,6 +7,7 @@ exception: what goes wrong in an answer is evidence too, a sentence.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,7 @@ REPORT_MIME = "application/vnd.vae-course.report+json"
 
 COUNTS = "It counts where"  # so begins the hint of what another finding keeps from view
 UNSHOWN = f"{COUNTS} something else holds."
+BARE = re.compile(r"(One of \d+ calls that differ: )?Largest difference: \S+\.")  # and no more
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ class Report:
     @property
     def rows(self) -> Iterator[tuple[str, str, str]]:
         """A word for each finding, its claim and its hint. What an earlier hint explains may hold or not: it
-        is 'not shown', and the hint not said again."""
+        is 'not shown', and the hint not said again, nor one that is a bare number."""
         said: list[str] = []
         for one in self.findings:
             hint = "" if one.holds else one.hint
@@ -107,7 +109,8 @@ class Report:
             else:
                 word = "not shown" if known or one.follows or hint.startswith(COUNTS) else "fails"
                 said.append(hint)
-            yield word, one.claim, hint * (not known)
+            bare = word == "not shown" and BARE.fullmatch(hint)
+            yield word, one.claim, "" if known or bare else hint
 
     @property
     def why(self) -> str:
