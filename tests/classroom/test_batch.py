@@ -563,14 +563,3 @@ def test_a_disk_without_locks_is_one_sentence(course, monkeypatch):
     monkeypatch.setattr("courseware.classroom.course.fcntl.flock", no_locks)
     with pytest.raises(CourseError, match=r"cannot be locked \(No locks available\)"):
         faked.run(course)
-
-
-def test_two_batches_of_a_course_do_not_run_at_once(course):
-    hand_in(course, "ada")
-    hand_in(course, "bob")
-    first = faked.steps(course)
-    done = next(first).student
-    with pytest.raises(CourseError, match="This course is being graded already"):
-        faked.run(course)
-    first.close()
-    assert [done, *faked.graded_now(course)] in (["ada", "bob"], ["bob", "ada"])
