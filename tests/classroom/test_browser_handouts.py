@@ -7,7 +7,7 @@ from browser import PHONE, barriers
 
 from courseware.classroom import gain, handouts, likeness, summary
 
-EXERCISE = summary.Exercise("2.1", "gaussian_kl", 3.0, {"ada": 3.0}, {"the sign is turned": ["ada"]})
+EXERCISE = summary.ExerciseSummary("2.1", "gaussian_kl", 3.0, {"ada": 3.0}, {"the sign is turned": ["ada"]})
 PRINTS = {f"print {n}": {1} for n in range(20)}
 ANSWER = likeness.Answer(["return -mu", "# " + "far " * 60], PRINTS)
 
