@@ -15,6 +15,7 @@ import numpy as np
 from scipy.stats import pearsonr
 
 from course_utils import plotting
+from course_utils.checks.judges import core
 from course_utils.checks.words import ENDLESS
 from course_utils.plotting import Picture
 from courseware import record
@@ -159,7 +160,8 @@ def of(
             known = exercises.setdefault(one.answer, ExerciseSummary(one.exercise, one.answer, one.of))
             known.points[result.student] = one.points
             kind = re.sub(r"(: \w*Error)\b.*", r"\1", one.note)  # without the text of a student's own error
-            for mistake in {hint for hint in one.failed.values() if hint} or {kind} - {""}:
+            told = {hint for hint in one.failed.values() if hint and not hint.startswith(core.COUNTS)}
+            for mistake in told or {kind} - {""}:
                 known.mistakes.setdefault(mistake, []).append(result.student)
     order = sorted(exercises.values(), key=lambda one: [int(part) for part in one.number.split(".")])
     for exercise in order:  # who left nothing that can be read has no points, and counts

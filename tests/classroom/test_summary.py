@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from nbgrader.api import Gradebook
 
+from course_utils.checks.judges import core
 from course_utils.checks.words import ENDLESS
 from courseware import doctor
 from courseware.classroom import summary
@@ -36,7 +37,7 @@ def result(student, points, hints: dict[str, str], faults=(), remarks=(), sandbo
 
 CLASS = [
     result("ada", 3.0, {}),
-    result("bob", 1.0, {"one claim": SIGMA, "another": SIGMA}),
+    result("bob", 1.0, {"one claim": SIGMA, "another": SIGMA, "a third": core.UNSHOWN}),
     result("cy", 0.0, {"one claim": SIGMA}, [Fault(Reason.KILLED, "theory", "cell 3")]),
     result("dee", 0.0, {}, [Fault(Reason.TIMEOUT, "theory", "cell 4")], sandboxed=False, note="=Not yet."),
     result("eve", 3.0, {}, remarks=[Remark("a", 1, "x", "reaches for the checks")]),
