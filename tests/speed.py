@@ -7,7 +7,8 @@ the solved notebook with one answer, another for each student, put back to what 
 the time from the command to its end, so the time in which workers start counts as well; scores must agree.
 
 A third way grades nobody, and says how much could be saved at all: the same cells, and what checks compute
-in kernels, in processes that have imported everything, without kernel, sandbox, judges and pages.
+in kernels, in processes that have imported everything, without kernel, sandbox, judges and pages. And one
+process alone grades the class once more, with a watch at each of its STAGES.
 """
 
 import argparse
@@ -19,11 +20,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import redirect_stdout, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, redirect_stdout, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import torch
 from nbformat import NotebookNode
@@ -34,15 +37,25 @@ from programs import ROOT
 from course_utils.checks.judges import EXERCISES
 from course_utils.settings import CourseError
 from courseware import notebooks, record
-from courseware.grading import preprocessors
+from courseware.classroom import batch, gradebook
+from courseware.grading import judging, pages, preprocessors, work
 from courseware.grading.kernel import sandbox, zygote
-from courseware.grading.submission import demonstrations
+from courseware.grading.submission import collect, demonstrations
 from courseware.measuring import loops
 
 ASSIGNMENT, NOTEBOOK = "03-vae", "vae.ipynb"
 STUDENTS, ROUNDS = 30, 3  # a class
 
 PLAIN, OURS, CODE = "nbgrader autograde", "course grade", "the code alone"
+STAGES: dict[str, tuple[Any, str]] = {
+    "kernels, from start to end": (preprocessors.Probe, "preprocess"),
+    "judges": (judging.Judge, "preprocess"),
+    "the pages": (pages, "page"),
+    "reading and repairing": (collect.Submission, "read"),
+    "finding the cells to run": (demonstrations, "needed"),
+    "files": (batch, "put"),
+    "the gradebook": (batch, "enter"),
+}
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,7 @@ class Speed:
     """Seconds for STUDENTS submissions, by command, one for each round; submissions a minute follow."""
 
     seconds: dict[str, list[float]]
+    stages: dict[str, float]  # seconds for all, by stage, one submission after the other
     students: int
     machine: str
     date: str
@@ -80,8 +94,14 @@ class Speed:
             f"({ratios[0]:.1f} to {ratios[-1]:.1f}), the start of the workers included (medians of "
             f"{len(ratios)} rounds, {self.machine}, {self.date}). "
             f"Without kernel, sandbox, judges, pages and gradebook, the students' cells and what the checks "
-            f"compute beside them would be done {self.per_minute(CODE):.0f} times a minute."
+            f"compute beside them would be done {self.per_minute(CODE):.0f} times a minute. {self.profile()}"
         )
+
+    def profile(self) -> str:
+        """What one submission takes, and which part of it each stage."""
+        whole = sum(self.stages.values())
+        shares = (f"{stage} {seconds / whole:.0%}" for stage, seconds in self.stages.items())
+        return f"Alone, one takes {whole / self.students:.2f} s: {', '.join(shares)}."
 
 
 def measure() -> Speed:
@@ -104,7 +124,42 @@ def measure() -> Speed:
                 raise CourseError(f"The two commands give different scores; see who is right: {unlike}.")
             code.append(_code_alone())
             print(f"round {round_}, {CODE}: {code[-1]:.0f} s")
-    return Speed(seconds | {CODE: code}, STUDENTS, loops.machine(), date.today().isoformat())
+        course = Path(folder) / "stages"
+        _make(course)
+        stages = _stages(batch.Course(course))
+    return Speed(seconds | {CODE: code}, stages, STUDENTS, loops.machine(), date.today().isoformat())
+
+
+def _stages(course: batch.Course) -> dict[str, float]:
+    """Seconds of each stage, all submissions graded in this process, one after the other."""
+    seconds = dict.fromkeys([*STAGES, "the rest"], 0.0)
+    assignment, rules = course.assignment(ASSIGNMENT), work.Rules()
+    work.ready()
+    with ExitStack() as stack:
+        for stage, (owner, name) in STAGES.items():
+            watched = _watched(getattr(owner, name), seconds, stage)
+            stack.enter_context(mock.patch.object(owner, name, watched))
+        book = stack.enter_context(gradebook.opened(course, [ASSIGNMENT]))
+        started = time.perf_counter()
+        for student in course.students(ASSIGNMENT):
+            result = work.grade(assignment.job(student, rules))
+            batch.put(course, result)
+            batch.enter(course, book, result)
+        seconds["the rest"] = time.perf_counter() - started - sum(seconds.values())
+    return seconds
+
+
+def _watched(function: Callable[..., Any], seconds: dict[str, float], stage: str) -> Callable[..., Any]:
+    """The function, which adds to the stage's seconds what it takes."""
+
+    def watched(*args: Any, **named: Any) -> Any:
+        started = time.perf_counter()
+        try:
+            return function(*args, **named)
+        finally:
+            seconds[stage] += time.perf_counter() - started
+
+    return watched
 
 
 def _make(course: Path) -> None:

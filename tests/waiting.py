@@ -2,9 +2,9 @@
 
     python tests/waiting.py --store
 
-The lessons run in the order of the course, each in a fresh kernel. What one has trained and kept, the next
-loads, as at a student's. Since seconds are a machine's, a pass of the textbook loop over MNIST is timed too,
-before and after (the VAE, batches of 128; `course bench` compares other loops with it).
+The lessons run on the embedded digits in the order of the course, each in a fresh kernel. What one has
+trained and kept, the next loads, as at a student's. Since seconds are a machine's, a pass of the textbook
+loop over MNIST is timed too, before and after (the VAE, batches of 128; `course bench` compares others).
 """
 
 import argparse
@@ -24,55 +24,43 @@ from courseware import notebooks, record, sections
 from courseware.measuring import contestants, loops
 from courseware.sections import Lesson
 
-DATASETS = ("digits", "mnist")
 LONG = 5  # seconds: a cell that takes more makes somebody wait
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """Seconds of each cell that runs code, in its order: by data set, then by lesson."""
+    """Seconds of each cell that runs code, in its order, by lesson."""
 
-    cells: dict[str, dict[str, list[float]]]
+    cells: dict[str, list[float]]
     textbook: float  # seconds that a pass of that loop took
     machine: str
     date: str
 
     def markdown(self) -> str:
         """What the document says."""
+        long = {lesson: [one for one in cells if one > LONG] for lesson, cells in self.cells.items()}
         rows = [
-            (
-                name,
-                lesson,
-                f"{sum(cells):.0f}",
-                f"{len([one for one in cells if one > LONG])} of {len(cells)}",
-                f"{max(cells):.0f}",
-            )
-            for name, lessons in self.cells.items()
-            for lesson, cells in lessons.items()
+            (lesson, f"{sum(cells):.0f}", ", ".join(f"{one:.0f}" for one in sorted(long[lesson])[::-1]))
+            for lesson, cells in self.cells.items()
         ]
-        columns = "data", "lesson", "s, all cells", f"cells of more than {LONG} s", "s, the slowest"
-        longest = max(max(cells) for lessons in self.cells.values() for cells in lessons.values())
-        passes = f"{longest / self.textbook:.1f} passes of the textbook loop"
+        columns = "lesson", "s, all cells", f"s of each cell of more than {LONG} s"
+        longest = max(max(cells) for cells in self.cells.values())
+        passes = f"{longest / self.textbook:.1f} passes of the textbook loop over MNIST"
         return (
-            f"{record.table(columns, rows)}\n\n"
-            f"The slowest cell of all takes {longest:.0f} s, as long as {passes}, which takes "
-            f"{self.textbook:.1f} s for one ({self.machine}, {self.date})."
+            f"{record.table(columns, rows)}\n\nThe slowest cell of all takes as long as {passes}: "
+            f"{longest:.0f} s, and {self.textbook:.1f} s for one of these ({self.machine}, {self.date})."
         )
 
 
 def measure() -> Waiting:
-    """Run the lessons on each data set, and the textbook loop before and after."""
+    """Run the lessons, and the textbook loop before and after."""
     passes = [textbook()]
-    cells: dict[str, dict[str, list[float]]] = {}
-    for name in DATASETS:
-        with tempfile.TemporaryDirectory() as kept:
-            for lesson in sections.lessons():
-                if not lesson.section.further:
-                    cells.setdefault(name, {})[lesson.title] = taken = seconds(lesson, name, kept)
-                    print(
-                        f"{name}, {lesson.title}: {sum(taken):.0f} s, slowest cell {max(taken):.0f} s",
-                        flush=True,
-                    )
+    cells = {}
+    with tempfile.TemporaryDirectory() as kept:
+        for lesson in sections.lessons():
+            if not lesson.section.further:
+                cells[lesson.title] = taken = seconds(lesson, kept)
+                print(f"{lesson.title}: {sum(taken):.0f} s, slowest cell {max(taken):.0f} s", flush=True)
     passes.append(textbook())
     return Waiting(cells, round(statistics.mean(passes), 1), loops.machine(), date.today().isoformat())
 
@@ -85,10 +73,10 @@ def textbook() -> float:
     return second - first
 
 
-def seconds(lesson: Lesson, data_name: str, kept: str) -> list[float]:
+def seconds(lesson: Lesson, kept: str) -> list[float]:
     """What each cell with code took, to a tenth; trainings come from `kept` and go there."""
     notebook = notebooks.read(ROOT / "solutions" / lesson.path)
-    environment = {"COURSE_BUDGET": "laptop", "COURSE_DATASET": data_name, "COURSE_BUILD": kept}
+    environment = {"COURSE_BUDGET": "laptop", "COURSE_DATASET": "digits", "COURSE_BUILD": kept}
     environment |= {"OMP_NUM_THREADS": str(joblib.cpu_count()), "TQDM_DISABLE": "1"}
     where = {"metadata": {"path": str((ROOT / "solutions" / lesson.path).parent)}}
     client = NotebookClient(notebook, timeout=3600, resources=where)

@@ -17,7 +17,7 @@ from programs import ROOT, call
 pytestmark = pytest.mark.slow
 
 LESSON = Path("01-autoencoder") / "autoencoder.ipynb"
-LAST = Path("07-exercises") / "closing.ipynb"
+LAST = Path("07-exercises") / "closing.ipynb", Path("07-exercises-further") / "speedrun.ipynb"
 ENTRY = '    Section("08-means", "Means", "What an average hides."),\n'
 FIRST_CELL = "# 8. Means\n\n[Symbols](../02-theory/theory.ipynb#Notation)."
 LAST_CELL = "[Hand it in](../../docs/students.md#check-and-hand-in)."
@@ -98,10 +98,11 @@ def add_the_exercise(root: Path) -> None:
 
 
 def add_the_section(root: Path) -> None:
-    """A folder, an entry in the table of contents, and the link in the last cell before it."""
-    last = nbformat.read(root / "solutions" / LAST, as_version=4)
-    last.cells[-1].source += "\n**Next:** [8. Means](../08-means/means.ipynb)."
-    nbformat.write(last, root / "solutions" / LAST)
+    """A folder, an entry in the table of contents, and links in the last cells before it."""
+    for before in LAST:
+        last = nbformat.read(root / "solutions" / before, as_version=4)
+        last.cells[-1].source += "\n**Next:** [8. Means](../08-means/means.ipynb)."
+        nbformat.write(last, root / "solutions" / before)
     door = next(cell for cell in last.cells if cell.cell_type == "code")
     cells = [new_markdown_cell(FIRST_CELL), door, new_markdown_cell(LAST_CELL)]
     (root / "solutions" / "08-means").mkdir()
